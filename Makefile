@@ -1,0 +1,49 @@
+# Everything runs in .venv, made once from constraints.txt and kept until that or pyproject.toml changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test lint types check wheel clean
+
+help:
+	@echo "make demo     install, then the whole loop on the embedded detector"
+	@echo "make test     install, then the tests"
+	@echo "make check    lint, types and tests"
+	@echo "make wheel    build the wheel and look into it"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "assay needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV) (about 7 GB, two to five minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: install
+	@$(BIN)/assay demo
+
+test: install
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+lint: install
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+# mypy names modules after folders; the link gives the package its name wherever the clone lies.
+types: install
+	@mkdir -p .typecheck && ln -sfn "$(CURDIR)" .typecheck/assay
+	@cd .typecheck && MYPYPATH=. ../$(BIN)/mypy --config-file ../pyproject.toml \
+		-m assay -p assay.data -p assay.synth -p assay.tasks -p assay.flows
+
+check: lint types test
+
+wheel: install
+	@rm -rf dist build
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+	@ls -l dist/*.whl
+
+clean:
+	rm -rf build dist .typecheck .pytest_cache .mypy_cache .ruff_cache

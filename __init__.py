@@ -1,0 +1,43 @@
+"""assay: moderation pipelines that tell which images are machine-made.
+
+    import assay
+    result = assay.moderate("pictures/", lake="my-lake", detector="mini")
+    assay.Lake("my-lake").scan("scores").collect()
+
+Everything heavy is imported when it is first used; importing assay loads neither torch nor
+prefect.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .data.lake import Lake
+    from .flows.notebook import load_ipython_extension
+    from .flows.public import moderate
+
+__version__ = "0.1.0"
+__all__ = ["Lake", "__version__", "load_ipython_extension", "moderate"]
+
+_HOMES = {
+    "Lake": ".data.lake",
+    "load_ipython_extension": ".flows.notebook",
+    "moderate": ".flows.public",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion in a notebook."""
+    return sorted(__all__)
