@@ -1,0 +1,106 @@
+"""The one family of errors, and the exit code that each branch gives the command.
+
+A bad row is a value (a status, a reason, a detail), not an exception; these are for
+what stops a shard or a run::
+
+    AssayError                  1
+    ├── ConfigError             2   a flag, a policy file or a setting is wrong
+    ├── InputError              3   a source cannot be read at all
+    │   └── UnreadableImage         one picture cannot be used; caught at the row boundary
+    ├── StoreError              4   the lake cannot be read or written
+    │   ├── CommitConflict          another writer won; read again and retry
+    │   └── MissingVersion          the table version asked for does not exist
+    ├── ModelError              5   a detector cannot be had or cannot be trusted
+    │   ├── UntrustedWeights        hash, layout or file kind is not the promised one
+    │   └── WrongRevision           a revision known to be broken, or not pinned
+    ├── GateRefused             6   a check refused to publish or to promote
+    └── SynthError              5   a generator cannot do what was asked
+
+Messages say what was seen, what was allowed, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .schema import Reason
+
+DETAIL_MAX_CHARS = 200
+
+
+class AssayError(Exception):
+    """Anything assay raises on purpose; catch it to catch them all."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(AssayError):
+    """A flag, a policy file or a setting is wrong."""
+
+    exit_code = 2
+
+
+class InputError(AssayError):
+    """A source cannot be read at all."""
+
+    exit_code = 3
+
+
+class UnreadableImage(InputError):
+    """One picture cannot be used; becomes a rejected row with this reason and detail."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason = reason
+        self.detail = shorten(detail)
+        super().__init__(f"{reason.value}: {self.detail}")
+
+    def __reduce__(self) -> tuple[type[UnreadableImage], tuple[Reason, str]]:
+        # The default would rebuild from args, which holds the joined message only.
+        return type(self), (self.reason, self.detail)
+
+
+class StoreError(AssayError):
+    """The lake cannot be read or written."""
+
+    exit_code = 4
+
+
+class CommitConflict(StoreError):
+    """Another writer committed first; read the table again and retry."""
+
+
+class MissingVersion(StoreError):
+    """The table version asked for does not exist or was vacuumed."""
+
+
+class ModelError(AssayError):
+    """A detector cannot be had, or cannot be trusted."""
+
+    exit_code = 5
+
+
+class UntrustedWeights(ModelError):
+    """The weights' hash, layout or file kind is not the promised one."""
+
+
+class WrongRevision(ModelError):
+    """A revision that is known to be broken, or that is not pinned to a commit."""
+
+
+class GateRefused(AssayError):
+    """A check refused to publish or to promote."""
+
+    exit_code = 6
+
+
+class SynthError(AssayError):
+    """A generator cannot do what was asked."""
+
+    exit_code = 5
+
+
+def shorten(text: str, max_chars: int = DETAIL_MAX_CHARS) -> str:
+    """One line of at most `max_chars` characters; what is cut is marked with an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= max_chars else line[: max_chars - 1] + "…"

@@ -1,0 +1,285 @@
+"""Files on disk: one file read safely, folders walked in a fixed order, globs expanded."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .errors import InputError, UnreadableImage
+from .items import Item, SourceOptions, bad_item
+from .labelling import (
+    MAX_SIDECAR_BYTES,
+    PICTURE_SUFFIXES,
+    SIDECAR_SUFFIXES,
+    read_sidecars,
+    sidecar_stem,
+    stems_of_picture,
+    tags_of,
+)
+from .naming import compile_glob, file_uri, is_chosen, is_hidden, stamp_of
+from .opening import too_many_bytes
+from .schema import Reason
+
+# A pipe that somebody left in a folder must not hold the run up: opened without waiting.
+_OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_MAGIC: Final = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class FileAddress:
+    """A file; with `root`, one that must lie below it even after links are followed."""
+
+    path: str
+    root: str | None = None
+
+    def read(self, options: SourceOptions) -> bytes:
+        """The file's bytes, at most `limits.max_bytes`."""
+        if self.root is not None and not is_inside(os.path.realpath(self.path), self.root):
+            raise UnreadableImage(Reason.UNSAFE_PATH, "a link that leads out of its folder")
+        limit = options.limits.max_bytes
+        try:
+            with open(os.open(self.path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+                about = os.fstat(file.fileno())
+                if not stat.S_ISREG(about.st_mode):
+                    raise UnreadableImage(Reason.NOT_AN_IMAGE, "not a regular file")
+                if about.st_size > limit:
+                    raise too_many_bytes(about.st_size, options.limits)
+                raw = file.read(limit + 1)
+        except (OSError, ValueError) as error:
+            raise UnreadableImage(*explain_os_error(error)) from error
+        if len(raw) > limit:  # it grew meanwhile
+            raise too_many_bytes(f"over {limit}", options.limits)
+        return raw
+
+
+def explain_os_error(error: OSError | ValueError) -> tuple[Reason, str]:
+    """Why a file cannot be read, without the path: the item's URI has that."""
+    if isinstance(error, ValueError):
+        return Reason.BAD_ROW, f"not a usable path: {error}"
+    text = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return Reason.NOT_FOUND, text
+    if isinstance(error, IsADirectoryError):
+        return Reason.NOT_AN_IMAGE, "a folder"
+    if isinstance(error, PermissionError):
+        return Reason.NOT_PERMITTED, text
+    if error.errno == errno.ELOOP:
+        return Reason.UNSAFE_PATH, "a link that leads back to itself"
+    if error.errno == errno.ENAMETOOLONG:
+        return Reason.NOT_FOUND, text
+    return Reason.UNREADABLE, text
+
+
+def is_inside(path: str, root: str) -> bool:
+    """Whether an absolute path is `root` or lies below it."""
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def item_of_file(
+    path: str,
+    options: SourceOptions,
+    *,
+    folders: tuple[str, ...],
+    sidecars: dict[str, str],
+    root: str | None = None,
+) -> Item:
+    """The item of one file.
+
+    Args:
+        path: Absolute.
+        options: Where labels and domains come from.
+        folders: Names of the folders above it that may name a label.
+        sidecars: Paths of its sidecars by suffix.
+        root: Real path of the folder it must not leave; None for a file named by itself.
+    """
+    fields = read_sidecars({suffix: _head_of(found) for suffix, found in sidecars.items()})
+    tags = tags_of(options, folders=folders, fields=fields)
+    uri = file_uri(path)
+    try:
+        is_link = root is not None and os.path.islink(path)  # noqa: PTH114
+        if is_link and not is_inside(os.path.realpath(path), root or ""):
+            detail = "a link that leads out of its folder"
+            return bad_item(uri, Reason.UNSAFE_PATH, detail, tags=tags)
+        fingerprint = stamp_of(os.stat(path))  # noqa: PTH116
+    except OSError as error:
+        reason, detail = explain_os_error(error)
+        return bad_item(uri, reason, detail, fingerprint="missing", tags=tags)
+    return Item(
+        source_uri=uri,
+        fingerprint=fingerprint,
+        label=tags[0],
+        domain=tags[1],
+        address=FileAddress(path, root),
+    )
+
+
+def _head_of(path: str) -> bytes:
+    try:
+        with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return b""
+            return file.read(MAX_SIDECAR_BYTES)
+    except OSError:
+        return b""
+
+
+def item_of_named_file(path: str, options: SourceOptions) -> Item | None:
+    """The item of a file that was named by itself; None for the sidecar of a picture beside it."""
+    folder, name = os.path.split(path)
+    stem = sidecar_stem(name)
+    if stem is not None and any(os.path.exists(_join(folder, stem + s)) for s in _PICTURES):  # noqa: PTH110
+        return None
+    sidecars = {
+        suffix: found
+        for stem in reversed(stems_of_picture(name))
+        for suffix in SIDECAR_SUFFIXES
+        if os.path.isfile(found := _join(folder, stem + suffix))  # noqa: PTH113
+    }
+    return item_of_file(path, options, folders=tuple(Path(folder).parts[-1:]), sidecars=sidecars)
+
+
+_PICTURES: Final = ("", *PICTURE_SUFFIXES)
+
+
+def walk_folder(
+    root: str, options: SourceOptions, *, is_listed: Callable[[str], bool] = lambda _path: False
+) -> Iterator[Item]:
+    """The items below a folder: files of a folder by name, then its sub-folders by name.
+
+    Hidden files and folders, sidecars and what the patterns leave out are no items. Links
+    to files inside the folder are followed; those that lead out become `unsafe_path`; links
+    to folders are never entered, so loops do no harm. Memory: the names of one folder.
+
+    Args:
+        root: Absolute path.
+        options: Patterns, labels, domains.
+        is_listed: Whether a path was listed by an earlier source already.
+    """
+    real_root = os.path.realpath(root)
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting:
+        below = waiting.pop()
+        folder = _join(root, *below)
+        try:
+            files, folders, odd = _list_folder(folder)
+        except OSError as error:
+            reason, detail = explain_os_error(error)
+            yield bad_item(file_uri(folder), reason, detail)
+            continue
+        waiting.extend((*below, name) for name in reversed(folders) if not is_hidden([name]))
+        shown = [name for name in files if not is_hidden([name])]
+        sidecars = _owned_sidecars(shown)
+        above = (Path(real_root).name, *below)
+        for name in shown:
+            path = _join(folder, name)
+            if name in sidecars or not is_chosen((*below, name), options) or is_listed(path):
+                continue
+            beside = {
+                suffix: _join(folder, stem + suffix)
+                for stem in (reversed(stems_of_picture(name)) if sidecars else ())
+                for suffix in SIDECAR_SUFFIXES
+                if stem + suffix in sidecars
+            }
+            yield item_of_file(path, options, folders=above, sidecars=beside, root=real_root)
+        for name in odd:
+            path = _join(folder, name)
+            if is_hidden([name]) or not is_chosen((*below, name), options):
+                continue
+            if not is_inside(os.path.realpath(path), real_root):
+                yield bad_item(
+                    file_uri(path), Reason.UNSAFE_PATH, "a link to a folder outside of its own"
+                )
+
+
+def _list_folder(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Names of files (and links to them), of folders, and of links to folders, each sorted."""
+    files: list[str] = []
+    folders: list[str] = []
+    links: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                files.append(entry.name)
+            elif entry.is_symlink():
+                (links if _is_folder(entry) else files).append(entry.name)
+    return sorted(files), sorted(folders), sorted(links)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _owned_sidecars(names: list[str]) -> set[str]:
+    """Those names that are sidecars of a picture among them."""
+    by_stem: dict[str, list[str]] = {}
+    for name in names:
+        if (stem := sidecar_stem(name)) is not None:
+            by_stem.setdefault(stem, []).append(name)
+    if not by_stem:
+        return set()
+    owned = {stem for name in names for stem in stems_of_picture(name) if stem in by_stem}
+    return {name for stem in owned for name in by_stem[stem]}
+
+
+def has_magic(text: str) -> bool:
+    """Whether a path is a glob."""
+    return not _MAGIC.isdisjoint(text)
+
+
+def expand_glob(pattern: str) -> Iterator[str]:
+    """Absolute paths that match, each folder's in order; with `**` files only.
+
+    Hidden names match only where the pattern writes the dot.
+    """
+    parts = Path(pattern).expanduser().absolute().parts
+    kept = tuple(p for n, p in enumerate(parts) if p != "**" or parts[n - 1] != "**")
+    for path in _expand(kept[0], kept[1:]):
+        if "**" not in kept or not os.path.isdir(path):  # noqa: PTH112
+            yield path
+
+
+def _expand(base: str, parts: tuple[str, ...]) -> Iterator[str]:
+    if not parts:
+        yield base
+        return
+    head, rest = parts[0], parts[1:]
+    if not has_magic(head):
+        if os.path.lexists(found := _join(base, head)):
+            yield from _expand(found, rest)
+        return
+    try:
+        files, folders, links = _list_folder(base)
+    except (NotADirectoryError, FileNotFoundError, PermissionError):
+        return
+    if head == "**":
+        yield from _expand(base, rest or ("*",))
+        for name in folders:
+            if not is_hidden([name]):
+                yield from _expand(_join(base, name), parts)
+        return
+    matcher = compile_glob(head)
+    for name in sorted(folders + links + ([] if rest else files)):
+        if matcher.fullmatch(name) and (head.startswith(".") or not is_hidden([name])):
+            yield from _expand(_join(base, name), rest)
+
+
+def require_folder(path: str) -> None:
+    """Raises `InputError` unless the folder can be listed."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a folder that can be read") from error
+
+
+def _join(*parts: str) -> str:
+    return os.path.join(*parts)  # noqa: PTH118

@@ -1,0 +1,117 @@
+"""The facts of one picture, gathered in one decode.
+
+`inspect_image` is the only gate through which bytes become a stored image: what it
+accepts, `decode_rgb` can decode under every policy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .frames import count_frames
+from .opening import DEFAULT_LIMITS, ImageLimits, opened
+from .provenance import read_ai_declared, read_capture
+
+__all__ = ["DEFAULT_LIMITS", "ImageFacts", "ImageLimits", "estimate_jpeg_quality", "inspect_image"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What the `images` table keeps of a picture, apart from where its bytes lie.
+
+    Attributes:
+        image_id: SHA-256 of the encoded bytes, 64 hex digits.
+        n_bytes: Encoded bytes.
+        format: Pillow's format name; JPEGs with further pictures inside (MPO) are "JPEG".
+        mode: Pillow's mode as decoded, for example "RGB", "P", "CMYK", "I;16".
+        width_px: Pixels as stored, before any turn.
+        height_px: Pixels as stored, before any turn.
+        n_frames: 1 for a still picture; for a GIF at most 10,000 are counted.
+        phash: `imagehash.phash` of the first frame, 16 hex digits.
+        jpeg_quality: Nearest IJG quality in [1, 100]; None for other formats.
+        capture: Keys make, model, software; None when the file names none of them.
+        ai_declared: What the file itself says of a machine origin; None proves nothing.
+    """
+
+    image_id: str
+    n_bytes: int
+    format: str
+    mode: str
+    width_px: int
+    height_px: int
+    n_frames: int
+    phash: str
+    jpeg_quality: int | None
+    capture: dict[str, str | None] | None
+    ai_declared: str | None
+
+
+def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
+    """Decode a picture in full and say what it is.
+
+    About 10 ms of CPU for a JPEG of one megapixel. Safe to call from many threads.
+
+    Raises:
+        UnreadableImage: And nothing else, for any bytes whatever.
+    """
+    import imagehash
+
+    with opened(raw, limits) as image:
+        image.load()
+        # Some modes have no way to RGB; better refused here than at every later step.
+        image.crop((0, 0, 1, 1)).convert("RGB")
+        return ImageFacts(
+            image_id=hashlib.sha256(raw).hexdigest(),
+            n_bytes=len(raw),
+            format="JPEG" if image.format == "MPO" else str(image.format),
+            mode=image.mode,
+            width_px=image.width,
+            height_px=image.height,
+            n_frames=count_frames(raw, image),
+            phash=str(imagehash.phash(image)),
+            jpeg_quality=estimate_jpeg_quality(image),
+            capture=read_capture(image),
+            ai_declared=read_ai_declared(raw, image),
+        )
+
+
+# ITU-T T.81, table K.1, two rows of eight per line: what quality 50 divides brightness by.
+_IJG_LUMA: Final = np.frombuffer(
+    bytes.fromhex(
+        "100b0a101828333d0c0c0e131a3a3c37"
+        "0e0d1018283945380e11161d3357503e"
+        "12162538446d674d182337405168715c"
+        "31404e5767797865485c5f6270646763"
+    ),
+    dtype=np.uint8,
+).astype(np.int64)
+
+
+def _ijg_tables() -> NDArray[np.int64]:
+    """Brightness tables of the qualities 1 to 100, shape (100, 64)."""
+    quality = np.arange(1, 101)
+    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    return np.clip((_IJG_LUMA * scale[:, None] + 50) // 100, 1, 255)
+
+
+_TABLES: Final = _ijg_tables()
+
+
+def estimate_jpeg_quality(image: Image.Image) -> int | None:
+    """The IJG quality in [1, 100] whose brightness table is nearest; None without tables.
+
+    Exact for what libjpeg wrote. Encoders with tables of their own (cameras, Photoshop)
+    get the nearest, so it orders files by loss more than it tells a setting.
+    """
+    tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
+    luma = tables.get(0)
+    if luma is None or len(luma) != 64:
+        return None
+    distance = np.abs(_TABLES - np.asarray(luma, dtype=np.int64)).sum(axis=1)
+    return int(distance.argmin()) + 1

@@ -1,0 +1,227 @@
+"""From what a person names (a folder, an archive, a list, a URL) to items, one by one.
+
+`find_items` lists without reading pictures, in an order that does not change from run to
+run; `read_item` gives the bytes of one. What is wrong with one item is that item's problem;
+what is wrong with a SOURCE as a whole stops the run before anything is ingested.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from .errors import InputError
+from .folders import (
+    expand_glob,
+    has_magic,
+    is_inside,
+    item_of_named_file,
+    require_folder,
+    walk_folder,
+)
+from .items import Address, Item, SourceOptions
+from .labelling import tags_of
+from .listings import list_csv, list_jsonl, require_csv, require_jsonl
+from .locating import UrlAddress
+from .naming import is_chosen, is_hidden
+from .parquet_rows import list_parquet, require_parquet
+from .sniff import Kind, sniff
+from .tars import list_tar, require_tar
+from .zips import list_zip, require_zip
+
+__all__ = ["Address", "Item", "SourceKind", "SourceOptions", "find_items", "kind_of", "read_item"]
+
+
+class SourceKind(StrEnum):
+    """What a SOURCE is."""
+
+    FOLDER = "folder"
+    FILE = "file"
+    GLOB = "glob"
+    URL = "url"
+    ZIP = "zip"
+    TAR = "tar"
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+_BY_SUFFIX: Final = {
+    ".zip": SourceKind.ZIP,
+    ".cbz": SourceKind.ZIP,
+    ".tar": SourceKind.TAR,
+    ".tar.gz": SourceKind.TAR,
+    ".tgz": SourceKind.TAR,
+    ".tar.bz2": SourceKind.TAR,
+    ".tbz2": SourceKind.TAR,
+    ".tar.xz": SourceKind.TAR,
+    ".txz": SourceKind.TAR,
+    ".parquet": SourceKind.PARQUET,
+    ".jsonl": SourceKind.JSONL,
+    ".ndjson": SourceKind.JSONL,
+    ".csv": SourceKind.CSV,
+    ".tsv": SourceKind.CSV,
+}
+_BY_MAGIC: Final = {
+    "ZIP": SourceKind.ZIP,
+    "TAR": SourceKind.TAR,
+    "gzip": SourceKind.TAR,
+    "bzip2": SourceKind.TAR,
+    "xz": SourceKind.TAR,
+    "Parquet": SourceKind.PARQUET,
+}
+_REQUIRE: Final[dict[SourceKind, Callable[[str, SourceOptions], None]]] = {
+    SourceKind.FOLDER: lambda path, _options: require_folder(path),
+    SourceKind.ZIP: lambda path, _options: require_zip(path),
+    SourceKind.TAR: lambda path, _options: require_tar(path),
+    SourceKind.PARQUET: require_parquet,
+    SourceKind.JSONL: require_jsonl,
+    SourceKind.CSV: require_csv,
+}
+_LIST: Final[dict[SourceKind, Callable[[str, SourceOptions], Iterator[Item]]]] = {
+    SourceKind.ZIP: list_zip,
+    SourceKind.TAR: list_tar,
+    SourceKind.PARQUET: list_parquet,
+    SourceKind.JSONL: list_jsonl,
+    SourceKind.CSV: list_csv,
+}
+
+
+def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]:
+    """The items of all sources, in the order of the sources, each listed lazily.
+
+    A source given twice, or inside a folder given earlier, is listed once.
+
+    Raises:
+        InputError: At once, before the first item: a source does not exist, is of no known
+            kind, or cannot be opened at all; or there is none.
+    """
+    if not sources:
+        raise InputError("no source; name a file, folder, glob, archive, table or URL")
+    found = [(kind_of(source), _plain(source)) for source in dict.fromkeys(sources)]
+    for kind, source in found:
+        if kind in _REQUIRE:
+            _REQUIRE[kind](source, options)
+        elif kind is SourceKind.GLOB and next(expand_glob(source), None) is None:
+            raise InputError(f"{source}: nothing matches")
+    return _find(dict.fromkeys(found), options)
+
+
+def read_item(item: Item, options: SourceOptions) -> bytes:
+    """The bytes of one item; safe to call from many threads, and cheapest in listed order.
+
+    Raises:
+        UnreadableImage: And nothing else: the bytes cannot be had within the limits.
+    """
+    return item.address.read(options)
+
+
+def kind_of(source: str) -> SourceKind:
+    """What a SOURCE is: by its scheme, by what lies on disk, by its suffix, by its first bytes.
+
+    Raises:
+        InputError: It does not exist, or is of a kind that is not read.
+    """
+    scheme, separator, _ = source.partition("://")
+    if separator and scheme.lower() in {"http", "https"}:
+        return SourceKind.URL
+    if separator and scheme.lower() != "file":
+        raise InputError(f"{source}: {scheme}:// is not read; allowed: paths, file, http, https")
+    path = _plain(source)
+    try:
+        if os.path.isdir(path):  # noqa: PTH112
+            return SourceKind.FOLDER
+        if not os.path.exists(path):  # noqa: PTH110
+            if has_magic(source):
+                return SourceKind.GLOB
+            raise InputError(f"{source}: no such file or folder (looked at {path})")
+        return _kind_of_file(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+def _kind_of_file(path: str) -> SourceKind:
+    name = Path(path).name.lower()
+    for suffix, kind in _BY_SUFFIX.items():
+        if name.endswith(suffix):
+            return kind
+    if not Path(path).is_file():
+        raise InputError(f"{path}: neither a file nor a folder")
+    with Path(path).open("rb") as file:
+        seen = sniff(file.read(1024))
+    if seen.kind is Kind.ARCHIVE:
+        if seen.name in _BY_MAGIC:
+            return _BY_MAGIC[seen.name]
+        raise InputError(f"{path}: {seen.name} archives are not read; unpack it, or use zip or tar")
+    return SourceKind.FILE
+
+
+def _plain(source: str) -> str:
+    """A source without `file://` and `~`, absolute; URLs and globs likewise usable."""
+    scheme, separator, _ = source.partition("://")
+    if separator and scheme.lower() in {"http", "https"}:
+        return source
+    if separator and scheme.lower() == "file":
+        return os.fsdecode(unquote_to_bytes(urlsplit(source).path))
+    return os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
+
+
+def _find(found: dict[tuple[SourceKind, str], None], options: SourceOptions) -> Iterator[Item]:
+    roots: list[str] = []
+    named: set[str] = set()
+
+    def is_listed(path: str) -> bool:
+        if path in named:
+            return True
+        for root in roots:
+            if is_inside(path, root):
+                parts = Path(path).relative_to(root).parts
+                return not is_hidden(parts) and is_chosen(parts, options)
+        return False
+
+    for kind, source in found:
+        if kind is SourceKind.FOLDER:
+            if not any(is_inside(source, root) for root in roots):
+                yield from walk_folder(source, options, is_listed=is_listed)
+                roots.append(source)
+        elif kind is SourceKind.GLOB:
+            for path in expand_glob(source):
+                yield from _items_of_path(path, options, is_listed)
+        elif kind is SourceKind.FILE:
+            yield from _items_of_path(source, options, is_listed)
+            named.add(source)
+        elif kind is SourceKind.URL:
+            yield _item_of_url(source, options)
+        else:
+            yield from _LIST[kind](source, options)
+
+
+def _items_of_path(
+    path: str, options: SourceOptions, is_listed: Callable[[str], bool]
+) -> Iterator[Item]:
+    """The items of one path, which a glob gave or a person."""
+    kind = kind_of(path) if os.path.exists(path) else SourceKind.FILE  # noqa: PTH110
+    if kind is SourceKind.FOLDER:
+        yield from walk_folder(path, options, is_listed=is_listed)
+    elif kind in _LIST:
+        _REQUIRE[kind](path, options)
+        yield from _LIST[kind](path, options)
+    elif not is_listed(path) and (item := item_of_named_file(path, options)) is not None:
+        yield item
+
+
+def _item_of_url(url: str, options: SourceOptions) -> Item:
+    from .fetch import fingerprint_of_url
+
+    label, domain = tags_of(options, folders=Path(urlsplit(url).path).parts[:-1][-1:])
+    return Item(
+        source_uri=url,
+        fingerprint=fingerprint_of_url(url, options) or "no-mark",
+        label=label,
+        domain=domain,
+        address=UrlAddress(url),
+    )

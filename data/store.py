@@ -1,0 +1,242 @@
+"""Where a lake's files are: a local folder or an S3 prefix, behind one small interface.
+
+One set of environment variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+`AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`) is spelled in two
+dialects: pyarrow's for the shards, and object_store's for the tables of deltalake and
+polars. A file appears whole or not at all, under either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from .errors import StoreError
+
+TMP_PREFIX = ".tmp-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """One file: its name below the store's root, and when it was last written (Unix seconds)."""
+
+    name: str
+    modified_s: float
+
+
+class Store(Protocol):
+    """Named files below one root; names use `/` and never begin with it."""
+
+    uri: str
+    storage_options: dict[str, str]
+
+    def path(self, name: str) -> str:
+        """The full address of a name."""
+
+    def read(self, name: str) -> bytes | None:
+        """The whole file, or None when there is none."""
+
+    def open_input(self, name: str) -> pa.NativeFile:
+        """A pyarrow file to read from at random; FileNotFoundError when there is none."""
+
+    def creating(self, name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        """A file to write to that gets its name when the block ends well, and is dropped else."""
+
+    def files(self, folder: str = "") -> list[StoredFile]:
+        """The files directly in a folder, unfinished ones too; none when there is no folder."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file; no error when it is gone already."""
+
+
+class LocalStore:
+    """A folder on this machine (or one mounted here)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.uri = str(root)
+        self.storage_options: dict[str, str] = {}
+
+    def path(self, name: str) -> str:
+        """The full address of a name."""
+        return str(self.root / name)
+
+    def read(self, name: str) -> bytes | None:
+        """The whole file, or None when there is none."""
+        try:
+            return (self.root / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def open_input(self, name: str) -> pa.NativeFile:
+        """A pyarrow file to read from at random; FileNotFoundError when there is none."""
+        return pa.OSFile(self.path(name), "rb")
+
+    @contextlib.contextmanager
+    def creating(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to write to that gets its name when the block ends well, and is dropped else."""
+        final = self.root / name
+        final.parent.mkdir(parents=True, exist_ok=True)
+        tmp = final.with_name(f"{TMP_PREFIX}{secrets.token_hex(6)}-{final.name}")
+        try:
+            with tmp.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            tmp.replace(final)
+        except BaseException:
+            tmp.unlink(missing_ok=True)
+            raise
+        _sync_folder(final.parent)
+
+    def files(self, folder: str = "") -> list[StoredFile]:
+        """The files directly in a folder, unfinished ones too; none when there is no folder."""
+        found = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                # A file may be renamed or swept by another process while we list.
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.is_file(follow_symlinks=False):
+                        name = f"{folder}/{entry.name}" if folder else entry.name
+                        found.append(StoredFile(name=name, modified_s=entry.stat().st_mtime))
+        return sorted(found, key=lambda file: file.name)
+
+    def delete(self, name: str) -> None:
+        """Remove a file; no error when it is gone already."""
+        (self.root / name).unlink(missing_ok=True)
+
+
+class S3Store:
+    """A prefix of a bucket, at Amazon or at anything that speaks S3."""
+
+    def __init__(self, bucket: str, prefix: str, env: Mapping[str, str] = os.environ) -> None:
+        self.root = f"{bucket}/{prefix}" if prefix else bucket
+        self.uri = f"s3://{self.root}"
+        self.storage_options = s3_storage_options(env)
+        options = self.storage_options
+        endpoint = options.get("aws_endpoint_url")
+        given = {
+            "access_key": options.get("aws_access_key_id"),
+            "secret_key": options.get("aws_secret_access_key"),
+            "session_token": options.get("aws_session_token"),
+            "region": options.get("aws_region"),
+            "endpoint_override": endpoint,
+            "scheme": endpoint.partition("://")[0] if endpoint else None,
+        }
+        self._fs = fs.S3FileSystem(**{key: value for key, value in given.items() if value})
+
+    def path(self, name: str) -> str:
+        """The full address of a name."""
+        return f"{self.uri}/{name}"
+
+    def read(self, name: str) -> bytes | None:
+        """The whole file, or None when there is none."""
+        try:
+            with self._fs.open_input_stream(f"{self.root}/{name}") as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            return None
+
+    def open_input(self, name: str) -> pa.NativeFile:
+        """A pyarrow file to read from at random; FileNotFoundError when there is none."""
+        return self._fs.open_input_file(f"{self.root}/{name}")
+
+    @contextlib.contextmanager
+    def creating(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to write to that gets its name when the block ends well, and is dropped else."""
+        # Held in memory until it is whole: closing a pyarrow stream after an error would
+        # complete the upload with what had been written so far.
+        whole = io.BytesIO()
+        yield whole
+        with self._fs.open_output_stream(f"{self.root}/{name}") as file:
+            file.write(whole.getbuffer())
+
+    def files(self, folder: str = "") -> list[StoredFile]:
+        """The files directly in a folder, unfinished ones too; none when there is no folder."""
+        base = f"{self.root}/{folder}" if folder else self.root
+        found = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True))
+        names = [
+            StoredFile(
+                name=f"{folder}/{info.base_name}" if folder else info.base_name,
+                modified_s=info.mtime_ns / 1e9,
+            )
+            for info in found
+            if info.type == fs.FileType.File
+        ]
+        return sorted(names, key=lambda file: file.name)
+
+    def delete(self, name: str) -> None:
+        """Remove a file; no error when it is gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.delete_file(f"{self.root}/{name}")
+
+
+def s3_storage_options(env: Mapping[str, str]) -> dict[str, str]:
+    """The S3 settings of an environment, under the names that deltalake and polars take.
+
+    Keys that are not set are left out, so that instance roles still work. Profiles of
+    `~/.aws` are read for the shards only, by pyarrow: object_store does not know them.
+    """
+    sources = {
+        "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
+        "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+        "aws_session_token": ("AWS_SESSION_TOKEN",),
+        "aws_region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+        "aws_endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        "aws_allow_http": ("AWS_ALLOW_HTTP",),
+    }
+    options = {}
+    for key, names in sources.items():
+        value = next((env[name] for name in names if env.get(name)), None)
+        if value is not None:
+            options[key] = value
+    endpoint = options.get("aws_endpoint_url", "")
+    allowed = options.get("aws_allow_http", "").lower() in {"1", "true"}
+    if endpoint.startswith("http://") and not allowed:
+        raise StoreError(f"{endpoint} is not encrypted; set AWS_ALLOW_HTTP=true to use it anyway")
+    return options
+
+
+def open_store(uri: str | Path) -> Store:
+    """The store at a folder path, a `file://` URI or `s3://bucket/prefix`."""
+    text = str(uri)
+    # A one-letter scheme is a Windows drive.
+    parts = urlsplit(text)
+    if isinstance(uri, Path) or len(parts.scheme) < 2:
+        return _local(Path(text).expanduser().absolute())
+    if parts.scheme == "file":
+        return _local(Path(unquote(parts.path)).absolute())
+    if parts.scheme in {"s3", "s3a"} and parts.netloc:
+        return S3Store(parts.netloc, parts.path.strip("/"))
+    raise StoreError(f"cannot keep a lake at {text}; give a folder or s3://bucket/prefix")
+
+
+def _local(root: Path) -> LocalStore:
+    # Delta takes a percent sign for an escape and a bracket for part of a host name.
+    if unusable := sorted(set("%[]") & set(str(root))):
+        raise StoreError(
+            f"{root} has {' and '.join(unusable)} in it, which Delta tables cannot have in their"
+            " path; choose another folder name"
+        )
+    return LocalStore(root)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; not every system can open a folder."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

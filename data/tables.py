@@ -1,0 +1,179 @@
+"""The lake's tables: append-only Delta tables whose every commit is made at most once.
+
+A commit carries an application transaction. Delta refuses two commits of one transaction
+even when both writers looked before either wrote, on a folder and on an object store, so
+a step that is repeated after a crash, or by two machines at once, still commits once.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from .errors import CommitConflict, MissingVersion, StoreError
+from .rows import conform, schema_of
+from .schema import Row
+from .store import Store
+
+FOLDER = "tables"
+MAX_ATTEMPTS = 12
+MAX_BACKOFF_S = 2.0
+
+# Carried by appends that name the version they were worked out from; see `append`.
+_EXCLUSIVE = "assay-exclusive"
+
+_TABLE_SETTINGS = {
+    "delta.appendOnly": "true",
+    # Published datasets name table versions: the log that finds them must stay.
+    "delta.enableExpiredLogCleanup": "false",
+}
+_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+
+
+class Tables:
+    """Scans and appends; holds no connection and no table state, so threads may share it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def version(self, table: str) -> int | None:
+        """The latest version of a table, or None when nothing was ever written to it."""
+        found = self._open(table)
+        return None if found is None else found.version()
+
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        """The rows of a table, at a version or at the latest; pinned when this is called.
+
+        Raises:
+            MissingVersion: The version was never written, or its log was cleaned away.
+            StoreError: There is no such table in the schema, or it cannot be read.
+        """
+        schema = schema_of(table)
+        found = self._open(table)
+        if version is not None:
+            latest = None if found is None else found.version()
+            if found is None or latest is None or not 0 <= version <= latest:
+                raise MissingVersion(f"{table} has no version {version}; its latest is {latest}")
+            try:
+                found.load_as_version(version)
+            except DeltaError as error:
+                raise MissingVersion(f"{table} has lost version {version}: {error}") from error
+        if found is None:
+            return pl.LazyFrame(schema=pl.Schema(schema))
+        if self._store.storage_options or not _is_quoted(found):
+            return pl.scan_delta(found, storage_options=self._store.storage_options or None)
+        # scan_delta does not find local files whose path Delta percent-encodes. Nothing is
+        # ever deleted from these tables, so their files are their rows.
+        files = [unquote(uri.removeprefix("file://")) for uri in found.file_uris()]
+        if not files:
+            return pl.LazyFrame(schema=pl.Schema(schema))
+        return pl.scan_parquet(files, glob=False)
+
+    def append(
+        self,
+        table: str,
+        rows: Sequence[Row] | pa.Table | pl.DataFrame,
+        *,
+        txn: str,
+        after: int | None = None,
+    ) -> bool:
+        """Commit rows under a transaction id, at most once.
+
+        Args:
+            table: A table of `schema.TABLES`; made when this is its first append.
+            rows: See `rows.conform`; no rows are no commit.
+            txn: Names this very commit. The same id never commits twice.
+            after: The version these rows were worked out from, where they are only right
+                if nobody else has appended rows worked out in the same way since.
+
+        Returns:
+            True when the rows were committed now; False when `txn` was committed before,
+            or there were no rows.
+
+        Raises:
+            CommitConflict: Another append that names `after` came in between: work the rows
+                out again. Or other writers won every attempt.
+            StoreError: The rows do not fit, or the store refused.
+        """
+        data = conform(table, rows)
+        if data.num_rows == 0:
+            return False
+        txns = [Transaction(txn, 1)]
+        if after is not None:
+            txns.append(Transaction(_EXCLUSIVE, after + 1))
+        properties = CommitProperties(app_transactions=txns)
+        for attempt in range(MAX_ATTEMPTS):
+            base = self._open(table) or self._create(table)
+            if base.transaction_version(txn) is not None:
+                return False
+            try:
+                if after is not None:
+                    newest = base.transaction_version(_EXCLUSIVE)
+                    if base.version() > after:
+                        base.load_as_version(after)
+                    if base.transaction_version(_EXCLUSIVE) != newest:
+                        raise CommitConflict(
+                            f"{table} has rows newer than version {after} that these rows did not"
+                            " take into account; read it again and work them out anew"
+                        )
+                # Delta checks the commits made since `base` was read for the same ids.
+                write_deltalake(
+                    base,
+                    data,
+                    mode="append",
+                    commit_properties=properties,
+                    writer_properties=_WRITER,
+                )
+            except CommitFailedError:
+                limit_s = min(MAX_BACKOFF_S, 0.02 * 2**attempt)
+                time.sleep(random.uniform(0, limit_s))  # noqa: S311 - spreads writers, no secret
+            except (DeltaError, OSError) as error:
+                raise StoreError(f"cannot append to {self._uri(table)}: {error}") from error
+            else:
+                return True
+        raise CommitConflict(
+            f"other writers won {MAX_ATTEMPTS} times in a row at {self._uri(table)};"
+            " run again, with fewer writers at once"
+        )
+
+    def _uri(self, table: str) -> str:
+        schema_of(table)
+        return self._store.path(f"{FOLDER}/{table}")
+
+    def _open(self, table: str) -> DeltaTable | None:
+        uri = self._uri(table)
+        try:
+            return DeltaTable(uri, storage_options=self._store.storage_options or None)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise StoreError(f"cannot read the table {uri}: {error}") from error
+
+    def _create(self, table: str) -> DeltaTable:
+        uri = self._uri(table)
+        try:
+            return DeltaTable.create(
+                uri,
+                schema=schema_of(table),
+                mode="ignore",
+                configuration=_TABLE_SETTINGS,
+                storage_options=self._store.storage_options or None,
+            )
+        except (DeltaError, OSError) as error:
+            # Two writers may make it at once; the loser uses what the winner made.
+            found = self._open(table)
+            if found is None:
+                raise StoreError(f"cannot make the table {uri}: {error}") from error
+            return found
+
+
+def _is_quoted(table: DeltaTable) -> bool:
+    """Whether the table's address has characters that stand for others, such as `%20`."""
+    return "%" in table.table_uri
