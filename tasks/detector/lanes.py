@@ -1,0 +1,224 @@
+"""How pictures stream through a detector: which threads decode, which run the network.
+
+On a CPU every thread does both, with one thread of PyTorch each: two such streams score more
+pictures a second than one stream with two threads, and no core waits while another decodes.
+On an accelerator threads decode ahead and one stream feeds the device full batches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.errors import UnreadableImage
+from ...data.image import DEFAULT_LIMITS, ImageLimits
+from ...data.schema import Reason
+from .preprocess import preprocess
+
+if TYPE_CHECKING:
+    from .detector import Detector
+
+Pixels = NDArray[np.float32]
+Prepare = Callable[[bytes], Pixels]
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What became of one picture: a finite logit and its embedding (D,), or a reason."""
+
+    image_id: str
+    logit: float | None = None
+    embedding: NDArray[np.float32] | None = None
+    reason: Reason | None = None
+
+
+def n_streams(n_workers: int | None = None) -> int:
+    """Threads to use: as asked, or as many as PyTorch would (OMP_NUM_THREADS counts)."""
+    import torch
+
+    return max(1, n_workers or torch.get_num_threads())
+
+
+def score_stream(
+    detector: Detector,
+    images: Iterable[tuple[str, bytes]],
+    *,
+    n_workers: int | None = None,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    prepare: Prepare | None = None,
+) -> Iterator[list[Scored]]:
+    """Score pictures in the order given, a few at a time; one `Scored` for each.
+
+    Pictures are drawn from `images` as they are needed, a few for each thread ahead.
+
+    Args:
+        detector: To score with.
+        images: Ids and encoded bytes.
+        n_workers: Threads; see `n_streams`.
+        limits: What decoding may cost.
+        prepare: From bytes to pixels; default: the detector's profile.
+
+    Raises:
+        Whatever `images` raises. A picture that cannot be decoded raises nothing.
+    """
+    if prepare is None:
+        profile = detector.profile
+
+        def prepare(raw: bytes) -> Pixels:
+            return preprocess(raw, profile, limits)
+
+    streams = n_streams(n_workers)
+    if detector.device.type == "cpu":
+        yield from _decode_and_forward(detector, images, prepare, streams)
+    else:
+        yield from _decode_ahead(detector, images, prepare, streams)
+
+
+def _decode_and_forward(
+    detector: Detector, images: Iterable[tuple[str, bytes]], prepare: Prepare, streams: int
+) -> Iterator[list[Scored]]:
+    import torch
+
+    def work(batch: Sequence[tuple[str, bytes]]) -> list[Scored]:
+        return _forward(detector, [_prepared(item, prepare) for item in batch])
+
+    def limit() -> None:
+        # One stream keeps all of PyTorch's threads; several have one each.
+        if streams > 1:
+            torch.set_num_threads(1)
+
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(streams, "assay-score", initializer=limit) as pool:
+            jobs = _batches(images, detector.batch_images)
+            yield from _windowed(pool, work, jobs, n_ahead=2 * streams)
+    finally:
+        # The limit is kept by the thread, but new threads would inherit it.
+        torch.set_num_threads(before)
+
+
+def _decode_ahead(
+    detector: Detector, images: Iterable[tuple[str, bytes]], prepare: Prepare, streams: int
+) -> Iterator[list[Scored]]:
+    def work(item: tuple[str, bytes]) -> tuple[str, Pixels | Reason]:
+        return _prepared(item, prepare)
+
+    with ThreadPoolExecutor(streams, "assay-decode") as pool:
+        ahead = 2 * detector.batch_images + streams
+        ready = _windowed(pool, work, images, n_ahead=ahead)
+        while batch := list(islice(ready, detector.batch_images)):
+            yield _forward(detector, batch)
+
+
+def _windowed(
+    pool: ThreadPoolExecutor,
+    work: Callable[[_In], _Out],
+    jobs: Iterable[_In],
+    *,
+    n_ahead: int,
+) -> Iterator[_Out]:
+    """`pool.map` that draws at most `n_ahead` jobs before their results are taken."""
+    waiting: deque[Future[_Out]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(work, job))
+            if len(waiting) >= n_ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _prepared(item: tuple[str, bytes], prepare: Prepare) -> tuple[str, Pixels | Reason]:
+    image_id, raw = item
+    try:
+        return image_id, prepare(raw)
+    except UnreadableImage as error:
+        return image_id, error.reason
+    except MemoryError:
+        return image_id, Reason.OUT_OF_MEMORY
+
+
+def _forward(detector: Detector, batch: Sequence[tuple[str, Pixels | Reason]]) -> list[Scored]:
+    """One `Scored` for each of the batch, in its order."""
+    usable = [pixels for _, pixels in batch if not isinstance(pixels, Reason)]
+    results = iter(forward_in_parts(detector, usable))
+    out = []
+    for image_id, pixels in batch:
+        found = pixels if isinstance(pixels, Reason) else next(results)
+        if isinstance(found, Reason):
+            out.append(Scored(image_id=image_id, reason=found))
+        else:
+            out.append(Scored(image_id=image_id, logit=found[0], embedding=found[1]))
+    return out
+
+
+def forward_in_parts(
+    detector: Detector, pixels: Sequence[Pixels]
+) -> list[tuple[float, Pixels] | Reason]:
+    """Logit and embedding of each input; batches halve for good when memory runs out.
+
+    An input that does not fit even alone gives `out_of_memory`, one whose logit is NaN or
+    infinite `non_finite_logit`.
+    """
+    import torch
+
+    out: list[tuple[float, Pixels] | Reason] = []
+    while len(out) < len(pixels):
+        part = pixels[len(out) : len(out) + detector.batch_images]
+        try:
+            stacked = torch.from_numpy(np.stack(part))
+            if detector.device.type == "cuda":
+                stacked = stacked.pin_memory()
+            logits, embeddings = detector.forward(stacked)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            _free_cache(detector)
+            if len(part) == 1:
+                out.append(Reason.OUT_OF_MEMORY)
+            else:
+                detector.batch_images = max(1, len(part) // 2)
+            continue
+        for logit, embedding in zip(logits.tolist(), embeddings, strict=True):
+            finite = np.isfinite(logit) and np.isfinite(embedding).all()
+            out.append((logit, embedding) if finite else Reason.NON_FINITE_LOGIT)
+    return out
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # The CPU's allocator, MPS and XPU have no class of their own for it.
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+
+
+def _free_cache(detector: Detector) -> None:
+    import torch
+
+    if detector.device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif detector.device.type == "xpu":
+        torch.xpu.empty_cache()
+    elif detector.device.type == "mps":
+        torch.mps.empty_cache()

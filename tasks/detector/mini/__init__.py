@@ -1,0 +1,1 @@
+"""The embedded detector: weights, configuration and card; no code."""

@@ -1,0 +1,259 @@
+"""The training loop of the embedded detector: what a batch is, and the steps over them.
+
+Half of every batch is photos, half fakes; most fakes are aligned (the photo itself through an
+autoencoder), drawn together with their photo and seen through the same view, so that the
+difference of the pair is the decoder's trace. Early on the squares are small, which is quick;
+the last part of the time is spent at the full side.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from .mini_data import Part, Picture, Twin, source_weights
+from .mini_eval import photo_side, worth
+from .mini_model import Average, whiten_patches
+from .mini_settings import MiniSettings
+from .mini_views import decode, normalised, random_view
+
+if TYPE_CHECKING:
+    from transformers import ViTForImageClassification
+
+Progress = Callable[[str], None]
+PREFETCH = 4
+LOUD_RMS = 20.0
+"""Differences of pairs are amplified towards this, of 255 levels: 22 dB, easily learnt."""
+MAX_GAIN = 4.0
+PAUSE_S = 15.0
+"""A step that takes longer was stopped from outside; the rest is not counted as training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A photo's window and the same window through an autoencoder, decoded."""
+
+    photo: Image.Image
+    fake: Image.Image
+    of_short_px: int
+    """Short edge of the whole photo."""
+    gain: float
+    """What brings the difference of the two to `LOUD_RMS`, from 1 to `MAX_GAIN`."""
+
+    def fake_amplified(self, share: float) -> Image.Image:
+        """The fake (share 0), or its difference from the photo times `gain` (share 1)."""
+        return Image.blend(self.photo, self.fake, 1.0 + (self.gain - 1.0) * share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """What the batches of one stage of the training look like."""
+
+    side_px: int
+    size: int
+    strength: float
+    amplified: float
+    pairs: float
+    """Pairs to pictures of the batch; 0.5 would be nothing but pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Decoded pictures to draw from."""
+
+    photos: list[Image.Image]
+    photo_odds: NDArray[np.float64]
+    fakes: list[Image.Image]
+    fake_odds: NDArray[np.float64]
+    pairs: list[Pair]
+    pair_odds: NDArray[np.float64]
+
+
+def fit_detector(
+    model: ViTForImageClassification,
+    pictures: Sequence[Picture],
+    twins: Sequence[Twin],
+    *,
+    settings: MiniSettings,
+    on_progress: Progress,
+) -> tuple[ViTForImageClassification, list[float], int]:
+    """The averaged model that validates best, the loss of every ten steps, and their number.
+
+    Runs for `settings.minutes` or `settings.max_steps`, whichever ends first.
+    """
+    pool = _decode_pool(pictures, twins)
+    rng = np.random.default_rng(settings.seed)
+    first = _Draw(settings.small_px, settings.batch * 2, 0.0, amplified=0.0, pairs=0.3)
+    sample, _ = _batch(pool, first, settings.image_px, rng)
+    whiten_patches(model, normalised(sample), seed=settings.seed)
+    # Every patch is asked too, by a head that is thrown away: its gradient is denser by far.
+    patch_head = nn.Linear(settings.width, 1)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    groups: list[dict[str, object]] = [
+        {"params": [*decayed, *patch_head.parameters()]},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(
+        groups,
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        betas=(0.9, 0.98),
+    )
+    average = Average(model)
+    clock, spent = time.monotonic(), 0.0
+    step, done = 0, 0.0
+
+    def now() -> _Draw:
+        if done < settings.small_share:
+            return _Draw(
+                settings.small_px,
+                settings.batch,
+                strength=min(done / settings.clean_share, 1.0),
+                amplified=max(1.0 - done / settings.amplified_share, 0.0),
+                pairs=0.45 if done < settings.paired_share else 0.3,
+            )
+        return _Draw(settings.image_px, max(settings.batch // 4, 8), 1.0, amplified=0.0, pairs=0.3)
+
+    best, best_value, checks = copy.deepcopy(model), -1.0, 0
+    losses: list[float] = []
+    recent: list[float] = []
+    model.train()
+    for pixels, labels in _batches(pool, settings, now):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _warm_then_cosine(done)
+        tokens = model.vit(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state
+        loss = _cross_entropy(model.classifier(tokens[:, 0]), labels)
+        patch_loss = _cross_entropy(patch_head(tokens[:, 1:]).mean(dim=2), labels)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss + patch_loss)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        average.update(model)
+        step += 1
+        recent.append(loss.item())
+        previous, clock = clock, time.monotonic()
+        spent += min(clock - previous, PAUSE_S)
+        done = max(
+            spent / (settings.minutes * 60),
+            step / settings.max_steps if settings.max_steps else 0.0,
+        )
+        if len(recent) == 10:
+            losses.append(float(np.mean(recent)))
+            recent.clear()
+            if len(losses) % 5 == 0:
+                on_progress(f"step {step}: loss {losses[-1]:.3f}, {done:.0%} of the time")
+        due = settings.small_share + (1 - settings.small_share) * checks / settings.n_checks
+        if done >= min(due, 1.0):
+            value = worth(
+                average.model, pictures, twins, Part.VALIDATION, side_px=settings.image_px
+            )
+            on_progress(f"step {step}: validation {value:.3f}")
+            if value > best_value:
+                best, best_value = copy.deepcopy(average.model), value
+            checks += 1
+            clock = time.monotonic()
+        if done >= 1.0:
+            break
+    return best.eval(), losses, step
+
+
+def _decode_pool(pictures: Sequence[Picture], twins: Sequence[Twin]) -> _Pool:
+    photos = [p for p in pictures if not p.is_fake and p.part is Part.TRAIN]
+    fakes = [p for p in pictures if p.is_fake and p.part is Part.TRAIN]
+    paired = [t for t in twins if t.photo.part is Part.TRAIN]
+    decoded = {p.path: decode(p.path.read_bytes()) for p in photos}
+    return _Pool(
+        photos=list(decoded.values()),
+        photo_odds=source_weights(photos),
+        fakes=[decode(p.path.read_bytes()) for p in fakes],
+        fake_odds=source_weights(fakes),
+        pairs=[make_pair(decoded[t.photo.path], t) for t in paired],
+        pair_odds=source_weights([t.photo for t in paired]) if paired else np.zeros(0),
+    )
+
+
+def make_pair(photo: Image.Image, twin: Twin) -> Pair:
+    """Both sides of a twin, from the decoded whole photo."""
+    # Reduced photos are encoded again, as their fakes were: nothing but the decoder differs.
+    photo_window = decode(photo_side(twin)) if twin.short_px else photo.crop(twin.window)
+    fake = decode(twin.raw)
+    off = np.asarray(fake, np.float32) - np.asarray(photo_window, np.float32)
+    rms = float(np.sqrt(np.mean(off**2)))
+    return Pair(
+        photo=photo_window,
+        fake=fake,
+        of_short_px=min(*photo.size, twin.short_px or photo.width),
+        gain=float(np.clip(LOUD_RMS / max(rms, 1e-6), 1.0, MAX_GAIN)),
+    )
+
+
+def _batch(
+    pool: _Pool, draw: _Draw, full_px: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Views (size, side, side, 3) and labels (size,): pairs first, then single pictures."""
+    n_pairs = round(draw.size * draw.pairs) if pool.pairs else 0
+    views: list[NDArray[np.uint8]] = []
+    labels: list[float] = []
+    for index in rng.choice(len(pool.pairs), size=n_pairs, p=pool.pair_odds) if n_pairs else ():
+        seed = int(rng.integers(2**63))
+        pair = pool.pairs[index]
+        for label, image in enumerate((pair.photo, pair.fake_amplified(draw.amplified))):
+            twin_rng = np.random.default_rng(seed)
+            views.append(
+                random_view(
+                    image,
+                    draw.side_px,
+                    full_px,
+                    twin_rng,
+                    strength=draw.strength,
+                    of_short_px=pair.of_short_px,
+                )
+            )
+            labels.append(float(label))
+    singles = ((0.0, pool.photos, pool.photo_odds), (1.0, pool.fakes, pool.fake_odds))
+    for truth, images, odds in singles:
+        for index in rng.choice(len(images), size=draw.size // 2 - n_pairs, p=odds):
+            views.append(
+                random_view(images[index], draw.side_px, full_px, rng, strength=draw.strength)
+            )
+            labels.append(truth)
+    return np.stack(views), np.array(labels, np.float32)
+
+
+def _batches(
+    pool: _Pool, settings: MiniSettings, now: Callable[[], _Draw]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches without end, drawn a few ahead in one thread (Pillow lets go of the lock)."""
+    seeds = np.random.SeedSequence(settings.seed)
+
+    def drawn(seed: np.random.SeedSequence, draw: _Draw) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng(seed)
+        views, labels = _batch(pool, draw, settings.image_px, rng)
+        return normalised(views), torch.from_numpy(labels)
+
+    with ThreadPoolExecutor(1) as thread:
+        waiting: list[Future[tuple[torch.Tensor, torch.Tensor]]] = []
+        while True:
+            while len(waiting) < PREFETCH:
+                waiting.append(thread.submit(drawn, seeds.spawn(1)[0], now()))
+            yield waiting.pop(0).result()
+
+
+def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean over (N, anything) logits of the loss against (N,) labels."""
+    return nn.functional.binary_cross_entropy_with_logits(logits, labels[:, None].expand_as(logits))
+
+
+def _warm_then_cosine(done: float) -> float:
+    return min(done / 0.03 + 0.01, 1.0, 0.5 * (1 + float(np.cos(np.pi * min(done, 1.0)))) + 0.01)

@@ -1,0 +1,95 @@
+"""From a decoded picture to the square that the embedded detector sees in training.
+
+`random_view` draws the geometry of scoring (short edge to 440 px, 384 px of it), or native
+pixels, or a scale between, with re-encoding that is the same for both classes, so that neither
+codec nor size gives a class away.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...data.decode import decode_rgb
+from .preprocess import normalise
+from .profiles import DEFAULT_PROFILE, profile_for
+
+_FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+
+
+def decode(raw: bytes) -> Image.Image:
+    """RGB as scoring decodes it."""
+    return decode_rgb(raw, profile_for(DEFAULT_PROFILE, 384).decode)
+
+
+def random_view(
+    image: Image.Image,
+    side_px: int,
+    full_px: int,
+    rng: np.random.Generator,
+    *,
+    strength: float = 1.0,
+    of_short_px: int | None = None,
+) -> NDArray[np.uint8]:
+    """A drawn square, shape (side, side, 3); the same generator state gives twins the same draw.
+
+    Args:
+        image: The decoded picture.
+        side_px: Side of the square; smaller than `full_px` early in training.
+        full_px: Side that scoring uses; sets the scale of the scoring geometry.
+        rng: Every choice comes from it, none from the picture's content.
+        strength: From 0, no resizing before and no re-encoding, to 1, the full share of both;
+            traces are learnt sooner from clean views and hold longer when the rest follows.
+        of_short_px: Short edge of the picture that `image` is a part of; default: its own.
+    """
+    short = min(image.size)
+    scored_scale = profile_for(DEFAULT_PROFILE, full_px).resize_px / (of_short_px or short)
+    kind = rng.random()
+    if kind < 0.6:
+        scale = scored_scale
+    elif kind < 0.8:
+        scale = 1.0
+    else:
+        scale = float(np.exp(rng.uniform(np.log(min(scored_scale, 1.0)), 0.0)))
+    scale = max(scale, side_px / short)
+    window = side_px / scale
+    left = rng.uniform(0, image.width - window)
+    top = rng.uniform(0, image.height - window)
+    # Whole pixels: a window cut between pixels would blur native crops.
+    box_px = min(max(round(window), 1), image.width, image.height)
+    x, y = min(int(left), image.width - box_px), min(int(top), image.height - box_px)
+    view = image.crop((x, y, x + box_px, y + box_px))
+    if rng.random() < 0.3 * strength:
+        smaller = max(round(box_px * float(rng.uniform(0.5, 1.0))), 16)
+        view = view.resize((smaller, smaller), _FILTERS[int(rng.integers(len(_FILTERS)))])
+    view = _reencoded(view, rng, strength)
+    if view.size != (side_px, side_px):
+        view = view.resize((side_px, side_px), Image.Resampling.BILINEAR)
+    pixels = np.asarray(view)
+    if rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def normalised(views_u8_nhwc: NDArray[np.uint8]) -> torch.Tensor:
+    """Float32 (N, 3, H, W), as scoring normalises."""
+    profile = profile_for(DEFAULT_PROFILE, views_u8_nhwc.shape[1])
+    return torch.from_numpy(np.stack([normalise(view, profile) for view in views_u8_nhwc]))
+
+
+def _reencoded(view: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """JPEG at quality 60 to 100 half of the time, WebP now and then, else untouched."""
+    kind, quality = rng.random(), int(rng.integers(60, 101))
+    subsampling = int(rng.choice((0, 2)))
+    if kind >= 0.6 * strength:
+        return view
+    buffer = io.BytesIO()
+    if kind < 0.5 * strength:
+        view.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    else:
+        view.save(buffer, "WEBP", quality=quality, method=1)
+    return decode(buffer.getvalue())

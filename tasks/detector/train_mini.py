@@ -1,0 +1,163 @@
+"""Train the embedded detector `mini` on folders of photos and of machine-made pictures.
+
+The parts: `mini_data` finds the pictures and makes the pairs, `mini_fit` trains, `mini_eval`
+measures on what was held out, `mini_card` writes down what came out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from ...data.errors import ConfigError
+from ...synth.autoencoder import load_autoencoder
+from ...synth.autoencoder_fit import FitSettings, fit_autoencoder
+from .mini_card import write_card
+from .mini_data import Part, Picture, Twin, find_pictures, make_twins
+from .mini_eval import evaluate, images_per_second, score
+from .mini_fit import fit_detector
+from .mini_model import build_vit, set_half
+from .mini_settings import MiniResult, MiniSettings
+
+__all__ = ["MiniResult", "MiniSettings", "train_mini"]
+
+Progress = Callable[[str], None]
+
+
+def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: None) -> MiniResult:
+    """A checkpoint folder at `settings.out`: config, weights, `detector.toml`, card, figures.
+
+    The same seed and number of steps draw the same batches; floating-point sums still vary
+    with threads and machine.
+
+    Raises:
+        InputError: a folder is missing, or a class has nothing left to learn from.
+        SynthError: an autoencoder folder does not load.
+        ConfigError: sides that do not fit the patch.
+    """
+    if settings.image_px % settings.patch_px or settings.small_px % settings.patch_px:
+        raise ConfigError(
+            f"sides of {settings.small_px} and {settings.image_px} px are no multiples of the "
+            f"patch, {settings.patch_px} px; choose multiples"
+        )
+    torch.manual_seed(settings.seed)
+    pictures = find_pictures(
+        settings.real,
+        settings.fake,
+        manifests=settings.manifests,
+        hold_out=settings.hold_out,
+        validation_share=settings.validation_share,
+        seed=settings.seed,
+    )
+    twins = _all_twins(pictures, settings, on_progress)
+    model = build_vit(
+        image_px=settings.image_px,
+        patch_px=settings.patch_px,
+        width=settings.width,
+        layers=settings.layers,
+        heads=settings.heads,
+    )
+    started = time.monotonic()
+    best, losses, steps = fit_detector(
+        model, pictures, twins, settings=settings, on_progress=on_progress
+    )
+    seconds = time.monotonic() - started
+    checked = [p for p in pictures if p.part is Part.VALIDATION]
+    set_half(
+        best,
+        *(
+            score(
+                best,
+                [p.path.read_bytes() for p in checked if p.is_fake == is_fake],
+                side_px=settings.image_px,
+            )
+            for is_fake in (False, True)
+        ),
+    )
+    twins += _unseen_twins(pictures, settings, on_progress)
+    validation = evaluate(best, pictures, twins, Part.VALIDATION, side_px=settings.image_px)
+    held_out = evaluate(best, pictures, twins, Part.HELD_OUT, side_px=settings.image_px)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    best.save_pretrained(settings.out)
+    _state_one_logit(settings.out / "config.json")
+    weights = settings.out / "model.safetensors"
+    result = MiniResult(
+        out=settings.out,
+        weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+        n_parameters=sum(p.numel() for p in best.parameters()),
+        steps=steps,
+        seconds=seconds,
+        images_per_second=images_per_second(best, side_px=settings.image_px),
+        n_threads=torch.get_num_threads(),
+        losses=tuple(losses),
+        validation=validation,
+        held_out=held_out,
+    )
+    write_card(result, settings, pictures, twins)
+    return result
+
+
+def _all_twins(
+    pictures: Sequence[Picture], settings: MiniSettings, on_progress: Progress
+) -> list[Twin]:
+    photos = [p for p in pictures if not p.is_fake]
+    held_out = [p for p in photos if p.part is Part.HELD_OUT]
+    learnt = [p for p in photos if p.part is not Part.HELD_OUT]
+    cache = _cache(settings)
+    folders = list(settings.autoencoders)
+    if not folders:
+        folders = [cache / "fitted"]
+        fit = FitSettings(
+            minutes=settings.minutes / 5, max_steps=settings.max_steps, seed=settings.seed
+        )
+        paths = [p.path for p in learnt if p.part is Part.TRAIN]
+        fit_autoencoder(paths, folders[0], settings=fit, on_progress=on_progress)
+    twins: list[Twin] = []
+    for folder in folders:
+        autoencoder = load_autoencoder(folder)
+        for short_px in (None, settings.reduced_px):
+            twins += make_twins(
+                learnt,
+                autoencoder,
+                cache,
+                window_px=settings.window_px,
+                short_px=short_px,
+                on_progress=on_progress,
+            )
+            twins += make_twins(
+                held_out, autoencoder, cache, short_px=short_px, on_progress=on_progress
+            )
+    return twins
+
+
+def _unseen_twins(
+    pictures: Sequence[Picture], settings: MiniSettings, on_progress: Progress
+) -> list[Twin]:
+    held_out = [p for p in pictures if not p.is_fake and p.part is Part.HELD_OUT]
+    twins: list[Twin] = []
+    for folder in settings.unseen_autoencoders:
+        autoencoder = load_autoencoder(folder)
+        for short_px in (None, settings.reduced_px):
+            twins += make_twins(
+                held_out,
+                autoencoder,
+                _cache(settings),
+                short_px=short_px,
+                on_progress=on_progress,
+            )
+    return twins
+
+
+def _cache(settings: MiniSettings) -> Path:
+    return settings.cache_dir or settings.out.parent / f"{settings.out.name}-cache"
+
+
+def _state_one_logit(path: Path) -> None:
+    """Transformers leaves the number of logits to be counted from the label names; say it."""
+    config = json.loads(path.read_text(encoding="utf-8")) | {"num_labels": 1}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
