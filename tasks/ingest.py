@@ -1,0 +1,279 @@
+"""From items to rows: read, inspect, tell the new from the known, store, and account for each.
+
+The order of writing is what survives a kill: first the shard (nobody knows it yet), then
+the `images` rows that name it, then the `sightings`. Whatever was cut off is done again by
+the next run, which finds how far the last one came in the tables, and nowhere else.
+
+For one `batch_id` and `source_uri`, the sighting that counts is the one last seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os.path
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ..data.errors import UnreadableImage, shorten
+from ..data.image import ImageLimits, inspect_image
+from ..data.lake import Lake
+from ..data.schema import Reason, Status
+from ..data.sources import Item, SourceOptions, read_item
+from .sightings import Outcome, Sighting, commit_outcomes, find_sightings
+
+FLUSH_BYTES = 128 * 2**20
+
+READ_AHEAD_BYTES = 64 * 2**20
+
+# Rejections that may be otherwise next time although the item's fingerprint is not: the
+# network is back, a permission was given, a flag was set.
+_MAY_PASS = {
+    Reason.BAD_ROW,
+    Reason.FETCH_FAILED,
+    Reason.NOT_FOUND,
+    Reason.NOT_PERMITTED,
+    Reason.OUT_OF_MEMORY,
+    Reason.UNSAFE_PATH,
+    Reason.UNSAFE_URL,
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestCounts:
+    """What became of items, by the sighting that counts: items = stored + duplicates + rejected.
+
+    `unchanged` of them were known, and nothing was written for them; `n_bytes` were read now.
+    """
+
+    items: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    unchanged: int = 0
+    n_bytes: int = 0
+
+    def __add__(self, other: IngestCounts) -> IngestCounts:
+        return IngestCounts(
+            items=self.items + other.items,
+            stored=self.stored + other.stored,
+            duplicates=self.duplicates + other.duplicates,
+            rejected=self.rejected + other.rejected,
+            unchanged=self.unchanged + other.unchanged,
+            n_bytes=self.n_bytes + other.n_bytes,
+        )
+
+
+def batch_id_of(sources: Sequence[str], options: SourceOptions) -> str:
+    """The batch of a standing input: the same sources and filters always give the same id.
+
+    Local paths are made absolute, so the folder one stands in does not matter; neither does
+    the order of the sources. What only describes the items (labels, domains) is left out.
+
+    Returns:
+        "b-" and 16 hexadecimal digits.
+    """
+    canonical = {
+        "sources": sorted({_absolute(source) for source in sources}),
+        "include": sorted(set(options.include)),
+        "exclude": sorted(set(options.exclude)),
+        "image_column": options.image_column,
+    }
+    text = json.dumps(canonical, ensure_ascii=True, sort_keys=True)
+    return f"b-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def chunks(items: Iterable[Item], *, max_items: int = 1000) -> Iterator[list[Item]]:
+    """Consecutive lists of at most `max_items` items; takes from `items` only as it goes."""
+    rest = iter(items)
+    while part := list(islice(rest, max_items)):
+        yield part
+
+
+def ingest_chunk(
+    lake: Lake,
+    items: Sequence[Item],
+    *,
+    batch_id: str,
+    run_id: str,
+    chunk_index: int,
+    options: SourceOptions,
+    n_workers: int,
+    on_item: Callable[[int], None] | None = None,
+) -> IngestCounts:
+    """Bring items into the lake: one sighting each, and one image row per new content.
+
+    Safe to repeat, in whole or after a kill: what is known is not read again. An item
+    listed twice in the chunk is one item with one row, counted twice.
+
+    Args:
+        lake: Where to.
+        items: At most some thousand; their bytes are read here.
+        batch_id: See `batch_id_of`.
+        run_id: The run that this is part of.
+        chunk_index: Which chunk of the run this is.
+        options: The sources' settings, with the limits on pictures.
+        n_workers: Threads that read and decode. The outcome does not depend on it.
+        on_item: Called with a number of items that are done being read, for a progress bar.
+
+    Returns:
+        Counts over these items. Memory stays near 128 MiB of encoded pictures plus what
+        `n_workers` pictures need to be decoded.
+
+    Raises:
+        StoreError: The lake cannot be read or written. Bad pictures raise nothing.
+    """
+    tell = on_item or _ignore
+    known = find_sightings(lake, items, batch_id=batch_id)
+    times = Counter(_key(item) for item in items)
+    total = IngestCounts()
+    to_read: list[Item] = []
+    waiting: list[Outcome] = []
+    for item in {_key(item): item for item in items}.values():
+        before = known.get(item.source_uri)
+        if item.problem is None and not _is_settled(before, options.limits):
+            to_read.append(item)
+            continue
+        outcome = _without_reading(item, before)
+        if before is not None and _is_unchanged(item, outcome, before):
+            total += _count(before.status, times[_key(item)], is_unchanged=True)
+        else:
+            waiting.append(outcome)
+        tell(times[_key(item)])
+
+    def flush() -> IngestCounts:
+        statuses = commit_outcomes(
+            lake, waiting, batch_id=batch_id, run_id=run_id, chunk_index=chunk_index
+        )
+        counts = IngestCounts()
+        for outcome, status in zip(waiting, statuses, strict=True):
+            counts += _count(status, times[_key(outcome.item)])
+        waiting.clear()
+        return counts
+
+    n_waiting_bytes = 0
+    for outcome in _read_in_order(to_read, options, n_workers=n_workers):
+        item = outcome.item
+        before = known.get(item.source_uri)
+        total += IngestCounts(n_bytes=outcome.n_bytes)
+        if before is not None and _is_unchanged(item, outcome, before):
+            total += _count(before.status, times[_key(item)], is_unchanged=True)
+        else:
+            waiting.append(outcome)
+            n_waiting_bytes += len(outcome.raw or b"")
+        tell(times[_key(item)])
+        if n_waiting_bytes >= FLUSH_BYTES:
+            total += flush()
+            n_waiting_bytes = 0
+    return total + flush()
+
+
+def _read_in_order(
+    items: Sequence[Item], options: SourceOptions, *, n_workers: int
+) -> Iterator[Outcome]:
+    """Outcomes in the order of the items, however the threads are timed.
+
+    Several items per thread are under way, so that a slow one at the head does not leave
+    the others idle; fewer when what is read and waits is more than 64 MiB.
+    """
+    n_workers = max(1, n_workers)
+    rest = iter(items)
+    under_way: deque[Future[Outcome]] = deque()
+    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="assay-ingest")
+    try:
+        while True:
+            n_ready_bytes = sum(f.result().n_bytes for f in under_way if f.done())
+            room = 4 * n_workers if n_ready_bytes < READ_AHEAD_BYTES else 1
+            for item in islice(rest, max(0, room - len(under_way))):
+                under_way.append(pool.submit(_read, item, options))
+            if not under_way:
+                return
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(item: Item, options: SourceOptions) -> Outcome:
+    raw = b""
+    try:
+        raw = read_item(item, options)
+        facts = inspect_image(raw, limits=options.limits)
+    except UnreadableImage as error:
+        reason, detail = error.reason, error.detail
+    except MemoryError:
+        reason, detail = Reason.OUT_OF_MEMORY, "no memory left to decode it"
+    except Exception as error:  # noqa: BLE001 - the row boundary: one picture never stops a run
+        _log.exception("unexpected error at %s", item.source_uri)
+        reason, detail = Reason.UNREADABLE, shorten(f"{type(error).__name__}: {error}")
+    else:
+        return Outcome(item=item, image_id=facts.image_id, facts=facts, raw=raw, n_bytes=len(raw))
+    return Outcome(item=item, n_bytes=len(raw), reason=reason.value, detail=detail)
+
+
+def _is_settled(before: Sighting | None, limits: ImageLimits) -> bool:
+    """Whether reading the item again could not tell anything new."""
+    if before is None:
+        return False
+    allowed = {
+        Reason.TOO_MANY_BYTES.value: limits.max_bytes,
+        Reason.TOO_MANY_PIXELS.value: limits.max_pixels,
+    }.get(before.reason or "")
+    if allowed is not None:
+        # The detail tells the limit of that day; where it does not, it is judged again.
+        return re.search(rf"allowed: {allowed}\b", before.detail or "") is not None
+    return before.reason not in _MAY_PASS
+
+
+def _without_reading(item: Item, before: Sighting | None) -> Outcome:
+    if item.problem is not None:
+        reason, detail = item.problem
+        return Outcome(item=item, reason=reason.value, detail=shorten(detail))
+    if before is None:
+        raise ValueError(f"{item.source_uri} was never seen and must be read")
+    if before.image_id is not None:
+        return Outcome(item=item, image_id=before.image_id)
+    return Outcome(item=item, reason=before.reason, detail=before.detail)
+
+
+def _is_unchanged(item: Item, outcome: Outcome, before: Sighting) -> bool:
+    """Whether the sighting that counts says already what a new one would say."""
+    rejection = before.reason if before.status is Status.REJECTED else None
+    return (
+        before.is_own
+        and (before.image_id, rejection) == (outcome.image_id, outcome.reason)
+        and (before.label, before.domain) == (item.label, item.domain)
+    )
+
+
+def _key(item: Item) -> tuple[str, str, str | None, str | None]:
+    return item.source_uri, item.fingerprint, item.label, item.domain
+
+
+def _count(status: Status, n_items: int, *, is_unchanged: bool = False) -> IngestCounts:
+    return IngestCounts(
+        items=n_items,
+        stored=n_items if status is Status.STORED else 0,
+        duplicates=n_items if status is Status.DUPLICATE else 0,
+        rejected=n_items if status is Status.REJECTED else 0,
+        unchanged=n_items if is_unchanged else 0,
+    )
+
+
+def _absolute(source: str) -> str:
+    scheme, separator, rest = source.partition("://")
+    if separator and scheme != "file":
+        return source
+    # Not resolved: a link that is pointed elsewhere is still the same standing input.
+    return os.path.normpath(Path(rest if separator else source).expanduser().absolute())
+
+
+def _ignore(_n_items: int) -> None:
+    pass

@@ -1,0 +1,206 @@
+"""The policy file: which score clears, which flags, and what only people may decide.
+
+Reading and checking only; `decide` applies it. A policy is identified by its rules, not
+by its bytes: comments, order and spacing do not change `policy_id`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ..data.errors import ConfigError
+
+PACKAGED_POLICY: Final = Path(__file__).with_name("policy.toml")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TOP_KEYS: Final = ("name", "min_short_edge_px", "unlisted_domain", "default", "detectors")
+_BAND_KEYS: Final = ("review_at", "flag_at")
+_UNLISTED: Final = ("default", "review")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """Two thresholds on the score, 0 <= review_at <= flag_at <= 1; equal means no review band."""
+
+    review_at: float
+    flag_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorRules:
+    """The thresholds of one detector; `band` is None when it names domains only."""
+
+    band: Band | None = None
+    domains: Mapping[str, Band] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Every rule by which a score becomes a decision."""
+
+    name: str
+    min_short_edge_px: int
+    unlisted_domain: str
+    default: Band
+    detectors: Mapping[str, DetectorRules]
+
+    @property
+    def policy_id(self) -> str:
+        """`name@` and 12 hex digits of the sha256 of the rules."""
+        rules = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return f"{self.name}@{hashlib.sha256(rules.encode()).hexdigest()[:12]}"
+
+    def band(self, detector: str, domain: str | None = None) -> tuple[Band, bool]:
+        """The thresholds that hold, and whether they are the domain's own.
+
+        An entry for the whole detector id (`name@revision`) wins over one for its name. The
+        flag is True too for a picture without a domain: nothing is missing then.
+        """
+        rules = self.detectors.get(detector) or self.detectors.get(detector.partition("@")[0])
+        general = (rules.band if rules else None) or self.default
+        if domain is None:
+            return general, True
+        own = rules.domains.get(domain) if rules else None
+        return (own, True) if own else (general, False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The rules as plain values; `policy_from_dict` reads them back to an equal policy."""
+        return {
+            "name": self.name,
+            "min_short_edge_px": self.min_short_edge_px,
+            "unlisted_domain": self.unlisted_domain,
+            "default": _plain(self.default),
+            "detectors": {
+                detector: _plain(rules.band)
+                | {"domains": {domain: _plain(band) for domain, band in rules.domains.items()}}
+                for detector, rules in self.detectors.items()
+            },
+        }
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """Read a policy file, the packaged one when no path is given.
+
+    Raises:
+        ConfigError: The file cannot be read, is not TOML, has an unknown or missing key, or a
+            value outside its range; the message names file, key, value, and what is allowed.
+    """
+    file = PACKAGED_POLICY if path is None else Path(path)
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"policy {file}: cannot be read ({error.strerror}); "
+            "give --policy a TOML file, or leave it out for the packaged one"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"policy {file}: is not TOML ({error}); correct it, or start from {PACKAGED_POLICY}"
+        ) from error
+    return policy_from_dict(values, source=str(file))
+
+
+def policy_from_dict(values: Mapping[str, Any], *, source: str) -> Policy:
+    """Check plain values and make the policy; `source` is what messages call the file.
+
+    Raises:
+        ConfigError: As for `load_policy`.
+    """
+    _only(values, _TOP_KEYS, source, "")
+    name = _take(values, "name", source, "")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise _refusal(
+            source,
+            "name",
+            name,
+            "1 to 64 letters, digits, '.', '_' or '-', a letter or digit first",
+        )
+    short_edge = _take(values, "min_short_edge_px", source, "")
+    if not isinstance(short_edge, int) or isinstance(short_edge, bool) or short_edge < 0:
+        raise _refusal(source, "min_short_edge_px", short_edge, "a whole number, 0 or more")
+    unlisted = _take(values, "unlisted_domain", source, "")
+    if unlisted not in _UNLISTED:
+        raise _refusal(source, "unlisted_domain", unlisted, '"default" or "review"')
+    return Policy(
+        name=name,
+        min_short_edge_px=short_edge,
+        unlisted_domain=unlisted,
+        default=_band(_take(values, "default", source, ""), source, "default"),
+        detectors={
+            detector: _detector(rules, source, f'detectors."{detector}"')
+            for detector, rules in _table(values.get("detectors", {}), source, "detectors").items()
+        },
+    )
+
+
+def _detector(value: object, source: str, key: str) -> DetectorRules:
+    table = _table(value, source, key)
+    _only(table, (*_BAND_KEYS, "domains"), source, key)
+    own = {name: table[name] for name in _BAND_KEYS if name in table}
+    return DetectorRules(
+        band=_band(own, source, key) if own else None,
+        domains={
+            domain: _band(band, source, f'{key}.domains."{domain}"')
+            for domain, band in _table(table.get("domains", {}), source, f"{key}.domains").items()
+        },
+    )
+
+
+def _band(value: object, source: str, key: str) -> Band:
+    table = _table(value, source, key)
+    _only(table, _BAND_KEYS, source, key)
+    review_at, flag_at = (_share(table, name, source, key) for name in _BAND_KEYS)
+    if review_at > flag_at:
+        raise _refusal(
+            source,
+            f"{key}.review_at",
+            review_at,
+            f"at most {key}.flag_at, which is {flag_at}",
+        )
+    return Band(review_at=review_at, flag_at=flag_at)
+
+
+def _share(table: Mapping[str, Any], name: str, source: str, key: str) -> float:
+    value = _take(table, name, source, key)
+    # A comparison with NaN is false; true and false are numbers in Python, but not here.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise _refusal(source, f"{key}.{name}", value, "a number from 0 to 1")
+    return float(value)
+
+
+def _table(value: object, source: str, key: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _refusal(source, key, value, f"a table, written [{key}]")
+    return value
+
+
+def _take(table: Mapping[str, Any], name: str, source: str, key: str) -> object:
+    where = f"{key}.{name}" if key else name
+    if name not in table:
+        raise ConfigError(f"policy {source}: {where} is missing; add it, see {PACKAGED_POLICY}")
+    return table[name]
+
+
+def _only(table: Mapping[str, Any], allowed: tuple[str, ...], source: str, key: str) -> None:
+    for name, value in table.items():
+        if name not in allowed:
+            where = f"{key}.{name}" if key else name
+            raise ConfigError(
+                f"policy {source}: unknown key {where} = {value!r}; "
+                f"allowed here: {', '.join(allowed)}; correct its spelling or remove it"
+            )
+
+
+def _refusal(source: str, key: str, seen: object, allowed: str) -> ConfigError:
+    return ConfigError(f"policy {source}: {key} = {seen!r}; allowed: {allowed}; correct the file")
+
+
+def _plain(band: Band | None) -> dict[str, Any]:
+    return {} if band is None else {"review_at": band.review_at, "flag_at": band.flag_at}

@@ -1,0 +1,323 @@
+"""A labelled dataset out of the lake: a Hugging Face folder that nothing leaks across.
+
+The tables are read at pinned versions; bytes stream from the shards; the folder is written
+beside its place, read back and checked, and gets its name last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from .. import __version__
+from ..data.errors import ConfigError, GateRefused, InputError
+from ..data.lake import Lake
+from ..data.schema import TABLES
+from .dataset_card import CardFacts, dataset_card
+from .near_duplicates import MAX_DISTANCE, group_near_duplicates
+from .published_files import Tally, write_file
+from .published_rows import UNLABELLED, Pinned, read_rows
+from .splits import SPLITS, assign_splits, find_leaks
+
+LOCK_NAME: Final = "VERSIONS.lock"
+# The Hub's viewer and `datasets` like files below 500 MB.
+MAX_FILE_BYTES: Final = 400_000_000
+# A plan for so many images at a time where their rows are looked at whole.
+_IDS_AT_A_TIME: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishResult:
+    """What was published, in numbers of images."""
+
+    out: str
+    splits: dict[str, int]
+    labels: dict[str, int]
+    groups: int
+    files: tuple[str, ...]
+    versions: dict[str, int | None]
+    detector: str | None
+    policy_id: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"files": list(self.files)}
+
+
+def publish(
+    lake: Lake,
+    out: Path | str,
+    *,
+    format: str = "hf",  # noqa: A002 - the name of the command's flag
+    allow_shortcuts: bool = False,
+    seed: int = 0,
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    detector: str | None = None,
+    policy_id: str | None = None,
+    labels_from_decisions: bool = False,
+    only_labelled: bool = False,
+    overwrite: bool = False,
+) -> PublishResult:
+    """Write every stored image with its best label, scores and lineage, split by group.
+
+    Args:
+        lake: Where the images are.
+        out: The folder to make.
+        format: Only "hf": Parquet files, a card, and `VERSIONS.lock`.
+        allow_shortcuts: Reserved for a check of file format and size; recorded.
+        seed: For the splits.
+        fractions: Of the groups, for train, validation and test.
+        detector: Whose scores: a name, or an id as in the tables; by default that which
+            decided last.
+        policy_id: Whose decisions; by default that of the detector's latest.
+        labels_from_decisions: Label what has no other evidence by the detector's decision
+            (flag: fake, clear: real), with `label_evidence` "decision".
+        only_labelled: Leave out pictures without a label.
+        overwrite: Replace `out` when it is a dataset that assay published.
+
+    Raises:
+        ConfigError: A wrong argument, or `out` is there already.
+        InputError: There is nothing to publish.
+        GateRefused: A copy or a child would cross from one split to another.
+        StoreError: The lake cannot be read.
+    """
+    out = Path(out).absolute()
+    if format != "hf":
+        raise ConfigError(f"format {format!r} is not known; allowed: hf")
+    _check_place(out, overwrite=overwrite)
+    pinned = _pin(lake, detector, policy_id, labels_from_decisions=labels_from_decisions)
+    plan = _plan(lake, pinned, fractions=fractions, seed=seed)
+    if only_labelled:
+        plan = _labelled(lake, pinned, plan)
+    if plan.is_empty():
+        raise InputError(
+            f"{lake.uri} has no {'labelled ' if only_labelled else ''}images to publish; "
+            "run assay moderate first" + (", with labels" if only_labelled else "")
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.with_name(f".{out.name}.tmp-{secrets.token_hex(4)}")
+    try:
+        (work / "data").mkdir(parents=True)
+        tally = Tally()
+        files = []
+        for name, part in _files(plan):
+            files.append(work / name)
+            write_file(lake, pinned, files[-1], part, tally)
+        _refuse_leaks(files)
+        splits = {
+            split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))
+        }
+        facts = CardFacts(
+            name=out.name,
+            lake=lake.uri,
+            pinned=pinned,
+            splits=splits,
+            labels=_sorted(tally.labels),
+            evidence=_sorted(tally.evidence),
+            generators=_sorted(tally.generators),
+            n_groups=plan["group_id"].n_unique(),
+            n_conflicts=tally.n_conflicts,
+            seed=seed,
+            fractions=tuple(fractions),
+            max_distance=MAX_DISTANCE,
+            code_version=__version__,
+        )
+        (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
+        lock = _lock(facts, work, files, allow_shortcuts=allow_shortcuts)
+        (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
+        _put(work, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return PublishResult(
+        out=str(out),
+        splits=splits,
+        labels=dict(facts.labels),
+        groups=facts.n_groups,
+        files=tuple(file.relative_to(work).as_posix() for file in files),
+        versions=dict(pinned.versions),
+        detector=pinned.detector,
+        policy_id=pinned.policy_id,
+    )
+
+
+def _check_place(out: Path, *, overwrite: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir():
+        raise ConfigError(f"{out} is a file; give a folder to make")
+    if not overwrite:
+        raise ConfigError(f"{out} is not empty; give another folder, or overwrite it by flag")
+    if not (out / LOCK_NAME).is_file():
+        raise ConfigError(
+            f"{out} is not a dataset published by assay (it has no {LOCK_NAME}) and will not be "
+            "replaced; give another folder"
+        )
+
+
+def _put(work: Path, out: Path) -> None:
+    if not out.exists() or not any(out.iterdir()):
+        work.replace(out)
+        return
+    # A folder cannot be swapped in one step: keep the old one until the new one is there.
+    old = work.with_name(work.name + "-old")
+    out.rename(old)
+    try:
+        work.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _pin(
+    lake: Lake, detector: str | None, policy_id: str | None, *, labels_from_decisions: bool
+) -> Pinned:
+    versions = {table: lake.version(table) for table in TABLES}
+    decided = lake.scan("decisions", versions["decisions"])
+    scored = lake.scan("scores", versions["scores"])
+    if detector is not None:
+        # A registered name stands for its latest revision that scored anything here.
+        is_meant = (pl.col("detector") == detector) | pl.col("detector").str.starts_with(
+            f"{detector}@"
+        )
+        found = _last(scored.filter(is_meant), "scored_at", "detector")
+        if found is None:
+            raise _unknown("detector", detector, scored.select("detector"))
+        detector = found
+    else:
+        detector = _last(decided, "decided_at", "detector") or _last(
+            scored, "scored_at", "detector"
+        )
+    decided = decided.filter(pl.col("detector") == pl.lit(detector, dtype=pl.String))
+    if policy_id is None:
+        policy_id = _last(decided, "decided_at", "policy_id")
+    elif decided.filter(pl.col("policy_id") == policy_id).head(1).collect().is_empty():
+        raise _unknown("policy", policy_id, decided.select("policy_id"))
+    return Pinned(
+        versions=versions,
+        detector=detector,
+        policy_id=policy_id,
+        labels_from_decisions=labels_from_decisions,
+    )
+
+
+def _unknown(kind: str, seen: str, column: pl.LazyFrame) -> ConfigError:
+    allowed = column.unique().collect().to_series().sort().to_list()
+    return ConfigError(
+        f"no image here was judged by {kind} {seen!r}; allowed: {', '.join(allowed) or 'none yet'}"
+    )
+
+
+def _last(rows: pl.LazyFrame, time: str, column: str) -> str | None:
+    found = rows.select(time, column).top_k(1, by=time).collect()[column]
+    return None if found.is_empty() else str(found[0])
+
+
+def _plan(lake: Lake, pinned: Pinned, *, fractions: Sequence[float], seed: int) -> pl.DataFrame:
+    """Image ids with group, split and size, in the order in which their bytes are stored."""
+    images = (
+        lake.scan("images", pinned.versions["images"])
+        .select("image_id", "phash", "ingested_at", "shard", "row_group", "row", "n_bytes")
+        .unique(subset=["image_id"], keep="any")
+        .sort("shard", "row_group", "row")
+        .collect()
+    )
+    lineage = (
+        lake.scan("synthetics", pinned.versions["synthetics"])
+        .select("image_id", "parent_id")
+        .collect()
+    )
+    groups = group_near_duplicates(images, lineage)
+    return images.select("image_id", "n_bytes").with_columns(
+        groups["group_id"], assign_splits(groups["group_id"], fractions=fractions, seed=seed)
+    )
+
+
+def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
+    """The part of a plan that has labels."""
+    kept = [
+        some.join(
+            read_rows(lake, pinned, some["image_id"]).filter(pl.col("label") != UNLABELLED),
+            on="image_id",
+            how="semi",
+            maintain_order="left",
+        )
+        for some in plan.iter_slices(_IDS_AT_A_TIME)
+    ]
+    return pl.concat(kept) if kept else plan
+
+
+def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Names below the folder, and the images that go into each."""
+    for split in SPLITS:
+        rows = plan.filter(pl.col("split") == split)
+        if rows.is_empty():
+            continue
+        before = rows["n_bytes"].cum_sum() - rows["n_bytes"]
+        parts = rows.with_columns(part=before // MAX_FILE_BYTES).partition_by(
+            "part", maintain_order=True
+        )
+        for number, part in enumerate(parts):
+            yield f"data/{split}-{number:05d}-of-{len(parts):05d}.parquet", part
+
+
+def _refuse_leaks(files: list[Path]) -> None:
+    columns = ["image_id", "group_id", "phash", "synthetic_parent_id"]
+    rows = pl.concat(
+        pl.from_arrow(pq.read_table(file, columns=columns)).with_columns(  # type: ignore[union-attr]
+            split=pl.lit(file.name.partition("-")[0])
+        )
+        for file in files
+    )
+    leaks = find_leaks(rows.rename({"synthetic_parent_id": "parent_id"}))
+    if leaks:
+        raise GateRefused(
+            f"not published, since pictures would leak between splits: {'; '.join(leaks)}; "
+            "this is a fault of the grouping: please report it"
+        )
+
+
+def _lock(
+    facts: CardFacts, work: Path, files: list[Path], *, allow_shortcuts: bool
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "lake": facts.lake,
+        "tables": dict(facts.pinned.versions),
+        "detector": facts.pinned.detector,
+        "policy_id": facts.pinned.policy_id,
+        "labels_from_decisions": facts.pinned.labels_from_decisions,
+        "allow_shortcuts": allow_shortcuts,
+        "seed": facts.seed,
+        "fractions": list(facts.fractions),
+        "near_duplicate_max_distance": facts.max_distance,
+        "splits": dict(facts.splits),
+        "groups": facts.n_groups,
+        "assay": facts.code_version,
+        "files": {
+            file.relative_to(work).as_posix(): {
+                "sha256": _sha256(file),
+                "n_bytes": file.stat().st_size,
+            }
+            for file in files
+        },
+    }
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items()))

@@ -1,0 +1,206 @@
+"""Scores: one row for each image under one detector, profile and precision.
+
+A task is the images of one shard. Rows are committed every thousand images or every minute,
+so a kill loses a minute at most, and images that have a row are never scored again. A
+picture that cannot be scored gets a row with its reason, never a made-up number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+import polars as pl
+
+from .. import __version__
+from ..data.image import DEFAULT_LIMITS, ImageLimits
+from ..data.lake import Lake
+from ..data.schema import Reason, Row, ScoreStatus
+from .detector.lanes import Scored, score_stream
+from .detector.profiles import Profile
+
+if TYPE_CHECKING:
+    from .detector.detector import Detector
+
+ROWS_A_COMMIT: Final = 1000
+COMMIT_EVERY_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreCounts:
+    """What became of images: scored now, failed now, or known before."""
+
+    scored: int = 0
+    failed: int = 0
+    known: int = 0
+
+    def __add__(self, other: ScoreCounts) -> ScoreCounts:
+        return ScoreCounts(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
+
+
+class Identified(Protocol):
+    """A detector, or only its `Identity`: what the rows of its scores are known by."""
+
+    @property
+    def detector_id(self) -> str:
+        """As in `scores.detector`."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Of the weights file."""
+
+    @property
+    def profile(self) -> Profile:
+        """How pictures are prepared."""
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `bf16` or `fp16`."""
+
+
+def pending(
+    lake: Lake, detector: Identified, *, image_ids: pl.Series | None = None
+) -> pl.DataFrame:
+    """The images that this detector, profile and precision have not judged, in stored order.
+
+    A picture that failed for lack of memory is judged again; any other failure stands.
+
+    Args:
+        lake: To look in.
+        detector: Its id, weights, profile and precision count; device and backend do not.
+        image_ids: Only these; None for all of the lake.
+
+    Returns:
+        Columns image_id, shard, row_group, row.
+    """
+    images = lake.scan("images").select("image_id", "shard", "row_group", "row")
+    if image_ids is not None:
+        wanted = pl.LazyFrame({"image_id": image_ids}, schema={"image_id": pl.String})
+        images = images.join(wanted.unique(), on="image_id", how="semi")
+    judged = (
+        lake.scan("scores")
+        .filter(
+            (pl.col("detector") == detector.detector_id)
+            & (pl.col("weights_sha256") == detector.weights_sha256)
+            & (pl.col("profile") == detector.profile.describe())
+            & (pl.col("precision") == detector.precision)
+            & pl.col("reason").ne_missing(Reason.OUT_OF_MEMORY.value)
+        )
+        .select("image_id")
+    )
+    return (
+        images.join(judged, on="image_id", how="anti")
+        .unique("image_id", keep="any")
+        .sort("shard", "row_group", "row")
+        .collect()
+    )
+
+
+def score_shard(
+    lake: Lake,
+    shard: str,
+    image_ids: Sequence[str],
+    detector: Detector,
+    *,
+    run_id: str,
+    n_workers: int | None = None,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    on_item: Callable[[int], None] | None = None,
+) -> ScoreCounts:
+    """Score those of these images that have no score yet, and commit their rows.
+
+    Memory: one row group of encoded bytes, and a few decoded pictures for each worker.
+
+    Args:
+        lake: Where the bytes are and the rows go.
+        shard: The shard that the images lie in; part of the transactions' names.
+        image_ids: Images of that shard.
+        detector: To score with.
+        run_id: Written to the rows.
+        n_workers: Threads; default: as many as PyTorch would use. Scores do not depend on it.
+        limits: What decoding may cost; not stricter than at ingest, or stored pictures fail.
+        on_item: Called with the number of images done since the last call.
+
+    Raises:
+        StoreError: Bytes cannot be read or rows not written; what was committed stays.
+    """
+    wanted = pl.Series("image_id", list(image_ids), dtype=pl.String)
+    left = pending(lake, detector, image_ids=wanted)["image_id"].to_list()
+    counts = ScoreCounts(known=wanted.n_unique() - len(left))
+    if on_item is not None and counts.known:
+        on_item(counts.known)
+    rows: list[Row] = []
+    last_commit_s = time.monotonic()
+    if not left:
+        return counts
+    for done in score_stream(detector, lake.images(left), n_workers=n_workers, limits=limits):
+        rows += [_row(scored, detector, run_id) for scored in done]
+        n_failed = sum(scored.reason is not None for scored in done)
+        counts += ScoreCounts(scored=len(done) - n_failed, failed=n_failed)
+        if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
+            _commit(lake, shard, rows, detector, run_id)
+            rows, last_commit_s = [], time.monotonic()
+        if on_item is not None:
+            on_item(len(done))
+    if rows:
+        _commit(lake, shard, rows, detector, run_id)
+    return counts
+
+
+def bare_forward(detector: Detector, n_images: int, *, n_workers: int | None = None) -> float:
+    """Images a second of the network alone, in the streams and batches that scoring uses.
+
+    The measure that scoring from stored bytes is held against; nothing is read or decoded.
+    """
+    import numpy as np
+
+    blank = np.zeros(detector.input_shape, dtype=np.float32)
+    started_s = time.perf_counter()
+    source = ((str(index), b"") for index in range(n_images))
+    for _ in score_stream(detector, source, n_workers=n_workers, prepare=lambda _raw: blank):
+        pass
+    return n_images / (time.perf_counter() - started_s)
+
+
+def _row(scored: Scored, detector: Detector, run_id: str) -> Row:
+    logit, reason = scored.logit, scored.reason
+    status = ScoreStatus.SCORED if reason is None else ScoreStatus.FAILED
+    return {
+        "image_id": scored.image_id,
+        "detector": detector.detector_id,
+        "weights_sha256": detector.weights_sha256,
+        "profile": detector.profile.describe(),
+        "backend": detector.backend,
+        "precision": detector.precision,
+        "status": status.value,
+        "reason": None if reason is None else reason.value,
+        "logit": logit,
+        "prob_fake": None if logit is None else _sigmoid(logit),
+        "embedding": scored.embedding,
+        "run_id": run_id,
+        "code_version": __version__,
+        "scored_at": datetime.now(UTC),
+    }
+
+
+def _sigmoid(logit: float) -> float:
+    # Either branch keeps exp from overflowing.
+    if logit >= 0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    return math.exp(logit) / (1.0 + math.exp(logit))
+
+
+def _commit(lake: Lake, shard: str, rows: list[Row], detector: Detector, run_id: str) -> None:
+    # Named by its content: a retry after a kill has other rows left, and they must not be
+    # taken for those of the first try.
+    what = [run_id, detector.detector_id, detector.profile.describe(), detector.precision]
+    what += [row["image_id"] for row in rows]
+    digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
+    lake.append("scores", rows, txn=f"scores:{shard}:{digest}")
