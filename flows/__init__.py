@@ -1,0 +1,1 @@
+"""How work is started and composed: Prefect flows, the command line, notebooks, schedules."""

@@ -1,0 +1,132 @@
+"""The demo's pictures: drawn here, so that the whole loop runs anywhere and shows every outcome."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .request import Request
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+N_DRAWN = 24
+# The detector sends anything with a short edge under 440 px to review, so draw above it.
+WIDTH_PX, HEIGHT_PX = 640, 480
+
+
+def demo_request(folder: Path) -> Request:
+    """Draws the demo's pictures below a folder and says how to moderate them.
+
+    The two photographs are those that scikit-learn installs. What is drawn is neither a photo
+    nor the work of a generator, so its scores show the pipeline and not the detector.
+    """
+    pictures = folder / "pictures"
+    _draw(pictures)
+    return Request(
+        sources=(str(pictures),),
+        lake=str(folder / "lake"),
+        detector="mini",
+        domain="demo",
+        label_from=None,
+    )
+
+
+def _draw(folder: Path) -> None:
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(name: str, raw: bytes) -> None:
+        path = folder / name
+        # Untouched when it is there already: the second run must find nothing new.
+        if not path.exists() or path.read_bytes() != raw:
+            path.write_bytes(raw)
+
+    for name, rgb_u8_hwc in zip(("china", "flower"), load_sample_images().images, strict=True):
+        photo = Image.fromarray(rgb_u8_hwc)
+        keep(f"photo-{name}.jpg", _encoded(photo, "JPEG"))
+        keep(f"photo-{name}-enlarged.jpg", _encoded(photo.resize((960, 640)), "JPEG"))
+    kinds: tuple[Callable[..., Image.Image], ...] = (_sky, _chart, _texture)
+    formats = ("JPEG", "PNG", "WEBP")
+    for index in range(N_DRAWN):
+        rng = np.random.default_rng(index)
+        kind, form = kinds[index % 3], formats[index // 3 % 3]
+        keep(
+            f"drawn-{index:02d}-{kind.__name__.strip('_')}.{form.lower()}",
+            _encoded(kind(rng), form),
+        )
+    first = _encoded(_sky(np.random.default_rng(0)), "JPEG")
+    keep("copy-of-the-first.jpg", first)
+    keep("truncated.jpg", first[: len(first) // 2])
+    keep("notes.txt", b"not a picture\n")
+    keep("empty.png", b"")
+    keep("tiny.png", _encoded(_sky(np.random.default_rng(99)).resize((96, 72)), "PNG"))
+    keep("bomb.png", _bomb())
+
+
+def _sky(rng: np.random.Generator) -> Image.Image:
+    """A vertical gradient with a disc, and the noise of a sensor."""
+    import numpy as np
+    from PIL import Image
+
+    top, bottom = rng.integers(0, 256, (2, 3))
+    y = np.linspace(0.0, 1.0, HEIGHT_PX)[:, None, None]
+    rgb = np.broadcast_to(top * (1 - y) + bottom * y, (HEIGHT_PX, WIDTH_PX, 3)).copy()
+    rows, columns = np.ogrid[:HEIGHT_PX, :WIDTH_PX]
+    centre_y, centre_x = rng.integers(100, 380), rng.integers(100, 540)
+    rgb[(rows - centre_y) ** 2 + (columns - centre_x) ** 2 < 70**2] = rng.integers(0, 256, 3)
+    rgb += rng.normal(0.0, 6.0, rgb.shape)
+    return Image.fromarray(rgb.clip(0, 255).astype(np.uint8))
+
+
+def _chart(rng: np.random.Generator) -> Image.Image:
+    """Flat bars on white, as in a slide."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
+    pen = ImageDraw.Draw(picture)
+    for bar in range(8):
+        left_px = 40 + bar * 72
+        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+        pen.rectangle((left_px, int(rng.integers(60, 400)), left_px + 48, 440), fill=colour)
+    pen.line((30, 440, 620, 440), fill="black", width=3)
+    return picture
+
+
+def _texture(rng: np.random.Generator) -> Image.Image:
+    """Smooth random blotches in several sizes."""
+    import numpy as np
+    from PIL import Image
+
+    rgb = np.zeros((HEIGHT_PX, WIDTH_PX, 3))
+    for n_cells in (4, 12, 40):
+        coarse = Image.fromarray(rng.integers(0, 256, (n_cells, n_cells, 3), dtype=np.uint8))
+        rgb += np.asarray(coarse.resize((WIDTH_PX, HEIGHT_PX), Image.Resampling.BICUBIC)) / 3
+    return Image.fromarray(rgb.clip(0, 255).astype(np.uint8))
+
+
+def _encoded(picture: Image.Image, form: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **({} if form == "PNG" else {"quality": 90}))
+    return buffer.getvalue()
+
+
+def _bomb() -> bytes:
+    """A PNG of a few bytes that claims 60,000 x 60,000 pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")

@@ -1,0 +1,149 @@
+"""`assay doctor`: what this machine has, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .. import __version__
+from ..data.errors import AssayError
+
+PACKAGES = ("torch", "torchvision", "transformers", "timm", "pillow", "polars", "deltalake")
+OPTIONAL = {
+    "c2pa": ("c2pa-python", "reads C2PA manifests", "assay[c2pa]"),
+    "datasets": ("datasets", "opens published folders", "assay[hub]"),
+    "IPython": ("ipython", "the %moderate magic", "assay[notebook]"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing looked at: `broken` stops assay, `missing` narrows what it can do."""
+
+    name: str
+    status: Literal["ok", "missing", "broken"]
+    found: str
+
+    def to_json(self) -> dict[str, str]:
+        """The check as plain values."""
+        return {"name": self.name, "status": self.status, "found": self.found}
+
+
+def examine(lake: str | None) -> list[Check]:
+    """Looks at versions, devices, detectors, the lake, Prefect and the optional parts."""
+    checks = [
+        _guarded("assay", lambda: f"{__version__}, Python {platform.python_version()}"),
+        _guarded("machine", _machine),
+        *(_guarded(name, functools.partial(importlib.metadata.version, name)) for name in PACKAGES),
+        _guarded("device", _device),
+        _guarded("detector mini", _mini, if_not="broken"),
+        _guarded("detector community-forensics", _real_weights, if_not="missing"),
+        _guarded("lake", lambda: _lake(lake)),
+        _guarded("prefect", _prefect),
+    ]
+    for module, (package, what, extra) in OPTIONAL.items():
+        there = importlib.util.find_spec(module) is not None
+        checks.append(
+            Check(
+                name=package,
+                status="ok" if there else "missing",
+                found=importlib.metadata.version(package)
+                if there
+                else f"{what}: pip install '{extra}'",
+            )
+        )
+    return checks
+
+
+def draw(checks: list[Check]) -> str:
+    """A line a check; what is wrong stands out by word and not by colour alone."""
+    width = max(len(check.name) for check in checks)
+    return "\n".join(f"{check.status:<8}{check.name:<{width}}  {check.found}" for check in checks)
+
+
+def _guarded(
+    name: str,
+    look: Callable[[], str],
+    *,
+    if_not: Literal["missing", "broken"] = "broken",
+) -> Check:
+    """Turns any failure of one look into a finding, so that the others are still told."""
+    try:
+        return Check(name=name, status="ok", found=look())
+    except (AssayError, ImportError, OSError, RuntimeError) as error:
+        return Check(name=name, status=if_not, found=" ".join(str(error).split()))
+
+
+def _machine() -> str:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
+    return f"{platform.system()} {platform.machine()}, {cores} cores, {free_gb:.0f} GB free here"
+
+
+def _device() -> str:
+    from ..tasks.detector.devices import choose_device
+
+    return str(choose_device("auto"))
+
+
+def _mini() -> str:
+    from ..tasks.detector.load import load_detector
+
+    started_s = time.perf_counter()
+    detector = load_detector("mini")
+    return f"{detector.detector_id}, loaded in {time.perf_counter() - started_s:.1f} s"
+
+
+def _real_weights() -> str:
+    from ..tasks.detector.load import load_detector
+
+    offline = os.environ.get("HF_HUB_OFFLINE")
+    # Looking must not start a download of 87 MB.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        return load_detector("community-forensics").detector_id
+    finally:
+        if offline is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        else:
+            os.environ["HF_HUB_OFFLINE"] = offline
+
+
+def _lake(lake: str | None) -> str:
+    from ..data.lake import Lake
+    from .request import default_lake
+
+    uri = lake or default_lake()
+    if lake is None and "://" not in uri and not Path(uri).exists():
+        with tempfile.TemporaryDirectory() as folder:
+            Lake(Path(folder) / "lake")
+        return f"none at {uri} yet; a new one can be made and written"
+    opened = Lake(uri, create=False)
+    versions = {table: opened.version(table) for table in ("images", "scores")}
+    return f"{opened.uri}, " + ", ".join(f"{name} at {at}" for name, at in versions.items())
+
+
+def _prefect() -> str:
+    import httpx
+
+    from .prefect_home import configured_api_url
+
+    version = importlib.metadata.version("prefect")
+    url = configured_api_url()
+    if url is None:
+        return f"{version}, no server configured: runs are plain functions unless --server is given"
+    try:
+        httpx.get(f"{url}/health", timeout=3.0).raise_for_status()
+    except httpx.HTTPError as error:
+        raise OSError(f"{version}, but no server answers at {url}: {error}") from error
+    return f"{version}, server at {url} answers"

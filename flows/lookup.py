@@ -1,0 +1,120 @@
+"""Finding one run or one image in a lake, and saying all that is known of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from ..data.errors import InputError
+from ..data.lake import Lake
+
+MIN_PREFIX_CHARS = 6
+_ABOUT_AN_IMAGE = ("sightings", "scores", "decisions", "reviews", "synthetics")
+_WHEN = {
+    "sightings": "seen_at",
+    "scores": "scored_at",
+    "decisions": "decided_at",
+    "reviews": "reviewed_at",
+    "synthetics": "created_at",
+}
+
+
+def find_run(lake: Lake, run_id: str) -> str:
+    """The run's id itself, or that of the run that finished last for `latest`.
+
+    Raises:
+        InputError: There is no such run.
+    """
+    runs = lake.scan("runs").filter(pl.col("flow") != "ingest").sort("started_at")
+    ids = runs.select(pl.col("run_id").unique(maintain_order=True)).collect()["run_id"]
+    if run_id == "latest" and len(ids):
+        return str(ids[-1])
+    if run_id in ids:
+        return run_id
+    if not len(ids):
+        raise InputError(f"{lake.uri} has no runs yet; start one with: assay moderate SOURCE")
+    raise InputError(f"no run {run_id} in {lake.uri}; the last ones are {', '.join(ids[-5:])}")
+
+
+def find_image(lake: Lake, prefix: str) -> str:
+    """The full id of the one image whose id begins so.
+
+    Raises:
+        InputError: No image or several begin so, or the prefix is too short.
+    """
+    wanted = prefix.strip().lower()
+    if len(wanted) < MIN_PREFIX_CHARS:
+        raise InputError(f"{prefix!r} is too short; give {MIN_PREFIX_CHARS} characters or more")
+    found = (
+        lake.scan("images")
+        .filter(pl.col("image_id").str.starts_with(wanted))
+        .select("image_id")
+        .head(5)
+        .collect()["image_id"]
+        .to_list()
+    )
+    if not found:
+        raise InputError(f"no image of {lake.uri} has an id that begins with {prefix!r}")
+    if len(found) > 1:
+        some = ", ".join(image_id[:16] for image_id in found)
+        raise InputError(f"several images begin with {prefix!r}: {some}; give more characters")
+    return str(found[0])
+
+
+def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:
+    """All rows about one image: its facts, and a list of rows for each other table.
+
+    Embeddings are given as their length and first values, since nobody reads 384 numbers.
+    """
+    image_id = find_image(lake, prefix)
+    mine = pl.col("image_id") == image_id
+    known: dict[str, Any] = {
+        "image": lake.scan("images").filter(mine).head(1).collect().row(0, named=True)
+    }
+    for table in _ABOUT_AN_IMAGE:
+        rows = lake.scan(table).filter(mine).sort(_WHEN[table]).collect().to_dicts()
+        for row in rows:
+            if row.get("embedding"):
+                values = row["embedding"]
+                row["embedding"] = f"{len(values)} values, " + ", ".join(
+                    f"{value:.3f}" for value in values[:4]
+                )
+        known[table] = rows
+    return known
+
+
+def draw_image(known: dict[str, Any]) -> str:
+    """The same for a person: a heading for each table, a line for each value that is there."""
+    image = known["image"]
+    lines = [f"image {image['image_id']}"]
+    lines += _lines(image, leave_out={"image_id"})
+    for table in _ABOUT_AN_IMAGE:
+        rows = known[table]
+        lines.append(f"\n{table} ({len(rows)})" if rows else f"\n{table}: none")
+        for number, row in enumerate(rows):
+            if number:
+                lines.append("  --")
+            lines += _lines(row, leave_out={"image_id"})
+    return "\n".join(lines)
+
+
+def _lines(row: dict[str, Any], *, leave_out: set[str]) -> list[str]:
+    return [
+        f"  {name:<15} {_text(value)}"
+        for name, value in row.items()
+        if value is not None and name not in leave_out
+    ]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items() if part is not None)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    # Names of files and cameras come from strangers: keep their control characters off terminals.
+    return "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)
+    )

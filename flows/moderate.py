@@ -1,0 +1,145 @@
+"""The moderation flow: the run of `flows.run` with every step as a Prefect task.
+
+One task is one chunk of items or one shard's images: Prefect gives history, retries and
+schedules; the lake gives idempotency. Tasks take references and give counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task, exponential_backoff
+from prefect.utilities.annotations import quote
+
+from ..data.errors import CommitConflict
+from ..data.image import ImageLimits
+from ..data.sources import Item
+from ..tasks.ingest import IngestCounts
+from ..tasks.score import ScoreCounts
+from . import steps
+from .request import DEFAULT_DETECTOR, Request, default_lake
+from .result import Moderation
+from .run import Steps, run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _may_pass(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:
+    """Whether trying again could help: disks, networks and other writers, never bad input."""
+    failure = state.result(raise_on_failure=False)
+    return isinstance(failure, (OSError, CommitConflict))
+
+
+def _task(name: str, step: Callable[P, R]) -> Task[P, R]:
+    return task(
+        name=name,
+        # The tables decide what is known already; a cached count could outlive its rows.
+        cache_policy=NO_CACHE,
+        retries=3,
+        retry_delay_seconds=exponential_backoff(backoff_factor=2),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=_may_pass,
+    )(step)
+
+
+ingest_task = _task("ingest", steps.ingest_step)
+score_task = _task("score", steps.score_step)
+decide_task = _task("decide", steps.decide_step)
+report_task = _task("report", steps.report_step)
+
+
+def _ingest(
+    request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
+) -> IngestCounts:
+    # quote: Prefect would otherwise walk a thousand items looking for futures.
+    return ingest_task(request, run_id, batch_id, chunk_index, quote(items))
+
+
+def _score(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:
+    return score_task(request, run_id, shard, quote(image_ids))
+
+
+TASKS = Steps(ingest=_ingest, score=_score, decide=decide_task, report=report_task)
+
+
+# Prefect draws its form from this signature, so the parameters are plain JSON with defaults.
+@flow(name="assay-moderate")
+def moderate(
+    sources: list[str],
+    lake: str | None = None,
+    detector: str = DEFAULT_DETECTOR,
+    profile: str | None = None,
+    positive: str | None = None,
+    policy: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    label_from: str | None = None,
+    domain: str | None = None,
+    domain_from: str | None = None,
+    image_column: str | None = None,
+    include: list[str] | None = None,
+    exclude: list[str] | None = None,
+    allow_private_urls: bool = False,  # noqa: FBT001, FBT002
+    max_bytes: int = ImageLimits().max_bytes,
+    max_pixels: int = ImageLimits().max_pixels,
+    n_workers: int | None = None,
+) -> Moderation:
+    """Ingest, score, decide and report sources into a lake.
+
+    The parameters are those of `assay moderate`. Without sources, every image of the lake that
+    this detector has not seen is scored.
+
+    Raises:
+        AssayError: The source, the lake, the detector or the policy cannot be used.
+    """
+    request = Request(
+        sources=tuple(sources),
+        lake=lake or default_lake(),
+        detector=detector,
+        profile=profile,
+        positive=positive,
+        policy=policy,
+        device=device,
+        precision=precision,
+        label_from=label_from,
+        domain=domain,
+        domain_from=domain_from,
+        image_column=image_column,
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        allow_private_urls=allow_private_urls,
+        max_bytes=max_bytes,
+        max_pixels=max_pixels,
+        n_workers=n_workers,
+    )
+    result = run(request, calls=TASKS)
+    create_markdown_artifact(
+        key="assay-moderate",
+        markdown=_markdown(result),
+        description=f"Moderation run {result.run_id}",
+    )
+    return result
+
+
+def _markdown(result: Moderation) -> str:
+    rows = [
+        ("items", result.items),
+        ("stored", result.stored),
+        ("duplicates", result.duplicates),
+        ("rejected", result.rejected),
+        ("scored now", result.scored),
+        ("failed", result.failed),
+        *((f"decided {name}", n) for name, n in result.decisions.items()),
+    ]
+    table = "\n".join(f"| {name} | {n:,} |" for name, n in rows)
+    return (
+        f"# Moderation {result.run_id}\n\n| what | images |\n|---|---:|\n{table}\n\n"
+        f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s scored. "
+        f"[Report]({result.report})\n"
+    )

@@ -1,0 +1,56 @@
+"""`assay.moderate(...)`: a run from Python, in a notebook or a script, with no server needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .progress import for_terminal, watched
+
+if TYPE_CHECKING:
+    from .result import Moderation
+
+
+def moderate(
+    *sources: str | Path,
+    lake: str | Path | None = None,
+    server: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Moderation:
+    """Ingest, score, decide and report; what `assay moderate` does.
+
+    Args:
+        *sources: Files, folders, globs, archives, tables or URLs; none scores the whole lake.
+        lake: Folder or s3:// prefix; `ASSAY_LAKE` or `./assay-lake` by default.
+        server: Run as a Prefect flow instead of plain functions.
+        quiet: Show no progress.
+        **settings: Any other field of `flows.request.Request`, such as `detector="mini"`.
+
+    Raises:
+        AssayError: The source, the lake, the detector or the policy cannot be used.
+        ConfigError: A setting that does not exist.
+    """
+    from ..data.errors import ConfigError
+    from .request import Request, default_lake
+
+    known = set(Request.__dataclass_fields__) - {"sources", "lake"}
+    if unknown := sorted(set(settings) - known):
+        raise ConfigError(f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    request = Request(
+        sources=tuple(str(source) for source in sources),
+        lake=str(lake) if lake else default_lake(),
+        **settings,
+    )
+    with watched(for_terminal(quiet=quiet)):
+        if not server:
+            from .run import run
+
+            return run(request)
+        from .prefect_home import settle
+
+        settle(quiet=True)
+        from .moderate import moderate as moderate_flow
+
+        result: Moderation = moderate_flow(**request.params())
+        return result

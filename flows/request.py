@@ -1,0 +1,91 @@
+"""What a run was asked to do: one frozen value, made by the command, a flow or a cell."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.image import ImageLimits
+from ..data.sources import SourceOptions
+
+DEFAULT_LAKE = "assay-lake"
+DEFAULT_DETECTOR = "community-forensics"
+
+
+def default_lake() -> str:
+    """The lake of `ASSAY_LAKE`, else the folder `assay-lake` where the command was started."""
+    return os.environ.get("ASSAY_LAKE") or DEFAULT_LAKE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Everything that decides what a run reads, which detector scores it and how it is judged.
+
+    Fields hold plain values only, so that a request travels to a worker as JSON.
+    `max_bytes` is per picture, `max_pixels` is width times height.
+    """
+
+    lake: str
+    sources: tuple[str, ...] = ()
+    detector: str = DEFAULT_DETECTOR
+    profile: str | None = None
+    positive: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    policy: str | None = None
+    label_from: str | None = None
+    domain: str | None = None
+    domain_from: str | None = None
+    image_column: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    allow_private_urls: bool = False
+    max_bytes: int = ImageLimits().max_bytes
+    max_pixels: int = ImageLimits().max_pixels
+    n_workers: int | None = None
+
+    @property
+    def limits(self) -> ImageLimits:
+        """What a picture may cost before it is refused."""
+        return ImageLimits(max_bytes=self.max_bytes, max_pixels=self.max_pixels)
+
+    @property
+    def source_options(self) -> SourceOptions:
+        """How the sources are walked and read."""
+        return SourceOptions(
+            include=self.include,
+            exclude=self.exclude,
+            label_from=self.label_from,
+            domain=self.domain,
+            domain_from=self.domain_from,
+            image_column=self.image_column,
+            allow_private_urls=self.allow_private_urls,
+            limits=self.limits,
+        )
+
+    @property
+    def policy_path(self) -> Path | None:
+        """The policy file, or None for the packaged one."""
+        return Path(self.policy) if self.policy else None
+
+    @property
+    def workers(self) -> int:
+        """Threads that read and decode: as many as this process may use cores."""
+        if self.n_workers:
+            return self.n_workers
+        if hasattr(os, "sched_getaffinity"):  # not on macOS
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+
+    def params(self) -> dict[str, Any]:
+        """The request as JSON-ready values, for the `runs` table."""
+        return dataclasses.asdict(self)
+
+    def config_sha256(self) -> str:
+        """Hash of every setting, so that two runs with the same one were asked the same."""
+        return hashlib.sha256(json.dumps(self.params(), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""What a run came to: a value that prints itself, draws itself, and leads to its rows."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..data.errors import AssayError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moderation:
+    """The counts of one run, and where its rows and its report are.
+
+    `items` = `stored` + `duplicates` + `rejected`; `unchanged` of them were known and not read
+    again. `scored` and `failed` are of this run, `already_scored` of earlier ones; `decisions`
+    covers all of them. `images_per_second` is of the whole run, from the first item to the end.
+    """
+
+    run_id: str
+    lake: str
+    batch_id: str | None = None
+    items: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    unchanged: int = 0
+    scored: int = 0
+    failed: int = 0
+    already_scored: int = 0
+    decisions: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    report: str | None = None
+
+    @property
+    def head(self) -> str:
+        """What the run went over, in words."""
+        if self.batch_id is None:
+            return "all images of the lake"
+        return f"{self.items:,} item{'' if self.items == 1 else 's'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return values | {"decisions": dict(self.decisions)}
+
+    def scores(self) -> pl.DataFrame:
+        """One row for each image of the run, the highest score first.
+
+        Columns: image_id, source_uri, prob_fake (float32 or null), decision, reasons (list).
+
+        Raises:
+            StoreError: The lake cannot be read.
+        """
+        from ..data.lake import Lake
+        from ..tasks.judged import find_run, judged_images
+
+        lake = Lake(self.lake, create=False)
+        return (
+            judged_images(lake, find_run(lake, self.run_id))
+            .select("image_id", "source_uri", "prob_fake", "decision", "reasons")
+            .sort("prob_fake", "source_uri", descending=[True, False], nulls_last=True)
+            .collect()
+        )
+
+    def summary(self) -> str:
+        """About twelve lines, ending with what to do next."""
+        lake = shlex.quote(self.lake)
+        lines = [
+            f"run {self.run_id}: {self.head} in {self.seconds:,.1f} s",
+            *self._counted(),
+            *self._decided(),
+        ]
+        if self.report:
+            lines.append(f"report      {self.report}")
+        lines += [f"lake        {self.lake}", "next"]
+        if self.decisions:
+            lines += [
+                f"  assay show IMAGE_ID --lake {lake}",
+                f"  assay publish --lake {lake} --to dataset",
+            ]
+        else:
+            lines.append(f"  assay score --lake {lake}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        try:
+            from .result_html import result_html
+
+            return result_html(self)
+        except AssayError as error:
+            # The lake may be gone by the time a cell is drawn again; the counts are still true.
+            return f"<pre>{escape(self.summary())}\n\n{escape(str(error))}</pre>"
+
+    def _counted(self) -> list[str]:
+        lines = []
+        if self.batch_id is not None:
+            lines.append(
+                f"stored      {self.stored:>9,}   duplicates {self.duplicates:,}, "
+                f"rejected {self.rejected:,}, known before {self.unchanged:,}"
+            )
+        if self.decisions:
+            lines.append(
+                f"scored      {self.scored:>9,}   known before {self.already_scored:,}, "
+                f"failed {self.failed:,}, {self.images_per_second:,.1f} images/s"
+            )
+        return lines
+
+    def _decided(self) -> list[str]:
+        total = sum(self.decisions.values())
+        return [
+            f"  {name:<10}{n:>9,}   {f'{n / total:6.1%}' if total else ''}".rstrip()
+            for name, n in self.decisions.items()
+        ]

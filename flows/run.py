@@ -1,0 +1,201 @@
+"""One run from sources to a report: the order of the steps, their counts, and what is kept of them.
+
+How a step is called is a parameter: directly here, as a Prefect task in `flows.moderate`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from .. import __version__
+from ..data.lake import Lake
+from ..data.sources import Item, find_items
+from ..tasks.decide import load_policy
+from ..tasks.detector.load import Identity
+from ..tasks.ingest import IngestCounts, batch_id_of, chunks
+from ..tasks.report import package_versions
+from ..tasks.score import ScoreCounts, pending
+from . import progress, steps
+from .request import Request
+from .result import Moderation
+
+# Large enough that a commit costs nothing beside it, small enough to bound what a kill repeats.
+IMAGES_PER_TASK = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """How each step is called."""
+
+    ingest: Callable[[Request, str, str, int, Sequence[Item]], IngestCounts] = steps.ingest_step
+    score: Callable[[Request, str, str, Sequence[str]], ScoreCounts] = steps.score_step
+    decide: Callable[[Request, str, str | None], dict[str, int]] = steps.decide_step
+    report: Callable[[Request, str], str] = steps.report_step
+
+
+@dataclass(slots=True)
+class _Run:
+    """The run so far; becomes its row in `runs` and its answer."""
+
+    request: Request
+    flow: str
+    run_id: str
+    batch_id: str | None
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock_s: float = field(default_factory=time.monotonic)
+    items: IngestCounts = field(default_factory=IngestCounts)
+    scores: ScoreCounts = field(default_factory=ScoreCounts)
+    decisions: dict[str, int] = field(default_factory=dict)
+    detector: Identity | None = None
+    backend: str | None = None
+    report: str | None = None
+
+    def answer(self) -> Moderation:
+        """What the run came to, so far."""
+        seconds = time.monotonic() - self.clock_s
+        return Moderation(
+            run_id=self.run_id,
+            lake=self.request.lake,
+            batch_id=self.batch_id,
+            items=self.items.items,
+            stored=self.items.stored,
+            duplicates=self.items.duplicates,
+            rejected=self.items.rejected,
+            unchanged=self.items.unchanged,
+            scored=self.scores.scored,
+            failed=self.scores.failed,
+            already_scored=self.scores.known,
+            decisions=self.decisions,
+            seconds=round(seconds, 3),
+            images_per_second=round(self.scores.scored / seconds, 3) if seconds else 0.0,
+            report=self.report,
+        )
+
+    def record(self, lake: Lake, status: str) -> None:
+        """Appends the run's row; of several, the latest counts."""
+        params: dict[str, Any] = self.request.params() | {"batch_id": self.batch_id}
+        if self.detector is not None:
+            policy = load_policy(self.request.policy_path)
+            params |= {
+                "detector": self.detector.detector_id,
+                "weights_sha256": self.detector.weights_sha256,
+                "profile": self.detector.profile.describe(),
+                "backend": self.backend,
+                "precision": self.detector.precision,
+                "policy_id": policy.policy_id,
+                "policy_rules": policy.as_dict(),
+                "versions": package_versions(),
+            }
+        row = {
+            "run_id": self.run_id,
+            "flow": self.flow,
+            "status": status,
+            "params": json.dumps(params),
+            "config_sha256": self.request.config_sha256(),
+            "code_version": __version__,
+            "started_at": self.started_at,
+            "finished_at": None if status == "running" else datetime.now(UTC),
+            "counts": None if status == "running" else json.dumps(self.answer().to_json()),
+        }
+        lake.append("runs", [row], txn=f"run:{self.run_id}:{status}")
+
+
+def new_run_id() -> str:
+    """A name that sorts by time and never repeats: UTC seconds and 8 random hex digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate") -> Moderation:
+    """Ingests the sources if there are any, scores, decides, reports.
+
+    Without sources it scores every image of the lake. What is known already is neither read nor
+    scored again, so the answer to an interrupted run is to start it once more.
+
+    Args:
+        request: What to read and how to judge it.
+        calls: How the steps are called; directly by default.
+        flow: Name of the run in the `runs` table: `moderate`, `ingest` or `score`.
+
+    Raises:
+        AssayError: The source, the lake, the detector or the policy cannot be used.
+    """
+    calls = calls or Steps()
+    detector: Identity | None = None
+    if flow != "ingest":
+        # Whatever can be wrong with these is said before hours of reading. The detector itself is
+        # loaded when there is something to score: a run that finds nothing new needs no PyTorch.
+        load_policy(request.policy_path)
+        detector = steps.identity_of(request)
+        if request.device != "auto":
+            steps.detector_of(request)
+    lake = Lake(request.lake, create=bool(request.sources))
+    batch_id = batch_id_of(request.sources, request.source_options) if request.sources else None
+    state = _Run(
+        request=request,
+        flow=flow,
+        run_id=new_run_id(),
+        batch_id=batch_id,
+        detector=detector,
+    )
+    state.record(lake, "running")
+    try:
+        if batch_id is not None:
+            _ingest(state, calls, batch_id)
+        if detector is not None:
+            _score(state, lake, calls, detector)
+            state.decisions = calls.decide(request, state.run_id, batch_id)
+        # The report reads the run's row, so the row comes first.
+        state.record(lake, "completed")
+        if detector is not None:
+            state.report = calls.report(request, state.run_id)
+    except BaseException as error:
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+        state.record(lake, "interrupted" if stopped else "failed")
+        raise
+    return state.answer()
+
+
+def _ingest(state: _Run, calls: Steps, batch_id: str) -> None:
+    watcher = progress.current()
+    watcher.begin("ingest", None)
+    found = find_items(state.request.sources, state.request.source_options)
+    for index, chunk in enumerate(chunks(found, max_items=IMAGES_PER_TASK)):
+        state.items += calls.ingest(state.request, state.run_id, batch_id, index, chunk)
+    watcher.end()
+
+
+def _score(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:
+    watcher = progress.current()
+    wanted = steps.images_of(lake, state.batch_id)
+    left = pending(lake, detector, image_ids=wanted)
+    state.scores += ScoreCounts(known=_n_images(lake, wanted) - len(left))
+    watcher.begin("score", len(left))
+    if len(left):
+        state.backend = steps.detector_of(state.request).backend
+    for shard, image_ids in _by_shard(left):
+        state.scores += calls.score(state.request, state.run_id, shard, image_ids)
+    watcher.end()
+
+
+def _by_shard(left: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
+    """The images to score, as one task's worth of one shard at a time, in stored order."""
+    for (shard,), rows in left.sort("shard", "row_group", "row").group_by(
+        "shard", maintain_order=True
+    ):
+        ids = rows.get_column("image_id").to_list()
+        for start in range(0, len(ids), IMAGES_PER_TASK):
+            yield str(shard), ids[start : start + IMAGES_PER_TASK]
+
+
+def _n_images(lake: Lake, wanted: pl.Series | None) -> int:
+    if wanted is not None:
+        return len(wanted)
+    return int(lake.scan("images").select(pl.len()).collect().item())

@@ -1,0 +1,125 @@
+"""The steps of a moderation run as plain functions that take and give references.
+
+Each takes a request, a run id and the names of what it works on, opens the lake itself and
+returns a small count, so that it runs alike in this process, in a Prefect task and on another
+machine. No pixels pass between steps.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from ..data.lake import Lake
+from ..data.schema import Status
+from ..data.sources import Item
+from ..tasks.decide import decide_images, load_policy
+from ..tasks.detector.load import Identity, identify, load_detector
+from ..tasks.ingest import IngestCounts, ingest_chunk
+from ..tasks.report import write_report
+from ..tasks.score import ScoreCounts, score_shard
+from . import progress
+from .request import Request
+
+if TYPE_CHECKING:
+    from ..tasks.detector.detector import Detector
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(
+    name: str, profile: str | None, device: str, precision: str, positive: str | None
+) -> Detector:
+    return load_detector(
+        name, profile=profile, device=device, precision=precision, positive=positive
+    )
+
+
+def detector_of(request: Request) -> Detector:
+    """The request's detector, loaded once a process.
+
+    Raises:
+        ModelError: The weights cannot be had, or are not what they should be.
+    """
+    return _loaded(
+        request.detector, request.profile, request.device, request.precision, request.positive
+    )
+
+
+def identity_of(request: Request) -> Identity:
+    """What the request's scores are known by; checks the weights without loading them.
+
+    Raises:
+        ModelError: The weights cannot be had, or are not what they should be.
+    """
+    return identify(
+        request.detector,
+        profile=request.profile,
+        precision=request.precision,
+        positive=request.positive,
+    )
+
+
+def ingest_step(
+    request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
+) -> IngestCounts:
+    """Reads, checks and stores one chunk of items; every item gets its sighting."""
+    return ingest_chunk(
+        Lake(request.lake),
+        items,
+        batch_id=batch_id,
+        run_id=run_id,
+        chunk_index=chunk_index,
+        options=request.source_options,
+        n_workers=request.workers,
+        on_item=progress.current().advance,
+    )
+
+
+def score_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:
+    """Scores these images of one shard and commits their logits and embeddings."""
+    return score_shard(
+        Lake(request.lake, create=False),
+        shard,
+        image_ids,
+        detector_of(request),
+        run_id=run_id,
+        n_workers=request.workers,
+        limits=request.limits,
+        on_item=progress.current().advance,
+    )
+
+
+def decide_step(request: Request, run_id: str, batch_id: str | None) -> dict[str, int]:
+    """Judges every image of the batch, or of the lake, under the request's policy."""
+    lake = Lake(request.lake, create=False)
+    detector = identity_of(request)
+    return decide_images(
+        lake,
+        image_ids=images_of(lake, batch_id),
+        detector_id=detector.detector_id,
+        weights_sha256=detector.weights_sha256,
+        profile=detector.profile.describe(),
+        policy=load_policy(request.policy_path),
+        run_id=run_id,
+    )
+
+
+def report_step(request: Request, run_id: str) -> str:
+    """Draws the run's report and gives its path."""
+    return write_report(Lake(request.lake, create=False), run_id=run_id)
+
+
+def images_of(lake: Lake, batch_id: str | None) -> pl.Series | None:
+    """Ids of the images that a batch's items led to; None for the whole lake."""
+    if batch_id is None:
+        return None
+    return (
+        lake.scan("sightings")
+        .filter((pl.col("batch_id") == batch_id) & (pl.col("status") != Status.REJECTED.value))
+        .select(pl.col("image_id").unique())
+        .collect()
+        .get_column("image_id")
+    )

@@ -1,0 +1,195 @@
+"""The Prefect flow: the same run as tasks, deployable by module, started through a real server."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import factories
+import httpx
+import pytest
+import yaml
+
+from assay.data.lake import Lake
+
+ROOT = Path(__file__).resolve().parent.parent
+START_TIMEOUT_S = 180
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def until(condition, *, timeout_s: float, what: str):
+    """The first true answer of a condition that is asked twice a second."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        if answer := condition():
+            return answer
+        time.sleep(0.5)
+    raise AssertionError(f"waited {timeout_s} s for {what}")
+
+
+@contextlib.contextmanager
+def process(arguments, *, env, log: Path):
+    """A child that is ended with the block, whatever happened in it."""
+    with log.open("wb") as out:
+        child = subprocess.Popen(
+            [sys.executable, "-m", *arguments], env=env, stdout=out, stderr=out, cwd=log.parent
+        )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A real Prefect server on loopback with a database of its own."""
+    home = tmp_path_factory.mktemp("prefect")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    env = {
+        **os.environ,
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+    def answers():
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{url}/health", timeout=2).is_success
+        return False
+
+    start = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with process(start, env=env, log=home / "server.log"):
+        until(answers, timeout_s=START_TIMEOUT_S, what="the Prefect server")
+        yield url, env
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(factories.jpeg(seed=1))
+    (folder / "b.png").write_bytes(factories.png(seed=2))
+    (folder / "words.txt").write_bytes(b"words")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_a_served_flow_started_through_the_api_scores_the_pictures(server, pictures, tmp_path):
+    """Served with defaults, triggered with a typed parameter changed: its rows are in the lake."""
+    url, env = server
+    lake = tmp_path / "lake"
+    serve = ["assay", "serve", str(pictures), "--lake", str(lake)]
+    serve += ["--detector", "mini", "--cron", "0 4 * * *", "--name", "nightly"]
+    name = "assay-moderate/nightly"
+
+    def deployment():
+        answer = httpx.get(f"{url}/deployments/name/{name}", timeout=5)
+        return answer.json() if answer.is_success else None
+
+    with process(serve, env=env, log=tmp_path / "serve.log"):
+        served = until(deployment, timeout_s=90, what="the deployment")
+        assert served["entrypoint"] == "assay.flows.moderate.moderate"
+        assert [schedule["schedule"]["cron"] for schedule in served["schedules"]] == ["0 4 * * *"]
+        assert served["parameter_openapi_schema"]["properties"]["sources"]["type"] == "array"
+
+        def create_run():
+            # Prefect's own client tries again too when a busy server answers 503.
+            answer = httpx.post(
+                f"{url}/deployments/{served['id']}/create_flow_run",
+                json={"parameters": {"domain": "uploads"}},
+                timeout=10,
+            )
+            return answer.json() if answer.is_success else None
+
+        started = until(create_run, timeout_s=60, what="a flow run")
+
+        def finished():
+            run = httpx.get(f"{url}/flow_runs/{started['id']}", timeout=5).json()
+            return run["state"] if run["state_type"] in {"COMPLETED", "FAILED", "CRASHED"} else None
+
+        state = until(finished, timeout_s=150, what="the flow run")
+        assert state["type"] == "COMPLETED", (state, (tmp_path / "serve.log").read_text())
+    opened = Lake(lake, create=False)
+    assert opened.scan("scores").collect()["status"].to_list() == ["scored", "scored"]
+    sightings = opened.scan("sightings").collect()
+    assert sightings["domain"].to_list() == ["uploads"] * 3
+    tasks = httpx.post(
+        f"{url}/task_runs/filter",
+        json={"flow_runs": {"id": {"any_": [started["id"]]}}},
+        timeout=5,
+    ).json()
+    assert {task["name"].split("-")[0] for task in tasks} == {"ingest", "score", "decide", "report"}
+    artifacts = httpx.post(f"{url}/artifacts/filter", json={}, timeout=5).json()
+    assert any(artifact["key"] == "assay-moderate" for artifact in artifacts)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_the_command_runs_as_a_flow_on_the_configured_server(server, pictures, tmp_path):
+    """With a server set, `assay moderate` is a flow run there, and prints the same."""
+    url, env = server
+    lake = tmp_path / "lake"
+    command = [sys.executable, "-m", "assay", "moderate", str(pictures), "--lake", str(lake)]
+    done = subprocess.run(
+        [*command, "--detector", "mini", "--json"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    told = json.loads(done.stdout)
+    assert (told["items"], told["scored"], told["rejected"]) == (3, 2, 1)
+    runs = httpx.post(
+        f"{url}/flow_runs/filter", json={"sort": "START_TIME_DESC", "limit": 5}, timeout=5
+    ).json()
+    assert any(run["parameters"].get("lake") == str(lake) for run in runs)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_a_failing_flow_tells_the_server_and_exits_with_its_code(server, tmp_path):
+    """Bad input under Prefect has the same exit code as without it, and no traceback."""
+    _, env = server
+    command = [sys.executable, "-m", "assay", "moderate", "nowhere", "--lake", "lake"]
+    done = subprocess.run(
+        [*command, "--detector", "mini"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "nowhere" in done.stderr
+
+
+def test_the_deployment_file_names_a_flow_that_exists():
+    """What `prefect deploy` reads points at the flow by module, with parameters that it takes."""
+    for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        module, _, name = deployment["entrypoint"].rpartition(".")
+        flow = getattr(import_module(module), name)
+        assert set(deployment["parameters"]) <= set(flow.parameters.properties)
+        flow.validate_parameters(deployment["parameters"])
