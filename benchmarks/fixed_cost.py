@@ -1,0 +1,63 @@
+"""What a run of ten images costs as a whole process, twice, and where it goes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from photos import photos_between, write_photos
+
+PARTS = """
+import json, time
+told, last = {}, time.perf_counter()
+def lap(name):
+    global last
+    now = time.perf_counter(); told[name] = now - last; last = now
+import assay.flows.cli; lap("import the command")
+import polars, deltalake, pyarrow.parquet; lap("import polars, deltalake, pyarrow")
+import torch; lap("import torch")
+import assay.flows.run as r, assay.flows.steps as s; lap("import the steps")
+from assay.flows.request import Request
+import sys
+request = Request(lake=sys.argv[2], sources=(sys.argv[1],), detector="mini")
+s.detector_of(request); lap("load the detector (with transformers' import)")
+result = r.run(request, flow="ingest"); lap("ingest ten images")
+result = r.run(request); lap("score, decide, report")
+result = r.run(request); lap("the same again, in a warm process")
+print(json.dumps(told))
+"""
+
+
+def main() -> None:
+    """Prints whole-process seconds for the first and second run, then the parts of one process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    first, second, parts = [], [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        here = Path(scratch)
+        folder = write_photos(here / "photos", photos_between(arguments.photos, 10))
+        for index in range(arguments.rounds):
+            command = [sys.executable, "-m", "assay", "moderate", str(folder)]
+            command += ["--lake", str(here / f"lake-{index}"), "--detector", "mini", "--no-server"]
+            for kept in (first, second):
+                started_s = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True)
+                kept.append(time.perf_counter() - started_s)
+            probe = [sys.executable, "-c", PARTS, str(folder), str(here / f"parts-{index}")]
+            parts.append(json.loads(subprocess.run(probe, check=True, capture_output=True).stdout))
+    for name, values in (("first run", first), ("second run", second)):
+        print(f"{name:46} {statistics.median(values):6.2f} s ({min(values):.2f}-{max(values):.2f})")
+    for name in parts[0]:
+        print(f"  {name:44} {statistics.median(part[name] for part in parts):6.2f} s")
+
+
+if __name__ == "__main__":
+    main()
