@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--n", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pipeline-batches", type=int, nargs="+", default=[1, 8])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
@@ -99,9 +100,11 @@ def main() -> None:
             "bare forward, as assay runs it": lambda _: bare_forward(detector, len(paths)),
             "bare forward, batch 8, one stream": lambda _: one_stream(detector, len(paths)),
             "assay moderate, files to report": assay_once,
-            "transformers.pipeline, batch 1": lambda _: pipeline_once(1),
-            "transformers.pipeline, batch 8": lambda _: pipeline_once(8),
         }
+        for size in arguments.pipeline_batches:
+            contenders[f"transformers.pipeline, batch {size}"] = lambda _, size=size: pipeline_once(
+                size
+            )
         for name in list(contenders)[:2]:
             contenders[name](-1)
         run(request)

@@ -20,6 +20,7 @@ from .. import __version__
 from ..data.errors import AssayError
 
 if TYPE_CHECKING:
+    from ..data.lake import Lake
     from .request import Request
     from .result import Moderation
 
@@ -35,7 +36,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-Lake = Annotated[
+LakeUri = Annotated[
     str | None,
     Parameter(help="Folder or s3:// prefix of the lake [default: $ASSAY_LAKE or ./assay-lake]."),
 ]
@@ -99,7 +100,7 @@ def moderate(
     sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
     /,
     *,
-    lake: Lake = None,
+    lake: LakeUri = None,
     reading: Reading = Reading(),
     judging: Judging = Judging(),
     server: Server = None,
@@ -120,7 +121,7 @@ def ingest(
     sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
     /,
     *,
-    lake: Lake = None,
+    lake: LakeUri = None,
     reading: Reading = Reading(),
     json_: AsJson = False,
     quiet: Quiet = False,
@@ -133,7 +134,7 @@ def ingest(
 @app.command
 def score(
     *,
-    lake: Lake = None,
+    lake: LakeUri = None,
     judging: Judging = Judging(),
     server: Server = None,
     json_: AsJson = False,
@@ -149,7 +150,7 @@ def report(
     run_id: str = "latest",
     /,
     *,
-    lake: Lake = None,
+    lake: LakeUri = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
 ) -> None:
     """Draw the HTML report of a run again and print its path.
@@ -167,7 +168,7 @@ def report(
 
 
 @app.command
-def show(image_id: str, /, *, lake: Lake = None, json_: AsJson = False) -> None:
+def show(image_id: str, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:
     """Show all that is known of one image; the first 6 or more characters of its id will do."""
     from .lookup import describe_image, draw_image
 
@@ -178,7 +179,7 @@ def show(image_id: str, /, *, lake: Lake = None, json_: AsJson = False) -> None:
 @app.command
 def publish(
     *,
-    lake: Lake = None,
+    lake: LakeUri = None,
     to: Path,
     format_: Annotated[Literal["hf"], Parameter("--format")] = "hf",
     detector: str | None = None,
@@ -227,7 +228,7 @@ def serve(
     sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
     /,
     *,
-    lake: Lake = None,
+    lake: LakeUri = None,
     cron: str | None = None,
     name: str = "assay-moderate",
     reading: Reading = Reading(),
@@ -301,7 +302,7 @@ def train_mini(
 
 
 @app.command
-def doctor(*, lake: Lake = None, json_: AsJson = False) -> None:
+def doctor(*, lake: LakeUri = None, json_: AsJson = False) -> None:
     """Check this machine: versions, devices, detectors, the lake, Prefect, optional parts."""
     from .doctor import draw, examine
 
@@ -335,7 +336,7 @@ def _request(
     )
 
 
-def _open(lake: str | None):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _open(lake: str | None) -> Lake:
     from ..data.lake import Lake
     from .request import default_lake
 

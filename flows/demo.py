@@ -32,8 +32,6 @@ def demo_request(folder: Path) -> Request:
         sources=(str(pictures),),
         lake=str(folder / "lake"),
         detector="mini",
-        domain="demo",
-        label_from=None,
     )
 
 

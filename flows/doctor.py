@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import __version__
-from ..data.errors import AssayError
+from ..data.errors import AssayError, ModelError, UntrustedWeights
 
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "pillow", "polars", "deltalake")
 OPTIONAL = {
@@ -105,13 +105,20 @@ def _mini() -> str:
 
 
 def _real_weights() -> str:
-    from ..tasks.detector.load import load_detector
+    from ..tasks.detector.load import identify
 
     offline = os.environ.get("HF_HUB_OFFLINE")
     # Looking must not start a download of 87 MB.
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
-        return load_detector("community-forensics").detector_id
+        return identify("community-forensics").detector_id
+    except UntrustedWeights:
+        raise
+    except ModelError as error:
+        raise ModelError(
+            "not on this machine yet: the first run downloads 87 MB; without a network, copy the "
+            "checkpoint here and give --detector FOLDER"
+        ) from error
     finally:
         if offline is None:
             del os.environ["HF_HUB_OFFLINE"]

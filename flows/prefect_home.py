@@ -29,7 +29,8 @@ def settle(*, quiet: bool) -> None:
     """Settings that assay wants and that a user's own environment still overrides.
 
     Args:
-        quiet: Keep Prefect's log to warnings, for a command that reports by itself.
+        quiet: Keep Prefect's log off the console, for a command that reports by itself; the
+            server gets all of it.
     """
     wanted = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -38,7 +39,7 @@ def settle(*, quiet: bool) -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     }
     if quiet:
-        wanted["PREFECT_LOGGING_LEVEL"] = "WARNING"
-        wanted["PREFECT_SERVER_LOGGING_LEVEL"] = "ERROR"
+        wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+        wanted["PREFECT_SERVER_LOGGING_LEVEL"] = "CRITICAL"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)

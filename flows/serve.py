@@ -14,7 +14,6 @@ from ..data.errors import ConfigError
 from .prefect_home import configured_api_url, settle
 from .request import Request
 
-LOCAL_API_URL = "http://127.0.0.1:4200/api"
 SERVER_START_TIMEOUT_S = 180.0
 
 
@@ -32,13 +31,13 @@ def serve(request: Request, *, cron: str | None, name: str = "assay-moderate") -
     Raises:
         ConfigError: The cron expression is wrong, or no server could be reached or started.
     """
+    settle(quiet=False)
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.types.entrypoint import EntrypointType
+
     if cron is not None:
         _check_cron(cron)
-    settle(quiet=False)
-    with _server() as url:
-        os.environ["PREFECT_API_URL"] = url
-        from prefect.types.entrypoint import EntrypointType
-
+    with _server() as url, temporary_settings({PREFECT_API_URL: url}):
         from .moderate import moderate
 
         parameters = request.params() | {
@@ -78,7 +77,7 @@ def _check_cron(cron: str) -> None:
 @contextlib.contextmanager
 def _server() -> Iterator[str]:
     """The configured server's API, else one of our own for as long as we serve."""
-    url = configured_api_url() or LOCAL_API_URL
+    url = configured_api_url() or _local_api_url()
     if _answers(url):
         yield url
         return
@@ -111,6 +110,12 @@ def _server() -> Iterator[str]:
         server.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(timeout=15)
+
+
+def _local_api_url() -> str:
+    """Where a server of this machine listens, by the same settings that the server reads."""
+    host = os.environ.get("PREFECT_SERVER_API_HOST", "127.0.0.1")
+    return f"http://{host}:{os.environ.get('PREFECT_SERVER_API_PORT', '4200')}/api"
 
 
 def _answers(url: str) -> bool:

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,8 +67,13 @@ def thumbnails(
     ids = list(dict.fromkeys(image_ids))
     made: dict[str, Thumbnail | None] = {}
     try:
-        for image_id, raw in lake.images(ids):
-            made[image_id] = thumbnail(raw, max_px=max_px, max_bytes=max_bytes)
+        with ThreadPoolExecutor(2) as pool:
+            # One row group at a time is read; Pillow decodes outside the interpreter lock.
+            drawn = {
+                image_id: pool.submit(thumbnail, raw, max_px=max_px, max_bytes=max_bytes)
+                for image_id, raw in lake.images(ids)
+            }
+        made |= {image_id: future.result() for image_id, future in drawn.items()}
     except StoreError:
         # A damaged shard must not cost the whole report, which may be what tells of it.
         for image_id in [image_id for image_id in ids if image_id not in made]:

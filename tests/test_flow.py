@@ -80,6 +80,20 @@ def server(tmp_path_factory):
         yield url, env
 
 
+def moderate(source, lake, *flags, env):
+    """Runs `assay moderate` with the embedded detector in a process of its own."""
+    command = [sys.executable, "-m", "assay", "moderate", str(source), "--lake", str(lake)]
+    return subprocess.run(
+        [*command, "--detector", "mini", "--json", *flags],
+        env=env,
+        cwd=lake.parent,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
 @pytest.fixture
 def pictures(tmp_path):
     folder = tmp_path / "pictures"
@@ -92,20 +106,29 @@ def pictures(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
-def test_a_served_flow_started_through_the_api_scores_the_pictures(server, pictures, tmp_path):
-    """Served with defaults, triggered with a typed parameter changed: its rows are in the lake."""
-    url, env = server
+def test_a_served_flow_started_through_the_api_scores_the_pictures(pictures, tmp_path):
+    """`assay serve` starts its server; a run asked for with another parameter fills the lake."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    env = {
+        **os.environ,
+        "PREFECT_HOME": str(tmp_path / "home"),
+        "PREFECT_SERVER_API_PORT": str(port),
+        "HF_HUB_OFFLINE": "1",
+    }
+    env.pop("PREFECT_API_URL", None)
     lake = tmp_path / "lake"
     serve = ["assay", "serve", str(pictures), "--lake", str(lake)]
     serve += ["--detector", "mini", "--cron", "0 4 * * *", "--name", "nightly"]
     name = "assay-moderate/nightly"
 
     def deployment():
-        answer = httpx.get(f"{url}/deployments/name/{name}", timeout=5)
-        return answer.json() if answer.is_success else None
+        with contextlib.suppress(httpx.HTTPError):
+            answer = httpx.get(f"{url}/deployments/name/{name}", timeout=5)
+            return answer.json() if answer.is_success else None
 
     with process(serve, env=env, log=tmp_path / "serve.log"):
-        served = until(deployment, timeout_s=90, what="the deployment")
+        served = until(deployment, timeout_s=START_TIMEOUT_S, what="the deployment")
         assert served["entrypoint"] == "assay.flows.moderate.moderate"
         assert [schedule["schedule"]["cron"] for schedule in served["schedules"]] == ["0 4 * * *"]
         assert served["parameter_openapi_schema"]["properties"]["sources"]["type"] == "array"
@@ -127,18 +150,23 @@ def test_a_served_flow_started_through_the_api_scores_the_pictures(server, pictu
 
         state = until(finished, timeout_s=150, what="the flow run")
         assert state["type"] == "COMPLETED", (state, (tmp_path / "serve.log").read_text())
+        tasks = httpx.post(
+            f"{url}/task_runs/filter",
+            json={"flow_runs": {"id": {"any_": [started["id"]]}}},
+            timeout=5,
+        ).json()
+        assert {task["name"].split("-")[0] for task in tasks} == {
+            "ingest",
+            "score",
+            "decide",
+            "report",
+        }
+        artifacts = httpx.post(f"{url}/artifacts/filter", json={}, timeout=5).json()
+        assert any(artifact["key"] == "assay-moderate" for artifact in artifacts)
     opened = Lake(lake, create=False)
     assert opened.scan("scores").collect()["status"].to_list() == ["scored", "scored"]
     sightings = opened.scan("sightings").collect()
     assert sightings["domain"].to_list() == ["uploads"] * 3
-    tasks = httpx.post(
-        f"{url}/task_runs/filter",
-        json={"flow_runs": {"id": {"any_": [started["id"]]}}},
-        timeout=5,
-    ).json()
-    assert {task["name"].split("-")[0] for task in tasks} == {"ingest", "score", "decide", "report"}
-    artifacts = httpx.post(f"{url}/artifacts/filter", json={}, timeout=5).json()
-    assert any(artifact["key"] == "assay-moderate" for artifact in artifacts)
 
 
 @pytest.mark.slow
@@ -147,16 +175,7 @@ def test_the_command_runs_as_a_flow_on_the_configured_server(server, pictures, t
     """With a server set, `assay moderate` is a flow run there, and prints the same."""
     url, env = server
     lake = tmp_path / "lake"
-    command = [sys.executable, "-m", "assay", "moderate", str(pictures), "--lake", str(lake)]
-    done = subprocess.run(
-        [*command, "--detector", "mini", "--json"],
-        env=env,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = moderate(pictures, lake, env=env)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     told = json.loads(done.stdout)
@@ -172,18 +191,22 @@ def test_the_command_runs_as_a_flow_on_the_configured_server(server, pictures, t
 def test_a_failing_flow_tells_the_server_and_exits_with_its_code(server, tmp_path):
     """Bad input under Prefect has the same exit code as without it, and no traceback."""
     _, env = server
-    command = [sys.executable, "-m", "assay", "moderate", "nowhere", "--lake", "lake"]
-    done = subprocess.run(
-        [*command, "--detector", "mini"],
-        env=env,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = moderate("nowhere", tmp_path / "lake", env=env)
     assert done.returncode == 3, done.stderr
     assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_a_flow_on_a_temporary_server_exits_without_a_word(pictures, tmp_path):
+    """With `--server` and none configured, Prefect starts one for the run and leaves no noise."""
+    env = {**os.environ, "PREFECT_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+    env.pop("PREFECT_API_URL", None)
+    done = moderate(pictures, tmp_path / "lake", "--server", env=env)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["scored"] == 2
+    assert done.stderr == ""
 
 
 def test_the_deployment_file_names_a_flow_that_exists():
