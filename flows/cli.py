@@ -278,8 +278,8 @@ def train_mini(
         seed: Of everything that is drawn.
         cache: Folder that keeps reconstructed photos between trainings.
     """
-    from ..tasks.detector.train_mini import MiniSettings
-    from ..tasks.detector.train_mini import train_mini as train
+    from ..tasks.detector.training.train import MiniSettings
+    from ..tasks.detector.training.train import train_mini as train
 
     settings = MiniSettings(
         real=real,

@@ -17,16 +17,8 @@ from torch import nn
 
 from assay.data.errors import ConfigError, InputError
 from assay.synth.autoencoder import load_autoencoder
-from assay.tasks.detector.mini_card import aligned_verdict, verdict
-from assay.tasks.detector.mini_data import (
-    Part,
-    Picture,
-    centred_window,
-    find_pictures,
-    make_twins,
-    source_weights,
-)
-from assay.tasks.detector.mini_eval import (
+from assay.tasks.detector.training.card import aligned_verdict, verdict
+from assay.tasks.detector.training.evaluation import (
     Auc,
     Evaluation,
     Row,
@@ -37,7 +29,7 @@ from assay.tasks.detector.mini_eval import (
     score,
     worth,
 )
-from assay.tasks.detector.mini_model import (
+from assay.tasks.detector.training.model import (
     Average,
     build_vit,
     log_energies,
@@ -45,8 +37,16 @@ from assay.tasks.detector.mini_model import (
     tell_patches,
     whiten_patches,
 )
-from assay.tasks.detector.mini_views import decode, normalised, random_view
-from assay.tasks.detector.train_mini import MiniSettings, train_mini
+from assay.tasks.detector.training.pictures import (
+    Part,
+    Picture,
+    centred_window,
+    find_pictures,
+    make_twins,
+    source_weights,
+)
+from assay.tasks.detector.training.train import MiniSettings, train_mini
+from assay.tasks.detector.training.views import decode, normalised, random_view
 
 
 def photo(seed: int, *, is_fake: bool = False, size: tuple[int, int] = (112, 96)) -> Image.Image:

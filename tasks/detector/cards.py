@@ -19,7 +19,7 @@ DEFAULT_DETECTOR: Final = "community-forensics"
 MINI_FOLDER: Final = Path(__file__).parent / "mini"
 
 # Put the hash of the new `mini/model.safetensors` here after a new training.
-MINI_SHA256: Final = "e8c4a34183b2e8a1924becd6b24cc5ebfde4f947f68bd81e19965c8b7cffcf61"
+MINI_SHA256: Final = "bd79d0312560adbf0b858bb952855d468138b62166d1f0f00f57b256f0d70c08"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

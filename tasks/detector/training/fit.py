@@ -21,20 +21,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from .mini_data import Part, Picture, Twin, source_weights
-from .mini_eval import photo_side, worth
-from .mini_model import Average, whiten_patches
-from .mini_settings import MiniSettings
-from .mini_views import decode, normalised, random_view
+from .evaluation import photo_side, worth
+from .model import Average, EnergyHead, tell_patches, whiten_patches
+from .pictures import Part, Picture, Twin, source_weights
+from .settings import MiniSettings
+from .views import decode, normalised, random_view
 
 if TYPE_CHECKING:
     from transformers import ViTForImageClassification
 
 Progress = Callable[[str], None]
 PREFETCH = 4
-LOUD_RMS = 20.0
-"""Differences of pairs are amplified towards this, of 255 levels: 22 dB, easily learnt."""
-MAX_GAIN = 4.0
 PAUSE_S = 15.0
 """A step that takes longer was stopped from outside; the rest is not counted as training."""
 
@@ -47,12 +44,6 @@ class Pair:
     fake: Image.Image
     of_short_px: int
     """Short edge of the whole photo."""
-    gain: float
-    """What brings the difference of the two to `LOUD_RMS`, from 1 to `MAX_GAIN`."""
-
-    def fake_amplified(self, share: float) -> Image.Image:
-        """The fake (share 0), or its difference from the photo times `gain` (share 1)."""
-        return Image.blend(self.photo, self.fake, 1.0 + (self.gain - 1.0) * share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +53,6 @@ class _Draw:
     side_px: int
     size: int
     strength: float
-    amplified: float
     pairs: float
     """Pairs to pictures of the batch; 0.5 would be nothing but pairs."""
 
@@ -93,15 +83,22 @@ def fit_detector(
     """
     pool = _decode_pool(pictures, twins)
     rng = np.random.default_rng(settings.seed)
-    first = _Draw(settings.small_px, settings.batch * 2, 0.0, amplified=0.0, pairs=0.3)
-    sample, _ = _batch(pool, first, settings.image_px, rng)
-    whiten_patches(model, normalised(sample), seed=settings.seed)
+    first = _Draw(settings.small_px, settings.batch * 6, 0.0, pairs=0.5 if pool.pairs else 0.0)
+    views, is_fake = _batch(pool, first, settings.image_px, rng)
+    sample = normalised(views)
+    if pool.pairs:
+        tell_patches(model, sample[is_fake == 0.0], sample[is_fake == 1.0])
+    else:
+        whiten_patches(model, sample, seed=settings.seed)
+    # So is the strength of every spatial frequency of the view: a decoder shows in these, but so
+    # faintly that the classes alone hardly teach the network to measure them.
+    measure = EnergyHead(settings.width, sample, settings.patch_px)
     # Every patch is asked too, by a head that is thrown away: its gradient is denser by far.
     patch_head = nn.Linear(settings.width, 1)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     groups: list[dict[str, object]] = [
-        {"params": [*decayed, *patch_head.parameters()]},
+        {"params": [*decayed, *patch_head.parameters(), *measure.parameters()]},
         {"params": plain, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(
@@ -120,10 +117,9 @@ def fit_detector(
                 settings.small_px,
                 settings.batch,
                 strength=min(done / settings.clean_share, 1.0),
-                amplified=max(1.0 - done / settings.amplified_share, 0.0),
                 pairs=0.45 if done < settings.paired_share else 0.3,
             )
-        return _Draw(settings.image_px, max(settings.batch // 4, 8), 1.0, amplified=0.0, pairs=0.3)
+        return _Draw(settings.image_px, max(settings.batch // 4, 8), 1.0, pairs=0.3)
 
     best, best_value, checks = copy.deepcopy(model), -1.0, 0
     losses: list[float] = []
@@ -135,8 +131,9 @@ def fit_detector(
         tokens = model.vit(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state
         loss = _cross_entropy(model.classifier(tokens[:, 0]), labels)
         patch_loss = _cross_entropy(patch_head(tokens[:, 1:]).mean(dim=2), labels)
+        energy_loss = measure(tokens[:, 0], pixels)
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss + patch_loss)
+        torch.autograd.backward(loss + patch_loss + energy_loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         average.update(model)
@@ -188,13 +185,10 @@ def make_pair(photo: Image.Image, twin: Twin) -> Pair:
     # Reduced photos are encoded again, as their fakes were: nothing but the decoder differs.
     photo_window = decode(photo_side(twin)) if twin.short_px else photo.crop(twin.window)
     fake = decode(twin.raw)
-    off = np.asarray(fake, np.float32) - np.asarray(photo_window, np.float32)
-    rms = float(np.sqrt(np.mean(off**2)))
     return Pair(
         photo=photo_window,
         fake=fake,
         of_short_px=min(*photo.size, twin.short_px or photo.width),
-        gain=float(np.clip(LOUD_RMS / max(rms, 1e-6), 1.0, MAX_GAIN)),
     )
 
 
@@ -208,7 +202,7 @@ def _batch(
     for index in rng.choice(len(pool.pairs), size=n_pairs, p=pool.pair_odds) if n_pairs else ():
         seed = int(rng.integers(2**63))
         pair = pool.pairs[index]
-        for label, image in enumerate((pair.photo, pair.fake_amplified(draw.amplified))):
+        for label, image in enumerate((pair.photo, pair.fake)):
             twin_rng = np.random.default_rng(seed)
             views.append(
                 random_view(

@@ -9,10 +9,10 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from .mini_data import Part, Picture, Twin
-from .mini_eval import Evaluation, Row
-from .mini_settings import MiniResult, MiniSettings
-from .profiles import DEFAULT_PROFILE, profile_for
+from ..profiles import DEFAULT_PROFILE, profile_for
+from .evaluation import Evaluation, Row
+from .pictures import Part, Picture, Twin
+from .settings import MiniResult, MiniSettings
 
 
 def write_card(
@@ -153,10 +153,11 @@ def _readme(
         "where scoring's reduction averages the decoder's trace away, and of the photo reduced to "
         f"a short edge of {settings.reduced_px} px first (its other side reduced and written "
         "likewise), where all of the trace reaches the detector. Early in training most of a "
-        "batch are such pairs, and faint differences are amplified up to four times.",
-        "Photo and aligned fake are seen through the same random view: the scoring geometry, native pixels or a scale "
-        "between, resized before at times, re-encoded as JPEG of quality 60 to 100 or as WebP at "
-        "times, the same for both classes.",
+        "batch are such pairs, and throughout the network is also asked for the strength of every "
+        "spatial frequency of what it sees, in which a decoder shows.",
+        "Photo and aligned fake are seen through the same random view: the scoring geometry, "
+        "native pixels or a scale between, resized before at times, re-encoded as JPEG of quality "
+        "60 to 100 or as WebP at times, the same for both classes.",
         settings.notes,
         "## Figures on what it has not seen",
         "Whole sources are held out; the split was fixed before any figure was seen, and the "

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 if TYPE_CHECKING:
     from transformers import ViTForImageClassification
+
+_TO_LUMA = torch.tensor([[0.299, 0.587, 0.114], [0.5, -0.419, -0.081], [-0.169, -0.331, 0.5]])
 
 
 def build_vit(
@@ -59,20 +63,62 @@ def whiten_patches(model: ViTForImageClassification, pixels: torch.Tensor, *, se
     conv = model.vit.embeddings.patch_embeddings.projection
     side, width = conv.kernel_size[0], conv.out_channels
     basis = _cosine_basis(side)
-    patches = pixels.unfold(2, side, side).unfold(3, side, side)
-    # (N, 3, h, w, side, side) -> cosine coefficients (N * h * w, 3, side * side)
-    patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, side * side) @ basis.T
-    to_luma = torch.tensor([[0.299, 0.587, 0.114], [0.5, -0.419, -0.081], [-0.169, -0.331, 0.5]])
-    spread = torch.einsum("dc,ncf->ndf", to_luma, patches).std(dim=0) + 1e-3
+    spread = _coefficients(pixels, side).flatten(0, 1).std(dim=0) + 1e-3
     generator = torch.Generator().manual_seed(seed)
     mixes = torch.randn(width, 3, side * side, generator=generator)
     mixes[: width * 3 // 4, 1:] = 0.0
     mixes[width * 3 // 4 :, 0] = 0.0
     mixes = mixes / mixes.flatten(1).norm(dim=1)[:, None, None] / spread
-    filters = torch.einsum("wdf,dc,fp->wcp", mixes, to_luma, basis)
+    filters = torch.einsum("wdf,dc,fp->wcp", mixes, _TO_LUMA, basis)
     with torch.no_grad():
         conv.weight.copy_(filters.reshape(width, 3, side, side))
         conv.bias.zero_()
+
+
+def tell_patches(model: ViTForImageClassification, real: torch.Tensor, fake: torch.Tensor) -> None:
+    """Start the patch filters as the cosine patterns in which pairs differ most.
+
+    A pattern counts by how far its log energy moves from photo to fake, against its spread over
+    pictures; the filters are the first `hidden_size` patterns, each divided by its spread.
+
+    Args:
+        model: What `build_vit` gives; its patch filters are overwritten.
+        real: Normalised views of photos, (N, 3, H, W), H and W multiples of the patch.
+        fake: The same views of their fakes.
+    """
+    conv = model.vit.embeddings.patch_embeddings.projection
+    side, width = conv.kernel_size[0], conv.out_channels
+    before, after = log_energies(real, side), log_energies(fake, side)
+    spread = torch.cat([before, after]).std(dim=0).clamp(min=1e-2)
+    telling = (after - before).mean(dim=0).abs() / spread
+    kept = telling.argsort(descending=True)[:width]
+    both = _coefficients(torch.cat([real, fake]), side).flatten(0, 1)
+    spread = both.std(dim=0).flatten()[kept] + 1e-3
+    patterns = torch.einsum("dc,fp->dfcp", _TO_LUMA, _cosine_basis(side)).flatten(0, 1)[kept]
+    with torch.no_grad():
+        conv.weight[: len(kept)] = (patterns / spread[:, None, None]).reshape(-1, 3, side, side)
+        conv.bias.zero_()
+
+
+def log_energies(pixels: torch.Tensor, side: int) -> torch.Tensor:
+    """Log of the mean square of every cosine pattern over the patches, (N, 3 * side * side)."""
+    return torch.log(_coefficients(pixels, side).square().mean(dim=1) + 1e-4).flatten(1)
+
+
+class EnergyHead(nn.Module):
+    """Asks a token for the standardised log energies of its view; thrown away after training."""
+
+    def __init__(self, width: int, sample: torch.Tensor, patch_px: int) -> None:
+        super().__init__()
+        energies = log_energies(sample, patch_px)
+        self._mean, self._spread = energies.mean(dim=0), energies.std(dim=0) + 1e-3
+        self._patch_px = patch_px
+        self.linear = nn.Linear(width, energies.shape[1])
+
+    def forward(self, token: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+        """The mean square error of what the tokens (N, width) say of their views."""
+        wanted = (log_energies(pixels, self._patch_px) - self._mean) / self._spread
+        return nn.functional.mse_loss(self.linear(token), wanted)
 
 
 def set_half(
@@ -126,6 +172,15 @@ class Average:
                 mean.lerp_(new, 1 - decay)
 
 
+def _coefficients(pixels: torch.Tensor, side: int) -> torch.Tensor:
+    """Cosine coefficients of luminance and two colours of every patch, (N, h * w, 3, side**2)."""
+    patches = torch.einsum("dc,nchw->ndhw", _TO_LUMA, pixels)
+    patches = patches.unfold(2, side, side).unfold(3, side, side)
+    patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(1, 2).flatten(3)
+    return patches @ _cosine_basis(side).T
+
+
+@functools.cache
 def _cosine_basis(side: int) -> torch.Tensor:
     """The orthonormal two-dimensional cosine patterns, (side * side, side * side) float32."""
     k = np.arange(side)

@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...synth.reconstruct import encoding_of, reduced
-from .mini_data import Part, Picture, Twin
-from .preprocess import preprocess
-from .profiles import DEFAULT_PROFILE, profile_for
+from ....synth.reconstruct import encoding_of, reduced
+from ..preprocess import preprocess
+from ..profiles import DEFAULT_PROFILE, profile_for
+from .pictures import Part, Picture, Twin
 
 N_RESAMPLES = 2000
 Control = Callable[[Sequence[bytes]], NDArray[np.float64]]

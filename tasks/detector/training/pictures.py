@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...data.errors import InputError, SynthError
-from ...synth.autoencoder import Autoencoder
-from ...synth.reconstruct import aligned_fake, reduced_size
+from ....data.errors import InputError, SynthError
+from ....synth.autoencoder import Autoencoder
+from ....synth.reconstruct import aligned_fake, reduced_size
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 Progress = Callable[[str], None]

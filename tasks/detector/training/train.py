@@ -1,7 +1,7 @@
 """Train the embedded detector `mini` on folders of photos and of machine-made pictures.
 
-The parts: `mini_data` finds the pictures and makes the pairs, `mini_fit` trains, `mini_eval`
-measures on what was held out, `mini_card` writes down what came out.
+The parts: `pictures` finds them and makes the pairs, `fit` trains, `evaluation`
+measures on what was held out, `card` writes down what came out.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pathlib import Path
 
 import torch
 
-from ...data.errors import ConfigError
-from ...synth.autoencoder import load_autoencoder
-from ...synth.autoencoder_fit import FitSettings, fit_autoencoder
-from .mini_card import write_card
-from .mini_data import Part, Picture, Twin, find_pictures, make_twins
-from .mini_eval import evaluate, images_per_second, score
-from .mini_fit import fit_detector
-from .mini_model import build_vit, set_half
-from .mini_settings import MiniResult, MiniSettings
+from ....data.errors import ConfigError
+from ....synth.autoencoder import load_autoencoder
+from ....synth.autoencoder_fit import FitSettings, fit_autoencoder
+from .card import write_card
+from .evaluation import evaluate, images_per_second, score
+from .fit import fit_detector
+from .model import build_vit, set_half
+from .pictures import Part, Picture, Twin, find_pictures, make_twins
+from .settings import MiniResult, MiniSettings
 
 __all__ = ["MiniResult", "MiniSettings", "train_mini"]
 
@@ -54,7 +54,9 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
         validation_share=settings.validation_share,
         seed=settings.seed,
     )
-    twins = _all_twins(pictures, settings, on_progress)
+    folders = _autoencoders(pictures, settings, on_progress)
+    learnt = [p for p in pictures if not p.is_fake and p.part is not Part.HELD_OUT]
+    twins = _twins(learnt, folders, settings, on_progress, window_px=settings.window_px)
     model = build_vit(
         image_px=settings.image_px,
         patch_px=settings.patch_px,
@@ -79,7 +81,9 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
             for is_fake in (False, True)
         ),
     )
-    twins += _unseen_twins(pictures, settings, on_progress)
+    held_out_photos = [p for p in pictures if not p.is_fake and p.part is Part.HELD_OUT]
+    folders += settings.unseen_autoencoders
+    twins += _twins(held_out_photos, folders, settings, on_progress)
     validation = evaluate(best, pictures, twins, Part.VALIDATION, side_px=settings.image_px)
     held_out = evaluate(best, pictures, twins, Part.HELD_OUT, side_px=settings.image_px)
     settings.out.mkdir(parents=True, exist_ok=True)
@@ -102,51 +106,39 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
     return result
 
 
-def _all_twins(
+def _autoencoders(
     pictures: Sequence[Picture], settings: MiniSettings, on_progress: Progress
+) -> list[Path]:
+    """The folders asked for, or that of one which is fitted on the training photos now."""
+    if settings.autoencoders:
+        return list(settings.autoencoders)
+    folder = _cache(settings) / "fitted"
+    fit = FitSettings(
+        minutes=settings.minutes / 5, max_steps=settings.max_steps, seed=settings.seed
+    )
+    paths = [p.path for p in pictures if not p.is_fake and p.part is Part.TRAIN]
+    fit_autoencoder(paths, folder, settings=fit, on_progress=on_progress)
+    return [folder]
+
+
+def _twins(
+    photos: Sequence[Picture],
+    folders: Sequence[Path],
+    settings: MiniSettings,
+    on_progress: Progress,
+    *,
+    window_px: int | None = None,
 ) -> list[Twin]:
-    photos = [p for p in pictures if not p.is_fake]
-    held_out = [p for p in photos if p.part is Part.HELD_OUT]
-    learnt = [p for p in photos if p.part is not Part.HELD_OUT]
-    cache = _cache(settings)
-    folders = list(settings.autoencoders)
-    if not folders:
-        folders = [cache / "fitted"]
-        fit = FitSettings(
-            minutes=settings.minutes / 5, max_steps=settings.max_steps, seed=settings.seed
-        )
-        paths = [p.path for p in learnt if p.part is Part.TRAIN]
-        fit_autoencoder(paths, folders[0], settings=fit, on_progress=on_progress)
+    """Every photo through every autoencoder, as it is and reduced first."""
     twins: list[Twin] = []
     for folder in folders:
         autoencoder = load_autoencoder(folder)
         for short_px in (None, settings.reduced_px):
             twins += make_twins(
-                learnt,
-                autoencoder,
-                cache,
-                window_px=settings.window_px,
-                short_px=short_px,
-                on_progress=on_progress,
-            )
-            twins += make_twins(
-                held_out, autoencoder, cache, short_px=short_px, on_progress=on_progress
-            )
-    return twins
-
-
-def _unseen_twins(
-    pictures: Sequence[Picture], settings: MiniSettings, on_progress: Progress
-) -> list[Twin]:
-    held_out = [p for p in pictures if not p.is_fake and p.part is Part.HELD_OUT]
-    twins: list[Twin] = []
-    for folder in settings.unseen_autoencoders:
-        autoencoder = load_autoencoder(folder)
-        for short_px in (None, settings.reduced_px):
-            twins += make_twins(
-                held_out,
+                photos,
                 autoencoder,
                 _cache(settings),
+                window_px=window_px,
                 short_px=short_px,
                 on_progress=on_progress,
             )

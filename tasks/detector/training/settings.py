@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .mini_eval import Evaluation
+from .evaluation import Evaluation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +34,11 @@ class MiniSettings:
     reduced_px: int = 440
     """Each photo is reconstructed twice: at its own size, where scoring's reduction averages the
     trace away, and reduced to this short edge first, where scoring sees all of it."""
-    amplified_share: float = 0.4
-    """Share of the time over which faint differences of pairs are amplified, ever less."""
     paired_share: float = 0.25
     """Share of the time, at the start, in which nine tenths of a batch are pairs."""
     image_px: int = 384
-    small_px: int = 96
-    small_share: float = 0.82
+    small_px: int = 128
+    small_share: float = 0.7
     """Share of the time at the small side."""
     clean_share: float = 0.4
     """Share of the time over which re-encoding and resizing grow from none to all."""
@@ -48,12 +46,12 @@ class MiniSettings:
     width: int = 192
     layers: int = 6
     heads: int = 3
-    batch: int = 48
+    batch: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     notes: str = ""
     """A paragraph for the card: where autoencoders and pictures came from."""
-    n_checks: int = 3
+    n_checks: int = 2
     """Validations during the part at the full side; the best one is kept."""
 
 

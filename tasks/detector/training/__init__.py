@@ -1,0 +1,1 @@
+"""Training of the embedded detector: pictures, views, model, fit, figures and card."""
