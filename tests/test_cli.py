@@ -127,7 +127,7 @@ def test_show_tells_what_is_known_of_an_image(world):
         (["show", "0000000000", "--lake", "lake"], 3, "0000000000"),
         (["score", "--lake", "no-lake", "--detector", "mini"], 4, "no-lake"),
         (["moderate", "pictures", "--lake", "pictures", "--detector", "mini"], 4, "pictures"),
-        (["moderate", "pictures", "--lake", "l"], 5, "community-forensics"),
+        (["moderate", "pictures", "--lake", "l"], 5, "CommunityForensics"),
         (["moderate", "pictures", "--lake", "l", "--detector", "a/b"], 5, "a/b"),
         (["moderate", "pictures", "--lake", "l", "--policy", "none.toml"], 2, "none.toml"),
     ],
