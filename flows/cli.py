@@ -324,6 +324,11 @@ def demo(*, lake: str = "demo-lake", json_: AsJson = False, quiet: Quiet = False
     from .demo import demo_request
 
     _tell(_run(demo_request(Path(lake)), "moderate", server=False, quiet=quiet), as_json=json_)
+    if not json_:
+        print(  # noqa: T201
+            "  assay moderate YOUR-PICTURES --detector mini\n"
+            "The demo draws its pictures, so what these scores say of them means nothing."
+        )
 
 
 def _request(
@@ -344,9 +349,11 @@ def _open(lake: str | None) -> Lake:
 
 
 def _run(request: Request, verb: str, *, server: bool | None, quiet: bool) -> Moderation:
+    from .arenas import limit_arenas
     from .prefect_home import configured_api_url, settle
     from .progress import for_terminal, watched
 
+    limit_arenas()  # before the imports below start threads
     with watched(for_terminal(quiet=quiet)):
         if server is None:
             server = configured_api_url() is not None

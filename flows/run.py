@@ -24,6 +24,7 @@ from ..tasks.ingest import IngestCounts, batch_id_of, chunks
 from ..tasks.report import package_versions
 from ..tasks.score import ScoreCounts, pending
 from . import progress, steps
+from .arenas import limit_arenas
 from .request import Request
 from .result import Moderation
 
@@ -127,6 +128,7 @@ def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate")
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
     """
+    limit_arenas()
     calls = calls or Steps()
     detector: Identity | None = None
     if flow != "ingest":
