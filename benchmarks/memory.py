@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -37,6 +38,11 @@ def one_layer_detector(folder: Path) -> Path:
     return folder
 
 
+def make(folder: Path, source: Path | None, n: int) -> None:
+    """Writes the photos."""
+    write_photos(folder, photos_between(source, n))
+
+
 def peak_mb(folder: Path, lake: Path, detector: str) -> tuple[float, dict[str, float]]:
     """Runs the command and gives its peak resident memory in MB and its answer."""
     command = [sys.executable, "-m", "assay", "moderate", str(folder), "--lake", str(lake)]
@@ -62,7 +68,11 @@ def main() -> None:
         here = Path(scratch)
         detector = arguments.detector or str(one_layer_detector(here / "detector"))
         for n in arguments.sizes:
-            folder = write_photos(here / f"photos-{n}", photos_between(arguments.photos, n))
+            folder = here / f"photos-{n}"
+            # In a process of its own: a child's peak counts what its parent held at the fork.
+            maker = multiprocessing.Process(target=make, args=(folder, arguments.photos, n))
+            maker.start()
+            maker.join()
             peak, told = peak_mb(folder, here / f"lake-{n}", detector)
             peaks.append(peak)
             print(
