@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from photos import photos_between, write_photos
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
@@ -25,7 +24,7 @@ from assay.flows.request import Request
 from assay.flows.run import run
 from assay.flows.steps import detector_of
 from assay.tasks.detector.detector import Detector
-from assay.tasks.detector.lanes import score_stream
+from assay.tasks.score import bare_forward
 
 GFLOP_PER_IMAGE = 31.0
 
@@ -123,14 +122,6 @@ def main() -> None:
             print(f"{name:40} {statistics.median(values):6.2f} ({spread:>11})          {ratio:.3f}")
         print(f"{'matrix-product limit of this machine':40} {limit:6.2f}")
         assert Lake(here / "lake-0").version("scores") is not None
-
-
-def bare_forward(detector: Detector, n: int) -> None:
-    """The same streams with pixels that are there already: nothing read, decoded or written."""
-    pixels = np.zeros((3, 384, 384), dtype=np.float32)
-    images = ((str(index), b"") for index in range(n))
-    for _ in score_stream(detector, images, prepare=lambda _raw: pixels):
-        pass
 
 
 def one_stream(detector: Detector, n: int) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import datetime
 
-import pytest
-
 
 def signing_chain() -> tuple[bytes, bytes]:
     """A signing certificate with its issuer, and the key, in PEM."""
-    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -74,7 +72,7 @@ def signing_chain() -> tuple[bytes, bytes]:
 
 def of_host(name: str) -> bytes:
     """A certificate for a host name and its key, in PEM."""
-    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
