@@ -18,7 +18,16 @@ from typing import Literal
 from .. import __version__
 from ..data.errors import AssayError, ModelError, UntrustedWeights
 
-PACKAGES = ("torch", "torchvision", "transformers", "timm", "pillow", "polars", "deltalake")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "openvino",
+    "transformers",
+    "timm",
+    "pillow",
+    "polars",
+    "deltalake",
+)
 OPTIONAL = {
     "c2pa": ("c2pa-python", "reads C2PA manifests", "assay[c2pa]"),
     "datasets": ("datasets", "opens published folders", "assay[hub]"),
@@ -91,9 +100,9 @@ def _machine() -> str:
 
 
 def _device() -> str:
-    from ..tasks.detector.devices import choose_device
+    from ..tasks.detector.devices import device_kind
 
-    return str(choose_device("auto"))
+    return device_kind("auto")
 
 
 def _mini() -> str:
@@ -101,7 +110,8 @@ def _mini() -> str:
 
     started_s = time.perf_counter()
     detector = load_detector("mini")
-    return f"{detector.detector_id}, loaded in {time.perf_counter() - started_s:.1f} s"
+    loaded = f"{detector.detector_id} on {detector.backend}, loaded in"
+    return f"{loaded} {time.perf_counter() - started_s:.1f} s: {detector.why}"
 
 
 def _real_weights() -> str:

@@ -79,6 +79,9 @@ def moderate(
     policy: str | None = None,
     device: str = "auto",
     precision: str = "auto",
+    backend: str = "auto",
+    force_drift: bool = False,  # noqa: FBT001, FBT002
+    views: str = "centre",
     label_from: str | None = None,
     domain: str | None = None,
     domain_from: str | None = None,
@@ -89,11 +92,12 @@ def moderate(
     max_bytes: int = ImageLimits().max_bytes,
     max_pixels: int = ImageLimits().max_pixels,
     n_workers: int | None = None,
+    verb: str = "moderate",
 ) -> Moderation:
     """Ingest, score, decide and report sources into a lake.
 
     The parameters are those of `assay moderate`. Without sources, every image of the lake that
-    this detector has not seen is scored.
+    this detector has not seen is scored. `verb` is what the `runs` table calls the run.
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
@@ -107,6 +111,9 @@ def moderate(
         policy=policy,
         device=device,
         precision=precision,
+        backend=backend,
+        force_drift=force_drift,
+        views=views,
         label_from=label_from,
         domain=domain,
         domain_from=domain_from,
@@ -118,7 +125,7 @@ def moderate(
         max_pixels=max_pixels,
         n_workers=n_workers,
     )
-    result = run(request, calls=TASKS)
+    result = run(request, calls=TASKS, flow=verb)
     create_markdown_artifact(
         key="assay-moderate",
         markdown=_markdown(result),

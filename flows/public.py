@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .progress import for_terminal, watched
-
 if TYPE_CHECKING:
     from .result import Moderation
 
@@ -33,6 +31,7 @@ def moderate(
     """
     from ..data.errors import ConfigError
     from .request import Request, default_lake
+    from .start import start
 
     known = set(Request.__dataclass_fields__) - {"sources", "lake"}
     if unknown := sorted(set(settings) - known):
@@ -42,15 +41,4 @@ def moderate(
         lake=str(lake) if lake else default_lake(),
         **settings,
     )
-    with watched(for_terminal(quiet=quiet)):
-        if not server:
-            from .run import run
-
-            return run(request)
-        from .prefect_home import settle
-
-        settle(quiet=True)
-        from .moderate import moderate as moderate_flow
-
-        result: Moderation = moderate_flow(**request.params())
-        return result
+    return start(request, server=server, quiet=quiet)

@@ -37,6 +37,9 @@ class Request:
     positive: str | None = None
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "auto"
+    force_drift: bool = False
+    views: str = "centre"
     policy: str | None = None
     label_from: str | None = None
     domain: str | None = None

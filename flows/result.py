@@ -19,6 +19,7 @@ class Moderation:
     `items` = `stored` + `duplicates` + `rejected`; `unchanged` of them were known and not read
     again. `scored` and `failed` are of this run, `already_scored` of earlier ones; `decisions`
     covers all of them. `images_per_second` is of the whole run, from the first item to the end.
+    `backend` and `backend_why` tell what scored and why; None where nothing was left to score.
     """
 
     run_id: str
@@ -36,6 +37,9 @@ class Moderation:
     seconds: float = 0.0
     images_per_second: float = 0.0
     report: str | None = None
+    detector: str | None = None
+    backend: str | None = None
+    backend_why: str | None = None
 
     @property
     def head(self) -> str:
@@ -114,6 +118,8 @@ class Moderation:
                 f"scored      {self.scored:>9,}   known before {self.already_scored:,}, "
                 f"failed {self.failed:,}, {self.images_per_second:,.1f} images/s"
             )
+        if self.backend:
+            lines.append(f"  by        {self.detector} on {self.backend}: {self.backend_why}")
         return lines
 
     def _decided(self) -> list[str]:

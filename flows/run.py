@@ -19,6 +19,7 @@ from .. import __version__
 from ..data.lake import Lake
 from ..data.sources import Item, find_items
 from ..tasks.decide import load_policy
+from ..tasks.detector.backends import check_backend
 from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
 from ..tasks.report import package_versions
@@ -57,6 +58,7 @@ class _Run:
     decisions: dict[str, int] = field(default_factory=dict)
     detector: Identity | None = None
     backend: str | None = None
+    backend_why: str | None = None
     report: str | None = None
 
     def answer(self) -> Moderation:
@@ -75,6 +77,9 @@ class _Run:
             failed=self.scores.failed,
             already_scored=self.scores.known,
             decisions=self.decisions,
+            detector=self.detector.detector_id if self.detector else None,
+            backend=self.backend,
+            backend_why=self.backend_why,
             seconds=round(seconds, 3),
             images_per_second=round(self.scores.scored / seconds, 3) if seconds else 0.0,
             report=self.report,
@@ -90,6 +95,7 @@ class _Run:
                 "weights_sha256": self.detector.weights_sha256,
                 "profile": self.detector.profile.describe(),
                 "backend": self.backend,
+                "backend_why": self.backend_why,
                 "precision": self.detector.precision,
                 "policy_id": policy.policy_id,
                 "policy_rules": policy.as_dict(),
@@ -136,7 +142,8 @@ def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate")
         # loaded when there is something to score: a run that finds nothing new needs no PyTorch.
         load_policy(request.policy_path)
         detector = steps.identity_of(request)
-        if request.device != "auto":
+        check_backend(request.backend)
+        if {request.device, request.backend, request.precision} != {"auto"}:
             steps.detector_of(request)
     lake = Lake(request.lake, create=bool(request.sources))
     batch_id = batch_id_of(request.sources, request.source_options) if request.sources else None
@@ -181,7 +188,8 @@ def _score(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:
     state.scores += ScoreCounts(known=_n_images(lake, wanted) - len(left))
     watcher.begin("score", len(left))
     if len(left):
-        state.backend = steps.detector_of(state.request).backend
+        loaded = steps.detector_of(state.request)
+        state.backend, state.backend_why = loaded.backend, loaded.why
     for shard, image_ids in _by_shard(left):
         state.scores += calls.score(state.request, state.run_id, shard, image_ids)
     watcher.end()

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ..data.cache import cache_folder
 from ..data.lake import Lake
 from ..data.schema import Status
 from ..data.sources import Item
 from ..tasks.decide import decide_images, load_policy
+from ..tasks.detector.hub import WEIGHTS
 from ..tasks.detector.load import Identity, identify, load_detector
+from ..tasks.detector.quantised import FACTS
 from ..tasks.ingest import IngestCounts, ingest_chunk
 from ..tasks.report import write_report
 from ..tasks.score import ScoreCounts, score_shard
@@ -29,12 +33,21 @@ if TYPE_CHECKING:
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(
-    name: str, profile: str | None, device: str, precision: str, positive: str | None
-) -> Detector:
-    return load_detector(
-        name, profile=profile, device=device, precision=precision, positive=positive
-    )
+def _loaded(name: str, _stamp: object, **settings: Any) -> Detector:
+    return load_detector(name, **settings)
+
+
+@functools.lru_cache(maxsize=4)
+def _identified(name: str, _stamp: object, **settings: Any) -> Identity:
+    return identify(name, **settings)
+
+
+def _stamp(request: Request) -> object:
+    """Changes when a folder's weights or this machine's quantised ones do."""
+    files = [Path(request.detector).expanduser() / WEIGHTS]
+    if request.precision == "int8":
+        files += sorted(cache_folder("int8").glob(f"*/{FACTS}"))
+    return tuple((file, file.stat().st_mtime_ns) for file in files if file.exists())
 
 
 def detector_of(request: Request) -> Detector:
@@ -44,7 +57,14 @@ def detector_of(request: Request) -> Detector:
         ModelError: The weights cannot be had, or are not what they should be.
     """
     return _loaded(
-        request.detector, request.profile, request.device, request.precision, request.positive
+        request.detector,
+        _stamp(request),
+        profile=request.profile,
+        device=request.device,
+        precision=request.precision,
+        backend=request.backend,
+        positive=request.positive,
+        force_drift=request.force_drift,
     )
 
 
@@ -54,8 +74,9 @@ def identity_of(request: Request) -> Identity:
     Raises:
         ModelError: The weights cannot be had, or are not what they should be.
     """
-    return identify(
+    return _identified(
         request.detector,
+        _stamp(request),
         profile=request.profile,
         precision=request.precision,
         positive=request.positive,

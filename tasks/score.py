@@ -62,7 +62,7 @@ class Identified(Protocol):
 
     @property
     def precision(self) -> str:
-        """`fp32`, `bf16` or `fp16`."""
+        """`fp32`, `bf16`, `fp16`, or `int8@` and a hash."""
 
 
 def pending(
@@ -124,7 +124,7 @@ def score_shard(
         image_ids: Images of that shard.
         detector: To score with.
         run_id: Written to the rows.
-        n_workers: Threads; default: as many as PyTorch would use. Scores do not depend on it.
+        n_workers: Threads; default: one for each core. Scores do not depend on it.
         limits: What decoding may cost; not stricter than at ingest, or stored pictures fail.
         on_item: Called with the number of images done since the last call.
 
@@ -152,21 +152,6 @@ def score_shard(
     if rows:
         _commit(lake, shard, rows, detector, run_id)
     return counts
-
-
-def bare_forward(detector: Detector, n_images: int, *, n_workers: int | None = None) -> float:
-    """Images a second of the network alone, in the streams and batches that scoring uses.
-
-    The measure that scoring from stored bytes is held against; nothing is read or decoded.
-    """
-    import numpy as np
-
-    blank = np.zeros(detector.input_shape, dtype=np.float32)
-    started_s = time.perf_counter()
-    source = ((str(index), b"") for index in range(n_images))
-    for _ in score_stream(detector, source, n_workers=n_workers, prepare=lambda _raw: blank):
-        pass
-    return n_images / (time.perf_counter() - started_s)
 
 
 def _row(scored: Scored, detector: Detector, run_id: str) -> Row:

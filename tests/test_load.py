@@ -74,12 +74,14 @@ def test_scores_spread_enough_to_tell(by_the_libraries):
     assert np.ptp(by_the_libraries) > 3
 
 
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize("layout", ["timm", "hf"])
-def test_both_layouts_score_as_the_libraries_do(layout, vit_s, by_the_libraries):
+def test_both_layouts_score_as_the_libraries_do(layout, backend, vit_s, by_the_libraries):
     """From bytes to logit within 1e-3 of timm and torchvision, for every kind of picture."""
-    detector = load_detector(str(vit_s[1 if layout == "timm" else 2]), device="cpu")
+    folder = str(vit_s[1 if layout == "timm" else 2])
+    detector = load_detector(folder, device="cpu", backend=backend)
     pixels = np.stack([preprocess(raw, detector.profile) for raw in PICTURES.values()])
-    logits, embeddings = detector.forward(torch.from_numpy(pixels))
+    logits, embeddings = detector.forward(pixels)
     np.testing.assert_allclose(logits, by_the_libraries, atol=1e-3)
     assert embeddings.shape == (len(PICTURES), 384)
     head = vit_s[0]["vit.head.weight"][0].numpy()
@@ -96,7 +98,9 @@ def test_transformers_reads_the_same_network(vit_s):
     pixels = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, 384, 384))).float()
     with torch.inference_mode():
         theirs = model(pixels).logits[:, 0].numpy()
-    np.testing.assert_allclose(load_detector(str(vit_s[2])).forward(pixels)[0], theirs, atol=1e-3)
+    np.testing.assert_allclose(
+        load_detector(str(vit_s[2])).forward(pixels.numpy())[0], theirs, atol=1e-3
+    )
 
 
 def test_what_transformers_saves_today_loads_too(tmp_path):
@@ -110,13 +114,13 @@ def test_what_transformers_saves_today_loads_too(tmp_path):
     pixels = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         theirs = model(pixels).logits[:, 0].numpy()
-    logits, _ = load_detector(str(tmp_path), positive="fake").forward(pixels)
+    logits, _ = load_detector(str(tmp_path), positive="fake").forward(pixels.numpy())
     np.testing.assert_allclose(logits, theirs, atol=1e-4)
 
 
 def test_epsilon_and_heads_reach_the_network(tmp_path):
     """An epsilon of 1e-3 and one of 1e-6 score differently, as their configs say."""
-    pixels = torch.randn(4, 3, 64, 64)
+    pixels = np.random.default_rng(0).standard_normal((4, 3, 64, 64), dtype=np.float32)
     logits = []
     for eps in (1e-6, 1e-3):
         folder = write_hf(tmp_path / f"{eps}", TENSORS, hf_config(layer_norm_eps=eps))
@@ -130,9 +134,10 @@ def test_epsilon_and_heads_reach_the_network(tmp_path):
 
 def test_names_and_hashes_of_a_folder(tmp_path):
     """A folder is known by its name and its weights."""
-    detector = load_detector(str(write_timm(tmp_path / "mine", TENSORS)))
+    folder = write_timm(tmp_path / "mine", TENSORS)
+    detector = load_detector(str(folder), device="cpu", backend="openvino")
     assert detector.detector_id == f"mine@sha256:{detector.weights_sha256[:12]}"
-    assert (detector.backend, detector.precision) == ("torch-cpu", "fp32")
+    assert (detector.backend, detector.precision) == ("openvino-cpu", "fp32")
     assert (detector.embedding_dim, detector.profile.crop_px) == (192, 64)
 
 
@@ -160,7 +165,7 @@ def test_direction_is_stated_or_refused(tmp_path):
 
 def test_a_detector_of_real_pictures_is_turned_round(tmp_path):
     """`positive = "real"` flips the logit, and its scores are known by another name."""
-    pixels = torch.randn(3, 3, 64, 64)
+    pixels = np.random.default_rng(0).standard_normal((3, 3, 64, 64), dtype=np.float32)
     fake = load_detector(str(write_timm(tmp_path / "a", TENSORS)))
     real = load_detector(str(write_timm(tmp_path / "b" / "a", TENSORS, positive="real")))
     np.testing.assert_array_equal(fake.forward(pixels)[0], -real.forward(pixels)[0])
@@ -177,7 +182,14 @@ def test_a_detector_of_real_pictures_is_turned_round(tmp_path):
         ({"name": "org/name"}, WrongRevision, "no revision"),
         ({"name": "mini", "profile": "clip"}, ConfigError, "authors-imagenet, hf-clip"),
         ({"name": "mini", "device": "quantum"}, ConfigError, "auto or one of cuda"),
-        ({"name": "mini", "precision": "int8"}, ConfigError, "fp32, bf16, fp16"),
+        ({"name": "mini", "precision": "int4"}, ConfigError, "fp32, bf16, fp16, int8"),
+        ({"name": "mini", "precision": "int8"}, ModelError, "no int8 weights.* models quantise"),
+        ({"name": "mini", "backend": "onnx"}, ConfigError, "auto or one of torch, torch-compile"),
+        (
+            {"name": "mini", "backend": "torch", "precision": "int8"},
+            ConfigError,
+            "cannot run int8 on cpu; what can is: openvino",
+        ),
         ({"name": "mini", "positive": "real"}, ConfigError, "known to be 'fake'"),
     ],
 )
@@ -196,10 +208,10 @@ def test_an_empty_folder(tmp_path):
 def test_shapes_and_empty_batches(tmp_path):
     """No pictures give no logits; a wrong side is refused."""
     detector = load_detector(str(write_timm(tmp_path, TENSORS)))
-    logits, embeddings = detector.forward(torch.empty(0, 3, 64, 64))
+    logits, embeddings = detector.forward(np.empty((0, 3, 64, 64), np.float32))
     assert (logits.shape, embeddings.shape) == ((0,), (0, 192))
     with pytest.raises(ValueError, match="expected"):
-        detector.forward(torch.empty(1, 3, 32, 64))
+        detector.forward(np.empty((1, 3, 32, 64), np.float32))
 
 
 def test_gradients_reach_the_pixels_on_request(tmp_path):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .backends import Backend
 from .cards import Direction
-from .devices import backend_of, batch_images
 from .layout import Architecture
 from .network import logit_and_embedding
 from .profiles import Profile
@@ -18,11 +17,9 @@ from .profiles import Profile
 if TYPE_CHECKING:
     import torch
 
-_AUTOCAST: Final = {"bf16": "bfloat16", "fp16": "float16"}
-
 
 class Detector:
-    """A ViT with one logit on one device.
+    """A ViT with one logit, run by one backend on one device.
 
     A larger logit always means a machine-made picture, whatever the checkpoint's own sign.
     `forward` may be called from many threads at once on a CPU.
@@ -32,41 +29,46 @@ class Detector:
         weights_sha256: Of the weights file.
         profile: How pictures must be prepared.
         architecture: Of the network.
-        device: Where it runs.
-        precision: `fp32`, `bf16` or `fp16`.
-        module: The transformers or timm module, in eval mode, parameters frozen.
+        runner: The backend.
         batch_images: Images in one pass, to begin with; halves when memory runs out.
+        why: Why this backend and precision, in a sentence.
     """
 
     def __init__(
         self,
-        module: torch.nn.Module,
+        runner: Backend,
         *,
         detector_id: str,
         weights_sha256: str,
         profile: Profile,
         architecture: Architecture,
-        device: torch.device,
-        precision: str,
+        build_module: Callable[[], torch.nn.Module],
         positive: Direction = "fake",
+        why: str = "as asked",
     ) -> None:
-        self.module = module.to(device)
+        self.runner = runner
         self.detector_id = detector_id
         self.weights_sha256 = weights_sha256
         self.profile = profile
         self.architecture = architecture
-        self.device = device
-        self.precision = precision
-        self.batch_images = batch_images(device)
-        self._sign = 1.0 if positive == "fake" else -1.0
+        self.batch_images = runner.batch_images
+        self.why = why
+        self._build_module = build_module
+        self._module: torch.nn.Module | None = None
+        self._sign = np.float32(1.0 if positive == "fake" else -1.0)
 
     def __repr__(self) -> str:
         return f"<Detector {self.detector_id} {self.backend} {self.precision}>"
 
     @property
     def backend(self) -> str:
-        """Library and kind of device: `torch-cpu`, `torch-cuda` and so on."""
-        return backend_of(self.device)
+        """Library and kind of device: `openvino-cpu`, `torch-cuda` and so on."""
+        return self.runner.name
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `bf16`, `fp16`, or `int8@` and digits of the quantised weights' hash."""
+        return self.runner.precision
 
     @property
     def embedding_dim(self) -> int:
@@ -78,8 +80,18 @@ class Detector:
         """Channels, height and width of one input."""
         return 3, self.architecture.image_px, self.architecture.image_px
 
+    @property
+    def module(self) -> torch.nn.Module:
+        """The network as a PyTorch module in fp32, in eval mode, parameters frozen.
+
+        Where the backend is not PyTorch it is built at the first call, on the CPU.
+        """
+        if self._module is None:
+            self._module = getattr(self.runner, "module", None) or self._build_module()
+        return self._module
+
     def forward(
-        self, pixels_f32_nchw: torch.Tensor
+        self, pixels_f32_nchw: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits and embeddings of prepared pictures, without gradients.
 
@@ -93,59 +105,24 @@ class Detector:
         Raises:
             ValueError: The shape is another.
         """
-        import torch
-
         if tuple(pixels_f32_nchw.shape[1:]) != self.input_shape:
             raise ValueError(
                 f"pixels of shape {tuple(pixels_f32_nchw.shape)}; expected (N, "
                 f"{', '.join(map(str, self.input_shape))})"
             )
-        n_images = len(pixels_f32_nchw)
-        if n_images == 0:
+        if len(pixels_f32_nchw) == 0:
             return np.empty(0, np.float32), np.empty((0, self.embedding_dim), np.float32)
-        pixels = pixels_f32_nchw
-        if self.device.type == "xla":
-            # A TPU compiles anew for every batch size; a full batch is always the same one.
-            missing = -n_images % self.batch_images
-            pixels = torch.cat([pixels, pixels.new_zeros(missing, *self.input_shape)])
-        with torch.inference_mode():
-            logits, embeddings = self.network(pixels.to(self.device, non_blocking=True))
-            return logits[:n_images].cpu().numpy(), embeddings[:n_images].cpu().numpy()
+        logits, embeddings = self.runner.run(pixels_f32_nchw)
+        return self._sign * logits, embeddings
 
     def network(self, pixels_nchw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same pass on the detector's device, with whatever gradient mode the caller has.
+        """The same pass by PyTorch in fp32, with whatever gradient mode the caller has.
+
+        Args:
+            pixels_nchw: On the device of `module`.
 
         Returns:
             Logits (N,) and embeddings (N, D), float32 tensors; gradients reach the pixels.
         """
-        with self._number_format():
-            logits, embeddings = logit_and_embedding(self.module, pixels_nchw)
-        return self._sign * logits.float(), embeddings.float()
-
-    @contextlib.contextmanager
-    def _number_format(self) -> Iterator[None]:
-        import torch
-
-        if self.precision == "fp32":
-            with _exact_fp32(self.device):
-                yield
-        else:
-            dtype = getattr(torch, _AUTOCAST[self.precision])
-            with torch.autocast(self.device.type, dtype=dtype):
-                yield
-
-
-@contextlib.contextmanager
-def _exact_fp32(device: torch.device) -> Iterator[None]:
-    """Keep NVIDIA GPUs from rounding factors to ten bits, as PyTorch lets convolutions do."""
-    import torch
-
-    if device.type != "cuda":
-        yield
-        return
-    matmul, conv = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, conv
+        logits, embeddings = logit_and_embedding(self.module, pixels_nchw)
+        return float(self._sign) * logits.float(), embeddings.float()

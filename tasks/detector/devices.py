@@ -8,6 +8,8 @@ every score says which it was made with.
 from __future__ import annotations
 
 import importlib.util
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...data.errors import ConfigError
@@ -15,9 +17,12 @@ from ...data.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-PRECISIONS: Final = ("fp32", "bf16", "fp16")
+PRECISIONS: Final = ("fp32", "bf16", "fp16", "int8")
 AUTO_PRECISION: Final = "fp32"
 KINDS: Final = ("cuda", "mps", "xpu", "tpu", "cpu")
+
+# NVIDIA, NVIDIA under Windows, AMD, Intel and others.
+_ACCELERATOR_FILES: Final = ("nvidiactl", "dxg", "kfd", "dri", "accel")
 
 # Images in one forward pass. On CPU more gains nothing and makes streams end unevenly; on
 # accelerators it is where throughput levels off for a ViT-S.
@@ -65,14 +70,28 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(kind, int(number))
 
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """`fp32`, `bf16` or `fp16`; `auto` is fp32.
+def device_kind(name: str = "auto") -> str:
+    """The kind of device that a name stands for: `cpu` without asking PyTorch, where it is plain.
+
+    Raises:
+        ConfigError: As for `choose_device`.
+    """
+    if name == "cpu" or (name == "auto" and not _may_have_accelerator()):
+        return "cpu"
+    kind = choose_device(name).type
+    return "tpu" if kind == "xla" else kind
+
+
+def choose_precision(name: str, kind: str) -> str:
+    """`fp32`, `bf16`, `fp16` or `int8`; `auto` is fp32.
+
+    Args:
+        name: As asked for.
+        kind: Of the device, as `device_kind` gives it.
 
     Raises:
         ConfigError: Unknown, or not to be had on this device.
     """
-    import torch
-
     if name not in {"auto", *PRECISIONS}:
         raise ConfigError(
             f"precision {name!r} is unknown; choose auto or one of {', '.join(PRECISIONS)}"
@@ -81,24 +100,28 @@ def choose_precision(name: str, device: torch.device) -> str:
         return AUTO_PRECISION
     refused = {
         "cpu": {"fp16": "slower than fp32 on a CPU"},
-        "mps": {},
-        "xla": {"fp16": "not supported on a TPU"},
-    }.get(device.type, {})
+        "tpu": {"fp16": "not supported on a TPU", "int8": "for CPUs"},
+    }.get(kind, {"int8": "for CPUs"})
     if name in refused:
         raise ConfigError(f"precision {name} is {refused[name]}; choose fp32 or bf16")
-    if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise ConfigError("this GPU has no bf16; choose fp32 or fp16")
+    if name == "bf16" and kind == "cuda":
+        import torch
+
+        if not torch.cuda.is_bf16_supported():
+            raise ConfigError("this GPU has no bf16; choose fp32 or fp16")
     return name
-
-
-def backend_of(device: torch.device) -> str:
-    """What `scores.backend` holds: `torch-cpu`, `torch-cuda`, `torch-tpu` and so on."""
-    return f"torch-{'tpu' if device.type == 'xla' else device.type}"
 
 
 def batch_images(device: torch.device) -> int:
     """How many images go through the network at once, to begin with."""
     return _BATCH.get(device.type, _BATCH_ELSEWHERE)
+
+
+def _may_have_accelerator() -> bool:
+    """Whether anything hints at one; importing PyTorch to be told of none takes a second."""
+    if sys.platform != "linux" or importlib.util.find_spec("torch_xla") is not None:
+        return True
+    return any(Path("/dev", name).exists() for name in _ACCELERATOR_FILES)
 
 
 def _has_tpu() -> bool:

@@ -1,18 +1,19 @@
 """How pictures stream through a detector: which threads decode, which run the network.
 
-On a CPU every thread does both, with one thread of PyTorch each: two such streams score more
-pictures a second than one stream with two threads, and no core waits while another decodes.
+On a CPU every thread does both, and the network has one thread for each: two such streams score
+more pictures a second than one with two threads, and no core waits while another decodes.
 On an accelerator threads decode ahead and one stream feeds the device full batches.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from ...data.errors import UnreadableImage
 from ...data.image import DEFAULT_LIMITS, ImageLimits
 from ...data.schema import Reason
+from .backends import n_cores
 from .preprocess import preprocess
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.float32]
 Prepare = Callable[[bytes], Pixels]
+
+_OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -42,10 +46,8 @@ class Scored:
 
 
 def n_streams(n_workers: int | None = None) -> int:
-    """Threads to use: as asked, or as many as PyTorch would (OMP_NUM_THREADS counts)."""
-    import torch
-
-    return max(1, n_workers or torch.get_num_threads())
+    """Threads to use: as asked, or one for each core (OMP_NUM_THREADS counts)."""
+    return max(1, n_workers or n_cores())
 
 
 def score_stream(
@@ -77,7 +79,7 @@ def score_stream(
             return preprocess(raw, profile, limits)
 
     streams = n_streams(n_workers)
-    if detector.device.type == "cpu":
+    if detector.runner.device == "cpu":
         yield from _decode_and_forward(detector, images, prepare, streams)
     else:
         yield from _decode_ahead(detector, images, prepare, streams)
@@ -86,24 +88,15 @@ def score_stream(
 def _decode_and_forward(
     detector: Detector, images: Iterable[tuple[str, bytes]], prepare: Prepare, streams: int
 ) -> Iterator[list[Scored]]:
-    import torch
-
     def work(batch: Sequence[tuple[str, bytes]]) -> list[Scored]:
         return _forward(detector, [_prepared(item, prepare) for item in batch])
 
-    def limit() -> None:
-        # One stream keeps all of PyTorch's threads; several have one each.
-        if streams > 1:
-            torch.set_num_threads(1)
-
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(streams, "assay-score", initializer=limit) as pool:
-            jobs = _batches(images, detector.batch_images)
-            yield from _windowed(pool, work, jobs, n_ahead=2 * streams)
-    finally:
-        # The limit is kept by the thread, but new threads would inherit it.
-        torch.set_num_threads(before)
+    with (
+        detector.runner.streams(streams) as begin,
+        ThreadPoolExecutor(streams, "assay-score", initializer=begin) as pool,
+    ):
+        jobs = _batches(images, detector.batch_images)
+        yield from _windowed(pool, work, jobs, n_ahead=2 * streams)
 
 
 def _decode_ahead(
@@ -178,20 +171,15 @@ def forward_in_parts(
     An input that does not fit even alone gives `out_of_memory`, one whose logit is NaN or
     infinite `non_finite_logit`.
     """
-    import torch
-
     out: list[tuple[float, Pixels] | Reason] = []
     while len(out) < len(pixels):
         part = pixels[len(out) : len(out) + detector.batch_images]
         try:
-            stacked = torch.from_numpy(np.stack(part))
-            if detector.device.type == "cuda":
-                stacked = stacked.pin_memory()
-            logits, embeddings = detector.forward(stacked)
+            logits, embeddings = detector.forward(np.stack(part))
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            _free_cache(detector)
+            detector.runner.free()
             if len(part) == 1:
                 out.append(Reason.OUT_OF_MEMORY)
             else:
@@ -204,21 +192,19 @@ def forward_in_parts(
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    # The CPU's allocator, MPS and XPU have no class of their own for it.
+    # Only CUDA has a class of its own for it, which is a RuntimeError like all others' too.
     text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    return isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY)
 
 
-def _free_cache(detector: Detector) -> None:
-    import torch
+def bare_forward(detector: Detector, n_images: int, *, n_workers: int | None = None) -> float:
+    """Images a second of the network alone, in the streams and batches that scoring uses.
 
-    if detector.device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif detector.device.type == "xpu":
-        torch.xpu.empty_cache()
-    elif detector.device.type == "mps":
-        torch.mps.empty_cache()
+    The measure that scoring from stored bytes is held against; nothing is read or decoded.
+    """
+    blank = np.zeros(detector.input_shape, dtype=np.float32)
+    started_s = time.perf_counter()
+    source = ((str(index), b"") for index in range(n_images))
+    for _ in score_stream(detector, source, n_workers=n_workers, prepare=lambda _raw: blank):
+        pass
+    return n_images / (time.perf_counter() - started_s)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.errors import ConfigError, ModelError, UntrustedWeights
+from .backends import Backend, BackendName
 from .cards import (
     DEFAULT_DETECTOR,
     MINI_FOLDER,
@@ -24,13 +25,17 @@ from .cards import (
     cards_of_repo,
     registered_names,
 )
-from .devices import AUTO_PRECISION
+from .choice import candidates, choose
+from .devices import AUTO_PRECISION, choose_precision, device_kind
 from .hub import CheckpointFiles, HubId, files_from_hub, files_in_folder, parse_hub_id
 from .identity import check_hash, read_header, read_weights, sha256_of
 from .layout import Architecture, architecture_of, check_card
 from .profiles import DEFAULT_PROFILE, Profile, profile_for, profile_names
+from .quantised import Quantised, find_quantised
 
 if TYPE_CHECKING:
+    import torch
+
     from .detector import Detector
 
 
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
 class Checkpoint:
     """A checkpoint that passed every check, not loaded yet."""
 
+    name: str
     detector_id: str
     weights_sha256: str
     raw_weights: bytes
@@ -72,11 +78,15 @@ def identify(
         ModelError: The weights cannot be had or cannot be trusted.
     """
     checkpoint = find_checkpoint(name, positive=positive, cache_dir=cache_dir)
+    chosen_profile = _chosen_profile(profile, checkpoint)
+    wanted = AUTO_PRECISION if precision == "auto" else precision
+    if wanted == "int8":
+        wanted = find_quantised(checkpoint.weights_sha256, chosen_profile).precision
     return Identity(
         detector_id=checkpoint.detector_id,
         weights_sha256=checkpoint.weights_sha256,
-        profile=_chosen_profile(profile, checkpoint),
-        precision=AUTO_PRECISION if precision == "auto" else precision,
+        profile=chosen_profile,
+        precision=wanted,
     )
 
 
@@ -86,8 +96,10 @@ def load_detector(
     profile: str | None = None,
     device: str = "auto",
     precision: str = "auto",
+    backend: str = "auto",
     positive: str | None = None,
     cache_dir: str | Path | None = None,
+    force_drift: bool = False,
 ) -> Detector:
     """Load a detector by registered name, hub id at a commit, or folder.
 
@@ -96,32 +108,97 @@ def load_detector(
             `org/name@<40 hex digits>`, or a folder with `model.safetensors`.
         profile: Preprocessing; default: the one that the checkpoint was trained with.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`, `tpu`.
-        precision: `auto`, `fp32`, `bf16`, `fp16`.
+        precision: `auto`, `fp32`, `bf16`, `fp16`, `int8`.
+        backend: `auto`, `torch`, `torch-compile`, `openvino`.
         positive: What a larger logit means, `fake` or `real`; for checkpoints that neither
             the registry nor a `detector.toml` beside the weights tells of.
         cache_dir: Of the hub; default: the hub's own, as its environment variables say.
+        force_drift: Use a backend even where it moves scores further than it may.
 
     Raises:
         ConfigError: An argument is wrong, or the device is not there.
         ModelError: The weights cannot be had or cannot be trusted; nothing is used instead.
+        GateRefused: The backend moves scores further than it may on this machine.
     """
     checkpoint = find_checkpoint(name, positive=positive, cache_dir=cache_dir)
     chosen_profile = _chosen_profile(profile, checkpoint)
-    from .detector import Detector
-    from .devices import choose_device, choose_precision
-    from .network import build_network
+    kind = device_kind(device)
+    wanted = choose_precision(precision, kind)
+    names = candidates(backend, wanted, kind)
+    quantised = None
+    if wanted == "int8":
+        quantised = find_quantised(checkpoint.weights_sha256, chosen_profile)
 
-    on = choose_device(device)
-    number_format = choose_precision(precision, on)
-    architecture = checkpoint.architecture
+    def make(backend_name: BackendName, number_format: str) -> Detector:
+        return detector_on(
+            checkpoint,
+            chosen_profile,
+            make_backend(checkpoint, backend_name, device, number_format, quantised),
+        )
+
+    return choose(
+        make,
+        names,
+        precision=wanted,
+        label=quantised.precision if quantised else wanted,
+        kind=kind,
+        weights_sha256=checkpoint.weights_sha256,
+        force=force_drift,
+    )
+
+
+def make_backend(
+    checkpoint: Checkpoint,
+    name: BackendName,
+    device: str,
+    precision: str,
+    quantised: Quantised | None = None,
+) -> Backend:
+    """A checkpoint's network on one backend, loaded, whatever its drift.
+
+    Args:
+        checkpoint: Checked already.
+        name: Of the backend.
+        device: As for `load_detector`.
+        precision: `fp32`, `bf16`, `fp16`, or `int8` with `quantised`.
+        quantised: The quantised weights.
+    """
+    if name == "openvino":
+        from .openvino_backend import OpenVinoBackend
+        from .openvino_graph import build_model
+
+        if quantised is not None and precision == "int8":
+            return OpenVinoBackend(quantised.model, precision=quantised.precision)
+        graph = build_model(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name)
+        return OpenVinoBackend(graph, precision=precision)
+    from .devices import choose_device
+    from .network import build_network
+    from .torch_backend import TorchBackend
+
+    return TorchBackend(
+        build_network(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name),
+        device=choose_device(device),
+        precision=precision,
+        compiled=name == "torch-compile",
+    )
+
+
+def detector_on(checkpoint: Checkpoint, profile: Profile, runner: Backend) -> Detector:
+    """The detector of a checkpoint that a backend runs."""
+    from .detector import Detector
+
+    def build_module() -> torch.nn.Module:
+        from .network import build_network
+
+        return build_network(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name)
+
     return Detector(
-        build_network(checkpoint.raw_weights, architecture, name),
+        runner,
         detector_id=checkpoint.detector_id,
         weights_sha256=checkpoint.weights_sha256,
-        profile=chosen_profile,
-        architecture=architecture,
-        device=on,
-        precision=number_format,
+        profile=profile,
+        architecture=checkpoint.architecture,
+        build_module=build_module,
         positive=checkpoint.positive,
     )
 
@@ -156,6 +233,7 @@ def find_checkpoint(
         config,
         what=name,
         heads=_heads(settings),
+        layer_norm_eps=_epsilon(settings),
         is_pinned=card is not None and card.config_sha256 is not None,
     )
     if card is not None:
@@ -163,6 +241,7 @@ def find_checkpoint(
     direction = _agreed_direction(name, stated, card, settings)
     base_id = card.detector_id if card else known_as or f"{_label(files)}@sha256:{digest[:12]}"
     return Checkpoint(
+        name=name,
         # The direction decides every score, so scores of the other one must not count as these.
         detector_id=base_id if direction == "fake" else f"{base_id}+positive=real",
         weights_sha256=digest,
@@ -247,6 +326,15 @@ def _heads(settings: dict[str, Any]) -> int | None:
     if heads is not None and (not isinstance(heads, int) or isinstance(heads, bool) or heads < 1):
         raise ModelError(f"detector.toml: heads = {heads!r}; expected a whole number above 0")
     return heads
+
+
+def _epsilon(settings: dict[str, Any]) -> float | None:
+    epsilon = settings.get("layer_norm_eps")
+    if epsilon is not None and not (isinstance(epsilon, float) and 0 < epsilon <= 1e-3):
+        raise ModelError(
+            f"detector.toml: layer_norm_eps = {epsilon!r}; expected a number from 0 to 0.001"
+        )
+    return epsilon
 
 
 def _profile(settings: dict[str, Any], card: DetectorCard | None) -> str:

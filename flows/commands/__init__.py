@@ -1,0 +1,1 @@
+"""The verbs of the command `assay`: what each takes, and what it prints."""

@@ -1,0 +1,40 @@
+"""`assay report` and `show`: looking at what a run or an image came to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .options import AsJson, LakeUri, open_lake
+
+
+def report(
+    run_id: str = "latest",
+    /,
+    *,
+    lake: LakeUri = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+) -> None:
+    """Draw the HTML report of a run again and print its path.
+
+    Args:
+        run_id: A run's id, or `latest`.
+        lake: Folder or s3:// prefix of the lake.
+        out: File to write [default: reports/RUN_ID.html in the lake].
+    """
+    from ...tasks.report import write_report
+    from ..lookup import find_run
+
+    opened = open_lake(lake)
+    print(write_report(opened, run_id=find_run(opened, run_id), out=out))  # noqa: T201
+
+
+def show(image_id: str, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:
+    """Show all that is known of one image; the first 6 or more characters of its id will do."""
+    from ..lookup import describe_image, draw_image
+
+    known = describe_image(open_lake(lake), image_id)
+    print(json.dumps(known, default=str) if json_ else draw_image(known))  # noqa: T201

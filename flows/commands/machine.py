@@ -1,0 +1,19 @@
+"""`assay doctor`: what this machine has."""
+
+from __future__ import annotations
+
+import json
+
+from .options import AsJson, LakeUri
+
+EXIT_BUG = 1
+
+
+def doctor(*, lake: LakeUri = None, json_: AsJson = False) -> None:
+    """Check this machine: versions, devices, detectors, the lake, Prefect, optional parts."""
+    from ..doctor import draw, examine
+
+    found = examine(lake)
+    print(json.dumps([check.to_json() for check in found]) if json_ else draw(found))  # noqa: T201
+    if any(check.status == "broken" for check in found):
+        raise SystemExit(EXIT_BUG)

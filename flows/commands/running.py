@@ -1,0 +1,114 @@
+"""`assay moderate`, `ingest`, `score`, `serve` and `demo`: the verbs that start runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .options import (
+    JUDGING,
+    READING,
+    AsJson,
+    Judging,
+    LakeUri,
+    Quiet,
+    Reading,
+    Server,
+    execute,
+    request_of,
+    tell,
+)
+
+
+def moderate(
+    sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
+    /,
+    *,
+    lake: LakeUri = None,
+    reading: Reading = READING,
+    judging: Judging = JUDGING,
+    server: Server = None,
+    json_: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Ingest, score, decide and report: from pictures to a scored dataset.
+
+    A SOURCE is a file, a folder, a glob, a zip or tar, a Parquet, JSONL or CSV table, or a URL.
+    Running it again reads nothing that has not changed and scores nothing twice.
+    """
+    result = execute(
+        request_of(lake, sources, reading, judging), "moderate", server=server, quiet=quiet
+    )
+    tell(result, as_json=json_)
+
+
+def ingest(
+    sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
+    /,
+    *,
+    lake: LakeUri = None,
+    reading: Reading = READING,
+    json_: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read, check and store pictures without scoring them."""
+    request = request_of(lake, sources, reading, Judging())
+    tell(execute(request, "ingest", server=False, quiet=quiet), as_json=json_)
+
+
+def score(
+    *,
+    lake: LakeUri = None,
+    judging: Judging = JUDGING,
+    server: Server = None,
+    json_: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score and decide every image of the lake that this detector has not seen."""
+    request = request_of(lake, (), Reading(), judging)
+    tell(execute(request, "score", server=server, quiet=quiet), as_json=json_)
+
+
+def serve(
+    sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
+    /,
+    *,
+    lake: LakeUri = None,
+    cron: str | None = None,
+    name: str = "assay-moderate",
+    reading: Reading = READING,
+    judging: Judging = JUDGING,
+) -> None:
+    """Run `moderate` on a schedule on this machine, and when Prefect's pages or API ask.
+
+    Args:
+        sources: What every run reads; only what is new is read and scored.
+        lake: Folder or s3:// prefix of the lake.
+        cron: Five fields in UTC, such as "0 * * * *" for every full hour.
+        name: Name of the deployment.
+        reading: How sources are walked and read.
+        judging: Which detector scores and which policy decides.
+    """
+    from ..serve import serve as serve_flow
+
+    serve_flow(request_of(lake, sources, reading, judging), cron=cron, name=name)
+
+
+def demo(*, lake: str = "demo-lake", json_: AsJson = False, quiet: Quiet = False) -> None:
+    """Run the whole loop on pictures drawn here and the embedded detector; no network.
+
+    Args:
+        lake: Folder for the demo's pictures and lake.
+        json_: Print one JSON object on stdout.
+        quiet: No progress bars.
+    """
+    from ..demo import demo_request
+
+    tell(execute(demo_request(Path(lake)), "moderate", server=False, quiet=quiet), as_json=json_)
+    if not json_:
+        print(  # noqa: T201
+            "  assay moderate YOUR-PICTURES --detector mini\n"
+            "The demo draws its pictures, so what these scores say of them means nothing."
+        )

@@ -1,0 +1,145 @@
+"""The usearch graph itself: made, asked, and measured against comparing with every row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from .embeddings import distinct_batches
+from .neighbours import Vectors, cosine_similarities, recall, smallest, unit_rows
+
+N_MEASURED: Final = 200
+RECALL_AT: Final = (10, 100)
+
+# Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
+# Hierarchical Navigable Small World graphs", 2018: their M, efConstruction and ef.
+_EF: Final = 128
+_SETTINGS: Final[dict[str, Any]] = {
+    "connectivity": 16,
+    "expansion_add": 128,
+    "expansion_search": _EF,
+}
+
+Keys = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """What was measured: `at` maps k to recall@k, of queries sampled at `n_rows` rows."""
+
+    at: dict[int, float]
+    n_queries: int
+    n_rows: int
+
+    def for_k(self, k: int) -> tuple[int, float]:
+        """The smallest measured k that is not below `k`, else the largest, and its recall."""
+        measured = sorted(self.at)
+        nearest = next((n for n in measured if n >= k), measured[-1])
+        return nearest, self.at[nearest]
+
+
+def empty_graph(width: int) -> Any:
+    """A usearch index for embeddings of so many numbers, kept in half precision."""
+    from usearch.index import Index
+
+    return Index(ndim=width, metric="cos", dtype="f16", **_SETTINGS)
+
+
+def read_graph(file: Path, *, view: bool) -> Any:
+    """A graph from its file: mapped and only to be asked, or in memory and open to more."""
+    from usearch.index import Index
+
+    return Index.restore(file, view=view, **_SETTINGS)
+
+
+def rows_in_file(file: Path) -> int:
+    """Rows that a graph's file says it has; 0 when it is no graph."""
+    from usearch.index import Index
+
+    try:
+        return int((Index.metadata(file) or {}).get("count_present", 0))
+    except (RuntimeError, ValueError):
+        return 0
+
+
+def add_rows(graph: Any, first_key: int, vectors_f32_nd: Vectors) -> None:
+    """Put rows in under the keys from `first_key` on."""
+    keys = np.arange(first_key, first_key + len(vectors_f32_nd), dtype=np.uint64)
+    # One thread: usearch 2.26 loses rows when several add at once (its issue 735). With two, up
+    # to 5 in 300 rows were never found again, by themselves or by anything; with one, none.
+    graph.add(keys, unit_rows(vectors_f32_nd), threads=1)
+
+
+def search_graph(graph: Any, query_f32_d: Vectors, k: int) -> tuple[Keys, Vectors]:
+    """Keys and cosines of the nearest `k` or fewer that the graph leads to, nearest first."""
+    # What the walk holds in its list anyway is compared again, exactly, before it is cut.
+    count = min(max(k, _EF), len(graph))
+    found = graph.search(unit_rows(query_f32_d[None])[0], count, threads=1)
+    keys = np.sort(found.keys.astype(np.int64))
+    cosines = cosine_similarities(query_f32_d, vectors_at(graph, keys))
+    best = smallest(-cosines, k)
+    return keys[best], cosines[best]
+
+
+def vectors_at(graph: Any, keys: Keys) -> Vectors:
+    """The rows of some keys, length 1 to half precision, shape (N, D)."""
+    rows = graph.get(keys.astype(np.uint64), dtype="f32")
+    return np.asarray(rows, dtype=np.float32).reshape(len(keys), graph.ndim)
+
+
+def measure_recall(graph: Any, ids: pl.Series, rows: pl.LazyFrame) -> Recall:
+    """Recall at 10 and 100 of `N_MEASURED` random rows, against comparing with all of them.
+
+    Args:
+        graph: To measure.
+        ids: Of its rows, in the order of its keys.
+        rows: The table's rows with their embeddings in full precision.
+
+    A query is not its own neighbour. One pass over the table, a batch in memory at a time.
+    """
+    n_queries, depth = min(N_MEASURED, len(ids)), min(max(RECALL_AT), len(ids) - 1)
+    keys = np.random.default_rng(0).choice(len(ids), n_queries, replace=False)
+    queries = vectors_at(graph, keys)
+    own = pl.DataFrame({"image_id": ids[keys], "query": np.arange(n_queries)})
+    found = pl.concat(
+        [
+            _found(graph, ids, query, number, int(key), depth)
+            for number, (query, key) in enumerate(zip(queries, keys, strict=True))
+        ]
+    )
+    found_similarity = np.full((n_queries, depth), np.nan, np.float32)
+    true_similarity = np.full((n_queries, depth), -np.inf, np.float32)
+    for batch_ids, batch in distinct_batches(rows, ids):
+        cosines = np.clip(queries @ unit_rows(batch).T, -1, 1)
+        at = batch_ids.to_frame().with_row_index("at")
+        mine = own.join(at, on="image_id")
+        cosines[mine["query"].to_numpy(), mine["at"].to_numpy()] = -np.inf
+        hits = found.join(at, on="image_id")
+        query, place = hits["query"].to_numpy(), hits["place"].to_numpy()
+        found_similarity[query, place] = cosines[query, hits["at"].to_numpy()]
+        both = np.concatenate([true_similarity, cosines], axis=1)
+        true_similarity = -np.partition(-both, range(depth), axis=1)[:, :depth]
+    return Recall(
+        at={k: recall(found_similarity[:, :k], true_similarity[:, :k]) for k in RECALL_AT},
+        n_queries=n_queries,
+        n_rows=len(ids),
+    )
+
+
+def _found(
+    graph: Any, ids: pl.Series, query: Vectors, number: int, own_key: int, depth: int
+) -> pl.DataFrame:
+    keys, _ = search_graph(graph, query, depth + 1)
+    keys = keys[keys != own_key][:depth]
+    return pl.DataFrame(
+        {
+            "image_id": ids[keys],
+            "query": np.full(len(keys), number, np.int64),
+            "place": np.arange(len(keys)),
+        }
+    )

@@ -1,0 +1,119 @@
+"""Comparing a query's embedding with the lake's: with every one, or through the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from ..data.errors import InputError
+from ..data.lake import Lake
+from .embedding_index import open_index
+from .embeddings import EmbeddingSpace, embedding_batches, vectors_of
+from .neighbours import Vectors, cosine_similarities, smallest
+from .query_embedding import embed_picture
+from .similar_result import Query, Search
+
+OnRows = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What comparing embeddings gave; `near` has image_id and similarity, nearest first."""
+
+    similarity: dict[str, float]
+    near: pl.DataFrame = field(default_factory=pl.DataFrame)
+    search: Search | None = None
+    prob_fake: float | None = None
+    precision: str | None = None
+
+
+def nearest_by_embedding(
+    lake: Lake,
+    space: EmbeddingSpace,
+    query: Query,
+    *,
+    detector: str | None,
+    n: int,
+    also: Sequence[str],
+    use_index: bool,
+    on_rows: OnRows | None,
+) -> Found:
+    """The nearest `n`, and the similarities of those and of more."""
+    vector = prob_fake = precision = None
+    if query.raw is not None:
+        made = embed_picture(query.raw, space, detector)
+        vector, prob_fake, precision = made.vector, made.prob_fake, made.precision
+    own_id = query.image_id or ""
+    # One more is asked for, since a stored query finds itself.
+    if use_index:
+        index = open_index(lake, space, on_rows=on_rows)
+        if vector is None:
+            vector = _there(index.vectors([own_id]).get(own_id), lake, space, query)
+        near = index.search(vector, n + 1)
+        more = index.similarities(vector, also)
+        at, measured = index.recall.for_k(n)
+        search = Search(
+            method="approximate",
+            n_images=len(index) - (query.image_id is not None),
+            recall_at=at,
+            recall=measured,
+            n_queries=index.recall.n_queries,
+            n_images_measured=index.recall.n_rows,
+        )
+    else:
+        if vector is None:
+            vector = _there(vectors_of(lake, space, [own_id]).get(own_id), lake, space, query)
+        everything = compare_with_all(lake, space, vector, on_rows)
+        near = everything[smallest(-everything["similarity"].to_numpy(), n + 1)]
+        more = dict(everything.filter(pl.col("image_id").is_in(list(also))).iter_rows())
+        search = Search(method="exact", n_images=everything.height - (query.image_id is not None))
+    near = near.filter(pl.col("image_id") != own_id).head(n)
+    return Found(
+        similarity=more | dict(near.iter_rows()),
+        near=near,
+        search=search,
+        prob_fake=prob_fake,
+        precision=precision,
+    )
+
+
+def compare_with_all(
+    lake: Lake, space: EmbeddingSpace, vector: Vectors, on_rows: OnRows | None = None
+) -> pl.DataFrame:
+    """image_id and similarity of every image that has an embedding, sorted by id."""
+    parts = []
+    for ids, vectors in embedding_batches(space.rows(lake)):
+        cosines = cosine_similarities(vector, vectors)
+        parts.append(pl.DataFrame({"image_id": ids, "similarity": cosines}))
+        if on_rows is not None:
+            on_rows(len(ids))
+    # Two writers may have scored one image.
+    compared = pl.concat(parts).sort("image_id", maintain_order=True)
+    return compared.unique("image_id", keep="first", maintain_order=True)
+
+
+def similarities_to_stored(
+    lake: Lake, space: EmbeddingSpace | None, query: Query, ids: Sequence[str]
+) -> dict[str, float]:
+    """Cosines of a stored query with some images; those without embeddings are missing."""
+    if space is None or query.image_id is None:
+        return {}
+    vectors = vectors_of(lake, space, [query.image_id, *ids])
+    mine = vectors.pop(query.image_id, None)
+    if mine is None or not vectors:
+        return {}
+    cosines = cosine_similarities(mine, np.stack(list(vectors.values())))
+    return dict(zip(vectors, cosines.tolist(), strict=True))
+
+
+def _there(vector: Vectors | None, lake: Lake, space: EmbeddingSpace, query: Query) -> Vectors:
+    if vector is not None:
+        return vector
+    raise InputError(
+        f"image {query.name} has no embedding by {space.detector} ({space.precision}): it failed"
+        f" or was not scored yet; compare by perceptual hash alone (--by phash), or run:"
+        f" assay score --lake {lake.uri}"
+    )

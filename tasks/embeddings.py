@@ -1,0 +1,147 @@
+"""Embeddings as the lake holds them: whose they are, and how to read them a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ..data.errors import ConfigError, InputError, StoreError
+from ..data.lake import Lake
+from ..data.schema import ScoreStatus
+from .detector.cards import card_by_name
+from .neighbours import Vectors
+
+BATCH_ROWS: Final = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingSpace:
+    """What made a set of embeddings: only vectors of one space can be compared.
+
+    Fields are the columns of `scores` of the same names.
+    """
+
+    detector: str
+    weights_sha256: str
+    profile: str
+    precision: str
+
+    def rows(self, lake: Lake, version: int | None = None) -> pl.LazyFrame:
+        """The rows of `scores` that have an embedding of this space."""
+        return _embedded(lake, version).filter(
+            (pl.col("detector") == self.detector)
+            & (pl.col("weights_sha256") == self.weights_sha256)
+            & (pl.col("profile") == self.profile)
+            & (pl.col("precision") == self.precision)
+        )
+
+
+def find_space(lake: Lake, detector: str | None = None) -> EmbeddingSpace:
+    """The space that embeddings were last written in, by any detector or by one.
+
+    Args:
+        lake: To look in.
+        detector: A name, an id as in the tables, or a folder with a checkpoint.
+
+    Raises:
+        InputError: Nothing here was scored.
+        ConfigError: Nothing here was scored by that detector.
+        ModelError: The folder holds no checkpoint.
+    """
+    rows = _embedded(lake)
+    if detector is not None:
+        known_as = _id_in_folder(detector)
+        # A registered name stands for its latest revision that scored anything here.
+        is_meant = (pl.col("detector") == known_as) | pl.col("detector").str.starts_with(
+            f"{known_as}@"
+        )
+        rows = rows.filter(is_meant)
+    names = ("detector", "weights_sha256", "profile", "precision")
+    latest = rows.select("scored_at", *names).top_k(1, by="scored_at").collect()
+    if latest.is_empty():
+        seen = _embedded(lake).select("detector").unique().collect()["detector"].sort().to_list()
+        if detector is not None and seen:
+            raise ConfigError(
+                f"no image of {lake.uri} was scored by {detector!r}; allowed: {', '.join(seen)}"
+            )
+        raise InputError(
+            f"no image of {lake.uri} has an embedding yet; run: assay score --lake {lake.uri}"
+            " (or compare by perceptual hash alone: --by phash)"
+        )
+    return EmbeddingSpace(**latest.select(names).row(0, named=True))
+
+
+def count_embedded(lake: Lake, space: EmbeddingSpace) -> int:
+    """Images that have an embedding of this space."""
+    return int(space.rows(lake).select(pl.col("image_id").n_unique()).collect().item())
+
+
+def embedding_batches(rows: pl.LazyFrame) -> Iterator[tuple[pl.Series, Vectors]]:
+    """Ids and embeddings, some thousands of rows at a time, shapes (N,) and (N, D).
+
+    An image comes as often as it has rows. A batch of 8192 by 384 numbers is 13 MB.
+
+    Raises:
+        StoreError: Rows have embeddings of different lengths.
+    """
+    selected = rows.select("image_id", "embedding")
+    width: int | None = None
+    for batch in selected.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+        if batch.is_empty():
+            continue
+        lengths = batch["embedding"].list.len()
+        width = width or int(lengths[0])
+        if not (lengths == width).all():
+            other = int(lengths.filter(lengths != width)[0])
+            raise StoreError(
+                f"the scores table has embeddings of {width} and of {other} numbers from one"
+                " detector; restore the table, or score again with the detector you want"
+            )
+        vectors = batch["embedding"].list.to_array(width).to_numpy()
+        yield batch["image_id"], vectors.astype(np.float32, copy=False)
+
+
+def distinct_batches(
+    rows: pl.LazyFrame, image_ids: pl.Series
+) -> Iterator[tuple[pl.Series, Vectors]]:
+    """The same for some images only, each given once however many rows it has."""
+    wanted = image_ids.rename("image_id").unique().to_frame()
+    for ids, vectors in embedding_batches(rows):
+        here = (
+            ids.to_frame()
+            .with_row_index("at")
+            .unique("image_id", keep="first", maintain_order=True)
+            .join(wanted, on="image_id", how="semi", maintain_order="left")
+        )
+        if not here.is_empty():
+            wanted = wanted.join(here, on="image_id", how="anti")
+            yield here["image_id"], vectors[here["at"].to_numpy()]
+
+
+def vectors_of(lake: Lake, space: EmbeddingSpace, image_ids: Sequence[str]) -> dict[str, Vectors]:
+    """Embeddings of some images, each of shape (D,); those that have none are missing."""
+    rows = space.rows(lake).filter(pl.col("image_id").is_in(list(image_ids)))
+    return {
+        image_id: vector
+        for ids, vectors in embedding_batches(rows)
+        for image_id, vector in zip(ids, vectors, strict=True)
+    }
+
+
+def _embedded(lake: Lake, version: int | None = None) -> pl.LazyFrame:
+    return lake.scan("scores", version).filter(
+        (pl.col("status") == ScoreStatus.SCORED.value) & pl.col("embedding").is_not_null()
+    )
+
+
+def _id_in_folder(detector: str) -> str:
+    if card_by_name(detector) is not None or not Path(detector).expanduser().is_dir():
+        return detector
+    from .detector.load import find_checkpoint
+
+    return find_checkpoint(detector).detector_id
