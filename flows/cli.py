@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..data.errors import AssayError
-from .commands import datasets, looking, machine, running, similar, training
+from .commands import datasets, looking, machine, models, running, similar, training
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -41,6 +41,7 @@ for verb in (
     machine.doctor,
 ):
     app.command(verb)
+app.command(models.models)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -123,12 +123,29 @@ def files_from_hub(
     return CheckpointFiles(weights=weights, config=config, settings=None)
 
 
+def cache_root(cache_dir: str | Path | None = None) -> Path:
+    """The hub's cache: as given, else as its environment variables say."""
+    from huggingface_hub import constants
+
+    return Path(cache_dir or os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE)
+
+
+def is_cached(hub_id: HubId, *, cache_dir: str | Path | None = None) -> bool:
+    """Whether the weights lie in the hub's cache; asks no network and checks no hash."""
+    import huggingface_hub as hub
+
+    found = hub.try_to_load_from_cache(
+        hub_id.repo, WEIGHTS, cache_dir=str(cache_root(cache_dir)), revision=hub_id.revision
+    )
+    return isinstance(found, str)
+
+
 def _fetch(hub_id: HubId, filename: str, cache_dir: str | Path | None) -> Path | None:
     """One file, or None when the repository does not have it at this commit."""
     import huggingface_hub as hub
-    from huggingface_hub import constants, errors
+    from huggingface_hub import errors
 
-    cache = str(cache_dir or os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE)
+    cache = str(cache_root(cache_dir))
     repo, revision = hub_id.repo, hub_id.revision
     try:
         cached = hub.try_to_load_from_cache(repo, filename, cache_dir=cache, revision=revision)

@@ -139,6 +139,7 @@ def architecture_of(
     *,
     what: str,
     heads: int | None = None,
+    layer_norm_eps: float | None = None,
     is_pinned: bool = False,
 ) -> Architecture:
     """The architecture that tensors and config agree on.
@@ -148,6 +149,7 @@ def architecture_of(
         config: The parsed `config.json`, if there is one.
         what: Names the checkpoint in messages.
         heads: Head count stated beside the weights, for widths that are not published ones.
+        layer_norm_eps: Stated beside the weights, for timm's layout, which has no config.
         is_pinned: Config and weights are known by hash to belong together, so that what the
             config says beyond head count and epsilon needs no check.
 
@@ -173,7 +175,8 @@ def architecture_of(
         raise UntrustedWeights(f"{what} is no ViT classifier: it has tensors without elements")
     image_px = math.isqrt(max(n_tokens - 1, 0)) * patch_px
     blocks = {int(role.split(".")[0]) for role in shapes if role[0].isdigit()}
-    stated = _stated(config or {}, layout, width, what, heads, is_pinned=is_pinned)
+    timm_eps = layer_norm_eps or TIMM_EPS
+    stated = _stated(config or {}, layout, width, what, heads, timm_eps, is_pinned=is_pinned)
     found = Architecture(
         layout=layout,
         image_px=image_px,
@@ -196,6 +199,7 @@ def _stated(
     width: int,
     what: str,
     heads: int | None,
+    timm_eps: float,
     *,
     is_pinned: bool,
 ) -> tuple[int, float]:
@@ -208,7 +212,7 @@ def _stated(
         if not 0 < eps <= 1e-3:
             raise UntrustedWeights(f"{what}: config.json has layer_norm_eps {eps}; expected 1e-6")
     else:
-        n_heads, eps = float(width // HEAD_WIDTH if width in _PUBLISHED_WIDTHS else 0), TIMM_EPS
+        n_heads, eps = float(width // HEAD_WIDTH if width in _PUBLISHED_WIDTHS else 0), timm_eps
     usual = width // HEAD_WIDTH if width % HEAD_WIDTH == 0 else None
     expected = heads if heads is not None else usual
     if layout == "timm" and n_heads == 0:
