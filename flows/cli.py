@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..data.errors import AssayError
-from .commands import datasets, looking, machine, models, running, similar, training
+from .commands import bench, datasets, explain, looking, machine, models, running, similar, training
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -35,12 +35,15 @@ for verb in (
     running.demo,
     looking.report,
     looking.show,
+    explain.explain,
     similar.similar,
     datasets.publish,
     training.train_mini,
     machine.doctor,
+    bench.bench,
 ):
     app.command(verb)
+models.models.command(bench.quantise)
 app.command(models.models)
 
 

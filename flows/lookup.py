@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from ..data.errors import InputError
 from ..data.lake import Lake
+from ..tasks.current import current_scores
+
+if TYPE_CHECKING:
+    from ..tasks.detector.load import Checkpoint
+    from ..tasks.detector.profiles import Profile
 
 MIN_PREFIX_CHARS = 6
 _ABOUT_AN_IMAGE = ("sightings", "scores", "decisions", "reviews", "synthetics")
@@ -60,6 +67,34 @@ def find_image(lake: Lake, prefix: str) -> str:
         some = ", ".join(image_id[:16] for image_id in found)
         raise InputError(f"several images begin with {prefix!r}: {some}; give more characters")
     return str(found[0])
+
+
+def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
+    """Id and bytes of a picture: of a file where there is no lake to look in, else of the lake.
+
+    Raises:
+        InputError: The file cannot be read, or no image or several begin so.
+    """
+    if lake is not None:
+        image_id = find_image(lake, image)
+        return image_id, lake.image(image_id)
+    try:
+        raw = Path(image).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {image}: {error.strerror or error}") from error
+    return hashlib.sha256(raw).hexdigest(), raw
+
+
+def stored_logit(lake: Lake, image_id: str, detector: Checkpoint, profile: Profile) -> float | None:
+    """The score of an image that counts under a detector and profile; None without one."""
+    rows = current_scores(
+        lake,
+        detector_id=detector.detector_id,
+        weights_sha256=detector.weights_sha256,
+        profile=profile.describe(),
+    )
+    found = rows.filter(pl.col("image_id") == image_id).select("logit").collect()["logit"]
+    return None if found.is_empty() or found[0] is None else float(found[0])
 
 
 def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class _Run:
         """Appends the run's row; of several, the latest counts."""
         params: dict[str, Any] = self.request.params() | {"batch_id": self.batch_id}
         if self.detector is not None:
-            policy = load_policy(self.request.policy_path)
+            policy = steps.policy_of(self.request, self.detector)
             params |= {
                 "detector": self.detector.detector_id,
                 "weights_sha256": self.detector.weights_sha256,

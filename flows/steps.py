@@ -21,8 +21,10 @@ from ..data.sources import Item
 from ..tasks.decide import decide_images, load_policy
 from ..tasks.detector.hub import WEIGHTS
 from ..tasks.detector.load import Identity, identify, load_detector
+from ..tasks.detector.measured import drift_allowance
 from ..tasks.detector.quantised import FACTS
 from ..tasks.ingest import IngestCounts, ingest_chunk
+from ..tasks.policy import Policy
 from ..tasks.report import write_report
 from ..tasks.score import ScoreCounts, score_shard
 from . import progress
@@ -123,9 +125,20 @@ def decide_step(request: Request, run_id: str, batch_id: str | None) -> dict[str
         detector_id=detector.detector_id,
         weights_sha256=detector.weights_sha256,
         profile=detector.profile.describe(),
-        policy=load_policy(request.policy_path),
+        policy=policy_of(request, detector),
         run_id=run_id,
     )
+
+
+def policy_of(request: Request, detector: Identity) -> Policy:
+    """The request's policy, its review bands widened by what the precision may move a score."""
+    policy = load_policy(request.policy_path)
+    drift_logit = drift_allowance(detector.weights_sha256, detector.precision)
+    if drift_logit is None:
+        # Another machine scored: loading measures it here too.
+        detector_of(request)
+        drift_logit = drift_allowance(detector.weights_sha256, detector.precision) or 0.0
+    return policy.widened(drift_logit)
 
 
 def report_step(request: Request, run_id: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -70,6 +71,34 @@ class Policy:
         own = rules.domains.get(domain) if rules else None
         return (own, True) if own else (general, False)
 
+    def widened(self, drift_logit: float) -> Policy:
+        """The same rules with every review band wider by a drift of the logit on both sides.
+
+        A picture whose logit drifts by no more is then never cleared where it would have been
+        flagged, nor flagged where it would have been cleared.
+
+        Args:
+            drift_logit: 0 or more; rounded up to two digits, so that a new measurement of the
+                same thing is rarely another policy.
+        """
+        if drift_logit <= 0:
+            return self
+        step = 10.0 ** (math.floor(math.log10(drift_logit)) - 1)
+        drift = round(math.ceil(drift_logit / step - 1e-9) * step, 12)
+        return Policy(
+            name=f"{self.name[:48]}-drift-{drift:g}",
+            min_short_edge_px=self.min_short_edge_px,
+            unlisted_domain=self.unlisted_domain,
+            default=_widened(self.default, drift),
+            detectors={
+                detector: DetectorRules(
+                    band=None if rules.band is None else _widened(rules.band, drift),
+                    domains={name: _widened(band, drift) for name, band in rules.domains.items()},
+                )
+                for detector, rules in self.detectors.items()
+            },
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """The rules as plain values; `policy_from_dict` reads them back to an equal policy."""
         return {
@@ -83,6 +112,20 @@ class Policy:
                 for detector, rules in self.detectors.items()
             },
         }
+
+
+def _widened(band: Band, drift_logit: float) -> Band:
+    return Band(
+        review_at=_shifted(band.review_at, -drift_logit),
+        flag_at=_shifted(band.flag_at, drift_logit),
+    )
+
+
+def _shifted(prob: float, by_logit: float) -> float:
+    """The probability whose logit is so much larger; 0 and 1 stay what they are."""
+    if prob in (0.0, 1.0):
+        return prob
+    return 1 / (1 + (1 - prob) / prob * math.exp(-by_logit))
 
 
 def load_policy(path: Path | None = None) -> Policy:

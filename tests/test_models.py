@@ -68,7 +68,7 @@ def test_there_and_back_is_bit_for_bit(tmp_path, dtype):
 
 
 def test_the_libraries_load_what_was_converted_and_agree(tmp_path):
-    """timm and transformers give the same logits on the two layouts of a ViT-S."""
+    """Timm and transformers give the same logits on the two layouts of a ViT-S."""
     import timm
     from transformers import ViTForImageClassification
 

@@ -41,8 +41,9 @@ def list_(*, json_: AsJson = False) -> None:
         return
     for row in rows:
         print(  # noqa: T201
-            f"{row['name']}\n  {'on this machine' if row['here'] else 'not here: assay models pull'}"
-            f"; {row['layout']} layout, {row['image_px'] or 384} px, {row['weights_licence']}"
+            f"{row['name']}\n  "
+            f"{'on this machine' if row['here'] else 'not here: assay models pull'}; "
+            f"{row['layout']} layout, {row['image_px'] or 384} px, {row['weights_licence']}"
         )
 
 

@@ -78,14 +78,14 @@ def identify(
         ModelError: The weights cannot be had or cannot be trusted.
     """
     checkpoint = find_checkpoint(name, positive=positive, cache_dir=cache_dir)
-    chosen_profile = _chosen_profile(profile, checkpoint)
+    prepared = chosen_profile(profile, checkpoint)
     wanted = AUTO_PRECISION if precision == "auto" else precision
     if wanted == "int8":
-        wanted = find_quantised(checkpoint.weights_sha256, chosen_profile).precision
+        wanted = find_quantised(checkpoint.weights_sha256, prepared).precision
     return Identity(
         detector_id=checkpoint.detector_id,
         weights_sha256=checkpoint.weights_sha256,
-        profile=chosen_profile,
+        profile=prepared,
         precision=wanted,
     )
 
@@ -121,18 +121,18 @@ def load_detector(
         GateRefused: The backend moves scores further than it may on this machine.
     """
     checkpoint = find_checkpoint(name, positive=positive, cache_dir=cache_dir)
-    chosen_profile = _chosen_profile(profile, checkpoint)
+    prepared = chosen_profile(profile, checkpoint)
     kind = device_kind(device)
     wanted = choose_precision(precision, kind)
     names = candidates(backend, wanted, kind)
     quantised = None
     if wanted == "int8":
-        quantised = find_quantised(checkpoint.weights_sha256, chosen_profile)
+        quantised = find_quantised(checkpoint.weights_sha256, prepared)
 
     def make(backend_name: BackendName, number_format: str) -> Detector:
         return detector_on(
             checkpoint,
-            chosen_profile,
+            prepared,
             make_backend(checkpoint, backend_name, device, number_format, quantised),
         )
 
@@ -253,7 +253,12 @@ def find_checkpoint(
     )
 
 
-def _chosen_profile(asked: str | None, checkpoint: Checkpoint) -> Profile:
+def chosen_profile(asked: str | None, checkpoint: Checkpoint) -> Profile:
+    """The profile of that name, or the checkpoint's own, for its input.
+
+    Raises:
+        ConfigError: There is no profile of that name.
+    """
     if asked is not None and asked not in profile_names():
         raise ConfigError(
             f"profile {asked!r} is unknown; choose one of: {', '.join(profile_names())}"

@@ -21,7 +21,7 @@ from typing import Any, Final
 from ... import __version__
 from ...data.cache import cache_folder
 from .backends import n_cores
-from .drift import Drift
+from .drift import Drift, is_exact
 
 _LIBRARIES: Final = ("torch", "openvino", "transformers", "timm")
 
@@ -76,6 +76,21 @@ def keep_measured(weights_sha256: str, new: Measured) -> None:
         unfinished = file.with_suffix(f".{secrets.token_hex(4)}")
         unfinished.write_text(json.dumps(rows, indent=1), encoding="utf-8")
         os.replace(unfinished, file)  # noqa: PTH105
+
+
+def drift_allowance(weights_sha256: str, precision: str) -> float | None:
+    """By how much of a logit a decision must allow for a precision: its worst 99th percentile here.
+
+    0 where scores are exact; None where nothing was measured on this machine.
+    """
+    if is_exact(precision):
+        return 0.0
+    known = [
+        one.drift.p99
+        for one in read_measured(weights_sha256).values()
+        if one.precision == precision
+    ]
+    return max(known, default=None)
 
 
 def _file(weights_sha256: str) -> Path:

@@ -1,0 +1,73 @@
+"""`assay explain`: where the network looked when it scored one picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .options import AsJson, LakeUri, open_lake
+
+
+def explain(
+    image: str,
+    /,
+    *,
+    lake: LakeUri = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    detector: str = "community-forensics",
+    profile: str | None = None,
+    positive: str | None = None,
+    json_: AsJson = False,
+) -> None:
+    """Draw where the detector looked in one picture, over the square that it scored.
+
+    Attention rollout beside gradient-weighted attribution, with the score. Neither map tells
+    why, nor which pixels are machine-made.
+
+    Args:
+        image: A file, or the first 6 or more characters of an image's id in the lake.
+        lake: Folder or s3:// prefix of the lake.
+        out: PNG to write [default: heat-ID.png here].
+        detector: Registered name, org/name@<40-hex revision>, or a local folder.
+        profile: Preprocessing [default: the detector's own].
+        positive: What a high logit of an unregistered checkpoint means: fake or real.
+        json_: Print one JSON object on stdout.
+    """
+    from ...data.errors import InputError
+    from ...tasks.detector.load import chosen_profile, find_checkpoint
+    from ...tasks.explain import explain as explained
+    from ...tasks.heatmap import draw_heatmap
+    from ..lookup import picture_bytes, stored_logit
+
+    checkpoint = find_checkpoint(detector, positive=positive)
+    prepared = chosen_profile(profile, checkpoint)
+    opened = None if Path(image).is_file() else open_lake(lake)
+    image_id, raw = picture_bytes(image, opened)
+    found = explained(raw, checkpoint, prepared)
+    file = out or Path(f"heat-{image_id[:12]}.png")
+    try:
+        file.write_bytes(draw_heatmap(found))
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+    stored = None
+    if opened is not None:
+        stored = stored_logit(opened, image_id, checkpoint, prepared)
+    values = {"image_id": image_id, "stored_logit": stored, "out": str(file)} | found.to_json()
+    if json_:
+        print(json.dumps(values))  # noqa: T201
+        return
+    lines = [
+        f"score       {found.prob_fake:.3f} (logit {found.logit:+.3f}) by {found.detector_id}",
+    ]
+    if stored is not None:
+        lines.append(f"            stored {stored:+.3f}: {abs(stored - found.logit):.1g} apart")
+    for patch in found.top_patches(3):
+        left, top, right, bottom = patch["box_px"]
+        lines.append(
+            f"looked at   x {left}-{right}, y {top}-{bottom}: {patch['share']:.1%} of what speaks"
+            f" for {found.towards}"
+        )
+    print("\n".join([*lines, f"picture     {file}", "next", f"  assay similar {image}"]))  # noqa: T201
