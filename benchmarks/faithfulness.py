@@ -1,0 +1,97 @@
+"""Do the maps of `assay explain` tell what a score hangs on, better than a random order does?
+
+Deletion and insertion curves on patches, for each map and for random orders of the same
+pictures, with bootstrap intervals of the mean difference; on the given detector and on one of
+the same shape with random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from detector import checkpoint as random_checkpoint
+
+from assay.tasks.detector.attention import AttendingNetwork
+from assay.tasks.detector.attribution import gradient_weighted, patch_map, rollout
+from assay.tasks.detector.faithfulness import Curves, curves
+from assay.tasks.detector.load import chosen_profile, find_checkpoint, load_detector
+from assay.tasks.detector.preprocess import preprocess
+
+
+def main() -> None:
+    """Prints one table a detector."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--detector", default="mini")
+    parser.add_argument("--n", type=int, default=40)
+    parser.add_argument("--random-orders", type=int, default=2)
+    parser.add_argument("--random-weights", action="store_true")
+    arguments = parser.parse_args()
+    files = sorted(p for p in arguments.photos.rglob("*") if p.suffix in {".jpg", ".png", ".webp"})
+    rng = np.random.default_rng(0)
+    chosen = [files[i] for i in sorted(rng.permutation(len(files))[: arguments.n])]
+    _table(arguments.detector, chosen, arguments.random_orders)
+    if arguments.random_weights:
+        with tempfile.TemporaryDirectory() as scratch:
+            _table(str(random_checkpoint(Path(scratch) / "vit")), chosen, arguments.random_orders)
+
+
+def _table(name: str, files: list[Path], n_random: int) -> None:
+    found = find_checkpoint(name)
+    detector = load_detector(name)
+    network, profile = AttendingNetwork(found), chosen_profile(None, found)
+    rng = np.random.default_rng(1)
+    rows: dict[str, list[Curves]] = {"rollout": [], "gradient-weighted": [], "random": []}
+    for file in files:
+        pixels = preprocess(file.read_bytes(), profile)
+        attended = network.attend(pixels)
+        sign = 1.0 if attended.logit >= 0 else -1.0
+
+        def score(batch: np.ndarray, sign: float = sign) -> np.ndarray:
+            logits = np.concatenate([detector.forward(one[None])[0] for one in batch])
+            return 1 / (1 + np.exp(-sign * logits.astype(np.float64)))
+
+        maps = {
+            "rollout": patch_map(rollout(attended.attention_lhtt)),
+            "gradient-weighted": patch_map(
+                gradient_weighted(
+                    attended.attention_lhtt, np.float32(sign) * attended.gradient_lhtt
+                )
+            ),
+        }
+        for what, values in maps.items():
+            rows[what].append(curves(pixels, values, score))
+        shape = maps["rollout"].shape
+        tries = [curves(pixels, rng.random(shape), score) for _ in range(n_random)]
+        rows["random"].append(
+            Curves(
+                deletion=float(np.mean([one.deletion for one in tries])),
+                insertion=float(np.mean([one.insertion for one in tries])),
+            )
+        )
+    print(f"{found.detector_id}, {len(files)} pictures; 95 % bootstrap intervals")
+    print(f"{'':20} deletion (less is better)       insertion (more is better)")
+    for what, mine in rows.items():
+        parts = []
+        for measure in ("deletion", "insertion"):
+            values = np.array([getattr(one, measure) for one in mine])
+            base = np.array([getattr(one, measure) for one in rows["random"]])
+            low, high = _interval(values - base)
+            parts.append(f"{values.mean():.3f}, {low:+.3f} to {high:+.3f} of random")
+        print(f"{what:20} {parts[0]}   {parts[1]}")
+
+
+def _interval(differences: np.ndarray) -> tuple[float, float]:
+    rng = np.random.default_rng(2)
+    picks = rng.integers(0, len(differences), (2000, len(differences)))
+    low, high = np.percentile(differences[picks].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
