@@ -67,6 +67,7 @@ class DecisionReason(StrEnum):
     DECLARED_AI = "declared_ai"
     NOT_SCORED = "not_scored"
     NO_DOMAIN_THRESHOLD = "no_threshold_for_domain"
+    VIEW_ABOVE_FLAG = "view_at_or_above_flag_threshold"
 
 
 class Label(StrEnum):
@@ -141,6 +142,25 @@ TABLES: Final[dict[str, pa.Schema]] = {
             pa.field("embedding", pa.list_(pa.float32())),
             _required("run_id", _TEXT),
             _required("code_version", _TEXT),
+            _required("scored_at", _TIME),
+        ]
+    ),
+    "views": pa.schema(
+        [
+            _required("image_id", _TEXT),
+            _required("detector", _TEXT),
+            _required("weights_sha256", _TEXT),
+            _required("profile", _TEXT),
+            _required("backend", _TEXT),
+            _required("precision", _TEXT),
+            _required("view", _TEXT),
+            pa.field("left_px", pa.int32()),
+            pa.field("top_px", pa.int32()),
+            pa.field("side_px", pa.int32()),
+            _required("status", _TEXT),
+            pa.field("reason", _TEXT),
+            pa.field("logit", pa.float32()),
+            _required("run_id", _TEXT),
             _required("scored_at", _TIME),
         ]
     ),

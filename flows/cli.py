@@ -14,7 +14,18 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..data.errors import AssayError
-from .commands import bench, datasets, explain, looking, machine, models, running, similar, training
+from .commands import (
+    bench,
+    datasets,
+    explain,
+    looking,
+    machine,
+    models,
+    running,
+    similar,
+    training,
+    views,
+)
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -37,6 +48,8 @@ for verb in (
     looking.show,
     explain.explain,
     similar.similar,
+    views.views,
+    views.patches,
     datasets.publish,
     training.train_mini,
     machine.doctor,

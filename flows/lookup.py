@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from ..tasks.detector.profiles import Profile
 
 MIN_PREFIX_CHARS = 6
-_ABOUT_AN_IMAGE = ("sightings", "scores", "decisions", "reviews", "synthetics")
+_ABOUT_AN_IMAGE = ("sightings", "scores", "views", "decisions", "reviews", "synthetics")
 _WHEN = {
     "sightings": "seen_at",
     "scores": "scored_at",
+    "views": "scored_at",
     "decisions": "decided_at",
     "reviews": "reviewed_at",
     "synthetics": "created_at",

@@ -21,6 +21,7 @@ from ..data.image import ImageLimits
 from ..data.sources import Item
 from ..tasks.ingest import IngestCounts
 from ..tasks.score import ScoreCounts
+from ..tasks.views import ViewCounts
 from . import steps
 from .request import DEFAULT_DETECTOR, Request, default_lake
 from .result import Moderation
@@ -50,6 +51,7 @@ def _task(name: str, step: Callable[P, R]) -> Task[P, R]:
 
 ingest_task = _task("ingest", steps.ingest_step)
 score_task = _task("score", steps.score_step)
+views_task = _task("views", steps.views_step)
 decide_task = _task("decide", steps.decide_step)
 report_task = _task("report", steps.report_step)
 
@@ -65,7 +67,11 @@ def _score(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) 
     return score_task(request, run_id, shard, quote(image_ids))
 
 
-TASKS = Steps(ingest=_ingest, score=_score, decide=decide_task, report=report_task)
+def _views(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ViewCounts:
+    return views_task(request, run_id, shard, quote(image_ids))
+
+
+TASKS = Steps(ingest=_ingest, score=_score, views=_views, decide=decide_task, report=report_task)
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.

@@ -37,6 +37,7 @@ class Moderation:
     seconds: float = 0.0
     images_per_second: float = 0.0
     report: str | None = None
+    views: int = 0
     detector: str | None = None
     backend: str | None = None
     backend_why: str | None = None
@@ -118,6 +119,8 @@ class Moderation:
                 f"scored      {self.scored:>9,}   known before {self.already_scored:,}, "
                 f"failed {self.failed:,}, {self.images_per_second:,.1f} images/s"
             )
+        if self.views:
+            lines.append(f"views       {self.views:>9,}   tiles scored beside the centre squares")
         if self.backend:
             lines.append(f"  by        {self.detector} on {self.backend}: {self.backend_why}")
         return lines

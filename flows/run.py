@@ -24,6 +24,7 @@ from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
 from ..tasks.report import package_versions
 from ..tasks.score import ScoreCounts, pending
+from ..tasks.views import ViewCounts, check_mode, views_pending
 from . import progress, steps
 from .arenas import limit_arenas
 from .request import Request
@@ -39,6 +40,7 @@ class Steps:
 
     ingest: Callable[[Request, str, str, int, Sequence[Item]], IngestCounts] = steps.ingest_step
     score: Callable[[Request, str, str, Sequence[str]], ScoreCounts] = steps.score_step
+    views: Callable[[Request, str, str, Sequence[str]], ViewCounts] = steps.views_step
     decide: Callable[[Request, str, str | None], dict[str, int]] = steps.decide_step
     report: Callable[[Request, str], str] = steps.report_step
 
@@ -55,6 +57,7 @@ class _Run:
     clock_s: float = field(default_factory=time.monotonic)
     items: IngestCounts = field(default_factory=IngestCounts)
     scores: ScoreCounts = field(default_factory=ScoreCounts)
+    views: ViewCounts = field(default_factory=ViewCounts)
     decisions: dict[str, int] = field(default_factory=dict)
     detector: Identity | None = None
     backend: str | None = None
@@ -76,6 +79,7 @@ class _Run:
             scored=self.scores.scored,
             failed=self.scores.failed,
             already_scored=self.scores.known,
+            views=self.views.scored,
             decisions=self.decisions,
             detector=self.detector.detector_id if self.detector else None,
             backend=self.backend,
@@ -143,6 +147,7 @@ def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate")
         load_policy(request.policy_path)
         detector = steps.identity_of(request)
         check_backend(request.backend)
+        check_mode(request.views)
         if {request.device, request.backend, request.precision} != {"auto"}:
             steps.detector_of(request)
     lake = Lake(request.lake, create=bool(request.sources))
@@ -160,6 +165,7 @@ def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate")
             _ingest(state, calls, batch_id)
         if detector is not None:
             _score(state, lake, calls, detector)
+            _look_further(state, lake, calls, detector)
             state.decisions = calls.decide(request, state.run_id, batch_id)
         # The report reads the run's row, so the row comes first.
         state.record(lake, "completed")
@@ -192,6 +198,19 @@ def _score(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:
         state.backend, state.backend_why = loaded.backend, loaded.why
     for shard, image_ids in _by_shard(left):
         state.scores += calls.score(state.request, state.run_id, shard, image_ids)
+    watcher.end()
+
+
+def _look_further(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:
+    mode = state.request.views
+    if mode == "centre":
+        return
+    watcher = progress.current()
+    wanted = steps.images_of(lake, state.batch_id)
+    left = views_pending(lake, detector, mode=mode, image_ids=wanted)
+    watcher.begin("views", len(left))
+    for shard, image_ids in _by_shard(left):
+        state.views += calls.views(state.request, state.run_id, shard, image_ids)
     watcher.end()
 
 

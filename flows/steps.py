@@ -27,6 +27,7 @@ from ..tasks.ingest import IngestCounts, ingest_chunk
 from ..tasks.policy import Policy
 from ..tasks.report import write_report
 from ..tasks.score import ScoreCounts, score_shard
+from ..tasks.views import ViewCounts, view_shard
 from . import progress
 from .request import Request
 
@@ -104,6 +105,20 @@ def ingest_step(
 def score_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:
     """Scores these images of one shard and commits their logits and embeddings."""
     return score_shard(
+        Lake(request.lake, create=False),
+        shard,
+        image_ids,
+        detector_of(request),
+        run_id=run_id,
+        n_workers=request.workers,
+        limits=request.limits,
+        on_item=progress.current().advance,
+    )
+
+
+def views_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ViewCounts:
+    """Scores the tiles of these images of one shard."""
+    return view_shard(
         Lake(request.lake, create=False),
         shard,
         image_ids,

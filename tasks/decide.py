@@ -16,6 +16,7 @@ from ..data.lake import Lake
 from ..data.schema import Decision, DecisionReason, ScoreStatus
 from .current import Bucket, buckets, current_decisions, current_scores, latest_sightings
 from .policy import Policy, load_policy
+from .views import highest_views
 
 __all__ = ["decide", "decide_images", "load_policy", "with_thresholds"]
 
@@ -45,7 +46,8 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 
     Args:
         scores: Columns image_id, detector, status, prob_fake, width_px, height_px, domain,
-            ai_declared; any row may hold nulls, and an unknown size counts as too small.
+            ai_declared and, optionally, view_prob (the highest of any view); any row may hold
+            nulls, and an unknown size counts as too small.
         policy: The rules.
 
     Returns:
@@ -53,8 +55,11 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         flag) and `reasons` (list of `DecisionReason`, never empty). The first rule that
         holds decides: not scored, review; short edge too small, review; a domain left to
         people, review; at or above flag_at, flag; at or above review_at, review; declared
-        machine-made, review; else clear.
+        machine-made, or a view at or above flag_at, review; else clear.
     """
+    given = scores.columns
+    if "view_prob" not in given:
+        scores = scores.with_columns(view_prob=pl.lit(None, dtype=pl.Float64))
     prob = pl.col("prob_fake").cast(pl.Float32)
     short_edge = pl.min_horizontal(
         pl.col("width_px").cast(pl.Int64).fill_null(-1),
@@ -68,6 +73,9 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         is_declared=pl.col("ai_declared").cast(pl.String).str.strip_chars().fill_null("") != "",
         is_flagged=(prob >= pl.col("flag_at")).fill_null(value=False),
         is_doubtful=(prob >= pl.col("review_at")).fill_null(value=False),
+        is_raised=(pl.col("view_prob").cast(pl.Float32) >= pl.col("flag_at")).fill_null(
+            value=False
+        ),
     )
     can_judge = pl.col("has_score") & ~pl.col("is_small")
     left_to_people = (
@@ -78,7 +86,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         .then(pl.lit(Decision.REVIEW.value))
         .when(pl.col("is_flagged"))
         .then(pl.lit(Decision.FLAG.value))
-        .when(pl.col("is_doubtful") | pl.col("is_declared"))
+        .when(pl.col("is_doubtful") | pl.col("is_declared") | pl.col("is_raised"))
         .then(pl.lit(Decision.REVIEW.value))
         .otherwise(pl.lit(Decision.CLEAR.value))
     )
@@ -89,6 +97,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         DecisionReason.AT_OR_ABOVE_FLAG: can_judge & pl.col("is_flagged"),
         DecisionReason.IN_REVIEW_BAND: can_judge & ~pl.col("is_flagged") & pl.col("is_doubtful"),
         DecisionReason.BELOW_REVIEW: can_judge & ~pl.col("is_doubtful"),
+        DecisionReason.VIEW_ABOVE_FLAG: can_judge & pl.col("is_raised"),
         DecisionReason.DECLARED_AI: pl.col("is_declared"),
         DecisionReason.NO_DOMAIN_THRESHOLD: can_judge & ~pl.col("is_listed"),
     }
@@ -96,7 +105,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         [pl.when(condition).then(pl.lit(reason.value)) for reason, condition in holds.items()]
     ).list.drop_nulls()
     decided = facts.select(decision=decision, reasons=reasons)
-    return scores.with_columns(decided.get_columns())
+    return scores.select(given).with_columns(decided.get_columns())
 
 
 def decide_images(
@@ -140,8 +149,13 @@ def decide_images(
             profile=profile,
             bucket=bucket,
         )
-        facts = _score_facts(lake, wanted, scores, bucket).with_columns(
-            detector=pl.lit(detector_id)
+        views = highest_views(
+            lake, detector_id=detector_id, weights_sha256=weights_sha256, profile=profile
+        )
+        facts = (
+            _score_facts(lake, wanted, scores, bucket)
+            .join(views, on="image_id", how="left")
+            .with_columns(detector=pl.lit(detector_id))
         )
         decided = decide(facts.collect(), policy)
         for decision, n_images in decided["decision"].value_counts().iter_rows():

@@ -17,7 +17,7 @@ from ..data.image import DEFAULT_LIMITS, ImageLimits
 from .detector.attention import AttendingNetwork
 from .detector.attribution import Map, gradient_weighted, patch_map, rollout
 from .detector.load import Checkpoint
-from .detector.preprocess import centre_offset, centre_square, normalise, resized_size
+from .detector.preprocess import centre_square, normalise, square_in_picture
 from .detector.profiles import Profile
 
 CAVEAT = (
@@ -121,17 +121,5 @@ def explain(
         square_u8_hwc=square,
         rollout=patch_map(rollout(attended.attention_lhtt)),
         attribution=patch_map(relevance),
-        square_px=_square_in_picture(picture.size, profile),
+        square_px=square_in_picture(picture.size, profile),
     )
-
-
-def _square_in_picture(
-    size_px: tuple[int, int], profile: Profile
-) -> tuple[float, float, float, float]:
-    resized = resized_size(size_px, profile.resize_px)
-    edges = []
-    for axis in (0, 1):
-        start = centre_offset(resized[axis], profile.crop_px)
-        scale = size_px[axis] / resized[axis]
-        edges.append((start * scale, (start + profile.crop_px) * scale))
-    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]

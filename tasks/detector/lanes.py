@@ -96,7 +96,7 @@ def _decode_and_forward(
         ThreadPoolExecutor(streams, "assay-score", initializer=begin) as pool,
     ):
         jobs = _batches(images, detector.batch_images)
-        yield from _windowed(pool, work, jobs, n_ahead=2 * streams)
+        yield from windowed(pool, work, jobs, n_ahead=2 * streams)
 
 
 def _decode_ahead(
@@ -107,12 +107,12 @@ def _decode_ahead(
 
     with ThreadPoolExecutor(streams, "assay-decode") as pool:
         ahead = 2 * detector.batch_images + streams
-        ready = _windowed(pool, work, images, n_ahead=ahead)
+        ready = windowed(pool, work, images, n_ahead=ahead)
         while batch := list(islice(ready, detector.batch_images)):
             yield _forward(detector, batch)
 
 
-def _windowed(
+def windowed(
     pool: ThreadPoolExecutor,
     work: Callable[[_In], _Out],
     jobs: Iterable[_In],

@@ -66,6 +66,19 @@ def centre_offset(length_px: int, crop_px: int) -> int:
     return round((length_px - crop_px) / 2.0)
 
 
+def square_in_picture(
+    size_px: tuple[int, int], profile: Profile
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the scored square in pixels of the decoded picture."""
+    resized = resized_size(size_px, profile.resize_px)
+    edges = []
+    for axis in (0, 1):
+        start = centre_offset(resized[axis], profile.crop_px)
+        scale = size_px[axis] / resized[axis]
+        edges.append((start * scale, (start + profile.crop_px) * scale))
+    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+
+
 def normalise(square_u8_hwc: NDArray[np.uint8], profile: Profile) -> NDArray[np.float32]:
     """Scaled to [0, 1], minus mean, by std: float32, shape (3, H, W)."""
     table = _normalised_values(profile.mean, profile.std)

@@ -1,0 +1,156 @@
+"""`assay views` and `assay patches`: beyond the one square and the one number."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from .options import AsJson, LakeUri, Quiet, open_lake
+
+
+def views(
+    image: str,
+    /,
+    *,
+    lake: LakeUri = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    detector: str = "community-forensics",
+    profile: str | None = None,
+    positive: str | None = None,
+    json_: AsJson = False,
+) -> None:
+    """Score one picture in overlapping tiles at its own resolution, and draw where it is highest.
+
+    Args:
+        image: A file, or the first 6 or more characters of an image's id in the lake.
+        lake: Folder or s3:// prefix of the lake.
+        out: PNG to write [default: views-ID.png here].
+        detector: Registered name, org/name@<40-hex revision>, or a local folder.
+        profile: Preprocessing [default: the detector's own].
+        positive: What a high logit of an unregistered checkpoint means: fake or real.
+        json_: Print one JSON object on stdout.
+    """
+    from ...data.decode import decode_rgb
+    from ...data.errors import InputError
+    from ...tasks.detector.load import load_detector
+    from ...tasks.detector.preprocess import preprocess, square_in_picture
+    from ...tasks.view_map import draw_views
+    from ...tasks.views import views_of
+    from ..lookup import picture_bytes
+
+    opened = None if Path(image).is_file() else open_lake(lake)
+    image_id, raw = picture_bytes(image, opened)
+    loaded = load_detector(detector, profile=profile, positive=positive)
+    picture = decode_rgb(raw, loaded.profile.decode)
+    centre = float(loaded.forward(preprocess(raw, loaded.profile)[None])[0][0])
+    found = views_of(raw, loaded)
+    if not found:
+        raise InputError(
+            f"{image} is {picture.width} x {picture.height} px: a side under"
+            f" {loaded.profile.crop_px} px has no tiles; its centre scores logit {centre:+.3f}"
+        )
+    scored = [view for view in found if view.logit is not None]
+    highest = max(scored, key=lambda view: view.logit or 0.0, default=None)
+    file = out or Path(f"views-{image_id[:12]}.png")
+    title = f"centre logit {centre:+.3f}, highest of {len(found)} tiles "
+    title += "none" if highest is None else f"{highest.logit:+.3f}"
+    drawn = draw_views(
+        picture, found, title=title, centre_px=square_in_picture(picture.size, loaded.profile)
+    )
+    try:
+        file.write_bytes(drawn)
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+    if json_:
+        tiles = [
+            {
+                "view": view.tile.name,
+                "left_px": view.tile.left_px,
+                "top_px": view.tile.top_px,
+                "side_px": view.tile.side_px,
+                "logit": view.logit,
+            }
+            for view in found
+            if view.tile is not None
+        ]
+        print(  # noqa: T201
+            json.dumps(
+                {
+                    "image_id": image_id,
+                    "detector": loaded.detector_id,
+                    "centre_logit": centre,
+                    "tiles": tiles,
+                    "out": str(file),
+                }
+            )
+        )
+        return
+    print(f"centre      logit {centre:+.3f} by {loaded.detector_id}")  # noqa: T201
+    if highest is not None and highest.tile is not None:
+        tile = highest.tile
+        right, bottom = tile.left_px + tile.side_px, tile.top_px + tile.side_px
+        print(  # noqa: T201
+            f"highest     logit {highest.logit:+.3f}, {tile.name}: x {tile.left_px}-{right},"
+            f" y {tile.top_px}-{bottom}"
+        )
+    print(f"picture     {file}")  # noqa: T201
+
+
+def patches(
+    *,
+    to: Path,
+    lake: LakeUri = None,
+    detector: str = "community-forensics",
+    profile: str | None = None,
+    positive: str | None = None,
+    dtype: Literal["float16", "float32"] = "float16",
+    limit: int | None = None,
+    json_: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the patch embeddings of every image of the lake to a Parquet file.
+
+    Args:
+        to: File to write.
+        lake: Folder or s3:// prefix of the lake.
+        detector: Registered name, org/name@<40-hex revision>, or a local folder.
+        profile: Preprocessing [default: the detector's own].
+        positive: What a high logit of an unregistered checkpoint means: fake or real.
+        dtype: float16 or float32.
+        limit: At most so many images.
+        json_: Print one JSON object on stdout.
+        quiet: No progress bars.
+    """
+    from ...tasks.detector.load import chosen_profile, find_checkpoint
+    from ...tasks.patches import expected_mb, write_patches
+    from ..progress import for_terminal, watched
+
+    opened = open_lake(lake)
+    checkpoint = find_checkpoint(detector, positive=positive)
+    expected = expected_mb(opened, checkpoint, dtype, limit)
+    print(f"up to {expected:,.0f} MB will be written to {to}", file=sys.stderr)  # noqa: T201
+    with watched(for_terminal(quiet=quiet)) as watcher:
+        watcher.begin("patches", None)
+        made = write_patches(
+            opened,
+            checkpoint,
+            chosen_profile(profile, checkpoint),
+            to,
+            dtype=dtype,
+            limit=limit,
+            on_item=watcher.advance,
+        )
+        watcher.end()
+    if json_:
+        values = {"file": str(made.file), "images": made.images, "failed": made.failed}
+        print(json.dumps(values | {"shape": list(made.shape)}))  # noqa: T201
+        return
+    shape = " x ".join(map(str, made.shape))
+    print(  # noqa: T201
+        f"written     {made.file}: {made.images:,} images, {shape} each, {dtype}\n"
+        f"left out    {made.failed:,} that cannot be decoded"
+    )

@@ -1,0 +1,242 @@
+"""Views: scores of a picture's tiles, beside the score of its centre square.
+
+A view never replaces the score: it can only raise a clear picture to review. Rows are committed
+as scores are; an image whose tiles have rows is not looked at again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from ..data.decode import decode_rgb
+from ..data.errors import ConfigError, UnreadableImage
+from ..data.image import DEFAULT_LIMITS, ImageLimits
+from ..data.lake import Lake
+from ..data.schema import Reason, Row, ScoreStatus
+from .current import current_scores
+from .detector.detector import Detector
+from .detector.lanes import forward_in_parts, n_streams, windowed
+from .detector.profiles import Profile
+from .detector.tiles import Tile, cut, tiles_of
+from .score import ROWS_A_COMMIT, Identified
+
+MODES: Final = ("centre", "tiles", "adaptive")
+# Where others look a second time: neither clearly real nor clearly machine-made.
+UNCERTAIN: Final = (0.15, 0.85)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewCounts:
+    """Pictures looked at, tiles scored, and tiles or pictures that could not be."""
+
+    images: int = 0
+    scored: int = 0
+    failed: int = 0
+
+    def __add__(self, other: ViewCounts) -> ViewCounts:
+        return ViewCounts(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One tile and its logit, or why there is none."""
+
+    tile: Tile | None
+    logit: float | None
+    reason: Reason | None
+
+
+def check_mode(mode: str) -> None:
+    """Refuse a way of looking that there is not.
+
+    Raises:
+        ConfigError: It is none of `MODES`.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"views {mode!r} is unknown; choose one of {', '.join(MODES)}")
+
+
+def views_pending(
+    lake: Lake, detector: Identified, *, mode: str, image_ids: pl.Series | None = None
+) -> pl.DataFrame:
+    """The images whose tiles are to be scored and are not yet, in stored order.
+
+    Pictures with a side shorter than the network's input have no tiles.
+
+    Args:
+        lake: To look in.
+        detector: Its id, weights, profile and precision count.
+        mode: `tiles`: every image; `adaptive`: those whose score lies in `UNCERTAIN`.
+        image_ids: Only these; None for all of the lake.
+
+    Returns:
+        Columns image_id, shard, row_group, row.
+    """
+    side_px = detector.profile.crop_px
+    images = (
+        lake.scan("images")
+        .filter(pl.min_horizontal("width_px", "height_px") >= side_px)
+        .select("image_id", "shard", "row_group", "row")
+    )
+    if image_ids is not None:
+        wanted = pl.LazyFrame({"image_id": image_ids}, schema={"image_id": pl.String})
+        images = images.join(wanted.unique(), on="image_id", how="semi")
+    if mode == "adaptive":
+        scores = current_scores(
+            lake,
+            detector_id=detector.detector_id,
+            weights_sha256=detector.weights_sha256,
+            profile=detector.profile.describe(),
+        )
+        uncertain = scores.filter(
+            (pl.col("prob_fake") >= UNCERTAIN[0]) & (pl.col("prob_fake") < UNCERTAIN[1])
+        )
+        images = images.join(uncertain.select("image_id"), on="image_id", how="semi")
+    seen = (
+        lake.scan("views")
+        .filter(
+            (pl.col("detector") == detector.detector_id)
+            & (pl.col("weights_sha256") == detector.weights_sha256)
+            & (pl.col("profile") == detector.profile.describe())
+            & (pl.col("precision") == detector.precision)
+        )
+        .select("image_id")
+    )
+    return (
+        images.join(seen, on="image_id", how="anti")
+        .unique("image_id", keep="any")
+        .sort("shard", "row_group", "row")
+        .collect()
+    )
+
+
+def views_of(raw: bytes, detector: Detector, limits: ImageLimits = DEFAULT_LIMITS) -> list[View]:
+    """Every tile of one picture, scored; one view with a reason where it cannot be decoded."""
+    try:
+        picture = decode_rgb(raw, detector.profile.decode, limits=limits)
+    except UnreadableImage as error:
+        return [View(tile=None, logit=None, reason=error.reason)]
+    except MemoryError:
+        return [View(tile=None, logit=None, reason=Reason.OUT_OF_MEMORY)]
+    out = []
+    for tile in tiles_of(picture.size, detector.profile.crop_px):
+        # One at a time: all tiles of a picture at once are 16 times its input.
+        (found,) = forward_in_parts(detector, [cut(picture, tile, detector.profile)])
+        if isinstance(found, Reason):
+            out.append(View(tile=tile, logit=None, reason=found))
+        else:
+            out.append(View(tile=tile, logit=found[0], reason=None))
+    return out
+
+
+def view_shard(
+    lake: Lake,
+    shard: str,
+    image_ids: Sequence[str],
+    detector: Detector,
+    *,
+    run_id: str,
+    n_workers: int | None = None,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    on_item: Callable[[int], None] | None = None,
+) -> ViewCounts:
+    """Score the tiles of these images of one shard, and commit a row for each.
+
+    Args:
+        lake: Where the bytes are and the rows go.
+        shard: The shard that the images lie in; part of the transactions' names.
+        image_ids: Images of that shard, from `views_pending`.
+        detector: To score with.
+        run_id: Written to the rows.
+        n_workers: Threads; default: one for each core.
+        limits: What decoding may cost.
+        on_item: Called with the number of images done since the last call.
+
+    Raises:
+        StoreError: Bytes cannot be read or rows not written; what was committed stays.
+    """
+    streams = n_streams(n_workers) if detector.runner.device == "cpu" else 1
+
+    def work(item: tuple[str, bytes]) -> tuple[str, list[View]]:
+        return item[0], views_of(item[1], detector, limits)
+
+    rows: list[Row] = []
+    counts = ViewCounts()
+    with (
+        detector.runner.streams(streams) as begin,
+        ThreadPoolExecutor(streams, "assay-views", initializer=begin) as pool,
+    ):
+        images = lake.images(image_ids) if image_ids else iter(())
+        for image_id, found in windowed(pool, work, images, n_ahead=2 * streams):
+            rows += [_row(image_id, view, detector, run_id) for view in found]
+            n_failed = sum(view.reason is not None for view in found)
+            counts += ViewCounts(images=1, scored=len(found) - n_failed, failed=n_failed)
+            if len(rows) >= ROWS_A_COMMIT:
+                _commit(lake, shard, rows)
+                rows = []
+            if on_item is not None:
+                on_item(1)
+    if rows:
+        _commit(lake, shard, rows)
+    return counts
+
+
+def highest_views(
+    lake: Lake, *, detector_id: str, weights_sha256: str, profile: str
+) -> pl.LazyFrame:
+    """The highest probability of any view of each image: columns image_id, view_prob."""
+    return (
+        lake.scan("views")
+        .filter(
+            (pl.col("detector") == detector_id)
+            & (pl.col("weights_sha256") == weights_sha256)
+            & (pl.col("profile") == profile)
+        )
+        .group_by("image_id")
+        .agg(view_prob=(1 / (1 + (-pl.col("logit").cast(pl.Float64).max()).exp())))
+    )
+
+
+def _row(image_id: str, view: View, detector: Detector, run_id: str) -> Row:
+    tile = view.tile
+    return {
+        "image_id": image_id,
+        "detector": detector.detector_id,
+        "weights_sha256": detector.weights_sha256,
+        "profile": detector.profile.describe(),
+        "backend": detector.backend,
+        "precision": detector.precision,
+        "view": "none" if tile is None else tile.name,
+        "left_px": None if tile is None else tile.left_px,
+        "top_px": None if tile is None else tile.top_px,
+        "side_px": None if tile is None else tile.side_px,
+        "status": (ScoreStatus.SCORED if view.reason is None else ScoreStatus.FAILED).value,
+        "reason": None if view.reason is None else view.reason.value,
+        "logit": view.logit,
+        "run_id": run_id,
+        "scored_at": datetime.now(UTC),
+    }
+
+
+def _commit(lake: Lake, shard: str, rows: list[Row]) -> None:
+    # Named by its content, as scores are: see there.
+    what = [
+        f"{row['run_id']} {row['detector']} {row['profile']} {row['image_id']} {row['view']}"
+        for row in rows
+    ]
+    digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
+    lake.append("views", rows, txn=f"views:{shard}:{digest}")
+
+
+def tiles_cost(size_px: tuple[int, int], profile: Profile) -> int:
+    """Passes through the network that the tiles of a picture of this size cost."""
+    return len(tiles_of(size_px, profile.crop_px))
