@@ -137,8 +137,8 @@ def test_interrupted_by_the_user_says_so_and_can_go_on(pictures):
     child = start(pictures, out="said")
     lake = pictures.parent / "lake"
     deadline_s = time.monotonic() + 60
-    # Bytes are written by a run that is under way.
-    while not (lake / "shards").exists() and time.monotonic() < deadline_s:
+    first_commit = lake / "tables" / "runs" / "_delta_log" / f"{0:020}.json"
+    while not first_commit.exists() and time.monotonic() < deadline_s:
         time.sleep(0.05)
     os.kill(child.pid, signal.SIGINT)
     child.join(timeout=60)
