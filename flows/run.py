@@ -159,8 +159,9 @@ def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate")
         batch_id=batch_id,
         detector=detector,
     )
-    state.record(lake, "running")
     try:
+        # Within the block: an interrupt as soon as the row is there is recorded too.
+        state.record(lake, "running")
         if batch_id is not None:
             _ingest(state, calls, batch_id)
         if detector is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ..data.cache import cache_folder
+from ..data.errors import ModelError
 from ..data.lake import Lake
 from ..data.schema import Status
 from ..data.sources import Item
@@ -142,6 +143,7 @@ def decide_step(request: Request, run_id: str, batch_id: str | None) -> dict[str
         profile=detector.profile.describe(),
         policy=policy_of(request, detector),
         run_id=run_id,
+        precision=detector.precision,
     )
 
 
@@ -152,7 +154,13 @@ def policy_of(request: Request, detector: Identity) -> Policy:
     if drift_logit is None:
         # Another machine scored: loading measures it here too.
         detector_of(request)
-        drift_logit = drift_allowance(detector.weights_sha256, detector.precision) or 0.0
+        drift_logit = drift_allowance(detector.weights_sha256, detector.precision)
+    if drift_logit is None:
+        raise ModelError(
+            f"how far {detector.precision} moves the scores of {detector.detector_id} cannot be"
+            f" kept in {cache_folder()}, so decisions cannot allow for it; make that folder"
+            " writable (ASSAY_CACHE names another), or use --precision fp32"
+        )
     return policy.widened(drift_logit)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -48,10 +49,21 @@ class Benched:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values."""
-        return asdict(self.measured) | {
-            "slices": [asdict(one) for one in self.slices],
+        return plain(asdict(self.measured)) | {
+            "slices": [plain(asdict(one)) for one in self.slices],
             "is_within_limit": self.is_within,
         }
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with null for figures that are not finite, which JSON has no word for."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            out[name] = plain(value)
+        else:
+            out[name] = None if isinstance(value, float) and not isfinite(value) else value
+    return out
 
 
 def sample(lake: Lake, n_images: int, *, leave_out: Sequence[str] = ()) -> pl.DataFrame:
@@ -76,11 +88,7 @@ def sample(lake: Lake, n_images: int, *, leave_out: Sequence[str] = ()) -> pl.Da
         for short, quality in images.select("short_edge_px", "jpeg_quality").iter_rows()
     ]
     images = images.with_columns(pl.Series("slice", slices, dtype=pl.String)).sort("image_id")
-    chosen = (
-        images.with_columns(turn=pl.int_range(pl.len()).over("slice"))
-        .sort("turn", "image_id")
-        .head(n_images)
-    )
+    chosen = _spread(images, n_images)
     labels = best_labels(*(lake.scan(table) for table in ("reviews", "synthetics", "sightings")))
     known = labels.select("image_id", label=pl.col("label").replace_strict(_FAKE, default=None))
     return (
@@ -90,6 +98,12 @@ def sample(lake: Lake, n_images: int, *, leave_out: Sequence[str] = ()) -> pl.Da
         .sort("image_id")
         .collect()
     )
+
+
+def _spread(images: pl.DataFrame, n_images: int) -> pl.DataFrame:
+    """The first of every slice in turn, until there are enough."""
+    turn = pl.int_range(pl.len()).over("slice")
+    return images.with_columns(turn=turn).sort("turn", "image_id").head(n_images).drop("turn")
 
 
 def bench_lake(
@@ -170,6 +184,18 @@ def bench_lake(
     return out
 
 
+def halves(images: pl.DataFrame, n_images: int) -> tuple[list[str], pl.DataFrame]:
+    """Ids to quantise on, and other images to measure on, both spread over the slices."""
+    # Every other one of each kind, so that both hold all; small lakes keep most to quantise on.
+    every = 2 if images.height >= 128 else 4
+    parts = images.sort("image_id").with_columns(
+        is_held_out=pl.int_range(pl.len()).over("slice") % every == every - 1
+    )
+    held_out = parts.filter("is_held_out").drop("is_held_out")
+    chosen = _spread(parts.filter(~pl.col("is_held_out")), n_images)["image_id"].to_list()
+    return chosen, _spread(held_out, MAX_HELD_OUT).sort("image_id")
+
+
 def quantise_on_lake(
     lake: Lake,
     checkpoint: Checkpoint,
@@ -188,12 +214,7 @@ def quantise_on_lake(
         ConfigError: NNCF is not installed.
         InputError: There are too few pictures.
     """
-    everything = sample(lake, 2 * n_images)
-    # Every other one, so that both halves hold all kinds; small lakes keep most to quantise on.
-    is_held_out = (pl.int_range(pl.len()) % (2 if everything.height >= 128 else 4)) == 1
-    parts = everything.sort("slice", "image_id").with_columns(is_held_out=is_held_out)
-    chosen = parts.filter(~pl.col("is_held_out"))["image_id"].head(n_images).to_list()
-    held_out = parts.filter("is_held_out").drop("is_held_out").head(MAX_HELD_OUT).sort("image_id")
+    chosen, held_out = halves(sample(lake, 2 * (n_images + MAX_HELD_OUT)), n_images)
 
     def pixels() -> Iterator[NDArray[np.float32]]:
         for _, raw in lake.images(chosen):
@@ -203,7 +224,7 @@ def quantise_on_lake(
             if on_item is not None:
                 on_item(1)
 
-    made = quantise(checkpoint, profile, pixels())
+    made = quantise(checkpoint, profile, pixels(), image_ids=chosen)
     if held_out.is_empty():
         return made, None
     (found,) = bench_lake(

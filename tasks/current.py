@@ -67,6 +67,7 @@ def current_scores(
     detector_id: str,
     weights_sha256: str | None = None,
     profile: str | None = None,
+    precision: str | None = None,
     bucket: Bucket = WHOLE,
     version: int | None = None,
 ) -> pl.LazyFrame:
@@ -83,6 +84,8 @@ def current_scores(
         rows = rows.filter(pl.col("weights_sha256") == weights_sha256)
     if profile is not None:
         rows = rows.filter(pl.col("profile") == profile)
+    if precision is not None:
+        rows = rows.filter(pl.col("precision") == precision)
     rows = bucket.of(rows, "image_id").with_columns(
         is_scored=pl.col("status") == ScoreStatus.SCORED.value
     )

@@ -117,6 +117,7 @@ def decide_images(
     profile: str,
     policy: Policy,
     run_id: str,
+    precision: str | None = None,
 ) -> dict[str, int]:
     """Decide images by their current score, and record what is new.
 
@@ -132,6 +133,8 @@ def decide_images(
         profile: As in the scores.
         policy: The rules.
         run_id: Stamped on the new rows.
+        precision: As in the scores; None: any. A policy that allows for the drift of one
+            precision is not for the scores of another.
 
     Returns:
         How many images are clear, review and flag now, over all of `image_ids`.
@@ -147,6 +150,7 @@ def decide_images(
             detector_id=detector_id,
             weights_sha256=weights_sha256,
             profile=profile,
+            precision=precision,
             bucket=bucket,
         )
         views = highest_views(

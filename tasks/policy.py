@@ -6,6 +6,7 @@ by its bytes: comments, order and spacing do not change `policy_id`.
 
 from __future__ import annotations
 
+import decimal
 import hashlib
 import json
 import math
@@ -16,11 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from ..data.errors import ConfigError
 
 PACKAGED_POLICY: Final = Path(__file__).with_name("policy.toml")
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME_MAX_CHARS: Final = 64
+_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_NAME_MAX_CHARS - 1}}}")
+_TWO_DIGITS: Final = decimal.Context(prec=2, rounding=decimal.ROUND_CEILING)
+# Below it exp would overflow, and the probability is 0 in float32.
+_LOGIT_OF_ZERO: Final = -700.0
 _TOP_KEYS: Final = ("name", "min_short_edge_px", "unlisted_domain", "default", "detectors")
 _BAND_KEYS: Final = ("review_at", "flag_at")
 _UNLISTED: Final = ("default", "review")
@@ -77,16 +84,23 @@ class Policy:
         A picture whose logit drifts by no more is then never cleared where it would have been
         flagged, nor flagged where it would have been cleared.
 
+        The thresholds 0 and 1 mean always and never, and stay.
+
         Args:
-            drift_logit: 0 or more; rounded up to two digits, so that a new measurement of the
-                same thing is rarely another policy.
+            drift_logit: 0 or more, infinity too; rounded up to two digits, so that a new
+                measurement of the same thing is rarely another policy.
+
+        Raises:
+            ValueError: It is negative or NaN.
         """
-        if drift_logit <= 0:
+        if not drift_logit >= 0:
+            raise ValueError(f"drift_logit = {drift_logit!r}; allowed: 0 or more")
+        if drift_logit == 0:
             return self
-        step = 10.0 ** (math.floor(math.log10(drift_logit)) - 1)
-        drift = round(math.ceil(drift_logit / step - 1e-9) * step, 12)
+        drift = float(_TWO_DIGITS.create_decimal(repr(float(drift_logit))))
+        suffix = f"-drift-{drift:g}".replace("+", "")
         return Policy(
-            name=f"{self.name[:48]}-drift-{drift:g}",
+            name=self.name[: _NAME_MAX_CHARS - len(suffix)] + suffix,
             min_short_edge_px=self.min_short_edge_px,
             unlisted_domain=self.unlisted_domain,
             default=_widened(self.default, drift),
@@ -122,10 +136,21 @@ def _widened(band: Band, drift_logit: float) -> Band:
 
 
 def _shifted(prob: float, by_logit: float) -> float:
-    """The probability whose logit is so much larger; 0 and 1 stay what they are."""
-    if prob in (0.0, 1.0):
+    """The probability whose logit is so much larger, as a float32 that lies never short of it.
+
+    0 and 1 stay what they are.
+    """
+    if prob in {0.0, 1.0}:
         return prob
-    return 1 / (1 + (1 - prob) / prob * math.exp(-by_logit))
+    end = np.float32(1.0 if by_logit > 0 else 0.0)
+    # Scores and thresholds are compared as float32. A step outwards before the move covers what
+    # the score lost to rounding, one after it what the threshold does.
+    near = float(np.nextafter(np.float32(prob), end))
+    if near in {0.0, 1.0}:
+        return near
+    logit = math.log(near) - math.log1p(-near) + by_logit
+    moved = 1 / (1 + math.exp(-logit)) if logit > _LOGIT_OF_ZERO else 0.0
+    return float(np.nextafter(np.float32(moved), end))
 
 
 def load_policy(path: Path | None = None) -> Policy:

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import polars as pl
 import pytest
 from factories import encoded, photo
@@ -11,7 +12,7 @@ from tiny_models import timm_tensors, write_timm
 from assay.data.errors import ModelError, UntrustedWeights
 from assay.data.lake import Lake
 from assay.flows.cli import main
-from assay.tasks.bench import sample
+from assay.tasks.bench import halves, plain, sample
 from assay.tasks.detector.load import chosen_profile, find_checkpoint, load_detector
 from assay.tasks.detector.measured import read_measured
 from assay.tasks.detector.quantised import find_quantised, quantised_folder
@@ -59,6 +60,32 @@ def test_a_sample_holds_every_kind(lake):
     assert not set(left["image_id"]) & set(taken["image_id"])
 
 
+@pytest.mark.parametrize(("n_each", "n"), [(200, 300), (200, 60), (16, 36), (40, 60)])
+def test_both_halves_hold_every_kind(n_each, n):
+    """What is quantised on, and what drift is measured on, however many are asked for."""
+    kinds = ["JPEG quality under 50", "others", "short edge under 440 px"]
+    images = pl.DataFrame(
+        {"image_id": [f"{i:05d}" for i in range(3 * n_each)], "slice": kinds * n_each}
+    )
+    chosen, held_out = halves(images, n)
+    assert not set(chosen) & set(held_out["image_id"])
+    for part in (images.filter(pl.col("image_id").is_in(chosen)), held_out):
+        counts = part["slice"].value_counts()["count"].to_list()
+        assert len(counts) == 3
+        assert max(counts) - min(counts) <= 1
+    assert len(chosen) == min(n, 3 * n_each)
+    assert 0 < held_out.height <= 200
+
+
+def test_json_has_no_infinity():
+    """Which programs other than Python refuse to read."""
+    assert plain({"a": float("inf"), "b": {"c": float("nan")}, "d": 1.5}) == {
+        "a": None,
+        "b": {"c": None},
+        "d": 1.5,
+    }
+
+
 def test_bench_on_a_lake_is_kept_and_decides_from_then_on(lake, model, capsys):
     """fp32 OpenVINO is PyTorch's equal in every kind of picture."""
     found = told(capsys, "bench", "--detector", model, "--lake", lake, "--drift", "--n", "12")
@@ -71,6 +98,9 @@ def test_bench_on_a_lake_is_kept_and_decides_from_then_on(lake, model, capsys):
     assert exact["slices"][0]["auc"] == pytest.approx(exact["slices"][0]["auc_reference"], abs=1e-6)
     kept = read_measured(find_checkpoint(model).weights_sha256)[("openvino-cpu", "fp32")]
     assert kept.pictures == f"12 pictures of {Lake(lake).uri}"
+    told(capsys, "bench", "--detector", model)
+    again = read_measured(find_checkpoint(model).weights_sha256)[("openvino-cpu", "fp32")]
+    assert (again.pictures, again.drift) == (kept.pictures, kept.drift)
 
 
 def test_bench_without_a_lake(model, capsys):
@@ -102,6 +132,12 @@ def test_int8_from_the_lake_to_decisions(lake, model, capsys, tmp_path):
     assert drift["n_images"] == N_PICTURES - 36
     assert drift["max"] > 0
     assert made["bench"]["is_within_limit"], drift
+    others = told(
+        capsys,
+        *("bench", "--detector", model, "--lake", lake, "--drift", "--precision", "int8"),
+    )
+    (on_others,) = others["backends"]
+    assert on_others["drift"]["n_images"] == N_PICTURES - 36
     copy = str(tmp_path / "copy")
     shutil.copytree(lake, copy)
     told(capsys, "score", "--detector", model, "--lake", copy, "--precision", "int8")
@@ -116,7 +152,20 @@ def test_int8_from_the_lake_to_decisions(lake, model, capsys, tmp_path):
     both = exact.join(scores, on="image_id")
     apart = (both["logit"] - both["logit_right"]).abs().max()
     assert 0 < apart < 1
+    told(capsys, "score", "--detector", model, "--lake", copy, "--precision", "int8")
+    _flips_with(exact, Lake(copy).path(), model, capsys)
     _spoilt(checkpoint, profile)
+
+
+def _flips_with(exact, lake, model, capsys):
+    """Newer int8 scores are there, but a run in fp32 counts decisions of its own scores."""
+    found = told(capsys, "score", "--detector", model, "--lake", lake)
+    big = exact.join(Lake(lake).scan("images").collect(), on="image_id").filter(
+        pl.min_horizontal("width_px", "height_px") >= 440
+    )
+    prob = big["prob_fake"]
+    assert found["decisions"]["flag"] == (prob >= np.float32(0.65)).sum()
+    assert found["decisions"]["clear"] == (prob < np.float32(0.35)).sum()
 
 
 def _spoilt(checkpoint, profile):

@@ -147,3 +147,49 @@ def test_no_drift_turns_clear_into_flag(logit, drift, share, thresholds):
         assert moved < wide.flag_at
     if exact >= band["flag_at"] + 1e-9:
         assert moved >= wide.review_at
+
+
+@given(st.floats(0.001, 0.999), st.integers(1, 99), st.floats(-3e-8, 3e-8))
+def test_scores_at_the_very_threshold_do_not_turn_either(threshold, percent, beside):
+    """As float32, in which scores are stored and compared, after a drift that needs no rounding."""
+    drift = percent / 100
+    band = {"review_at": threshold, "flag_at": threshold}
+    policy = policy_from_dict(POLICY | {"default": band, "detectors": {}}, source="test")
+    wide = policy.widened(drift).default
+    logit = np.log(threshold) - np.log1p(-threshold) + beside
+    exact, up, down = (
+        np.float32(1 / (1 + np.exp(-x))) for x in (logit, logit + drift, logit - drift)
+    )
+    if exact < np.float32(threshold):
+        assert up < np.float32(wide.flag_at)
+    else:
+        assert down >= np.float32(wide.review_at)
+
+
+@pytest.mark.parametrize("drift", [np.inf, 1e300, 2e6])
+def test_boundless_drift_leaves_all_to_people(drift):
+    """A forced backend may drift by anything; its policy is still one that reads back."""
+    wide = policy_from_dict(POLICY, source="test").widened(drift)
+    assert (wide.default.review_at, wide.default.flag_at) == (0.0, 1.0)
+    assert policy_from_dict(wide.as_dict(), source="run").policy_id == wide.policy_id
+
+
+@pytest.mark.parametrize("drift", [-0.1, np.nan])
+def test_drift_that_is_none_is_refused(drift):
+    """It would narrow the band, or make it nothing."""
+    with pytest.raises(ValueError, match="allowed: 0 or more"):
+        load_policy().widened(drift)
+
+
+def test_a_score_that_is_no_number_flips_and_has_no_auc():
+    """NaN is decided by people: a flagged picture that loses its score counts as a flip."""
+    (everything, _) = drift_by_slice(
+        f32(3, -3),
+        f32(np.nan, -3),
+        slices=["others"] * 2,
+        labels=[1, 0],
+        review_at=0.35,
+        flag_at=0.65,
+    )
+    assert everything.flips == 1
+    assert (everything.auc_reference, everything.auc) == (1.0, None)

@@ -55,7 +55,8 @@ class SliceReport:
         name: `all`, or of `SLICES`.
         drift: Of the logits.
         flips: Pictures that the thresholds would judge otherwise.
-        auc_reference: Area under the ROC curve of the reference; None without both labels.
+        auc_reference: Area under the ROC curve of the reference; None without both labels, or
+            where a labelled picture's logit is not finite.
         auc: Of the other.
     """
 
@@ -115,16 +116,19 @@ def drift_by_slice(
 
 
 def _judged(logits: NDArray[np.float32], review_at: float, flag_at: float) -> NDArray[np.int64]:
-    """0 clear, 1 review, 2 flag."""
+    """0 clear, 1 review, 2 flag; NaN is no score, and goes to review."""
     with np.errstate(over="ignore"):
         prob = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
-    return np.digitize(prob, [np.float32(review_at), np.float32(flag_at)]).astype(np.int64)
+    judged = np.digitize(prob, [np.float32(review_at), np.float32(flag_at)])
+    # What is no score goes to people; `digitize` would put it above every threshold.
+    return np.where(np.isnan(prob), 1, judged).astype(np.int64)
 
 
 def _auc(logits: NDArray[np.float32], labels: NDArray[np.object_]) -> float | None:
-    known = np.array([label is not None for label in labels], dtype=bool) & np.isfinite(logits)
+    known = np.array([label is not None for label in labels], dtype=bool)
     truth = labels[known].astype(np.int64)
-    if len(set(truth.tolist())) < 2:
+    # Without its worst pictures an area would compare with another set's.
+    if len(set(truth.tolist())) < 2 or not np.isfinite(logits[known]).all():
         return None
     from sklearn.metrics import roc_auc_score
 

@@ -8,6 +8,7 @@ ViT-S, and not another result.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Weights = dict[str, NDArray[np.float32]]
 
 _QKV: Final = ("q", "k", "v")
+_FIRST_USE: Final = threading.Lock()
 
 
 def quiet_openvino() -> Any:
@@ -30,6 +32,10 @@ def quiet_openvino() -> Any:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
+    # Its table of dtypes is made at the first use of a tensor, and two threads that make it at
+    # once wait for each other for ever: one holds the table's lock, the other the interpreter's.
+    with _FIRST_USE:
+        openvino.Type.f32.to_dtype()
     return openvino
 
 

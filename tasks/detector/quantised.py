@@ -28,11 +28,13 @@ class Quantised:
         model: Its graph; the weights lie beside it.
         sha256: Of both files.
         n_images: Pictures that its ranges were measured on.
+        image_ids: Which, where they are known: no figure of its drift may come from them.
     """
 
     model: Path
     sha256: str
     n_images: int
+    image_ids: tuple[str, ...] = ()
 
     @property
     def precision(self) -> str:
@@ -57,6 +59,7 @@ def find_quantised(weights_sha256: str, profile: Profile) -> Quantised:
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         stated, source, n_images = facts["sha256"], facts["weights_sha256"], facts["n_images"]
+        image_ids = tuple(map(str, facts.get("image_ids", ())))
         found = files_sha256(folder)
     except FileNotFoundError as error:
         raise ModelError(
@@ -69,7 +72,9 @@ def find_quantised(weights_sha256: str, profile: Profile) -> Quantised:
         raise UntrustedWeights(
             f"{folder} has sha256 {found}, made was {stated} of weights {source}; {again}"
         )
-    return Quantised(model=folder / MODEL, sha256=found, n_images=int(n_images))
+    return Quantised(
+        model=folder / MODEL, sha256=found, n_images=int(n_images), image_ids=image_ids
+    )
 
 
 def files_sha256(folder: Path) -> str:
