@@ -22,6 +22,7 @@ import torch
 from bars import Bar, draw_bars
 from photos import photos_between, write_photos
 from PIL import Image
+from tqdm import tqdm
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
 
 from assay.flows.request import Request
@@ -42,6 +43,8 @@ class Contender:
     name: str
     kind: str  # "network", "files" or "limit"
     work: Callable[[int], object]
+    prepare: Callable[[int], object] = lambda _: None
+    """Done before each round, outside the time."""
 
 
 def checkpoint(folder: Path) -> Path:
@@ -159,6 +162,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="with torch.compile too")
     parser.add_argument("--int8", action="store_true", help="with int8, quantised on these photos")
+    parser.add_argument("--only", nargs="+", help="only rows whose name holds one of these words")
     parser.add_argument("--picture", type=Path, help="SVG file to draw")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -168,11 +172,17 @@ def main() -> None:
         paths = sorted(str(path) for path in folder.rglob("*.jpg"))
         print(f"{len(paths)} photos, {sum(map(len, photos)) / 1e6:.1f} MB; {n_cores()} cores")
         contenders = _contenders(here, folder, paths, arguments)
+        if arguments.only:
+            kept = {ASSAY, PIPELINE}  # what the ratios are against
+            kept |= {o.name for o in contenders if any(w in o.name for w in arguments.only)}
+            contenders = [one for one in contenders if one.name in kept]
         rates: dict[str, list[float]] = {one.name: [] for one in contenders}
         for one in contenders:
+            one.prepare(-1)
             one.work(-1)  # warm
-        for index in range(arguments.rounds):
+        for index in tqdm(range(arguments.rounds), unit="round", disable=None):
             for one in contenders:
+                one.prepare(index)
                 rates[one.name].append(len(paths) / _timed(functools.partial(one.work, index)))
         limit = matmul_gflops() / gflop_per_image()
         _tell(contenders, rates, limit)
@@ -203,6 +213,16 @@ def _contenders(
 
         out.append(Contender(name=name, kind="files", work=once))
 
+    def stored(index: int) -> str:
+        return str(here / f"stored-{index}")
+
+    def ingest(index: int) -> None:
+        run(Request(lake=stored(index), sources=(str(folder),), detector=model), flow="ingest")
+
+    def score(index: int) -> None:
+        result = run(Request(lake=stored(index), detector=model), flow="score")
+        assert result.scored == n, result
+
     bare("network alone, OpenVINO fp32, a stream a core", backend="openvino")
     bare("network alone, torch fp32, a stream a core", backend="torch")
     eager = load_detector(model, device="cpu", backend="torch")
@@ -216,6 +236,11 @@ def _contenders(
     if arguments.compile:
         bare("network alone, torch.compile fp32, a stream a core", backend="torch-compile")
     moderate(ASSAY)
+    out.append(
+        Contender(
+            name="assay score, stored photos to report", kind="files", work=score, prepare=ingest
+        )
+    )
     moderate("assay moderate on torch", backend="torch")
     if arguments.int8:
         _quantise(here, folder, model)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from detector import checkpoint as random_checkpoint
+from transformers import ViTConfig, ViTForImageClassification
 
 from assay.tasks.detector.attention import AttendingNetwork
 from assay.tasks.detector.attribution import gradient_weighted, patch_map, rollout
@@ -37,7 +37,26 @@ def main() -> None:
     _table(arguments.detector, chosen, arguments.random_orders)
     if arguments.random_weights:
         with tempfile.TemporaryDirectory() as scratch:
-            _table(str(random_checkpoint(Path(scratch) / "vit")), chosen, arguments.random_orders)
+            _table(_same_shape(arguments.detector, Path(scratch)), chosen, arguments.random_orders)
+
+
+def _same_shape(name: str, folder: Path) -> str:
+    """A checkpoint of the same architecture that learnt nothing."""
+    shape = find_checkpoint(name).architecture
+    torch.manual_seed(0)
+    config = ViTConfig(
+        image_size=shape.image_px,
+        patch_size=shape.patch_px,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.depth,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.mlp_width,
+        layer_norm_eps=shape.layer_norm_eps,
+        num_labels=1,
+    )
+    ViTForImageClassification(config).save_pretrained(folder)
+    (folder / "detector.toml").write_text('name = "random"\npositive = "fake"\n')
+    return str(folder)
 
 
 def _table(name: str, files: list[Path], n_random: int) -> None:

@@ -1,7 +1,8 @@
 """What `--views` finds that the centre square cannot, what it raises for nothing, and its cost.
 
 A piece of a machine-made picture is pasted into real photos, wholly outside the square that is
-always scored; the same photos untouched are the false alarms.
+always scored. The same photos untouched are the false alarms, and a piece of another real photo
+pasted likewise is the control: what is raised there is raised for the paste itself.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from assay.data.decode import PLAIN, decode_rgb
 from assay.tasks.decide import load_policy
@@ -34,26 +36,32 @@ def main() -> None:
     detector = load_detector(arguments.detector)
     flag_at = load_policy().band(detector.detector_id)[0].flag_at
     rng = np.random.default_rng(0)
+    real = _pictures(arguments.real)
+    others = [path for path in real if min(_size(path)) >= 384]
     donors = [path for path in _pictures(arguments.fake) if min(_size(path)) >= 384]
     rows = []
-    for path in _pictures(arguments.real):
+    for path in tqdm(real, unit="photo", disable=None):
         picture = decode_rgb(path.read_bytes(), PLAIN)
         strip = _strip(picture.size, detector)
         if strip is None or min(picture.size) < 384:
             continue
         edited = _pasted(picture, decode_rgb(_pick(donors, rng).read_bytes(), PLAIN), strip)
-        rows.append((_look(_png(picture), detector), _look(_png(edited), detector)))
+        other = _pick([one for one in others if one != path], rng)
+        control = _pasted(picture, decode_rgb(other.read_bytes(), PLAIN), strip)
+        rows.append([_look(_png(one), detector) for one in (picture, control, edited)])
         if len(rows) == arguments.n:
             break
     print(f"{detector.detector_id}, {len(rows)} photos, flag_at {flag_at:g}")
-    print(f"{'':10} edited, raised   untouched, raised   passes a picture")
+    print(f"{'':10} machine-made piece   piece of a photo   untouched   passes a picture")
     for mode in ("centre", "tiles", "adaptive"):
         shares = [
             np.mean([_raised(looked, mode, flag_at) for looked in column])
-            for column in zip(*((clean, edited) for clean, edited in rows), strict=True)
+            for column in zip(*rows, strict=True)
         ]
-        passes = np.mean([_passes(clean, mode) for clean, _ in rows])
-        print(f"{mode:10} {shares[1]:14.2f}   {shares[0]:17.2f}   {passes:16.1f}")
+        passes = np.mean([_passes(looked[0], mode) for looked in rows])
+        print(
+            f"{mode:10} {shares[2]:18.2f}   {shares[1]:16.2f}   {shares[0]:9.2f}   {passes:16.1f}"
+        )
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from factories import encoded, noise, photo
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
@@ -85,6 +87,19 @@ def test_very_long_pictures_match_pillow_without_being_resized_whole(size):
     window = (left, top, left + 38, top + 38)
     whole = np.asarray(image.resize(out, Image.Resampling.BILINEAR).crop(window))
     np.testing.assert_array_equal(resize_window(image, out, window), whole)
+
+
+@given(st.integers(1, 1600), st.integers(1, 1600))
+@settings(max_examples=60, deadline=None)
+def test_the_square_is_what_pillow_would_cut_from_the_whole(width_px, height_px):
+    """Leaving out the rows and columns beside the square changes no pixel of it, at any size."""
+    image = noise(size=(width_px, height_px))
+    size = resized_size(image.size, AUTHORS.resize_px)
+    assume(max(size) <= MAX_WHOLE_LONG_PX)
+    left, top = (centre_offset(edge, AUTHORS.crop_px) for edge in size)
+    whole = image.resize(size, Image.Resampling.BILINEAR)
+    square = whole.crop((left, top, left + AUTHORS.crop_px, top + AUTHORS.crop_px))
+    np.testing.assert_array_equal(centre_square(image, AUTHORS), np.asarray(square))
 
 
 @pytest.mark.parametrize("size", [(1, 10_000), (10_000, 1), (20_000, 20)])
