@@ -40,6 +40,7 @@ class Reason(StrEnum):
     BAD_ROW = "bad_row"
     NON_FINITE_LOGIT = "non_finite_logit"
     OUT_OF_MEMORY = "out_of_memory"
+    NOT_MADE = "not_made"
 
 
 class ScoreStatus(StrEnum):

@@ -23,6 +23,7 @@ from .commands import (
     models,
     running,
     similar,
+    synth,
     training,
     views,
 )
@@ -58,6 +59,7 @@ for verb in (
     app.command(verb)
 models.models.command(bench.quantise)
 app.command(models.models)
+app.command(synth.synth)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -45,6 +45,23 @@ class Steps:
     report: Callable[[Request, str], str] = steps.report_step
 
 
+class Bring(Protocol):
+    """Another way for images to come into the lake than from sources."""
+
+    @property
+    def batch_id(self) -> str:
+        """The batch that the images belong to."""
+        ...
+
+    def params(self) -> dict[str, Any]:
+        """What the run's record shall hold of it."""
+        ...
+
+    def __call__(self, lake: Lake, run_id: str) -> IngestCounts:
+        """Bring the images in, all of one batch."""
+        ...
+
+
 @dataclass(slots=True)
 class _Run:
     """The run so far; becomes its row in `runs` and its answer."""
@@ -63,6 +80,7 @@ class _Run:
     backend: str | None = None
     backend_why: str | None = None
     report: str | None = None
+    bring: Bring | None = None
 
     def answer(self) -> Moderation:
         """What the run came to, so far."""
@@ -92,6 +110,8 @@ class _Run:
     def record(self, lake: Lake, status: str) -> None:
         """Appends the run's row; of several, the latest counts."""
         params: dict[str, Any] = self.request.params() | {"batch_id": self.batch_id}
+        if self.bring is not None:
+            params |= self.bring.params()
         if self.detector is not None:
             policy = steps.policy_of(self.request, self.detector)
             params |= {
@@ -124,7 +144,13 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate") -> Moderation:
+def run(
+    request: Request,
+    *,
+    calls: Steps | None = None,
+    flow: str = "moderate",
+    bring: Bring | None = None,
+) -> Moderation:
     """Ingests the sources if there are any, scores, decides, reports.
 
     Without sources it scores every image of the lake. What is known already is neither read nor
@@ -133,7 +159,8 @@ def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate")
     Args:
         request: What to read and how to judge it.
         calls: How the steps are called; directly by default.
-        flow: Name of the run in the `runs` table: `moderate`, `ingest` or `score`.
+        flow: Name of the run in the `runs` table: `moderate`, `ingest`, `score` or `augment`.
+        bring: Brings the images in, instead of sources.
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
@@ -152,17 +179,22 @@ def run(request: Request, *, calls: Steps | None = None, flow: str = "moderate")
             steps.detector_of(request)
     lake = Lake(request.lake, create=bool(request.sources))
     batch_id = batch_id_of(request.sources, request.source_options) if request.sources else None
+    if bring is not None:
+        batch_id = bring.batch_id
     state = _Run(
         request=request,
         flow=flow,
         run_id=new_run_id(),
         batch_id=batch_id,
         detector=detector,
+        bring=bring,
     )
     try:
         # Within the block: an interrupt as soon as the row is there is recorded too.
         state.record(lake, "running")
-        if batch_id is not None:
+        if bring is not None:
+            state.items += bring(lake, state.run_id)
+        elif batch_id is not None:
             _ingest(state, calls, batch_id)
         if detector is not None:
             _score(state, lake, calls, detector)

@@ -5,7 +5,7 @@ two apart is the trace of the decoder. That is the point: a detector trained on 
 pass by learning subjects, sizes or codecs.
 
 Source: Chen et al. 2025, "Dual Data Alignment Makes AI-Generated Image Detector Easier
-Generalizable" (same content, then the photo's own JPEG settings).
+Generalizable" (same content, then the photo's own JPEG settings, then a blend by frequency).
 """
 
 from __future__ import annotations
@@ -19,18 +19,12 @@ from PIL import Image, JpegImagePlugin
 
 from ..data.errors import SynthError
 from .autoencoder import Autoencoder
+from .dct import blend_in_dct
+from .marking import Mark, SourceType, marked
 
 ORIENTATION_TAG = 0x0112
 WEBP_QUALITY = 90
 """A WebP file does not tell the quality it was saved at."""
-
-_MADE_BY_MACHINE = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
-    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
-    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-    'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/'
-    'trainedAlgorithmicMedia"/></rdf:RDF></x:xmpmeta>'
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +47,8 @@ def aligned_fake(
     *,
     window: tuple[int, int, int, int] | None = None,
     short_px: int | None = None,
+    dct_blend: float = 1.0,
+    seed: int = 0,
     is_marked: bool = True,
 ) -> AlignedFake:
     """The photo as the autoencoder gives it back, in the photo's own file format and settings.
@@ -63,11 +59,14 @@ def aligned_fake(
         window: Left, top, right, bottom in pixels: do this part only. A corner on a multiple of
             16 keeps the JPEG blocks where the photo has them.
         short_px: Reduce the photo to this short edge first; the window is in the reduced photo.
+        dct_blend: How much of each 8x8 block's frequencies comes from the autoencoder: 1 is all
+            of it, 0 gives the photo back.
+        seed: Draws which frequencies are blended.
         is_marked: Declare the result machine-made in its XMP metadata; leave it off only for
             pictures that never leave memory, such as training pairs.
 
     Raises:
-        SynthError: the photo does not decode, or is of another format.
+        SynthError: the photo does not decode, is of another format, or the blend is out of range.
     """
     try:
         with Image.open(io.BytesIO(photo)) as image:
@@ -78,10 +77,16 @@ def aligned_fake(
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise SynthError(f"the photo cannot be decoded: {error}") from error
     back = autoencoder.reconstruct(rgb)
+    if dct_blend != 1.0:
+        back = blend_in_dct(rgb, back, share=dct_blend, seed=seed)
     error_rms = float(np.sqrt(np.mean((back.astype(np.float32) - rgb) ** 2)))
     height, width = back.shape[:2]
+    raw = encoded_as(Image.fromarray(back), settings)
+    if is_marked:
+        mark = Mark(source_type=SourceType.MADE, generator=autoencoder.name)
+        raw = marked(raw, mark)
     return AlignedFake(
-        raw=_encode(Image.fromarray(back), settings, is_marked=is_marked),
+        raw=raw,
         format=settings["format"],
         width_px=width,
         height_px=height,
@@ -140,16 +145,8 @@ def encoding_of(image: Image.Image) -> dict[str, Any]:
     return settings
 
 
-def _encode(image: Image.Image, settings: dict[str, Any], *, is_marked: bool) -> bytes:
-    options = dict(settings)
-    if is_marked and options["format"] == "PNG":
-        from PIL import PngImagePlugin
-
-        info = PngImagePlugin.PngInfo()
-        info.add_itxt("XML:com.adobe.xmp", _MADE_BY_MACHINE)
-        options["pnginfo"] = info
-    elif is_marked:
-        options["xmp"] = _MADE_BY_MACHINE.encode()
+def encoded_as(image: Image.Image, settings: dict[str, Any]) -> bytes:
+    """The picture as a file, with the settings of `encoding_of`."""
     buffer = io.BytesIO()
-    image.save(buffer, **options)
+    image.save(buffer, **settings)
     return buffer.getvalue()

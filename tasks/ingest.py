@@ -38,6 +38,7 @@ _MAY_PASS = {
     Reason.BAD_ROW,
     Reason.FETCH_FAILED,
     Reason.NOT_FOUND,
+    Reason.NOT_MADE,
     Reason.NOT_PERMITTED,
     Reason.OUT_OF_MEMORY,
     Reason.UNSAFE_PATH,

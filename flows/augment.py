@@ -1,0 +1,271 @@
+"""Make what a plan asks for, ingest it, score it, and say who gets past the detector.
+
+The run is that of `flows.run`, with a plan in the place of sources: its pictures enter the lake by
+the same gate, are scored and decided by the same steps, and stand in the same tables.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
+
+from ..data.errors import ConfigError
+from ..data.lake import Lake
+from ..synth.plan_file import Block, Job, Plan, plan_of_dict, read_plan
+from ..synth.sd35 import LoadSettings
+from ..tasks.evasion import evasion_rows, evasion_table, table_text
+from ..tasks.evasion_page import write_evasion
+from ..tasks.ingest import IngestCounts
+from ..tasks.parents import Chosen, choose_parents
+from ..tasks.synthesize import (
+    JOBS_PER_CHUNK,
+    SynthCounts,
+    batch_of,
+    made_by,
+    synthesize_chunk,
+)
+from . import progress, steps
+from .request import Request, default_lake
+from .result import Moderation
+from .run import Steps, run
+from .synth_tools import LoadedTools
+
+Synthesize = Callable[[Lake, Sequence[Job], str, str, int], SynthCounts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """What a plan came to: the run, its pictures, and who evades."""
+
+    moderation: Moderation
+    made: int
+    known: int
+    failed: int
+    evasion_report: str
+    table: pl.DataFrame
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return self.moderation.to_json() | {
+            "made": self.made,
+            "known": self.known,
+            "not_made": self.failed,
+            "evasion_report": self.evasion_report,
+            "evasion": list(self.table.iter_rows(named=True)),
+        }
+
+    def summary(self) -> str:
+        """The table, the counts, the paths and what to do next."""
+        run_ = self.moderation
+        lake = shlex.quote(run_.lake)
+        return "\n".join(
+            [
+                f"run {run_.run_id}: {self.made:,} pictures made, {self.known:,} known before, "
+                f"{self.failed:,} failed, in {run_.seconds:,.1f} s",
+                "",
+                table_text(self.table),
+                "",
+                "Machine-made pictures evade when they score below the review threshold.",
+                f"pairs       {self.evasion_report}",
+                f"report      {run_.report}",
+                f"lake        {run_.lake}",
+                "next",
+                f"  assay publish --lake {lake} --to dataset",
+            ]
+        )
+
+    def __str__(self) -> str:
+        return self.summary()
+
+
+@dataclass(slots=True)
+class _Made:
+    """Brings a plan's pictures into the lake, block after block."""
+
+    plan: Plan
+    request: Request
+    call: Synthesize
+    counts: SynthCounts = field(default_factory=SynthCounts)
+
+    @property
+    def batch_id(self) -> str:
+        return batch_of(self.plan.plan_id)
+
+    def params(self) -> dict[str, Any]:
+        return {
+            "plan_id": self.plan.plan_id,
+            "plan": [[b.name, b.method, b.of, dict(b.settings)] for b in self.plan.blocks],
+            "seed": self.plan.seed,
+        }
+
+    def __call__(self, lake: Lake, run_id: str) -> IngestCounts:
+        watcher = progress.current()
+        parents = self._parents(lake)
+        chunk_index = 0
+        for block in self.plan.blocks:
+            jobs = list(self.plan.jobs(block, self._of(lake, block, parents)))
+            watcher.begin(block.name, len(jobs))
+            for chunk in _chunks(jobs):
+                self.counts += self.call(lake, chunk, self.batch_id, run_id, chunk_index)
+                chunk_index += 1
+            watcher.end()
+        return self.counts.items
+
+    def _parents(self, lake: Lake) -> Chosen:
+        wanted = any(b.method != "text" and b.of == "parents" for b in self.plan.blocks)
+        if not wanted:
+            return []
+        identity = steps.identity_of(self.request)
+        band, _ = steps.policy_of(self.request, identity).band(identity.detector_id)
+        return choose_parents(
+            lake,
+            self.plan.parents,
+            detector_id=identity.detector_id,
+            weights_sha256=identity.weights_sha256,
+            profile=identity.profile.describe(),
+            band=band,
+            seed=self.plan.seed,
+        )
+
+    def _of(self, lake: Lake, block: Block, parents: Chosen) -> Chosen:
+        if block.of == "parents":
+            return parents
+        made = made_by(lake, self.batch_id).filter(pl.col("block") == block.of).sort("key")
+        return list(made.select("image_id", "label").unique("image_id", maintain_order=True).rows())
+
+
+def augment(
+    request: Request,
+    plan: Plan,
+    *,
+    settings: LoadSettings | None = None,
+    calls: Steps | None = None,
+    synthesize: Callable[..., SynthCounts] = synthesize_chunk,
+) -> Augmentation:
+    """Make, ingest, score and report a plan's pictures; what is there already is not made again.
+
+    Args:
+        request: The lake, the detector and the policy; its sources are not read.
+        plan: What to make.
+        settings: How generators are loaded.
+        calls: How the steps of scoring are called; directly by default.
+        synthesize: How a chunk of jobs is made; directly by default.
+
+    Raises:
+        AssayError: The lake has no parents, or a generator, a detector or the policy cannot be
+            used. A picture that cannot be made is a row, not an error.
+    """
+    if request.sources:
+        raise ConfigError("augment reads no sources; ingest them first with assay moderate")
+    # A lake that is not there is an error here: there is nothing to make pictures from.
+    Lake(request.lake, create=any(block.method == "text" for block in plan.blocks))
+    tools = LoadedTools(request, settings)
+    tools.prepare(plan)
+
+    def call(
+        lake: Lake, jobs: Sequence[Job], batch_id: str, run_id: str, index: int
+    ) -> SynthCounts:
+        return synthesize(
+            lake,
+            jobs,
+            tools,
+            batch_id=batch_id,
+            run_id=run_id,
+            chunk_index=index,
+            n_workers=request.workers,
+            on_item=progress.current().advance,
+        )
+
+    made = _Made(plan=plan, request=request, call=call)
+    moderation = run(request, calls=calls, flow="augment", bring=made)
+    lake = Lake(request.lake, create=False)
+    identity = steps.identity_of(request)
+    policy = steps.policy_of(request, identity)
+    rows = evasion_rows(
+        lake,
+        batch_id=made.batch_id,
+        detector_id=identity.detector_id,
+        weights_sha256=identity.weights_sha256,
+        profile=identity.profile.describe(),
+        precision=identity.precision,
+        policy=policy,
+    )
+    return Augmentation(
+        moderation=moderation,
+        made=made.counts.made,
+        known=made.counts.known,
+        failed=made.counts.failed,
+        evasion_report=write_evasion(
+            lake,
+            rows,
+            run_id=moderation.run_id,
+            detector_id=identity.detector_id,
+            policy=policy,
+        ),
+        table=evasion_table(rows),
+    )
+
+
+def _chunks(jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
+    for start in range(0, len(jobs), JOBS_PER_CHUNK):
+        yield jobs[start : start + JOBS_PER_CHUNK]
+
+
+# Prefect draws its form from this signature, so the parameters are plain JSON with defaults.
+@flow(name="assay-augment")
+def augment_flow(
+    plan: str | dict[str, Any],
+    lake: str | None = None,
+    detector: str = "community-forensics",
+    policy: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+) -> str:
+    """Make a plan's pictures and report who evades, with every chunk as a Prefect task.
+
+    Args:
+        plan: Path of a plan file, or its content as an object.
+        lake: Folder or s3:// prefix.
+        detector: As `assay moderate` takes it.
+        policy: A policy file.
+        device: Of the detector.
+        precision: Of the detector.
+        backend: Of the detector.
+
+    Returns:
+        What `--json` prints, as text.
+    """
+    from .moderate import TASKS
+
+    told = plan_of_dict(plan, folder=Path()) if isinstance(plan, dict) else read_plan(Path(plan))
+    request = Request(
+        lake=lake or default_lake(),
+        detector=detector,
+        policy=policy,
+        device=device,
+        precision=precision,
+        backend=backend,
+    )
+    made: Any = task(name="synthesize", cache_policy=NO_CACHE, retries=1)(synthesize_chunk)
+
+    def synthesize(
+        lake_: Lake, jobs: Sequence[Job], tools: LoadedTools, **rest: Any
+    ) -> SynthCounts:
+        # quote: Prefect would otherwise walk the jobs and the loaded weights for futures.
+        counts: SynthCounts = made(
+            lake_, quote(jobs), quote(tools), **{k: quote(v) for k, v in rest.items()}
+        )
+        return counts
+
+    result = augment(request, told, calls=TASKS, synthesize=synthesize)
+    return json.dumps(result.to_json())

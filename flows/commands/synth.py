@@ -1,0 +1,186 @@
+"""`assay synth ...`: pictures made here, labelled and traceable, and who gets past the detector."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from .options import JUDGING, READING, AsJson, Judging, LakeUri, Quiet, request_of
+
+synth = App(name="synth", help="Make labelled pictures: generators, LoRA, laundering, attacks.")
+
+
+@synth.command
+def augment(
+    plan: Path,
+    *,
+    lake: LakeUri = None,
+    judging: Judging = JUDGING,
+    memory: str | None = None,
+    t5: str = "auto",
+    json_: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make what a plan file asks for, score it, and report who evades. Goes on where it stopped.
+
+    Args:
+        plan: A TOML file; `assay synth example` prints one.
+        lake: Folder or s3:// prefix of the lake.
+        judging: Which detector scores and which policy decides.
+        memory: Of the device, such as 24GB: picks what is quantised and what takes turns.
+        t5: The third text encoder: auto, keep, drop, int8 or nf4.
+        json_: Print one JSON object on stdout.
+        quiet: No progress bars.
+    """
+    from ...synth.plan_file import read_plan
+    from ...synth.sd35 import LoadSettings
+    from ..arenas import limit_arenas
+    from ..progress import for_terminal, watched
+
+    limit_arenas()
+    told = read_plan(plan)
+    from ..augment import augment as run_augment
+
+    with watched(for_terminal(quiet=quiet)):
+        result = run_augment(
+            request_of(lake, (), READING, judging),
+            told,
+            settings=LoadSettings(memory=memory, t5=t5),
+        )
+    print(json.dumps(result.to_json()) if json_ else result.summary())  # noqa: T201
+
+
+@synth.command
+def example() -> None:
+    """Print a plan file to start from."""
+    print(EXAMPLE_PLAN, end="")  # noqa: T201
+
+
+@synth.command
+def plan(
+    generator: str,
+    *,
+    memory: str | None = None,
+    t5: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    images: int = 1,
+    json_: AsJson = False,
+) -> None:
+    """Say what would be loaded, in how many GB, for how many pictures, before it starts.
+
+    Args:
+        generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, mini-sd3, or a diffusers folder.
+        memory: Of the device, such as 24GB.
+        t5: auto, keep, drop, int8 or nf4.
+        precision: auto, fp32, bf16 or fp16.
+        device: auto, cpu, cuda, mps or xpu.
+        images: How many pictures.
+        json_: Print one JSON object on stdout.
+    """
+    from ...synth.planning import announce
+
+    told = announce(
+        generator, memory=memory, t5=t5, precision=precision, device=device, images=images
+    )
+    print(json.dumps(told.to_json()) if json_ else told.summary())  # noqa: T201
+
+
+@synth.command(name="train-lora")
+def train_lora(
+    images: Annotated[Path, Parameter(name="IMAGES")],
+    *,
+    base: str,
+    out: Path,
+    prompt: str = "",
+    rank: int = 8,
+    alpha: int | None = None,
+    steps: int = 500,
+    learning_rate: float = 4e-4,
+    size: int | None = None,
+    batch: int = 1,
+    seed: int = 0,
+    save_every: int = 100,
+) -> None:
+    """Teach a generator a look: low-rank updates of its attention, loadable by plain diffusers.
+
+    Args:
+        images: Folder of pictures; a `.txt` of the same name holds a picture's caption.
+        base: Generator to adapt.
+        out: Folder for the adapter, its checkpoints, loss curve and samples.
+        prompt: Caption of pictures without one.
+        rank: Of the updates.
+        alpha: Scale of the updates [default: the rank].
+        steps: Optimiser steps.
+        learning_rate: Of AdamW.
+        size: Side of the training crops in px [default: the generator's own].
+        batch: Pictures a step.
+        seed: Of everything that is drawn.
+        save_every: Steps between checkpoints and samples; an interrupted training goes on there.
+    """
+    from ...synth.lora_training import LoraSettings
+    from ...synth.lora_training import train_lora as train
+
+    settings = LoraSettings(
+        images=images,
+        base=base,
+        out=out,
+        prompt=prompt,
+        rank=rank,
+        alpha=alpha,
+        steps=steps,
+        learning_rate=learning_rate,
+        size_px=size,
+        batch=batch,
+        seed=seed,
+        save_every=save_every,
+    )
+    result = train(settings, on_progress=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    print(result.summary())  # noqa: T201
+
+
+EXAMPLE_PLAN = """\
+# What to make. Every list is swept; running it again makes only what is missing.
+seed = 0
+
+[parents]
+choose = "real"   # real, fake, any, or near (those nearest to a threshold)
+n = 50
+# where = "width_px >= 512 and domain = 'ads'"
+
+[[make]]          # the photo through a generator's autoencoder and back
+method = "aligned"
+autoencoder = "mini-sd3"
+dct_blend = [1.0, 0.5]
+
+[[make]]          # the photo repainted, little to much
+method = "image-to-image"
+generator = "mini-sd3"
+strength = [0.2, 0.5]
+
+[[make]]          # pictures from nothing
+method = "text"
+generator = "mini-sd3"
+prompt = ["a dark blue photo", "a bright green photo"]
+times = 4
+
+[[make]]          # what platforms do to photos
+method = "launder"
+condition = ["jpeg", "resize", "screenshot", "multi-hop"]
+
+[[make]]          # and to fakes
+name = "laundered-fakes"
+method = "launder"
+of = "aligned"
+condition = ["jpeg-50", "half", "multi-hop"]
+
+[[make]]          # fakes that were changed to pass
+method = "attack"
+of = "aligned"
+epsilon = [1, 2, 4]
+steps = 10
+"""

@@ -1,0 +1,102 @@
+"""The weights that methods work with, each loaded once a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from ..data.errors import SynthError
+from ..synth.attacks.pixel import Logits
+from ..synth.autoencoder import Autoencoder, load_autoencoder
+from ..synth.checkpoints import INDEX, find_generator
+from ..synth.generator import Generator
+from ..synth.lora import parse_adapter
+from ..synth.methods import DEFAULT_GENERATOR
+from ..synth.plan_file import Block, Plan
+from ..synth.presets import PRESETS
+from ..synth.sd35 import LoadSettings, load_generator
+from ..tasks.detector.detector import Detector
+from ..tasks.detector.differentiable import differentiable
+from ..tasks.detector.load import load_detector
+from . import steps
+from .request import Request
+
+
+class LoadedTools:
+    """Generators, autoencoders and detectors by name, kept once they are loaded."""
+
+    def __init__(self, request: Request, settings: LoadSettings | None = None) -> None:
+        self._request = request
+        self._settings = settings or LoadSettings()
+        self._generators: dict[tuple[str, str | None], Generator] = {}
+        self._autoencoders: dict[str, Autoencoder] = {}
+        self._detectors: dict[str, Detector] = {}
+        self._logits: dict[str, Logits] = {}
+
+    def generator(self, name: str, lora: str | None) -> Generator:
+        """A registered generator or a folder; `lora` is `PATH[:WEIGHT]`, several joined by `+`."""
+        key = (name, lora)
+        if key not in self._generators:
+            adapters = tuple(parse_adapter(part) for part in (lora or "").split("+") if part)
+            settings = dataclasses.replace(
+                self._settings, adapters=self._settings.adapters + adapters
+            )
+            self._generators[key] = load_generator(name, settings)
+        return self._generators[key]
+
+    def autoencoder(self, name: str) -> Autoencoder:
+        """The autoencoder of a generator, or of a diffusers folder."""
+        if name not in self._autoencoders:
+            folder = Path(name)
+            if name in PRESETS or (folder / INDEX).is_file() or "@" in name:
+                found = load_autoencoder(find_generator(name).folder / "vae")
+                short = name.partition("@")[0] if not folder.is_dir() else folder.name
+                self._autoencoders[name] = dataclasses.replace(found, name=f"{short}/vae")
+            elif folder.is_dir():
+                self._autoencoders[name] = load_autoencoder(folder)
+            else:
+                raise SynthError(
+                    f"no autoencoder is named {name!r}; allowed: {', '.join(PRESETS)}, or a "
+                    "diffusers folder"
+                )
+        return self._autoencoders[name]
+
+    def logits(self, detector: str | None) -> Logits:
+        """A detector as a function that gradients flow through."""
+        key = detector or ""
+        if key not in self._logits:
+            self._logits[key] = differentiable(self._detector(detector))
+        return self._logits[key]
+
+    def detector_id(self, detector: str | None) -> str:
+        """The exact weights behind `logits`."""
+        return self._detector(detector).detector_id
+
+    def prepare(self, plan: Plan) -> None:
+        """Load everything that a plan names, so that what is missing is said before the work.
+
+        Raises:
+            SynthError: A generator, an adapter or an autoencoder cannot be had.
+            ModelError: A detector cannot be had.
+        """
+        for block in plan.blocks:
+            for settings in block.sweep():
+                self._prepare(block, settings)
+
+    def _prepare(self, block: Block, settings: dict[str, str | int | float | bool]) -> None:
+        if block.method in {"text", "image-to-image", "inpaint"}:
+            lora = settings.get("lora")
+            name = str(settings.get("generator", DEFAULT_GENERATOR))
+            self.generator(name, str(lora) if lora else None)
+        if block.method in {"aligned", "latent-attack"}:
+            self.autoencoder(str(settings.get("autoencoder", DEFAULT_GENERATOR)))
+        if block.method in {"attack", "latent-attack"}:
+            detector = settings.get("detector")
+            self.logits(str(detector) if detector else None)
+
+    def _detector(self, name: str | None) -> Detector:
+        if name is None:
+            return steps.detector_of(self._request)
+        if name not in self._detectors:
+            self._detectors[name] = load_detector(name, device="cpu", backend="torch")
+        return self._detectors[name]

@@ -1,0 +1,1 @@
+"""Small changes to a picture that change a detector's mind."""

@@ -1,0 +1,91 @@
+"""Attacks through an autoencoder: what is changed is the latent, so that the picture stays likely.
+
+Source: the latent optimisation of StealthDiffusion (Zhou et al. 2024), without its diffusion
+steps: gradient steps on the latents of the picture, within a box, through the decoder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...data.errors import SynthError
+from ..autoencoder import Autoencoder
+from .pixel import AttackSettings, Logits, gain_and_gradient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentAttack:
+    """What an attack in latents came to."""
+
+    rgb_u8_hwc: NDArray[np.uint8]
+    plain_rgb_u8_hwc: NDArray[np.uint8]
+    """The picture through the autoencoder with nothing changed: what to compare with."""
+
+
+def latent_attack(
+    rgb_u8_hwc: NDArray[np.uint8],
+    autoencoder: Autoencoder,
+    logits: Logits,
+    settings: AttackSettings,
+    *,
+    box_sd: float = 0.3,
+) -> LatentAttack:
+    """Moves the latents within `box_sd` of their own spread so as to move the logit.
+
+    Args:
+        rgb_u8_hwc: The picture, shape (H, W, 3); held in memory whole.
+        autoencoder: The maps to go through.
+        logits: The detector, from pixels in [0, 1].
+        settings: Steps, seed and aim; epsilon is `box_sd` here, since latents have no levels.
+        box_sd: Half-width of the box, in standard deviations of the picture's latents.
+
+    Raises:
+        SynthError: The autoencoder has no plain encode and decode.
+    """
+    height, width = rgb_u8_hwc.shape[:2]
+    stride = autoencoder.stride_px
+    padded = np.pad(rgb_u8_hwc, ((0, -height % stride), (0, -width % stride), (0, 0)), mode="edge")
+    pixels = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+    with torch.no_grad():
+        origin = _encoded(autoencoder, pixels)
+
+    decode: Any = autoencoder.module.decode
+
+    def decoded(latents: torch.Tensor) -> torch.Tensor:
+        shown: torch.Tensor = decode(latents).sample
+        return (shown[..., :height, :width] * 0.5 + 0.5).clamp(0, 1)
+
+    reach = box_sd * float(origin.std())
+    low, high = origin - reach, origin + reach
+    best, best_gain, at = origin, None, origin
+    for _ in range(settings.steps):
+        gain, slope = gain_and_gradient(at, lambda z: logits(decoded(z)), settings.aim)
+        if best_gain is None or bool(gain > best_gain):
+            best, best_gain = at, gain
+        step = 2.5 * reach / settings.steps
+        at = torch.clamp(at + step * slope.sign(), low, high)
+    with torch.no_grad():
+        if best_gain is None or bool(settings.aim * logits(decoded(at)) > best_gain):
+            best = at
+        return LatentAttack(rgb_u8_hwc=_u8(decoded(best)), plain_rgb_u8_hwc=_u8(decoded(origin)))
+
+
+def _encoded(autoencoder: Autoencoder, pixels: torch.Tensor) -> torch.Tensor:
+    encode = getattr(autoencoder.module, "encode", None)
+    if encode is None:
+        raise SynthError(f"{autoencoder.name} has no encoder; latent attacks need one")
+    coded = encode(pixels)
+    latents: torch.Tensor = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mode()
+    return latents
+
+
+def _u8(pixels: torch.Tensor) -> NDArray[np.uint8]:
+    rounded: NDArray[np.uint8] = (
+        (pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    )
+    return rounded

@@ -1,0 +1,209 @@
+"""What a generator is to assay: something that makes one picture of one ask.
+
+Any diffusers pipeline, function, HTTP service or folder of finished pictures can stand in by
+having these few members. What is drawn at random comes from the ask's own seed and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..data.errors import SynthError, shorten
+
+Rgb = NDArray[np.uint8]
+"""A picture in RGB, uint8, shape (H, W, 3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One picture to be made. What is None is up to the generator's preset."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: int = 0
+    width_px: int | None = None
+    height_px: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    parent_rgb: Rgb | None = None
+    """The picture to start from: image-to-image, or inpainting with `mask`."""
+    strength: float | None = None
+    """In (0, 1]: how much of the way from noise is gone again; with `parent_rgb`."""
+    mask_hw: NDArray[np.bool_] | None = None
+    """True where the picture is painted anew; the size of `parent_rgb`."""
+    control_rgb: Rgb | None = None
+    """Edges, depth or blur to follow, as the control network was trained on."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.mask_hw is not None:
+            if self.parent_rgb is None:
+                raise SynthError("a mask without a picture; inpainting needs both")
+            if self.mask_hw.shape != self.parent_rgb.shape[:2]:
+                seen, wanted = self.mask_hw.shape, self.parent_rgb.shape[:2]
+                raise SynthError(
+                    f"the mask is {seen[1]}x{seen[0]} px, its picture {wanted[1]}x{wanted[0]} px; "
+                    "they must be alike"
+                )
+        if self.strength is not None and not 0 < self.strength <= 1:
+            raise SynthError(f"a strength of {self.strength}; allowed: above 0, at most 1")
+
+
+class Generator(Protocol):
+    """Makes pictures. `generator_id` names the exact weights, adapters included."""
+
+    @property
+    def generator_id(self) -> str:
+        """Name and revision or hash of what makes the pictures."""
+        ...
+
+    @property
+    def license_flags(self) -> tuple[str, ...]:
+        """What the licence says of the pictures, as closed words."""
+        ...
+
+    def check(self, ask: Ask) -> None:
+        """Refuse what cannot be made, before anything is computed.
+
+        Raises:
+            SynthError: Says what was asked, what is allowed and what to do.
+        """
+        ...
+
+    def make(self, ask: Ask) -> Rgb:
+        """The picture of this ask; the same ask gives the same pixels.
+
+        Raises:
+            SynthError: It cannot be made.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallableGenerator:
+    """A function from an ask to a picture, under a name."""
+
+    generator_id: str
+    function: Callable[[Ask], Rgb | Image.Image]
+    license_flags: tuple[str, ...] = ()
+
+    def check(self, ask: Ask) -> None:
+        """Everything is allowed; the function says no by raising."""
+
+    def make(self, ask: Ask) -> Rgb:
+        """What the function returns, checked."""
+        return as_rgb(self.function(ask), self.generator_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderGenerator:
+    """Finished pictures of a folder, in name order: the seed picks one."""
+
+    folder: Path
+    generator_id: str
+    license_flags: tuple[str, ...] = ()
+
+    def check(self, ask: Ask) -> None:
+        """Refuses a folder without pictures."""
+        self._files()
+
+    def make(self, ask: Ask) -> Rgb:
+        """One of the pictures, decoded."""
+        files = self._files()
+        path = files[ask.seed % len(files)]
+        try:
+            with Image.open(path) as image:
+                return as_rgb(image, str(path))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise SynthError(f"{path} cannot be decoded: {error}") from error
+
+    def _files(self) -> list[Path]:
+        suffixes = {".jpg", ".jpeg", ".png", ".webp"}
+        found = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in suffixes)
+        if not found:
+            raise SynthError(f"{self.folder} holds no pictures (.jpg, .png, .webp)")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpGenerator:
+    """A service that takes JSON and answers with an encoded picture.
+
+    The body has the ask's plain fields (`prompt`, `negative_prompt`, `seed`, `width`, `height`,
+    `steps`, `guidance`, `strength`, and `image` and `mask` as base64 PNG). The answer is the
+    picture itself, or JSON whose `images[0]` or `image` is one in base64.
+    """
+
+    url: str
+    generator_id: str
+    license_flags: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 300.0
+
+    def check(self, ask: Ask) -> None:
+        """Nothing is known of the service's limits."""
+
+    def make(self, ask: Ask) -> Rgb:
+        """What the service answers, decoded."""
+        import httpx
+
+        body = {
+            "prompt": ask.prompt,
+            "negative_prompt": ask.negative_prompt,
+            "seed": ask.seed,
+            "width": ask.width_px,
+            "height": ask.height_px,
+            "steps": ask.steps,
+            "guidance": ask.guidance,
+            "strength": ask.strength,
+            "image": None if ask.parent_rgb is None else _base64_png(ask.parent_rgb),
+            "mask": None if ask.mask_hw is None else _base64_png(ask.mask_hw),
+            **ask.extra,
+        }
+        sent = {name: value for name, value in body.items() if value is not None}
+        try:
+            answer = httpx.post(
+                self.url, json=sent, headers=dict(self.headers), timeout=self.timeout_s
+            )
+            answer.raise_for_status()
+            raw = answer.content
+            if "json" in answer.headers.get("content-type", ""):
+                told = answer.json()
+                raw = base64.b64decode(told["images"][0] if "images" in told else told["image"])
+            with Image.open(io.BytesIO(raw)) as image:
+                return as_rgb(image, self.url)
+        except (httpx.HTTPError, OSError, ValueError, LookupError, TypeError) as error:
+            raise SynthError(
+                f"{self.url} gave no picture: {shorten(str(error) or type(error).__name__)}"
+            ) from error
+
+
+def as_rgb(picture: Rgb | Image.Image, source: str) -> Rgb:
+    """The picture as RGB bytes, checked.
+
+    Raises:
+        SynthError: It is no picture.
+    """
+    if isinstance(picture, Image.Image):
+        return np.array(picture.convert("RGB"))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise SynthError(
+            f"{source} gave an array of {picture.dtype} {picture.shape}; allowed: uint8 (H, W, 3)"
+        )
+    return picture
+
+
+def _base64_png(pixels: NDArray[Any]) -> str:
+    buffer = io.BytesIO()
+    shown = pixels.astype(np.uint8) * 255 if pixels.dtype == np.bool_ else pixels
+    Image.fromarray(shown).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

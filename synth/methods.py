@@ -1,0 +1,276 @@
+"""One picture of one job: what each method does, and what is written down of it.
+
+Everything that needs weights comes in through `Tools`, so that a method knows no checkpoint and
+no detector by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..data.errors import SynthError
+from .attacks.expectation import FileDraws, through_files
+from .attacks.latent import latent_attack
+from .attacks.pixel import AttackSettings, Logits, attack
+from .autoencoder import Autoencoder
+from .generator import Ask, Generator, Rgb
+from .laundering import conditions
+from .marking import Mark, SourceType, marked
+from .masks import draw_mask
+from .plan_file import Job
+from .reconstruct import aligned_fake, encoded_as, encoding_of
+
+REAL, LAUNDERED, FAKE = "real", "laundered", "fake"
+
+
+class Tools(Protocol):
+    """What methods work with, loaded once."""
+
+    def generator(self, name: str, lora: str | None) -> Generator:
+        """A generator by name, with adapters."""
+        ...
+
+    def autoencoder(self, name: str) -> Autoencoder:
+        """An autoencoder by the name of its generator or its folder."""
+        ...
+
+    def logits(self, detector: str | None) -> Logits:
+        """A detector that gradients flow through; None: the one that scores."""
+        ...
+
+    def detector_id(self, detector: str | None) -> str:
+        """The exact weights behind `logits`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A finished picture and its lineage, as the `synthetics` table has it."""
+
+    raw: bytes
+    label: str
+    generator: str | None = None
+    lora: str | None = None
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    strength: float | None = None
+    license_flags: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What the method found out, such as the detector it attacked."""
+
+
+DEFAULT_GENERATOR: Final = "mini-sd3"
+
+
+def make(job: Job, parent: bytes | None, tools: Tools, *, origin: str) -> Made:
+    """The picture of a job, encoded and marked.
+
+    Args:
+        job: What to make.
+        parent: Encoded bytes of its parent; None for methods without one.
+        tools: Where weights come from.
+        origin: Written into the mark; the same for the same job, so that what is made again is
+            the same to the byte.
+
+    Raises:
+        SynthError: It cannot be made; the message says why and what to do.
+    """
+    made = _METHODS[job.method](job, parent, tools)
+    source_type: SourceType | None = SourceType.MADE
+    if made.label == LAUNDERED:
+        # A photo that was only saved again is not machine-made, and must not say so.
+        source_type = None
+    elif job.method in {"image-to-image", "inpaint"} and job.parent_label != FAKE:
+        source_type = SourceType.EDITED
+    mark = Mark(source_type=source_type, generator=made.generator or job.method, origin=origin)
+    return dataclasses.replace(made, raw=marked(made.raw, mark))
+
+
+def _text(job: Job, _parent: bytes | None, tools: Tools) -> Made:
+    return _painted(job, None, tools)
+
+
+def _image_to_image(job: Job, parent: bytes | None, tools: Tools) -> Made:
+    return _painted(job, _opened(parent), tools)
+
+
+def _inpaint(job: Job, parent: bytes | None, tools: Tools) -> Made:
+    return _painted(job, _opened(parent), tools, rule=str(job.settings.get("mask", "box")))
+
+
+def _painted(
+    job: Job, opened: Image.Image | None, tools: Tools, *, rule: str | None = None
+) -> Made:
+    told = job.settings
+    lora = told.get("lora")
+    generator = tools.generator(str(told.get("generator", DEFAULT_GENERATOR)), lora)
+    preset = getattr(generator, "preset", None)
+    rgb, strength = None, None
+    file_settings: dict[str, Any] = {"format": "PNG"}
+    if opened is not None:
+        strength = float(told.get("strength", 1.0 if rule else 0.5))
+        shown = opened.convert("RGB")
+        if preset is not None:
+            shown = shown.resize(preset.fitted(*shown.size), Image.Resampling.LANCZOS)
+        rgb, file_settings = np.array(shown), encoding_of(opened)
+    mask = (
+        draw_mask(rule, rgb.shape[1], rgb.shape[0], job.seed) if rgb is not None and rule else None
+    )
+    ask = Ask(
+        prompt=str(told.get("prompt", "")),
+        negative_prompt=str(told.get("negative_prompt", "")),
+        seed=job.seed,
+        width_px=told.get("width"),
+        height_px=told.get("height"),
+        steps=told.get("steps"),
+        guidance=told.get("guidance"),
+        parent_rgb=rgb,
+        strength=strength,
+        mask_hw=mask,
+    )
+    generator.check(ask)
+    pixels = generator.make(ask)
+    steps = ask.steps or getattr(preset, "steps", None)
+    guidance = getattr(preset, "guidance", None) if ask.guidance is None else ask.guidance
+    return Made(
+        raw=encoded_as(Image.fromarray(pixels), file_settings),
+        label=FAKE,
+        generator=generator.generator_id,
+        lora=getattr(generator, "lora", None),
+        prompt=ask.prompt or None,
+        negative_prompt=ask.negative_prompt or None,
+        steps=steps,
+        guidance=guidance,
+        strength=strength,
+        license_flags=generator.license_flags,
+        notes={"mask": rule, "painted_share": round(float(mask.mean()), 4)}
+        if mask is not None
+        else {},
+    )
+
+
+def _aligned(job: Job, parent: bytes | None, tools: Tools) -> Made:
+    autoencoder = tools.autoencoder(str(job.settings.get("autoencoder", DEFAULT_GENERATOR)))
+    fake = aligned_fake(
+        _bytes(parent),
+        autoencoder,
+        dct_blend=float(job.settings.get("dct_blend", 1.0)),
+        seed=job.seed,
+        is_marked=False,
+    )
+    return Made(
+        raw=fake.raw,
+        label=FAKE,
+        generator=f"{autoencoder.name}@{autoencoder.weights_sha256[:12]}",
+        notes={"psnr_db": round(fake.psnr_db, 2) if np.isfinite(fake.psnr_db) else None},
+    )
+
+
+def _launder(job: Job, parent: bytes | None, _tools: Tools) -> Made:
+    name = str(job.settings["condition"]).rpartition("/")[2]
+    (condition,) = conditions((name,)) if name else ()
+    raw = condition.apply(np.array(_opened(parent).convert("RGB")))
+    return Made(raw=raw, label=FAKE if job.parent_label == FAKE else LAUNDERED)
+
+
+def _attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
+    told = job.settings
+    settings = AttackSettings(
+        kind="pgd" if told.get("kind") == "pgd" else "apgd",
+        epsilon_levels=float(told.get("epsilon", 4.0)),
+        steps=int(told.get("steps", 20)),
+        aim=_aim(job),
+        seed=job.seed,
+    )
+    if told.get("kind", "apgd") not in {"pgd", "apgd"}:
+        raise SynthError(f"an attack of kind {told['kind']!r}; allowed: pgd, apgd")
+    logits = tools.logits(told.get("detector"))
+    if told.get("survive_files"):
+        logits = through_files(logits, FileDraws(seed=job.seed % 2**32))
+    opened = _opened(parent)
+    pixels = _tensor(np.array(opened.convert("RGB")))
+    moved = attack(pixels, logits, settings)
+    # As JPEG where it was made to survive that, else without loss.
+    kind = {"format": "JPEG", "quality": 90} if told.get("survive_files") else {"format": "PNG"}
+    rgb = (moved[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    return Made(
+        raw=encoded_as(Image.fromarray(rgb), kind),
+        label=LAUNDERED if job.parent_label in {REAL, LAUNDERED} else FAKE,
+        steps=settings.steps,
+        strength=settings.epsilon_levels,
+        notes={"attacked": tools.detector_id(told.get("detector")), "aim": settings.aim},
+    )
+
+
+def _latent_attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
+    told = job.settings
+    autoencoder = tools.autoencoder(str(told.get("autoencoder", DEFAULT_GENERATOR)))
+    settings = AttackSettings(steps=int(told.get("steps", 10)), aim=_aim(job), seed=job.seed)
+    box = float(told.get("box", 0.3))
+    found = latent_attack(
+        np.array(_opened(parent).convert("RGB")),
+        autoencoder,
+        tools.logits(told.get("detector")),
+        settings,
+        box_sd=box,
+    )
+    return Made(
+        raw=encoded_as(Image.fromarray(found.rgb_u8_hwc), {"format": "PNG"}),
+        # Whatever its parent was: these pixels come out of a decoder.
+        label=FAKE,
+        generator=f"{autoencoder.name}@{autoencoder.weights_sha256[:12]}",
+        steps=settings.steps,
+        strength=box,
+        notes={"attacked": tools.detector_id(told.get("detector")), "aim": settings.aim},
+    )
+
+
+_METHODS: Final[dict[str, Callable[[Job, bytes | None, Tools], Made]]] = {
+    "text": _text,
+    "image-to-image": _image_to_image,
+    "inpaint": _inpaint,
+    "aligned": _aligned,
+    "launder": _launder,
+    "attack": _attack,
+    "latent-attack": _latent_attack,
+}
+
+
+def _aim(job: Job) -> int:
+    """Fakes want to pass, photos to be flagged, unless the plan says which."""
+    words = {"lower": -1, "raise": 1}
+    told = job.settings.get("aim")
+    if told is None:
+        return 1 if job.parent_label == REAL else -1
+    if told not in words:
+        raise SynthError(f"an attack with aim {told!r}; allowed: lower, raise")
+    return words[str(told)]
+
+
+def _bytes(parent: bytes | None) -> bytes:
+    if parent is None:
+        raise SynthError("this method needs a parent picture")
+    return parent
+
+
+def _opened(parent: bytes | None) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(_bytes(parent)))
+        image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise SynthError(f"the parent cannot be decoded: {error}") from error
+    return image
+
+
+def _tensor(rgb_u8_hwc: Rgb) -> torch.Tensor:
+    return torch.from_numpy(rgb_u8_hwc).permute(2, 0, 1)[None].float() / 255

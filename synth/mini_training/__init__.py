@@ -1,0 +1,1 @@
+"""How the embedded generator was trained, to be done again on other photos."""

@@ -1,0 +1,84 @@
+"""What a picture is called, by rule: how bright, which colour, how detailed.
+
+The words are measured on pixels, so that the same rule that wrote a caption tells whether a
+generated picture follows it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+BRIGHTNESS: Final = ("dark", "bright")
+COLOURS: Final = ("grey", "orange", "green", "blue")
+TEXTURES: Final = ("smooth", "detailed")
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "brightness": BRIGHTNESS,
+    "colour": COLOURS,
+    "texture": TEXTURES,
+}
+
+_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
+_GREY_BELOW: Final = 0.09
+# Where one colour begins, in degrees of hue; what lies between 70 and 330 is green or blue.
+_GREEN_FROM, _BLUE_FROM, _ORANGE_FROM = 70.0, 165.0, 290.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """What the words are read from."""
+
+    luma: float
+    """Mean, in [0, 1]."""
+    roughness: float
+    """Mean absolute step of luma between neighbours, in [0, 1]."""
+    colour: str
+
+
+def measure(rgb_u8_hwc: NDArray[np.uint8]) -> Measures:
+    """The measures of one picture, shape (H, W, 3)."""
+    rgb = rgb_u8_hwc.astype(np.float32) / 255
+    luma = rgb @ _LUMA
+    steps = np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean()
+    return Measures(
+        luma=float(luma.mean()), roughness=float(steps / 2), colour=_colour(rgb.mean(axis=(0, 1)))
+    )
+
+
+def words(found: Measures, *, luma_at: float, roughness_at: float) -> tuple[str, str, str]:
+    """Brightness, colour and texture of a picture; the thresholds are medians of the photos."""
+    return (
+        BRIGHTNESS[found.luma >= luma_at],
+        found.colour,
+        TEXTURES[found.roughness >= roughness_at],
+    )
+
+
+def caption(chosen: tuple[str, ...]) -> str:
+    """The words as a prompt: `a dark blue smooth photo`."""
+    return " ".join(("a", *chosen, "photo"))
+
+
+def vocabulary() -> list[str]:
+    """Every caption there is."""
+    return [caption(row) for row in itertools.product(BRIGHTNESS, COLOURS, TEXTURES)]
+
+
+def _colour(mean_rgb: NDArray[np.float32]) -> str:
+    red, green, blue = (float(value) for value in mean_rgb)
+    top, spread = max(mean_rgb), float(max(mean_rgb) - min(mean_rgb))
+    if spread < _GREY_BELOW:
+        return "grey"
+    if top == red:
+        hue = 60 * ((green - blue) / spread) % 360
+    elif top == green:
+        hue = 60 * ((blue - red) / spread) + 120
+    else:
+        hue = 60 * ((red - green) / spread) + 240
+    if _GREEN_FROM <= hue < _BLUE_FROM:
+        return "green"
+    return "blue" if _BLUE_FROM <= hue < _ORANGE_FROM else "orange"

@@ -1,0 +1,128 @@
+"""A small pipeline of exactly the classes of Stable Diffusion 3.5, untrained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, StableDiffusion3Pipeline
+    from transformers import CLIPTokenizer
+
+ABSENT: Final = ("text_encoder_3", "tokenizer_3", "image_encoder", "feature_extractor")
+"""Parts that the small pipeline is saved without; loading must name them as None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Widths and depths; the defaults are those of `mini-sd3`."""
+
+    layers: int = 6
+    heads: int = 4
+    head_width: int = 48
+    text_widths: tuple[int, int] = (64, 96)
+    text_layers: int = 2
+    text_heads: int = 4
+    max_tokens: int = 77
+    vocabulary: int = 2048
+    max_patches: int = 24
+    """Along one side, of 16 px each: how far the position table reaches."""
+
+
+def build_pipeline(
+    vae: AutoencoderKL, tokenizer: CLIPTokenizer, shape: Shape | None = None
+) -> StableDiffusion3Pipeline:
+    """Transformer with QK-norm, two CLIP text encoders, no T5, around this autoencoder."""
+    from diffusers import (
+        FlowMatchEulerDiscreteScheduler,
+        SD3Transformer2DModel,
+        StableDiffusion3Pipeline,
+    )
+
+    shape = shape or Shape()
+    first, second = (_text_encoder(width, tokenizer, shape) for width in shape.text_widths)
+    transformer = SD3Transformer2DModel(
+        sample_size=12,
+        patch_size=2,
+        in_channels=vae.config.latent_channels,
+        out_channels=vae.config.latent_channels,
+        num_layers=shape.layers,
+        attention_head_dim=shape.head_width,
+        num_attention_heads=shape.heads,
+        joint_attention_dim=sum(shape.text_widths),
+        caption_projection_dim=shape.heads * shape.head_width,
+        pooled_projection_dim=sum(shape.text_widths),
+        pos_embed_max_size=shape.max_patches,
+        qk_norm="rms_norm",
+    )
+    _start_quietly(transformer)
+    return StableDiffusion3Pipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=vae,
+        text_encoder=first,
+        text_encoder_2=second,
+        text_encoder_3=None,
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        tokenizer_3=None,
+    )
+
+
+def load_plainly(folder: Path, **options: Any) -> StableDiffusion3Pipeline:
+    """The saved pipeline as plain diffusers loads it, with the absent parts named."""
+    from diffusers import StableDiffusion3Pipeline
+
+    return StableDiffusion3Pipeline.from_pretrained(folder, **dict.fromkeys(ABSENT), **options)
+
+
+def make_tokenizer(texts: Iterable[str], shape: Shape | None = None) -> CLIPTokenizer:
+    """CLIP's byte-pair tokenizer with a small vocabulary learnt from these texts.
+
+    Any text can be written with it, letter by letter where a word is unknown.
+    """
+    from tokenizers import pre_tokenizers
+    from transformers import CLIPTokenizer
+
+    shape = shape or Shape()
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    symbols = [*letters, *(f"{letter}</w>" for letter in letters)]
+    vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
+    vocabulary |= {"<|startoftext|>": 512, "<|endoftext|>": 513}
+    plain = CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=shape.max_tokens)
+    return plain.train_new_from_iterator(texts, vocab_size=shape.vocabulary, show_progress=False)
+
+
+def _text_encoder(width: int, tokenizer: CLIPTokenizer, shape: Shape) -> nn.Module:
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=shape.text_layers,
+        num_attention_heads=shape.text_heads,
+        max_position_embeddings=shape.max_tokens,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    encoder: nn.Module = CLIPTextModelWithProjection(config)
+    return encoder
+
+
+def _start_quietly(transformer: Any) -> None:
+    """Blocks that do nothing and an output of zero, from which such transformers train best.
+
+    Peebles & Xie 2023, "Scalable Diffusion Models with Transformers", section 3.2 (adaLN-Zero).
+    """
+    for name, parameter in transformer.named_parameters():
+        if (".norm1" in name and ".linear." in name) or name.startswith(("norm_out.", "proj_out.")):
+            nn.init.zeros_(parameter)
+    torch.nn.init.normal_(transformer.time_text_embed.timestep_embedder.linear_1.weight, std=0.02)

@@ -1,0 +1,110 @@
+"""Squares cut from photos, evened out over the captions, as latents of one autoencoder."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...data.errors import InputError
+from .captions import Measures, caption, measure, words
+
+_MEASURED_PX = 96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Squares:
+    """Pictures with the words that hold for them."""
+
+    rgb_u8_nhwc: NDArray[np.uint8]
+    words: tuple[tuple[str, str, str], ...]
+    luma_at: float
+    roughness_at: float
+
+
+def cut_squares(photos: Sequence[Path], *, n_each: int, side_px: int, seed: int) -> Squares:
+    """At most `n_each` squares of every caption, from random places of the photos.
+
+    Colours that photos rarely have are made by swapping channels, so that every word is seen.
+
+    Raises:
+        InputError: No photo can be cut.
+    """
+    rng = np.random.default_rng(seed)
+    pictures = [_opened(path) for path in photos]
+    if not pictures:
+        raise InputError("no photos to cut squares from; name a folder of them")
+    drawn = [
+        _square(pictures[int(rng.integers(len(pictures)))], side_px, rng)
+        for _ in range(n_each * 24)
+    ]
+    found = [_measured(square) for square in drawn]
+    luma_at = float(np.median([one.luma for one in found]))
+    roughness_at = float(np.median([one.roughness for one in found]))
+    by_caption: dict[tuple[str, str, str], list[NDArray[np.uint8]]] = {}
+    # As they are first, so that swapped channels only fill what is missing.
+    for order in [(0, 1, 2), *sorted(itertools.permutations(range(3)))[1:]]:
+        for square in drawn:
+            swapped = square[..., order]
+            told = words(_measured(swapped), luma_at=luma_at, roughness_at=roughness_at)
+            kept = by_caption.setdefault(told, [])
+            if len(kept) < n_each:
+                kept.append(np.ascontiguousarray(swapped))
+    rows = [(told, square) for told in sorted(by_caption) for square in by_caption[told]]
+    return Squares(
+        rgb_u8_nhwc=np.stack([square for _, square in rows]),
+        words=tuple(told for told, _ in rows),
+        luma_at=luma_at,
+        roughness_at=roughness_at,
+    )
+
+
+def latents_of(
+    rgb_u8_nhwc: NDArray[np.uint8], vae: Any, side_px: int, *, batch: int = 32
+) -> torch.Tensor:
+    """Scaled latents of the squares at a size, float32, shape (N, C, side / 8, side / 8)."""
+    config = vae.config
+    out = []
+    for start in range(0, len(rgb_u8_nhwc), batch):
+        part = [
+            np.asarray(Image.fromarray(square).resize((side_px, side_px), Image.Resampling.LANCZOS))
+            for square in rgb_u8_nhwc[start : start + batch]
+        ]
+        pixels = torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.inference_mode():
+            found = vae.encode(pixels).latent_dist.mode()
+        out.append((found - config.shift_factor) * config.scaling_factor)
+    return torch.cat(out).clone()
+
+
+def captions_of(squares: Squares) -> list[str]:
+    """The full caption of every square."""
+    return [caption(told) for told in squares.words]
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _square(picture: Image.Image, side_px: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    side = int(min(picture.size) * rng.uniform(0.4, 1.0))
+    left = int(rng.integers(picture.width - side + 1))
+    top = int(rng.integers(picture.height - side + 1))
+    cut = picture.crop((left, top, left + side, top + side))
+    pixels = np.asarray(cut.resize((side_px, side_px), Image.Resampling.LANCZOS))
+    return pixels[:, ::-1] if rng.random() < 0.5 else pixels
+
+
+def _measured(square: NDArray[np.uint8]) -> Measures:
+    if square.shape[0] == _MEASURED_PX:
+        return measure(square)
+    image = Image.fromarray(np.ascontiguousarray(square))
+    return measure(np.asarray(image.resize((_MEASURED_PX, _MEASURED_PX), Image.Resampling.BOX)))

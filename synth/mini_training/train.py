@@ -1,0 +1,206 @@
+"""Train `mini-sd3`: text encoders and transformer together, on latents of a fitted autoencoder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...data.errors import InputError
+from ..curves import draw_losses
+from ..flow_matching import draw_times, noised, velocity_loss
+from ..prompts import read_prompts
+from .attention import RepeatedLastToken
+from .captions import caption, vocabulary
+from .model import Shape, build_pipeline, make_tokenizer
+from .squares import Squares, cut_squares, latents_of
+
+T5_TOKENS = 256
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiniSettings:
+    """What to learn from, and how long."""
+
+    photos: tuple[Path, ...]
+    """Folders."""
+    vae: Path
+    """A fitted AutoencoderKL (see `autoencoder_fit`)."""
+    texts: Path
+    """A file of prompts, whose words the tokenizer learns."""
+    out: Path
+    minutes: float = 20.0
+    max_steps: int | None = None
+    sides_px: tuple[int, ...] = (64, 96, 128)
+    squares_each: int = 150
+    """Of every caption."""
+    batch: int = 64
+    learning_rate: float = 1.5e-3
+    average_steps: int = 300
+    seed: int = 0
+    shape: Shape = field(default_factory=Shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiniResult:
+    """What a training left behind."""
+
+    out: Path
+    steps: int
+    seconds: float
+    losses: tuple[float, ...]
+    squares: Squares
+
+
+class _Trained(nn.Module):
+    """The three networks that learn, as one."""
+
+    def __init__(self, pipeline: Any) -> None:
+        super().__init__()
+        self.transformer = pipeline.transformer
+        self.first, self.second = pipeline.text_encoder, pipeline.text_encoder_2
+
+    def forward(
+        self, tokens: torch.Tensor, rows: torch.Tensor, latents: torch.Tensor, sigma: torch.Tensor
+    ) -> torch.Tensor:
+        """The velocity at a point, for captions given as distinct token rows and their indices."""
+        parts = [
+            encoder(tokens, output_hidden_states=True) for encoder in (self.first, self.second)
+        ]
+        # As the pipeline reads them: the last layer but one, and the projected summary.
+        embeds = torch.cat([part.hidden_states[-2] for part in parts], dim=-1)
+        pooled = torch.cat([part.text_embeds for part in parts], dim=-1)
+        silent = embeds.new_zeros(len(embeds), 1, embeds.shape[-1])
+        embeds = torch.cat([embeds, silent], dim=1)
+        out: torch.Tensor = self.transformer(
+            hidden_states=latents,
+            timestep=sigma * 1000,
+            encoder_hidden_states=embeds[rows],
+            pooled_projections=pooled[rows],
+        ).sample
+        return out
+
+
+def train_mini_sd3(
+    settings: MiniSettings, *, on_progress: Progress = lambda _line: None
+) -> MiniResult:
+    """A pipeline folder at `settings.out` that plain diffusers loads.
+
+    Raises:
+        InputError: No photos, or no texts.
+    """
+    from diffusers import AutoencoderKL
+
+    photos = find_photos(settings.photos)
+    squares = cut_squares(
+        photos, n_each=settings.squares_each, side_px=max(settings.sides_px), seed=settings.seed
+    )
+    on_progress(f"{len(squares.words)} squares of {len(photos)} photos")
+    vae = AutoencoderKL.from_pretrained(settings.vae, use_safetensors=True).eval()
+    latents = {side: latents_of(squares.rgb_u8_nhwc, vae, side) for side in settings.sides_px}
+    torch.manual_seed(settings.seed)
+    texts = [row.prompt for row in read_prompts(settings.texts)] + vocabulary() * 20
+    pipeline = build_pipeline(vae, make_tokenizer(texts, settings.shape), settings.shape)
+    usual = pipeline.transformer.attn_processors
+    pipeline.transformer.set_attn_processor(RepeatedLastToken(T5_TOKENS))
+    started = time.monotonic()
+    losses = _fit(pipeline, squares, latents, settings, on_progress)
+    seconds = time.monotonic() - started
+    pipeline.transformer.set_attn_processor(usual)
+    pipeline.save_pretrained(settings.out, safe_serialization=True)
+    draw_losses(losses, settings.out / "loss.svg", title="mini-sd3: flow-matching loss")
+    return MiniResult(
+        out=settings.out,
+        steps=len(losses),
+        seconds=seconds,
+        losses=tuple(losses),
+        squares=squares,
+    )
+
+
+def find_photos(folders: Sequence[Path]) -> list[Path]:
+    """The photos below folders, in name order.
+
+    Raises:
+        InputError: There are none.
+    """
+    found = [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
+    if not found:
+        raise InputError(f"no photos below {', '.join(map(str, folders))}")
+    return found
+
+
+def _fit(
+    pipeline: Any,
+    squares: Squares,
+    latents: dict[int, torch.Tensor],
+    settings: MiniSettings,
+    on_progress: Progress,
+) -> list[float]:
+    trained = _Trained(pipeline).train()
+    decay = 1 - 1 / settings.average_steps
+    averaged = torch.optim.swa_utils.AveragedModel(
+        trained,
+        avg_fn=lambda kept, now, n: torch.lerp(now, kept, min(decay, int(n) / (int(n) + 9))),
+    )
+    optimizer = torch.optim.AdamW(
+        trained.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    rng = np.random.default_rng(settings.seed)
+    draws = torch.Generator().manual_seed(settings.seed)
+    shift = float(pipeline.scheduler.config.shift)
+    started, losses = time.monotonic(), list[float]()
+    while (done := _share_done(settings, started, len(losses))) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * min((len(losses) + 1) / 100, 1.0 - done + 1e-3)
+        side = settings.sides_px[int(rng.integers(len(settings.sides_px)))]
+        picks = rng.integers(0, len(squares.words), settings.batch)
+        told = [partial_caption(squares.words[index], rng) for index in picks]
+        distinct = list(dict.fromkeys(told))
+        tokens = pipeline.tokenizer(
+            distinct, padding="max_length", truncation=True, return_tensors="pt"
+        ).input_ids
+        rows = torch.tensor([distinct.index(one) for one in told])
+        clean = latents[side][torch.from_numpy(picks)]
+        noise = torch.randn(clean.shape, generator=draws)
+        sigma = draw_times(settings.batch, draws, shift=shift)
+        predicted = trained(tokens, rows, noised(clean, noise, sigma), sigma)
+        loss = velocity_loss(predicted, clean, noise)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
+        optimizer.step()
+        averaged.update_parameters(trained)
+        losses.append(loss.item())
+        if len(losses) % 100 == 0:
+            recent = sum(losses[-100:]) / 100
+            on_progress(f"step {len(losses)}: loss {recent:.4f}, {done:.0%} of the time")
+    trained.load_state_dict(averaged.module.state_dict())
+    trained.eval()
+    return losses
+
+
+def partial_caption(told: tuple[str, ...], rng: np.random.Generator) -> str:
+    """The caption with words left out at random; nothing at all one time in ten."""
+    if rng.random() < 0.1:
+        return ""
+    return caption(tuple(word for word in told if rng.random() < 0.75))
+
+
+def _share_done(settings: MiniSettings, started: float, step: int) -> float:
+    by_time = (time.monotonic() - started) / max(settings.minutes * 60, 1e-9)
+    by_steps = step / settings.max_steps if settings.max_steps else 0.0
+    return max(by_time, by_steps)

@@ -1,0 +1,244 @@
+"""The plan file: which pictures shall be made, from which parents, by which methods.
+
+A plan is TOML. Every `[[make]]` names a method; a setting that is a list is swept, one picture a
+value and parent. The same plan and seed name the same pictures, so that running it again makes
+only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ..data.errors import ConfigError
+from .laundering import VERSION, conditions
+from .seeds import row_key, row_seed
+
+CHOICES: Final = ("real", "fake", "any", "near")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+Setting = str | int | float | bool
+
+_NUMBER: Final = (int, float)
+_PICTURE: Final[dict[str, type | tuple[type, ...]]] = {
+    "generator": str,
+    "prompt": str,
+    "negative_prompt": str,
+    "steps": int,
+    "guidance": _NUMBER,
+    "lora": str,
+}
+_ATTACK: Final[dict[str, type | tuple[type, ...]]] = {
+    "steps": int,
+    "detector": str,
+    "aim": str,
+    "survive_files": bool,
+}
+METHODS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
+    "text": _PICTURE | {"prompts": str, "times": int, "width": int, "height": int},
+    "image-to-image": _PICTURE | {"strength": _NUMBER},
+    "inpaint": _PICTURE | {"strength": _NUMBER, "mask": str},
+    "aligned": {"autoencoder": str, "dct_blend": _NUMBER},
+    "launder": {"condition": str},
+    "attack": _ATTACK | {"kind": str, "epsilon": _NUMBER},
+    "latent-attack": _ATTACK | {"autoencoder": str, "box": _NUMBER},
+}
+"""What each method may be told, and of which type."""
+WITHOUT_PARENTS: Final = frozenset({"text"})
+# Numbers of the list that are one setting or stand for several pictures by themselves.
+_NOT_SWEPT: Final = frozenset({"prompts", "times"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parents:
+    """Which images of the lake the pictures are made from."""
+
+    choose: str = "real"
+    n: int = 100
+    where: str | None = None
+    """A SQL condition on the columns of the images as judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One `[[make]]`: a method with its settings, swept ones as lists."""
+
+    name: str
+    method: str
+    of: str = "parents"
+    """`parents`, or the name of an earlier block whose pictures are the parents."""
+    settings: Mapping[str, Setting | Sequence[Setting]] = field(default_factory=dict)
+
+    def sweep(self) -> Iterator[dict[str, Setting]]:
+        """One set of settings after the other, lists multiplied out."""
+        names = list(self.settings)
+        values = [
+            list(value) if isinstance(value, (list, tuple)) else [value]
+            for value in self.settings.values()
+        ]
+        for row in itertools.product(*values):
+            yield dict(zip(names, row, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One picture to be made."""
+
+    key: str
+    block: str
+    method: str
+    settings: Mapping[str, Any]
+    seed: int
+    parent_id: str | None = None
+    parent_label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A checked plan."""
+
+    seed: int
+    parents: Parents
+    blocks: tuple[Block, ...]
+    folder: Path
+    """Against which paths in it are read."""
+
+    @property
+    def plan_id(self) -> str:
+        """12 hex digits of everything in the plan; comments and order of keys do not count."""
+        told = {
+            "seed": self.seed,
+            "parents": [self.parents.choose, self.parents.n, self.parents.where],
+            "blocks": [
+                [block.name, block.method, block.of, dict(block.settings)] for block in self.blocks
+            ],
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+    def jobs(self, block: Block, parents: Sequence[tuple[str, str | None]]) -> Iterator[Job]:
+        """The pictures of a block, in a fixed order.
+
+        Args:
+            block: One of the plan's.
+            parents: Ids and labels; not looked at by methods that need none.
+        """
+        sources: Sequence[tuple[str | None, str | None]] = parents
+        if block.method in WITHOUT_PARENTS:
+            sources = [(None, None)]
+        for (parent_id, label), settings in itertools.product(sources, block.sweep()):
+            for told in self._prompted(block, settings):
+                key = row_key(method=block.method, settings=told, parent=parent_id, seed=self.seed)
+                yield Job(
+                    key=key,
+                    block=block.name,
+                    method=block.method,
+                    settings=told,
+                    seed=row_seed(self.seed, key),
+                    parent_id=parent_id,
+                    parent_label=label,
+                )
+
+    def _prompted(self, block: Block, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if block.method != "text":
+            yield settings
+            return
+        from .prompts import read_prompts
+
+        plain = {name: v for name, v in settings.items() if name not in _NOT_SWEPT}
+        told = [{"prompt": plain.pop("prompt")}] if "prompt" in plain else []
+        if "prompts" in settings:
+            rows = read_prompts(self.folder / str(settings["prompts"]))
+            told += [row.settings() for row in rows]
+        for row, turn in itertools.product(told, range(int(settings.get("times", 1)))):
+            yield plain | row | ({"turn": turn} if turn else {})
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan of a TOML file.
+
+    Raises:
+        ConfigError: It cannot be read, or something in it is unknown or out of place.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as a plan: {error}") from error
+    return plan_of_dict(told, folder=path.parent, source=str(path))
+
+
+def plan_of_dict(told: Mapping[str, Any], *, folder: Path, source: str = "the plan") -> Plan:
+    """The plan of plain values, checked.
+
+    Raises:
+        ConfigError: As `read_plan`.
+    """
+    _only(told, ("seed", "parents", "make"), source)
+    seed = told.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise ConfigError(f"{source}: seed is {seed!r}; allowed: a whole number")
+    asked = told.get("parents", {})
+    _only(asked, ("choose", "n", "where"), f"{source}, [parents]")
+    parents = Parents(**asked)
+    if parents.choose not in CHOICES or not isinstance(parents.n, int) or parents.n < 0:
+        raise ConfigError(
+            f"{source}, [parents]: choose = {parents.choose!r}, n = {parents.n!r}; allowed: "
+            f"{', '.join(CHOICES)}, and a number from 0"
+        )
+    rows = told.get("make")
+    if not isinstance(rows, list) or not rows:
+        raise ConfigError(f"{source} makes nothing; add a [[make]] with a method")
+    blocks: list[Block] = []
+    for row in rows:
+        blocks.append(_block(row, [block.name for block in blocks], source))
+    return Plan(seed=seed, parents=parents, blocks=tuple(blocks), folder=folder)
+
+
+def _block(row: Mapping[str, Any], earlier: Sequence[str], source: str) -> Block:
+    method = row.get("method")
+    if method not in METHODS:
+        raise ConfigError(f"{source}: no method is named {method!r}; allowed: {', '.join(METHODS)}")
+    name = row.get("name", method)
+    where = f"{source}, [[make]] {name}"
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None or name == "parents":
+        raise ConfigError(f"{where}: the name must be of a-z, 0-9, dots and hyphens")
+    if name in earlier:
+        raise ConfigError(f"{where}: that name is taken; give it another with name = ...")
+    of = row.get("of", "parents")
+    if of not in {"parents", *earlier}:
+        raise ConfigError(
+            f"{where}: of = {of!r}; allowed: parents, or an earlier block "
+            f"({', '.join(earlier) or 'there is none'})"
+        )
+    allowed = METHODS[method]
+    settings = {key: value for key, value in row.items() if key not in {"method", "name", "of"}}
+    _only(settings, tuple(allowed), where)
+    for key, value in settings.items():
+        for one in value if isinstance(value, list) and key not in _NOT_SWEPT else [value]:
+            kind = allowed[key]
+            if not isinstance(one, kind) or (isinstance(one, bool) and kind is not bool):
+                raise ConfigError(f"{where}: {key} = {one!r} is not {_typed(kind)}")
+    if method == "launder":
+        names = settings.get("condition", [])
+        chosen = conditions(tuple([names] if isinstance(names, str) else names))
+        settings["condition"] = [f"{VERSION}/{one.name}" for one in chosen]
+    if method == "text" and not {"prompt", "prompts"} & settings.keys():
+        raise ConfigError(f"{where}: text needs prompt = ... or prompts = FILE")
+    return Block(name=name, method=method, of=of, settings=settings)
+
+
+def _only(told: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
+    if not isinstance(told, Mapping):
+        raise ConfigError(f"{where} is {told!r}; allowed: a table")
+    if unknown := sorted(set(told) - set(allowed)):
+        raise ConfigError(f"{where}: unknown {', '.join(unknown)}; allowed: {', '.join(allowed)}")
+
+
+def _typed(kind: type | tuple[type, ...]) -> str:
+    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    return words[kind] if isinstance(kind, type) else "a number"

@@ -1,0 +1,44 @@
+"""The detector as a function of pixels that gradients flow through, for attacks on it.
+
+Resizing is PyTorch's antialiased one, which differs from Pillow's by rounding to bytes between the
+passes; so an attack is judged by the file it saved, scored as every other file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .detector import Detector
+from .preprocess import centre_offset, resized_size
+
+if TYPE_CHECKING:
+    import torch
+
+
+def differentiable(detector: Detector) -> Callable[[torch.Tensor], torch.Tensor]:
+    """From pixels in [0, 1], float32, shape (N, 3, H, W), to logits, shape (N,)."""
+    import torch
+    from torch.nn import functional
+
+    profile = detector.profile
+    mean = torch.tensor(profile.mean)[:, None, None]
+    std = torch.tensor(profile.std)[:, None, None]
+
+    def logits(pixels_nchw: torch.Tensor) -> torch.Tensor:
+        height, width = pixels_nchw.shape[-2:]
+        out_width, out_height = resized_size((width, height), profile.resize_px)
+        resized = functional.interpolate(
+            pixels_nchw,
+            (out_height, out_width),
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
+        )
+        left = centre_offset(out_width, profile.crop_px)
+        top = centre_offset(out_height, profile.crop_px)
+        square = resized[..., top : top + profile.crop_px, left : left + profile.crop_px]
+        found: torch.Tensor = detector.network((square - mean) / std)[0]
+        return found.flatten()
+
+    return logits

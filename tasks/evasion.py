@@ -1,0 +1,207 @@
+"""Who gets past the detector: made pictures by method, strength and condition, with intervals.
+
+A picture evades when its score lies below the policy's review threshold. What its own metadata
+declares is left out: whoever wants to pass strips that first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from ..data.lake import Lake
+from ..data.schema import Label
+from .current import current_scores
+from .policy import Policy
+from .synthesize import made_by
+
+Z_95: Final = 1.959964
+N_RESAMPLES: Final = 2000
+# What names a setting in the table, in this order, where a job has it.
+_TOLD: Final = (
+    "generator",
+    "autoencoder",
+    "condition",
+    "kind",
+    "epsilon",
+    "strength",
+    "mask",
+    "dct_blend",
+    "box",
+    "survive_files",
+    "detector",
+    "lora",
+    "category",
+)
+
+
+def evasion_rows(
+    lake: Lake,
+    *,
+    batch_id: str,
+    detector_id: str,
+    weights_sha256: str,
+    profile: str,
+    precision: str,
+    policy: Policy,
+) -> pl.DataFrame:
+    """One row for each made picture of a plan: its setting, score, and its parent's.
+
+    Columns: block, method, setting, image_id, parent_id, label, logit, prob_fake, parent_logit,
+    parent_prob, evades, is_flagged. Scores are null where there is none.
+    """
+    made = made_by(lake, batch_id)
+    scores = (
+        current_scores(
+            lake,
+            detector_id=detector_id,
+            weights_sha256=weights_sha256,
+            profile=profile,
+            precision=precision,
+        )
+        .select("image_id", "logit", "prob_fake")
+        .collect()
+    )
+    band, _ = policy.band(detector_id)
+    # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
+    review_at, flag_at = (float(np.float32(edge)) for edge in (band.review_at, band.flag_at))
+    return (
+        made.with_columns(setting=pl.col("params").map_elements(setting_of, return_dtype=pl.String))
+        .join(scores, on="image_id", how="left")
+        .join(
+            scores.rename(
+                {"image_id": "parent_id", "logit": "parent_logit", "prob_fake": "parent_prob"}
+            ),
+            on="parent_id",
+            how="left",
+        )
+        .with_columns(
+            evades=pl.col("prob_fake") < review_at, is_flagged=pl.col("prob_fake") >= flag_at
+        )
+        .select(
+            "block",
+            "method",
+            "setting",
+            "image_id",
+            "parent_id",
+            "label",
+            "logit",
+            "prob_fake",
+            "parent_logit",
+            "parent_prob",
+            "evades",
+            "is_flagged",
+        )
+    )
+
+
+def setting_of(params: str) -> str:
+    """What tells a job from its neighbours of one block, in a few words."""
+    settings = json.loads(params).get("settings", {})
+    told = []
+    for name in _TOLD:
+        if name in settings:
+            value = settings[name]
+            # Folders and versions are in the tables; here the last part tells enough.
+            plain = str(value).rpartition("/")[2] if isinstance(value, str) else f"{value}"
+            told.append(plain if name in {"condition", "kind", "category"} else f"{name} {plain}")
+    return ", ".join(told) or "as it is"
+
+
+def evasion_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row for each block, setting and label: how many pass, with 95 % intervals.
+
+    Columns: block, method, setting, label, pictures, scored, evades, share, low, high (Wilson),
+    flagged, logit (mean), logit_change (mean against the parents), change_low, change_high
+    (bootstrap over parents; null without parents).
+    """
+    out: list[dict[str, Any]] = []
+    groups = rows.group_by("block", "method", "setting", "label", maintain_order=True)
+    for (block, method, setting, label), group in groups:
+        scored = group.filter(pl.col("prob_fake").is_not_null())
+        n, passing = len(scored), int(scored["evades"].sum() or 0)
+        low, high = wilson(passing, n)
+        change = (scored["logit"] - scored["parent_logit"]).drop_nulls().to_numpy()
+        out.append(
+            {
+                "block": block,
+                "method": method,
+                "setting": setting,
+                "label": label,
+                "pictures": len(group),
+                "scored": n,
+                "evades": passing,
+                "share": passing / n if n else None,
+                "low": low if n else None,
+                "high": high if n else None,
+                "flagged": int(scored["is_flagged"].sum() or 0),
+                "logit": scored["logit"].mean(),
+                **_mean_change(change),
+            }
+        )
+    return pl.DataFrame(out, schema=_SCHEMA)
+
+
+_SCHEMA: Final = {
+    "block": pl.String,
+    "method": pl.String,
+    "setting": pl.String,
+    "label": pl.String,
+    "pictures": pl.Int64,
+    "scored": pl.Int64,
+    "evades": pl.Int64,
+    "share": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "flagged": pl.Int64,
+    "logit": pl.Float64,
+    "logit_change": pl.Float64,
+    "change_low": pl.Float64,
+    "change_high": pl.Float64,
+}
+
+
+def wilson(k: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """Wilson's score interval for k of n (Wilson 1927); (0, 1) for none."""
+    if n == 0:
+        return 0.0, 1.0
+    share = k / n
+    centre = share + z * z / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
+
+
+def _mean_change(change: np.ndarray) -> dict[str, float | None]:
+    if len(change) == 0:
+        return {"logit_change": None, "change_low": None, "change_high": None}
+    picks = np.random.default_rng(0).integers(0, len(change), (N_RESAMPLES, len(change)))
+    low, high = np.percentile(change[picks].mean(axis=1), [2.5, 97.5])
+    return {
+        "logit_change": float(change.mean()),
+        "change_low": float(low),
+        "change_high": float(high),
+    }
+
+
+def table_text(table: pl.DataFrame) -> str:
+    """The table for a terminal, one line a setting; fakes first, since they are the question."""
+    lines = [f"{'':44} pictures   evade (95 %)           flagged   logit change"]
+    rows: Sequence[Mapping[str, Any]] = list(table.iter_rows(named=True))
+    for row in sorted(rows, key=lambda row: row["label"] != Label.FAKE.value):
+        name = f"{row['block']}: {row['setting']}" + (
+            "" if row["label"] == Label.FAKE.value else f" [{row['label']}]"
+        )
+        share = "not scored"
+        if row["share"] is not None:
+            share = f"{row['share']:4.0%} ({row['low']:.0%} to {row['high']:.0%})"
+        change = "" if row["logit_change"] is None else f"{row['logit_change']:+.2f}"
+        lines.append(
+            f"{name[:44]:44} {row['pictures']:8,}   {share:22} {row['flagged']:7,}   {change:>12}"
+        )
+    return "\n".join(lines)

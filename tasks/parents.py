@@ -1,0 +1,103 @@
+"""Which images of a lake pictures are made from."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ..data.errors import ConfigError, InputError
+from ..data.lake import Lake
+from ..synth.plan_file import Parents
+from .current import current_scores, latest_sightings
+from .labels import best_labels
+from .policy import Band
+
+Chosen = list[tuple[str, str | None]]
+"""Ids and labels."""
+
+
+def choose_parents(
+    lake: Lake,
+    asked: Parents,
+    *,
+    detector_id: str,
+    weights_sha256: str,
+    profile: str,
+    band: Band,
+    seed: int,
+) -> Chosen:
+    """At most `asked.n` images that assay did not make itself, with their labels, in a fixed order.
+
+    `real`, `fake` and `any` are drawn by hash, so that the same lake and seed give the same ones;
+    `near` takes those whose probability lies nearest to a threshold.
+
+    Raises:
+        ConfigError: The condition is no SQL on the columns there are.
+        InputError: Nothing fits, though parents are asked for.
+    """
+    frame = candidates(
+        lake, detector_id=detector_id, weights_sha256=weights_sha256, profile=profile
+    )
+    if asked.where is not None:
+        try:
+            frame = pl.SQLContext(images=frame).execute(
+                f"SELECT * FROM images WHERE {asked.where}",  # noqa: S608
+                eager=True,
+            )
+        except (pl.exceptions.PolarsError, ValueError) as error:
+            raise ConfigError(
+                f"where = {asked.where!r} is no condition on the images: {error}; columns: "
+                f"{', '.join(frame.columns)}"
+            ) from error
+    if asked.choose in {"real", "fake"}:
+        frame = frame.filter(pl.col("label") == asked.choose)
+    if asked.choose == "near":
+        distance = pl.min_horizontal(
+            (pl.col("prob_fake") - edge).abs() for edge in (band.review_at, band.flag_at)
+        )
+        frame = frame.filter(pl.col("prob_fake").is_not_null()).sort(distance, "image_id")
+    else:
+        frame = frame.sort(pl.col("image_id").hash(seed=seed), "image_id")
+    chosen = frame.head(asked.n)
+    if asked.n and chosen.is_empty():
+        hint = (
+            "label them (--label-from parent-folder, a label column, or reviews)"
+            if asked.choose in {"real", "fake"}
+            else "ingest and score pictures first, or loosen the condition"
+        )
+        raise InputError(
+            f"{lake.uri} has no parents to choose with choose = {asked.choose!r}"
+            + (f" and where = {asked.where!r}" if asked.where else "")
+            + f"; {hint}"
+        )
+    return list(chosen.select("image_id", "label").iter_rows())
+
+
+def candidates(lake: Lake, *, detector_id: str, weights_sha256: str, profile: str) -> pl.DataFrame:
+    """Every image that assay did not make, with what is known of it."""
+    images = lake.scan("images").unique("image_id", keep="any")
+    labels = best_labels(lake.scan("reviews"), lake.scan("synthetics"), lake.scan("sightings"))
+    scores = current_scores(
+        lake, detector_id=detector_id, weights_sha256=weights_sha256, profile=profile
+    )
+    seen = latest_sightings(lake)
+    return (
+        images.join(lake.scan("synthetics").select("image_id"), on="image_id", how="anti")
+        .join(labels.select("image_id", "label"), on="image_id", how="left")
+        .join(scores.select("image_id", "prob_fake", "logit"), on="image_id", how="left")
+        .join(seen.select("image_id", "domain", "source_uri"), on="image_id", how="left")
+        .select(
+            "image_id",
+            "label",
+            "prob_fake",
+            "logit",
+            "domain",
+            "source_uri",
+            "format",
+            "width_px",
+            "height_px",
+            "n_bytes",
+            "jpeg_quality",
+            "ai_declared",
+        )
+        .collect()
+    )

@@ -1,0 +1,42 @@
+"""A pipeline of the SD3.5 classes with random weights, small enough for a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+
+from assay.synth.mini_training.model import Shape, build_pipeline, make_tokenizer
+
+TEXTS = ("a photo of a dark blue sky", "a bright green field", "a sign that says open")
+SHAPE = Shape(layers=2, heads=2, head_width=16, text_widths=(16, 24), vocabulary=560)
+
+
+def tiny_vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 16, 16),
+        layers_per_block=1,
+        latent_channels=16,
+        norm_num_groups=4,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        scaling_factor=1.0,
+        shift_factor=0.0,
+    )
+
+
+def tiny_pipeline(seed: int = 0):
+    """The pipeline with every weight random, so that prompts and adapters count."""
+    torch.manual_seed(seed)
+    pipeline = build_pipeline(tiny_vae(), make_tokenizer(TEXTS, SHAPE), SHAPE)
+    for parameter in pipeline.transformer.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return pipeline
+
+
+def tiny_folder(folder: Path, seed: int = 0) -> Path:
+    tiny_pipeline(seed).save_pretrained(folder, safe_serialization=True)
+    return folder
