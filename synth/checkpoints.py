@@ -71,8 +71,7 @@ def find_generator(name: str, *, preset: str | None = None) -> GeneratorFiles:
         return _checked(folder, card, f"{card.repo}@{card.revision}")
     if Path(name).is_dir():
         folder = Path(name)
-        chosen = PRESETS[preset] if preset in PRESETS else _guessed(folder)
-        return _of_folder(folder, name=folder.name, preset=chosen)
+        return _of_folder(folder, name=folder.name, preset=PRESETS.get(preset or ""))
     repo, _, revision = name.partition("@")
     if _HUB_ID.fullmatch(repo) is None:
         raise SynthError(
@@ -85,8 +84,7 @@ def find_generator(name: str, *, preset: str | None = None) -> GeneratorFiles:
             f"{repo}@<40 hex digits>"
         )
     folder = _from_hub(repo, revision, is_gated=True)
-    chosen = PRESETS[preset] if preset in PRESETS else _guessed(folder)
-    return _checked(folder, chosen, f"{repo}@{revision}")
+    return _checked(folder, PRESETS.get(preset or ""), f"{repo}@{revision}")
 
 
 def weights_sha256(folder: Path) -> str:
@@ -100,7 +98,7 @@ def weights_sha256(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _of_folder(folder: Path, *, name: str, preset: Preset) -> GeneratorFiles:
+def _of_folder(folder: Path, *, name: str, preset: Preset | None) -> GeneratorFiles:
     files = _checked(folder, preset, name)
     return GeneratorFiles(
         folder=files.folder,
@@ -110,7 +108,7 @@ def _of_folder(folder: Path, *, name: str, preset: Preset) -> GeneratorFiles:
     )
 
 
-def _checked(folder: Path, preset: Preset, generator_id: str) -> GeneratorFiles:
+def _checked(folder: Path, preset: Preset | None, generator_id: str) -> GeneratorFiles:
     index = _index(folder)
     missing = []
     for part, allowed in PARTS.items():
@@ -134,7 +132,10 @@ def _checked(folder: Path, preset: Preset, generator_id: str) -> GeneratorFiles:
                 "never opened"
             )
     return GeneratorFiles(
-        folder=folder, preset=preset, generator_id=generator_id, missing=tuple(missing)
+        folder=folder,
+        preset=preset or _guessed(folder),
+        generator_id=generator_id,
+        missing=tuple(missing),
     )
 
 

@@ -127,13 +127,16 @@ def best_plan(
     Raises:
         SynthError: Not even the most sparing plan fits.
     """
-    sparing = ("nf4", "drop") if can_quantise else ("drop",)
+    # T5 goes last: without it, text in pictures and long prompts suffer; taking turns costs time.
     ways: list[dict[str, object]] = [{"t5": "keep"}]
-    ways += [{"t5": t5} for t5 in sparing]
+    if can_quantise:
+        ways += [{"t5": "nf4"}]
     ways += [{"t5": "keep", "offload": "model"}]
     if can_quantise:
-        ways += [{"t5": "nf4", "transformer": "nf4"}]
-    ways += [{"t5": "drop", "offload": "model", "vae_tiling": True}]
+        ways += [
+            {"t5": "nf4", "transformer": "nf4", "vae_tiling": tiling} for tiling in (False, True)
+        ]
+    ways += [{"t5": "drop"}, {"t5": "drop", "offload": "model", "vae_tiling": True}]
     if can_quantise:
         ways += [
             {"t5": "drop", "transformer": "nf4", "vae_tiling": True},

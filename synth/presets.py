@@ -77,14 +77,18 @@ class Preset:
 
     def fitted(self, width_px: int, height_px: int) -> tuple[int, int]:
         """The size itself, or the largest of its shape that the model can make."""
-        # Sides are padded up to the multiple later; that must not cross a limit.
-        room = MULTIPLE_PX - 1
         factor = min(
             1.0,
-            (self.max_pixels / ((width_px + room) * (height_px + room))) ** 0.5,
-            (self.max_side_px - room) / max(width_px, height_px),
+            (self.max_pixels / (width_px * height_px)) ** 0.5,
+            self.max_side_px / max(width_px, height_px),
         )
-        return max(int(width_px * factor), 1), max(int(height_px * factor), 1)
+        while True:
+            size = max(int(width_px * factor), 1), max(int(height_px * factor), 1)
+            # Sides are padded up to the multiple later; that must not cross a limit.
+            padded = [-(-side // MULTIPLE_PX) * MULTIPLE_PX for side in size]
+            if padded[0] * padded[1] <= self.max_pixels and max(padded) <= self.max_side_px:
+                return size
+            factor *= 0.99
 
 
 # T5-XXL's encoder and the two CLIPs are the same files throughout the family.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ..data.errors import ConfigError, InputError
+from ..data.errors import ConfigError, InputError, shorten
 from ..data.lake import Lake
 from ..synth.plan_file import Parents
 from .current import current_scores, latest_sightings
@@ -45,7 +45,8 @@ def choose_parents(
             )
         except (pl.exceptions.PolarsError, ValueError) as error:
             raise ConfigError(
-                f"where = {asked.where!r} is no condition on the images: {error}; columns: "
+                f"where = {asked.where!r} is no condition on the images: "
+                f"{shorten(str(error).partition(chr(10))[0], 100)}; columns: "
                 f"{', '.join(frame.columns)}"
             ) from error
     if asked.choose in {"real", "fake"}:

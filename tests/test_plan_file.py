@@ -1,0 +1,223 @@
+"""Plans, prompts, seeds, masks and memory: what is asked for, before anything is made."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.data.errors import ConfigError, InputError, SynthError
+from assay.flows.commands.synth import EXAMPLE_PLAN
+from assay.synth.masks import draw_mask
+from assay.synth.memory_plan import best_plan, parse_memory, plan_of
+from assay.synth.plan_file import plan_of_dict, read_plan
+from assay.synth.planning import announce
+from assay.synth.presets import LARGE, LARGE_TURBO, MEDIUM, MINI, PRESETS
+from assay.synth.prompts import expand, moderation_prompts, read_prompts
+from assay.synth.seeds import row_key, row_seed
+
+PARENTS = [("a" * 64, "real"), ("b" * 64, "fake")]
+
+
+def plan(tmp_path, **told):
+    return plan_of_dict(told, folder=tmp_path)
+
+
+def test_lists_are_swept_over_every_parent(tmp_path):
+    """Two strengths and two masks of two parents are eight pictures, each its own key and seed."""
+    made = plan(
+        tmp_path, make=[{"method": "inpaint", "strength": [0.2, 0.5], "mask": ["box", "half"]}]
+    )
+    jobs = list(made.jobs(made.blocks[0], PARENTS))
+    assert len(jobs) == 8
+    assert len({job.key for job in jobs}) == len({job.seed for job in jobs}) == 8
+    assert {job.parent_label for job in jobs} == {"real", "fake"}
+    assert [job.key for job in jobs] == [job.key for job in made.jobs(made.blocks[0], PARENTS)]
+
+
+def test_a_job_keeps_its_key_when_the_plan_grows(tmp_path):
+    """So that adding a block or a strength makes only what is new."""
+    small = plan(tmp_path, make=[{"method": "aligned", "dct_blend": 0.5}])
+    large = plan(
+        tmp_path, make=[{"method": "launder"}, {"method": "aligned", "dct_blend": [1, 0.5]}]
+    )
+    few = {job.key for job in small.jobs(small.blocks[0], PARENTS)}
+    assert few < {job.key for job in large.jobs(large.blocks[1], PARENTS)}
+
+
+def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
+    """Two prompts, three times each; no parents are needed."""
+    (tmp_path / "p.txt").write_text("a dog\n\na cat\n")
+    made = plan(tmp_path, make=[{"method": "text", "prompts": "p.txt", "times": 3}])
+    jobs = list(made.jobs(made.blocks[0], []))
+    assert len({job.seed for job in jobs}) == 6
+    assert {job.settings["prompt"] for job in jobs} == {"a dog", "a cat"}
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({}, "makes nothing"),
+        ({"make": [{"method": "draw"}]}, "no method is named 'draw'; allowed: text,"),
+        (
+            {"make": [{"method": "aligned", "strength": 1}]},
+            "unknown strength; allowed: autoencoder",
+        ),
+        ({"make": [{"method": "aligned", "of": "x"}]}, "of = 'x'; allowed: parents"),
+        ({"make": [{"method": "launder"}] * 2}, "that name is taken"),
+        ({"make": [{"method": "attack", "epsilon": "4"}]}, "epsilon = '4' is not a number"),
+        ({"make": [{"method": "launder", "condition": "jpg"}]}, "no laundering is named jpg"),
+        ({"make": [{"method": "text"}]}, "needs prompt"),
+        ({"make": [{"method": "launder"}], "parents": {"choose": "all"}}, "choose = 'all'"),
+        ({"make": [{"method": "launder"}], "seed": "1"}, "seed is '1'"),
+        ({"make": [{"method": "launder"}], "sed": 1}, "unknown sed; allowed: seed"),
+    ],
+)
+def test_a_plan_with_a_slip_is_refused(tmp_path, told, message):
+    """The message names the place, what was seen and what is allowed."""
+    with pytest.raises((ConfigError, SynthError), match=message):
+        plan(tmp_path, **told)
+
+
+def test_the_example_is_a_plan(tmp_path):
+    """What `assay synth example` prints is accepted."""
+    (tmp_path / "plan.toml").write_text(EXAMPLE_PLAN)
+    made = read_plan(tmp_path / "plan.toml")
+    assert {block.method for block in made.blocks} >= {"aligned", "text", "launder", "attack"}
+    (tmp_path / "plan.toml").write_text("# a comment\n" + EXAMPLE_PLAN)
+    assert read_plan(tmp_path / "plan.toml").plan_id == made.plan_id
+
+
+def test_prompts_come_from_text_and_tables(tmp_path):
+    """PartiPrompts' columns, and others in any case."""
+    (tmp_path / "parti.tsv").write_text(
+        "Prompt\tCategory\tChallenge\tNote\nbond\tAbstract\tBasic\tx\n"
+    )
+    (tmp_path / "own.jsonl").write_text('{"text": "a sign", "expected_text": "OPEN"}\n')
+    (only,) = read_prompts(tmp_path / "parti.tsv")
+    assert (only.prompt, only.category) == ("bond", "Abstract")
+    assert read_prompts(tmp_path / "own.jsonl")[0].settings() == {
+        "prompt": "a sign",
+        "expected_text": "OPEN",
+    }
+    (tmp_path / "bad.csv").write_text("title\nx\n")
+    with pytest.raises(InputError, match="no column prompt, text, caption; seen: title"):
+        read_prompts(tmp_path / "bad.csv")
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(InputError, match="holds no prompt"):
+        read_prompts(tmp_path / "empty.txt")
+
+
+def test_templates_take_every_combination():
+    """Two by two; a variable without values is an error."""
+    assert expand("{a} {b} {a}", {"a": ["x", "y"], "b": ["1", "2"]}) == [
+        "x 1 x",
+        "x 2 x",
+        "y 1 y",
+        "y 2 y",
+    ]
+    with pytest.raises(InputError, match="needs values for b"):
+        expand("{b}", {})
+
+
+def test_moderation_prompts_say_the_text_that_must_be_readable():
+    """Every prompt holds its expected words."""
+    prompts = moderation_prompts()
+    assert len({row.prompt for row in prompts}) == 30
+    assert all(row.expected_text and row.expected_text in row.prompt for row in prompts)
+
+
+@given(st.integers(0, 2**31), st.text(max_size=20))
+def test_seeds_are_whole_numbers_that_follow_run_and_row(run_seed, name):
+    """In range, repeatable, and other for another run."""
+    key = row_key(name=name)
+    seed = row_seed(run_seed, key)
+    assert 0 <= seed < 2**63
+    assert seed == row_seed(run_seed, row_key(name=name)) != row_seed(run_seed + 1, key)
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99))
+def test_masks_have_the_pictures_size_and_follow_their_rule(width, height, seed):
+    """At any size."""
+    masks = {
+        rule: draw_mask(rule, width, height, seed)
+        for rule in ("empty", "full", "centre", "half", "box", "strokes")
+    }
+    assert all(mask.shape == (height, width) and mask.dtype == bool for mask in masks.values())
+    assert not masks["empty"].any()
+    assert masks["full"].all()
+    assert masks["box"].any()
+    np.testing.assert_array_equal(masks["box"], draw_mask("box", width, height, seed))
+
+
+def test_an_unknown_mask_rule_is_refused():
+    """With the list of rules."""
+    with pytest.raises(SynthError, match="allowed: empty, full"):
+        draw_mask("circle", 8, 8, 0)
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda p: p.name)
+def test_what_is_fitted_can_be_made(preset):
+    """Any picture, reduced to what the model can make and padded to 16, passes its check."""
+    for width, height in itertools.product((64, 700, 1024, 3000, 8000), repeat=2):
+        fitted = preset.fitted(width, height)
+        padded = [-(-side // 16) * 16 for side in fitted]
+        assert padded[0] * padded[1] <= preset.max_pixels
+        assert max(padded) <= preset.max_side_px
+
+
+def test_presets_are_the_publishers_settings():
+    """Not the pipeline's defaults of 28 steps at guidance 7."""
+    assert (LARGE.steps, LARGE.guidance) == (40, 4.5)
+    assert (LARGE_TURBO.steps, LARGE_TURBO.guidance) == (4, 0.0)
+    assert (MEDIUM.steps, MEDIUM.guidance, MEDIUM.skip_layers) == (50, 4.0, (7, 8, 9))
+    MEDIUM.check_size(1024, 2000)
+    with pytest.raises(SynthError, match="areas from 512x512"):
+        LARGE.check_size(2048, 2048)
+
+
+def test_a_plan_of_memory_fits_and_the_plainest_is_taken():
+    """By hand: Large in bf16 with T5 is 2 * (8.06 + 0.124 + 0.695 + 4.762 + 0.084) = 27.45 GB."""
+    plain = plan_of(LARGE, precision="bf16", t5="keep", width_px=1024, height_px=1024)
+    assert sum(plain.component_gb.values()) == pytest.approx(27.45, abs=0.01)
+    assert best_plan(LARGE, 80e9, width_px=1024, height_px=1024) == plain
+    small = best_plan(LARGE, 24e9, width_px=1024, height_px=1024)
+    assert small.device_gb <= 0.9 * 24
+    assert (small.t5, small.offload) == ("keep", "model")
+    tight = best_plan(MEDIUM, 12e9, width_px=1024, height_px=1024, can_quantise=False)
+    assert tight.device_gb <= 0.9 * 12
+    with pytest.raises(SynthError, match=r"2\.0 GB were given"):
+        best_plan(LARGE, 2e9, width_px=1024, height_px=1024)
+
+
+@given(st.floats(3, 200), st.booleans())
+def test_no_plan_asks_for_more_than_there_is(gigabytes, can_quantise):
+    """For any memory, either it fits within nine tenths or it is refused."""
+    try:
+        found = best_plan(
+            LARGE, gigabytes * 1e9, width_px=1024, height_px=1024, can_quantise=can_quantise
+        )
+    except SynthError:
+        return
+    assert found.device_gb <= 0.9 * gigabytes
+
+
+def test_memory_is_said_with_its_unit():
+    """Decimal and binary."""
+    assert parse_memory("24GB") == 24e9
+    assert parse_memory("16 GiB") == 16 * 2**30
+    for bad in ("24", "lots", "0GB"):
+        with pytest.raises(ConfigError, match="24GB"):
+            parse_memory(bad)
+
+
+def test_a_plan_is_said_without_the_weights():
+    """Registered generators need not be there to say what they would take."""
+    told = announce(
+        "sd3.5-large-turbo", memory=None, t5="auto", precision="bf16", device="cpu", images=10
+    )
+    assert told.passes == 40
+    assert "Powered by Stability AI" in told.summary()
+    assert told.to_json()["device_gb"] == pytest.approx(27.45 + 2.5 * 1.049, abs=0.1)
+    assert MINI.max_side_px == 384

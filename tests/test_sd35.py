@@ -1,0 +1,255 @@
+"""The family's generators: loading, refusing, and the same pixels for the same ask."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny_sd3
+import torch
+from diffusers import SD3ControlNetModel, StableDiffusion3Pipeline
+from safetensors.torch import load_file, save_file
+
+from assay.data.errors import SynthError
+from assay.synth.checkpoints import find_generator, weights_sha256
+from assay.synth.generator import Ask
+from assay.synth.lora import WEIGHTS, Adapter
+from assay.synth.masks import draw_mask
+from assay.synth.sd35 import LoadSettings, load_generator
+
+PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
+TEXT = Ask(prompt="a dark blue sky", seed=7, width_px=64, height_px=48, steps=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_sd3.tiny_folder(tmp_path_factory.mktemp("sd3") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def tiny(folder):
+    return load_generator(str(folder))
+
+
+def test_an_ask_gives_its_pixels_whatever_was_made_before(tiny):
+    """Order and company change nothing; the seed and the prompt do."""
+    first = tiny.make(TEXT)
+    tiny.make(Ask(prompt="a sign", seed=1, width_px=32, height_px=32, steps=1))
+    np.testing.assert_array_equal(tiny.make(TEXT), first)
+    assert first.shape == (48, 64, 3)
+    for other in ({"seed": 8}, {"prompt": "a bright green field"}):
+        told = {"prompt": TEXT.prompt, "seed": 7, "width_px": 64, "height_px": 48, "steps": 2}
+        assert (tiny.make(Ask(**told | other)) != first).any()
+
+
+def test_pixels_are_those_of_plain_diffusers(folder, tiny):
+    """The same call on the library's own pipeline, rounded alike."""
+    plain = StableDiffusion3Pipeline.from_pretrained(
+        folder, text_encoder_3=None, tokenizer_3=None, image_encoder=None, feature_extractor=None
+    )
+    made = plain(
+        TEXT.prompt,
+        width=64,
+        height=48,
+        num_inference_steps=2,
+        guidance_scale=tiny.preset.guidance,
+        generator=torch.Generator().manual_seed(7),
+        output_type="np",
+    ).images[0]
+    np.testing.assert_array_equal(tiny.make(TEXT), np.rint(made * 255).astype(np.uint8))
+
+
+def test_a_parent_of_any_size_comes_back_at_its_size(tiny):
+    """Sides that 16 does not divide are padded for the way and cut again."""
+    ask = Ask(prompt="x", seed=1, parent_rgb=PARENT, strength=0.5, steps=4)
+    assert tiny.make(ask).shape == PARENT.shape
+
+
+def test_more_strength_leaves_less_of_the_parent(tiny):
+    """Measured as the distance to what the autoencoder alone gives back."""
+
+    def made(strength):
+        ask = Ask(prompt="x", seed=1, parent_rgb=PARENT, strength=strength, steps=10)
+        return tiny.make(ask).astype(float)
+
+    base = made(0.1)
+    assert np.abs(made(0.3) - base).mean() < np.abs(made(0.9) - base).mean()
+
+
+def test_inpainting_changes_what_the_mask_names(tiny):
+    """Far from the mask the picture is what the autoencoder gives back; under it, it is not."""
+    parent = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
+
+    def painted(rule_mask):
+        ask = Ask(seed=2, parent_rgb=parent, mask_hw=rule_mask, strength=1.0, steps=4)
+        return tiny.make(ask).astype(int)
+
+    nothing = painted(draw_mask("empty", 128, 64, 0))
+    mask = np.zeros((64, 128), bool)
+    mask[:, :32] = True
+    some = painted(mask)
+    change = np.abs(some - nothing).mean(axis=(0, 2))
+    assert change[:24].mean() > 5 * change[96:].mean()
+
+
+def test_controlnet_is_followed_when_it_is_loaded(folder, tmp_path):
+    """Another control picture, another result; none loaded, a clear error."""
+    pipeline = tiny_sd3.tiny_pipeline()
+    net = SD3ControlNetModel.from_transformer(
+        pipeline.transformer, num_layers=1, num_extra_conditioning_channels=0
+    )
+    # Both start at zero, so that an untrained one changes nothing.
+    for layer in (*net.controlnet_blocks, net.pos_embed_input.proj):
+        torch.nn.init.normal_(layer.weight, std=0.5)
+    net.save_pretrained(tmp_path / "canny", safe_serialization=True)
+    guided = load_generator(str(folder), LoadSettings(controlnet=str(tmp_path / "canny")))
+    black, noisy = np.zeros((64, 64, 3), np.uint8), np.resize(PARENT, (64, 64, 3))
+    asks = [
+        Ask(prompt="x", seed=1, width_px=64, height_px=64, steps=2, control_rgb=control)
+        for control in (black, noisy)
+    ]
+    assert (guided.make(asks[0]) != guided.make(asks[1])).any()
+    with pytest.raises(SynthError, match="no ControlNet is loaded"):
+        load_generator(str(folder)).make(asks[0])
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (Ask(width_px=65, height_px=64), "multiples of 16; the nearest is 64x64"),
+        (Ask(width_px=16, height_px=16), "areas from 32x32"),
+        (Ask(prompt="word " * 100), "a prompt of 402 tokens.*take 77.*or keep T5"),
+        (Ask(parent_rgb=PARENT, strength=0.1, steps=4), "strengths from 0.25 for 4 steps"),
+        (Ask(steps=0), "at least 1"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_the_work(tiny, ask, message):
+    """Size, prompt, strength and steps."""
+    with pytest.raises(SynthError, match=message):
+        tiny.make(ask)
+
+
+def test_a_mask_of_another_size_is_refused():
+    """Both sizes are named."""
+    with pytest.raises(SynthError, match="the mask is 8x9 px, its picture 71x50 px"):
+        Ask(parent_rgb=PARENT, mask_hw=np.zeros((9, 8), bool))
+
+
+def test_folders_that_are_not_what_they_say_are_refused(folder, tmp_path):
+    """A foreign class, a missing part, pickles instead of safetensors, no index."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    index = json.loads((copy / "model_index.json").read_text())
+    (copy / "model_index.json").write_text(json.dumps(index | {"vae": ["evil", "Runner"]}))
+    with pytest.raises(SynthError, match=r"wants evil\.Runner as its vae; allowed: AutoencoderKL"):
+        find_generator(str(copy))
+    (copy / "model_index.json").write_text(json.dumps(index))
+    weights = copy / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(SynthError, match="has no safetensors"):
+        find_generator(str(copy))
+    shutil.rmtree(copy / "transformer")
+    with pytest.raises(SynthError, match="lacks the folder transformer"):
+        find_generator(str(copy))
+    (copy / "model_index.json").unlink()
+    with pytest.raises(SynthError, match="no diffusers folder"):
+        find_generator(str(copy))
+
+
+def test_hub_names_must_be_pinned_and_say_what_to_do_when_missing(tmp_path, monkeypatch):
+    """Offline, a gated model names the token, the cache and the folder."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(SynthError, match="40 hex digits"):
+        find_generator("stabilityai/stable-diffusion-3.5-large")
+    with pytest.raises(SynthError, match=r"not in the hub's cache.*name a local folder"):
+        find_generator("sd3.5-large-turbo")
+    with pytest.raises(SynthError, match=r"allowed: sd3\.5-large, "):
+        find_generator("sd4")
+
+
+def test_a_copied_hub_cache_is_enough(folder, tmp_path, monkeypatch):
+    """The layout of the hub's cache, at the pinned commit, with no network."""
+    revision = "b940f670f0eda2d07fbb75229e779da1ad11eb80"
+    root = tmp_path / "models--stabilityai--stable-diffusion-3.5-medium"
+    shutil.copytree(folder, root / "snapshots" / revision)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path), raising=False)
+    files = find_generator("sd3.5-medium")
+    assert files.generator_id == f"stabilityai/stable-diffusion-3.5-medium@{revision}"
+    assert files.preset.skip_layers == (7, 8, 9)
+
+
+def test_one_changed_byte_is_another_generator(folder, tmp_path):
+    """The id of a local folder follows its weights."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert weights_sha256(copy) == weights_sha256(folder)
+    path = copy / "vae" / "diffusion_pytorch_model.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    assert weights_sha256(copy) != weights_sha256(folder)
+
+
+def adapter_file(path, *, shapes, metadata=None, up=0.3):
+    tensors = {}
+    for name, (n_in, n_out) in shapes.items():
+        tensors[f"transformer.{name}.lora_A.weight"] = torch.full((2, n_in), 0.3)
+        tensors[f"transformer.{name}.lora_B.weight"] = torch.full((n_out, 2), up)
+    path.mkdir(parents=True)
+    save_file(tensors, path / WEIGHTS, metadata=metadata)
+    return Adapter(path=path)
+
+
+LAYER = "transformer_blocks.0.attn.to_q"
+
+
+def test_adapters_that_do_not_belong_or_do_nothing_are_refused(folder, tmp_path):
+    """Other shapes, other layers, all zero, no LoRA at all, no safetensors."""
+    cases = {
+        "wide": (adapter_file(tmp_path / "wide", shapes={LAYER: (64, 32)}), "base takes 32 values"),
+        "deep": (
+            adapter_file(
+                tmp_path / "deep",
+                shapes={"transformer_blocks.9.attn.to_q": (32, 32)},
+                metadata={"base_model": "stabilityai/stable-diffusion-3.5-large"},
+            ),
+            "has no such layer; it says it was made for stabilityai/stable-diffusion-3.5-large",
+        ),
+        "zero": (
+            adapter_file(tmp_path / "zero", shapes={LAYER: (32, 32)}, up=0.0),
+            "changes nothing",
+        ),
+    }
+    (tmp_path / "other").mkdir()
+    save_file({"weight": torch.ones(2)}, tmp_path / "other" / WEIGHTS)
+    cases["other"] = (Adapter(path=tmp_path / "other"), "holds no LoRA")
+    (tmp_path / "x.bin").write_bytes(b"x")
+    cases["pickle"] = (Adapter(path=tmp_path / "x.bin"), "never opened")
+    for adapter, message in cases.values():
+        with pytest.raises(SynthError, match=message):
+            load_generator(str(folder), LoadSettings(adapters=(adapter,)))
+
+
+def test_adapters_add_up_by_their_weights_fused_or_not(folder, tmp_path, tiny):
+    """Two together differ from each; fused gives the same picture within rounding."""
+    one = adapter_file(tmp_path / "one", shapes={LAYER: (32, 32)})
+    two = adapter_file(tmp_path / "two", shapes={"transformer_blocks.1.attn.to_v": (32, 32)})
+    half = Adapter(path=two.path, weight=0.5)
+
+    def made(*adapters, fuse=False):
+        loaded = load_generator(str(folder), LoadSettings(adapters=adapters, fuse=fuse))
+        return loaded, loaded.make(TEXT).astype(int)
+
+    plain = tiny.make(TEXT).astype(int)
+    both, pixels = made(one, half)
+    assert (pixels != plain).any()
+    assert (pixels != made(one)[1]).any()
+    assert np.abs(made(one, half, fuse=True)[1] - pixels).max() <= 1
+    assert both.lora.startswith("one@")
+    assert both.lora.endswith("*0.5")
+    before = load_file(one.file)
+    assert all(torch.equal(before[name], value) for name, value in load_file(one.file).items())
