@@ -188,6 +188,36 @@ def test_the_command_runs_as_a_flow_on_the_configured_server(server, pictures, t
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
+def test_a_plan_runs_as_a_flow_with_its_chunks_as_tasks(server, pictures, tmp_path):
+    """The augment flow on a real server: pictures made, scored, and counted."""
+    url, env = server
+    lake = tmp_path / "lake"
+    assert moderate(pictures, lake, "--no-server", env=env).returncode == 0
+    script = tmp_path / "augment.py"
+    script.write_text(
+        "from assay.flows.augment import augment_flow\n"
+        "plan = {'parents': {'choose': 'any'},\n"
+        "        'make': [{'method': 'launder', 'condition': ['jpeg-50', 'half']}]}\n"
+        f"print(augment_flow(plan, lake={str(lake)!r}, detector='mini', backend='torch'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["made"], told["scored"], told["not_made"]) == (4, 4, 0)
+    tasks = httpx.post(f"{url}/task_runs/filter", json={"limit": 50}, timeout=5).json()
+    assert {"synthesize", "score"} <= {task["name"].rpartition("-")[0] for task in tasks}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
 def test_a_failing_flow_tells_the_server_and_exits_with_its_code(server, tmp_path):
     """Bad input under Prefect has the same exit code as without it, and no traceback."""
     _, env = server

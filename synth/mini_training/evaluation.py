@@ -1,0 +1,106 @@
+"""How good the embedded generator is: photos given back, and prompts followed, on unseen ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..autoencoder import Autoencoder
+from ..generator import Ask, Generator
+from .captions import BRIGHTNESS, COLOURS, KINDS, TEXTURES, caption, measure, words
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """How often pictures have the word that was asked for, by kind of word."""
+
+    kind: str
+    pictures: int
+    hits: int
+    chance: float
+    """One over the number of words of the kind."""
+
+    @property
+    def share(self) -> float:
+        """Of the pictures."""
+        return self.hits / max(self.pictures, 1)
+
+
+def psnr_db(one_u8: NDArray[np.uint8], other_u8: NDArray[np.uint8]) -> float:
+    """Peak signal to noise of two pictures of one shape, in dB."""
+    error = float(np.mean((one_u8.astype(np.float64) - other_u8) ** 2))
+    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def reconstruction_db(
+    photos: Sequence[Path], autoencoder: Autoencoder, *, long_px: int = 512
+) -> list[float]:
+    """PSNR of each photo through the autoencoder and back, reduced to this long edge first."""
+    found = []
+    for path in photos:
+        with Image.open(path) as image:
+            rgb = image.convert("RGB")
+        rgb.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)
+        pixels = np.asarray(rgb)
+        found.append(psnr_db(pixels, autoencoder.reconstruct(pixels)))
+    return found
+
+
+def prompts_followed(
+    generator: Generator,
+    *,
+    luma_at: float,
+    roughness_at: float,
+    times: int,
+    side_px: int = 96,
+    steps: int | None = None,
+    on_progress: Progress = lambda _line: None,
+) -> list[Followed]:
+    """Every caption `times` over: how often brightness, colour and texture are as asked.
+
+    The rule is the one that wrote the captions of the training, on the pixels that came out.
+    """
+    hits = dict.fromkeys(KINDS, 0)
+    n = 0
+    captions = [(b, c, t) for b in BRIGHTNESS for c in COLOURS for t in TEXTURES]
+    for index, asked in enumerate(captions):
+        for turn in range(times):
+            made = generator.make(
+                Ask(
+                    prompt=caption(asked),
+                    seed=index * 1000 + turn,
+                    width_px=side_px,
+                    height_px=side_px,
+                    steps=steps,
+                )
+            )
+            seen = words(measure(made), luma_at=luma_at, roughness_at=roughness_at)
+            for kind, wanted, got in zip(KINDS, asked, seen, strict=True):
+                hits[kind] += wanted == got
+            n += 1
+        on_progress(f"{caption(asked)}: done {index + 1} of {len(captions)}")
+    return [
+        Followed(kind=kind, pictures=n, hits=hits[kind], chance=1 / len(options))
+        for kind, options in KINDS.items()
+    ]
+
+
+def contact_sheet(generator: Generator, path: Path, *, side_px: int = 96, columns: int = 8) -> None:
+    """One picture of every caption, and its words in the order of the sheet, row by row."""
+    captions = [(b, c, t) for b in BRIGHTNESS for c in COLOURS for t in TEXTURES]
+    rows = -(-len(captions) // columns)
+    sheet = Image.new("RGB", (columns * side_px, rows * side_px), "white")
+    for index, asked in enumerate(captions):
+        made = generator.make(
+            Ask(prompt=caption(asked), seed=index, width_px=side_px, height_px=side_px)
+        )
+        at = (index % columns * side_px, index // columns * side_px)
+        sheet.paste(Image.fromarray(made), at)
+    sheet.save(path)
