@@ -11,7 +11,6 @@ from ..synth.autoencoder import Autoencoder, load_autoencoder
 from ..synth.checkpoints import INDEX, find_generator
 from ..synth.generator import Generator
 from ..synth.lora import parse_adapter
-from ..synth.methods import DEFAULT_GENERATOR
 from ..synth.plan_file import Block, Plan
 from ..synth.presets import PRESETS
 from ..synth.sd35 import LoadSettings, load_generator
@@ -86,10 +85,9 @@ class LoadedTools:
     def _prepare(self, block: Block, settings: dict[str, str | int | float | bool]) -> None:
         if block.method in {"text", "image-to-image", "inpaint"}:
             lora = settings.get("lora")
-            name = str(settings.get("generator", DEFAULT_GENERATOR))
-            self.generator(name, str(lora) if lora else None)
+            self.generator(str(settings["generator"]), str(lora) if lora else None)
         if block.method in {"aligned", "latent-attack"}:
-            self.autoencoder(str(settings.get("autoencoder", DEFAULT_GENERATOR)))
+            self.autoencoder(str(settings["autoencoder"]))
         if block.method in {"attack", "latent-attack"}:
             detector = settings.get("detector")
             self.logits(str(detector) if detector else None)

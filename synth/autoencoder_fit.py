@@ -2,7 +2,7 @@
 
 In minutes it does not paint well, yet leaves a decoder's trace that differs from those of
 published weights, which is what a detector that must not know one decoder only needs. In an hour
-it gives photos back that a person recognises: the embedded generator's comes from here.
+it gives photos back that a person recognises, blurred and without rare colours.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..data.errors import SynthError
-from .presets import PRESETS, Preset
+from .presets import PRESETS, SMALL, Preset
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
@@ -56,7 +56,7 @@ def find_generator(name: str, *, preset: str | None = None) -> GeneratorFiles:
     """The files of a registered name, of `org/name@commit`, or of a local folder.
 
     Args:
-        name: `sd3.5-large`, `sd3.5-large-turbo`, `sd3.5-medium`, `mini-sd3`, a hub id with its
+        name: `sd3.5-large`, `sd3.5-large-turbo`, `sd3.5-medium`, a hub id with its
             commit, or a diffusers folder.
         preset: How to run what is not registered: one of the registered names.
 
@@ -65,8 +65,6 @@ def find_generator(name: str, *, preset: str | None = None) -> GeneratorFiles:
     """
     if name in PRESETS:
         card = PRESETS[name]
-        if not card.repo:
-            return _of_folder(_embedded(card), name=name, preset=card)
         folder = _from_hub(card.repo, card.revision, is_gated=card.is_gated)
         return _checked(folder, card, f"{card.repo}@{card.revision}")
     if Path(name).is_dir():
@@ -159,15 +157,8 @@ def _guessed(folder: Path) -> Preset:
         layers = int(config["num_layers"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise SynthError(f"{folder}/transformer/config.json cannot be read: {error}") from error
-    by_layers = {38: "sd3.5-large", 24: "sd3.5-medium"}
-    return PRESETS[by_layers.get(layers, "mini-sd3")]
-
-
-def _embedded(preset: Preset) -> Path:
-    folder = Path(__file__).parent / preset.name.replace("-", "_")
-    if not (folder / INDEX).is_file():
-        raise SynthError(f"{preset.name} is not part of this installation ({folder} is missing)")
-    return folder
+    by_layers = {38: PRESETS["sd3.5-large"], 24: PRESETS["sd3.5-medium"]}
+    return by_layers.get(layers, SMALL)
 
 
 def _from_hub(repo: str, revision: str, *, is_gated: bool) -> Path:

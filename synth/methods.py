@@ -69,9 +69,6 @@ class Made:
     """What the method found out, such as the detector it attacked."""
 
 
-DEFAULT_GENERATOR: Final = "mini-sd3"
-
-
 def make(job: Job, parent: bytes | None, tools: Tools, *, origin: str) -> Made:
     """The picture of a job, encoded and marked.
 
@@ -113,7 +110,7 @@ def _painted(
 ) -> Made:
     told = job.settings
     lora = told.get("lora")
-    generator = tools.generator(str(told.get("generator", DEFAULT_GENERATOR)), lora)
+    generator = tools.generator(str(told["generator"]), lora)
     preset = getattr(generator, "preset", None)
     rgb, strength = None, None
     file_settings: dict[str, Any] = {"format": "PNG"}
@@ -160,7 +157,7 @@ def _painted(
 
 
 def _aligned(job: Job, parent: bytes | None, tools: Tools) -> Made:
-    autoencoder = tools.autoencoder(str(job.settings.get("autoencoder", DEFAULT_GENERATOR)))
+    autoencoder = tools.autoencoder(str(job.settings["autoencoder"]))
     fake = aligned_fake(
         _bytes(parent),
         autoencoder,
@@ -214,7 +211,7 @@ def _attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
 
 def _latent_attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
     told = job.settings
-    autoencoder = tools.autoencoder(str(told.get("autoencoder", DEFAULT_GENERATOR)))
+    autoencoder = tools.autoencoder(str(told["autoencoder"]))
     settings = AttackSettings(steps=int(told.get("steps", 10)), aim=_aim(job), seed=job.seed)
     box = float(told.get("box", 0.3))
     found = latent_attack(

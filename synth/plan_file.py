@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from ..data.errors import ConfigError
 from .laundering import VERSION, conditions
+from .presets import PRESETS
 from .seeds import row_key, row_seed
 
 CHOICES: Final = ("real", "fake", "any", "near")
@@ -50,6 +51,14 @@ METHODS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     "latent-attack": _ATTACK | {"autoencoder": str, "box": _NUMBER},
 }
 """What each method may be told, and of which type."""
+REQUIRED: Final = {
+    "text": "generator",
+    "image-to-image": "generator",
+    "inpaint": "generator",
+    "aligned": "autoencoder",
+    "latent-attack": "autoencoder",
+}
+"""What a method cannot do without."""
 WITHOUT_PARENTS: Final = frozenset({"text"})
 # Numbers of the list that are one setting or stand for several pictures by themselves.
 _NOT_SWEPT: Final = frozenset({"prompts", "times"})
@@ -223,6 +232,10 @@ def _block(row: Mapping[str, Any], earlier: Sequence[str], source: str) -> Block
             kind = allowed[key]
             if not isinstance(one, kind) or (isinstance(one, bool) and kind is not bool):
                 raise ConfigError(f"{where}: {key} = {one!r} is not {_typed(kind)}")
+    if (needed := REQUIRED.get(method)) and needed not in settings:
+        raise ConfigError(
+            f"{where}: {method} needs {needed} = ...; allowed: {', '.join(PRESETS)}, or a folder"
+        )
     if method == "launder":
         names = settings.get("condition", [])
         chosen = conditions(tuple([names] if isinstance(names, str) else names))

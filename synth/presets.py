@@ -137,8 +137,8 @@ MEDIUM: Final = Preset(
     skip_layers=(7, 8, 9),
     skip_scale=2.5,
 )
-MINI: Final = Preset(
-    name="mini-sd3",
+SMALL: Final = Preset(
+    name="small",
     repo="",
     revision="",
     steps=20,
@@ -155,10 +155,11 @@ MINI: Final = Preset(
         "vae": 0.002,
     },
     is_gated=False,
-    licence="as assay's own",
+    licence="whatever its folder came with",
     license_flags=(),
 )
-PRESETS: Final = {preset.name: preset for preset in (LARGE, LARGE_TURBO, MEDIUM, MINI)}
+"""For folders of the family's classes at other sizes, such as what `mini_training` trains."""
+PRESETS: Final = {preset.name: preset for preset in (LARGE, LARGE_TURBO, MEDIUM)}
 
 
 def preset_of(name: str) -> Preset:

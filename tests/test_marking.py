@@ -12,7 +12,7 @@ from assay.data.errors import ConfigError, SynthError
 from assay.data.image import inspect_image
 from assay.synth.marking import CERTIFICATE_VARIABLE, KEY_VARIABLE, Mark, SourceType, marked
 
-MADE = Mark(source_type=SourceType.MADE, generator='mini-sd3 "x" & <y>', origin="s-1/abc")
+MADE = Mark(source_type=SourceType.MADE, generator='small "x" & <y>', origin="s-1/abc")
 FILES = {
     "jpeg": factories.jpeg(),
     "jpeg with exif": factories.jpeg(exif=Image.Exif().tobytes()),

@@ -74,7 +74,7 @@ def plan(
     """Say what would be loaded, in how many GB, for how many pictures, before it starts.
 
     Args:
-        generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, mini-sd3, or a diffusers folder.
+        generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, or a diffusers folder.
         memory: Of the device, such as 24GB.
         t5: auto, keep, drop, int8 or nf4.
         precision: auto, fp32, bf16 or fp16.
@@ -152,35 +152,36 @@ choose = "real"   # real, fake, any, or near (those nearest to a threshold)
 n = 50
 # where = "width_px >= 512 and domain = 'ads'"
 
-[[make]]          # the photo through a generator's autoencoder and back
-method = "aligned"
-autoencoder = "mini-sd3"
-dct_blend = [1.0, 0.5]
-
-[[make]]          # the photo repainted, little to much
-method = "image-to-image"
-generator = "mini-sd3"
-strength = [0.2, 0.5]
-
-[[make]]          # pictures from nothing
-method = "text"
-generator = "mini-sd3"
-prompt = ["a dark blue photo", "a bright green photo"]
-times = 4
-
 [[make]]          # what platforms do to photos
 method = "launder"
 condition = ["jpeg", "resize", "screenshot", "multi-hop"]
 
-[[make]]          # and to fakes
-name = "laundered-fakes"
-method = "launder"
-of = "aligned"
-condition = ["jpeg-50", "half", "multi-hop"]
-
-[[make]]          # fakes that were changed to pass
+[[make]]          # pictures changed so as to pass; of photos, so as to be flagged
 method = "attack"
-of = "aligned"
 epsilon = [1, 2, 4]
 steps = 10
+
+[[make]]          # and whether that survives what platforms do
+name = "laundered-attacks"
+method = "launder"
+of = "attack"
+condition = ["jpeg-70", "half"]
+
+# With a generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, or a diffusers folder.
+#
+# [[make]]        # the photo through its autoencoder and back
+# method = "aligned"
+# autoencoder = "sd3.5-medium"
+# dct_blend = [1.0, 0.5]
+#
+# [[make]]        # the photo repainted, little to much
+# method = "image-to-image"
+# generator = "sd3.5-medium"
+# strength = [0.2, 0.5]
+#
+# [[make]]        # pictures from nothing
+# method = "text"
+# generator = "sd3.5-large-turbo"
+# prompts = "prompts.txt"
+# times = 4
 """

@@ -1,1 +1,1 @@
-"""How the embedded generator was trained, to be done again on other photos."""
+"""A small generator of the SD3.5 classes, trained on one's own photos on a CPU."""

@@ -1,4 +1,4 @@
-"""How good the embedded generator is: photos given back, and prompts followed, on unseen ones."""
+"""How good a small generator is: photos given back, and prompts followed, on unseen ones."""
 
 from __future__ import annotations
 

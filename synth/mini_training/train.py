@@ -1,4 +1,4 @@
-"""Train `mini-sd3`: text encoders and transformer together, on latents of a fitted autoencoder."""
+"""Train a small pipeline: text encoders and transformer together, on an autoencoder's latents."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def train_mini_sd3(
     seconds = time.monotonic() - started
     pipeline.transformer.set_attn_processor(usual)
     pipeline.save_pretrained(settings.out, safe_serialization=True)
-    draw_losses(losses, settings.out / "loss.svg", title="mini-sd3: flow-matching loss")
+    draw_losses(losses, settings.out / "loss.svg", title="small pipeline: flow-matching loss")
     return MiniResult(
         out=settings.out,
         steps=len(losses),
