@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from prefect.utilities.annotations import quote
 
 from ..data.errors import ConfigError
 from ..data.lake import Lake
+from ..synth.generator import Generator
 from ..synth.plan_file import Block, Job, Plan, plan_of_dict, read_plan
 from ..synth.sd35 import LoadSettings
 from ..tasks.evasion import evasion_rows, evasion_table, table_text
@@ -148,6 +149,7 @@ def augment(
     plan: Plan,
     *,
     settings: LoadSettings | None = None,
+    generators: Mapping[str, Generator] | None = None,
     calls: Steps | None = None,
     synthesize: Callable[..., SynthCounts] = synthesize_chunk,
 ) -> Augmentation:
@@ -157,6 +159,7 @@ def augment(
         request: The lake, the detector and the policy; its sources are not read.
         plan: What to make.
         settings: How generators are loaded.
+        generators: Others by the names that the plan gives them: functions, services, folders.
         calls: How the steps of scoring are called; directly by default.
         synthesize: How a chunk of jobs is made; directly by default.
 
@@ -168,7 +171,7 @@ def augment(
         raise ConfigError("augment reads no sources; ingest them first with assay moderate")
     # A lake that is not there is an error here: there is nothing to make pictures from.
     Lake(request.lake, create=any(block.method == "text" for block in plan.blocks))
-    tools = LoadedTools(request, settings)
+    tools = LoadedTools(request, settings, generators)
     tools.prepare(plan)
 
     def call(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..data.errors import SynthError
@@ -24,10 +25,17 @@ from .request import Request
 class LoadedTools:
     """Generators, autoencoders and detectors by name, kept once they are loaded."""
 
-    def __init__(self, request: Request, settings: LoadSettings | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        settings: LoadSettings | None = None,
+        generators: Mapping[str, Generator] | None = None,
+    ) -> None:
         self._request = request
         self._settings = settings or LoadSettings()
-        self._generators: dict[tuple[str, str | None], Generator] = {}
+        self._generators: dict[tuple[str, str | None], Generator] = {
+            (name, None): given for name, given in (generators or {}).items()
+        }
         self._autoencoders: dict[str, Autoencoder] = {}
         self._detectors: dict[str, Detector] = {}
         self._logits: dict[str, Logits] = {}

@@ -191,7 +191,7 @@ def _mean_change(change: np.ndarray) -> dict[str, float | None]:
 
 def table_text(table: pl.DataFrame) -> str:
     """The table for a terminal, one line a setting; fakes first, since they are the question."""
-    lines = [f"{'':44} pictures   evade (95 %)           flagged   logit change"]
+    lines = [f"{'':44} pictures   below review (95 %)    flagged   logit change"]
     rows: Sequence[Mapping[str, Any]] = list(table.iter_rows(named=True))
     for row in sorted(rows, key=lambda row: row["label"] != Label.FAKE.value):
         name = f"{row['block']}: {row['setting']}" + (

@@ -21,6 +21,7 @@ from assay.flows.augment import augment
 from assay.flows.cli import main
 from assay.flows.request import Request
 from assay.flows.run import run
+from assay.synth.generator import CallableGenerator
 from assay.synth.plan_file import plan_of_dict
 from assay.tasks.evasion import evasion_table, wilson
 
@@ -233,6 +234,21 @@ def test_the_command_prints_its_example_and_runs_a_plan(base, tmp_path, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert answer["made"] == 4
     assert answer["evasion"][0]["setting"] == "jpeg-70"
+
+
+def test_a_function_can_stand_in_for_a_generator(base):
+    """Under a name of the plan; its pictures have its id and licence flags."""
+    red = CallableGenerator(
+        generator_id="painter@1",
+        function=lambda ask: np.full((40, 40, 3), ask.seed % 200, np.uint8),
+        license_flags=("house_use_only",),
+    )
+    request = Request(lake=str(base / "function"), **MODEL)
+    make = [{"method": "text", "generator": "painter", "prompt": "x", "times": 2}]
+    assert augment(request, plan_for(base, make=make), generators={"painter": red}).made == 2
+    rows = rows_of(request)
+    assert set(rows["generator"]) == {"painter@1"}
+    assert rows["license_flags"].to_list() == [["house_use_only"]] * 2
 
 
 def test_wilsons_interval_is_the_textbooks():
