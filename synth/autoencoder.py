@@ -39,6 +39,11 @@ class Autoencoder:
     stride_px: int
     """Pixels of the picture per latent cell, along one side."""
 
+    @property
+    def autoencoder_id(self) -> str:
+        """Name and the first digits of the weights' hash."""
+        return f"{self.name}@{self.weights_sha256[:12]}"
+
     def reconstruct(
         self, rgb_u8_hwc: NDArray[np.uint8], *, tile_px: int = 1024, overlap_px: int = 64
     ) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ from torch import nn
 
 from ..data.errors import SynthError
 from .autoencoder import Autoencoder, load_autoencoder
+from .fitting import averaged, share_done
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
@@ -79,10 +80,12 @@ def fit_autoencoder(
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     module = _unfitted(settings)
-    averaged = _averaged(module, settings)
+    mean = averaged(module, settings.average_steps)
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
     started, step = time.monotonic(), 0
-    while (done := _share_done(settings, started, step)) < 1.0:
+    while (
+        done := share_done(settings.minutes, settings.max_steps, started_s=started, step=step)
+    ) < 1.0:
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min((step + 1) / 50, 1.0 - done**2 + 1e-3)
         pixels = _crops(arrays, settings, rng, done)
@@ -95,28 +98,15 @@ def fit_autoencoder(
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
-        averaged.update_parameters(module)
+        mean.update_parameters(module)
         step += 1
         if step % 100 == 0:
             on_progress(f"autoencoder step {step}: loss {loss.item():.4f}, {done:.0%} of the time")
-    fitted: Any = averaged.module
+    fitted: Any = mean.module
     if settings.kind == "kl":
         _state_latent_scale(fitted, arrays, settings, rng)
     fitted.to(memory_format=torch.contiguous_format).save_pretrained(out, safe_serialization=True)
     return load_autoencoder(out)
-
-
-def _averaged(
-    module: AutoencoderKL | AutoencoderTiny, settings: FitSettings
-) -> torch.optim.swa_utils.AveragedModel:
-    """The running mean of the weights; of the last step alone when none is asked for."""
-    decay = 1 - 1 / settings.average_steps if settings.average_steps else 0.0
-
-    def mean(kept: torch.Tensor, now: torch.Tensor, n_seen: torch.Tensor | int) -> torch.Tensor:
-        # A mean over all steps at first, so that the start is forgotten.
-        return torch.lerp(now, kept, min(decay, int(n_seen) / (int(n_seen) + 10)))
-
-    return torch.optim.swa_utils.AveragedModel(module, avg_fn=mean)
 
 
 def _state_latent_scale(
@@ -165,12 +155,6 @@ def _unfitted(settings: FitSettings) -> AutoencoderKL | AutoencoderTiny:
         use_post_quant_conv=False,
         scaling_factor=1.0,
     ).to(memory_format=torch.channels_last)
-
-
-def _share_done(settings: FitSettings, started: float, step: int) -> float:
-    by_time = (time.monotonic() - started) / max(settings.minutes * 60, 1e-9)
-    by_steps = step / settings.max_steps if settings.max_steps else 0.0
-    return max(by_time, by_steps)
 
 
 def _crops(

@@ -6,6 +6,7 @@ family is made of: a folder that asks for anything else is refused before a file
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -52,13 +53,12 @@ class GeneratorFiles:
     """Optional parts that the folder does not have."""
 
 
-def find_generator(name: str, *, preset: str | None = None) -> GeneratorFiles:
+def find_generator(name: str) -> GeneratorFiles:
     """The files of a registered name, of `org/name@commit`, or of a local folder.
 
     Args:
         name: `sd3.5-large`, `sd3.5-large-turbo`, `sd3.5-medium`, a hub id with its
             commit, or a diffusers folder.
-        preset: How to run what is not registered: one of the registered names.
 
     Raises:
         SynthError: The files cannot be had, or are not what they should be.
@@ -69,7 +69,9 @@ def find_generator(name: str, *, preset: str | None = None) -> GeneratorFiles:
         return _checked(folder, card, f"{card.repo}@{card.revision}")
     if Path(name).is_dir():
         folder = Path(name)
-        return _of_folder(folder, name=folder.name, preset=PRESETS.get(preset or ""))
+        files = _checked(folder, None, folder.name)
+        pinned = f"{folder.name}@{weights_sha256(folder)[:12]}"
+        return dataclasses.replace(files, generator_id=pinned)
     repo, _, revision = name.partition("@")
     if _HUB_ID.fullmatch(repo) is None:
         raise SynthError(
@@ -82,7 +84,7 @@ def find_generator(name: str, *, preset: str | None = None) -> GeneratorFiles:
             f"{repo}@<40 hex digits>"
         )
     folder = _from_hub(repo, revision, is_gated=True)
-    return _checked(folder, PRESETS.get(preset or ""), f"{repo}@{revision}")
+    return _checked(folder, None, f"{repo}@{revision}")
 
 
 def weights_sha256(folder: Path) -> str:
@@ -94,16 +96,6 @@ def weights_sha256(folder: Path) -> str:
         digest = real.name if _BLOB.fullmatch(real.name) else _sha256(real)
         total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
     return total.hexdigest()
-
-
-def _of_folder(folder: Path, *, name: str, preset: Preset | None) -> GeneratorFiles:
-    files = _checked(folder, preset, name)
-    return GeneratorFiles(
-        folder=files.folder,
-        preset=files.preset,
-        generator_id=f"{name}@{weights_sha256(folder)[:12]}",
-        missing=files.missing,
-    )
 
 
 def _checked(folder: Path, preset: Preset | None, generator_id: str) -> GeneratorFiles:

@@ -33,11 +33,6 @@ def draw_mask(rule: str, width_px: int, height_px: int, seed: int) -> Mask:
     return _RULES[rule](width_px, height_px, np.random.default_rng(seed))
 
 
-def read_mask(image: Image.Image) -> Mask:
-    """A mask from a picture: white is painted anew, as diffusers has it; shape (H, W)."""
-    return np.asarray(image.convert("L")) >= 128
-
-
 def _empty(width: int, height: int, _rng: np.random.Generator) -> Mask:
     return np.zeros((height, width), bool)
 

@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ..data.errors import SynthError
+from ..data.schema import Label
 from .attacks.expectation import FileDraws, through_files
 from .attacks.latent import latent_attack
-from .attacks.pixel import AttackSettings, Logits, attack
+from .attacks.pixel import AttackSettings, Logits, attack, pixels_of, rgb_of
 from .autoencoder import Autoencoder
-from .generator import Ask, Generator, Rgb
+from .generator import Ask, Generator
 from .laundering import conditions
 from .marking import Mark, SourceType, marked
 from .masks import draw_mask
 from .plan_file import Job
 from .reconstruct import aligned_fake, encoded_as, encoding_of
 
-REAL, LAUNDERED, FAKE = "real", "laundered", "fake"
+REAL, LAUNDERED, FAKE = Label.REAL.value, Label.LAUNDERED.value, Label.FAKE.value
 
 
 class Tools(Protocol):
@@ -168,14 +168,14 @@ def _aligned(job: Job, parent: bytes | None, tools: Tools) -> Made:
     return Made(
         raw=fake.raw,
         label=FAKE,
-        generator=f"{autoencoder.name}@{autoencoder.weights_sha256[:12]}",
+        generator=autoencoder.autoencoder_id,
         notes={"psnr_db": round(fake.psnr_db, 2) if np.isfinite(fake.psnr_db) else None},
     )
 
 
 def _launder(job: Job, parent: bytes | None, _tools: Tools) -> Made:
     name = str(job.settings["condition"]).rpartition("/")[2]
-    (condition,) = conditions((name,)) if name else ()
+    (condition,) = conditions((name,))
     raw = condition.apply(np.array(_opened(parent).convert("RGB")))
     return Made(raw=raw, label=FAKE if job.parent_label == FAKE else LAUNDERED)
 
@@ -183,25 +183,21 @@ def _launder(job: Job, parent: bytes | None, _tools: Tools) -> Made:
 def _attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
     told = job.settings
     settings = AttackSettings(
-        kind="pgd" if told.get("kind") == "pgd" else "apgd",
+        kind=str(told.get("kind", "apgd")),
         epsilon_levels=float(told.get("epsilon", 4.0)),
         steps=int(told.get("steps", 20)),
         aim=_aim(job),
         seed=job.seed,
     )
-    if told.get("kind", "apgd") not in {"pgd", "apgd"}:
-        raise SynthError(f"an attack of kind {told['kind']!r}; allowed: pgd, apgd")
     logits = tools.logits(told.get("detector"))
     if told.get("survive_files"):
         logits = through_files(logits, FileDraws(seed=job.seed % 2**32))
     opened = _opened(parent)
-    pixels = _tensor(np.array(opened.convert("RGB")))
-    moved = attack(pixels, logits, settings)
+    moved = attack(pixels_of(np.array(opened.convert("RGB"))), logits, settings)
     # As JPEG where it was made to survive that, else without loss.
     kind = {"format": "JPEG", "quality": 90} if told.get("survive_files") else {"format": "PNG"}
-    rgb = (moved[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
     return Made(
-        raw=encoded_as(Image.fromarray(rgb), kind),
+        raw=encoded_as(Image.fromarray(rgb_of(moved)), kind),
         label=LAUNDERED if job.parent_label in {REAL, LAUNDERED} else FAKE,
         steps=settings.steps,
         strength=settings.epsilon_levels,
@@ -225,7 +221,7 @@ def _latent_attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
         raw=encoded_as(Image.fromarray(found.rgb_u8_hwc), {"format": "PNG"}),
         # Whatever its parent was: these pixels come out of a decoder.
         label=FAKE,
-        generator=f"{autoencoder.name}@{autoencoder.weights_sha256[:12]}",
+        generator=autoencoder.autoencoder_id,
         steps=settings.steps,
         strength=box,
         notes={"attacked": tools.detector_id(told.get("detector")), "aim": settings.aim},
@@ -267,7 +263,3 @@ def _opened(parent: bytes | None) -> Image.Image:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise SynthError(f"the parent cannot be decoded: {error}") from error
     return image
-
-
-def _tensor(rgb_u8_hwc: Rgb) -> torch.Tensor:
-    return torch.from_numpy(rgb_u8_hwc).permute(2, 0, 1)[None].float() / 255

@@ -10,6 +10,7 @@ cards, and the Stability AI Community License of 5 July 2024.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
@@ -108,19 +109,14 @@ LARGE: Final = Preset(
     max_side_px=3072,
     parameters={"transformer": 8.06} | _ENCODERS | _VAE,
 )
-LARGE_TURBO: Final = Preset(
+LARGE_TURBO: Final = dataclasses.replace(
+    LARGE,
     name="sd3.5-large-turbo",
     repo="stabilityai/stable-diffusion-3.5-large-turbo",
     revision="ec07796fc06b096cc56de9762974a28f4c632eda",
     steps=4,
     # Distilled: guidance would need a second pass that the model was not trained for.
     guidance=0.0,
-    shift=3.0,
-    min_pixels=512**2,
-    max_pixels=1152**2,
-    default_px=1024,
-    max_side_px=3072,
-    parameters={"transformer": 8.06} | _ENCODERS | _VAE,
 )
 MEDIUM: Final = Preset(
     name="sd3.5-medium",
@@ -160,14 +156,3 @@ SMALL: Final = Preset(
 )
 """For folders of the family's classes at other sizes, such as what `mini_training` trains."""
 PRESETS: Final = {preset.name: preset for preset in (LARGE, LARGE_TURBO, MEDIUM)}
-
-
-def preset_of(name: str) -> Preset:
-    """The preset of a registered name.
-
-    Raises:
-        SynthError: No such name.
-    """
-    if name not in PRESETS:
-        raise SynthError(f"no generator is named {name!r}; allowed: {', '.join(PRESETS)}")
-    return PRESETS[name]

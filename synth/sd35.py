@@ -57,17 +57,13 @@ class Sd35Generator:
         self._files = files
         self.plan = plan
         self.preset: Preset = files.preset
-        self._adapters = tuple(adapters)
+        self.lora = "+".join(one.describe() for one in adapters) or None
+        """The adapters as `name@hash*weight`, joined by a plus; None without any."""
 
     @property
     def generator_id(self) -> str:
         """Name and commit, or name and hash of a local folder's weights."""
         return self._files.generator_id
-
-    @property
-    def lora(self) -> str | None:
-        """The adapters as `name@hash*weight`, joined by a plus; None without any."""
-        return "+".join(one.describe() for one in self._adapters) or None
 
     @property
     def license_flags(self) -> tuple[str, ...]:

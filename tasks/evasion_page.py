@@ -12,12 +12,12 @@ from typing import Any, Final
 import polars as pl
 from jinja2 import Environment, StrictUndefined
 
-from ..data.errors import StoreError
 from ..data.lake import Lake
 from ..data.schema import Label
 from ..data.store import open_store
 from .evasion import evasion_table
 from .policy import Policy
+from .report import write_page
 from .report_page import score_text, visible
 from .thumbnails import Thumbnail, thumbnails
 
@@ -51,13 +51,8 @@ def write_evasion(
     page = render_evasion(
         evasion_table(rows), pairs, thumbs, detector_id=detector_id, policy=policy, run_id=run_id
     )
-    store, name = open_store(lake.uri), f"reports/{run_id}-evasion.html"
-    try:
-        with store.creating(name) as file:
-            file.write(page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"cannot write {store.path(name)}: {error}") from error
-    return store.path(name)
+    name = f"reports/{run_id}-evasion.html"
+    return write_page(open_store(lake.uri), name, page.encode("utf-8", "replace"))
 
 
 def chosen_pairs(rows: pl.DataFrame) -> list[dict[str, Any]]:

@@ -60,10 +60,15 @@ def write_report(
     else:
         out = out.absolute()
         store, name = open_store(out.parent), out.name
-    return _written(store, name, page)
+    return write_page(store, name, page)
 
 
-def _written(store: Store, name: str, page: bytes) -> str:
+def write_page(store: Store, name: str, page: bytes) -> str:
+    """Writes a file of the store whole or not at all, and gives its address.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     try:
         with store.creating(name) as file:
             file.write(page)

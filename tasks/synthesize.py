@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from ..data.errors import AssayError, StoreError, shorten
-from ..data.items import Item, Nowhere, SourceOptions
+from ..data.items import Item, SourceOptions, bad_item
 from ..data.lake import Lake
 from ..data.schema import Reason, Row
 from ..synth.methods import Made, Tools, make
@@ -118,7 +118,7 @@ def synthesize_chunk(
             picture = make(job, parent, tools, origin=f"{batch_id}/{job.key}")
         except (AssayError, MemoryError, RuntimeError, ValueError) as error:
             told = shorten(str(error) or type(error).__name__)
-            items.append(_item(job, None, problem=(Reason.NOT_MADE, told)))
+            items.append(bad_item(uri_of(job), Reason.NOT_MADE, told, fingerprint=job.key))
         else:
             made[uri_of(job)] = (job, picture)
             items.append(_item(job, picture))
@@ -150,20 +150,9 @@ def _parents(lake: Lake, jobs: Sequence[Job]) -> dict[str, bytes]:
     return dict(lake.images(there.unique().to_list())) if len(there) else {}
 
 
-def _item(job: Job, made: Made | None, *, problem: tuple[Reason, str] | None = None) -> Item:
-    uri = uri_of(job)
-    if made is None:
-        reason, detail = problem or (Reason.NOT_MADE, "")
-        return Item(
-            source_uri=uri,
-            fingerprint=job.key,
-            label=None,
-            domain=None,
-            address=Nowhere(reason, detail),
-            problem=(reason, detail),
-        )
+def _item(job: Job, made: Made) -> Item:
     return Item(
-        source_uri=uri,
+        source_uri=uri_of(job),
         fingerprint=hashlib.sha256(made.raw).hexdigest(),
         label=made.label,
         domain=None,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...data.errors import SynthError
 from ..autoencoder import Autoencoder
-from .pixel import AttackSettings, Logits, gain_and_gradient
+from .pixel import AttackSettings, Logits, gain_and_gradient, rgb_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,9 @@ def latent_attack(
     with torch.no_grad():
         if best_gain is None or bool(settings.aim * logits(decoded(at)) > best_gain):
             best = at
-        return LatentAttack(rgb_u8_hwc=_u8(decoded(best)), plain_rgb_u8_hwc=_u8(decoded(origin)))
+        return LatentAttack(
+            rgb_u8_hwc=rgb_of(decoded(best)), plain_rgb_u8_hwc=rgb_of(decoded(origin))
+        )
 
 
 def _encoded(autoencoder: Autoencoder, pixels: torch.Tensor) -> torch.Tensor:
@@ -82,10 +84,3 @@ def _encoded(autoencoder: Autoencoder, pixels: torch.Tensor) -> torch.Tensor:
     coded = encode(pixels)
     latents: torch.Tensor = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mode()
     return latents
-
-
-def _u8(pixels: torch.Tensor) -> NDArray[np.uint8]:
-    rounded: NDArray[np.uint8] = (
-        (pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-    )
-    return rounded

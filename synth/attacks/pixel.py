@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ...data.errors import ConfigError
 
 Logits = Callable[[torch.Tensor], torch.Tensor]
 """Pixels in [0, 1], float32, shape (N, 3, H, W), to one logit each, shape (N,)."""
 
+Rgb = NDArray[np.uint8]
 MAX_EPSILON_LEVELS: Final = 64.0
 # APGD's own constants: how soon step sizes are reconsidered, and when they are halved.
 _FIRST_CHECK, _CHECK_SHRINK, _MIN_CHECK, _ENOUGH = 0.22, 0.03, 0.06, 0.75
@@ -30,7 +33,8 @@ _MOMENTUM: Final = 0.75
 class AttackSettings:
     """How far and how long; epsilon in levels of 255, as the literature quotes it."""
 
-    kind: Literal["pgd", "apgd"] = "apgd"
+    kind: str = "apgd"
+    """`pgd` or `apgd`."""
     epsilon_levels: float = 4.0
     steps: int = 20
     step_levels: float | None = None
@@ -40,6 +44,8 @@ class AttackSettings:
     aim: int = -1
 
     def __post_init__(self) -> None:
+        if self.kind not in {"pgd", "apgd"}:
+            raise ConfigError(f"an attack of kind {self.kind!r}; allowed: pgd, apgd")
         if not 0 < self.epsilon_levels <= MAX_EPSILON_LEVELS:
             raise ConfigError(
                 f"an epsilon of {self.epsilon_levels} levels; allowed: above 0, at most "
@@ -72,6 +78,17 @@ def attack(pixels: torch.Tensor, logits: Logits, settings: AttackSettings) -> to
         start = low + (high - low) * drawn
     walk = _pgd if settings.kind == "pgd" else _apgd
     return walk(pixels, start, low, high, logits, settings)
+
+
+def pixels_of(rgb_u8_hwc: Rgb) -> torch.Tensor:
+    """A picture of shape (H, W, 3) as pixels in [0, 1], shape (1, 3, H, W)."""
+    return torch.from_numpy(rgb_u8_hwc).permute(2, 0, 1)[None].float() / 255
+
+
+def rgb_of(pixels: torch.Tensor) -> Rgb:
+    """The one picture of pixels in [0, 1], shape (1, 3, H, W), rounded to bytes (H, W, 3)."""
+    rounded: Rgb = (pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    return rounded
 
 
 def gain_and_gradient(

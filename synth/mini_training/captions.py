@@ -63,9 +63,14 @@ def caption(chosen: tuple[str, ...]) -> str:
     return " ".join(("a", *chosen, "photo"))
 
 
+def combinations() -> list[tuple[str, str, str]]:
+    """Every brightness, colour and texture together."""
+    return list(itertools.product(BRIGHTNESS, COLOURS, TEXTURES))
+
+
 def vocabulary() -> list[str]:
     """Every caption there is."""
-    return [caption(row) for row in itertools.product(BRIGHTNESS, COLOURS, TEXTURES)]
+    return [caption(row) for row in combinations()]
 
 
 def _colour(mean_rgb: NDArray[np.float32]) -> str:

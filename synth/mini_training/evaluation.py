@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..autoencoder import Autoencoder
 from ..generator import Ask, Generator
-from .captions import BRIGHTNESS, COLOURS, KINDS, TEXTURES, caption, measure, words
+from .captions import KINDS, caption, combinations, measure, words
 
 Progress = Callable[[str], None]
 
@@ -69,7 +69,7 @@ def prompts_followed(
     """
     hits = dict.fromkeys(KINDS, 0)
     n = 0
-    captions = [(b, c, t) for b in BRIGHTNESS for c in COLOURS for t in TEXTURES]
+    captions = combinations()
     for index, asked in enumerate(captions):
         for turn in range(times):
             made = generator.make(
@@ -94,7 +94,7 @@ def prompts_followed(
 
 def contact_sheet(generator: Generator, path: Path, *, side_px: int = 96, columns: int = 8) -> None:
     """One picture of every caption, and its words in the order of the sheet, row by row."""
-    captions = [(b, c, t) for b in BRIGHTNESS for c in COLOURS for t in TEXTURES]
+    captions = combinations()
     rows = -(-len(captions) // columns)
     sheet = Image.new("RGB", (columns * side_px, rows * side_px), "white")
     for index, asked in enumerate(captions):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...data.errors import InputError
-from .captions import Measures, caption, measure, words
+from .captions import Measures, measure, words
 
 _MEASURED_PX = 96
 
@@ -82,11 +82,6 @@ def latents_of(
             found = vae.encode(pixels).latent_dist.mode()
         out.append((found - config.shift_factor) * config.scaling_factor)
     return torch.cat(out).clone()
-
-
-def captions_of(squares: Squares) -> list[str]:
-    """The full caption of every square."""
-    return [caption(told) for told in squares.words]
 
 
 def _opened(path: Path) -> Image.Image:

@@ -14,6 +14,7 @@ from torch import nn
 
 from ...data.errors import InputError
 from ..curves import draw_losses
+from ..fitting import averaged, share_done
 from ..flow_matching import draw_times, noised, velocity_loss
 from ..prompts import read_prompts
 from .attention import RepeatedLastToken
@@ -151,11 +152,7 @@ def _fit(
     on_progress: Progress,
 ) -> list[float]:
     trained = _Trained(pipeline).train()
-    decay = 1 - 1 / settings.average_steps
-    averaged = torch.optim.swa_utils.AveragedModel(
-        trained,
-        avg_fn=lambda kept, now, n: torch.lerp(now, kept, min(decay, int(n) / (int(n) + 9))),
-    )
+    mean = averaged(trained, settings.average_steps)
     optimizer = torch.optim.AdamW(
         trained.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
     )
@@ -163,7 +160,11 @@ def _fit(
     draws = torch.Generator().manual_seed(settings.seed)
     shift = float(pipeline.scheduler.config.shift)
     started, losses = time.monotonic(), list[float]()
-    while (done := _share_done(settings, started, len(losses))) < 1:
+    while (
+        done := share_done(
+            settings.minutes, settings.max_steps, started_s=started, step=len(losses)
+        )
+    ) < 1:
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min((len(losses) + 1) / 100, 1.0 - done + 1e-3)
         side = settings.sides_px[int(rng.integers(len(settings.sides_px)))]
@@ -183,12 +184,12 @@ def _fit(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         optimizer.step()
-        averaged.update_parameters(trained)
+        mean.update_parameters(trained)
         losses.append(loss.item())
         if len(losses) % 100 == 0:
             recent = sum(losses[-100:]) / 100
             on_progress(f"step {len(losses)}: loss {recent:.4f}, {done:.0%} of the time")
-    trained.load_state_dict(averaged.module.state_dict())
+    trained.load_state_dict(mean.module.state_dict())
     trained.eval()
     return losses
 
@@ -198,9 +199,3 @@ def partial_caption(told: tuple[str, ...], rng: np.random.Generator) -> str:
     if rng.random() < 0.1:
         return ""
     return caption(tuple(word for word in told if rng.random() < 0.75))
-
-
-def _share_done(settings: MiniSettings, started: float, step: int) -> float:
-    by_time = (time.monotonic() - started) / max(settings.minutes * 60, 1e-9)
-    by_steps = step / settings.max_steps if settings.max_steps else 0.0
-    return max(by_time, by_steps)
