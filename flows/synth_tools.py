@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..data.errors import SynthError
+from ..synth.adherence import ClipScorer, load_clip
 from ..synth.attacks.pixel import Logits
 from ..synth.autoencoder import Autoencoder, load_autoencoder
 from ..synth.checkpoints import INDEX, find_generator
@@ -37,6 +38,7 @@ class LoadedTools:
             (name, None): given for name, given in (generators or {}).items()
         }
         self._autoencoders: dict[str, Autoencoder] = {}
+        self._clips: dict[str, ClipScorer] = {}
         self._detectors: dict[str, Detector] = {}
         self._logits: dict[str, Logits] = {}
 
@@ -68,6 +70,12 @@ class LoadedTools:
                 )
         return self._autoencoders[name]
 
+    def clip(self, folder: str) -> ClipScorer:
+        """A CLIP model of a local folder."""
+        if folder not in self._clips:
+            self._clips[folder] = load_clip(folder)
+        return self._clips[folder]
+
     def logits(self, detector: str | None) -> Logits:
         """A detector as a function that gradients flow through."""
         key = detector or ""
@@ -94,6 +102,8 @@ class LoadedTools:
         if block.method in {"text", "image-to-image", "inpaint"}:
             lora = settings.get("lora")
             self.generator(str(settings["generator"]), str(lora) if lora else None)
+            if settings.get("clip"):
+                self.clip(str(settings["clip"]))
         if block.method in {"aligned", "latent-attack"}:
             self.autoencoder(str(settings["autoencoder"]))
         if block.method in {"attack", "latent-attack"}:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from ..data.errors import SynthError
 from ..data.schema import Label
+from .adherence import ClipScorer
 from .attacks.expectation import FileDraws, through_files
 from .attacks.latent import latent_attack
 from .attacks.pixel import AttackSettings, Logits, attack, pixels_of, rgb_of
@@ -40,6 +41,10 @@ class Tools(Protocol):
 
     def autoencoder(self, name: str) -> Autoencoder:
         """An autoencoder by the name of its generator or its folder."""
+        ...
+
+    def clip(self, folder: str) -> ClipScorer:
+        """A CLIP model by its folder."""
         ...
 
     def logits(self, detector: str | None) -> Logits:
@@ -137,6 +142,15 @@ def _painted(
     )
     generator.check(ask)
     pixels = generator.make(ask)
+    notes: dict[str, Any] = {}
+    if mask is not None:
+        notes = {"mask": rule, "painted_share": round(float(mask.mean()), 4)}
+    if (folder := told.get("clip")) and ask.prompt:
+        clip = tools.clip(str(folder))
+        notes |= {
+            "clip": clip.clip_id,
+            "clip_cosine": round(clip.cosine(pixels, ask.prompt), 4),
+        }
     steps = ask.steps or getattr(preset, "steps", None)
     guidance = getattr(preset, "guidance", None) if ask.guidance is None else ask.guidance
     return Made(
@@ -150,9 +164,7 @@ def _painted(
         guidance=guidance,
         strength=strength,
         license_flags=generator.license_flags,
-        notes={"mask": rule, "painted_share": round(float(mask.mean()), 4)}
-        if mask is not None
-        else {},
+        notes=notes,
     )
 
 

@@ -34,6 +34,7 @@ _PICTURE: Final[dict[str, type | tuple[type, ...]]] = {
     "steps": int,
     "guidance": _NUMBER,
     "lora": str,
+    "clip": str,
 }
 _ATTACK: Final[dict[str, type | tuple[type, ...]]] = {
     "steps": int,
@@ -62,6 +63,8 @@ REQUIRED: Final = {
 WITHOUT_PARENTS: Final = frozenset({"text"})
 # Numbers of the list that are one setting or stand for several pictures by themselves.
 _NOT_SWEPT: Final = frozenset({"prompts", "times"})
+# What is measured on a picture and leaves it as it is, and so its seed.
+_MEASURED: Final = frozenset({"clip"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,8 @@ class Plan:
             sources = [(None, None)]
         for (parent_id, label), settings in itertools.product(sources, block.sweep()):
             for told in self._prompted(block, settings):
-                key = row_key(method=block.method, settings=told, parent=parent_id, seed=self.seed)
+                drawn = {name: value for name, value in told.items() if name not in _MEASURED}
+                key = row_key(method=block.method, settings=drawn, parent=parent_id, seed=self.seed)
                 yield Job(
                     key=key,
                     block=block.name,
