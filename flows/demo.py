@@ -1,4 +1,7 @@
-"""The demo's pictures: drawn here, so that the whole loop runs anywhere and shows every outcome."""
+"""The demo: pictures drawn here, and a plan for the embedded generator.
+
+So the whole loop runs anywhere and shows every outcome.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from .request import Request
 
@@ -18,13 +21,42 @@ if TYPE_CHECKING:
 N_DRAWN = 24
 # The detector sends anything with a short edge under 440 px to review, so draw above it.
 WIDTH_PX, HEIGHT_PX = 640, 480
+PLAN: Final[dict[str, Any]] = {
+    "parents": {"choose": "real", "n": 4},
+    "make": [
+        {"method": "aligned", "autoencoder": "mini-sd3"},
+        {"method": "launder", "condition": ["jpeg-70", "half"]},
+        {
+            "method": "image-to-image",
+            "generator": "mini-sd3",
+            "prompt": "a bright blue smooth photo",
+            "strength": [0.3, 0.6],
+            "steps": 10,
+        },
+        {
+            "method": "text",
+            "generator": "mini-sd3",
+            "prompt": ["a dark green detailed photo", "a bright orange smooth photo"],
+            "times": 2,
+        },
+        {"method": "attack", "of": "aligned", "epsilon": 2, "steps": 5},
+        {
+            "name": "attack-saved",
+            "method": "launder",
+            "of": "attack",
+            "condition": ["jpeg-70", "half"],
+        },
+    ],
+}
+"""Every kind of picture that can be made without a download, a few of each."""
 
 
 def demo_request(folder: Path) -> Request:
     """Draws the demo's pictures below a folder and says how to moderate them.
 
-    The two photographs are those that scikit-learn installs. What is drawn is neither a photo
-    nor the work of a generator, so its scores show the pipeline and not the detector.
+    The two photographs are those that scikit-learn installs, and are labelled so. What is drawn
+    is neither a photo nor the work of a generator, so its scores show the pipeline and not the
+    detector.
     """
     pictures = folder / "pictures"
     _draw(pictures)
@@ -50,8 +82,9 @@ def _draw(folder: Path) -> None:
 
     for name, rgb_u8_hwc in zip(("china", "flower"), load_sample_images().images, strict=True):
         photo = Image.fromarray(rgb_u8_hwc)
-        keep(f"photo-{name}.jpg", _encoded(photo, "JPEG"))
-        keep(f"photo-{name}-enlarged.jpg", _encoded(photo.resize((960, 640)), "JPEG"))
+        for stem, shown in (("", photo), ("-enlarged", photo.resize((960, 640)))):
+            keep(f"photo-{name}{stem}.jpg", _encoded(shown, "JPEG"))
+            keep(f"photo-{name}{stem}.json", b'{"label": "real"}')
     kinds: tuple[Callable[..., Image.Image], ...] = (_sky, _chart, _texture)
     formats = ("JPEG", "PNG", "WEBP")
     for index in range(N_DRAWN):

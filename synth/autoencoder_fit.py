@@ -51,6 +51,12 @@ class FitSettings:
     average_steps: int = 0
     """Keep the weights' running mean over about as many steps instead of the last ones."""
     learning_rate: float = 1e-3
+    long_edges_px: tuple[int, ...] = ()
+    """Cut from the photos reduced to these long edges too, where a crop holds more detail."""
+    colours: bool = False
+    """Swap channels and deepen colours in half the crops, so that rare colours are seen too."""
+    start: Path | None = None
+    """Go on from this fitted autoencoder, whose shape must be the same."""
     seed: int = 0
 
 
@@ -70,7 +76,7 @@ def fit_autoencoder(
         SynthError: no photos, or none as large as the crop; widths that differ, for `tiny`.
     """
     settings = settings or FitSettings()
-    arrays = [_read_rgb(path) for path in photos]
+    arrays = [array for path in photos for array in _read_rgb(path, settings.long_edges_px)]
     arrays = [array for array in arrays if min(array.shape[:2]) >= settings.crop_px]
     if not arrays:
         raise SynthError(
@@ -80,6 +86,8 @@ def fit_autoencoder(
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     module = _unfitted(settings)
+    if settings.start is not None:
+        module.load_state_dict(load_autoencoder(settings.start).module.state_dict())
     mean = averaged(module, settings.average_steps)
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
     started, step = time.monotonic(), 0
@@ -174,9 +182,18 @@ def _crops(
         top = int(rng.integers(array.shape[0] - side + 1))
         left = int(rng.integers(array.shape[1] - side + 1))
         crop = array[top : top + side, left : left + side]
-        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+        crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+        crops.append(_recoloured(crop, rng) if settings.colours and rng.random() < 0.5 else crop)
     stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
     return stacked.contiguous(memory_format=torch.channels_last)
+
+
+def _recoloured(rgb_u8_hwc: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Channels in another order, colours up to twice as deep."""
+    rgb = rgb_u8_hwc[..., rng.permutation(3)].astype(np.float32)
+    grey = rgb.mean(axis=-1, keepdims=True)
+    deeper: NDArray[np.float32] = grey + (rgb - grey) * rng.uniform(1.0, 2.0)
+    return deeper.clip(0, 255).astype(np.uint8)
 
 
 def _pixel_and_edge_loss(back: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
@@ -185,6 +202,11 @@ def _pixel_and_edge_loss(back: torch.Tensor, pixels: torch.Tensor) -> torch.Tens
     return off.abs().mean() + 0.5 * (across + down)
 
 
-def _read_rgb(path: Path) -> NDArray[np.uint8]:
+def _read_rgb(path: Path, long_edges_px: tuple[int, ...]) -> list[NDArray[np.uint8]]:
+    """A photo as it is, then reduced to each of the long edges."""
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+        rgb = image.convert("RGB")
+    reduced = [rgb.copy() for _ in long_edges_px]
+    for picture, long_px in zip(reduced, long_edges_px, strict=True):
+        picture.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)
+    return [np.asarray(picture) for picture in (rgb, *reduced)]

@@ -21,6 +21,7 @@ _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _BLOB: Final = re.compile(r"[0-9a-f]{64}")
 INDEX: Final = "model_index.json"
+EMBEDDED: Final = Path(__file__).parent / "mini_sd3"
 # The parts of the family, and the one class each may have; None: a part may be left out.
 PARTS: Final[dict[str, frozenset[str]]] = {
     "scheduler": frozenset({"FlowMatchEulerDiscreteScheduler"}),
@@ -57,7 +58,7 @@ def find_generator(name: str) -> GeneratorFiles:
     """The files of a registered name, of `org/name@commit`, or of a local folder.
 
     Args:
-        name: `sd3.5-large`, `sd3.5-large-turbo`, `sd3.5-medium`, a hub id with its
+        name: `sd3.5-large`, `sd3.5-large-turbo`, `sd3.5-medium`, `mini-sd3`, a hub id with its
             commit, or a diffusers folder.
 
     Raises:
@@ -65,6 +66,8 @@ def find_generator(name: str) -> GeneratorFiles:
     """
     if name in PRESETS:
         card = PRESETS[name]
+        if not card.repo:
+            return _checked(EMBEDDED, card, f"{name}@{weights_sha256(EMBEDDED)[:12]}")
         folder = _from_hub(card.repo, card.revision, is_gated=card.is_gated)
         return _checked(folder, card, f"{card.repo}@{card.revision}")
     if Path(name).is_dir():

@@ -76,7 +76,7 @@ def announce(
     """
     settings = LoadSettings(device=device, precision=precision, t5=t5, memory=memory)
     chosen = device_of(device)
-    if generator in PRESETS:
+    if generator in PRESETS and PRESETS[generator].repo:
         preset = PRESETS[generator]
         plan = plan_for(preset, settings, device=chosen)
         name = f"{preset.repo}@{preset.revision[:12]}"

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
 from ..data.errors import SynthError, shorten
 from .checkpoints import GeneratorFiles, find_generator
@@ -267,7 +268,7 @@ def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Gener
             pipeline = kind.from_pretrained(
                 files.folder, dtype=dtype, use_safetensors=True, local_files_only=True, **parts
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise SynthError(
             f"{files.folder} cannot be loaded: {shorten(f'{type(error).__name__}: {error}')}"
         ) from error
@@ -332,7 +333,7 @@ def _controlnet(folder: Path, dtype: torch.dtype) -> Any:
         return SD3ControlNetModel.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise SynthError(f"{folder} is no SD3 ControlNet: {shorten(str(error))}") from error
 
 

@@ -142,11 +142,12 @@ def test_following_is_counted_against_the_same_rule():
             side_px=24,
         )
 
-    assert [row.share for row in followed(obedient)] == [1.0, 1.0, 1.0]
+    assert [row.share for row in followed(obedient)] == [1.0, 1.0, 1.0, 1.0]
     grey = np.full((24, 24, 3), 128, np.uint8)
     assert [(row.share, row.chance) for row in followed(lambda _: grey)] == [
         (0.5, 0.5),
         (0.25, 0.25),
         (0.5, 0.5),
+        (0.0, 0.5),
     ]
     assert psnr_db(grey, grey + 1) == pytest.approx(48.13, abs=0.01)

@@ -94,7 +94,8 @@ def test_the_example_is_a_plan(tmp_path):
     """What `assay synth example` prints is accepted."""
     (tmp_path / "plan.toml").write_text(EXAMPLE_PLAN)
     made = read_plan(tmp_path / "plan.toml")
-    assert {block.method for block in made.blocks} == {"launder", "attack"}
+    told = {block.method for block in made.blocks}
+    assert told == {"launder", "attack", "aligned", "image-to-image", "text"}
     (tmp_path / "plan.toml").write_text("# a comment\n" + EXAMPLE_PLAN)
     assert read_plan(tmp_path / "plan.toml").plan_id == made.plan_id
 

@@ -156,6 +156,17 @@ def test_folders_that_are_not_what_they_say_are_refused(folder, tmp_path):
         find_generator(str(copy))
 
 
+@pytest.mark.parametrize("part", ["transformer", "vae", "text_encoder_2"])
+def test_a_file_that_was_cut_off_is_refused(folder, tmp_path, part):
+    """As a download that was interrupted leaves it; whichever library reads it."""
+    copy = tmp_path / "cut"
+    shutil.copytree(folder, copy)
+    (path,) = (copy / part).glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(SynthError, match="cannot be loaded"):
+        load_generator(str(copy))
+
+
 def test_hub_names_must_be_pinned_and_say_what_to_do_when_missing(tmp_path, monkeypatch):
     """Offline, a gated model names the token, the cache and the folder."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

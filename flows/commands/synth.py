@@ -74,7 +74,7 @@ def plan(
     """Say what would be loaded, in how many GB, for how many pictures, before it starts.
 
     Args:
-        generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, or a diffusers folder.
+        generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, mini-sd3, or a diffusers folder.
         memory: Of the device, such as 24GB.
         t5: auto, keep, drop, int8 or nf4.
         precision: auto, fp32, bf16 or fp16.
@@ -143,6 +143,47 @@ def train_lora(
     print(result.summary())  # noqa: T201
 
 
+@synth.command(name="train-mini")
+def train_mini_generator(
+    photos: Annotated[tuple[Path, ...], Parameter(name="PHOTOS", negative="")],
+    /,
+    *,
+    held_out: tuple[Path, ...],
+    texts: Path,
+    out: Path,
+    vae: Path | None = None,
+    vae_minutes: float = 120.0,
+    minutes: float = 20.0,
+    seed: int = 0,
+) -> None:
+    """Train the embedded generator on your own folders of photos, with its figures and card.
+
+    Args:
+        photos: Folders to learn from.
+        held_out: Folder of photos for figures only. Repeatable.
+        texts: A file of prompts, whose words the tokenizer learns.
+        out: Folder for the pipeline, as plain diffusers loads it.
+        vae: A fitted autoencoder [default: one is fitted first].
+        vae_minutes: Of fitting the autoencoder.
+        minutes: Of training the transformer and the text encoders.
+        seed: Of everything that is drawn.
+    """
+    from ...synth.mini_training.making import MakeSettings, make_mini_sd3
+
+    settings = MakeSettings(
+        photos=photos,
+        held_out=held_out,
+        texts=texts,
+        out=out,
+        vae=vae,
+        vae_minutes=vae_minutes,
+        minutes=minutes,
+        seed=seed,
+    )
+    make_mini_sd3(settings, on_progress=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    print(f"Read {out / 'README.md'}, then: assay synth plan {out}")  # noqa: T201
+
+
 EXAMPLE_PLAN = """\
 # What to make. Every list is swept; running it again makes only what is missing.
 seed = 0
@@ -167,21 +208,23 @@ method = "launder"
 of = "attack"
 condition = ["jpeg-70", "half"]
 
-# With a generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, or a diffusers folder.
-#
-# [[make]]        # the photo through its autoencoder and back
-# method = "aligned"
-# autoencoder = "sd3.5-medium"
-# dct_blend = [1.0, 0.5]
-#
-# [[make]]        # the photo repainted, little to much
-# method = "image-to-image"
-# generator = "sd3.5-medium"
-# strength = [0.2, 0.5]
-#
-# [[make]]        # pictures from nothing
-# method = "text"
-# generator = "sd3.5-large-turbo"
-# prompts = "prompts.txt"
-# times = 4
+# mini-sd3 is embedded and tries the pipeline; sd3.5-large, sd3.5-large-turbo, sd3.5-medium, or a
+# diffusers folder stand in its place for pictures that matter.
+
+[[make]]          # the photo through a generator's autoencoder and back
+method = "aligned"
+autoencoder = "mini-sd3"
+dct_blend = [1.0, 0.5]
+
+[[make]]          # the photo repainted, little to much
+method = "image-to-image"
+generator = "mini-sd3"
+prompt = "a bright blue smooth photo"
+strength = [0.2, 0.5]
+
+[[make]]          # pictures from nothing; prompts = "prompts.txt" reads many
+method = "text"
+generator = "mini-sd3"
+prompt = ["a dark green detailed photo", "a bright orange smooth photo"]
+times = 4
 """

@@ -20,7 +20,7 @@ ABSENT: Final = ("text_encoder_3", "tokenizer_3", "image_encoder", "feature_extr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Widths and depths; the defaults make about 4 million parameters."""
+    """Widths and depths; the defaults make about 8 million parameters."""
 
     layers: int = 6
     heads: int = 4

@@ -1,0 +1,1 @@
+"""The embedded generator's files; see README.md beside this."""

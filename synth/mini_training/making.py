@@ -1,0 +1,190 @@
+"""The embedded generator from folders of photos: autoencoder, pipeline, figures and card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from ..autoencoder import load_autoencoder
+from ..autoencoder_fit import FitSettings, fit_autoencoder
+from ..checkpoints import weights_sha256
+from ..sd35 import load_generator
+from .card import Figures, write_card
+from .evaluation import contact_sheet, prompts_followed, reconstruction_db
+from .model import load_plainly
+from .train import MiniSettings, find_photos, train_mini_sd3
+
+AUTOENCODER: Final = FitSettings(
+    kind="kl",
+    widths=(24, 48, 96, 160),
+    latent_channels=16,
+    crop_px=64,
+    batch=4,
+    growth=((0.75, 2), (0.94, 4)),
+    mid_attention=True,
+    average_steps=1000,
+    long_edges_px=(224, 320, 448, 640),
+    colours=True,
+)
+"""Sixteen latent channels at a stride of 8 px, as the autoencoder of the family has."""
+_SHOWN_PX: Final = 384
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeSettings:
+    """What to learn from, what to measure on, and how long."""
+
+    photos: tuple[Path, ...]
+    held_out: tuple[Path, ...]
+    """Folders of photos that nothing is learnt from."""
+    texts: Path
+    out: Path
+    vae: Path | None = None
+    """A fitted autoencoder; None fits one first."""
+    vae_minutes: float = 120.0
+    minutes: float = 20.0
+    sides_px: tuple[int, ...] = (64, 96)
+    squares_each: int = 100
+    times: int = 6
+    """Pictures of every caption, for the figures."""
+    seed: int = 0
+    notes: str = ""
+    """A paragraph for the card."""
+    max_steps: int | None = None
+    autoencoder: FitSettings = AUTOENCODER
+    pipeline: MiniSettings | None = None
+    """Other settings of the second part than its defaults."""
+
+
+def make_mini_sd3(settings: MakeSettings, *, on_progress: Progress = lambda _line: None) -> Figures:
+    """A pipeline folder at `settings.out` in 8 and 16 bits, with its figures and card.
+
+    Raises:
+        InputError: No photos, or no texts.
+        SynthError: The autoencoder does not load, or no photo is large enough for its crops.
+    """
+    out = settings.out
+    vae = settings.vae or out.with_name(f"{out.name}-vae")
+    if settings.vae is None:
+        fit_autoencoder(
+            find_photos(settings.photos),
+            vae,
+            settings=replace(
+                settings.autoencoder,
+                minutes=settings.vae_minutes,
+                max_steps=settings.max_steps,
+                seed=settings.seed,
+            ),
+            on_progress=on_progress,
+        )
+    told = replace(
+        settings.pipeline or MiniSettings(photos=(), vae=vae, texts=settings.texts, out=out),
+        photos=settings.photos,
+        vae=vae,
+        texts=settings.texts,
+        out=out,
+        minutes=settings.minutes,
+        max_steps=settings.max_steps,
+        sides_px=settings.sides_px,
+        squares_each=settings.squares_each,
+        seed=settings.seed,
+    )
+    result = train_mini_sd3(told, on_progress=on_progress)
+    shrink(out)
+    figures = _measured(settings, result.squares.luma_at, result.squares.roughness_at, on_progress)
+    figures = replace(figures, steps=len(result.losses), seconds=round(result.seconds))
+    (out / "eval.json").write_text(json.dumps(figures.to_json(), indent=1) + "\n", encoding="utf-8")
+    write_card(out, figures, notes=settings.notes)
+    return figures
+
+
+def shrink(folder: Path) -> None:
+    """Store a pipeline's weights in few bits; loading brings them back to the precision asked for.
+
+    The transformer's matrices in 8 bits (float8 e4m3, 3 % off), all else in 16.
+    """
+    pipeline: Any = load_plainly(folder)
+    pipeline.to(dtype=torch.float16)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    path = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    tensors = {
+        name: tensor.to(torch.float8_e4m3fn)
+        if name.endswith("weight") and tensor.ndim > 1
+        else tensor
+        for name, tensor in load_file(path).items()
+    }
+    save_file(tensors, path, metadata={"format": "pt"})
+    for encoder in ("text_encoder", "text_encoder_2"):
+        # Else transformers computes them in the 16 bits of the file, beside 32 of the rest.
+        config = folder / encoder / "config.json"
+        told = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"}
+        config.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    for config in (folder / "model_index.json", *folder.rglob("config.json")):
+        # Where it lay when it was made is nobody's business.
+        told = json.loads(config.read_text(encoding="utf-8"))
+        told.pop("_name_or_path", None)
+        config.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _measured(
+    settings: MakeSettings, luma_at: float, roughness_at: float, on_progress: Progress
+) -> Figures:
+    """The figures of the files as they were saved."""
+    out = settings.out
+    generator = load_generator(str(out))
+    side_px = max(settings.sides_px)
+    followed = prompts_followed(
+        generator,
+        luma_at=luma_at,
+        roughness_at=roughness_at,
+        times=settings.times,
+        side_px=side_px,
+        on_progress=on_progress,
+    )
+    autoencoder = load_autoencoder(out / "vae")
+    held_out = find_photos(settings.held_out)
+    decibels = reconstruction_db(held_out, autoencoder, long_px=_SHOWN_PX)
+    on_progress(f"{len(held_out)} photos given back at {np.median(decibels):.1f} dB in the middle")
+    contact_sheet(generator, out / "samples.png", side_px=side_px)
+    shown = []
+    for path in held_out[: 4 * max(len(held_out) // 4, 1) : max(len(held_out) // 4, 1)]:
+        with Image.open(path) as image:
+            rgb = image.convert("RGB")
+        rgb.thumbnail((_SHOWN_PX, _SHOWN_PX), Image.Resampling.LANCZOS)
+        pixels = np.asarray(rgb)
+        shown.append(np.concatenate([pixels, autoencoder.reconstruct(pixels)], axis=1))
+    _stacked(shown).save(out / "reconstructions.jpg", quality=85)
+    files = [path for path in out.rglob("*") if path.is_file()]
+    return Figures(
+        weights_sha256=weights_sha256(out),
+        n_bytes=sum(path.stat().st_size for path in files),
+        luma_at=luma_at,
+        roughness_at=roughness_at,
+        side_px=side_px,
+        followed=tuple(followed),
+        psnr_db=tuple(round(value, 2) for value in decibels),
+        psnr_long_px=_SHOWN_PX,
+        held_out=tuple(folder.name for folder in settings.held_out),
+        learnt_from=tuple(folder.name for folder in settings.photos),
+        n_photos=len(find_photos(settings.photos)),
+    )
+
+
+def _stacked(pairs: list[np.ndarray]) -> Image.Image:
+    """Pictures below each other on white."""
+    width = max(pair.shape[1] for pair in pairs)
+    sheet = Image.new("RGB", (width, sum(pair.shape[0] for pair in pairs)), "white")
+    top = 0
+    for pair in pairs:
+        sheet.paste(Image.fromarray(pair), (0, top))
+        top += pair.shape[0]
+    return sheet
