@@ -175,7 +175,9 @@ def forward_in_parts(
     while len(out) < len(pixels):
         part = pixels[len(out) : len(out) + detector.batch_images]
         try:
-            logits, embeddings = detector.forward(np.stack(part))
+            # A batch of one is the picture itself: nothing is copied.
+            batch = part[0][None] if len(part) == 1 else np.stack(part)
+            logits, embeddings = detector.forward(batch)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
