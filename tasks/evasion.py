@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from ..data.errors import shorten
 from ..data.lake import Lake
 from ..data.schema import Label
 from .current import current_scores
@@ -22,6 +23,7 @@ from .synthesize import made_by
 
 Z_95: Final = 1.959964
 N_RESAMPLES: Final = 2000
+_MAX_NAME: Final = 72
 # What names a setting in the table, in this order, where a job has it.
 _TOLD: Final = (
     "generator",
@@ -70,8 +72,11 @@ def evasion_rows(
     band, _ = policy.band(detector_id)
     # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
     review_at, flag_at = (float(np.float32(edge)) for edge in (band.review_at, band.flag_at))
+    told = [setting_of(params) for params in made["params"]]
     return (
-        made.with_columns(setting=pl.col("params").map_elements(setting_of, return_dtype=pl.String))
+        made.with_columns(
+            setting=pl.Series(told_apart(made["block"].to_list(), told), dtype=pl.String)
+        )
         .join(scores, on="image_id", how="left")
         .join(
             scores.rename(
@@ -100,8 +105,20 @@ def evasion_rows(
     )
 
 
-def setting_of(params: str) -> str:
-    """What tells a job from its neighbours of one block, in a few words."""
+def told_apart(blocks: Sequence[str], settings: Sequence[Sequence[str]]) -> list[str]:
+    """Each row's setting in words, without what all rows of its block have in common."""
+    common: dict[str, set[str]] = {}
+    for block, words in zip(blocks, settings, strict=True):
+        common[block] = common.get(block, set(words)) & set(words)
+    out = []
+    for block, words in zip(blocks, settings, strict=True):
+        own = [word for word in words if word not in common[block]]
+        out.append(", ".join(own or words) or "as it is")
+    return out
+
+
+def setting_of(params: str) -> list[str]:
+    """What a job was told, a few words a setting."""
     settings = json.loads(params).get("settings", {})
     told = []
     for name in _TOLD:
@@ -110,7 +127,7 @@ def setting_of(params: str) -> str:
             # Folders and versions are in the tables; here the last part tells enough.
             plain = str(value).rpartition("/")[2] if isinstance(value, str) else f"{value}"
             told.append(plain if name in {"condition", "kind", "category"} else f"{name} {plain}")
-    return ", ".join(told) or "as it is"
+    return told
 
 
 def evasion_table(rows: pl.DataFrame) -> pl.DataFrame:
@@ -191,17 +208,23 @@ def _mean_change(change: np.ndarray) -> dict[str, float | None]:
 
 def table_text(table: pl.DataFrame) -> str:
     """The table for a terminal, one line a setting; fakes first, since they are the question."""
-    lines = [f"{'':44} pictures   below review (95 %)    flagged   logit change"]
-    rows: Sequence[Mapping[str, Any]] = list(table.iter_rows(named=True))
-    for row in sorted(rows, key=lambda row: row["label"] != Label.FAKE.value):
-        name = f"{row['block']}: {row['setting']}" + (
-            "" if row["label"] == Label.FAKE.value else f" [{row['label']}]"
-        )
+    rows: Sequence[Mapping[str, Any]] = sorted(
+        table.iter_rows(named=True), key=lambda row: row["label"] != Label.FAKE.value
+    )
+    names = [
+        f"{row['block']}: {row['setting']}"
+        + ("" if row["label"] == Label.FAKE.value else f" [{row['label']}]")
+        for row in rows
+    ]
+    width = min(max(map(len, names), default=0), _MAX_NAME)
+    lines = [f"{'':{width}} pictures   below review (95 %)    flagged   logit change"]
+    for row, name in zip(rows, names, strict=True):
         share = "not scored"
         if row["share"] is not None:
             share = f"{row['share']:4.0%} ({row['low']:.0%} to {row['high']:.0%})"
         change = "" if row["logit_change"] is None else f"{row['logit_change']:+.2f}"
         lines.append(
-            f"{name[:44]:44} {row['pictures']:8,}   {share:22} {row['flagged']:7,}   {change:>12}"
+            f"{shorten(name, _MAX_NAME):{width}} {row['pictures']:8,}   {share:22} "
+            f"{row['flagged']:7,}   {change:>12}"
         )
     return "\n".join(lines)
