@@ -12,6 +12,7 @@ from ..synth.attacks.pixel import Logits
 from ..synth.autoencoder import Autoencoder, load_autoencoder
 from ..synth.checkpoints import INDEX, find_generator
 from ..synth.generator import Generator
+from ..synth.legibility import TextReader
 from ..synth.lora import parse_adapter
 from ..synth.plan_file import Block, Plan
 from ..synth.presets import PRESETS
@@ -39,6 +40,7 @@ class LoadedTools:
         }
         self._autoencoders: dict[str, Autoencoder] = {}
         self._clips: dict[str, ClipScorer] = {}
+        self._reader: TextReader | None = None
         self._detectors: dict[str, Detector] = {}
         self._logits: dict[str, Logits] = {}
 
@@ -76,6 +78,12 @@ class LoadedTools:
             self._clips[folder] = load_clip(folder)
         return self._clips[folder]
 
+    def reader(self) -> TextReader:
+        """RapidOCR, loaded at the first use."""
+        if self._reader is None:
+            self._reader = TextReader()
+        return self._reader
+
     def logits(self, detector: str | None) -> Logits:
         """A detector as a function that gradients flow through."""
         key = detector or ""
@@ -104,6 +112,8 @@ class LoadedTools:
             self.generator(str(settings["generator"]), str(lora) if lora else None)
             if settings.get("clip"):
                 self.clip(str(settings["clip"]))
+            if settings.get("ocr"):
+                self.reader()
         if block.method in {"aligned", "latent-attack"}:
             self.autoencoder(str(settings["autoencoder"]))
         if block.method in {"attack", "latent-attack"}:

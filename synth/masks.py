@@ -1,8 +1,9 @@
-"""Masks for inpainting, drawn by rule: which part of a picture is painted anew."""
+"""Masks for inpainting, drawn by rule or given: which part of a picture is painted anew."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -29,8 +30,39 @@ def draw_mask(rule: str, width_px: int, height_px: int, seed: int) -> Mask:
         SynthError: No such rule.
     """
     if rule not in _RULES:
-        raise SynthError(f"no mask rule is named {rule!r}; allowed: {', '.join(_RULES)}")
+        raise SynthError(
+            f"no mask rule is named {rule!r}; allowed: {', '.join(_RULES)}, or a folder of masks"
+        )
     return _RULES[rule](width_px, height_px, np.random.default_rng(seed))
+
+
+def given_mask(folder: Path, image_id: str, size_px: tuple[int, int]) -> Mask:
+    """The mask `IMAGE_ID.png` of a folder: painted anew where it is light.
+
+    Args:
+        folder: Of masks.
+        image_id: Of the picture that it belongs to.
+        size_px: Width and height of that picture, which the mask must have too.
+
+    Raises:
+        SynthError: There is none for this picture, it cannot be read, or its size is another.
+    """
+    path = folder / f"{image_id}.png"
+    try:
+        with Image.open(path) as image:
+            mask = np.asarray(image.convert("L")) >= 128
+    except FileNotFoundError:
+        raise SynthError(
+            f"{folder} has no mask for this picture; allowed: {image_id}.png"
+        ) from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise SynthError(f"the mask {path} cannot be read: {error}") from error
+    if mask.shape != size_px[::-1]:
+        raise SynthError(
+            f"the mask {path.name} is {mask.shape[1]}x{mask.shape[0]} px, its picture "
+            f"{size_px[0]}x{size_px[1]} px; they must be alike"
+        )
+    return mask
 
 
 def _empty(width: int, height: int, _rng: np.random.Generator) -> Mask:

@@ -10,6 +10,7 @@ import dataclasses
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -24,8 +25,9 @@ from .attacks.pixel import AttackSettings, Logits, attack, pixels_of, rgb_of
 from .autoencoder import Autoencoder
 from .generator import Ask, Generator
 from .laundering import conditions
+from .legibility import TextReader
 from .marking import Mark, SourceType, marked
-from .masks import draw_mask
+from .masks import Mask, draw_mask, given_mask
 from .plan_file import Job
 from .reconstruct import aligned_fake, encoded_as, encoding_of
 
@@ -45,6 +47,10 @@ class Tools(Protocol):
 
     def clip(self, folder: str) -> ClipScorer:
         """A CLIP model by its folder."""
+        ...
+
+    def reader(self) -> TextReader:
+        """What reads the text in pictures."""
         ...
 
     def logits(self, detector: str | None) -> Logits:
@@ -125,9 +131,7 @@ def _painted(
         if preset is not None:
             shown = shown.resize(preset.fitted(*shown.size), Image.Resampling.LANCZOS)
         rgb, file_settings = np.array(shown), encoding_of(opened)
-    mask = (
-        draw_mask(rule, rgb.shape[1], rgb.shape[0], job.seed) if rgb is not None and rule else None
-    )
+    mask = _mask(rule, job, opened, rgb.shape[:2]) if opened and rgb is not None and rule else None
     ask = Ask(
         prompt=str(told.get("prompt", "")),
         negative_prompt=str(told.get("negative_prompt", "")),
@@ -151,6 +155,13 @@ def _painted(
             "clip": clip.clip_id,
             "clip_cosine": round(clip.cosine(pixels, ask.prompt), 4),
         }
+    if told.get("ocr") and (expected := str(told.get("expected_text", ""))):
+        found = tools.reader().read(pixels, expected)
+        notes |= {
+            "ocr": tools.reader().reader_id,
+            "text_read": found.read,
+            "text_readable_share": round(found.share, 4),
+        }
     steps = ask.steps or getattr(preset, "steps", None)
     guidance = getattr(preset, "guidance", None) if ask.guidance is None else ask.guidance
     return Made(
@@ -166,6 +177,15 @@ def _painted(
         license_flags=generator.license_flags,
         notes=notes,
     )
+
+
+def _mask(rule: str, job: Job, parent: Image.Image, shape: tuple[int, ...]) -> Mask:
+    """Drawn at the size that is painted; a given one is of the parent's size and follows it."""
+    height, width = shape
+    if not Path(rule).is_dir():
+        return draw_mask(rule, width, height, job.seed)
+    given = Image.fromarray(given_mask(Path(rule), str(job.parent_id), parent.size))
+    return np.asarray(given.resize((width, height), Image.Resampling.NEAREST))
 
 
 def _aligned(job: Job, parent: bytes | None, tools: Tools) -> Made:

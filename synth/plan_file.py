@@ -43,7 +43,15 @@ _ATTACK: Final[dict[str, type | tuple[type, ...]]] = {
     "survive_files": bool,
 }
 METHODS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
-    "text": _PICTURE | {"prompts": str, "times": int, "width": int, "height": int},
+    "text": _PICTURE
+    | {
+        "prompts": str,
+        "variables": dict,
+        "times": int,
+        "width": int,
+        "height": int,
+        "ocr": bool,
+    },
     "image-to-image": _PICTURE | {"strength": _NUMBER},
     "inpaint": _PICTURE | {"strength": _NUMBER, "mask": str},
     "aligned": {"autoencoder": str, "dct_blend": _NUMBER},
@@ -62,9 +70,9 @@ REQUIRED: Final = {
 """What a method cannot do without."""
 WITHOUT_PARENTS: Final = frozenset({"text"})
 # Numbers of the list that are one setting or stand for several pictures by themselves.
-_NOT_SWEPT: Final = frozenset({"prompts", "times"})
+_NOT_SWEPT: Final = frozenset({"prompts", "times", "variables"})
 # What is measured on a picture and leaves it as it is, and so its seed.
-_MEASURED: Final = frozenset({"clip"})
+_MEASURED: Final = frozenset({"clip", "ocr"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,13 +169,18 @@ class Plan:
         if block.method != "text":
             yield settings
             return
-        from .prompts import read_prompts
+        from .prompts import MODERATION, expand, moderation_prompts, read_prompts
 
         plain = {name: v for name, v in settings.items() if name not in _NOT_SWEPT}
         told = [{"prompt": plain.pop("prompt")}] if "prompt" in plain else []
         if "prompts" in settings:
-            rows = read_prompts(self.folder / str(settings["prompts"]))
+            named = str(settings["prompts"])
+            rows = (
+                moderation_prompts() if named == MODERATION else read_prompts(self.folder / named)
+            )
             told += [row.settings() for row in rows]
+        if variables := settings.get("variables"):
+            told = [row | {"prompt": p} for row in told for p in expand(row["prompt"], variables)]
         for row, turn in itertools.product(told, range(int(settings.get("times", 1)))):
             yield plain | row | ({"turn": turn} if turn else {})
 
@@ -244,6 +257,9 @@ def _block(row: Mapping[str, Any], earlier: Sequence[str], source: str) -> Block
         names = settings.get("condition", [])
         chosen = conditions(tuple([names] if isinstance(names, str) else names))
         settings["condition"] = [f"{VERSION}/{one.name}" for one in chosen]
+    for name, values in settings.get("variables", {}).items():
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise ConfigError(f"{where}: variables.{name} = {values!r} is not a list of texts")
     if method == "text" and not {"prompt", "prompts"} & settings.keys():
         raise ConfigError(f"{where}: text needs prompt = ... or prompts = FILE")
     return Block(name=name, method=method, of=of, settings=settings)
@@ -257,5 +273,11 @@ def _only(told: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
 
 
 def _typed(kind: type | tuple[type, ...]) -> str:
-    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    words: dict[type, str] = {
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        dict: "a table",
+    }
     return words[kind] if isinstance(kind, type) else "a number"

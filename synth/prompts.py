@@ -74,6 +74,8 @@ def expand(template: str, variables: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
+MODERATION: Final = "moderation"
+"""Names `moderation_prompts` where a file of prompts is asked for."""
 # Pictures that trade on being read: what a moderation team meets, with the words to look for.
 _SHOWN: Final = (
     ("sign", "a photo of a street sign that says '{text}'"),

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from assay.flows.cli import main
 from assay.flows.request import Request
 from assay.flows.run import run
 from assay.synth.generator import CallableGenerator
-from assay.synth.plan_file import plan_of_dict
-from assay.tasks.evasion import evasion_table, wilson
+from assay.synth.plan_file import plan_of_dict, read_plan
+from assay.tasks.evasion import evasion_table, table_text, told_apart, wilson
 
 MODEL = {"detector": "mini", "backend": "torch", "device": "cpu", "precision": "fp32"}
 
@@ -223,6 +224,33 @@ def test_killed_at_any_commit_the_next_run_completes_it(base, method, at):
     assert len(made) == 5 + 8
 
 
+def on_a_full_disk(base, lake, n_bytes):
+    """What a child does: augment where no file may grow beyond so many bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+    told = ["--lake", lake, "--detector", "mini", "--backend", "torch", "--quiet"]
+    main(["synth", "augment", str(base / "full.toml"), *told])
+
+
+def test_a_full_disk_is_an_error_of_the_store_and_nothing_half_written_counts(base):
+    """Exit code 4; with room again the next run makes every picture, once."""
+    (base / "full.toml").write_text(
+        '[[make]]\nmethod = "launder"\ncondition = ["jpeg-90", "half"]\n'
+    )
+    request = lake_of(base, "full")
+    child = PROCESSES.Process(target=on_a_full_disk, args=(base, request.lake, 30_000))
+    child.start()
+    child.join()
+    assert child.exitcode == 4
+    lake = Lake(request.lake, create=False)
+    assert len(lake.scan("images").collect()) == 5
+    assert len(lake.scan("synthetics").collect()) == 0
+    assert "failed" in set(lake.scan("runs").collect()["status"])
+    result = augment(request, read_plan(base / "full.toml"))
+    assert (result.made, result.known) == (8, 0)
+    for image_id in rows_of(request)["image_id"]:
+        assert lake.image(image_id)
+
+
 def test_the_command_prints_its_example_and_runs_a_plan(base, tmp_path, capsys):
     """`synth example` and `synth augment --json`."""
     main(["synth", "example"])
@@ -234,6 +262,30 @@ def test_the_command_prints_its_example_and_runs_a_plan(base, tmp_path, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert answer["made"] == 4
     assert answer["evasion"][0]["setting"] == "jpeg-70"
+
+
+def test_masks_can_be_given_by_image(base, tmp_path):
+    """White is painted anew; none for a picture, or one of another size, is a failed row."""
+    request = lake_of(base, "masks")
+    images = Lake(request.lake).scan("images").collect()
+    large = images.filter(pl.col("width_px") == 160)["image_id"].to_list()
+    left = np.zeros((120, 160), np.uint8)
+    left[:, :40] = 255
+    Image.fromarray(left).save(tmp_path / f"{large[0]}.png")
+    Image.fromarray(left[:, :100]).save(tmp_path / f"{large[1]}.png")
+    (tmp_path / f"{large[2]}.png").write_bytes(b"none")
+    make = [
+        {"method": "inpaint", "generator": str(base / "tiny"), "mask": str(tmp_path), "steps": 2}
+    ]
+    result = augment(request, plan_for(base, make=make))
+    assert (result.made, result.failed) == (1, 4)
+    (row,) = rows_of(request).iter_rows(named=True)
+    assert row["parent_id"] == large[0]
+    assert json.loads(row["params"])["painted_share"] == 0.25
+    told = " ".join(Lake(request.lake).scan("sightings").collect()["detail"].drop_nulls().to_list())
+    assert "is 100x120 px, its picture 160x120 px; they must be alike" in told
+    assert "has no mask for this picture" in told
+    assert "cannot be read" in told
 
 
 def test_a_function_can_stand_in_for_a_generator(base):
@@ -259,6 +311,13 @@ def test_wilsons_interval_is_the_textbooks():
     assert wilson(5, 5)[1] == 1.0
 
 
+def test_settings_are_told_by_what_differs_within_their_block():
+    """What all pictures of a block share is left out, unless nothing else is left."""
+    blocks = ["a", "a", "b", "c"]
+    settings = [["generator x", "strength 0.3"], ["generator x", "strength 0.6"], ["half"], []]
+    assert told_apart(blocks, settings) == ["strength 0.3", "strength 0.6", "half", "as it is"]
+
+
 def test_pictures_without_a_score_are_counted_as_such():
     """Neither as evading nor as caught."""
     rows = pl.DataFrame(
@@ -278,3 +337,4 @@ def test_pictures_without_a_score_are_counted_as_such():
     assert (row["pictures"], row["scored"], row["evades"], row["flagged"]) == (3, 2, 1, 1)
     assert row["share"] == 0.5
     assert row["logit_change"] == 1.0
+    assert table_text(evasion_table(rows)).splitlines()[1].startswith("b: s ")

@@ -90,6 +90,29 @@ def test_a_plan_with_a_slip_is_refused(tmp_path, told, message):
         plan(tmp_path, **told)
 
 
+def test_prompts_are_templates_where_variables_are_given(tmp_path):
+    """Every combination, of prompts from a file too; what is no list of texts is refused."""
+    (tmp_path / "p.txt").write_text("a {colour} car\n")
+    told = {"method": "text", "generator": "g", "prompts": "p.txt", "prompt": "{time}, {colour}"}
+    variables = {"colour": ["red", "blue"], "time": ["noon", "night"]}
+    made = plan(tmp_path, make=[told | {"variables": variables}])
+    jobs = list(made.jobs(made.blocks[0], []))
+    assert [job.settings["prompt"] for job in jobs] == [
+        "noon, red",
+        "noon, blue",
+        "night, red",
+        "night, blue",
+        "a red car",
+        "a blue car",
+    ]
+    assert all("variables" not in job.settings for job in jobs)
+    missing = plan(tmp_path, make=[told | {"variables": {"colour": ["red"]}}])
+    with pytest.raises(InputError, match="needs values for time"):
+        list(missing.jobs(missing.blocks[0], []))
+    with pytest.raises(ConfigError, match=r"variables.colour = 'red' is not a list of texts"):
+        plan(tmp_path, make=[told | {"variables": {"colour": "red"}}])
+
+
 def test_the_example_is_a_plan(tmp_path):
     """What `assay synth example` prints is accepted."""
     (tmp_path / "plan.toml").write_text(EXAMPLE_PLAN)
