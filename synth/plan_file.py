@@ -203,6 +203,7 @@ def plan_of_dict(told: Mapping[str, Any], *, folder: Path, source: str = "the pl
 
     Raises:
         ConfigError: As `read_plan`.
+        SynthError: A size that a registered generator cannot make, or an unknown condition.
     """
     _only(told, ("seed", "parents", "make"), source)
     seed = told.get("seed", 0)
@@ -262,7 +263,21 @@ def _block(row: Mapping[str, Any], earlier: Sequence[str], source: str) -> Block
             raise ConfigError(f"{where}: variables.{name} = {values!r} is not a list of texts")
     if method == "text" and not {"prompt", "prompts"} & settings.keys():
         raise ConfigError(f"{where}: text needs prompt = ... or prompts = FILE")
+    _check_sizes(settings)
     return Block(name=name, method=method, of=of, settings=settings)
+
+
+def _check_sizes(settings: Mapping[str, Any]) -> None:
+    """Sizes that a registered generator cannot make are refused before anything is loaded."""
+
+    def listed(name: str) -> list[Any]:
+        value = settings.get(name)
+        return value if isinstance(value, list) else [value]
+
+    for name, width, height in itertools.product(*map(listed, ("generator", "width", "height"))):
+        if name in PRESETS:
+            preset = PRESETS[name]
+            preset.check_size(width or preset.default_px, height or preset.default_px)
 
 
 def _only(told: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:

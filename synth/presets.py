@@ -11,6 +11,7 @@ cards, and the Stability AI Community License of 5 July 2024.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,16 @@ NOTICE: Final = (
     "This Stability AI Model is licensed under the Stability AI Community License, "
     "Copyright © Stability AI Ltd. All Rights Reserved"
 )
+
+
+def notices(license_flags: Iterable[str]) -> list[str]:
+    """The sentences that licences want beside pictures with these flags, where they are shown."""
+    flags, told = set(license_flags), []
+    if POWERED_BY in flags:
+        told.append(f"Powered by Stability AI. {NOTICE}.")
+    if NO_FOUNDATION_MODELS in flags:
+        told.append("Outputs may not be used to train foundational generative models.")
+    return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

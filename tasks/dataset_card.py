@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from huggingface_hub import DatasetCardData
 
+from ..synth.presets import notices
 from .published_rows import Pinned, card_features
 
 _SIZES: Final = (
@@ -31,6 +32,8 @@ class CardFacts:
     labels: Mapping[str, int]
     evidence: Mapping[str, int]
     generators: Mapping[str, int]
+    license_flags: Sequence[str]
+    """Of all synthetic pictures together."""
     n_groups: int
     n_conflicts: int
     seed: int
@@ -95,7 +98,8 @@ before you give this to anybody.
 
 ## Labels
 
-`label` is 0 real, 1 fake (machine-made), 2 laundered (machine-made, then changed to hide it), \
+`label` is 0 real, 1 fake (machine-made), 2 laundered (a photo that was changed on its way: \
+saved again, resized, attacked), \
 or -1 where nobody knows. `label_evidence` says on whose word.
 
 | label | images | | evidence | images |
@@ -130,7 +134,7 @@ hashes: crops beyond a few per cent, mirror images, other photos of the same sce
 
 {n_synthetic:,} of {n_images:,} images were made by assay; their parent, method, generator, \
 adapter and licence flags are in the `synthetic_*` columns.
-{_generators(facts.generators)}
+{_generators(facts.generators)}{_notices(facts.license_flags)}
 ## Known biases
 
 File format, compression and size often differ between sources of real and of machine-made \
@@ -160,6 +164,14 @@ def _generators(generators: Mapping[str, int]) -> str:
     if not generators:
         return ""
     return f"\n| generator | images |\n|---|---:|\n{_table(generators)}\n"
+
+
+def _notices(license_flags: Sequence[str]) -> str:
+    if not license_flags:
+        return ""
+    told = " ".join(notices(license_flags))
+    flags = ", ".join(f"`{_plain(flag)}`" for flag in license_flags)
+    return f"\nLicence flags of these: {flags}. {told}".rstrip() + "\n"
 
 
 def _plain(text: str) -> str:

@@ -55,7 +55,7 @@ def evasion_rows(
     """One row for each made picture of a plan: its setting, score, and its parent's.
 
     Columns: block, method, setting, image_id, parent_id, label, logit, prob_fake, parent_logit,
-    parent_prob, evades, is_flagged. Scores are null where there is none.
+    parent_prob, evades, is_flagged, license_flags. Scores are null where there is none.
     """
     made = made_by(lake, batch_id)
     scores = (
@@ -101,6 +101,7 @@ def evasion_rows(
             "parent_prob",
             "evades",
             "is_flagged",
+            "license_flags",
         )
     )
 

@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from ..data.lake import Lake
 from ..data.schema import Label
 from ..data.store import open_store
+from ..synth.presets import notices
 from .evasion import evasion_table
 from .policy import Policy
 from .report import write_page
@@ -49,7 +50,13 @@ def write_evasion(
     ids = [pair[name] for pair in pairs for name in ("image_id", "parent_id") if pair[name]]
     thumbs = thumbnails(lake, ids, max_px=THUMBNAIL_PX, max_bytes=THUMBNAIL_BYTES)
     page = render_evasion(
-        evasion_table(rows), pairs, thumbs, detector_id=detector_id, policy=policy, run_id=run_id
+        evasion_table(rows),
+        pairs,
+        thumbs,
+        detector_id=detector_id,
+        policy=policy,
+        run_id=run_id,
+        notices=notices(rows["license_flags"].explode().drop_nulls()),
     )
     name = f"reports/{run_id}-evasion.html"
     return write_page(open_store(lake.uri), name, page.encode("utf-8", "replace"))
@@ -81,8 +88,9 @@ def render_evasion(
     detector_id: str,
     policy: Policy,
     run_id: str,
+    notices: Sequence[str] = (),
 ) -> str:
-    """The whole page."""
+    """The whole page; `notices` are what licences want said beside the pictures."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"visible": visible, "score": score_text}
     band, _ = policy.band(detector_id)
@@ -97,6 +105,7 @@ def render_evasion(
         policy_id=policy.policy_id,
         review_at=band.review_at,
         run_id=run_id,
+        notices=notices,
         names_px=NAMES_PX,
         axis_px=AXIS_PX,
         line_px=LINE_PX,

@@ -125,6 +125,7 @@ def publish(
             labels=_sorted(tally.labels),
             evidence=_sorted(tally.evidence),
             generators=_sorted(tally.generators),
+            license_flags=sorted(tally.license_flags),
             n_groups=plan["group_id"].n_unique(),
             n_conflicts=tally.n_conflicts,
             seed=seed,

@@ -28,6 +28,7 @@ class Tally:
     labels: Counter[str] = field(default_factory=Counter)
     evidence: Counter[str] = field(default_factory=Counter)
     generators: Counter[str] = field(default_factory=Counter)
+    license_flags: set[str] = field(default_factory=set)
     n_conflicts: int = 0
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -37,6 +38,7 @@ class Tally:
         self.evidence.update(evidence or "none" for evidence in rows["label_evidence"])
         made = rows.filter("is_synthetic")
         self.generators.update(generator or "none" for generator in made["synthetic_generator"])
+        self.license_flags.update(made["synthetic_license_flags"].explode().drop_nulls())
         self.n_conflicts += rows["label_note"].count()
 
 

@@ -68,7 +68,7 @@ def uri_of(job: Job) -> str:
 
 
 def made_by(lake: Lake, batch_id: str) -> pl.DataFrame:
-    """The pictures of a plan that are finished: key, block, image_id, parent_id, label, method.
+    """The pictures of a plan that are finished, by key: lineage, settings and licence flags.
 
     Of several rows for one key, the latest counts.
     """
@@ -81,7 +81,17 @@ def made_by(lake: Lake, batch_id: str) -> pl.DataFrame:
         )
         .sort("created_at", maintain_order=True)
         .unique("key", keep="last", maintain_order=True)
-        .select("key", "block", "image_id", "parent_id", "label", "method", "strength", "params")
+        .select(
+            "key",
+            "block",
+            "image_id",
+            "parent_id",
+            "label",
+            "method",
+            "strength",
+            "params",
+            "license_flags",
+        )
         .collect()
     )
 

@@ -24,6 +24,7 @@ from assay.flows.request import Request
 from assay.flows.run import run
 from assay.synth.generator import CallableGenerator
 from assay.synth.plan_file import plan_of_dict, read_plan
+from assay.synth.presets import LARGE
 from assay.tasks.evasion import evasion_table, table_text, told_apart, wilson
 
 MODEL = {"detector": "mini", "backend": "torch", "device": "cpu", "precision": "fp32"}
@@ -151,6 +152,7 @@ def test_every_made_picture_is_scored_and_counted(done):
     assert "Who gets past mini@" in page
     assert "<script" not in page
     assert page.count("<figure>") >= 10
+    assert "Stability" not in page  # none of its pictures is there
     assert "assay publish" in result.summary()
 
 
@@ -293,14 +295,17 @@ def test_a_function_can_stand_in_for_a_generator(base):
     red = CallableGenerator(
         generator_id="painter@1",
         function=lambda ask: np.full((40, 40, 3), ask.seed % 200, np.uint8),
-        license_flags=("house_use_only",),
+        license_flags=("house_use_only", *LARGE.license_flags),
     )
     request = Request(lake=str(base / "function"), **MODEL)
     make = [{"method": "text", "generator": "painter", "prompt": "x", "times": 2}]
-    assert augment(request, plan_for(base, make=make), generators={"painter": red}).made == 2
+    result = augment(request, plan_for(base, make=make), generators={"painter": red})
+    assert result.made == 2
     rows = rows_of(request)
     assert set(rows["generator"]) == {"painter@1"}
-    assert rows["license_flags"].to_list() == [["house_use_only"]] * 2
+    assert rows["license_flags"].to_list() == [["house_use_only", *LARGE.license_flags]] * 2
+    page = Path(result.evasion_report).read_text()
+    assert "Powered by Stability AI. This Stability AI Model is licensed" in page
 
 
 def test_wilsons_interval_is_the_textbooks():

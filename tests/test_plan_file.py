@@ -113,6 +113,22 @@ def test_prompts_are_templates_where_variables_are_given(tmp_path):
         plan(tmp_path, make=[told | {"variables": {"colour": "red"}}])
 
 
+@pytest.mark.parametrize(
+    ("generator", "sizes", "message"),
+    [
+        ("sd3.5-large", {"width": 1000}, "must be multiples of 16; the nearest is 992x1024"),
+        ("sd3.5-medium", {"width": [1024, 256], "height": 256}, "256x256 px well: allowed are"),
+        ("sd3.5-large-turbo", {"height": 2048}, "1024x2048 px well"),
+    ],
+)
+def test_sizes_are_refused_before_anything_is_loaded(tmp_path, generator, sizes, message):
+    """The plan alone tells, of registered names; a folder's limits are known once it is read."""
+    make = {"method": "text", "prompt": "x"} | sizes
+    with pytest.raises(SynthError, match=message):
+        plan(tmp_path, make=[make | {"generator": generator}])
+    assert plan(tmp_path, make=[make | {"generator": "folder"}]).blocks
+
+
 def test_the_example_is_a_plan(tmp_path):
     """What `assay synth example` prints is accepted."""
     (tmp_path / "plan.toml").write_text(EXAMPLE_PLAN)

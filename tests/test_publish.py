@@ -95,6 +95,7 @@ def test_polars_and_duckdb_read_it_too(tmp_path: Path) -> None:
     assert child["is_synthetic"]
     assert child["synthetic_parent_id"] == made.ids["p0"]
     assert child["synthetic_license_flags"] == ["research-only"]
+    assert "Licence flags of these: `research-only`" in (tmp_path / "out" / "README.md").read_text()
     assert child["detector"] == DETECTOR
     assert child["weights_sha256"] == "5" * 64
     assert child["policy_id"].startswith("default@")
