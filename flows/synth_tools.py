@@ -35,8 +35,8 @@ class LoadedTools:
     ) -> None:
         self._request = request
         self._settings = settings or LoadSettings()
-        self._generators: dict[tuple[str, str | None], Generator] = {
-            (name, None): given for name, given in (generators or {}).items()
+        self._generators: dict[tuple[str, str | None, str | None], Generator] = {
+            (name, None, None): given for name, given in (generators or {}).items()
         }
         self._autoencoders: dict[str, Autoencoder] = {}
         self._clips: dict[str, ClipScorer] = {}
@@ -44,13 +44,15 @@ class LoadedTools:
         self._detectors: dict[str, Detector] = {}
         self._logits: dict[str, Logits] = {}
 
-    def generator(self, name: str, lora: str | None) -> Generator:
+    def generator(self, name: str, lora: str | None, controlnet: str | None = None) -> Generator:
         """A registered generator or a folder; `lora` is `PATH[:WEIGHT]`, several joined by `+`."""
-        key = (name, lora)
+        key = (name, lora, controlnet)
         if key not in self._generators:
             adapters = tuple(parse_adapter(part) for part in (lora or "").split("+") if part)
             settings = dataclasses.replace(
-                self._settings, adapters=self._settings.adapters + adapters
+                self._settings,
+                adapters=self._settings.adapters + adapters,
+                controlnet=controlnet or self._settings.controlnet,
             )
             self._generators[key] = load_generator(name, settings)
         return self._generators[key]
@@ -107,9 +109,12 @@ class LoadedTools:
                 self._prepare(block, settings)
 
     def _prepare(self, block: Block, settings: dict[str, str | int | float | bool]) -> None:
-        if block.method in {"text", "image-to-image", "inpaint"}:
-            lora = settings.get("lora")
-            self.generator(str(settings["generator"]), str(lora) if lora else None)
+        if block.method in {"text", "image-to-image", "inpaint", "control"}:
+            lora, net = (
+                str(settings[name]) if settings.get(name) else None
+                for name in ("lora", "controlnet")
+            )
+            self.generator(str(settings["generator"]), lora, net)
             if settings.get("clip"):
                 self.clip(str(settings["clip"]))
             if settings.get("ocr"):

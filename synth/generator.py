@@ -42,6 +42,8 @@ class Ask:
     """True where the picture is painted anew; the size of `parent_rgb`."""
     control_rgb: Rgb | None = None
     """Edges, depth or blur to follow, as the control network was trained on."""
+    control_kind: str = "canny"
+    """`canny`, `depth` or `blur`: what `control_rgb` is."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

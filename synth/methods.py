@@ -23,12 +23,14 @@ from .attacks.expectation import FileDraws, through_files
 from .attacks.latent import latent_attack
 from .attacks.pixel import AttackSettings, Logits, attack, pixels_of, rgb_of
 from .autoencoder import Autoencoder
-from .generator import Ask, Generator
+from .control import drawn_control, given_control
+from .generator import Ask, Generator, Rgb
 from .laundering import conditions
 from .legibility import TextReader
 from .marking import Mark, SourceType, marked
 from .masks import Mask, draw_mask, given_mask
 from .plan_file import Job
+from .presets import MULTIPLE_PX
 from .reconstruct import aligned_fake, encoded_as, encoding_of
 
 REAL, LAUNDERED, FAKE = Label.REAL.value, Label.LAUNDERED.value, Label.FAKE.value
@@ -37,7 +39,7 @@ REAL, LAUNDERED, FAKE = Label.REAL.value, Label.LAUNDERED.value, Label.FAKE.valu
 class Tools(Protocol):
     """What methods work with, loaded once."""
 
-    def generator(self, name: str, lora: str | None) -> Generator:
+    def generator(self, name: str, lora: str | None, controlnet: str | None = None) -> Generator:
         """A generator by name, with adapters."""
         ...
 
@@ -121,7 +123,7 @@ def _painted(
 ) -> Made:
     told = job.settings
     lora = told.get("lora")
-    generator = tools.generator(str(told["generator"]), lora)
+    generator = tools.generator(str(told["generator"]), lora, told.get("controlnet"))
     preset = getattr(generator, "preset", None)
     rgb, strength = None, None
     file_settings: dict[str, Any] = {"format": "PNG"}
@@ -132,17 +134,22 @@ def _painted(
             shown = shown.resize(preset.fitted(*shown.size), Image.Resampling.LANCZOS)
         rgb, file_settings = np.array(shown), encoding_of(opened)
     mask = _mask(rule, job, opened, rgb.shape[:2]) if opened and rgb is not None and rule else None
+    control = None
+    if opened is not None and rgb is not None and job.method == "control":
+        control, rgb, strength = _control(job, opened, rgb), None, None
     ask = Ask(
         prompt=str(told.get("prompt", "")),
         negative_prompt=str(told.get("negative_prompt", "")),
         seed=job.seed,
-        width_px=told.get("width"),
-        height_px=told.get("height"),
+        width_px=told.get("width") if control is None else control.shape[1],
+        height_px=told.get("height") if control is None else control.shape[0],
         steps=told.get("steps"),
         guidance=told.get("guidance"),
         parent_rgb=rgb,
         strength=strength,
         mask_hw=mask,
+        control_rgb=control,
+        control_kind=str(told.get("control", "canny")),
     )
     generator.check(ask)
     pixels = generator.make(ask)
@@ -162,8 +169,10 @@ def _painted(
             "text_read": found.read,
             "text_readable_share": round(found.share, 4),
         }
-    steps = ask.steps or getattr(preset, "steps", None)
-    guidance = getattr(preset, "guidance", None) if ask.guidance is None else ask.guidance
+    steps, guidance = ask.steps, ask.guidance
+    if preset is not None:
+        usual = preset.usual(controlled=control is not None)
+        steps, guidance = steps or usual[0], usual[1] if guidance is None else guidance
     return Made(
         raw=encoded_as(Image.fromarray(pixels), file_settings),
         label=FAKE,
@@ -177,6 +186,18 @@ def _painted(
         license_flags=generator.license_flags,
         notes=notes,
     )
+
+
+def _control(job: Job, parent: Image.Image, parent_rgb: Rgb) -> Rgb:
+    """What the picture has to follow, cut to the multiple of pixels that can be painted."""
+    height, width = parent_rgb.shape[:2]
+    if folder := job.settings.get("controls"):
+        given = given_control(Path(str(folder)), str(job.parent_id), parent.size)
+        whole = np.asarray(given.resize((width, height), Image.Resampling.LANCZOS))
+    else:
+        whole = drawn_control(str(job.settings["control"]), parent_rgb)
+    height, width = (side // MULTIPLE_PX * MULTIPLE_PX for side in (height, width))
+    return np.ascontiguousarray(whole[:height, :width])
 
 
 def _mask(rule: str, job: Job, parent: Image.Image, shape: tuple[int, ...]) -> Mask:
@@ -264,6 +285,7 @@ _METHODS: Final[dict[str, Callable[[Job, bytes | None, Tools], Made]]] = {
     "text": _text,
     "image-to-image": _image_to_image,
     "inpaint": _inpaint,
+    "control": _image_to_image,
     "aligned": _aligned,
     "launder": _launder,
     "attack": _attack,

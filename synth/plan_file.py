@@ -54,6 +54,7 @@ METHODS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     },
     "image-to-image": _PICTURE | {"strength": _NUMBER},
     "inpaint": _PICTURE | {"strength": _NUMBER, "mask": str},
+    "control": _PICTURE | {"controlnet": str, "control": str, "controls": str},
     "aligned": {"autoencoder": str, "dct_blend": _NUMBER},
     "launder": {"condition": str},
     "attack": _ATTACK | {"kind": str, "epsilon": _NUMBER},
@@ -64,6 +65,7 @@ REQUIRED: Final = {
     "text": "generator",
     "image-to-image": "generator",
     "inpaint": "generator",
+    "control": "generator",
     "aligned": "autoencoder",
     "latent-attack": "autoencoder",
 }
@@ -261,6 +263,8 @@ def _block(row: Mapping[str, Any], earlier: Sequence[str], source: str) -> Block
     for name, values in settings.get("variables", {}).items():
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise ConfigError(f"{where}: variables.{name} = {values!r} is not a list of texts")
+    if method == "control" and not {"controlnet", "control"} <= settings.keys():
+        raise ConfigError(f"{where}: control needs controlnet = FOLDER and control = canny, ...")
     if method == "text" and not {"prompt", "prompts"} & settings.keys():
         raise ConfigError(f"{where}: text needs prompt = ... or prompts = FILE")
     _check_sizes(settings)

@@ -58,9 +58,18 @@ class Preset:
     """Layers left out of the skip-layer guidance pass; empty: no such pass."""
     skip_scale: float = 0.0
     skip_span: tuple[float, float] = (0.01, 0.2)
+    control_steps: int | None = None
+    """Steps and guidance with a ControlNet; None: as without."""
+    control_guidance: float | None = None
     is_gated: bool = True
     licence: str = "Stability AI Community License"
     license_flags: tuple[str, ...] = (NO_FOUNDATION_MODELS, POWERED_BY)
+
+    def usual(self, *, controlled: bool) -> tuple[int, float]:
+        """Steps and guidance where nothing else is asked for, with a ControlNet or without."""
+        if controlled and self.control_steps is not None and self.control_guidance is not None:
+            return self.control_steps, self.control_guidance
+        return self.steps, self.guidance
 
     def check_size(self, width_px: int, height_px: int) -> None:
         """Refuses sizes that the model cannot make, before anything is loaded.
@@ -119,6 +128,8 @@ LARGE: Final = Preset(
     default_px=1024,
     max_side_px=3072,
     parameters={"transformer": 8.06} | _ENCODERS | _VAE,
+    control_steps=60,
+    control_guidance=3.5,
 )
 LARGE_TURBO: Final = dataclasses.replace(
     LARGE,
@@ -128,6 +139,9 @@ LARGE_TURBO: Final = dataclasses.replace(
     steps=4,
     # Distilled: guidance would need a second pass that the model was not trained for.
     guidance=0.0,
+    # The publishers made none for it.
+    control_steps=None,
+    control_guidance=None,
 )
 MEDIUM: Final = Preset(
     name="sd3.5-medium",

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 
 from ..data.errors import SynthError, shorten
 from .checkpoints import GeneratorFiles, find_generator
+from .control import control_input
 from .generator import Ask, Rgb
 from .lora import Adapter, attach_adapters
 from .memory_plan import MemoryPlan, best_plan, parse_memory, plan_of
@@ -91,6 +92,12 @@ class Sd35Generator:
                 )
         if ask.control_rgb is not None and not hasattr(self._pipeline, "controlnet"):
             raise SynthError("a control picture, but no ControlNet is loaded; name its folder")
+        if ask.control_rgb is not None and ask.control_rgb.shape[:2] != (height, width):
+            seen = ask.control_rgb.shape
+            raise SynthError(
+                f"the control is {seen[1]}x{seen[0]} px, the picture {width}x{height} px; they "
+                "must be alike"
+            )
 
     def make(self, ask: Ask) -> Rgb:
         """The picture of this ask, at the ask's own seed."""
@@ -101,7 +108,7 @@ class Sd35Generator:
             "prompt": ask.prompt,
             "negative_prompt": ask.negative_prompt or None,
             "num_inference_steps": self._steps(ask),
-            "guidance_scale": preset.guidance if ask.guidance is None else ask.guidance,
+            "guidance_scale": self._guidance(ask),
             "generator": torch.Generator("cpu").manual_seed(ask.seed),
             "max_sequence_length": self._sequence_length(ask),
             "output_type": "np",
@@ -119,7 +126,7 @@ class Sd35Generator:
             if ask.control_rgb is not None:
                 # ControlNet's pipeline knows no skipped layers.
                 options = {k: v for k, v in options.items() if not k.startswith("skip_")}
-                options["control_image"] = Image.fromarray(ask.control_rgb)
+                options["control_image"] = control_input(ask.control_kind, ask.control_rgb)
         else:
             options |= {
                 "image": Image.fromarray(_fitted(ask.parent_rgb, width, height)),
@@ -176,10 +183,16 @@ class Sd35Generator:
         return ask.width_px or default, ask.height_px or default
 
     def _steps(self, ask: Ask) -> int:
-        steps = self.preset.steps if ask.steps is None else ask.steps
+        usual, _ = self.preset.usual(controlled=ask.control_rgb is not None)
+        steps = usual if ask.steps is None else ask.steps
         if steps < 1:
             raise SynthError(f"{steps} steps; allowed: at least 1")
         return steps
+
+    def _guidance(self, ask: Ask) -> float:
+        if ask.guidance is not None:
+            return ask.guidance
+        return self.preset.usual(controlled=ask.control_rgb is not None)[1]
 
     def _strength(self, ask: Ask) -> float:
         return 0.5 if ask.strength is None else ask.strength

@@ -290,6 +290,33 @@ def test_masks_can_be_given_by_image(base, tmp_path):
     assert "cannot be read" in told
 
 
+def test_a_plan_paints_along_control_pictures(base, tmp_path):
+    """Edges drawn of each parent, and depth given for one; the others are failed rows."""
+    tiny_sd3.tiny_controlnet(tmp_path / "net")
+    request = lake_of(base, "control")
+    images = Lake(request.lake).scan("images").collect()
+    first = images.filter(pl.col("width_px") == 160)["image_id"][0]
+    (tmp_path / "depth").mkdir()
+    Image.new("RGB", (160, 120), "grey").save(tmp_path / "depth" / f"{first}.png")
+    told = {"method": "control", "generator": str(base / "tiny"), "steps": 2}
+    told["controlnet"] = str(tmp_path / "net")
+    make = [
+        told | {"control": ["canny", "blur"]},
+        told | {"name": "deep", "control": "depth", "controls": str(tmp_path / "depth")},
+    ]
+    result = augment(request, plan_for(base, make=make))
+    # Two controls of four parents and one given; the small parent fails thrice.
+    assert (result.made, result.failed) == (9, 6)
+    rows = rows_of(request)
+    assert set(rows["label"]) == {"fake"}
+    assert rows["strength"].null_count() == len(rows)
+    lake = Lake(request.lake)
+    for row in rows.iter_rows(named=True):
+        assert Image.open(io.BytesIO(lake.image(row["image_id"]))).size == (160, 112)
+    with pytest.raises(ConfigError, match="control needs controlnet = FOLDER"):
+        plan_for(base, make=[{"method": "control", "generator": "x"}])
+
+
 def test_a_function_can_stand_in_for_a_generator(base):
     """Under a name of the plan; its pictures have its id and licence flags."""
     red = CallableGenerator(

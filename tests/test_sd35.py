@@ -1,5 +1,6 @@
 """The family's generators: loading, refusing, and the same pixels for the same ask."""
 
+import dataclasses
 import json
 import shutil
 
@@ -7,14 +8,16 @@ import numpy as np
 import pytest
 import tiny_sd3
 import torch
-from diffusers import SD3ControlNetModel, StableDiffusion3Pipeline
+from diffusers import StableDiffusion3Pipeline
 from safetensors.torch import load_file, save_file
 
 from assay.data.errors import SynthError
 from assay.synth.checkpoints import find_generator, weights_sha256
+from assay.synth.control import control_input, drawn_control
 from assay.synth.generator import Ask
 from assay.synth.lora import WEIGHTS, Adapter
 from assay.synth.masks import draw_mask
+from assay.synth.presets import LARGE, LARGE_TURBO
 from assay.synth.sd35 import LoadSettings, load_generator
 
 PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
@@ -94,14 +97,7 @@ def test_inpainting_changes_what_the_mask_names(tiny):
 
 def test_controlnet_is_followed_when_it_is_loaded(folder, tmp_path):
     """Another control picture, another result; none loaded, a clear error."""
-    pipeline = tiny_sd3.tiny_pipeline()
-    net = SD3ControlNetModel.from_transformer(
-        pipeline.transformer, num_layers=1, num_extra_conditioning_channels=0
-    )
-    # Both start at zero, so that an untrained one changes nothing.
-    for layer in (*net.controlnet_blocks, net.pos_embed_input.proj):
-        torch.nn.init.normal_(layer.weight, std=0.5)
-    net.save_pretrained(tmp_path / "canny", safe_serialization=True)
+    tiny_sd3.tiny_controlnet(tmp_path / "canny")
     guided = load_generator(str(folder), LoadSettings(controlnet=str(tmp_path / "canny")))
     black, noisy = np.zeros((64, 64, 3), np.uint8), np.resize(PARENT, (64, 64, 3))
     asks = [
@@ -111,6 +107,40 @@ def test_controlnet_is_followed_when_it_is_loaded(folder, tmp_path):
     assert (guided.make(asks[0]) != guided.make(asks[1])).any()
     with pytest.raises(SynthError, match="no ControlNet is loaded"):
         load_generator(str(folder)).make(asks[0])
+    with pytest.raises(SynthError, match="the control is 64x64 px, the picture 96x64 px"):
+        guided.make(dataclasses.replace(asks[0], width_px=96))
+
+
+def test_control_pictures_are_given_to_the_network_as_it_was_trained():
+    """Depth and blur in [-1, 1]; edges at 0.5 and 128, see diffusers' pull request 10020."""
+    rgb = np.zeros((2, 2, 3), np.uint8)
+    rgb[0] = 255
+    assert control_input("blur", rgb)[0, 0].tolist() == [[1.0, 1.0], [-1.0, -1.0]]
+    assert control_input("canny", rgb)[0, 0].tolist() == [[128.0, 128.0], [0.5, 0.5]]
+
+
+def test_edges_are_drawn_where_a_picture_has_them():
+    """A white square on black: edges at its rim and nowhere else; blurred, it keeps its light."""
+    rgb = np.zeros((64, 64, 3), np.uint8)
+    rgb[16:48, 16:48] = 255
+    edges = drawn_control("canny", rgb)
+    assert set(np.unique(edges)) == {0, 255}
+    assert edges[20:44, 20:44].max() == edges[:12].max() == 0
+    assert (edges[30, :, 0] == 255).sum() == 2
+    blurred = drawn_control("blur", rgb).astype(float)
+    assert blurred.mean() == pytest.approx(rgb.mean(), rel=0.02)
+    assert 0 < blurred[16, 32, 0] < 255
+    with pytest.raises(SynthError, match="depth is not estimated here"):
+        drawn_control("depth", rgb)
+    with pytest.raises(SynthError, match="no control is named 'edges'; allowed: canny"):
+        drawn_control("edges", rgb)
+
+
+def test_a_controlnet_has_the_steps_and_guidance_of_its_publishers():
+    """60 steps at guidance 3.5 for Large; the other models have none."""
+    assert LARGE.usual(controlled=True) == (60, 3.5)
+    assert LARGE.usual(controlled=False) == (40, 4.5)
+    assert LARGE_TURBO.usual(controlled=True) == (4, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, SD3ControlNetModel
 
 from assay.synth.mini_training.model import Shape, build_pipeline, make_tokenizer
 
@@ -39,4 +39,15 @@ def tiny_pipeline(seed: int = 0):
 
 def tiny_folder(folder: Path, seed: int = 0) -> Path:
     tiny_pipeline(seed).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def tiny_controlnet(folder: Path) -> Path:
+    """A ControlNet for it that changes the picture, as an untrained one would not."""
+    net = SD3ControlNetModel.from_transformer(
+        tiny_pipeline().transformer, num_layers=1, num_extra_conditioning_channels=0
+    )
+    for layer in (*net.controlnet_blocks, net.pos_embed_input.proj):
+        torch.nn.init.normal_(layer.weight, std=0.5)
+    net.save_pretrained(folder, safe_serialization=True)
     return folder
