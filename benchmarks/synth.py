@@ -1,9 +1,14 @@
-"""What a picture costs by each method, warm: medians and spread, in seconds a picture."""
+"""What a picture costs by each method, warm: medians and spread, in seconds a picture.
+
+Beside it the least that its matrix products take: those of one picture are counted as PyTorch runs
+them, and divided by the rate that PyTorch's own products reach on this machine in the same run.
+"""
 
 from __future__ import annotations
 
 import argparse
 import io
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -11,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from detector import matmul_gflops
 from photos import photos_between
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from assay.synth.attacks.expectation import FileDraws, through_files
 from assay.synth.attacks.latent import latent_attack
@@ -31,12 +38,13 @@ from assay.tasks.detector.load import load_detector
 def main() -> None:
     """Prints one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--generator", required=True, help="a diffusers folder")
+    parser.add_argument("--generator", default="mini-sd3", help="a name or a diffusers folder")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--side", type=int, default=384, help="short edge of the photos, px")
     arguments = parser.parse_args()
-    photos = [_reduced(raw, arguments.side) for raw in photos_between(arguments.photos, 6)]
+    (raw_photo,) = photos_between(arguments.photos, 1)
+    photo = _reduced(raw_photo, arguments.side)
     generator = load_generator(arguments.generator)
     autoencoder = load_autoencoder(find_generator(arguments.generator).folder / "vae")
     logits = differentiable(load_detector("mini", device="cpu", backend="torch"))
@@ -74,21 +82,32 @@ def main() -> None:
         "mark": lambda raw: marked(raw, Mark(source_type=SourceType.MADE, generator="g")),
     }
     print(
-        f"{arguments.generator}, photos of {arguments.side} px, {torch.get_num_threads()} threads"
+        f"{arguments.generator}, a photo of {arguments.side} px, {torch.get_num_threads()} threads"
     )
-    print(f"{'':48} s a picture (median, min-max)")
+    gflops = matmul_gflops(0.5, torch_alone=True)
+    print(f"matrix products: PyTorch's {gflops:.0f} GFLOP/s, the best {matmul_gflops(0.5):.0f}")
+    print(f"{'':48} s a picture (median, min-max)   products alone   of the time")
     for name, work in ways.items():
-        work(photos[0])
+        work(photo)
+        try:
+            with FlopCounterMode(display=False) as counter:
+                work(photo)
+            least_s = counter.get_total_flops() / gflops / 1e9
+        except RuntimeError:  # its hooks do not bear gradients by intermediate tensors
+            least_s = 0.0
         took = []
-        for index in range(arguments.rounds):
+        for _ in range(arguments.rounds):
             started_s = time.perf_counter()
-            work(photos[index % len(photos)])
+            work(photo)
             took.append(time.perf_counter() - started_s)
         parts = len(CONDITIONS) if name.startswith("laundering") else 1
         low, middle, high = (
             value / parts for value in (min(took), statistics.median(took), max(took))
         )
-        print(f"{name:48} {middle:8.4f} ({low:.4f}-{high:.4f})")
+        share = f"{least_s:14.4f} {least_s / middle:13.2f}" if least_s else ""
+        print(f"{name:48} {middle:8.4f} ({low:.4f}-{high:.4f}) {share}")
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"peak memory of this process: {peak_gb:.2f} GB")
 
 
 def _reduced(raw: bytes, side: int) -> bytes:

@@ -19,7 +19,7 @@ DEFAULT_DETECTOR: Final = "community-forensics"
 MINI_FOLDER: Final = Path(__file__).parent / "mini"
 
 # Put the hash of the new `mini/model.safetensors` here after a new training.
-MINI_SHA256: Final = "bd79d0312560adbf0b858bb952855d468138b62166d1f0f00f57b256f0d70c08"
+MINI_SHA256: Final = "e4cd87900624e4e9884ca1771f1398985eba1f201e54a0a4bb572139d59301b4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
