@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -46,28 +45,6 @@ def drawn_control(kind: str, parent_rgb: Rgb) -> Rgb:
     grey = np.asarray(Image.fromarray(parent_rgb).convert("L"))
     edges = cv2.Canny(grey, _CANNY_LOW, _CANNY_HIGH)
     return np.repeat(edges[..., None], 3, axis=2).astype(np.uint8)
-
-
-def given_control(folder: Path, image_id: str, size_px: tuple[int, int]) -> Image.Image:
-    """The control picture `IMAGE_ID.png` of a folder, in RGB.
-
-    Raises:
-        SynthError: There is none, it cannot be read, or it is not of its picture's `size_px`.
-    """
-    path = folder / f"{image_id}.png"
-    try:
-        with Image.open(path) as image:
-            given = image.convert("RGB")
-    except FileNotFoundError:
-        raise SynthError(f"{folder} has no control for this picture: {image_id}.png") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SynthError(f"the control {path} cannot be read: {error}") from error
-    if given.size != size_px:
-        raise SynthError(
-            f"the control {path.name} is {given.width}x{given.height} px, its picture "
-            f"{size_px[0]}x{size_px[1]} px; they must be alike"
-        )
-    return given
 
 
 def control_input(kind: str, rgb_u8_hwc: Rgb) -> torch.Tensor:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ..data.errors import SynthError
+from .given import given_picture
 
 Mask = NDArray[np.bool_]
 
@@ -39,30 +40,11 @@ def draw_mask(rule: str, width_px: int, height_px: int, seed: int) -> Mask:
 def given_mask(folder: Path, image_id: str, size_px: tuple[int, int]) -> Mask:
     """The mask `IMAGE_ID.png` of a folder: painted anew where it is light.
 
-    Args:
-        folder: Of masks.
-        image_id: Of the picture that it belongs to.
-        size_px: Width and height of that picture, which the mask must have too.
-
     Raises:
-        SynthError: There is none for this picture, it cannot be read, or its size is another.
+        SynthError: As `given_picture`.
     """
-    path = folder / f"{image_id}.png"
-    try:
-        with Image.open(path) as image:
-            mask = np.asarray(image.convert("L")) >= 128
-    except FileNotFoundError:
-        raise SynthError(
-            f"{folder} has no mask for this picture; allowed: {image_id}.png"
-        ) from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SynthError(f"the mask {path} cannot be read: {error}") from error
-    if mask.shape != size_px[::-1]:
-        raise SynthError(
-            f"the mask {path.name} is {mask.shape[1]}x{mask.shape[0]} px, its picture "
-            f"{size_px[0]}x{size_px[1]} px; they must be alike"
-        )
-    return mask
+    image = given_picture(folder, image_id, size_px, what="mask")
+    return np.asarray(image.convert("L")) >= 128
 
 
 def _empty(width: int, height: int, _rng: np.random.Generator) -> Mask:

@@ -23,8 +23,9 @@ from .attacks.expectation import FileDraws, through_files
 from .attacks.latent import latent_attack
 from .attacks.pixel import AttackSettings, Logits, attack, pixels_of, rgb_of
 from .autoencoder import Autoencoder
-from .control import drawn_control, given_control
+from .control import drawn_control
 from .generator import Ask, Generator, Rgb
+from .given import given_picture
 from .laundering import conditions
 from .legibility import TextReader
 from .marking import Mark, SourceType, marked
@@ -192,8 +193,9 @@ def _control(job: Job, parent: Image.Image, parent_rgb: Rgb) -> Rgb:
     """What the picture has to follow, cut to the multiple of pixels that can be painted."""
     height, width = parent_rgb.shape[:2]
     if folder := job.settings.get("controls"):
-        given = given_control(Path(str(folder)), str(job.parent_id), parent.size)
-        whole = np.asarray(given.resize((width, height), Image.Resampling.LANCZOS))
+        given = given_picture(Path(str(folder)), str(job.parent_id), parent.size, what="control")
+        shown = given.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        whole = np.asarray(shown)
     else:
         whole = drawn_control(str(job.settings["control"]), parent_rgb)
     height, width = (side // MULTIPLE_PX * MULTIPLE_PX for side in (height, width))
