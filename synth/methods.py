@@ -157,19 +157,7 @@ def _painted(
     notes: dict[str, Any] = {}
     if mask is not None:
         notes = {"mask": rule, "painted_share": round(float(mask.mean()), 4)}
-    if (folder := told.get("clip")) and ask.prompt:
-        clip = tools.clip(str(folder))
-        notes |= {
-            "clip": clip.clip_id,
-            "clip_cosine": round(clip.cosine(pixels, ask.prompt), 4),
-        }
-    if told.get("ocr") and (expected := str(told.get("expected_text", ""))):
-        found = tools.reader().read(pixels, expected)
-        notes |= {
-            "ocr": tools.reader().reader_id,
-            "text_read": found.read,
-            "text_readable_share": round(found.share, 4),
-        }
+    notes |= _measured(pixels, ask.prompt, told, tools)
     steps, guidance = ask.steps, ask.guidance
     if preset is not None:
         usual = preset.usual(controlled=control is not None)
@@ -187,6 +175,25 @@ def _painted(
         license_flags=generator.license_flags,
         notes=notes,
     )
+
+
+def _measured(pixels: Rgb, prompt: str, told: Mapping[str, Any], tools: Tools) -> dict[str, Any]:
+    """What was asked to be measured on a painted picture: its prompt's likeness, its text."""
+    notes: dict[str, Any] = {}
+    if (folder := told.get("clip")) and prompt:
+        clip = tools.clip(str(folder))
+        notes |= {
+            "clip": clip.clip_id,
+            "clip_cosine": round(clip.cosine(pixels, prompt), 4),
+        }
+    if told.get("ocr") and (expected := str(told.get("expected_text", ""))):
+        found = tools.reader().read(pixels, expected)
+        notes |= {
+            "ocr": tools.reader().reader_id,
+            "text_read": found.read,
+            "text_readable_share": round(found.share, 4),
+        }
+    return notes
 
 
 def _control(job: Job, parent: Image.Image, parent_rgb: Rgb) -> Rgb:
