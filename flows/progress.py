@@ -119,3 +119,8 @@ def watched(watcher: Watcher) -> Iterator[Watcher]:
 def for_terminal(*, quiet: bool = False) -> Watcher:
     """Bars where stderr is a terminal, nothing where it is a file, a pipe or a log."""
     return Bars() if sys.stderr.isatty() and not quiet else Silent()
+
+
+def say(line: str) -> None:
+    """One line of a training for whoever reads stderr; a bar would hide its losses."""
+    print(line, file=sys.stderr)  # noqa: T201

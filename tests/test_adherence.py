@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny_sd3
 import torch
+from tiny_models import MINI_ON_TORCH
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from assay.data.errors import SynthError
@@ -90,13 +91,7 @@ def test_a_plan_with_clip_records_it_and_makes_the_same_pictures(clip, tmp_path)
     ]
     assert keys[0] == keys[1]
     picture = np.asarray(factories.photo(seed=1, size=(64, 64)))
-    request = Request(
-        lake=str(tmp_path / "lake"),
-        detector="mini",
-        backend="torch",
-        device="cpu",
-        precision="fp32",
-    )
+    request = Request(lake=str(tmp_path / "lake"), **MINI_ON_TORCH)
     generator = CallableGenerator(generator_id="mine", function=lambda ask: picture)
     augment(request, with_clip, generators={"mine": generator})
     rows = Lake(request.lake, create=False).scan("synthetics").collect()

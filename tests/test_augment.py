@@ -15,6 +15,7 @@ import pytest
 import tiny_sd3
 from PIL import Image
 from test_moderate_killed import PROCESSES
+from tiny_models import MINI_ON_TORCH
 
 from assay.data.errors import ConfigError, InputError, SynthError
 from assay.data.lake import Lake
@@ -26,8 +27,6 @@ from assay.synth.generator import CallableGenerator
 from assay.synth.plan_file import plan_of_dict, read_plan
 from assay.synth.presets import LARGE
 from assay.tasks.evasion import evasion_table, table_text, told_apart, wilson
-
-MODEL = {"detector": "mini", "backend": "torch", "device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +48,10 @@ def lake_of(base, name):
         lake=str(base / name),
         sources=(str(base / "pictures"),),
         label_from="parent-folder",
-        **MODEL,
+        **MINI_ON_TORCH,
     )
     run(request)
-    return Request(lake=str(base / name), **MODEL)
+    return Request(lake=str(base / name), **MINI_ON_TORCH)
 
 
 def plan_for(base, **told):
@@ -161,7 +160,7 @@ def test_another_seed_makes_other_pictures(base):
     make = [{"method": "text", "generator": str(base / "tiny"), "prompt": "x", "steps": 1}]
     ids = []
     for name, seed in (("s0", 0), ("s1", 0), ("s2", 1)):
-        request = Request(lake=str(base / name), **MODEL)
+        request = Request(lake=str(base / name), **MINI_ON_TORCH)
         augment(request, plan_for(base, make=make, seed=seed))
         ids.append(rows_of(request)["image_id"][0])
     pixels = [
@@ -205,7 +204,7 @@ def killed_at(base, lake, method, at):
         return result
 
     setattr(Lake, method, counted)
-    augment(Request(lake=lake, **MODEL), plan_for(base, make=KILLED))
+    augment(Request(lake=lake, **MINI_ON_TORCH), plan_for(base, make=KILLED))
 
 
 KILLED = [{"method": "launder", "condition": ["jpeg-50", "webp-50"]}]
@@ -324,7 +323,7 @@ def test_a_function_can_stand_in_for_a_generator(base):
         function=lambda ask: np.full((40, 40, 3), ask.seed % 200, np.uint8),
         license_flags=("house_use_only", *LARGE.license_flags),
     )
-    request = Request(lake=str(base / "function"), **MODEL)
+    request = Request(lake=str(base / "function"), **MINI_ON_TORCH)
     make = [{"method": "text", "generator": "painter", "prompt": "x", "times": 2}]
     result = augment(request, plan_for(base, make=make), generators={"painter": red})
     assert result.made == 2

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
+from tiny_models import MINI_ON_TORCH
 
 from assay.data.lake import Lake
 from assay.flows.augment import augment
@@ -75,13 +76,7 @@ def test_a_plan_of_the_moderation_prompts_records_what_can_be_read(tmp_path):
         shown = ask.prompt.split("'")[1]
         return sign("" if "receipt" in ask.prompt and "42" in shown else shown)
 
-    request = Request(
-        lake=str(tmp_path / "lake"),
-        detector="mini",
-        backend="torch",
-        device="cpu",
-        precision="fp32",
-    )
+    request = Request(lake=str(tmp_path / "lake"), **MINI_ON_TORCH)
     generator = CallableGenerator(generator_id="signs@1", function=painted)
     assert augment(request, reading, generators={"signs": generator}).made == 30
     rows = Lake(request.lake, create=False).scan("synthetics").collect()

@@ -16,6 +16,9 @@ from safetensors.torch import save_file
 
 Tensors = dict[str, torch.Tensor]
 
+MINI_ON_TORCH = {"detector": "mini", "backend": "torch", "device": "cpu", "precision": "fp32"}
+"""Settings of a request that scores with the embedded detector and measures nothing first."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:

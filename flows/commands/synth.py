@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -124,6 +123,7 @@ def train_lora(
     """
     from ...synth.lora_training import LoraSettings
     from ...synth.lora_training import train_lora as train
+    from ..progress import say
 
     settings = LoraSettings(
         images=images,
@@ -139,7 +139,7 @@ def train_lora(
         seed=seed,
         save_every=save_every,
     )
-    result = train(settings, on_progress=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    result = train(settings, on_progress=say)
     print(result.summary())  # noqa: T201
 
 
@@ -169,6 +169,7 @@ def train_mini_generator(
         seed: Of everything that is drawn.
     """
     from ...synth.mini_training.making import MakeSettings, make_mini_sd3
+    from ..progress import say
 
     settings = MakeSettings(
         photos=photos,
@@ -180,7 +181,7 @@ def train_mini_generator(
         minutes=minutes,
         seed=seed,
     )
-    make_mini_sd3(settings, on_progress=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    make_mini_sd3(settings, on_progress=say)
     print(f"Read {out / 'README.md'}, then: assay synth plan {out}")  # noqa: T201
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 
@@ -36,6 +35,7 @@ def train_mini(
     """
     from ...tasks.detector.training.train import MiniSettings
     from ...tasks.detector.training.train import train_mini as train
+    from ..progress import say
 
     settings = MiniSettings(
         real=real,
@@ -49,7 +49,7 @@ def train_mini(
         seed=seed,
         cache_dir=cache,
     )
-    result = train(settings, on_progress=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    result = train(settings, on_progress=say)
     print(  # noqa: T201
         f"{result.out}: {result.n_parameters / 1e6:.1f} M parameters, {result.steps} steps in "
         f"{result.seconds:.0f} s\nsha256 {result.weights_sha256}\n"

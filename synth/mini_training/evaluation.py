@@ -39,16 +39,21 @@ def psnr_db(one_u8: NDArray[np.uint8], other_u8: NDArray[np.uint8]) -> float:
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
+def reduced_photo(path: Path, long_px: int) -> NDArray[np.uint8]:
+    """A photo in RGB, (H, W, 3), its long edge reduced to `long_px` where it is longer."""
+    with Image.open(path) as image:
+        rgb = image.convert("RGB")
+    rgb.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)
+    return np.asarray(rgb)
+
+
 def reconstruction_db(
     photos: Sequence[Path], autoencoder: Autoencoder, *, long_px: int = 512
 ) -> list[float]:
     """PSNR of each photo through the autoencoder and back, reduced to this long edge first."""
     found = []
     for path in photos:
-        with Image.open(path) as image:
-            rgb = image.convert("RGB")
-        rgb.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)
-        pixels = np.asarray(rgb)
+        pixels = reduced_photo(path, long_px)
         found.append(psnr_db(pixels, autoencoder.reconstruct(pixels)))
     return found
 

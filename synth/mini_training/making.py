@@ -18,7 +18,7 @@ from ..autoencoder_fit import FitSettings, fit_autoencoder
 from ..checkpoints import weights_sha256
 from ..sd35 import load_generator
 from .card import Figures, write_card
-from .evaluation import contact_sheet, prompts_followed, reconstruction_db
+from .evaluation import contact_sheet, prompts_followed, reconstruction_db, reduced_photo
 from .model import load_plainly
 from .train import MiniSettings, find_photos, train_mini_sd3
 
@@ -157,10 +157,7 @@ def _measured(
     contact_sheet(generator, out / "samples.png", side_px=side_px)
     shown = []
     for path in held_out[: 4 * max(len(held_out) // 4, 1) : max(len(held_out) // 4, 1)]:
-        with Image.open(path) as image:
-            rgb = image.convert("RGB")
-        rgb.thumbnail((_SHOWN_PX, _SHOWN_PX), Image.Resampling.LANCZOS)
-        pixels = np.asarray(rgb)
+        pixels = reduced_photo(path, _SHOWN_PX)
         shown.append(np.concatenate([pixels, autoencoder.reconstruct(pixels)], axis=1))
     _stacked(shown).save(out / "reconstructions.jpg", quality=85)
     files = [path for path in out.rglob("*") if path.is_file()]
