@@ -82,12 +82,21 @@ def decode_rgb(
     """
     with opened(raw, limits) as image:
         image.load()
-        method = _TURNS.get(orientation_of(image), None) if policy.turns else None
-        if policy.colour == "srgb" or policy.alpha == "white" or policy.deep == "scaled":
-            rgb = _for_display(image)
-        else:
-            rgb = image.convert("RGB")
-        return rgb if method is None else rgb.transpose(method)
+        rgb = to_rgb(image, policy)
+        return rgb.copy() if rgb is image else rgb
+
+
+def to_rgb(image: Image.Image, policy: DecodePolicy) -> Image.Image:
+    """A decoded picture in mode RGB; itself, and no copy, where nothing is to be done.
+
+    Whatever Pillow raises for a damaged picture comes through, see `opening.DAMAGE`.
+    """
+    method = _TURNS.get(orientation_of(image), None) if policy.turns else None
+    if policy.colour == "srgb" or policy.alpha == "white" or policy.deep == "scaled":
+        rgb = _for_display(image)
+    else:
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return rgb if method is None else rgb.transpose(method)
 
 
 def orientation_of(image: Image.Image) -> int:

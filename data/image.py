@@ -7,8 +7,9 @@ accepts, `decode_rgb` can decode under every policy.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,16 @@ from .frames import count_frames
 from .opening import DEFAULT_LIMITS, ImageLimits, opened
 from .provenance import read_ai_declared, read_capture
 
-__all__ = ["DEFAULT_LIMITS", "ImageFacts", "ImageLimits", "estimate_jpeg_quality", "inspect_image"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "ImageFacts",
+    "ImageLimits",
+    "estimate_jpeg_quality",
+    "inspect_and_use",
+    "inspect_image",
+]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +70,30 @@ def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageF
     Raises:
         UnreadableImage: And nothing else, for any bytes whatever.
     """
+    return inspect_and_use(raw, lambda _image_id, _image: None, limits=limits)[0]
+
+
+def inspect_and_use(
+    raw: bytes,
+    use: Callable[[str, Image.Image], T],
+    *,
+    limits: ImageLimits = DEFAULT_LIMITS,
+) -> tuple[ImageFacts, T]:
+    """What `inspect_image` says, and what `use` makes of the same decoded picture.
+
+    `use` gets the image_id and the picture, which it must leave as it is; what it raises of
+    `opening.DAMAGE` refuses the picture.
+
+    Raises:
+        UnreadableImage: For any bytes whatever; nothing else but what `use` raises.
+    """
     import imagehash
 
     with opened(raw, limits) as image:
         image.load()
         # Some modes have no way to RGB; better refused here than at every later step.
         image.crop((0, 0, 1, 1)).convert("RGB")
-        return ImageFacts(
+        facts = ImageFacts(
             image_id=hashlib.sha256(raw).hexdigest(),
             n_bytes=len(raw),
             format="JPEG" if image.format == "MPO" else str(image.format),
@@ -79,6 +106,7 @@ def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageF
             capture=read_capture(image),
             ai_declared=read_ai_declared(raw, image),
         )
+        return facts, use(facts.image_id, image)
 
 
 # ITU-T T.81, table K.1, two rows of eight per line: what quality 50 divides brightness by.

@@ -50,6 +50,7 @@ def _task(name: str, step: Callable[P, R]) -> Task[P, R]:
 
 
 ingest_task = _task("ingest", steps.ingest_step)
+ingest_and_score_task = _task("ingest-and-score", steps.ingest_and_score_step)
 score_task = _task("score", steps.score_step)
 views_task = _task("views", steps.views_step)
 decide_task = _task("decide", steps.decide_step)
@@ -63,6 +64,12 @@ def _ingest(
     return ingest_task(request, run_id, batch_id, chunk_index, quote(items))
 
 
+def _ingest_and_score(
+    request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
+) -> tuple[IngestCounts, ScoreCounts]:
+    return ingest_and_score_task(request, run_id, batch_id, chunk_index, quote(items))
+
+
 def _score(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:
     return score_task(request, run_id, shard, quote(image_ids))
 
@@ -71,7 +78,14 @@ def _views(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) 
     return views_task(request, run_id, shard, quote(image_ids))
 
 
-TASKS = Steps(ingest=_ingest, score=_score, views=_views, decide=decide_task, report=report_task)
+TASKS = Steps(
+    ingest=_ingest,
+    ingest_and_score=_ingest_and_score,
+    score=_score,
+    views=_views,
+    decide=decide_task,
+    report=report_task,
+)
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.

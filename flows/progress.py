@@ -32,6 +32,9 @@ class Watcher(Protocol):
     def begin(self, phase: str, total: int | None) -> None:
         """A phase starts, with as many images as it has, where that is known."""
 
+    def expect(self, total: int | None) -> None:
+        """How many images the running phase has in all, once that is known."""
+
     def advance(self, n: int) -> None:
         """So many more images of the running phase are done."""
 
@@ -43,6 +46,9 @@ class Silent:
     """Says nothing; the default."""
 
     def begin(self, phase: str, total: int | None) -> None:
+        """Nothing to show."""
+
+    def expect(self, total: int | None) -> None:
         """Nothing to show."""
 
     def advance(self, n: int) -> None:
@@ -66,7 +72,7 @@ class Bars:
     def __init__(self) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<7}"),
+            TextColumn("{task.description:<8}"),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(),
@@ -79,6 +85,11 @@ class Bars:
         """Adds a bar; without a total it pulses."""
         self._progress.start()
         self._task = self._progress.add_task(phase, total=total)
+
+    def expect(self, total: int | None) -> None:
+        """From here on the bar has an end, and the time left can be told."""
+        if self._task is not None and total is not None:
+            self._progress.update(self._task, total=total)
 
     def advance(self, n: int) -> None:
         """Moves the bar on."""

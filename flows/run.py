@@ -27,11 +27,15 @@ from ..tasks.score import ScoreCounts, pending
 from ..tasks.views import ViewCounts, check_mode, views_pending
 from . import progress, steps
 from .arenas import limit_arenas
+from .listed_ahead import ListedAhead
 from .request import Request
 from .result import Moderation
 
 # Large enough that a commit costs nothing beside it, small enough to bound what a kill repeats.
 IMAGES_PER_TASK = 1000
+
+# Listed before the first is read, so that the end of most runs can be told; about 10 MB.
+ITEMS_AHEAD = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,9 @@ class Steps:
     """How each step is called."""
 
     ingest: Callable[[Request, str, str, int, Sequence[Item]], IngestCounts] = steps.ingest_step
+    ingest_and_score: Callable[
+        [Request, str, str, int, Sequence[Item]], tuple[IngestCounts, ScoreCounts]
+    ] = steps.ingest_and_score_step
     score: Callable[[Request, str, str, Sequence[str]], ScoreCounts] = steps.score_step
     views: Callable[[Request, str, str, Sequence[str]], ViewCounts] = steps.views_step
     decide: Callable[[Request, str, str | None], dict[str, int]] = steps.decide_step
@@ -195,7 +202,7 @@ def run(
         if bring is not None:
             state.items += bring(lake, state.run_id)
         elif batch_id is not None:
-            _ingest(state, calls, batch_id)
+            _ingest(state, calls, batch_id, scores=detector is not None)
         if detector is not None:
             _score(state, lake, calls, detector)
             _look_further(state, lake, calls, detector)
@@ -211,27 +218,44 @@ def run(
     return state.answer()
 
 
-def _ingest(state: _Run, calls: Steps, batch_id: str) -> None:
+def _ingest(state: _Run, calls: Steps, batch_id: str, *, scores: bool) -> None:
+    """Brings the sources' items in; where they shall be scored, in the same pass."""
+    request = state.request
     watcher = progress.current()
-    watcher.begin("ingest", None)
-    found = find_items(state.request.sources, state.request.source_options)
+    found = ListedAhead(find_items(request.sources, request.source_options), ITEMS_AHEAD)
+    watcher.begin("moderate" if scores else "ingest", None)
     for index, chunk in enumerate(chunks(found, max_items=IMAGES_PER_TASK)):
-        state.items += calls.ingest(state.request, state.run_id, batch_id, index, chunk)
+        watcher.expect(found.total)
+        if not scores:
+            state.items += calls.ingest(request, state.run_id, batch_id, index, chunk)
+            continue
+        items, scored = calls.ingest_and_score(request, state.run_id, batch_id, index, chunk)
+        state.items += items
+        state.scores += scored
+        if scored.scored:
+            _name_backend(state)
     watcher.end()
 
 
 def _score(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:
-    watcher = progress.current()
+    """Scores what the lake has of the batch and no pass has scored yet."""
     wanted = steps.images_of(lake, state.batch_id)
     left = pending(lake, detector, image_ids=wanted)
-    state.scores += ScoreCounts(known=_n_images(lake, wanted) - len(left))
+    done = state.scores.scored + state.scores.failed
+    state.scores += ScoreCounts(known=_n_images(lake, wanted) - len(left) - done)
+    if left.is_empty():
+        return
+    _name_backend(state)
+    watcher = progress.current()
     watcher.begin("score", len(left))
-    if len(left):
-        loaded = steps.detector_of(state.request)
-        state.backend, state.backend_why = loaded.backend, loaded.why
     for shard, image_ids in _by_shard(left):
         state.scores += calls.score(state.request, state.run_id, shard, image_ids)
     watcher.end()
+
+
+def _name_backend(state: _Run) -> None:
+    loaded = steps.detector_of(state.request)
+    state.backend, state.backend_why = loaded.backend, loaded.why
 
 
 def _look_further(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:

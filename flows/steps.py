@@ -28,6 +28,7 @@ from ..tasks.ingest import IngestCounts, ingest_chunk
 from ..tasks.policy import Policy
 from ..tasks.report import write_report
 from ..tasks.score import ScoreCounts, score_shard
+from ..tasks.score_along import ScoreAlong
 from ..tasks.views import ViewCounts, view_shard
 from . import progress
 from .request import Request
@@ -101,6 +102,32 @@ def ingest_step(
         n_workers=request.workers,
         on_item=progress.current().advance,
     )
+
+
+def ingest_and_score_step(
+    request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
+) -> tuple[IngestCounts, ScoreCounts]:
+    """Ingests one chunk of items and scores each new picture while it is decoded."""
+    lake = Lake(request.lake)
+    along = ScoreAlong(
+        lake,
+        lambda: detector_of(request),
+        identity_of(request),
+        run_id=run_id,
+        n_workers=request.workers,
+    )
+    items_done = ingest_chunk(
+        lake,
+        items,
+        batch_id=batch_id,
+        run_id=run_id,
+        chunk_index=chunk_index,
+        options=request.source_options,
+        n_workers=request.workers,
+        on_item=progress.current().advance,
+        along=along,
+    )
+    return items_done, along.counts
 
 
 def score_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:

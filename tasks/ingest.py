@@ -14,23 +14,34 @@ import json
 import logging
 import os.path
 import re
-from collections import Counter, deque
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Protocol, TypeVar
+
+from PIL import Image
 
 from ..data.errors import UnreadableImage, shorten
-from ..data.image import ImageLimits, inspect_image
+from ..data.image import ImageLimits, inspect_and_use
 from ..data.lake import Lake
 from ..data.schema import Reason, Status
 from ..data.sources import Item, SourceOptions, read_item
+from .in_order import windowed
 from .sightings import Outcome, Sighting, commit_outcomes, find_sightings
 
-FLUSH_BYTES = 128 * 2**20
+T = TypeVar("T")
 
-READ_AHEAD_BYTES = 64 * 2**20
+# What is read is committed once it is so large or so old, so that a kill loses little.
+FLUSH_BYTES = 128 * 2**20
+FLUSH_EVERY_S = 60.0
+
+# Threads that wait for disks and servers; they take next to no CPU.
+N_READERS = 8
 
 # Rejections that may be otherwise next time although the item's fingerprint is not: the
 # network is back, a permission was given, a flag was set.
@@ -73,6 +84,31 @@ class IngestCounts:
         )
 
 
+class Inspect(Protocol):
+    """Says what the bytes that were read are, and calls a function of a picture while it is open.
+
+    The function gets the image_id and the decoded picture.
+    """
+
+    def __call__(
+        self, read: Outcome, use: Callable[[str, Image.Image], T]
+    ) -> tuple[Outcome, T | None]:
+        """What became of the item, and what the function gave; None for no picture."""
+        ...
+
+
+class Along(Protocol):
+    """Something that is done with pictures while they are decoded for ingest."""
+
+    def through(self, reads: Iterable[Outcome], inspect: Inspect) -> Iterator[Outcome]:
+        """Inspects what was read, in whatever threads; gives what became of each, in order."""
+        ...
+
+    def stored(self) -> None:
+        """All images whose outcomes were given are in the lake now."""
+        ...
+
+
 def batch_id_of(sources: Sequence[str], options: SourceOptions) -> str:
     """The batch of a standing input: the same sources and filters always give the same id.
 
@@ -109,6 +145,7 @@ def ingest_chunk(
     options: SourceOptions,
     n_workers: int,
     on_item: Callable[[int], None] | None = None,
+    along: Along | None = None,
 ) -> IngestCounts:
     """Bring items into the lake: one sighting each, and one image row per new content.
 
@@ -122,12 +159,13 @@ def ingest_chunk(
         run_id: The run that this is part of.
         chunk_index: Which chunk of the run this is.
         options: The sources' settings, with the limits on pictures.
-        n_workers: Threads that read and decode. The outcome does not depend on it.
+        n_workers: Threads that decode. The outcome does not depend on it.
         on_item: Called with a number of items that are done being read, for a progress bar.
+        along: What else is done with each picture while it is decoded.
 
     Returns:
-        Counts over these items. Memory stays near 128 MiB of encoded pictures plus what
-        `n_workers` pictures need to be decoded.
+        Counts over these items. Memory stays near 256 MiB of encoded pictures (half of them to
+        be committed, half on their way) plus what `n_workers` pictures need to be decoded.
 
     Raises:
         StoreError: The lake cannot be read or written. Bad pictures raise nothing.
@@ -158,10 +196,12 @@ def ingest_chunk(
         for outcome, status in zip(waiting, statuses, strict=True):
             counts += _count(status, times[_key(outcome.item)])
         waiting.clear()
+        if along is not None:
+            along.stored()
         return counts
 
-    n_waiting_bytes = 0
-    for outcome in _read_in_order(to_read, options, n_workers=n_workers):
+    n_waiting_bytes, last_flush_s = 0, time.monotonic()
+    for outcome in _outcomes(to_read, options, n_workers=n_workers, along=along):
         item = outcome.item
         before = known.get(item.source_uri)
         total += IngestCounts(n_bytes=outcome.n_bytes)
@@ -171,42 +211,76 @@ def ingest_chunk(
             waiting.append(outcome)
             n_waiting_bytes += len(outcome.raw or b"")
         tell(times[_key(item)])
-        if n_waiting_bytes >= FLUSH_BYTES:
+        if n_waiting_bytes >= FLUSH_BYTES or time.monotonic() - last_flush_s > FLUSH_EVERY_S:
             total += flush()
-            n_waiting_bytes = 0
+            n_waiting_bytes, last_flush_s = 0, time.monotonic()
     return total + flush()
 
 
-def _read_in_order(
-    items: Sequence[Item], options: SourceOptions, *, n_workers: int
+def _outcomes(
+    items: Sequence[Item], options: SourceOptions, *, n_workers: int, along: Along | None
 ) -> Iterator[Outcome]:
-    """Outcomes in the order of the items, however the threads are timed.
+    """Outcomes in the order of the items, however the threads are timed."""
+    if not items:
+        return
 
-    Several items per thread are under way, so that a slow one at the head does not leave
-    the others idle; fewer when what is read and waits is more than 64 MiB.
-    """
-    n_workers = max(1, n_workers)
-    rest = iter(items)
-    under_way: deque[Future[Outcome]] = deque()
-    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="assay-ingest")
-    try:
-        while True:
-            n_ready_bytes = sum(f.result().n_bytes for f in under_way if f.done())
-            room = 4 * n_workers if n_ready_bytes < READ_AHEAD_BYTES else 1
-            for item in islice(rest, max(0, room - len(under_way))):
-                under_way.append(pool.submit(_read, item, options))
-            if not under_way:
-                return
-            yield under_way.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    def read(item: Item) -> Outcome:
+        return _read(item, options)
+
+    def inspect(read: Outcome, use: Callable[[str, Image.Image], T]) -> tuple[Outcome, T | None]:
+        return _inspect(read, options.limits, use)
+
+    with (
+        ThreadPoolExecutor(N_READERS, "assay-read") as readers,
+        closing(windowed(readers, read, items, n_ahead=2 * N_READERS, weigh=n_held_bytes)) as reads,
+    ):
+        if along is not None:
+            yield from along.through(reads, inspect)
+            return
+        n_workers = max(1, n_workers)
+        with ThreadPoolExecutor(n_workers, "assay-ingest") as pool:
+            yield from windowed(
+                pool,
+                lambda read: inspect(read, _nothing)[0],
+                reads,
+                n_ahead=4 * n_workers,
+                weigh=n_held_bytes,
+            )
+
+
+def n_held_bytes(outcome: Outcome) -> int:
+    """What an outcome holds on to until it is committed."""
+    return len(outcome.raw or b"")
+
+
+def _nothing(_image_id: str, _image: Image.Image) -> None:
+    pass
 
 
 def _read(item: Item, options: SourceOptions) -> Outcome:
-    raw = b""
+    """The bytes of an item, or why it has none."""
+    raw = _caught(item, 0, lambda: read_item(item, options))
+    return raw if isinstance(raw, Outcome) else Outcome(item=item, raw=raw, n_bytes=len(raw))
+
+
+def _inspect(
+    read: Outcome, limits: ImageLimits, use: Callable[[str, Image.Image], T]
+) -> tuple[Outcome, T | None]:
+    """What image the bytes are, or why they are none."""
+    raw = read.raw
+    if raw is None:
+        return read, None
+    found = _caught(read.item, read.n_bytes, lambda: inspect_and_use(raw, use, limits=limits))
+    if isinstance(found, Outcome):
+        return found, None
+    facts, made = found
+    return replace(read, image_id=facts.image_id, facts=facts), made
+
+
+def _caught(item: Item, n_bytes: int, work: Callable[[], T]) -> T | Outcome:
+    """What the work gives, or the item's rejection with whatever it raised."""
     try:
-        raw = read_item(item, options)
-        facts = inspect_image(raw, limits=options.limits)
+        return work()
     except UnreadableImage as error:
         reason, detail = error.reason, error.detail
     except MemoryError:
@@ -214,9 +288,7 @@ def _read(item: Item, options: SourceOptions) -> Outcome:
     except Exception as error:  # noqa: BLE001 - the row boundary: one picture never stops a run
         _log.exception("unexpected error at %s", item.source_uri)
         reason, detail = Reason.UNREADABLE, shorten(f"{type(error).__name__}: {error}")
-    else:
-        return Outcome(item=item, image_id=facts.image_id, facts=facts, raw=raw, n_bytes=len(raw))
-    return Outcome(item=item, n_bytes=len(raw), reason=reason.value, detail=detail)
+    return Outcome(item=item, n_bytes=n_bytes, reason=reason.value, detail=detail)
 
 
 def _is_settled(before: Sighting | None, limits: ImageLimits) -> bool:

@@ -22,11 +22,11 @@ from ..data.errors import ConfigError, InputError, UnreadableImage
 from ..data.image import DEFAULT_LIMITS, ImageLimits
 from ..data.lake import Lake
 from .detector.backends import n_cores
-from .detector.lanes import windowed
 from .detector.load import Checkpoint
 from .detector.preprocess import preprocess
 from .detector.profiles import Profile
 from .detector.tokens import Tokens
+from .in_order import windowed
 
 DTYPES: Final = {"float16": pa.float16(), "float32": pa.float32()}
 IMAGES_A_ROW_GROUP: Final = 64

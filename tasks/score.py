@@ -84,7 +84,17 @@ def pending(
     if image_ids is not None:
         wanted = pl.LazyFrame({"image_id": image_ids}, schema={"image_id": pl.String})
         images = images.join(wanted.unique(), on="image_id", how="semi")
-    judged = (
+    return (
+        images.join(judged(lake, detector), on="image_id", how="anti")
+        .unique("image_id", keep="any")
+        .sort("shard", "row_group", "row")
+        .collect()
+    )
+
+
+def judged(lake: Lake, detector: Identified) -> pl.LazyFrame:
+    """The image_id of each image that is not `pending`, repeated where it was judged twice."""
+    return (
         lake.scan("scores")
         .filter(
             (pl.col("detector") == detector.detector_id)
@@ -94,12 +104,6 @@ def pending(
             & pl.col("reason").ne_missing(Reason.OUT_OF_MEMORY.value)
         )
         .select("image_id")
-    )
-    return (
-        images.join(judged, on="image_id", how="anti")
-        .unique("image_id", keep="any")
-        .sort("shard", "row_group", "row")
-        .collect()
     )
 
 
@@ -141,20 +145,21 @@ def score_shard(
     if not left:
         return counts
     for done in score_stream(detector, lake.images(left), n_workers=n_workers, limits=limits):
-        rows += [_row(scored, detector, run_id) for scored in done]
+        rows += [row_of(scored, detector, run_id) for scored in done]
         n_failed = sum(scored.reason is not None for scored in done)
         counts += ScoreCounts(scored=len(done) - n_failed, failed=n_failed)
         if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
-            _commit(lake, shard, rows, detector, run_id)
+            commit_rows(lake, shard, rows, detector, run_id)
             rows, last_commit_s = [], time.monotonic()
         if on_item is not None:
             on_item(len(done))
     if rows:
-        _commit(lake, shard, rows, detector, run_id)
+        commit_rows(lake, shard, rows, detector, run_id)
     return counts
 
 
-def _row(scored: Scored, detector: Detector, run_id: str) -> Row:
+def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:
+    """The row of `scores` that says what became of a picture."""
     logit, reason = scored.logit, scored.reason
     status = ScoreStatus.SCORED if reason is None else ScoreStatus.FAILED
     return {
@@ -182,10 +187,11 @@ def _sigmoid(logit: float) -> float:
     return math.exp(logit) / (1.0 + math.exp(logit))
 
 
-def _commit(lake: Lake, shard: str, rows: list[Row], detector: Detector, run_id: str) -> None:
+def commit_rows(lake: Lake, where: str, rows: list[Row], detector: Detector, run_id: str) -> None:
+    """Append rows of `row_of`; `where`, such as their shard, is part of the transaction's name."""
     # Named by its content: a retry after a kill has other rows left, and they must not be
     # taken for those of the first try.
     what = [run_id, detector.detector_id, detector.profile.describe(), detector.precision]
     what += [row["image_id"] for row in rows]
     digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
-    lake.append("scores", rows, txn=f"scores:{shard}:{digest}")
+    lake.append("scores", rows, txn=f"scores:{where}:{digest}")

@@ -46,8 +46,9 @@ class Sighting:
 class Outcome:
     """What was found out about an item: the image it is, or why it is none.
 
-    `facts` and `raw` are there when it was read now; `image_id` alone when it is carried
-    over from an earlier sighting. `n_bytes` were read, also of an item then rejected.
+    `facts` and `raw` are there when it was read now (`raw` alone, while it is to be inspected);
+    `image_id` alone when it is carried over from an earlier sighting. `n_bytes` were read, also
+    of an item then rejected.
     """
 
     item: Item

@@ -22,9 +22,10 @@ from ..data.lake import Lake
 from ..data.schema import Reason, Row, ScoreStatus
 from .current import current_scores
 from .detector.detector import Detector
-from .detector.lanes import forward_in_parts, n_streams, windowed
+from .detector.lanes import forward_in_parts, n_streams
 from .detector.profiles import Profile
 from .detector.tiles import Tile, cut, tiles_of
+from .in_order import windowed
 from .score import ROWS_A_COMMIT, Identified
 
 MODES: Final = ("centre", "tiles", "adaptive")

@@ -155,9 +155,8 @@ def test_a_served_flow_started_through_the_api_scores_the_pictures(pictures, tmp
             json={"flow_runs": {"id": {"any_": [started["id"]]}}},
             timeout=5,
         ).json()
-        assert {task["name"].split("-")[0] for task in tasks} == {
-            "ingest",
-            "score",
+        assert {task["name"].rpartition("-")[0] for task in tasks} == {
+            "ingest-and-score",
             "decide",
             "report",
         }

@@ -273,17 +273,14 @@ def test_few_pictures_are_held_at_once(detector):
     assert most <= 4 * 2 * detector.batch_images
 
 
-def test_decoding_ahead_for_an_accelerator_gives_the_same(detector):
+def test_decoding_ahead_for_an_accelerator_gives_the_same(detector, monkeypatch):
     """The other lane, run here on the CPU: same order, same logits, failures in place."""
     items = [(str(i), raw) for i, raw in enumerate(pictures(7))]
     items[3] = ("3", b"no picture")
-
-    def prepare(raw):
-        return preprocess(raw, detector.profile)
-
     expected = [s for part in lanes.score_stream(detector, items) for s in part]
     detector.batch_images = 4
-    found = [s for part in lanes._decode_ahead(detector, items, prepare, 3) for s in part]
+    monkeypatch.setattr(detector.runner, "device", "elsewhere")
+    found = [s for part in lanes.score_stream(detector, items, n_workers=3) for s in part]
     assert [s.image_id for s in found] == [str(i) for i in range(7)]
     assert found[3].reason is Reason.NOT_AN_IMAGE
     for a, b in zip(expected, found, strict=True):

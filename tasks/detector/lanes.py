@@ -8,9 +8,8 @@ On an accelerator threads decode ahead and one stream feeds the device full batc
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from ...data.errors import UnreadableImage
 from ...data.image import DEFAULT_LIMITS, ImageLimits
 from ...data.schema import Reason
+from ..in_order import weightless, windowed
 from .backends import n_cores
 from .preprocess import preprocess
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.float32]
 Prepare = Callable[[bytes], Pixels]
+# A finite logit and its embedding (D,), or why there is none; None where nothing was asked for.
+Forwarded = tuple[float, Pixels] | Reason | None
+
 
 _OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 _In = TypeVar("_In")
@@ -78,59 +81,89 @@ def score_stream(
         def prepare(raw: bytes) -> Pixels:
             return preprocess(raw, profile, limits)
 
+    def prepared(item: tuple[str, bytes]) -> tuple[str, Pixels | Reason]:
+        image_id, raw = item
+        try:
+            return image_id, prepare(raw)
+        except UnreadableImage as error:
+            return image_id, error.reason
+        except MemoryError:
+            return image_id, Reason.OUT_OF_MEMORY
+
+    for part in forward_stream(detector, images, prepared, n_workers=n_workers):
+        yield [scored_as(image_id, found) for image_id, found in part if found is not None]
+
+
+def scored_as(image_id: str, found: tuple[float, Pixels] | Reason) -> Scored:
+    """A pass through the network, or why there was none, as what became of a picture."""
+    if isinstance(found, Reason):
+        return Scored(image_id=image_id, reason=found)
+    return Scored(image_id=image_id, logit=found[0], embedding=found[1])
+
+
+def forward_stream(
+    detector: Detector,
+    jobs: Iterable[_In],
+    prepare: Callable[[_In], tuple[_Out, Pixels | Reason | None]],
+    *,
+    n_workers: int | None = None,
+    weigh: Callable[[_Out], int] = weightless,
+) -> Iterator[list[tuple[_Out, Forwarded]]]:
+    """Prepare jobs in threads and put the pixels that come of them through the network, in order.
+
+    Args:
+        detector: Whose network.
+        jobs: Drawn as they are needed, a few for each thread ahead.
+        prepare: From a job to whatever shall be given back with it, and its pixels. A reason
+            instead of pixels, or None, goes past the network. Called in the threads.
+        n_workers: Threads; see `n_streams`.
+        weigh: Bytes that something given back holds on to; see `windowed`.
+
+    Raises:
+        Whatever `jobs` or `prepare` raise.
+    """
     streams = n_streams(n_workers)
-    if detector.runner.device == "cpu":
-        yield from _decode_and_forward(detector, images, prepare, streams)
-    else:
-        yield from _decode_ahead(detector, images, prepare, streams)
+    lane = _decode_and_forward if detector.runner.device == "cpu" else _decode_ahead
+    yield from lane(detector, jobs, prepare, streams, weigh)
 
 
 def _decode_and_forward(
-    detector: Detector, images: Iterable[tuple[str, bytes]], prepare: Prepare, streams: int
-) -> Iterator[list[Scored]]:
-    def work(batch: Sequence[tuple[str, bytes]]) -> list[Scored]:
-        return _forward(detector, [_prepared(item, prepare) for item in batch])
+    detector: Detector,
+    jobs: Iterable[_In],
+    prepare: Callable[[_In], tuple[_Out, Pixels | Reason | None]],
+    streams: int,
+    weigh: Callable[[_Out], int] = weightless,
+) -> Iterator[list[tuple[_Out, Forwarded]]]:
+    def work(batch: Sequence[_In]) -> list[tuple[_Out, Forwarded]]:
+        return _forward(detector, [prepare(job) for job in batch])
+
+    def weight(done: list[tuple[_Out, Forwarded]]) -> int:
+        return sum(weigh(out) for out, _ in done)
 
     with (
         detector.runner.streams(streams) as begin,
         ThreadPoolExecutor(streams, "assay-score", initializer=begin) as pool,
     ):
-        jobs = _batches(images, detector.batch_images)
-        yield from windowed(pool, work, jobs, n_ahead=2 * streams)
+        batches = _batches(jobs, detector.batch_images)
+        # Enough for the threads to go on while what is done is committed.
+        yield from windowed(pool, work, batches, n_ahead=4 * streams, weigh=weight)
 
 
 def _decode_ahead(
-    detector: Detector, images: Iterable[tuple[str, bytes]], prepare: Prepare, streams: int
-) -> Iterator[list[Scored]]:
-    def work(item: tuple[str, bytes]) -> tuple[str, Pixels | Reason]:
-        return _prepared(item, prepare)
+    detector: Detector,
+    jobs: Iterable[_In],
+    prepare: Callable[[_In], tuple[_Out, Pixels | Reason | None]],
+    streams: int,
+    weigh: Callable[[_Out], int] = weightless,
+) -> Iterator[list[tuple[_Out, Forwarded]]]:
+    def weight(done: tuple[_Out, Pixels | Reason | None]) -> int:
+        return weigh(done[0])
 
     with ThreadPoolExecutor(streams, "assay-decode") as pool:
         ahead = 2 * detector.batch_images + streams
-        ready = windowed(pool, work, images, n_ahead=ahead)
+        ready = windowed(pool, prepare, jobs, n_ahead=ahead, weigh=weight)
         while batch := list(islice(ready, detector.batch_images)):
             yield _forward(detector, batch)
-
-
-def windowed(
-    pool: ThreadPoolExecutor,
-    work: Callable[[_In], _Out],
-    jobs: Iterable[_In],
-    *,
-    n_ahead: int,
-) -> Iterator[_Out]:
-    """`pool.map` that draws at most `n_ahead` jobs before their results are taken."""
-    waiting: deque[Future[_Out]] = deque()
-    try:
-        for job in jobs:
-            waiting.append(pool.submit(work, job))
-            if len(waiting) >= n_ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 def _batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
@@ -139,28 +172,15 @@ def _batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
         yield batch
 
 
-def _prepared(item: tuple[str, bytes], prepare: Prepare) -> tuple[str, Pixels | Reason]:
-    image_id, raw = item
-    try:
-        return image_id, prepare(raw)
-    except UnreadableImage as error:
-        return image_id, error.reason
-    except MemoryError:
-        return image_id, Reason.OUT_OF_MEMORY
-
-
-def _forward(detector: Detector, batch: Sequence[tuple[str, Pixels | Reason]]) -> list[Scored]:
-    """One `Scored` for each of the batch, in its order."""
-    usable = [pixels for _, pixels in batch if not isinstance(pixels, Reason)]
+def _forward(
+    detector: Detector, batch: Sequence[tuple[_Out, Pixels | Reason | None]]
+) -> list[tuple[_Out, Forwarded]]:
+    """What became of each of the batch, in its order."""
+    usable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
     results = iter(forward_in_parts(detector, usable))
-    out = []
-    for image_id, pixels in batch:
-        found = pixels if isinstance(pixels, Reason) else next(results)
-        if isinstance(found, Reason):
-            out.append(Scored(image_id=image_id, reason=found))
-        else:
-            out.append(Scored(image_id=image_id, logit=found[0], embedding=found[1]))
-    return out
+    return [
+        (out, next(results) if isinstance(pixels, np.ndarray) else pixels) for out, pixels in batch
+    ]
 
 
 def forward_in_parts(

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...data.decode import decode_rgb
-from ...data.image import DEFAULT_LIMITS, ImageLimits
+from ...data.decode import to_rgb
+from ...data.opening import DEFAULT_LIMITS, ImageLimits, opened
 from .profiles import Profile
 
 # Pictures longer than this after the resize go through `resize_window`: resized whole, a
@@ -35,8 +35,17 @@ def preprocess(
     Raises:
         UnreadableImage: The bytes cannot be decoded within `limits`.
     """
-    square = centre_square(decode_rgb(raw, profile.decode, limits=limits), profile)
-    return normalise(square, profile)
+    with opened(raw, limits) as image:
+        image.load()
+        return preprocess_decoded(image, profile)
+
+
+def preprocess_decoded(image: Image.Image, profile: Profile) -> NDArray[np.float32]:
+    """What `preprocess` gives, of a picture that is decoded and still open.
+
+    Whatever Pillow raises for a damaged picture comes through, see `data.opening.DAMAGE`.
+    """
+    return normalise(centre_square(to_rgb(image, profile.decode), profile), profile)
 
 
 def centre_square(image: Image.Image, profile: Profile) -> NDArray[np.uint8]:
