@@ -232,7 +232,7 @@ def _ingest(state: _Run, calls: Steps, batch_id: str, *, scores: bool) -> None:
         items, scored = calls.ingest_and_score(request, state.run_id, batch_id, index, chunk)
         state.items += items
         state.scores += scored
-        if scored.scored:
+        if scored.scored or scored.failed:
             _name_backend(state)
     watcher.end()
 

@@ -10,8 +10,9 @@ from PIL import Image, ImageFilter
 
 from ..data.errors import SynthError
 from .generator import Rgb
+from .plan_file import WORDS
 
-KINDS: Final = ("canny", "depth", "blur")
+KINDS: Final = WORDS["control"]
 """As the family's ControlNets are named."""
 # The thresholds of the publishers' example for their edge network.
 _CANNY_LOW, _CANNY_HIGH = 100, 200

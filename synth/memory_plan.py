@@ -7,8 +7,9 @@ are said as estimates; `benchmarks/synth.py` measures the real peaks where there
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ..data.errors import ConfigError, SynthError
 from .presets import Preset
@@ -29,7 +30,7 @@ class MemoryPlan:
     precision: str
     t5: T5
     transformer: str
-    """Precision of the transformer's weights, or `nf4`."""
+    """Precision of the transformer's weights, or `int8` or `nf4`."""
     offload: Literal["none", "model"]
     """`model`: parts wait in main memory and take turns on the device."""
     vae_tiling: bool
@@ -112,7 +113,8 @@ def best_plan(
     width_px: int,
     height_px: int,
     precision: str = "bf16",
-    can_quantise: bool = True,
+    quantisers: Sequence[str] = ("int8", "nf4"),
+    takes_turns: bool = True,
 ) -> MemoryPlan:
     """The first plan that fits, from the plainest to the most sparing.
 
@@ -122,28 +124,34 @@ def best_plan(
         width_px: Of the largest picture.
         height_px: Of the largest picture.
         precision: Of what is not quantised.
-        can_quantise: Whether the device has nf4 (bitsandbytes: CUDA).
+        quantisers: What the device can hold weights in: `int8`, `nf4`, the finest first.
+        takes_turns: Whether parts can wait elsewhere: not on a CPU, whose memory is the only one.
 
     Raises:
         SynthError: Not even the most sparing plan fits.
     """
     # T5 goes last: without it, text in pictures and long prompts suffer; taking turns costs time.
-    ways: list[dict[str, object]] = [{"t5": "keep"}]
-    if can_quantise:
-        ways += [{"t5": "nf4"}]
-    ways += [{"t5": "keep", "offload": "model"}]
-    if can_quantise:
-        ways += [
-            {"t5": "nf4", "transformer": "nf4", "vae_tiling": tiling} for tiling in (False, True)
-        ]
-    ways += [{"t5": "drop"}, {"t5": "drop", "offload": "model", "vae_tiling": True}]
-    if can_quantise:
-        ways += [
-            {"t5": "drop", "transformer": "nf4", "vae_tiling": True},
-            {"t5": "drop", "transformer": "nf4", "vae_tiling": True, "offload": "model"},
-        ]
+    ways: list[dict[str, Any]] = [
+        {"t5": "keep"},
+        *({"t5": bits} for bits in quantisers),
+        {"t5": "keep", "offload": "model"},
+        *(
+            {"t5": bits, "transformer": bits, "vae_tiling": tiling}
+            for bits in quantisers
+            for tiling in (False, True)
+        ),
+        {"t5": "drop"},
+        {"t5": "drop", "offload": "model", "vae_tiling": True},
+        *(
+            {"t5": "drop", "transformer": bits, "vae_tiling": True, "offload": offload}
+            for offload in ("none", "model")
+            for bits in quantisers
+        ),
+    ]
+    if not takes_turns:
+        ways = [way for way in ways if way.get("offload") != "model"]
     plans = [
-        plan_of(preset, precision=precision, width_px=width_px, height_px=height_px, **way)  # type: ignore[arg-type]
+        plan_of(preset, precision=precision, width_px=width_px, height_px=height_px, **way)
         for way in ways
     ]
     for plan in plans:

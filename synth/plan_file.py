@@ -61,6 +61,22 @@ METHODS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     "latent-attack": _ATTACK | {"autoencoder": str, "box": _NUMBER},
 }
 """What each method may be told, and of which type."""
+WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "aim": ("lower", "raise"),
+    "control": ("canny", "depth", "blur"),
+    "kind": ("pgd", "apgd"),
+}
+"""Settings that are one of a few words."""
+RANGES: Final[dict[str, tuple[float, float]]] = {
+    "box": (0.001, 10),
+    "dct_blend": (0, 1),
+    "epsilon": (0.01, 64),
+    "guidance": (0, 100),
+    "steps": (1, 1000),
+    "strength": (0.01, 1),
+    "times": (1, 1_000_000),
+}
+"""Least and greatest of settings that are numbers, so that a slip is told before the work."""
 REQUIRED: Final = {
     "text": "generator",
     "image-to-image": "generator",
@@ -252,6 +268,7 @@ def _block(row: Mapping[str, Any], earlier: Sequence[str], source: str) -> Block
             kind = allowed[key]
             if not isinstance(one, kind) or (isinstance(one, bool) and kind is not bool):
                 raise ConfigError(f"{where}: {key} = {one!r} is not {_typed(kind)}")
+            _check_value(key, one, where)
     if (needed := REQUIRED.get(method)) and needed not in settings:
         raise ConfigError(
             f"{where}: {method} needs {needed} = ...; allowed: {', '.join(PRESETS)}, or a folder"
@@ -269,6 +286,17 @@ def _block(row: Mapping[str, Any], earlier: Sequence[str], source: str) -> Block
         raise ConfigError(f"{where}: text needs prompt = ... or prompts = FILE")
     _check_sizes(settings)
     return Block(name=name, method=method, of=of, settings=settings)
+
+
+def _check_value(key: str, value: Any, where: str) -> None:
+    words = WORDS.get(key)
+    if words is not None and value not in words:
+        raise ConfigError(f"{where}: {key} = {value!r}; allowed: {', '.join(words)}")
+    if key in RANGES:
+        least, greatest = RANGES[key]
+        # Not "outside": what is no number compares as neither.
+        if not least <= value <= greatest:
+            raise ConfigError(f"{where}: {key} = {value!r}; allowed: {least:g} to {greatest:,g}")
 
 
 def _check_sizes(settings: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ matrix products and with them pixels, and one picture of a megapixel fills a dev
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from .generator import Ask, Rgb
 from .lora import Adapter, attach_adapters
 from .memory_plan import MemoryPlan, best_plan, parse_memory, plan_of
 from .presets import MULTIPLE_PX, Preset
+from .quantised_parts import quantised_parts, quantisers
 
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _T5_MAX_TOKENS: Final = 512
@@ -47,19 +49,26 @@ class LoadSettings:
     """A local ControlNet folder."""
     adapters: tuple[Adapter, ...] = ()
     fuse: bool = False
+    """Whether adapters become part of the weights: less work a step, last bits may differ."""
 
 
 class Sd35Generator:
     """A loaded pipeline of the family behind the generator protocol."""
 
     def __init__(
-        self, pipeline: Any, files: GeneratorFiles, plan: MemoryPlan, adapters: Sequence[Adapter]
+        self,
+        pipeline: Any,
+        files: GeneratorFiles,
+        plan: MemoryPlan,
+        adapters: Sequence[Adapter],
+        *,
+        is_fused: bool = False,
     ) -> None:
         self._pipeline = pipeline
         self._files = files
         self.plan = plan
         self.preset: Preset = files.preset
-        self.lora = "+".join(one.describe() for one in adapters) or None
+        self.lora = "+".join(one.describe() for one in adapters) + " fused" * is_fused or None
         """The adapters as `name@hash*weight`, joined by a plus; None without any."""
 
     @property
@@ -239,19 +248,23 @@ def plan_for(
     if settings.t5 not in {"auto", "keep", "drop", "int8", "nf4"}:
         raise SynthError(f"T5 as {settings.t5!r}; allowed: auto, keep, drop, int8, nf4")
     side = preset.default_px
+    has_t5 = "text_encoder_3" not in missing
     if settings.memory is not None:
-        return best_plan(
-            preset,
+        there = {name: n for name, n in preset.parameters.items() if name not in missing}
+        plan = best_plan(
+            dataclasses.replace(preset, parameters=there),
             parse_memory(settings.memory),
             width_px=side,
             height_px=side,
             precision=precision,
-            can_quantise=device == "cuda",
+            quantisers=quantisers(device),
+            takes_turns=device != "cpu",
         )
+        return plan if has_t5 else dataclasses.replace(plan, t5="drop")
     t5: Any = "keep" if settings.t5 == "auto" else settings.t5
-    if "text_encoder_3" in missing or "text_encoder_3" not in preset.parameters:
-        t5 = "drop"
-    return plan_of(preset, precision=precision, t5=t5, width_px=side, height_px=side)
+    return plan_of(
+        preset, precision=precision, t5=t5 if has_t5 else "drop", width_px=side, height_px=side
+    )
 
 
 def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Generator:
@@ -271,7 +284,8 @@ def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Gener
     parts: dict[str, Any] = dict.fromkeys(files.missing)
     if plan.t5 == "drop":
         parts |= {"text_encoder_3": None, "tokenizer_3": None}
-    parts |= _quantised(files.folder, plan, dtype, device)
+    with _no_bars():
+        parts |= quantised_parts(files.folder, plan, dtype, device)
     kind: Any = StableDiffusion3Pipeline
     if settings.controlnet is not None:
         kind = StableDiffusion3ControlNetPipeline
@@ -293,48 +307,8 @@ def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Gener
         pipeline.enable_model_cpu_offload(device=device)
     else:
         pipeline.to(device)
-    return Sd35Generator(pipeline, files, plan, adapters)
-
-
-def _quantised(folder: Path, plan: MemoryPlan, dtype: torch.dtype, device: str) -> dict[str, Any]:
-    """The parts that the plan holds in fewer bits."""
-    out: dict[str, Any] = {}
-    if plan.t5 in {"int8", "nf4"} or plan.transformer == "nf4":
-        if device != "cuda":
-            raise SynthError(
-                f"quantised weights need a CUDA device and bitsandbytes; this is {device}: use "
-                "--t5 keep or drop"
-            )
-        try:
-            import bitsandbytes  # noqa: F401
-        except ImportError as error:
-            raise SynthError(
-                "quantised weights need bitsandbytes: pip install bitsandbytes"
-            ) from error
-    if plan.t5 in {"int8", "nf4"}:
-        from transformers import BitsAndBytesConfig, T5EncoderModel
-
-        bits = _bits(BitsAndBytesConfig, plan.t5, dtype)
-        out["text_encoder_3"] = T5EncoderModel.from_pretrained(
-            folder, subfolder="text_encoder_3", quantization_config=bits, dtype=dtype
-        )
-    if plan.transformer == "nf4":
-        from diffusers import BitsAndBytesConfig as DiffusersConfig
-        from diffusers import SD3Transformer2DModel
-
-        out["transformer"] = SD3Transformer2DModel.from_pretrained(
-            folder,
-            subfolder="transformer",
-            quantization_config=_bits(DiffusersConfig, "nf4", dtype),
-            dtype=dtype,
-        )
-    return out
-
-
-def _bits(config: Any, how: str, dtype: torch.dtype) -> Any:
-    if how == "int8":
-        return config(load_in_8bit=True)
-    return config(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    is_fused = settings.fuse and bool(adapters)
+    return Sd35Generator(pipeline, files, plan, adapters, is_fused=is_fused)
 
 
 def _controlnet(folder: Path, dtype: torch.dtype) -> Any:

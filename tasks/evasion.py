@@ -24,6 +24,8 @@ from .synthesize import made_by
 Z_95: Final = 1.959964
 N_RESAMPLES: Final = 2000
 _MAX_NAME: Final = 72
+# How well a picture shows its prompt, and the share of the text asked for that can be read.
+MEASURED: Final = ("clip_cosine", "text_readable_share")
 # What names a setting in the table, in this order, where a job has it.
 _TOLD: Final = (
     "generator",
@@ -55,7 +57,8 @@ def evasion_rows(
     """One row for each made picture of a plan: its setting, score, and its parent's.
 
     Columns: block, method, setting, image_id, parent_id, label, logit, prob_fake, parent_logit,
-    parent_prob, evades, is_flagged, license_flags. Scores are null where there is none.
+    parent_prob, evades, is_flagged, license_flags, clip_cosine, text_readable_share. Scores are
+    null where there is none, the last two where the plan did not ask.
     """
     made = made_by(lake, batch_id)
     scores = (
@@ -86,7 +89,9 @@ def evasion_rows(
             how="left",
         )
         .with_columns(
-            evades=pl.col("prob_fake") < review_at, is_flagged=pl.col("prob_fake") >= flag_at
+            evades=pl.col("prob_fake") < review_at,
+            is_flagged=pl.col("prob_fake") >= flag_at,
+            **{name: _measured(name) for name in MEASURED},
         )
         .select(
             "block",
@@ -102,8 +107,14 @@ def evasion_rows(
             "evades",
             "is_flagged",
             "license_flags",
+            *MEASURED,
         )
     )
+
+
+def _measured(name: str) -> pl.Expr:
+    """A number that was measured on the picture when it was made."""
+    return pl.col("params").str.json_path_match(f"$.{name}").cast(pl.Float64)
 
 
 def told_apart(blocks: Sequence[str], settings: Sequence[Sequence[str]]) -> list[str]:
@@ -136,7 +147,8 @@ def evasion_table(rows: pl.DataFrame) -> pl.DataFrame:
 
     Columns: block, method, setting, label, pictures, scored, evades, share, low, high (Wilson),
     flagged, logit (mean), logit_change (mean against the parents), change_low, change_high
-    (bootstrap over parents; null without parents).
+    (bootstrap over parents; null without parents), clip_cosine and text_readable_share (means of
+    the pictures on which they were measured, else null).
     """
     out: list[dict[str, Any]] = []
     groups = rows.group_by("block", "method", "setting", "label", maintain_order=True)
@@ -160,6 +172,7 @@ def evasion_table(rows: pl.DataFrame) -> pl.DataFrame:
                 "flagged": int(scored["is_flagged"].sum() or 0),
                 "logit": scored["logit"].mean(),
                 **_mean_change(change),
+                **{name: group[name].mean() for name in MEASURED},
             }
         )
     return pl.DataFrame(out, schema=_SCHEMA)
@@ -181,6 +194,7 @@ _SCHEMA: Final = {
     "logit_change": pl.Float64,
     "change_low": pl.Float64,
     "change_high": pl.Float64,
+    **dict.fromkeys(MEASURED, pl.Float64),
 }
 
 
@@ -228,4 +242,18 @@ def table_text(table: pl.DataFrame) -> str:
             f"{shorten(name, _MAX_NAME):{width}} {row['pictures']:8,}   {share:22} "
             f"{row['flagged']:7,}   {change:>12}"
         )
-    return "\n".join(lines)
+    return "\n".join(lines + measured_lines(rows))
+
+
+def measured_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was measured of prompts and text, a line a setting; none where nothing was."""
+    lines = []
+    for row in rows:
+        told = []
+        if row["clip_cosine"] is not None:
+            told.append(f"CLIP cosine to the prompt {row['clip_cosine']:.3f}")
+        if row["text_readable_share"] is not None:
+            told.append(f"{row['text_readable_share']:.0%} of the text asked for can be read")
+        if told:
+            lines.append(f"{row['block']}: {row['setting']}: {', '.join(told)} (means)")
+    return ["", *lines] if lines else []

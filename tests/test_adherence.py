@@ -1,6 +1,7 @@
 """A CLIP score per picture, where a CLIP checkpoint is given."""
 
 import json
+from pathlib import Path
 
 import factories
 import numpy as np
@@ -93,7 +94,7 @@ def test_a_plan_with_clip_records_it_and_makes_the_same_pictures(clip, tmp_path)
     picture = np.asarray(factories.photo(seed=1, size=(64, 64)))
     request = Request(lake=str(tmp_path / "lake"), **MINI_ON_TORCH)
     generator = CallableGenerator(generator_id="mine", function=lambda ask: picture)
-    augment(request, with_clip, generators={"mine": generator})
+    result = augment(request, with_clip, generators={"mine": generator})
     rows = Lake(request.lake, create=False).scan("synthetics").collect()
     scorer = load_clip(str(clip))
     told = {row["prompt"]: json.loads(row["params"]) for row in rows.iter_rows(named=True)}
@@ -101,3 +102,8 @@ def test_a_plan_with_clip_records_it_and_makes_the_same_pictures(clip, tmp_path)
     for prompt, params in told.items():
         assert params["clip"] == scorer.clip_id
         assert params["clip_cosine"] == pytest.approx(scorer.cosine(picture, prompt), abs=1e-4)
+    mean = sum(params["clip_cosine"] for params in told.values()) / 2
+    assert result.table["clip_cosine"].to_list() == [pytest.approx(mean)]
+    page = Path(result.evasion_report).read_text()
+    assert "<th>CLIP cosine</th></tr>" in page
+    assert f"<td>{mean:.3f}</td>" in page

@@ -362,10 +362,16 @@ def test_pictures_without_a_score_are_counted_as_such():
             "parent_logit": [None, 1.0, 1.0],
             "evades": [True, False, None],
             "is_flagged": [False, True, None],
+            "clip_cosine": [0.2, None, 0.3],
+            "text_readable_share": pl.Series([None] * 3, dtype=pl.Float64),
         }
     )
     (row,) = evasion_table(rows).iter_rows(named=True)
     assert (row["pictures"], row["scored"], row["evades"], row["flagged"]) == (3, 2, 1, 1)
     assert row["share"] == 0.5
     assert row["logit_change"] == 1.0
-    assert table_text(evasion_table(rows)).splitlines()[1].startswith("b: s ")
+    # What was measured when they were made counts whether or not they were scored since.
+    assert row["clip_cosine"] == pytest.approx(0.25)
+    lines = table_text(evasion_table(rows)).splitlines()
+    assert lines[1].startswith("b: s ")
+    assert lines[-1] == "b: s: CLIP cosine to the prompt 0.250 (means)"

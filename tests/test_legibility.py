@@ -78,7 +78,8 @@ def test_a_plan_of_the_moderation_prompts_records_what_can_be_read(tmp_path):
 
     request = Request(lake=str(tmp_path / "lake"), **MINI_ON_TORCH)
     generator = CallableGenerator(generator_id="signs@1", function=painted)
-    assert augment(request, reading, generators={"signs": generator}).made == 30
+    result = augment(request, reading, generators={"signs": generator})
+    assert result.made == 30
     rows = Lake(request.lake, create=False).scan("synthetics").collect()
     told = [json.loads(params) for params in rows["params"]]
     shares = {
@@ -87,3 +88,7 @@ def test_a_plan_of_the_moderation_prompts_records_what_can_be_read(tmp_path):
     }
     assert shares.pop(("receipt", "TOTAL 42.50")) == 0.0
     assert all(share > 0.85 for share in shares.values()), shares
+    by_category = {row["setting"]: row["text_readable_share"] for row in result.table.to_dicts()}
+    assert min(by_category, key=by_category.__getitem__) == "receipt"
+    assert max(by_category.values()) <= 1.0
+    assert "of the text asked for can be read (means)" in result.summary()

@@ -76,6 +76,17 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
         ({"make": [{"method": "aligned", "of": "x"}]}, "of = 'x'; allowed: parents"),
         ({"make": [{"method": "launder"}] * 2}, "that name is taken"),
         ({"make": [{"method": "attack", "epsilon": "4"}]}, "epsilon = '4' is not a number"),
+        ({"make": [{"method": "attack", "epsilon": [2, 80]}]}, "epsilon = 80; allowed: 0.01 to 64"),
+        ({"make": [{"method": "attack", "kind": "fgsm"}]}, "kind = 'fgsm'; allowed: pgd, apgd"),
+        ({"make": [{"method": "attack", "aim": "down"}]}, "aim = 'down'; allowed: lower, raise"),
+        (
+            {"make": [{"method": "control", "generator": "g", "controls": "d", "control": "cany"}]},
+            "control = 'cany'; allowed: canny, depth, blur",
+        ),
+        (
+            {"make": [{"method": "image-to-image", "generator": "g", "strength": float("nan")}]},
+            "strength = nan; allowed: 0.01 to 1",
+        ),
         ({"make": [{"method": "launder", "condition": "jpg"}]}, "no laundering is named jpg"),
         ({"make": [{"method": "text", "generator": "g"}]}, "needs prompt"),
         ({"make": [{"method": "text"}]}, "text needs generator = .*sd3.5-large"),
@@ -235,18 +246,28 @@ def test_a_plan_of_memory_fits_and_the_plainest_is_taken():
     small = best_plan(LARGE, 24e9, width_px=1024, height_px=1024)
     assert small.device_gb <= 0.9 * 24
     assert (small.t5, small.offload) == ("keep", "model")
-    tight = best_plan(MEDIUM, 12e9, width_px=1024, height_px=1024, can_quantise=False)
+    tight = best_plan(MEDIUM, 12e9, width_px=1024, height_px=1024, quantisers=())
     assert tight.device_gb <= 0.9 * 12
+    # On a CPU nothing can wait elsewhere; int8 halves T5 before it is given up.
+    alone = best_plan(
+        MEDIUM, 18e9, width_px=1024, height_px=1024, quantisers=["int8"], takes_turns=False
+    )
+    assert (alone.t5, alone.transformer, alone.offload) == ("int8", "bf16", "none")
     with pytest.raises(SynthError, match=r"2\.0 GB were given"):
         best_plan(LARGE, 2e9, width_px=1024, height_px=1024)
 
 
-@given(st.floats(3, 200), st.booleans())
-def test_no_plan_asks_for_more_than_there_is(gigabytes, can_quantise):
+@given(st.floats(3, 200), st.sampled_from([(), ("int8",), ("int8", "nf4")]), st.booleans())
+def test_no_plan_asks_for_more_than_there_is(gigabytes, quantisers, takes_turns):
     """For any memory, either it fits within nine tenths or it is refused."""
     try:
         found = best_plan(
-            LARGE, gigabytes * 1e9, width_px=1024, height_px=1024, can_quantise=can_quantise
+            LARGE,
+            gigabytes * 1e9,
+            width_px=1024,
+            height_px=1024,
+            quantisers=quantisers,
+            takes_turns=takes_turns,
         )
     except SynthError:
         return

@@ -12,13 +12,15 @@ from diffusers import StableDiffusion3Pipeline
 from safetensors.torch import load_file, save_file
 
 from assay.data.errors import SynthError
+from assay.synth import quantised_parts as parts_module
 from assay.synth.checkpoints import find_generator, weights_sha256
 from assay.synth.control import control_input, drawn_control
 from assay.synth.generator import Ask
 from assay.synth.lora import WEIGHTS, Adapter
 from assay.synth.masks import draw_mask
 from assay.synth.presets import LARGE, LARGE_TURBO
-from assay.synth.sd35 import LoadSettings, load_generator
+from assay.synth.quantised_parts import quantised_parts
+from assay.synth.sd35 import LoadSettings, load_generator, plan_for
 
 PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
 TEXT = Ask(prompt="a dark blue sky", seed=7, width_px=64, height_px=48, steps=2)
@@ -32,6 +34,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tiny(folder):
     return load_generator(str(folder))
+
+
+@pytest.fixture(scope="module")
+def with_t5(tmp_path_factory):
+    return tiny_sd3.tiny_folder_with_t5(tmp_path_factory.mktemp("sd3") / "with-t5")
 
 
 def test_an_ask_gives_its_pixels_whatever_was_made_before(tiny):
@@ -294,3 +301,68 @@ def test_adapters_add_up_by_their_weights_fused_or_not(folder, tmp_path, tiny):
     assert both.lora.endswith("*0.5")
     before = load_file(one.file)
     assert all(torch.equal(before[name], value) for name, value in load_file(one.file).items())
+
+
+def test_t5_is_kept_dropped_or_held_in_int8(with_t5):
+    """Kept it is plain diffusers' picture; dropped another; int8 close to the one kept."""
+
+    def made(t5):
+        loaded = load_generator(str(with_t5), LoadSettings(t5=t5))
+        return loaded, loaded.make(TEXT).astype(int)
+
+    kept, pixels = made("keep")
+    plain = StableDiffusion3Pipeline.from_pretrained(
+        with_t5, image_encoder=None, feature_extractor=None
+    )
+    told = plain(
+        TEXT.prompt,
+        width=64,
+        height=48,
+        num_inference_steps=2,
+        guidance_scale=kept.preset.guidance,
+        generator=torch.Generator().manual_seed(7),
+        output_type="np",
+    ).images[0]
+    np.testing.assert_array_equal(pixels, np.rint(told * 255))
+    dropped, other = made("drop")
+    assert dropped.pipeline.text_encoder_3 is None
+    assert (other != pixels).any()
+    held, close = made("int8")
+    weight = held.pipeline.text_encoder_3.encoder.block[0].layer[0].SelfAttention.q.weight
+    assert type(weight).__module__.startswith("torchao.")
+    assert held.plan.t5 == "int8"
+    assert np.abs(close - pixels).mean() < np.abs(other - pixels).mean()
+
+
+def test_little_memory_takes_fewer_bits_for_t5_and_then_for_the_transformer(with_t5):
+    """The plan says so before loading, and what is loaded is what it says."""
+    plans = [
+        plan_for(LARGE, LoadSettings(memory=f"{gb}GB", precision="bf16"), device="cpu")
+        for gb in (40, 30, 20)
+    ]
+    assert [(p.t5, p.transformer, p.offload) for p in plans] == [
+        ("keep", "bf16", "none"),
+        ("int8", "bf16", "none"),
+        ("int8", "int8", "none"),
+    ]
+    plan = dataclasses.replace(plans[2], precision="fp32")
+    parts = quantised_parts(with_t5, plan, torch.float32, "cpu")
+    assert set(parts) == {"text_encoder_3", "transformer"}
+    weight = parts["transformer"].transformer_blocks[0].attn.to_q.weight
+    assert type(weight).__module__.startswith("torchao.")
+
+
+def test_fewer_bits_that_cannot_be_had_are_refused(with_t5, monkeypatch):
+    """nf4 needs CUDA, int8 a package; both messages say what to do instead."""
+    with pytest.raises(SynthError, match=r"nf4 needs a CUDA device.*this is cpu.*use int8"):
+        load_generator(str(with_t5), LoadSettings(t5="nf4"))
+    monkeypatch.setattr(parts_module, "find_spec", lambda _name: None)
+    with pytest.raises(SynthError, match=r"pip install 'assay\[torchao\]'.*keep or drop"):
+        load_generator(str(with_t5), LoadSettings(t5="int8"))
+
+
+def test_a_folder_without_t5_asks_for_none(folder):
+    """However little memory: there is nothing to hold in fewer bits."""
+    loaded = load_generator(str(folder), LoadSettings(memory="1GB", t5="auto"))
+    assert loaded.plan.t5 == "drop"
+    assert loaded.pipeline.text_encoder_3 is None

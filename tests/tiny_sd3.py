@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, SD3ControlNetModel
+from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from assay.synth.mini_training.model import Shape, build_pipeline, make_tokenizer
 
@@ -39,6 +41,28 @@ def tiny_pipeline(seed: int = 0):
 
 def tiny_folder(folder: Path, seed: int = 0) -> Path:
     tiny_pipeline(seed).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def tiny_t5(width: int, seed: int = 0) -> tuple[T5EncoderModel, T5Tokenizer]:
+    """A T5 encoder of random weights and a tokenizer that knows letters."""
+    letters = [("▁", -2.0), *((letter, -3.0) for letter in string.ascii_lowercase)]
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    tokenizer = T5Tokenizer(vocab=[*special, *letters], extra_ids=0)
+    torch.manual_seed(seed)
+    # Wide enough for the groups in which weights are quantised.
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=width, d_kv=16, d_ff=64, num_layers=1, num_heads=2
+    )
+    return T5EncoderModel(config), tokenizer
+
+
+def tiny_folder_with_t5(folder: Path) -> Path:
+    """The pipeline with all three text encoders, as the family is published."""
+    pipeline = tiny_pipeline()
+    encoder, tokenizer = tiny_t5(pipeline.transformer.config.joint_attention_dim)
+    pipeline.register_modules(text_encoder_3=encoder, tokenizer_3=tokenizer)
+    pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
 
 

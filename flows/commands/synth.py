@@ -21,6 +21,7 @@ def augment(
     judging: Judging = JUDGING,
     memory: str | None = None,
     t5: str = "auto",
+    fuse: bool = False,
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -32,6 +33,7 @@ def augment(
         judging: Which detector scores and which policy decides.
         memory: Of the device, such as 24GB: picks what is quantised and what takes turns.
         t5: The third text encoder: auto, keep, drop, int8 or nf4.
+        fuse: Make adapters part of the generator's weights.
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
@@ -48,7 +50,7 @@ def augment(
         result = run_augment(
             request_of(lake, (), READING, judging),
             told,
-            settings=LoadSettings(memory=memory, t5=t5),
+            settings=LoadSettings(memory=memory, t5=t5, fuse=fuse),
         )
     print(json.dumps(result.to_json()) if json_ else result.summary())  # noqa: T201
 

@@ -1,0 +1,88 @@
+"""The large parts of a generator in fewer bits: by bitsandbytes on CUDA, by torchao anywhere."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from ..data.errors import SynthError, shorten
+from .memory_plan import MemoryPlan
+
+QUANTISED: Final = ("int8", "nf4")
+
+
+def quantisers(device: str) -> tuple[str, ...]:
+    """Of `QUANTISED`, what a device can hold weights in, as far as can be told without it."""
+    if device == "cuda":
+        return QUANTISED
+    return ("int8",) if find_spec("torchao") else ()
+
+
+def quantised_parts(
+    folder: Path, plan: MemoryPlan, dtype: torch.dtype, device: str
+) -> dict[str, Any]:
+    """The parts of a pipeline that the plan holds in fewer bits, loaded; empty for none.
+
+    Raises:
+        SynthError: The device or the installed packages cannot, or the stored weights do not
+            allow it.
+    """
+    parts: dict[str, Any] = {}
+    try:
+        if plan.t5 in QUANTISED:
+            from transformers import T5EncoderModel
+
+            parts["text_encoder_3"] = T5EncoderModel.from_pretrained(
+                folder,
+                subfolder="text_encoder_3",
+                quantization_config=_config("transformers", plan.t5, dtype, device),
+                dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+            )
+        if plan.transformer in QUANTISED:
+            from diffusers import SD3Transformer2DModel
+
+            parts["transformer"] = SD3Transformer2DModel.from_pretrained(
+                folder,
+                subfolder="transformer",
+                quantization_config=_config("diffusers", plan.transformer, dtype, device),
+                dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+            )
+    except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise SynthError(
+            f"{folder} cannot be loaded in fewer bits: "
+            f"{shorten(f'{type(error).__name__}: {error}')}; use --t5 keep or drop"
+        ) from error
+    return parts
+
+
+def _config(library: str, how: str, dtype: torch.dtype, device: str) -> Any:
+    """The quantisation that `transformers` or `diffusers` shall load with."""
+    import diffusers
+    import transformers
+
+    owner: Any = {"transformers": transformers, "diffusers": diffusers}[library]
+    if device == "cuda" and find_spec("bitsandbytes"):
+        if how == "int8":
+            return owner.BitsAndBytesConfig(load_in_8bit=True)
+        return owner.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+        )
+    if how == "nf4":
+        raise SynthError(
+            f"nf4 needs a CUDA device and bitsandbytes; this is {device}: pip install "
+            "bitsandbytes, or use int8, keep or drop"
+        )
+    if not find_spec("torchao"):
+        raise SynthError(
+            "int8 weights need torchao: pip install 'assay[torchao]'; or use --t5 keep or drop"
+        )
+    from torchao.quantization import Int8WeightOnlyConfig
+
+    return owner.TorchAoConfig(Int8WeightOnlyConfig())
