@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .data.import_noise import drop_import_noise
+
 if TYPE_CHECKING:
     from .data.lake import Lake
     from .flows.notebook import load_ipython_extension
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Lake", "__version__", "load_ipython_extension", "moderate"]
+
+drop_import_noise()
 
 _HOMES = {
     "Lake": ".data.lake",

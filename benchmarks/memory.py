@@ -14,12 +14,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from photos import photos_between, write_photos
 
+FIRST = 20
 
-def one_layer_detector(folder: Path) -> Path:
+
+def one_layer_detector(folder: Path) -> None:
     """A checkpoint of the same class as the real one, with one small layer."""
     from transformers import ViTConfig, ViTForImageClassification
 
@@ -35,12 +38,18 @@ def one_layer_detector(folder: Path) -> Path:
     )
     ViTForImageClassification(config).save_pretrained(folder)
     (folder / "detector.toml").write_text('positive = "fake"\n')
-    return folder
 
 
 def make(folder: Path, source: Path | None, n: int) -> None:
     """Writes the photos."""
     write_photos(folder, photos_between(source, n))
+
+
+def apart(work: Callable[..., object], *arguments: object) -> None:
+    """Runs it in a process of its own: a child's peak counts what its parent held at the fork."""
+    process = multiprocessing.Process(target=work, args=arguments)
+    process.start()
+    process.join()
 
 
 def peak_mb(folder: Path, lake: Path, detector: str) -> tuple[float, dict[str, float]]:
@@ -66,15 +75,16 @@ def main() -> None:
     peaks = []
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
-        detector = arguments.detector or str(one_layer_detector(here / "detector"))
-        for n in arguments.sizes:
+        detector = arguments.detector or str(here / "detector")
+        if arguments.detector is None:
+            apart(one_layer_detector, here / "detector")
+        # The first run on a machine loads PyTorch to compare backends, whatever its size.
+        for n in (FIRST, *arguments.sizes):
             folder = here / f"photos-{n}"
-            # In a process of its own: a child's peak counts what its parent held at the fork.
-            maker = multiprocessing.Process(target=make, args=(folder, arguments.photos, n))
-            maker.start()
-            maker.join()
+            apart(make, folder, arguments.photos, n)
             peak, told = peak_mb(folder, here / f"lake-{n}", detector)
-            peaks.append(peak)
+            if n != FIRST:
+                peaks.append(peak)
             print(
                 f"{n:>7} images: peak {peak:7.0f} MB, {told['seconds']:.0f} s, "
                 f"{told['images_per_second']:.1f} images/s, scored {told['scored']}",
