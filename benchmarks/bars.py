@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-ROW_PX, LEFT_PX, WIDTH_PX, TOP_PX, RIGHT_PX = 30, 330, 860, 64, 70
+ROW_PX, LEFT_PX, WIDTH_PX, TOP_PX, RIGHT_PX = 30, 370, 900, 64, 70
 OURS, OTHERS, PALE_OURS, INK, LIMIT = "#0f766e", "#64748b", "#94a3b8", "#0f172a", "#b91c1c"
 
 
@@ -32,6 +32,12 @@ def draw_bars(bars: list[Bar], *, title: str, limit: float, limit_name: str) -> 
         f'<rect width="{WIDTH_PX}" height="{height}" fill="#ffffff"/>',
         f'<text x="16" y="26" font-size="16" font-weight="600">{escape(title)}</text>',
     ]
+    at = LEFT_PX + scale * limit
+    parts += [
+        f'<path d="M{at:.1f} {TOP_PX - 8}V{height - 16}" stroke="{LIMIT}" stroke-dasharray="4 3"/>',
+        f'<text x="{at:.1f}" y="{TOP_PX - 14}" text-anchor="end" fill="{LIMIT}">'
+        f"limit: {escape(limit_name)} {limit:.1f}</text>",
+    ]
     for index, bar in enumerate(bars):
         top = TOP_PX + index * ROW_PX
         middle = top + ROW_PX / 2
@@ -44,13 +50,8 @@ def draw_bars(bars: list[Bar], *, title: str, limit: float, limit_name: str) -> 
             f'<rect x="{LEFT_PX}" y="{top + 5}" width="{end - LEFT_PX:.1f}"'
             f' height="{ROW_PX - 10}" fill="{colour}"/>',
             f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="{INK}" stroke-width="1.5"/>',
-            f'<text x="{max(end, high) + 8:.1f}" y="{middle + 4}">{bar.value:.1f}</text>',
+            f'<text x="{max(end, high) + 8:.1f}" y="{middle + 4}" stroke="#ffffff"'
+            f' stroke-width="4" paint-order="stroke">{bar.value:.1f}</text>',
         ]
-    at = LEFT_PX + scale * limit
-    parts += [
-        f'<path d="M{at:.1f} {TOP_PX - 8}V{height - 16}" stroke="{LIMIT}" stroke-dasharray="4 3"/>',
-        f'<text x="{at:.1f}" y="{TOP_PX - 14}" text-anchor="end" fill="{LIMIT}">'
-        f"limit: {escape(limit_name)} {limit:.1f}</text>",
-        "</svg>",
-    ]
+    parts.append("</svg>")
     return "\n".join(parts) + "\n"
