@@ -53,7 +53,7 @@ class Preset:
     max_side_px: int
     """How far the table of positions reaches."""
     parameters: dict[str, float]
-    """Billions of parameters by component."""
+    """Billions of numbers by component, the table of positions with the transformer."""
     skip_layers: tuple[int, ...] = ()
     """Layers left out of the skip-layer guidance pass; empty: no such pass."""
     skip_scale: float = 0.0
@@ -127,7 +127,7 @@ LARGE: Final = Preset(
     max_pixels=1152**2,
     default_px=1024,
     max_side_px=3072,
-    parameters={"transformer": 8.06} | _ENCODERS | _VAE,
+    parameters={"transformer": 8.146} | _ENCODERS | _VAE,
     control_steps=60,
     control_guidance=3.5,
 )
@@ -154,7 +154,7 @@ MEDIUM: Final = Preset(
     max_pixels=1440**2,
     default_px=1024,
     max_side_px=6144,
-    parameters={"transformer": 2.47} | _ENCODERS | _VAE,
+    parameters={"transformer": 2.469} | _ENCODERS | _VAE,
     skip_layers=(7, 8, 9),
     skip_scale=2.5,
 )
