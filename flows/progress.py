@@ -133,5 +133,5 @@ def for_terminal(*, quiet: bool = False) -> Watcher:
 
 
 def say(line: str) -> None:
-    """One line of a training for whoever reads stderr; a bar would hide its losses."""
+    """One line for whoever reads stderr, terminal or log: losses of a training, a choice made."""
     print(line, file=sys.stderr)  # noqa: T201

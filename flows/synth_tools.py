@@ -20,7 +20,7 @@ from ..synth.sd35 import LoadSettings, load_generator
 from ..tasks.detector.detector import Detector
 from ..tasks.detector.differentiable import differentiable
 from ..tasks.detector.load import load_detector
-from . import steps
+from . import progress, steps
 from .request import Request
 
 
@@ -54,7 +54,10 @@ class LoadedTools:
                 adapters=self._settings.adapters + adapters,
                 controlnet=controlnet or self._settings.controlnet,
             )
-            self._generators[key] = load_generator(name, settings)
+            loaded = self._generators[key] = load_generator(name, settings)
+            if settings.memory is not None:
+                # Chosen for whoever gave the memory, and decides what pictures look like.
+                progress.say(f"{name}: {loaded.plan.describe()}")
         return self._generators[key]
 
     def autoencoder(self, name: str) -> Autoencoder:

@@ -265,6 +265,22 @@ def test_the_command_prints_its_example_and_runs_a_plan(base, tmp_path, capsys):
     assert answer["evasion"][0]["setting"] == "jpeg-70"
 
 
+def test_a_given_memory_says_how_the_generator_is_loaded(base, tmp_path, capsys):
+    """One line on stderr before the work, and none where no memory was given."""
+    request = lake_of(base, "memory")
+    text = f'method = "text"\ngenerator = "{base / "tiny"}"\nprompt = "a sign"\nsteps = 1'
+    size = "width = 32\nheight = 32"
+    (tmp_path / "plan.toml").write_text(f"[[make]]\n{text}\n{size}\n")
+    told = ["synth", "augment", str(tmp_path / "plan.toml"), "--lake", request.lake]
+    told += ["--detector", "mini", "--backend", "torch"]
+    main([*told, "--memory", "8GB"])
+    said = capsys.readouterr()
+    assert f"{base / 'tiny'}: fp32, without T5: about" in said.err
+    assert "1 pictures made" in said.out
+    main(told)
+    assert "about" not in capsys.readouterr().err
+
+
 def test_masks_can_be_given_by_image(base, tmp_path):
     """White is painted anew; none for a picture, or one of another size, is a failed row."""
     request = lake_of(base, "masks")
