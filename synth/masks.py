@@ -30,11 +30,11 @@ def draw_mask(rule: str, width_px: int, height_px: int, seed: int) -> Mask:
     Raises:
         SynthError: No such rule.
     """
-    if rule not in _RULES:
+    if rule not in RULES:
         raise SynthError(
-            f"no mask rule is named {rule!r}; allowed: {', '.join(_RULES)}, or a folder of masks"
+            f"no mask rule is named {rule!r}; allowed: {', '.join(RULES)}, or a folder of masks"
         )
-    return _RULES[rule](width_px, height_px, np.random.default_rng(seed))
+    return RULES[rule](width_px, height_px, np.random.default_rng(seed))
 
 
 def given_mask(folder: Path, image_id: str, size_px: tuple[int, int]) -> Mask:
@@ -92,7 +92,7 @@ def _strokes(width: int, height: int, rng: np.random.Generator) -> Mask:
     return np.asarray(canvas, dtype=bool)
 
 
-_RULES: Final[dict[str, Callable[[int, int, np.random.Generator], Mask]]] = {
+RULES: Final[dict[str, Callable[[int, int, np.random.Generator], Mask]]] = {
     "empty": _empty,
     "full": _full,
     "centre": _centre,

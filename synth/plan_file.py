@@ -241,6 +241,7 @@ def plan_of_dict(told: Mapping[str, Any], *, folder: Path, source: str = "the pl
     blocks: list[Block] = []
     for row in rows:
         blocks.append(_block(row, [block.name for block in blocks], source))
+        _check_places(blocks[-1], folder, f"{source}, [[make]] {blocks[-1].name}")
     return Plan(seed=seed, parents=parents, blocks=tuple(blocks), folder=folder)
 
 
@@ -297,6 +298,31 @@ def _check_value(key: str, value: Any, where: str) -> None:
         # Not "outside": what is no number compares as neither.
         if not least <= value <= greatest:
             raise ConfigError(f"{where}: {key} = {value!r}; allowed: {least:g} to {greatest:,g}")
+
+
+def _check_places(block: Block, folder: Path, where: str) -> None:
+    """Files and folders that are not there are told before the work, not once a picture."""
+    from .masks import RULES
+    from .prompts import MODERATION
+
+    for told in block.sweep():
+        prompts, mask, controls = (told.get(name) for name in ("prompts", "mask", "controls"))
+        if prompts not in {None, MODERATION} and not (folder / str(prompts)).is_file():
+            raise ConfigError(
+                f"{where}: prompts = {prompts!r} is no file; allowed: {MODERATION}, or a file "
+                f"(looked for {folder / str(prompts)})"
+            )
+        if mask is not None and mask not in RULES and not Path(str(mask)).is_dir():
+            raise ConfigError(
+                f"{where}: mask = {mask!r}; allowed: {', '.join(RULES)}, or a folder of masks"
+            )
+        if controls is not None and not Path(str(controls)).is_dir():
+            raise ConfigError(f"{where}: controls = {controls!r} is no folder")
+        if told.get("control") == "depth" and controls is None:
+            raise ConfigError(
+                f"{where}: depth is not estimated here; give depth pictures: controls = FOLDER, "
+                "with IMAGE_ID.png"
+            )
 
 
 def _check_sizes(settings: Mapping[str, Any]) -> None:

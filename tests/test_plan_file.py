@@ -84,6 +84,27 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
             "control = 'cany'; allowed: canny, depth, blur",
         ),
         (
+            {
+                "make": [
+                    {
+                        "method": "control",
+                        "generator": "g",
+                        "controlnet": "n",
+                        "control": ["canny", "depth"],
+                    }
+                ]
+            },
+            "depth is not estimated here; give depth pictures",
+        ),
+        (
+            {"make": [{"method": "inpaint", "generator": "g", "mask": ["box", "boxx"]}]},
+            "mask = 'boxx'; allowed: empty, full, .*or a folder of masks",
+        ),
+        (
+            {"make": [{"method": "text", "generator": "g", "prompts": "none.txt"}]},
+            "prompts = 'none.txt' is no file; allowed: moderation, or a file",
+        ),
+        (
             {"make": [{"method": "image-to-image", "generator": "g", "strength": float("nan")}]},
             "strength = nan; allowed: 0.01 to 1",
         ),

@@ -303,6 +303,14 @@ def test_adapters_add_up_by_their_weights_fused_or_not(folder, tmp_path, tiny):
     assert all(torch.equal(before[name], value) for name, value in load_file(one.file).items())
 
 
+def test_bfloat16_paints_nearly_the_same_picture(folder, tiny):
+    """Half the memory, a few levels of 255 apart, and no value that is not finite."""
+    half = load_generator(str(folder), LoadSettings(precision="bf16"))
+    assert half.pipeline.transformer.dtype == torch.bfloat16
+    apart = np.abs(half.make(TEXT).astype(int) - tiny.make(TEXT))
+    assert 0 < apart.mean() < 8
+
+
 def test_t5_is_kept_dropped_or_held_in_int8(with_t5):
     """Kept it is plain diffusers' picture; dropped another; int8 close to the one kept."""
 
