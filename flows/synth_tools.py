@@ -14,7 +14,7 @@ from ..synth.checkpoints import INDEX, find_generator
 from ..synth.generator import Generator
 from ..synth.legibility import TextReader
 from ..synth.lora import parse_adapter
-from ..synth.plan_file import Block, Plan
+from ..synth.plan import Block, Plan
 from ..synth.presets import PRESETS
 from ..synth.sd35 import LoadSettings, load_generator
 from ..tasks.detector.detector import Detector

@@ -30,7 +30,7 @@ from .laundering import conditions
 from .legibility import TextReader
 from .marking import Mark, SourceType, marked
 from .masks import Mask, draw_mask, given_mask
-from .plan_file import Job
+from .plan import Job
 from .presets import MULTIPLE_PX
 from .reconstruct import aligned_fake, encoded_as, encoding_of
 

@@ -11,37 +11,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os.path
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
 
-from PIL import Image
-
-from ..data.errors import UnreadableImage, shorten
-from ..data.image import ImageLimits, inspect_and_use
+from ..data.errors import shorten
+from ..data.image import ImageLimits
 from ..data.lake import Lake
 from ..data.schema import Reason, Status
-from ..data.sources import Item, SourceOptions, read_item
-from .in_order import windowed
+from ..data.sources import Item, SourceOptions
+from .reading import Along, outcomes_of
 from .sightings import Outcome, Sighting, commit_outcomes, find_sightings
-
-T = TypeVar("T")
 
 # What is read is committed once it is so large or so old, so that a kill loses little.
 FLUSH_BYTES = 128 * 2**20
 FLUSH_EVERY_S = 60.0
-
-# Threads that wait for disks and servers; they take next to no CPU.
-N_READERS = 8
 
 # Rejections that may be otherwise next time although the item's fingerprint is not: the
 # network is back, a permission was given, a flag was set.
@@ -55,8 +44,6 @@ _MAY_PASS = {
     Reason.UNSAFE_PATH,
     Reason.UNSAFE_URL,
 }
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,31 +69,6 @@ class IngestCounts:
             unchanged=self.unchanged + other.unchanged,
             n_bytes=self.n_bytes + other.n_bytes,
         )
-
-
-class Inspect(Protocol):
-    """Says what the bytes that were read are, and calls a function of a picture while it is open.
-
-    The function gets the image_id and the decoded picture.
-    """
-
-    def __call__(
-        self, read: Outcome, use: Callable[[str, Image.Image], T]
-    ) -> tuple[Outcome, T | None]:
-        """What became of the item, and what the function gave; None for no picture."""
-        ...
-
-
-class Along(Protocol):
-    """Something that is done with pictures while they are decoded for ingest."""
-
-    def through(self, reads: Iterable[Outcome], inspect: Inspect) -> Iterator[Outcome]:
-        """Inspects what was read, in whatever threads; gives what became of each, in order."""
-        ...
-
-    def stored(self) -> None:
-        """All images whose outcomes were given are in the lake now."""
-        ...
 
 
 def batch_id_of(sources: Sequence[str], options: SourceOptions) -> str:
@@ -201,7 +163,7 @@ def ingest_chunk(
         return counts
 
     n_waiting_bytes, last_flush_s = 0, time.monotonic()
-    for outcome in _outcomes(to_read, options, n_workers=n_workers, along=along):
+    for outcome in outcomes_of(to_read, options, n_workers=n_workers, along=along):
         item = outcome.item
         before = known.get(item.source_uri)
         total += IngestCounts(n_bytes=outcome.n_bytes)
@@ -215,80 +177,6 @@ def ingest_chunk(
             total += flush()
             n_waiting_bytes, last_flush_s = 0, time.monotonic()
     return total + flush()
-
-
-def _outcomes(
-    items: Sequence[Item], options: SourceOptions, *, n_workers: int, along: Along | None
-) -> Iterator[Outcome]:
-    """Outcomes in the order of the items, however the threads are timed."""
-    if not items:
-        return
-
-    def read(item: Item) -> Outcome:
-        return _read(item, options)
-
-    def inspect(read: Outcome, use: Callable[[str, Image.Image], T]) -> tuple[Outcome, T | None]:
-        return _inspect(read, options.limits, use)
-
-    with (
-        ThreadPoolExecutor(N_READERS, "assay-read") as readers,
-        closing(windowed(readers, read, items, n_ahead=2 * N_READERS, weigh=n_held_bytes)) as reads,
-    ):
-        if along is not None:
-            yield from along.through(reads, inspect)
-            return
-        n_workers = max(1, n_workers)
-        with ThreadPoolExecutor(n_workers, "assay-ingest") as pool:
-            yield from windowed(
-                pool,
-                lambda read: inspect(read, _nothing)[0],
-                reads,
-                n_ahead=4 * n_workers,
-                weigh=n_held_bytes,
-            )
-
-
-def n_held_bytes(outcome: Outcome) -> int:
-    """What an outcome holds on to until it is committed."""
-    return len(outcome.raw or b"")
-
-
-def _nothing(_image_id: str, _image: Image.Image) -> None:
-    pass
-
-
-def _read(item: Item, options: SourceOptions) -> Outcome:
-    """The bytes of an item, or why it has none."""
-    raw = _caught(item, 0, lambda: read_item(item, options))
-    return raw if isinstance(raw, Outcome) else Outcome(item=item, raw=raw, n_bytes=len(raw))
-
-
-def _inspect(
-    read: Outcome, limits: ImageLimits, use: Callable[[str, Image.Image], T]
-) -> tuple[Outcome, T | None]:
-    """What image the bytes are, or why they are none."""
-    raw = read.raw
-    if raw is None:
-        return read, None
-    found = _caught(read.item, read.n_bytes, lambda: inspect_and_use(raw, use, limits=limits))
-    if isinstance(found, Outcome):
-        return found, None
-    facts, made = found
-    return replace(read, image_id=facts.image_id, facts=facts), made
-
-
-def _caught(item: Item, n_bytes: int, work: Callable[[], T]) -> T | Outcome:
-    """What the work gives, or the item's rejection with whatever it raised."""
-    try:
-        return work()
-    except UnreadableImage as error:
-        reason, detail = error.reason, error.detail
-    except MemoryError:
-        reason, detail = Reason.OUT_OF_MEMORY, "no memory left to decode it"
-    except Exception as error:  # noqa: BLE001 - the row boundary: one picture never stops a run
-        _log.exception("unexpected error at %s", item.source_uri)
-        reason, detail = Reason.UNREADABLE, shorten(f"{type(error).__name__}: {error}")
-    return Outcome(item=item, n_bytes=n_bytes, reason=reason.value, detail=detail)
 
 
 def _is_settled(before: Sighting | None, limits: ImageLimits) -> bool:

@@ -6,7 +6,7 @@ import polars as pl
 
 from ..data.errors import ConfigError, InputError, shorten
 from ..data.lake import Lake
-from ..synth.plan_file import Parents
+from ..synth.plan import Parents
 from .current import current_scores, latest_sightings
 from .labels import best_labels
 from .policy import Band

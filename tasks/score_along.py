@@ -20,7 +20,7 @@ from ..data.opening import DAMAGE
 from ..data.schema import Reason, Row
 from .detector.lanes import Pixels, forward_stream, scored_as
 from .detector.preprocess import preprocess_decoded
-from .ingest import Inspect, n_held_bytes
+from .reading import Inspect, n_held_bytes
 from .score import Identified, ScoreCounts, commit_rows, judged, row_of
 from .sightings import Outcome
 
@@ -67,7 +67,7 @@ class ScoreAlong:
         self._taking = threading.Lock()
 
     def through(self, reads: Iterable[Outcome], inspect: Inspect) -> Iterator[Outcome]:
-        """Decodes and scores; see `ingest.Along`."""
+        """Decodes and scores; see `reading.Along`."""
         detector = self._load()
         known = _prefixes_judged(self._lake, self._identity)
 

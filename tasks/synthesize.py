@@ -21,7 +21,7 @@ from ..data.items import Item, SourceOptions, bad_item
 from ..data.lake import Lake
 from ..data.schema import Reason, Row
 from ..synth.methods import Made, Tools, make
-from ..synth.plan_file import Job
+from ..synth.plan import Job
 from .current import current_sightings
 from .ingest import IngestCounts, ingest_chunk
 
