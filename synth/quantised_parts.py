@@ -16,7 +16,7 @@ QUANTISED: Final = ("int8", "nf4")
 
 def quantisers(device: str) -> tuple[str, ...]:
     """Of `QUANTISED`, what a device can hold weights in, as far as can be told without it."""
-    if device == "cuda":
+    if device.startswith("cuda"):
         return QUANTISED
     return ("int8",) if find_spec("torchao") else ()
 
@@ -68,7 +68,7 @@ def _config(library: str, how: str, dtype: torch.dtype, device: str) -> Any:
     import transformers
 
     owner: Any = {"transformers": transformers, "diffusers": diffusers}[library]
-    if device == "cuda" and find_spec("bitsandbytes"):
+    if device.startswith("cuda") and find_spec("bitsandbytes"):
         if how == "int8":
             return owner.BitsAndBytesConfig(load_in_8bit=True)
         return owner.BitsAndBytesConfig(

@@ -30,6 +30,7 @@ from .presets import MULTIPLE_PX, Preset
 from .quantised_parts import quantised_parts, quantisers
 
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+ACCELERATORS: Final = ("cuda", "xpu", "mps")
 _T5_MAX_TOKENS: Final = 512
 _T5_TOKENS: Final = 256
 
@@ -279,6 +280,8 @@ def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Gener
     settings = settings or LoadSettings()
     files = find_generator(name)
     device = device_of(settings.device)
+    if not _is_there(device.partition(":")[0]):
+        raise SynthError(f"this machine has no {device} that PyTorch can use; use auto or cpu")
     plan = plan_for(files.preset, settings, device=device, missing=files.missing)
     dtype = DTYPES[plan.precision]
     parts: dict[str, Any] = dict.fromkeys(files.missing)
@@ -325,14 +328,23 @@ def _controlnet(folder: Path, dtype: torch.dtype) -> Any:
 
 
 def device_of(name: str) -> str:
-    """The device of a name; `auto` is the accelerator that is there, else the CPU."""
-    if name != "auto":
-        return name
-    for kind in ("cuda", "xpu", "mps"):
-        backend = getattr(torch, kind, None)
-        if backend is not None and backend.is_available():
-            return kind
-    return "cpu"
+    """The device of a name; `auto` is the accelerator that is there, else the CPU.
+
+    Raises:
+        SynthError: No kind of device is named so.
+    """
+    if name == "auto":
+        return next(filter(_is_there, ACCELERATORS), "cpu")
+    if name.partition(":")[0] not in {"cpu", *ACCELERATORS}:
+        raise SynthError(
+            f"no device is named {name!r}; allowed: auto, cpu, {', '.join(ACCELERATORS)}"
+        )
+    return name
+
+
+def _is_there(kind: str) -> bool:
+    backend = getattr(torch, kind, None)
+    return kind == "cpu" or (backend is not None and bool(backend.is_available()))
 
 
 @contextlib.contextmanager

@@ -273,9 +273,9 @@ def test_a_given_memory_says_how_the_generator_is_loaded(base, tmp_path, capsys)
     (tmp_path / "plan.toml").write_text(f"[[make]]\n{text}\n{size}\n")
     told = ["synth", "augment", str(tmp_path / "plan.toml"), "--lake", request.lake]
     told += ["--detector", "mini", "--backend", "torch"]
-    main([*told, "--memory", "8GB"])
+    main([*told, "--memory", "8GB", "--generator-precision", "bf16", "--generator-device", "cpu"])
     said = capsys.readouterr()
-    assert f"{base / 'tiny'}: fp32, without T5: about" in said.err
+    assert f"{base / 'tiny'}: bf16, without T5: about" in said.err
     assert "1 pictures made" in said.out
     main(told)
     assert "about" not in capsys.readouterr().err

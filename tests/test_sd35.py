@@ -369,6 +369,20 @@ def test_fewer_bits_that_cannot_be_had_are_refused(with_t5, monkeypatch):
         load_generator(str(with_t5), LoadSettings(t5="int8"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "gpu"}, "no device is named 'gpu'; allowed: auto, cpu, cuda, xpu, mps"),
+        ({"device": "xpu"}, "this machine has no xpu that PyTorch can use; use auto or cpu"),
+        ({"precision": "fp8"}, "a precision of 'fp8'; allowed: auto, fp32, bf16, fp16"),
+    ],
+)
+def test_devices_and_precisions_that_are_not_there_are_refused(folder, settings, message):
+    """The message names what was asked and what there is."""
+    with pytest.raises(SynthError, match=message):
+        load_generator(str(folder), LoadSettings(**settings))
+
+
 def test_a_folder_without_t5_asks_for_none(folder):
     """However little memory: there is nothing to hold in fewer bits."""
     loaded = load_generator(str(folder), LoadSettings(memory="1GB", t5="auto"))

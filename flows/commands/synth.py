@@ -22,6 +22,8 @@ def augment(
     memory: str | None = None,
     t5: str = "auto",
     fuse: bool = False,
+    generator_device: str = "auto",
+    generator_precision: str = "auto",
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -34,6 +36,8 @@ def augment(
         memory: Of the device, such as 24GB: picks what is quantised and what takes turns.
         t5: The third text encoder: auto, keep, drop, int8 or nf4.
         fuse: Make adapters part of the generator's weights.
+        generator_device: Of what makes the pictures: auto, cpu, cuda, mps or xpu.
+        generator_precision: auto, fp32, bf16 or fp16.
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
@@ -50,7 +54,13 @@ def augment(
         result = run_augment(
             request_of(lake, (), READING, judging),
             told,
-            settings=LoadSettings(memory=memory, t5=t5, fuse=fuse),
+            settings=LoadSettings(
+                memory=memory,
+                t5=t5,
+                fuse=fuse,
+                device=generator_device,
+                precision=generator_precision,
+            ),
         )
     print(json.dumps(result.to_json()) if json_ else result.summary())  # noqa: T201
 
