@@ -26,8 +26,8 @@ from diffusers import (
 from torch.utils.flop_counter import FlopCounterMode
 
 from assay.synth.presets import PRESETS, Preset
+from assay.synth.sd35 import DTYPES
 
-DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PROMPT_TOKENS: Final = 77 + 256
 # As the transformers' own config.json have them.
 _COMMON: Final = {

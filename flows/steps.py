@@ -26,6 +26,7 @@ from ..tasks.detector.measured import drift_allowance
 from ..tasks.detector.quantised import FACTS
 from ..tasks.ingest import IngestCounts, ingest_chunk
 from ..tasks.policy import Policy
+from ..tasks.reading import Along
 from ..tasks.report import write_report
 from ..tasks.score import ScoreCounts, score_shard
 from ..tasks.score_along import ScoreAlong
@@ -92,16 +93,7 @@ def ingest_step(
     request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
 ) -> IngestCounts:
     """Reads, checks and stores one chunk of items; every item gets its sighting."""
-    return ingest_chunk(
-        Lake(request.lake),
-        items,
-        batch_id=batch_id,
-        run_id=run_id,
-        chunk_index=chunk_index,
-        options=request.source_options,
-        n_workers=request.workers,
-        on_item=progress.current().advance,
-    )
+    return _ingest(Lake(request.lake), request, run_id, batch_id, chunk_index, items)
 
 
 def ingest_and_score_step(
@@ -116,7 +108,20 @@ def ingest_and_score_step(
         run_id=run_id,
         n_workers=request.workers,
     )
-    items_done = ingest_chunk(
+    return _ingest(lake, request, run_id, batch_id, chunk_index, items, along=along), along.counts
+
+
+def _ingest(
+    lake: Lake,
+    request: Request,
+    run_id: str,
+    batch_id: str,
+    chunk_index: int,
+    items: Sequence[Item],
+    *,
+    along: Along | None = None,
+) -> IngestCounts:
+    return ingest_chunk(
         lake,
         items,
         batch_id=batch_id,
@@ -127,7 +132,6 @@ def ingest_and_score_step(
         on_item=progress.current().advance,
         along=along,
     )
-    return items_done, along.counts
 
 
 def score_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from ..data.errors import SynthError
 from .generator import Rgb
-from .plan_file import WORDS
+from .plan_file import DEPTH_IS_GIVEN, WORDS
 
 KINDS: Final = WORDS["control"]
 """As the family's ControlNets are named."""
@@ -33,9 +33,7 @@ def drawn_control(kind: str, parent_rgb: Rgb) -> Rgb:
     if kind not in KINDS:
         raise SynthError(f"no control is named {kind!r}; allowed: {', '.join(KINDS)}")
     if kind == "depth":
-        raise SynthError(
-            "depth is not estimated here; give depth pictures: controls = FOLDER, with IMAGE_ID.png"
-        )
+        raise SynthError(DEPTH_IS_GIVEN)
     if kind == "blur":
         radius = max(parent_rgb.shape[:2]) * _BLUR_SHARE
         return np.asarray(Image.fromarray(parent_rgb).filter(ImageFilter.GaussianBlur(radius)))

@@ -31,6 +31,7 @@ from .legibility import TextReader
 from .marking import Mark, SourceType, marked
 from .masks import Mask, draw_mask, given_mask
 from .plan import Job
+from .plan_file import AIMS
 from .presets import MULTIPLE_PX
 from .reconstruct import aligned_fake, encoded_as, encoding_of
 
@@ -307,7 +308,7 @@ def _aim(job: Job) -> int:
     told = job.settings.get("aim")
     if told is None:
         return 1 if job.parent_label == REAL else -1
-    return {"lower": -1, "raise": 1}[str(told)]
+    return AIMS[str(told)]
 
 
 def _bytes(parent: bytes | None) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ..data.errors import ConfigError
 from .laundering import VERSION, conditions
+from .masks import RULES
 from .plan import NOT_SWEPT, Block, Parents, Plan
 from .presets import PRESETS
 
@@ -55,8 +56,13 @@ METHODS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     "latent-attack": _ATTACK | {"autoencoder": str, "box": _NUMBER},
 }
 """What each method may be told, and of which type."""
+AIMS: Final = {"lower": -1, "raise": 1}
+"""Which way an attack moves the logit."""
+DEPTH_IS_GIVEN: Final = (
+    "depth is not estimated here; give depth pictures: controls = FOLDER, with IMAGE_ID.png"
+)
 WORDS: Final[dict[str, tuple[str, ...]]] = {
-    "aim": ("lower", "raise"),
+    "aim": tuple(AIMS),
     "control": ("canny", "depth", "blur"),
     "kind": ("pgd", "apgd"),
 }
@@ -181,7 +187,6 @@ def _check_value(key: str, value: Any, where: str) -> None:
 
 def _check_places(block: Block, folder: Path, where: str) -> None:
     """Files and folders that are not there are told before the work, not once a picture."""
-    from .masks import RULES
     from .prompts import MODERATION
 
     for told in block.sweep():
@@ -198,10 +203,7 @@ def _check_places(block: Block, folder: Path, where: str) -> None:
         if controls is not None and not Path(str(controls)).is_dir():
             raise ConfigError(f"{where}: controls = {controls!r} is no folder")
         if told.get("control") == "depth" and controls is None:
-            raise ConfigError(
-                f"{where}: depth is not estimated here; give depth pictures: controls = FOLDER, "
-                "with IMAGE_ID.png"
-            )
+            raise ConfigError(f"{where}: {DEPTH_IS_GIVEN}")
 
 
 def _check_sizes(settings: Mapping[str, Any]) -> None:

@@ -30,31 +30,30 @@ def quantised_parts(
         SynthError: The device or the installed packages cannot, or the stored weights do not
             allow it.
     """
+
+    def load(kind: Any, part: str, library: Any, how: str) -> Any:
+        return kind.from_pretrained(
+            folder,
+            subfolder=part,
+            quantization_config=_config(library, how, dtype, device),
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+
     parts: dict[str, Any] = {}
     try:
         if plan.t5 in QUANTISED:
-            from transformers import T5EncoderModel
+            import transformers
 
-            parts["text_encoder_3"] = T5EncoderModel.from_pretrained(
-                folder,
-                subfolder="text_encoder_3",
-                quantization_config=_config("transformers", plan.t5, dtype, device),
-                dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,
-            )
+            kind: Any = transformers.T5EncoderModel
+            parts["text_encoder_3"] = load(kind, "text_encoder_3", transformers, plan.t5)
         if plan.transformer in QUANTISED:
-            from diffusers import SD3Transformer2DModel
+            import diffusers
 
-            parts["transformer"] = SD3Transformer2DModel.from_pretrained(
-                folder,
-                subfolder="transformer",
-                quantization_config=_config("diffusers", plan.transformer, dtype, device),
-                dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,
-            )
-    except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+            kind = diffusers.SD3Transformer2DModel
+            parts["transformer"] = load(kind, "transformer", diffusers, plan.transformer)
+    except (OSError, ValueError, RuntimeError) as error:
         raise SynthError(
             f"{folder} cannot be loaded in fewer bits: "
             f"{shorten(f'{type(error).__name__}: {error}')}; use --t5 keep or drop"
@@ -62,12 +61,8 @@ def quantised_parts(
     return parts
 
 
-def _config(library: str, how: str, dtype: torch.dtype, device: str) -> Any:
-    """The quantisation that `transformers` or `diffusers` shall load with."""
-    import diffusers
-    import transformers
-
-    owner: Any = {"transformers": transformers, "diffusers": diffusers}[library]
+def _config(owner: Any, how: str, dtype: torch.dtype, device: str) -> Any:
+    """The quantisation that `owner`, which is `transformers` or `diffusers`, shall load with."""
     if device.startswith("cuda") and find_spec("bitsandbytes"):
         if how == "int8":
             return owner.BitsAndBytesConfig(load_in_8bit=True)

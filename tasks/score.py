@@ -145,9 +145,9 @@ def score_shard(
     if not left:
         return counts
     for done in score_stream(detector, lake.images(left), n_workers=n_workers, limits=limits):
-        rows += [row_of(scored, detector, run_id) for scored in done]
-        n_failed = sum(scored.reason is not None for scored in done)
-        counts += ScoreCounts(scored=len(done) - n_failed, failed=n_failed)
+        fresh = [row_of(scored, detector, run_id) for scored in done]
+        rows += fresh
+        counts += counts_of(fresh)
         if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
             commit_rows(lake, shard, rows, detector, run_id)
             rows, last_commit_s = [], time.monotonic()
@@ -180,6 +180,12 @@ def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:
     }
 
 
+def counts_of(rows: Sequence[Row]) -> ScoreCounts:
+    """How many rows hold a score, and how many a reason."""
+    n_failed = sum(row["reason"] is not None for row in rows)
+    return ScoreCounts(scored=len(rows) - n_failed, failed=n_failed)
+
+
 def _sigmoid(logit: float) -> float:
     # Either branch keeps exp from overflowing.
     if logit >= 0:
@@ -187,7 +193,7 @@ def _sigmoid(logit: float) -> float:
     return math.exp(logit) / (1.0 + math.exp(logit))
 
 
-def commit_rows(lake: Lake, where: str, rows: list[Row], detector: Detector, run_id: str) -> None:
+def commit_rows(lake: Lake, where: str, rows: list[Row], detector: Identified, run_id: str) -> None:
     """Append rows of `row_of`; `where`, such as their shard, is part of the transaction's name."""
     # Named by its content: a retry after a kill has other rows left, and they must not be
     # taken for those of the first try.

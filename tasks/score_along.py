@@ -21,7 +21,7 @@ from ..data.schema import Reason, Row
 from .detector.lanes import Pixels, forward_stream, scored_as
 from .detector.preprocess import preprocess_decoded
 from .reading import Inspect, n_held_bytes
-from .score import Identified, ScoreCounts, commit_rows, judged, row_of
+from .score import Identified, ScoreCounts, commit_rows, counts_of, judged, row_of
 from .sightings import Outcome
 
 if TYPE_CHECKING:
@@ -97,9 +97,8 @@ class ScoreAlong:
         """Commits the scores of all outcomes given so far, whose images are in the lake now."""
         if not self._rows:
             return
-        commit_rows(self._lake, "ingested", self._rows, self._load(), self._run_id)
-        n_failed = sum(row["reason"] is not None for row in self._rows)
-        self.counts += ScoreCounts(scored=len(self._rows) - n_failed, failed=n_failed)
+        commit_rows(self._lake, "ingested", self._rows, self._identity, self._run_id)
+        self.counts += counts_of(self._rows)
         self._rows = []
 
     def _take(self, image_id: str) -> bool:

@@ -54,10 +54,20 @@ def pictures(tmp_path):
     return ingesting.put(tmp_path / "pictures", PICTURES)
 
 
-def bring(lake: Lake, folder: Path, detector, *, batch_id: str = "b-1", n_workers: int = 2):
+def bring(
+    lake: Lake,
+    folder: Path,
+    detector,
+    *,
+    batch_id: str = "b-1",
+    n_workers: int = 2,
+    load=None,
+    on_item=None,
+):
     """One chunk of everything in a folder, ingested and scored in one pass."""
     options = SourceOptions()
-    along = ScoreAlong(lake, lambda: detector, detector, run_id="r", n_workers=n_workers)
+    load = load or (lambda: detector)
+    along = ScoreAlong(lake, load, detector, run_id="r", n_workers=n_workers)
     items = ingest_chunk(
         lake,
         list(find_items([str(folder)], options)),
@@ -66,6 +76,7 @@ def bring(lake: Lake, folder: Path, detector, *, batch_id: str = "b-1", n_worker
         chunk_index=0,
         options=options,
         n_workers=n_workers,
+        on_item=on_item,
         along=along,
     )
     return items, along.counts
@@ -152,20 +163,9 @@ def test_a_detector_is_loaded_only_when_there_is_something_to_read(tmp_path, pic
     def load():
         raise AssertionError("nothing is new")
 
-    along = ScoreAlong(lake, load, detector, run_id="r")
-    options = SourceOptions()
-    items = ingest_chunk(
-        lake,
-        list(find_items([str(pictures)], options)),
-        batch_id="b-1",
-        run_id="r2",
-        chunk_index=0,
-        options=options,
-        n_workers=2,
-        along=along,
-    )
+    items, scores = bring(lake, pictures, detector, load=load)
     assert items.unchanged == len(PICTURES)
-    assert along.counts == ScoreCounts()
+    assert scores == ScoreCounts()
 
 
 def test_what_memory_does_not_suffice_for_stays_pending(tmp_path, pictures, detector, monkeypatch):
@@ -216,8 +216,6 @@ def test_scores_are_committed_as_time_goes_by(tmp_path, detector, monkeypatch):
     raws = {f"{i:02d}.png": factories.png(seed=i) for i in range(10)}
     folder = ingesting.put(tmp_path / "many", raws)
     lake = Lake(tmp_path / "lake")
-    options = SourceOptions()
-    along = ScoreAlong(lake, lambda: detector, detector, run_id="r", n_workers=1)
     seen = 0
 
     def stop(n: int) -> None:
@@ -227,17 +225,7 @@ def test_scores_are_committed_as_time_goes_by(tmp_path, detector, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ingest_chunk(
-            lake,
-            list(find_items([str(folder)], options)),
-            batch_id="b-1",
-            run_id="r",
-            chunk_index=0,
-            options=options,
-            n_workers=1,
-            on_item=stop,
-            along=along,
-        )
+        bring(lake, folder, detector, n_workers=1, on_item=stop)
     kept = lake.scan("images").collect()["image_id"].sort()
     assert kept.to_list() == sorted(map(ingesting.sha256, list(raws.values())[:5]))
     assert lake.scan("scores").collect()["image_id"].sort().equals(kept)

@@ -52,20 +52,25 @@ def test_an_ask_gives_its_pixels_whatever_was_made_before(tiny):
         assert (tiny.make(Ask(**told | other)) != first).any()
 
 
+def plainly(pipeline, guidance):
+    """What the library's own pipeline makes of `TEXT`, in [0, 1]."""
+    return pipeline(
+        TEXT.prompt,
+        width=64,
+        height=48,
+        num_inference_steps=2,
+        guidance_scale=guidance,
+        generator=torch.Generator().manual_seed(7),
+        output_type="np",
+    ).images[0]
+
+
 def test_pixels_are_those_of_plain_diffusers(folder, tiny):
     """The same call on the library's own pipeline, rounded alike."""
     plain = StableDiffusion3Pipeline.from_pretrained(
         folder, text_encoder_3=None, tokenizer_3=None, image_encoder=None, feature_extractor=None
     )
-    made = plain(
-        TEXT.prompt,
-        width=64,
-        height=48,
-        num_inference_steps=2,
-        guidance_scale=tiny.preset.guidance,
-        generator=torch.Generator().manual_seed(7),
-        output_type="np",
-    ).images[0]
+    made = plainly(plain, tiny.preset.guidance)
     np.testing.assert_array_equal(tiny.make(TEXT), np.rint(made * 255).astype(np.uint8))
 
 
@@ -322,15 +327,7 @@ def test_t5_is_kept_dropped_or_held_in_int8(with_t5):
     plain = StableDiffusion3Pipeline.from_pretrained(
         with_t5, image_encoder=None, feature_extractor=None
     )
-    told = plain(
-        TEXT.prompt,
-        width=64,
-        height=48,
-        num_inference_steps=2,
-        guidance_scale=kept.preset.guidance,
-        generator=torch.Generator().manual_seed(7),
-        output_type="np",
-    ).images[0]
+    told = plainly(plain, kept.preset.guidance)
     np.testing.assert_array_equal(pixels, np.rint(told * 255))
     dropped, other = made("drop")
     assert dropped.pipeline.text_encoder_3 is None
