@@ -308,6 +308,8 @@ def _aim(job: Job) -> int:
     told = job.settings.get("aim")
     if told is None:
         return 1 if job.parent_label == REAL else -1
+    if told not in AIMS:
+        raise SynthError(f"an attack with aim {told!r}; allowed: {', '.join(AIMS)}")
     return AIMS[str(told)]
 
 
