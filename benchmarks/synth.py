@@ -28,9 +28,9 @@ from assay.synth.autoencoder import load_autoencoder
 from assay.synth.checkpoints import find_generator
 from assay.synth.generator import Ask
 from assay.synth.laundering import CONDITIONS
+from assay.synth.loading import load_generator
 from assay.synth.marking import Mark, SourceType, marked
 from assay.synth.reconstruct import aligned_fake
-from assay.synth.sd35 import load_generator
 from assay.tasks.detector.differentiable import differentiable
 from assay.tasks.detector.load import load_detector
 

@@ -21,9 +21,9 @@ from prefect.utilities.annotations import quote
 from ..data.errors import ConfigError
 from ..data.lake import Lake
 from ..synth.generator import Generator
+from ..synth.loading import LoadSettings
 from ..synth.plan import Block, Job, Plan
 from ..synth.plan_file import plan_of_dict, read_plan
-from ..synth.sd35 import LoadSettings
 from ..tasks.evasion import evasion_rows, evasion_table, table_text
 from ..tasks.evasion_page import write_evasion
 from ..tasks.ingest import IngestCounts

@@ -13,10 +13,10 @@ from ..synth.autoencoder import Autoencoder, load_autoencoder
 from ..synth.checkpoints import INDEX, find_generator
 from ..synth.generator import Generator
 from ..synth.legibility import TextReader
+from ..synth.loading import LoadSettings, load_generator
 from ..synth.lora import parse_adapter
 from ..synth.plan import Block, Plan
 from ..synth.presets import PRESETS
-from ..synth.sd35 import LoadSettings, load_generator
 from ..tasks.detector.detector import Detector
 from ..tasks.detector.differentiable import differentiable
 from ..tasks.detector.load import load_detector

@@ -26,9 +26,10 @@ from ..data.errors import ConfigError, InputError, SynthError
 from .curves import draw_losses
 from .flow_matching import draw_times, noised, velocity_loss
 from .generator import Ask
+from .loading import LoadSettings, load_generator
 from .lora import WEIGHTS
 from .presets import MULTIPLE_PX
-from .sd35 import LoadSettings, Sd35Generator, load_generator
+from .sd35 import Sd35Generator
 
 PROJECTIONS: Final = (
     "to_q",

@@ -20,6 +20,8 @@ BYTES: Final = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.05, "nf4": 0.56
 # Activations of the transformer and the autoencoder's decoder in bf16, by the megapixel.
 _WORKING_GB_PER_MP: Final = 2.5
 _TILED_WORKING_GB: Final = 0.8
+TILE_PX: Final = 512
+"""Side of what the autoencoder takes at once where it works in tiles."""
 _UNITS: Final = {"gb": 1e9, "gib": 2**30, "mb": 1e6, "mib": 2**20}
 
 
@@ -115,6 +117,7 @@ def best_plan(
     precision: str = "bf16",
     quantisers: Sequence[str] = ("int8", "nf4"),
     takes_turns: bool = True,
+    t5: T5 | None = None,
 ) -> MemoryPlan:
     """The first plan that fits, from the plainest to the most sparing.
 
@@ -126,6 +129,7 @@ def best_plan(
         precision: Of what is not quantised.
         quantisers: What the device can hold weights in: `int8`, `nf4`, the finest first.
         takes_turns: Whether parts can wait elsewhere: not on a CPU, whose memory is the only one.
+        t5: What becomes of the T5 encoder, where that is not for the plan to choose.
 
     Raises:
         SynthError: Not even the most sparing plan fits.
@@ -148,6 +152,8 @@ def best_plan(
             for bits in quantisers
         ),
     ]
+    if t5 is not None:
+        ways = [way | {"t5": t5} for way in ways]
     if not takes_turns:
         ways = [way for way in ways if way.get("offload") != "model"]
     plans = [

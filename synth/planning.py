@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from .checkpoints import find_generator
+from .loading import LoadSettings, device_of, plan_for
 from .memory_plan import MemoryPlan
 from .presets import NOTICE, PRESETS, Preset
-from .sd35 import LoadSettings, device_of, plan_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

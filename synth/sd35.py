@@ -7,50 +7,24 @@ matrix products and with them pixels, and one picture of a megapixel fills a dev
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 
 from ..data.errors import SynthError, shorten
-from .checkpoints import GeneratorFiles, find_generator
+from .checkpoints import GeneratorFiles
 from .control import control_input
 from .generator import Ask, Rgb
-from .lora import Adapter, attach_adapters
-from .memory_plan import MemoryPlan, best_plan, parse_memory, plan_of
+from .lora import Adapter
+from .memory_plan import MemoryPlan
 from .presets import MULTIPLE_PX, Preset
-from .quantised_parts import quantised_parts, quantisers
 
-DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-ACCELERATORS: Final = ("cuda", "xpu", "mps")
 _T5_MAX_TOKENS: Final = 512
 _T5_TOKENS: Final = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadSettings:
-    """How a generator is loaded; what is None or `auto` follows from the device."""
-
-    device: str = "auto"
-    precision: str = "auto"
-    """fp32, bf16 or fp16; auto: bf16 on an accelerator, fp32 on a CPU."""
-    t5: str = "auto"
-    """keep, drop, int8 or nf4; auto: as the memory allows, else keep."""
-    memory: str | None = None
-    """Of the device, such as `24GB`; picks what is quantised and what takes turns."""
-    controlnet: str | None = None
-    """A local ControlNet folder."""
-    adapters: tuple[Adapter, ...] = ()
-    fuse: bool = False
-    """Whether adapters become part of the weights: less work a step, last bits may differ."""
 
 
 class Sd35Generator:
@@ -102,6 +76,11 @@ class Sd35Generator:
                 )
         if ask.control_rgb is not None and not hasattr(self._pipeline, "controlnet"):
             raise SynthError("a control picture, but no ControlNet is loaded; name its folder")
+        if ask.control_rgb is not None and ask.parent_rgb is not None:
+            raise SynthError(
+                "a control picture and a parent; the family's ControlNets make pictures from "
+                "text: give one of them"
+            )
         if ask.control_rgb is not None and ask.control_rgb.shape[:2] != (height, width):
             seen = ask.control_rgb.shape
             raise SynthError(
@@ -124,7 +103,7 @@ class Sd35Generator:
             "output_type": "np",
         } | dict(ask.extra)
         if ask.parent_rgb is None:
-            pipeline = self._pipeline
+            pipeline = self._pipeline if ask.control_rgb is not None else self._text_to_image
             options |= {"width": width, "height": height}
             if preset.skip_layers and options["guidance_scale"] > 1:
                 options |= {
@@ -150,7 +129,8 @@ class Sd35Generator:
                 mask = _fitted(ask.mask_hw.astype(np.uint8) * 255, width, height)
                 options["mask_image"] = Image.fromarray(mask)
         try:
-            made = pipeline(**options).images[0]
+            with _all_noise_from(ask.seed, pipeline._execution_device):
+                made = pipeline(**options).images[0]
         except (ValueError, RuntimeError, TypeError) as error:
             raise SynthError(
                 f"{self.generator_id} failed: {shorten(f'{type(error).__name__}: {error}')}"
@@ -166,16 +146,25 @@ class Sd35Generator:
         return np.ascontiguousarray(pixels)
 
     @functools.cached_property
+    def _text_to_image(self) -> Any:
+        """Without the ControlNet, whose pipeline makes nothing without a control picture."""
+        from diffusers import StableDiffusion3Pipeline
+
+        if not hasattr(self._pipeline, "controlnet"):
+            return self._pipeline
+        return quiet(StableDiffusion3Pipeline(**self._shared()))
+
+    @functools.cached_property
     def _image_to_image(self) -> Any:
         from diffusers import StableDiffusion3Img2ImgPipeline
 
-        return _quiet(StableDiffusion3Img2ImgPipeline(**self._shared()))
+        return quiet(StableDiffusion3Img2ImgPipeline(**self._shared()))
 
     @functools.cached_property
     def _inpaint(self) -> Any:
         from diffusers import StableDiffusion3InpaintPipeline
 
-        return _quiet(StableDiffusion3InpaintPipeline(**self._shared()))
+        return quiet(StableDiffusion3InpaintPipeline(**self._shared()))
 
     def _shared(self) -> dict[str, Any]:
         parts: dict[str, Any] = dict(self._pipeline.components)
@@ -233,140 +222,20 @@ class Sd35Generator:
             )
 
 
-def plan_for(
-    preset: Preset, settings: LoadSettings, *, device: str, missing: Sequence[str] = ()
-) -> MemoryPlan:
-    """What `load_generator` would do with these settings, in gigabytes.
-
-    Raises:
-        SynthError: It does not fit.
-    """
-    precision = settings.precision
-    if precision == "auto":
-        precision = "fp32" if device == "cpu" else "bf16"
-    if precision not in DTYPES:
-        raise SynthError(f"a precision of {precision!r}; allowed: auto, {', '.join(DTYPES)}")
-    if settings.t5 not in {"auto", "keep", "drop", "int8", "nf4"}:
-        raise SynthError(f"T5 as {settings.t5!r}; allowed: auto, keep, drop, int8, nf4")
-    side = preset.default_px
-    has_t5 = "text_encoder_3" not in missing
-    if settings.memory is not None:
-        there = {name: n for name, n in preset.parameters.items() if name not in missing}
-        plan = best_plan(
-            dataclasses.replace(preset, parameters=there),
-            parse_memory(settings.memory),
-            width_px=side,
-            height_px=side,
-            precision=precision,
-            quantisers=quantisers(device),
-            takes_turns=device != "cpu",
-        )
-        return plan if has_t5 else dataclasses.replace(plan, t5="drop")
-    t5: Any = "keep" if settings.t5 == "auto" else settings.t5
-    return plan_of(
-        preset, precision=precision, t5=t5 if has_t5 else "drop", width_px=side, height_px=side
-    )
-
-
-def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Generator:
-    """A generator of the family, ready to make pictures.
-
-    Raises:
-        SynthError: The files cannot be had or trusted, an adapter does not fit, or the device
-            cannot do what was asked.
-    """
-    from diffusers import StableDiffusion3ControlNetPipeline, StableDiffusion3Pipeline
-
-    settings = settings or LoadSettings()
-    files = find_generator(name)
-    device = device_of(settings.device)
-    if not _is_there(device.partition(":")[0]):
-        raise SynthError(f"this machine has no {device} that PyTorch can use; use auto or cpu")
-    plan = plan_for(files.preset, settings, device=device, missing=files.missing)
-    dtype = DTYPES[plan.precision]
-    parts: dict[str, Any] = dict.fromkeys(files.missing)
-    if plan.t5 == "drop":
-        parts |= {"text_encoder_3": None, "tokenizer_3": None}
-    with _no_bars():
-        parts |= quantised_parts(files.folder, plan, dtype, device)
-    kind: Any = StableDiffusion3Pipeline
-    if settings.controlnet is not None:
-        kind = StableDiffusion3ControlNetPipeline
-        parts["controlnet"] = _controlnet(Path(settings.controlnet), dtype)
-    try:
-        with _no_bars():
-            pipeline = kind.from_pretrained(
-                files.folder, dtype=dtype, use_safetensors=True, local_files_only=True, **parts
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise SynthError(
-            f"{files.folder} cannot be loaded: {shorten(f'{type(error).__name__}: {error}')}"
-        ) from error
-    _quiet(pipeline)
-    adapters = attach_adapters(pipeline, settings.adapters, files, fuse=settings.fuse)
-    if plan.vae_tiling:
-        pipeline.vae.enable_tiling()
-    if plan.offload == "model":
-        pipeline.enable_model_cpu_offload(device=device)
-    else:
-        pipeline.to(device)
-    is_fused = settings.fuse and bool(adapters)
-    return Sd35Generator(pipeline, files, plan, adapters, is_fused=is_fused)
-
-
-def _controlnet(folder: Path, dtype: torch.dtype) -> Any:
-    from diffusers import SD3ControlNetModel
-
-    if not any(folder.glob("*.safetensors")):
-        raise SynthError(f"{folder} has no safetensors; name the folder of an SD3 ControlNet")
-    try:
-        return SD3ControlNetModel.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise SynthError(f"{folder} is no SD3 ControlNet: {shorten(str(error))}") from error
-
-
-def device_of(name: str) -> str:
-    """The device of a name; `auto` is the accelerator that is there, else the CPU.
-
-    Raises:
-        SynthError: No kind of device is named so.
-    """
-    if name == "auto":
-        return next(filter(_is_there, ACCELERATORS), "cpu")
-    if name.partition(":")[0] not in {"cpu", *ACCELERATORS}:
-        raise SynthError(
-            f"no device is named {name!r}; allowed: auto, cpu, {', '.join(ACCELERATORS)}"
-        )
-    return name
-
-
-def _is_there(kind: str) -> bool:
-    backend = getattr(torch, kind, None)
-    return kind == "cpu" or (backend is not None and bool(backend.is_available()))
-
-
 @contextlib.contextmanager
-def _no_bars() -> Iterator[None]:
-    """Loading bars only where a terminal shows them."""
-    import diffusers
-    import transformers
+def _all_noise_from(seed: int, device: torch.device) -> Iterator[None]:
+    """Seeds what diffusers draws without the generator it is given, and leaves no trace of it.
 
-    if sys.stderr.isatty():
+    The ControlNet pipeline draws the code of its control picture so.
+    """
+    kept = [device.index or 0] if device.type in {"cuda", "xpu"} else []
+    with torch.random.fork_rng(kept, device_type=device.type):
+        torch.manual_seed(seed)
         yield
-        return
-    libraries = (diffusers.utils.logging, transformers.utils.logging)
-    for library in libraries:
-        library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for library in libraries:
-            library.enable_progress_bar()
 
 
-def _quiet(pipeline: Any) -> Any:
+def quiet(pipeline: Any) -> Any:
+    """The pipeline, without bars of its own."""
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

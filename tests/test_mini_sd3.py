@@ -21,10 +21,10 @@ from assay.synth.autoencoder import load_autoencoder
 from assay.synth.autoencoder_fit import FitSettings, fit_autoencoder
 from assay.synth.checkpoints import EMBEDDED, find_generator, weights_sha256
 from assay.synth.generator import Ask
+from assay.synth.loading import load_generator
 from assay.synth.mini_training.evaluation import prompts_followed, psnr_db
 from assay.synth.mini_training.making import MakeSettings, make_mini_sd3
 from assay.synth.mini_training.train import MiniSettings
-from assay.synth.sd35 import load_generator
 
 FIGURES = json.loads((EMBEDDED / "eval.json").read_text())
 

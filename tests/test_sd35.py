@@ -10,17 +10,19 @@ import tiny_sd3
 import torch
 from diffusers import StableDiffusion3Pipeline
 from safetensors.torch import load_file, save_file
+from tiny_sd3 import adapter_file
 
 from assay.data.errors import SynthError
+from assay.synth import loading
 from assay.synth import quantised_parts as parts_module
 from assay.synth.checkpoints import find_generator, weights_sha256
 from assay.synth.control import control_input, drawn_control
 from assay.synth.generator import Ask
+from assay.synth.loading import LoadSettings, load_generator, plan_for
 from assay.synth.lora import WEIGHTS, Adapter
 from assay.synth.masks import draw_mask
 from assay.synth.presets import LARGE, LARGE_TURBO
 from assay.synth.quantised_parts import quantised_parts
-from assay.synth.sd35 import LoadSettings, load_generator, plan_for
 
 PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
 TEXT = Ask(prompt="a dark blue sky", seed=7, width_px=64, height_px=48, steps=2)
@@ -121,6 +123,44 @@ def test_controlnet_is_followed_when_it_is_loaded(folder, tmp_path):
         load_generator(str(folder)).make(asks[0])
     with pytest.raises(SynthError, match="the control is 64x64 px, the picture 96x64 px"):
         guided.make(dataclasses.replace(asks[0], width_px=96))
+    with pytest.raises(SynthError, match=r"a control picture and a parent; .*give one of them"):
+        guided.make(dataclasses.replace(asks[0], parent_rgb=black))
+
+
+def test_a_guided_ask_gives_its_pixels_and_draws_no_noise_of_others(folder, tmp_path):
+    """Plain diffusers codes the control picture with noise of the process: other pixels each time.
+
+    A ControlNet that is loaded and not asked for changes nothing.
+    """
+    tiny_sd3.tiny_controlnet(tmp_path / "canny")
+    guided = load_generator(str(folder), LoadSettings(controlnet=str(tmp_path / "canny")))
+    ask = dataclasses.replace(TEXT, control_rgb=np.resize(PARENT, (48, 64, 3)))
+    torch.manual_seed(1)
+    first = guided.make(ask)
+    after = torch.rand(3)
+    np.testing.assert_array_equal(guided.make(ask), first)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(3), after)
+    alone = load_generator(str(folder))
+    np.testing.assert_array_equal(guided.make(TEXT), alone.make(TEXT))
+    again = dataclasses.replace(TEXT, parent_rgb=PARENT, width_px=None, height_px=None, steps=4)
+    np.testing.assert_array_equal(guided.make(again), alone.make(again))
+
+
+def test_little_memory_decodes_in_tiles_of_512_px(folder, monkeypatch):
+    """Of a picture of 640 px no more at once; left alone, diffusers would tile above 1024 px."""
+    sparing = dataclasses.replace(plan_for(LARGE, LoadSettings(), device="cpu"), vae_tiling=True)
+    monkeypatch.setattr(
+        loading, "plan_for", lambda *_, **__: dataclasses.replace(sparing, t5="drop")
+    )
+    tiled = load_generator(str(folder))
+    sides = []
+    decoder = tiled.pipeline.vae.decoder
+    decoder.register_forward_hook(lambda _m, given, _out: sides.append(max(given[0].shape[-2:])))
+    with torch.inference_mode():
+        decoded = tiled.pipeline.vae.decode(torch.zeros(1, 16, 6, 640 // 8)).sample
+    assert decoded.shape[-2:] == (48, 640)
+    assert sides == [512 // 8, (640 - 384) // 8]
 
 
 def test_control_pictures_are_given_to_the_network_as_it_was_trained():
@@ -247,23 +287,16 @@ def test_one_changed_byte_is_another_generator(folder, tmp_path):
     assert weights_sha256(copy) != weights_sha256(folder)
 
 
-def adapter_file(path, *, shapes, metadata=None, up=0.3):
-    tensors = {}
-    for name, (n_in, n_out) in shapes.items():
-        tensors[f"transformer.{name}.lora_A.weight"] = torch.full((2, n_in), 0.3)
-        tensors[f"transformer.{name}.lora_B.weight"] = torch.full((n_out, 2), up)
-    path.mkdir(parents=True)
-    save_file(tensors, path / WEIGHTS, metadata=metadata)
-    return Adapter(path=path)
-
-
 LAYER = "transformer_blocks.0.attn.to_q"
 
 
 def test_adapters_that_do_not_belong_or_do_nothing_are_refused(folder, tmp_path):
     """Other shapes, other layers, all zero, no LoRA at all, no safetensors."""
     cases = {
-        "wide": (adapter_file(tmp_path / "wide", shapes={LAYER: (64, 32)}), "base takes 32 values"),
+        "wide": (
+            adapter_file(tmp_path / "wide", shapes={LAYER: (64, 32)}),
+            "base takes 32 values",
+        ),
         "deep": (
             adapter_file(
                 tmp_path / "deep",

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, SD3ControlNetModel
+from safetensors.torch import save_file
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
+from assay.synth.lora import WEIGHTS, Adapter
 from assay.synth.mini_training.model import Shape, build_pipeline, make_tokenizer
 
 TEXTS = ("a photo of a dark blue sky", "a bright green field", "a sign that says open")
@@ -75,3 +77,14 @@ def tiny_controlnet(folder: Path) -> Path:
         torch.nn.init.normal_(layer.weight, std=0.5)
     net.save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+def adapter_file(path: Path, *, shapes, metadata=None, up: float = 0.3) -> Adapter:
+    """A LoRA of rank 2 for these layers of a transformer, given as inputs and outputs."""
+    tensors = {}
+    for name, (n_in, n_out) in shapes.items():
+        tensors[f"transformer.{name}.lora_A.weight"] = torch.full((2, n_in), 0.3)
+        tensors[f"transformer.{name}.lora_B.weight"] = torch.full((n_out, 2), up)
+    path.mkdir(parents=True)
+    save_file(tensors, path / WEIGHTS, metadata=metadata)
+    return Adapter(path=path)

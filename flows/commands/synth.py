@@ -41,8 +41,8 @@ def augment(
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
+    from ...synth.loading import LoadSettings
     from ...synth.plan_file import read_plan
-    from ...synth.sd35 import LoadSettings
     from ..arenas import limit_arenas
     from ..progress import for_terminal, watched
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from ..autoencoder import load_autoencoder
 from ..autoencoder_fit import FitSettings, fit_autoencoder
 from ..checkpoints import weights_sha256
-from ..sd35 import load_generator
+from ..loading import load_generator
 from .card import Figures, write_card
 from .evaluation import contact_sheet, prompts_followed, reconstruction_db, reduced_photo
 from .model import load_plainly

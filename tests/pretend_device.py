@@ -1,0 +1,109 @@
+"""A device that is not the CPU, for machines without an accelerator: PyTorch's own Python backend.
+
+It computes as the CPU does, and a tensor on it is as far from the CPU's as a GPU's is: an
+operation on both is refused, and neither numpy nor Pillow sees it. What it cannot show is how
+fast a real one is, how much memory it takes, and its own arithmetic. Registering it is for the
+whole process: give it one of its own.
+"""
+
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+NAME = "pretend"
+_FACTORIES = (
+    *("arange", "arange.start", "arange.start_step", "empty.memory_format", "empty_strided"),
+    *("eye", "full", "linspace", "ones", "randn", "zeros"),
+)
+# These take tensors of two devices on every backend.
+_MIXED = ("aten::_copy_from", "aten::_to_copy", "aten::copy_", "aten::index")
+
+
+class OnDevice(torch.Tensor):
+    """A tensor of the device: the CPU's tensor `held` behind a wall."""
+
+    held: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, held: torch.Tensor, *_: object) -> "OnDevice":
+        """Of `held`, which is not copied."""
+        made = torch.Tensor._make_wrapper_subclass(
+            cls,
+            held.size(),
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=torch.device(NAME, 0),
+        )
+        made.held = held
+        return made
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def __torch_dispatch__(cls, operation, types, args=(), kwargs=None):
+        return _run(operation, args, kwargs or {})
+
+
+class MadeOnDevice(torch.overrides.TorchFunctionMode):
+    """Lists become tensors on the CPU and are moved: the backend has no other way for them."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is torch.Tensor.__getitem__ and isinstance(args[1], list):
+            args = (args[0], torch.tensor(args[1]).to(args[0].device))
+        if function is torch.tensor and isinstance(args[0], list):
+            plain = [one.item() if isinstance(one, OnDevice) else one for one in args[0]]
+            args, device = (plain, *args[1:]), kwargs.pop("device", None)
+            return function(*args, **kwargs).to(device or "cpu")
+        return function(*args, **kwargs)
+
+
+def register() -> list[object]:
+    """Makes the device known. What it gives must be kept as long as the device is used."""
+    _setup_privateuseone_for_python_backend(rename=NAME)
+    library = torch.library.Library("aten", "IMPL")
+    for name in _FACTORIES:
+        operation, _, overload = name.partition(".")
+        library.impl(
+            name,
+            _factory(getattr(getattr(torch.ops.aten, operation), overload or "default")),
+            "PrivateUse1",
+        )
+    mode = MadeOnDevice()
+    mode.__enter__()
+    return [library, mode]
+
+
+def _factory(operation: Any) -> Any:
+    def make(*args, device=None, layout=None, pin_memory=None, **kwargs):
+        return OnDevice(operation(*args, device="cpu", **kwargs))
+
+    return make
+
+
+def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    name = operation._schema.name
+    asked = dict(kwargs)
+    target = asked.pop("device", None)
+    tensors = [leaf for leaf in tree_leaves((args, asked)) if isinstance(leaf, torch.Tensor)]
+    others = [one for one in tensors if not isinstance(one, OnDevice) and one.dim() > 0]
+    if others and name not in _MIXED:
+        raise RuntimeError(f"{name}: tensors on {NAME} and on {others[0].device}")
+    out = operation(*tree_map(_held, args), **tree_map(_held, asked))
+    if target is not None and torch.device(target).type != NAME:
+        return out
+    known = {id(one.held): one for one in tensors if isinstance(one, OnDevice)}
+
+    def behind_the_wall(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        return known[id(value)] if id(value) in known else OnDevice(value)
+
+    return tree_map(behind_the_wall, out)
+
+
+def _held(value: Any) -> Any:
+    return value.held if isinstance(value, OnDevice) else value
