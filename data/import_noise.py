@@ -1,12 +1,14 @@
-"""What importing torchao makes other libraries say, though nobody here can act on it."""
+"""What torchao and bitsandbytes make libraries say, though nobody here can act on it."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
-# That it registers enumerations with PyTorch, and that it lacks types its earlier versions had.
+# That one registers enumerations with PyTorch and lacks types its earlier versions had, and that
+# the other would take a product from a model hub.
 _NOISE: Final = {
+    "bitsandbytes.backends.cpu.ops": "Failed to load CPU gemm_4bit_forward",
     "torch.utils._pytree": "is an Enum subclass",
     "diffusers.quantizers.torchao.torchao_quantizer": "Unable to import `torchao` Tensor objects",
 }

@@ -234,6 +234,11 @@ def augment_flow(
     device: str = "auto",
     precision: str = "auto",
     backend: str = "auto",
+    memory: str | None = None,
+    t5: str = "auto",
+    fuse: bool = False,  # noqa: FBT001, FBT002
+    generator_device: str = "auto",
+    generator_precision: str = "auto",
 ) -> str:
     """Make a plan's pictures and report who evades, with every chunk as a Prefect task.
 
@@ -245,6 +250,11 @@ def augment_flow(
         device: Of the detector.
         precision: Of the detector.
         backend: Of the detector.
+        memory: Of the generator's device, such as 24GB.
+        t5: As `assay synth augment` takes it, and so are the next three.
+        fuse: Whether adapters become part of the weights.
+        generator_device: Of what makes the pictures.
+        generator_precision: Of what makes the pictures.
 
     Returns:
         What `--json` prints, as text.
@@ -271,5 +281,8 @@ def augment_flow(
         )
         return counts
 
-    result = augment(request, told, calls=TASKS, synthesize=synthesize)
+    settings = LoadSettings(
+        memory=memory, t5=t5, fuse=fuse, device=generator_device, precision=generator_precision
+    )
+    result = augment(request, told, calls=TASKS, synthesize=synthesize, settings=settings)
     return json.dumps(result.to_json())

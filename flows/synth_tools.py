@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ..synth.autoencoder import Autoencoder, load_autoencoder
 from ..synth.checkpoints import INDEX, find_generator
 from ..synth.generator import Generator
 from ..synth.legibility import TextReader
-from ..synth.loading import LoadSettings, load_generator
+from ..synth.loading import LoadSettings, load_generator, usable_device
 from ..synth.lora import parse_adapter
 from ..synth.plan import Block, Plan
 from ..synth.presets import PRESETS
@@ -65,11 +66,11 @@ class LoadedTools:
         if name not in self._autoencoders:
             folder = Path(name)
             if name in PRESETS or (folder / INDEX).is_file() or "@" in name:
-                found = load_autoencoder(find_generator(name).folder / "vae")
+                found = load_autoencoder(find_generator(name).folder / "vae").on(self._device)
                 short = name.partition("@")[0] if not folder.is_dir() else folder.name
                 self._autoencoders[name] = dataclasses.replace(found, name=f"{short}/vae")
             elif folder.is_dir():
-                self._autoencoders[name] = load_autoencoder(folder)
+                self._autoencoders[name] = load_autoencoder(folder).on(self._device)
             else:
                 raise SynthError(
                     f"no autoencoder is named {name!r}; allowed: {', '.join(PRESETS)}, or a "
@@ -77,10 +78,15 @@ class LoadedTools:
                 )
         return self._autoencoders[name]
 
+    @functools.cached_property
+    def _device(self) -> str:
+        """Of all that makes or measures pictures; the detector's is the request's."""
+        return usable_device(self._settings.device)
+
     def clip(self, folder: str) -> ClipScorer:
         """A CLIP model of a local folder."""
         if folder not in self._clips:
-            self._clips[folder] = load_clip(folder)
+            self._clips[folder] = load_clip(folder, device=self._device)
         return self._clips[folder]
 
     def reader(self) -> TextReader:
@@ -132,5 +138,7 @@ class LoadedTools:
         if name is None:
             return steps.detector_of(self._request)
         if name not in self._detectors:
-            self._detectors[name] = load_detector(name, device="cpu", backend="torch")
+            self._detectors[name] = load_detector(
+                name, device=self._request.device, backend="torch"
+            )
         return self._detectors[name]

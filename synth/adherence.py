@@ -36,13 +36,16 @@ class ClipScorer:
         words = self.tokenizer(prompt, truncation=True, return_tensors="pt")
         pixels = self.processor(Image.fromarray(rgb_u8_hwc), return_tensors="pt")
         with torch.inference_mode():
-            seen = self.model(input_ids=words.input_ids, pixel_values=pixels.pixel_values)
+            seen = self.model(
+                input_ids=words.input_ids.to(self.model.device),
+                pixel_values=pixels.pixel_values.to(self.model.device),
+            )
         # Both come normalised to length 1.
         return float((seen.image_embeds * seen.text_embeds).sum())
 
 
-def load_clip(folder: str) -> ClipScorer:
-    """A CLIP model from a local transformers folder.
+def load_clip(folder: str, *, device: str = "cpu") -> ClipScorer:
+    """A CLIP model from a local transformers folder, on a device.
 
     Raises:
         SynthError: There is none, it has no safetensors, or it does not load.
@@ -64,7 +67,7 @@ def load_clip(folder: str) -> ClipScorer:
             f"{folder} cannot be loaded as CLIP: {shorten(f'{type(error).__name__}: {error}')}"
         ) from error
     return ClipScorer(
-        model=model.eval(),
+        model=model.eval().to(device),
         tokenizer=tokenizer,
         processor=processor,
         clip_id=f"{path.name}@{weights_sha256(path)[:12]}",

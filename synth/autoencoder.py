@@ -44,6 +44,16 @@ class Autoencoder:
         """Name and the first digits of the weights' hash."""
         return f"{self.name}@{self.weights_sha256[:12]}"
 
+    @property
+    def device(self) -> torch.device:
+        """Where the maps are computed; pictures come and go through main memory."""
+        return next(self.module.parameters()).device
+
+    def on(self, device: str) -> Autoencoder:
+        """The same maps, moved to a device."""
+        self.module.to(device)
+        return self
+
     def reconstruct(
         self, rgb_u8_hwc: NDArray[np.uint8], *, tile_px: int = 1024, overlap_px: int = 64
     ) -> NDArray[np.uint8]:
@@ -72,7 +82,8 @@ class Autoencoder:
         padded = np.pad(rgb_u8_hwc, ((0, below), (0, right), (0, 0)), mode="edge")
         pixels = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         with torch.inference_mode():
-            back = self.module(pixels.contiguous(memory_format=torch.channels_last)).sample
+            given = pixels.contiguous(memory_format=torch.channels_last).to(self.device)
+            back = self.module(given).sample.cpu()
         out: NDArray[np.float32] = back[0].permute(1, 2, 0).float().numpy()
         return out[:height, :width]
 

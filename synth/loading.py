@@ -90,9 +90,7 @@ def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Gener
 
     settings = settings or LoadSettings()
     files = find_generator(name)
-    device = device_of(settings.device)
-    if not _is_there(device.partition(":")[0]):
-        raise SynthError(f"this machine has no {device} that PyTorch can use; use auto or cpu")
+    device = usable_device(settings.device)
     plan = plan_for(files.preset, settings, device=device, missing=files.missing)
     dtype = DTYPES[plan.precision]
     parts: dict[str, Any] = dict.fromkeys(files.missing)
@@ -159,6 +157,18 @@ def device_of(name: str) -> str:
             f"no device is named {name!r}; allowed: auto, cpu, {', '.join(ACCELERATORS)}"
         )
     return name
+
+
+def usable_device(name: str) -> str:
+    """The device of a name, which this machine has.
+
+    Raises:
+        SynthError: It has none, or no kind of device is named so.
+    """
+    device = device_of(name)
+    if not _is_there(device.partition(":")[0]):
+        raise SynthError(f"this machine has no {device} that PyTorch can use; use auto or cpu")
+    return device
 
 
 def _is_there(kind: str) -> bool:

@@ -1,4 +1,7 @@
-"""The large parts of a generator in fewer bits: by bitsandbytes on CUDA, by torchao anywhere."""
+"""The large parts of a generator in fewer bits: int8 by torchao anywhere, by bitsandbytes on CUDA.
+
+nf4 is bitsandbytes' on every device; on a CPU for T5 alone, since diffusers wants a GPU for it.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,8 @@ def quantised_parts(
     """
 
     def load(kind: Any, part: str, library: Any, how: str) -> Any:
+        # By itself, bitsandbytes would put a part for the CPU on the GPU beside it.
+        placed = {"device_map": {"": "cpu"}} if (device, how) == ("cpu", "nf4") else {}
         return kind.from_pretrained(
             folder,
             subfolder=part,
@@ -39,6 +44,7 @@ def quantised_parts(
             dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
+            **placed,
         )
 
     parts: dict[str, Any] = {}
@@ -63,17 +69,17 @@ def quantised_parts(
 
 def _config(owner: Any, how: str, dtype: torch.dtype, device: str) -> Any:
     """The quantisation that `owner`, which is `transformers` or `diffusers`, shall load with."""
-    if device.startswith("cuda") and find_spec("bitsandbytes"):
-        if how == "int8":
-            return owner.BitsAndBytesConfig(load_in_8bit=True)
+    if how == "nf4":
+        if not find_spec("bitsandbytes"):
+            raise SynthError(
+                "nf4 needs bitsandbytes: pip install 'assay[bitsandbytes]'; or use int8, keep or "
+                "drop"
+            )
         return owner.BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
         )
-    if how == "nf4":
-        raise SynthError(
-            f"nf4 needs a CUDA device and bitsandbytes; this is {device}: pip install "
-            "bitsandbytes, or use int8, keep or drop"
-        )
+    if device.startswith("cuda") and find_spec("bitsandbytes"):
+        return owner.BitsAndBytesConfig(load_in_8bit=True)
     if not find_spec("torchao"):
         raise SynthError(
             "int8 weights need torchao: pip install 'assay[torchao]'; or use --t5 keep or drop"

@@ -9,12 +9,24 @@ from typing import Any
 
 import numpy as np
 import pretend_device
+import tiny_models
 import tiny_sd3
 import torch
+from PIL import Image
 
 from assay.synth import loading
+from assay.synth.attacks.latent import latent_attack
+from assay.synth.attacks.pixel import AttackSettings, attack, pixels_of, rgb_of
+from assay.synth.autoencoder import load_autoencoder
 from assay.synth.generator import Ask
 from assay.synth.loading import LoadSettings, load_generator
+from assay.synth.lora_training import LoraSettings, train_lora
+from assay.synth.reconstruct import encoded_as
+from assay.tasks.detector.differentiable import differentiable
+from assay.tasks.detector.lanes import score_stream
+from assay.tasks.detector.load import chosen_profile, detector_on, find_checkpoint
+from assay.tasks.detector.network import build_network
+from assay.tasks.detector.torch_backend import TorchBackend
 
 PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
 _TOLD: dict[str, Any] = {"prompt": "a dark blue sky", "seed": 7, "steps": 4}
@@ -48,6 +60,51 @@ def differences(
     return told
 
 
+def through_networks(folder: Path, vae: Path) -> dict[str, float]:
+    """The same for what goes through an autoencoder or a detector; scores as logits."""
+    checkpoint = find_checkpoint(str(folder))
+    settings = AttackSettings(steps=3)
+    names = ("aligned", "attack", "latent-attack", "score")
+    made: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for device in ("cpu", pretend_device.NAME):
+        runner = TorchBackend(
+            build_network(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name),
+            device=torch.device(device),
+            precision="fp32",
+            compiled=False,
+        )
+        detector = detector_on(checkpoint, chosen_profile(None, checkpoint), runner)
+        logits = differentiable(detector)
+        autoencoder = load_autoencoder(vae).on(device)
+        made["aligned"].append(autoencoder.reconstruct(PARENT))
+        made["attack"].append(rgb_of(attack(pixels_of(PARENT), logits, settings)))
+        made["latent-attack"].append(
+            latent_attack(PARENT, autoencoder, logits, settings).rgb_u8_hwc
+        )
+        png = encoded_as(Image.fromarray(PARENT), {"format": "PNG"})
+        scored = score_stream(detector, [("a", png), ("b", png)])
+        made["score"].append(np.array([one.logit for part in scored for one in part]))
+    return {
+        name: float(np.abs(one.astype(float) - other).mean()) for name, (one, other) in made.items()
+    }
+
+
+def losses(base: Path, images: Path, device: str) -> tuple[float, ...]:
+    """Of a few steps of training an adapter."""
+    settings = LoraSettings(
+        images=images,
+        base=str(base),
+        out=images.parent / f"trained-on-{device}",
+        steps=4,
+        size_px=32,
+        batch=2,
+        learning_rate=2e-2,
+        device=device,
+        precision="fp32",
+    )
+    return train_lora(settings).losses
+
+
 def _is_refused(work: Callable[[], object]) -> bool:
     try:
         work()
@@ -76,6 +133,13 @@ def main(folder: Path) -> None:
         "adapted": differences(model, {"text": ASKS["text"]}, adapted, offload="model"),
         "bf16": differences(model, plain, LoadSettings(precision="auto"), offload="model"),
         "fp16": differences(model, plain, LoadSettings(precision="fp16"), offload="model"),
+    }
+    detector = tiny_models.write_timm(folder / "detector", tiny_models.timm_tensors())
+    told["through networks"] = through_networks(detector, model / "vae")
+    (folder / "photos").mkdir()
+    Image.fromarray(PARENT).save(folder / "photos" / "a.png")
+    told["losses"] = {
+        device: losses(model, folder / "photos", device) for device in ("cpu", pretend_device.NAME)
     }
     print(json.dumps(told))
     del kept

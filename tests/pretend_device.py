@@ -6,11 +6,15 @@ fast a real one is, how much memory it takes, and its own arithmetic. Registerin
 whole process: give it one of its own.
 """
 
+import contextlib
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import (
+    _DummyBackendModule,
+    _setup_privateuseone_for_python_backend,
+)
 
 NAME = "pretend"
 _FACTORIES = (
@@ -19,6 +23,26 @@ _FACTORIES = (
 )
 # These take tensors of two devices on every backend.
 _MIXED = ("aten::_copy_from", "aten::_to_copy", "aten::copy_", "aten::index")
+
+
+class Backend(_DummyBackendModule):
+    """What autocast and activation checkpoints ask of `torch.pretend`; its noise is the CPU's."""
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        """Half formats."""
+        return [torch.bfloat16, torch.float16]
+
+    def device(self, _index: object) -> contextlib.AbstractContextManager[None]:
+        """There is one."""
+        return contextlib.nullcontext()
+
+    def get_rng_state(self, *_: object) -> torch.Tensor:
+        """Of the CPU."""
+        return torch.random.get_rng_state()
+
+    def set_rng_state(self, state: torch.Tensor, *_: object) -> None:
+        """Of the CPU."""
+        torch.random.set_rng_state(state)
 
 
 class OnDevice(torch.Tensor):
@@ -63,7 +87,9 @@ class MadeOnDevice(torch.overrides.TorchFunctionMode):
 
 def register() -> list[object]:
     """Makes the device known. What it gives must be kept as long as the device is used."""
-    _setup_privateuseone_for_python_backend(rename=NAME)
+    # Tensors behind a wall that were made outside of inference mode cannot be used inside it.
+    torch.inference_mode = torch.no_grad
+    _setup_privateuseone_for_python_backend(rename=NAME, backend_module=Backend())
     library = torch.library.Library("aten", "IMPL")
     for name in _FACTORIES:
         operation, _, overload = name.partition(".")

@@ -390,13 +390,30 @@ def test_little_memory_takes_fewer_bits_for_t5_and_then_for_the_transformer(with
     assert type(weight).__module__.startswith("torchao.")
 
 
+def test_t5_in_nf4_is_the_published_one_within_four_bits(tmp_path):
+    """By bitsandbytes, which runs it on CPUs too; every weight is within its block's rounding."""
+    tiny_sd3.tiny_t5(64, d_kv=32)[0].save_pretrained(tmp_path / "text_encoder_3")
+    plan = plan_for(LARGE, LoadSettings(t5="nf4"), device="cpu")
+    assert (plan.t5, plan.transformer) == ("nf4", "fp32")
+    (name, held), *others = quantised_parts(tmp_path, plan, torch.float32, "cpu").items()
+    assert (name, others) == ("text_encoder_3", [])
+    query = held.encoder.block[0].layer[0].SelfAttention.q.weight
+    assert type(query).__name__ == "Params4bit"
+    assert query.dtype == torch.uint8
+    stored = load_file(tmp_path / "text_encoder_3" / "model.safetensors")
+    published = stored["encoder.block.0.layer.0.SelfAttention.q.weight"]
+    rounded = held.dequantize().encoder.block[0].layer[0].SelfAttention.q.weight
+    # The widest gap between neighbours of the sixteen values is 0.30 of a block's largest.
+    assert (rounded - published).abs().max() <= 0.16 * published.abs().max()
+    assert (rounded - published).norm() < 0.12 * published.norm()
+
+
 def test_fewer_bits_that_cannot_be_had_are_refused(with_t5, monkeypatch):
-    """nf4 needs CUDA, int8 a package; both messages say what to do instead."""
-    with pytest.raises(SynthError, match=r"nf4 needs a CUDA device.*this is cpu.*use int8"):
-        load_generator(str(with_t5), LoadSettings(t5="nf4"))
+    """Each needs a package; both messages say which, and what to do instead."""
     monkeypatch.setattr(parts_module, "find_spec", lambda _name: None)
-    with pytest.raises(SynthError, match=r"pip install 'assay\[torchao\]'.*keep or drop"):
-        load_generator(str(with_t5), LoadSettings(t5="int8"))
+    for bits, extra in (("nf4", "bitsandbytes"), ("int8", "torchao")):
+        with pytest.raises(SynthError, match=rf"pip install 'assay\[{extra}\]'.*keep or drop"):
+            load_generator(str(with_t5), LoadSettings(t5=bits))
 
 
 @pytest.mark.parametrize(

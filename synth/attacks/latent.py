@@ -52,7 +52,7 @@ def latent_attack(
     padded = np.pad(rgb_u8_hwc, ((0, -height % stride), (0, -width % stride), (0, 0)), mode="edge")
     pixels = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 127.5 - 1.0
     with torch.no_grad():
-        origin = _encoded(autoencoder, pixels)
+        origin = _encoded(autoencoder, pixels.to(autoencoder.device))
 
     decode: Any = autoencoder.module.decode
 

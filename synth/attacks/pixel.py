@@ -87,7 +87,7 @@ def pixels_of(rgb_u8_hwc: Rgb) -> torch.Tensor:
 
 def rgb_of(pixels: torch.Tensor) -> Rgb:
     """The one picture of pixels in [0, 1], shape (1, 3, H, W), rounded to bytes (H, W, 3)."""
-    rounded: Rgb = (pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    rounded: Rgb = (pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
     return rounded
 
 

@@ -17,19 +17,24 @@ if TYPE_CHECKING:
 
 
 def differentiable(detector: Detector) -> Callable[[torch.Tensor], torch.Tensor]:
-    """From pixels in [0, 1], float32, shape (N, 3, H, W), to logits, shape (N,)."""
+    """From pixels in [0, 1], float32, shape (N, 3, H, W), to logits, shape (N,).
+
+    Logits come back on the pixels' device, whatever the detector's is.
+    """
     import torch
     from torch.nn import functional
 
     profile = detector.profile
-    mean = torch.tensor(profile.mean)[:, None, None]
-    std = torch.tensor(profile.std)[:, None, None]
+    device = next(detector.module.parameters()).device
+    mean, std = (
+        torch.tensor(values).to(device)[:, None, None] for values in (profile.mean, profile.std)
+    )
 
     def logits(pixels_nchw: torch.Tensor) -> torch.Tensor:
         height, width = pixels_nchw.shape[-2:]
         out_width, out_height = resized_size((width, height), profile.resize_px)
         resized = functional.interpolate(
-            pixels_nchw,
+            pixels_nchw.to(device),
             (out_height, out_width),
             mode="bilinear",
             antialias=True,
@@ -39,6 +44,6 @@ def differentiable(detector: Detector) -> Callable[[torch.Tensor], torch.Tensor]
         top = centre_offset(out_height, profile.crop_px)
         square = resized[..., top : top + profile.crop_px, left : left + profile.crop_px]
         found: torch.Tensor = detector.network((square - mean) / std)[0]
-        return found.flatten()
+        return found.flatten().to(pixels_nchw.device)
 
     return logits

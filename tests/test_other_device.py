@@ -1,4 +1,4 @@
-"""Generators on a device that is not the CPU, whole and with parts that take turns on it.
+"""Networks on a device that is not the CPU: generators, attacks, scores, training.
 
 A real accelerator is pretended, see `pretend_device`: its memory and its speed are not.
 """
@@ -54,3 +54,14 @@ def test_adapters_come_along_to_the_device(told):
 def test_half_formats_run_on_a_device(told, precision, ask):
     """Within rounding of the CPU's own in that format, or in fp32 for what `auto` takes there."""
     assert told[precision][ask] < 2
+
+
+@pytest.mark.parametrize("method", ["aligned", "attack", "latent-attack", "score"])
+def test_what_goes_through_networks_on_a_device_comes_back_the_same(told, method):
+    """Reconstructions, scores, and attacks, whose gradients cross to the device and back."""
+    assert told["through networks"][method] < 0.01
+
+
+def test_an_adapter_learns_on_a_device_as_on_the_cpu(told):
+    """The same losses, step by step, with activations checkpointed."""
+    assert told["losses"]["pretend"] == pytest.approx(told["losses"]["cpu"], rel=1e-4)
