@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .data.import_noise import drop_import_noise
+from .data.openmp import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
     from .data.lake import Lake
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = ["Lake", "__version__", "load_ipython_extension", "moderate"]
 
 drop_import_noise()
+let_waiting_threads_sleep()
 
 _HOMES = {
     "Lake": ".data.lake",

@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# Before PyTorch loads, here and in what tests start: several processes share the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):

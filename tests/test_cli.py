@@ -186,8 +186,7 @@ def test_the_demo_shows_every_outcome_and_progress_on_a_terminal(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "assay", "demo", "--json"],
         cwd=tmp_path,
-        # One thread: two that wait for each other stand still while other tests use the cores.
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
         stdout=subprocess.PIPE,
         stderr=theirs,
         timeout=120,

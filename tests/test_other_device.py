@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("pretended device")  # one process makes them all
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
