@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+import torch  # before assay, so that its threads wait as they do for those who use it alone
 from bars import Bar, draw_bars
 from photos import photos_between, write_photos
 from PIL import Image
