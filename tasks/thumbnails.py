@@ -85,7 +85,7 @@ def thumbnails(
 
 def _webp(picture: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=quality, method=4)
+    picture.save(out, "WEBP", quality=quality, method=2)
     return out.getvalue()
 
 
