@@ -66,11 +66,11 @@ class LoadedTools:
         if name not in self._autoencoders:
             folder = Path(name)
             if name in PRESETS or (folder / INDEX).is_file() or "@" in name:
-                found = load_autoencoder(find_generator(name).folder / "vae").on(self._device)
+                found = load_autoencoder(find_generator(name).folder / "vae", device=self._device)
                 short = name.partition("@")[0] if not folder.is_dir() else folder.name
                 self._autoencoders[name] = dataclasses.replace(found, name=f"{short}/vae")
             elif folder.is_dir():
-                self._autoencoders[name] = load_autoencoder(folder).on(self._device)
+                self._autoencoders[name] = load_autoencoder(folder, device=self._device)
             else:
                 raise SynthError(
                     f"no autoencoder is named {name!r}; allowed: {', '.join(PRESETS)}, or a "

@@ -49,11 +49,6 @@ class Autoencoder:
         """Where the maps are computed; pictures come and go through main memory."""
         return next(self.module.parameters()).device
 
-    def on(self, device: str) -> Autoencoder:
-        """The same maps, moved to a device."""
-        self.module.to(device)
-        return self
-
     def reconstruct(
         self, rgb_u8_hwc: NDArray[np.uint8], *, tile_px: int = 1024, overlap_px: int = 64
     ) -> NDArray[np.uint8]:
@@ -88,8 +83,8 @@ class Autoencoder:
         return out[:height, :width]
 
 
-def load_autoencoder(folder: Path) -> Autoencoder:
-    """An AutoencoderKL or AutoencoderTiny from a diffusers folder.
+def load_autoencoder(folder: Path, *, device: str = "cpu") -> Autoencoder:
+    """An AutoencoderKL or AutoencoderTiny from a diffusers folder, on a device.
 
     Raises:
         SynthError: the folder holds no such model, has no safetensors, or its tensors do not
@@ -118,6 +113,7 @@ def load_autoencoder(folder: Path) -> Autoencoder:
         module.load_state_dict(tensors, strict=True)
     except (SafetensorError, RuntimeError, AttributeError, IndexError) as error:
         raise SynthError(f"{weights} does not fit {kind} with this config.json: {error}") from error
+    module.to(device)
     return _finished(folder.name, module, hashlib.sha256(weights.read_bytes()).hexdigest())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -58,29 +57,33 @@ def plan_for(
         raise SynthError(f"a precision of {precision!r}; allowed: auto, {', '.join(DTYPES)}")
     if settings.t5 not in {"auto", "keep", "drop", "int8", "nf4"}:
         raise SynthError(f"T5 as {settings.t5!r}; allowed: auto, keep, drop, int8, nf4")
-    t5: Any = "keep" if settings.t5 == "auto" else settings.t5
+    t5: Any = None if settings.t5 == "auto" else settings.t5
+    if "text_encoder_3" in missing:  # of what counts here, the one part that may be
+        t5 = "drop"
     side = preset.default_px
-    has_t5 = "text_encoder_3" not in missing
     if settings.memory is not None:
-        there = {name: n for name, n in preset.parameters.items() if name not in missing}
-        plan = best_plan(
-            dataclasses.replace(preset, parameters=there),
+        return best_plan(
+            preset,
             parse_memory(settings.memory),
             width_px=side,
             height_px=side,
             precision=precision,
             quantisers=quantisers(device),
             takes_turns=device != "cpu",
-            t5=None if settings.t5 == "auto" else t5,
+            t5=t5,
         )
-        return plan if has_t5 else dataclasses.replace(plan, t5="drop")
-    return plan_of(
-        preset, precision=precision, t5=t5 if has_t5 else "drop", width_px=side, height_px=side
-    )
+    return plan_of(preset, precision=precision, t5=t5 or "keep", width_px=side, height_px=side)
 
 
-def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Generator:
+def load_generator(
+    name: str, settings: LoadSettings | None = None, *, plan: MemoryPlan | None = None
+) -> Sd35Generator:
     """A generator of the family, ready to make pictures.
+
+    Args:
+        name: A registered name, `org/name@commit`, or a local folder.
+        settings: How to load it.
+        plan: What goes where in which precision; default: what `plan_for` makes of the settings.
 
     Raises:
         SynthError: The files cannot be had or trusted, an adapter does not fit, or the device
@@ -91,7 +94,7 @@ def load_generator(name: str, settings: LoadSettings | None = None) -> Sd35Gener
     settings = settings or LoadSettings()
     files = find_generator(name)
     device = usable_device(settings.device)
-    plan = plan_for(files.preset, settings, device=device, missing=files.missing)
+    plan = plan or plan_for(files.preset, settings, device=device, missing=files.missing)
     dtype = DTYPES[plan.precision]
     parts: dict[str, Any] = dict.fromkeys(files.missing)
     if plan.t5 == "drop":

@@ -19,7 +19,7 @@ from assay.synth.attacks.latent import latent_attack
 from assay.synth.attacks.pixel import AttackSettings, attack, pixels_of, rgb_of
 from assay.synth.autoencoder import load_autoencoder
 from assay.synth.generator import Ask
-from assay.synth.loading import LoadSettings, load_generator
+from assay.synth.loading import LoadSettings, load_generator, plan_for
 from assay.synth.lora_training import LoraSettings, train_lora
 from assay.synth.reconstruct import encoded_as
 from assay.tasks.detector.differentiable import differentiable
@@ -43,14 +43,12 @@ def differences(
 ) -> dict[str, Any]:
     """Mean absolute difference of the pixels by ask, in levels, and where the parts rest."""
     there = load_generator(str(folder), dataclasses.replace(settings, device="cpu"))
-    choose = loading.plan_for
-    loading.plan_for = lambda *a, **k: dataclasses.replace(choose(*a, **k), **plan)
-    try:
-        here = load_generator(
-            str(folder), dataclasses.replace(settings, device=pretend_device.NAME)
-        )
-    finally:
-        loading.plan_for = choose
+    chosen = plan_for(there.preset, settings, device=pretend_device.NAME)
+    here = load_generator(
+        str(folder),
+        dataclasses.replace(settings, device=pretend_device.NAME),
+        plan=dataclasses.replace(chosen, **plan),
+    )
     told: dict[str, Any] = {
         name: float(np.abs(there.make(ask).astype(float) - here.make(ask)).mean())
         for name, ask in asks.items()
@@ -75,7 +73,7 @@ def through_networks(folder: Path, vae: Path) -> dict[str, float]:
         )
         detector = detector_on(checkpoint, chosen_profile(None, checkpoint), runner)
         logits = differentiable(detector)
-        autoencoder = load_autoencoder(vae).on(device)
+        autoencoder = load_autoencoder(vae, device=device)
         made["aligned"].append(autoencoder.reconstruct(PARENT))
         made["attack"].append(rgb_of(attack(pixels_of(PARENT), logits, settings)))
         made["latent-attack"].append(

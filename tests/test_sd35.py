@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from tiny_sd3 import adapter_file
 
 from assay.data.errors import SynthError
-from assay.synth import loading
 from assay.synth import quantised_parts as parts_module
 from assay.synth.checkpoints import find_generator, weights_sha256
 from assay.synth.control import control_input, drawn_control
@@ -147,13 +146,10 @@ def test_a_guided_ask_gives_its_pixels_and_draws_no_noise_of_others(folder, tmp_
     np.testing.assert_array_equal(guided.make(again), alone.make(again))
 
 
-def test_little_memory_decodes_in_tiles_of_512_px(folder, monkeypatch):
+def test_a_plan_with_tiles_decodes_512_px_at_once(folder):
     """Of a picture of 640 px no more at once; left alone, diffusers would tile above 1024 px."""
-    sparing = dataclasses.replace(plan_for(LARGE, LoadSettings(), device="cpu"), vae_tiling=True)
-    monkeypatch.setattr(
-        loading, "plan_for", lambda *_, **__: dataclasses.replace(sparing, t5="drop")
-    )
-    tiled = load_generator(str(folder))
+    whole = plan_for(LARGE, LoadSettings(t5="drop"), device="cpu")
+    tiled = load_generator(str(folder), plan=dataclasses.replace(whole, vae_tiling=True))
     sides = []
     decoder = tiled.pipeline.vae.decoder
     decoder.register_forward_hook(lambda _m, given, _out: sides.append(max(given[0].shape[-2:])))
@@ -388,6 +384,22 @@ def test_little_memory_takes_fewer_bits_for_t5_and_then_for_the_transformer(with
     assert set(parts) == {"text_encoder_3", "transformer"}
     weight = parts["transformer"].transformer_blocks[0].attn.to_q.weight
     assert type(weight).__module__.startswith("torchao.")
+
+
+def test_what_is_said_of_t5_counts_beside_a_memory():
+    """The rest is chosen around it, and what cannot fit so is refused."""
+
+    def chosen(memory, t5):
+        plan = plan_for(LARGE, LoadSettings(memory=memory, t5=t5), device="cuda")
+        return plan.t5, plan.transformer, plan.offload
+
+    assert chosen("40GB", "auto") == ("keep", "bf16", "none")
+    assert chosen("40GB", "drop") == ("drop", "bf16", "none")
+    assert chosen("24GB", "nf4") == ("nf4", "bf16", "model")
+    assert chosen("24GB", "drop") == ("drop", "bf16", "none")
+    # 9.52 GB of T5 in bf16, alone on the device, and 0.8 to work with; a tenth is left free.
+    with pytest.raises(SynthError, match=r"needs about 11\.5 GB even"):
+        chosen("8GB", "keep")
 
 
 def test_t5_in_nf4_is_the_published_one_within_four_bits(tmp_path):
