@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
@@ -21,26 +21,47 @@ class Status(StrEnum):
     REJECTED = "rejected"
 
 
-class Reason(StrEnum):
+class Explained(StrEnum):
+    """A closed vocabulary whose every word comes with its text for people.
+
+    A member is written `NAME = "word", "what a person reads"`; one without a text does not load.
+    """
+
+    text: str
+
+    def __new__(cls, word: str, text: str) -> Self:
+        """Make a member that is its word, and carries its text."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.text = text
+        return member
+
+    @classmethod
+    def text_of(cls, word: str) -> str:
+        """Return the text of a word in a table; the word itself where a newer assay wrote it."""
+        return next((member.text for member in cls if member == word), word)
+
+
+class Reason(Explained):
     """Why an item was rejected, is a duplicate, or could not be scored."""
 
-    SAME_BYTES = "same_bytes"
-    EMPTY = "empty"
-    NOT_AN_IMAGE = "not_an_image"
-    UNSUPPORTED_FORMAT = "unsupported_format"
-    UNREADABLE = "unreadable"
-    TRUNCATED = "truncated"
-    TOO_MANY_PIXELS = "too_many_pixels"
-    TOO_MANY_BYTES = "too_many_bytes"
-    NOT_FOUND = "not_found"
-    NOT_PERMITTED = "not_permitted"
-    FETCH_FAILED = "fetch_failed"
-    UNSAFE_PATH = "unsafe_path"
-    UNSAFE_URL = "unsafe_url"
-    BAD_ROW = "bad_row"
-    NON_FINITE_LOGIT = "non_finite_logit"
-    OUT_OF_MEMORY = "out_of_memory"
-    NOT_MADE = "not_made"
+    SAME_BYTES = "same_bytes", "the same bytes as another item"
+    EMPTY = "empty", "no bytes"
+    NOT_AN_IMAGE = "not_an_image", "not a picture"
+    UNSUPPORTED_FORMAT = "unsupported_format", "a picture format that is not read"
+    UNREADABLE = "unreadable", "damaged"
+    TRUNCATED = "truncated", "cut off"
+    TOO_MANY_PIXELS = "too_many_pixels", "larger than allowed when decoded"
+    TOO_MANY_BYTES = "too_many_bytes", "a larger file than allowed"
+    NOT_FOUND = "not_found", "not there"
+    NOT_PERMITTED = "not_permitted", "may not be read"
+    FETCH_FAILED = "fetch_failed", "could not be fetched"
+    UNSAFE_PATH = "unsafe_path", "a path that leads outside its archive"
+    UNSAFE_URL = "unsafe_url", "an address that is not allowed"
+    BAD_ROW = "bad_row", "a row that names no picture"
+    NON_FINITE_LOGIT = "non_finite_logit", "the detector gave no finite figure"
+    OUT_OF_MEMORY = "out_of_memory", "there was not enough memory"
+    NOT_MADE = "not_made", "a picture that was asked for and could not be made"
 
 
 class ScoreStatus(StrEnum):
@@ -58,17 +79,20 @@ class Decision(StrEnum):
     FLAG = "flag"
 
 
-class DecisionReason(StrEnum):
-    """Why the policy decided so; a decision may have several."""
+class DecisionReason(Explained):
+    """Why the policy decided so; a decision may have several. Reports list them in this order."""
 
-    AT_OR_ABOVE_FLAG = "at_or_above_flag_threshold"
-    IN_REVIEW_BAND = "in_review_band"
-    BELOW_REVIEW = "below_review_threshold"
-    LOW_RESOLUTION = "low_resolution"
-    DECLARED_AI = "declared_ai"
-    NOT_SCORED = "not_scored"
-    NO_DOMAIN_THRESHOLD = "no_threshold_for_domain"
-    VIEW_ABOVE_FLAG = "view_at_or_above_flag_threshold"
+    AT_OR_ABOVE_FLAG = "at_or_above_flag_threshold", "score at or above the flag threshold"
+    IN_REVIEW_BAND = "in_review_band", "score in the review band"
+    BELOW_REVIEW = "below_review_threshold", "score below the review threshold"
+    VIEW_ABOVE_FLAG = (
+        "view_at_or_above_flag_threshold",
+        "a part of the picture scores at or above the flag threshold",
+    )
+    LOW_RESOLUTION = "low_resolution", "too small for the score to mean much"
+    DECLARED_AI = "declared_ai", "its own metadata says machine-made"
+    NOT_SCORED = "not_scored", "not scored"
+    NO_DOMAIN_THRESHOLD = "no_threshold_for_domain", "no threshold for its domain"
 
 
 class Label(StrEnum):

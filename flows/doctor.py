@@ -17,17 +17,9 @@ from typing import Literal
 
 from .. import __version__
 from ..data.errors import AssayError, ModelError, UntrustedWeights
+from ..data.package_versions import PACKAGES
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "openvino",
-    "transformers",
-    "timm",
-    "pillow",
-    "polars",
-    "deltalake",
-)
+LISTED = (*PACKAGES, "polars", "deltalake")
 OPTIONAL = {
     "c2pa": ("c2pa-python", "reads C2PA manifests", "assay[c2pa]"),
     "datasets": ("datasets", "opens published folders", "assay[hub]"),
@@ -53,7 +45,7 @@ def examine(lake: str | None) -> list[Check]:
     checks = [
         _guarded("assay", lambda: f"{__version__}, Python {platform.python_version()}"),
         _guarded("machine", _machine),
-        *(_guarded(name, functools.partial(importlib.metadata.version, name)) for name in PACKAGES),
+        *(_guarded(name, functools.partial(importlib.metadata.version, name)) for name in LISTED),
         _guarded("device", _device),
         _guarded("detector mini", _mini, if_not="broken"),
         _guarded("detector community-forensics", _real_weights, if_not="missing"),

@@ -17,12 +17,12 @@ import polars as pl
 
 from .. import __version__
 from ..data.lake import Lake
+from ..data.package_versions import package_versions
 from ..data.sources import Item, find_items
 from ..tasks.decide import load_policy
 from ..tasks.detector.backends import check_backend
 from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
-from ..tasks.report import package_versions
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.views import ViewCounts, check_mode, views_pending
 from . import progress, steps

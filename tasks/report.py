@@ -12,10 +12,8 @@ from ..data.store import Store, open_store
 from .judged import find_run
 from .policy import Policy
 from .report_facts import gather
-from .report_page import package_versions, render_page
+from .report_page import render_page
 from .thumbnails import thumbnails
-
-__all__ = ["package_versions", "write_report"]
 
 THUMBNAIL_PX: Final = 192
 # 36 pictures of this size, in base64, leave the page well under 1.5 MB.

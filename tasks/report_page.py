@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 import unicodedata
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .. import __version__
+from ..data.package_versions import package_versions
 from ..data.schema import DecisionReason, Reason
 from .histogram import histogram_svg
 from .judged import RunRecord
@@ -25,49 +24,12 @@ SIGNS: Final = {"clear": "●", "review": "◆", "flag": "▲"}
 _MAX_SOURCES: Final = 4
 _URI_CHARS: Final = 160
 
-REASON_TEXTS: Final = {
-    DecisionReason.AT_OR_ABOVE_FLAG: "score at or above the flag threshold",
-    DecisionReason.IN_REVIEW_BAND: "score in the review band",
-    DecisionReason.BELOW_REVIEW: "score below the review threshold",
-    DecisionReason.LOW_RESOLUTION: "too small for the score to mean much",
-    DecisionReason.DECLARED_AI: "its own metadata says machine-made",
-    DecisionReason.NOT_SCORED: "not scored",
-    DecisionReason.NO_DOMAIN_THRESHOLD: "no threshold for its domain",
-}
 # What a caption adds to score and decision; the score's own reasons say nothing new there.
 _NOTES: Final = {
+    DecisionReason.VIEW_ABOVE_FLAG: "a part scores high",
     DecisionReason.LOW_RESOLUTION: "small",
     DecisionReason.DECLARED_AI: "declares itself machine-made",
 }
-REJECTION_TEXTS: Final = {
-    Reason.EMPTY: "no bytes",
-    Reason.NOT_AN_IMAGE: "not a picture",
-    Reason.UNSUPPORTED_FORMAT: "a picture format that is not read",
-    Reason.UNREADABLE: "damaged",
-    Reason.TRUNCATED: "cut off",
-    Reason.TOO_MANY_PIXELS: "larger than allowed when decoded",
-    Reason.TOO_MANY_BYTES: "a larger file than allowed",
-    Reason.NOT_FOUND: "not there",
-    Reason.NOT_PERMITTED: "may not be read",
-    Reason.FETCH_FAILED: "could not be fetched",
-    Reason.UNSAFE_PATH: "a path that leads outside its archive",
-    Reason.UNSAFE_URL: "an address that is not allowed",
-    Reason.BAD_ROW: "a row that names no picture",
-    Reason.NON_FINITE_LOGIT: "the detector gave no finite figure",
-    Reason.OUT_OF_MEMORY: "there was not enough memory",
-}
-_PACKAGES: Final = ("torch", "transformers", "timm", "pillow")
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of assay and of what decides its scores, without importing any of it."""
-    found = {"assay": __version__}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
 
 
 def render_page(
@@ -102,20 +64,15 @@ def render_page(
                 (name, n, f"{n / n_decided:.1%}" if n_decided else "")
                 for name, n in facts.decisions.items()
             ],
-            # In the order of the rules, not of the counts: mere notes come last.
-            reasons=[
-                (text, facts.reasons[reason])
-                for reason, text in REASON_TEXTS.items()
-                if reason in facts.reasons
-            ],
-            failures=[(REJECTION_TEXTS.get(name, name), n) for name, n in facts.failures.items()],  # type: ignore[call-overload]
+            reasons=_reasons(facts.reasons),
+            failures=[(Reason.text_of(name), n) for name, n in facts.failures.items()],
             confusion=facts.confusion,
             histogram_wide=histogram_svg(facts.histogram, band, width_px=1090),
             histogram_narrow=histogram_svg(facts.histogram, band, width_px=340, n_bins=20),
             all_pictures=galleries["highest"] if facts.n_scored <= len(facts.highest) else [],
             **galleries,
             rejected=[
-                (reason, REJECTION_TEXTS.get(reason, ""), n, examples)  # type: ignore[call-overload]
+                (reason, Reason.text_of(reason), n, examples)
                 for reason, (n, examples) in facts.rejected.items()
             ],
             n_copies=facts.statuses.get("duplicate", 0),
@@ -124,6 +81,14 @@ def render_page(
             commands=_commands(run, lake_uri, facts),
         )
     )
+
+
+def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Texts and counts in the order of the rules, not of the counts: mere notes come last."""
+    known = [reason for reason in DecisionReason if reason in counts]
+    # Words that a newer assay wrote are shown as they are.
+    others = sorted(set(counts) - set(DecisionReason))
+    return [(DecisionReason.text_of(word), counts[word]) for word in (*known, *others)]
 
 
 def score_text(prob: float | None) -> str:

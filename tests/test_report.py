@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import pickle
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,13 +16,15 @@ from lakes import DETECTOR, Made, Shot, drawn, lake_of, reviewed
 from PIL import Image
 
 from assay.data.errors import ConfigError, StoreError
+from assay.data.package_versions import package_versions
+from assay.data.schema import DecisionReason, Explained, Reason
 from assay.tasks import current, report_facts
 from assay.tasks.histogram import N_BINS, by_label, histogram_svg, score_bins
-from assay.tasks.judged import find_run
+from assay.tasks.judged import RunRecord, find_run
 from assay.tasks.policy import Band, load_policy, policy_from_dict
-from assay.tasks.report import package_versions, write_report
-from assay.tasks.report_facts import gather
-from assay.tasks.report_page import cut, score_text, short_name
+from assay.tasks.report import write_report
+from assay.tasks.report_facts import ReportFacts, gather
+from assay.tasks.report_page import cut, render_page, score_text, short_name
 from assay.tasks.thumbnails import thumbnail, thumbnails
 
 MAX_PAGE_BYTES = 1_500_000
@@ -386,4 +390,53 @@ def test_texts_are_cut_and_figures_never_rounded_to_certainty() -> None:
 
 def test_versions_name_what_decides_a_score() -> None:
     """Without importing the packages."""
-    assert list(package_versions()) == ["assay", "torch", "transformers", "timm", "pillow"]
+    found = package_versions()
+    assert {"assay", "torch", "torchvision", "openvino", "timm", "pillow", "numpy"} <= set(found)
+    assert found["openvino"].startswith("20")
+
+
+def test_every_reason_is_shown_with_its_text() -> None:
+    """Whatever the tables can hold is in the report, and a word of a newer assay as it is."""
+    made = ReportFacts(
+        decisions={"review": 40},
+        reasons={word: n for n, word in enumerate([*DecisionReason, "of_tomorrow"], start=1)},
+        failures={word: n for n, word in enumerate([*Reason, "new_failure"], start=100)},
+        rejected={word: (n, []) for n, word in enumerate([*Reason, "new_refusal"], start=200)},
+    )
+    run = RunRecord(
+        run_id="r-1",
+        flow="moderate",
+        status="completed",
+        params={"batch_id": "b-1", "detector": DETECTOR, "weights_sha256": "5" * 64},
+        counts={},
+        code_version="0.1.0",
+        started_at=datetime(2026, 3, 1, tzinfo=UTC),
+        finished_at=None,
+    )
+    text = Page(render_page(run, "lake", made, None, {})).text
+    for n, decided in enumerate(DecisionReason, start=1):
+        assert f"{decided.text} {n}" in text
+    for n, reason in enumerate(Reason):
+        assert f"{reason.text} {n + 100}" in text
+        assert f"{reason.value} {reason.text}" in text
+    assert f"of_tomorrow {len(DecisionReason) + 1}" in text
+    assert f"new_failure {len(Reason) + 100}" in text
+    assert "new_refusal" in text
+
+
+@pytest.mark.parametrize("vocabulary", [Reason, DecisionReason])
+def test_reasons_differ_in_word_and_text(vocabulary: type[Explained]) -> None:
+    """Each has a short text of its own, survives a pickle, and equals its word."""
+    assert len({reason.text for reason in vocabulary}) == len(vocabulary)
+    for reason in vocabulary:
+        assert 0 < len(reason.text) <= 80
+        assert reason == reason.value == vocabulary(reason.value)
+        assert pickle.loads(pickle.dumps(reason)) is reason
+
+
+def test_a_reason_without_a_text_does_not_load() -> None:
+    """The vocabulary itself asks for it."""
+    with pytest.raises(TypeError):
+
+        class Odd(Explained):
+            WORD = "word"

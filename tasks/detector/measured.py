@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -16,14 +15,12 @@ import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from ... import __version__
 from ...data.cache import cache_folder
+from ...data.package_versions import package_versions
 from .backends import n_cores
 from .drift import Drift, is_exact
-
-_LIBRARIES: Final = ("torch", "openvino", "transformers", "timm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +95,8 @@ def _file(weights_sha256: str) -> Path:
 
 
 def _machine() -> str:
-    facts = [__version__, platform.machine(), _cpu(), str(n_cores())]
-    for name in _LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            facts.append(f"{name} {importlib.metadata.version(name)}")
+    facts = [platform.machine(), _cpu(), str(n_cores())]
+    facts += [f"{name} {version}" for name, version in package_versions().items()]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
 
 
