@@ -112,6 +112,7 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
+# A column that comes later is nullable: tables made before get it at their next append.
 TABLES: Final[dict[str, pa.Schema]] = {
     "images": pa.schema(
         [

@@ -3,6 +3,9 @@
 A commit carries an application transaction. Delta refuses two commits of one transaction
 even when both writers looked before either wrote, on a folder and on an object store, so
 a step that is repeated after a crash, or by two machines at once, still commits once.
+
+A table grows by nullable columns: one that an older assay made lacks those that came later. It
+is read with nulls in their place, and gets the columns before the next append.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.schema import Schema
 
 from .errors import CommitConflict, MissingVersion, StoreError
 from .rows import conform, schema_of
@@ -67,14 +71,19 @@ class Tables:
                 raise MissingVersion(f"{table} has lost version {version}: {error}") from error
         if found is None:
             return pl.LazyFrame(schema=pl.Schema(schema))
+        lacking = self._lacking(found, table)
         if self._store.storage_options or not _is_quoted(found):
-            return pl.scan_delta(found, storage_options=self._store.storage_options or None)
+            rows = pl.scan_delta(found, storage_options=self._store.storage_options or None)
+            return _with_nulls(rows, found, schema, lacking)
         # scan_delta does not find local files whose path Delta percent-encodes. Nothing is
         # ever deleted from these tables, so their files are their rows.
         files = [unquote(uri.removeprefix("file://")) for uri in found.file_uris()]
         if not files:
             return pl.LazyFrame(schema=pl.Schema(schema))
-        return pl.scan_parquet(files, glob=False)
+        # Of files made before and after a column came, no single one tells all columns.
+        known = pl.Schema(pa.schema(found.schema()))
+        rows = pl.scan_parquet(files, schema=known, missing_columns="insert", glob=False)
+        return _with_nulls(rows, found, schema, lacking)
 
     def append(
         self,
@@ -114,15 +123,14 @@ class Tables:
             if base.transaction_version(txn) is not None:
                 return False
             try:
-                if after is not None:
-                    newest = base.transaction_version(_EXCLUSIVE)
-                    if base.version() > after:
-                        base.load_as_version(after)
-                    if base.transaction_version(_EXCLUSIVE) != newest:
-                        raise CommitConflict(
-                            f"{table} has rows newer than version {after} that these rows did not"
-                            " take into account; read it again and work them out anew"
-                        )
+                if after is not None and self._has_exclusive_since(base, table, after):
+                    raise CommitConflict(
+                        f"{table} has rows newer than version {after} that these rows did not"
+                        " take into account; read it again and work them out anew"
+                    )
+                if lacking := self._lacking(base, table):
+                    base.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
+                    continue
                 # Delta checks the commits made since `base` was read for the same ids.
                 write_deltalake(
                     base,
@@ -156,6 +164,28 @@ class Tables:
         except (DeltaError, OSError) as error:
             raise StoreError(f"cannot read the table {uri}: {error}") from error
 
+    def _has_exclusive_since(self, base: DeltaTable, table: str, after: int) -> bool:
+        """Whether an append that names the version it was worked out from came after `after`."""
+        if base.version() <= after:
+            return False
+        earlier = self._open(table)
+        if earlier is None:
+            return False
+        earlier.load_as_version(after)
+        # What comes after `base` is seen by Delta itself, when it commits.
+        return earlier.transaction_version(_EXCLUSIVE) != base.transaction_version(_EXCLUSIVE)
+
+    def _lacking(self, found: DeltaTable, table: str) -> list[pa.Field]:
+        """Return the columns that came into the schema after this table was made."""
+        there = {field.name for field in found.schema().fields}
+        lacking = [field for field in schema_of(table) if field.name not in there]
+        if required := [field.name for field in lacking if not field.nullable]:
+            raise StoreError(
+                f"{self._uri(table)} has no column {', '.join(required)}: it was made by something"
+                " else, or is damaged; restore it"
+            )
+        return lacking
+
     def _create(self, table: str) -> DeltaTable:
         uri = self._uri(table)
         try:
@@ -177,3 +207,16 @@ class Tables:
 def _is_quoted(table: DeltaTable) -> bool:
     """Whether the table's address has characters that stand for others, such as `%20`."""
     return "%" in table.table_uri
+
+
+def _with_nulls(
+    rows: pl.LazyFrame, found: DeltaTable, schema: pa.Schema, lacking: Sequence[pa.Field]
+) -> pl.LazyFrame:
+    """Add the columns that a table lacks, and give those of the schema first, in its order."""
+    there = [field.name for field in found.schema().fields]
+    if there == schema.names:
+        return rows
+    kinds = pl.Schema(schema)
+    nulls = {field.name: pl.lit(None, dtype=kinds[field.name]) for field in lacking}
+    later = [name for name in there if name not in schema.names]
+    return rows.with_columns(**nulls).select(*schema.names, *later)
