@@ -1,8 +1,13 @@
-"""From encoded bytes to RGB: three named policies, each a documented set of choices.
+"""From encoded bytes to RGB: the one way, in three named policies.
 
-A score depends on them, so a policy never changes: a different choice gets a new number.
-Nothing is resized here. In all three an animation gives its first frame, and JPEG is
+`to_rgb` is what the detector, synthesis, thumbnails and the perceptual hash see of a picture.
+It gives eight bits per channel, of what a person sees: 16-bit samples are scaled, and what is
+transparent is laid over white. In every other picture the pixels are those of Pillow's
+`convert("RGB")`. Nothing is resized here. An animation gives its first frame, and JPEG is
 decoded in full (no draft mode).
+
+A score depends on the choices of a policy, so a policy never changes: a different choice gets a
+new number.
 """
 
 from __future__ import annotations
@@ -11,7 +16,9 @@ import io
 from dataclasses import dataclass
 from typing import Final
 
-from PIL import Image, ImageCms
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageCms
 
 from .opening import DAMAGE, DEFAULT_LIMITS, ImageLimits, opened
 
@@ -23,38 +30,29 @@ class DecodePolicy:
     Attributes:
         name: Stored with every score; unique to this set of choices.
         turns: Whether the orientation that the metadata asks for is applied.
-        alpha: "dropped" (colours as stored, as Pillow converts) or "white" (laid over white).
-        deep: 16-bit grey is "clipped" at 255 (as Pillow converts) or "scaled" to 8 bits.
         colour: "as-stored", or "srgb" where an ICC profile can be followed.
     """
 
     name: str
     turns: bool
-    alpha: str
-    deep: str
     colour: str
 
     def describe(self) -> str:
         """All choices in one line, for records."""
         turned = "turned as metadata asks" if self.turns else "not turned"
         return (
-            f"{self.name}: {turned}, alpha {self.alpha}, 16-bit {self.deep}, "
+            f"{self.name}: {turned}, transparency over white, 16 bits scaled to 8, "
             f"colour {self.colour}, first frame, RGB"
         )
 
 
-# Exactly `Image.open(file).convert("RGB")`, what the detector's authors do.
-PLAIN: Final = DecodePolicy(
-    name="plain@1", turns=False, alpha="dropped", deep="clipped", colour="as-stored"
-)
+# `Image.open(file).convert("RGB")`, what the detector's authors do, wherever that conversion
+# shows the picture.
+PLAIN: Final = DecodePolicy(name="plain@1", turns=False, colour="as-stored")
 # `ImageOps.exif_transpose` first, what the loaders of transformers do.
-UPRIGHT: Final = DecodePolicy(
-    name="upright@1", turns=True, alpha="dropped", deep="clipped", colour="as-stored"
-)
+UPRIGHT: Final = DecodePolicy(name="upright@1", turns=True, colour="as-stored")
 # For people's eyes: thumbnails and reports. Never for a score.
-DISPLAY: Final = DecodePolicy(
-    name="display@1", turns=True, alpha="white", deep="scaled", colour="srgb"
-)
+DISPLAY: Final = DecodePolicy(name="display@1", turns=True, colour="srgb")
 
 _ORIENTATION: Final = 0x0112
 _TURNS: Final = {
@@ -73,7 +71,7 @@ _MAX_ICC_BYTES: Final = 4 * 2**20
 def decode_rgb(
     raw: bytes, policy: DecodePolicy, *, limits: ImageLimits = DEFAULT_LIMITS
 ) -> Image.Image:
-    """The picture in mode RGB, 8 bits, first frame, at its stored size.
+    """Decode a picture to mode RGB, 8 bits, first frame, at its stored size.
 
     Width and height swap where `policy` turns a picture that lies on its side.
 
@@ -87,16 +85,68 @@ def decode_rgb(
 
 
 def to_rgb(image: Image.Image, policy: DecodePolicy) -> Image.Image:
-    """A decoded picture in mode RGB; itself, and no copy, where nothing is to be done.
+    """Return a decoded picture in mode RGB; itself, and no copy, where nothing is to be done.
 
     Whatever Pillow raises for a damaged picture comes through, see `opening.DAMAGE`.
     """
-    method = _TURNS.get(orientation_of(image), None) if policy.turns else None
-    if policy.colour == "srgb" or policy.alpha == "white" or policy.deep == "scaled":
-        rgb = _for_display(image)
+    shallow = in_8_bits(image)
+    rgb = _to_srgb(shallow) if policy.colour == "srgb" else _converted(shallow, "RGB")
+    alpha = alpha_of(shallow)
+    if alpha is not None:
+        rgb = rgb.copy() if rgb is image else rgb
+        rgb.paste("white", mask=ImageChops.invert(alpha))
+    return turned(rgb, orientation_of(image)) if policy.turns else rgb
+
+
+def in_8_bits(image: Image.Image) -> Image.Image:
+    """Return a decoded picture with 8 bits per sample; itself where it has no more.
+
+    Grey of 16 bits keeps its upper 8, as Pillow does for colour of 16 bits. Integers and floats
+    of 32 bits, which no format that is read by default has, are taken for 16-bit grey or for
+    [0, 1] where they fit, and scaled by their highest value where they do not.
+    """
+    if image.mode.startswith("I;16"):
+        samples = np.asarray(image)
+        grey = Image.fromarray((samples >> 8).astype(np.uint8))
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):
+            grey.putalpha(Image.fromarray(np.where(samples == clear, 0, 255).astype(np.uint8)))
+    elif image.mode in {"I", "F"}:
+        grey = Image.fromarray(_grey_of_numbers(np.asarray(image)))
     else:
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return rgb if method is None else rgb.transpose(method)
+        return image
+    grey.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    return grey
+
+
+def _grey_of_numbers(samples: NDArray[np.int32] | NDArray[np.float32]) -> NDArray[np.uint8]:
+    numbers = np.nan_to_num(samples.astype(np.float32), posinf=0, neginf=0)
+    highest = float(numbers.max(initial=0))
+    if samples.dtype == np.float32 and highest <= 1:
+        numbers *= 255
+    elif highest > 65535:
+        numbers *= 255 / highest
+    else:
+        numbers /= 256
+    return np.clip(numbers, 0, 255).astype(np.uint8)
+
+
+def alpha_of(image: Image.Image) -> Image.Image | None:
+    """Return the opacity of each pixel, of a picture in 8 bits; None where all are opaque."""
+    if not image.has_transparency_data:
+        return None
+    alpha = _converted(image, "RGBA").getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else alpha
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Return a picture turned as an orientation in [1, 8] asks; itself for 1."""
+    method = _TURNS.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -106,20 +156,6 @@ def orientation_of(image: Image.Image) -> int:
     except DAMAGE:
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
-
-
-def _for_display(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        image = image.convert("I").point(lambda value: value / 256).convert("L")
-    elif image.mode in {"I", "F"}:
-        image = image.convert("F").point(lambda value: value / 256).convert("L")
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    rgb = _to_srgb(image)
-    if alpha is None:
-        return rgb
-    white = Image.new("RGB", rgb.size, "white")
-    white.paste(rgb, mask=alpha)
-    return white
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

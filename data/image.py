@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .decode import PLAIN, alpha_of, in_8_bits, orientation_of, to_rgb, turned
 from .frames import count_frames
 from .opening import DEFAULT_LIMITS, ImageLimits, opened
 from .provenance import read_ai_declared, read_capture
@@ -43,7 +44,8 @@ class ImageFacts:
         width_px: Pixels as stored, before any turn.
         height_px: Pixels as stored, before any turn.
         n_frames: 1 for a still picture; for a GIF at most 10,000 are counted.
-        phash: `imagehash.phash` of the first frame, 16 hex digits.
+        phash: `imagehash.phash` of the first frame, upright and as a person sees it
+            (`upright_grey`), 16 hex digits.
         jpeg_quality: Nearest IJG quality in [1, 100]; None for other formats.
         capture: Keys make, model, software; None when the file names none of them.
         ai_declared: What the file itself says of a machine origin; None proves nothing.
@@ -101,12 +103,20 @@ def inspect_and_use(
             width_px=image.width,
             height_px=image.height,
             n_frames=count_frames(raw, image),
-            phash=str(imagehash.phash(image)),
+            phash=str(imagehash.phash(upright_grey(image))),
             jpeg_quality=estimate_jpeg_quality(image),
             capture=read_capture(image),
             ai_declared=read_ai_declared(raw, image),
         )
         return facts, use(facts.image_id, image)
+
+
+def upright_grey(image: Image.Image) -> Image.Image:
+    """Return what the perceptual hash is taken of: brightness, upright, 8 bits, over white."""
+    shallow = in_8_bits(image)
+    seen = shallow if alpha_of(shallow) is None else to_rgb(image, PLAIN)
+    # Turned last: one channel instead of three.
+    return turned(seen.convert("L"), orientation_of(image))
 
 
 # ITU-T T.81, table K.1, two rows of eight per line: what quality 50 divides brightness by.

@@ -162,10 +162,11 @@ def png_bomb(*, width: int = 60_000, height: int = 60_000) -> bytes:
     """A PNG of a few bytes that claims to be enormous."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = zlib.compress(b"\0" * 100)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND")
 
 
-def _chunk(name: bytes, body: bytes = b"") -> bytes:
+def chunk(name: bytes, body: bytes = b"") -> bytes:
+    """A chunk of a PNG."""
     checksum = zlib.crc32(name + body)
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
 

@@ -36,9 +36,15 @@ def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image)
 
 
-@pytest.mark.parametrize("raw", ODD.values(), ids=ODD.keys())
-def test_plain_is_what_pillow_converts(raw):
-    """PLAIN gives the very pixels of `Image.open(file).convert("RGB")`."""
+SHOWN_BY_PILLOW = [
+    name for name in ODD if name not in {"palette-transparent", "rgba", "grey-alpha", "grey16"}
+]
+
+
+@pytest.mark.parametrize("name", SHOWN_BY_PILLOW)
+def test_plain_is_what_pillow_converts(name):
+    """PLAIN gives the very pixels of `Image.open(file).convert("RGB")`, opaque and in 8 bits."""
+    raw = ODD[name]
     expected = Image.open(io.BytesIO(raw)).convert("RGB")
     assert np.array_equal(pixels(decode_rgb(raw, PLAIN)), np.asarray(expected))
 
@@ -54,7 +60,7 @@ def test_upright_is_exif_transpose_then_convert(orientation):
     )
 
 
-@pytest.mark.parametrize("name", ["jpeg", "cmyk", "palette", "rgba", "gif", "webp", "turned"])
+@pytest.mark.parametrize("name", ["jpeg", "cmyk", "palette", "gif", "webp", "turned"])
 def test_upright_is_what_transformers_loads(tmp_path, name):
     """UPRIGHT gives the pixels of transformers' `load_image`."""
     from transformers.image_utils import load_image
@@ -79,20 +85,66 @@ def test_damaged_exif_leaves_the_picture_as_it_is():
     assert decode_rgb(damaged, UPRIGHT).size == (96, 64)
 
 
-def test_display_lays_alpha_over_white():
-    """What is invisible is white to people, and keeps its hidden colour for the detector."""
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+def test_what_is_transparent_is_laid_over_white(policy):
+    """What nobody sees has no colour for the detector either; opaque alpha changes nothing."""
     raw = factories.rgba_png(alpha=0, colour=(200, 10, 30))
-    assert decode_rgb(raw, DISPLAY).getpixel((5, 5)) == (255, 255, 255)
-    assert decode_rgb(raw, PLAIN).getpixel((5, 5)) == (200, 10, 30)
+    assert decode_rgb(raw, policy).getpixel((5, 5)) == (255, 255, 255)
     half = factories.rgba_png(alpha=128, colour=(0, 0, 0))
-    assert decode_rgb(half, DISPLAY).getpixel((5, 5)) == (127, 127, 127)
+    assert decode_rgb(half, policy).getpixel((5, 5)) == (127, 127, 127)
+    opaque = factories.rgba_png(alpha=255, colour=(200, 10, 30))
+    assert decode_rgb(opaque, policy).getpixel((5, 5)) == (200, 10, 30)
 
 
-def test_display_scales_sixteen_bits():
-    """16-bit grey is divided by 256 for people; Pillow's conversion clips it."""
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L", "1", "I;16"])
+def test_every_way_to_be_transparent_is_laid_over_white(mode):
+    """An alpha channel, a palette's and a colour key: black that is clear is seen white."""
+    black = np.zeros((4, 8), np.uint8)
+    black[:, 4:] = 100
+    if mode in {"RGBA", "LA"}:
+        image = Image.fromarray(black).convert(mode)
+        image.putalpha(Image.fromarray(np.where(black == 0, 0, 255).astype(np.uint8)))
+        raw = factories.encoded(image, "PNG")
+    elif mode == "P":
+        image = Image.fromarray(black, "P")
+        image.putpalette([value for grey in range(256) for value in (grey, grey, grey)])
+        raw = factories.encoded(image, "PNG", transparency=0)
+    elif mode == "I;16":
+        raw = factories.encoded(Image.fromarray(black.astype(np.uint16) * 257), "PNG")
+        header = raw.index(b"IDAT") - 4
+        raw = raw[:header] + factories.chunk(b"tRNS", b"\0\0") + raw[header:]
+    else:
+        image = Image.fromarray(black).convert(mode, dither=Image.Dither.NONE)
+        image = image.point(lambda value: 255 * (value > 0)) if mode == "1" else image
+        raw = factories.encoded(image, "PNG", transparency=(0, 0, 0) if mode == "RGB" else 0)
+    shown = pixels(decode_rgb(raw, PLAIN))
+    assert (shown[:, :4] == 255).all()
+    assert np.array_equal(shown[:, 4:], pixels(decode_rgb(raw, UPRIGHT))[:, 4:])
+    assert (shown[:, 4:] == (100 if mode != "1" else shown[0, 4])).all()
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+def test_sixteen_bits_keep_their_upper_eight(policy):
+    """16-bit grey is divided by 256; Pillow's conversion would clip it at 255."""
     raw = factories.grey16_png([0, 0x4000, 0x8000, 0xFFFF], size=(4, 1))
-    assert [decode_rgb(raw, DISPLAY).getpixel((x, 0))[0] for x in range(4)] == [0, 64, 128, 255]
-    assert [decode_rgb(raw, PLAIN).getpixel((x, 0))[0] for x in range(4)] == [0, 255, 255, 255]
+    assert [decode_rgb(raw, policy).getpixel((x, 0))[0] for x in range(4)] == [0, 64, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        (np.array([[0, 0x8000, 0xFFFF]], np.int32), [0, 128, 255]),
+        (np.array([[0, 2**19, 2**20]], np.int32), [0, 127, 255]),
+        (np.array([[0.0, 0.5, 1.0]], np.float32), [0, 127, 255]),
+        (np.array([[np.nan, 0x4000, 0x8000]], np.float32), [0, 64, 128]),
+    ],
+    ids=["16 bits", "20 bits", "fractions", "floats"],
+)
+def test_numbers_of_32_bits_become_grey(samples, expected):
+    """Where a format with such numbers is accepted, they are scaled, not clipped."""
+    raw = factories.encoded(Image.fromarray(samples), "TIFF")
+    shown = decode_rgb(raw, PLAIN, limits=ImageLimits(formats=("TIFF",)))
+    assert pixels(shown)[0, :, 0].tolist() == expected
 
 
 def test_display_follows_a_colour_profile():
@@ -137,10 +189,9 @@ def test_decoding_obeys_the_limits():
 
 def test_names_and_choices_of_the_policies_are_fixed():
     """Scores name these; a change of choices needs a new number."""
+    shared = "transparency over white, 16 bits scaled to 8"
     assert [policy.describe() for policy in POLICIES] == [
-        "plain@1: not turned, alpha dropped, 16-bit clipped, colour as-stored, first frame, RGB",
-        "upright@1: turned as metadata asks, alpha dropped, 16-bit clipped, colour as-stored, "
-        "first frame, RGB",
-        "display@1: turned as metadata asks, alpha white, 16-bit scaled, colour srgb, "
-        "first frame, RGB",
+        f"plain@1: not turned, {shared}, colour as-stored, first frame, RGB",
+        f"upright@1: turned as metadata asks, {shared}, colour as-stored, first frame, RGB",
+        f"display@1: turned as metadata asks, {shared}, colour srgb, first frame, RGB",
     ]

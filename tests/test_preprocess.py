@@ -37,7 +37,16 @@ def reference(raw: bytes, resize_px: int = 440, crop_px: int = 384) -> np.ndarra
             transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         ]
     )
-    return chain(Image.open(io.BytesIO(raw)).convert("RGB")).numpy()
+    return chain(seen(Image.open(io.BytesIO(raw)))).numpy()
+
+
+def seen(image):
+    """What the authors convert to RGB, but for transparency and 16 bits, as a person sees it."""
+    if image.mode == "RGBA":
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if image.mode == "I;16":
+        image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
+    return image.convert("RGB")
 
 
 PICTURES = {
