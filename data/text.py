@@ -1,0 +1,100 @@
+"""Text from outside, made valid: bytes of unknown encoding in, text that UTF-8 can hold out.
+
+Where bytes may name a file, they are kept as surrogate escapes, as `os.fsdecode` does, until
+they are used; `valid_text` is what turns them into text for people and tables.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_BOMS: Final = (
+    # UTF-32's mark for little endian begins with UTF-16's.
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_REPLACEMENT: Final = "\ufffd"
+
+
+def encoding_of(head: bytes) -> tuple[str, int]:
+    """Return the encoding that a byte order mark names, and the mark's length.
+
+    Without a mark it is UTF-8.
+    """
+    for bom, encoding in _BOMS:
+        if head.startswith(bom):
+            return encoding, len(bom)
+    return "utf-8", 0
+
+
+def is_binary(head: bytes) -> bool:
+    """Return whether the first bytes of a file cannot be those of text."""
+    return encoding_of(head)[1] == 0 and b"\0" in head
+
+
+def decode_text(raw: bytes) -> str:
+    """Return the text of a whole file, valid, without its byte order mark.
+
+    UTF-16 and UTF-32 are known by their marks; everything else is UTF-8, and bytes that are
+    not UTF-8 are read as Windows-1252.
+
+    Raises:
+        ValueError: The bytes are no text.
+    """
+    if is_binary(raw[:4096]):
+        raise ValueError("not text: it holds NUL bytes; save it as UTF-8")
+    encoding, n_bom_bytes = encoding_of(raw)
+    if encoding == "utf-8":
+        return valid_text(decode_escaped(raw[n_bom_bytes:]))
+    return valid_text(raw[n_bom_bytes:].decode(encoding, "replace"))
+
+
+def decode_escaped(raw: bytes) -> str:
+    """Return UTF-8 as text, with bytes that are not UTF-8 as surrogate escapes."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def valid_text(text: str) -> str:
+    """Return the text with nothing in it that UTF-8 cannot hold.
+
+    Surrogate escapes become the characters of their bytes in Windows-1252, other lone
+    surrogates U+FFFD.
+    """
+    return _SURROGATE.sub(_mend, text)
+
+
+def _mend(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if not 0xDC80 <= code <= 0xDCFF:
+        return _REPLACEMENT
+    byte = bytes([code - 0xDC00])
+    try:
+        return byte.decode("cp1252")
+    except UnicodeDecodeError:
+        return byte.decode("latin-1")
+
+
+def is_valid(text: str) -> bool:
+    """Return whether UTF-8 can hold the text."""
+    return _SURROGATE.search(text) is None
+
+
+def split_lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text without their ends: LF, CR LF or CR, and nothing else.
+
+    `str.splitlines` splits at form feeds and U+2028 too, which stand in captions and prompts.
+    """
+    at = 0
+    for end in _LINE_END.finditer(text):
+        yield text[at : end.start()]
+        at = end.end()
+    if at < len(text):
+        yield text[at:]
