@@ -21,7 +21,10 @@ Messages say what was seen, what was allowed, and what to do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .printable import printable
+from .redaction import redact_text
 
 if TYPE_CHECKING:
     from .schema import Reason
@@ -30,9 +33,15 @@ DETAIL_MAX_CHARS = 200
 
 
 class AssayError(Exception):
-    """Anything assay raises on purpose; catch it to catch them all."""
+    """Anything assay raises on purpose; catch it to catch them all.
+
+    Its text may quote what came from outside: no secret of a URL and no escape code is kept.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(clean(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(AssayError):
@@ -100,7 +109,12 @@ class SynthError(AssayError):
     exit_code = 5
 
 
+def clean(text: str) -> str:
+    """Return a text without secrets of URLs and without characters that steer a terminal."""
+    return printable(redact_text(text))
+
+
 def shorten(text: str, max_chars: int = DETAIL_MAX_CHARS) -> str:
-    """One line of at most `max_chars` characters; what is cut is marked with an ellipsis."""
-    line = " ".join(text.split())
+    """One clean line of at most `max_chars` characters; a cut is marked with an ellipsis."""
+    line = clean(" ".join(text.split()))
     return line if len(line) <= max_chars else line[: max_chars - 1] + "…"

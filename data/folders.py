@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -73,6 +74,25 @@ def explain_os_error(error: OSError | ValueError) -> tuple[Reason, str]:
     if error.errno == errno.ENAMETOOLONG:
         return Reason.NOT_FOUND, text
     return Reason.UNREADABLE, text
+
+
+def root_of(path: str, roots: tuple[str, ...]) -> str:
+    """Return the real path of the root that a path lies below, links followed.
+
+    Raises:
+        UnreadableImage: UNSAFE_PATH: it lies below none of them.
+    """
+    real = os.path.realpath(path)
+    for root in map(_real_root, roots):
+        if is_inside(real, root):
+            return root
+    detail = f"a path outside of the folders that lists may name (--root): {', '.join(roots)}"
+    raise UnreadableImage(Reason.UNSAFE_PATH, detail)
+
+
+@functools.lru_cache(maxsize=64)
+def _real_root(root: str) -> str:
+    return os.path.realpath(os.path.expanduser(root))  # noqa: PTH111
 
 
 def is_inside(path: str, root: str) -> bool:

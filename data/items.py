@@ -29,6 +29,8 @@ class SourceOptions:
         image_column: The column of a table or list that holds pictures, paths or URLs;
             None to find it.
         allow_private_urls: Fetch from loopback, link-local and private addresses too.
+        roots: Folders; the paths that tables and lists name must lie below one of them, also
+            after links are followed. None of them: anywhere that this process may read.
         limits: What a picture may cost.
         fetch_timeout_s: Seconds for one URL in all, redirects and retries included.
         max_redirects: Redirects that are followed for one URL.
@@ -44,6 +46,7 @@ class SourceOptions:
     domain_from: str | None = None
     image_column: str | None = None
     allow_private_urls: bool = False
+    roots: tuple[str, ...] = ()
     limits: ImageLimits = field(default_factory=ImageLimits)
     fetch_timeout_s: float = 20
     max_redirects: int = 3

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from .errors import clean
 from .items import PARENT_FOLDER, SourceOptions, column_of
 from .schema import Label
 
@@ -80,7 +81,9 @@ def tags_of(
         domain: object = folders[-1] if folders else None
     else:
         domain = row.get(column_of(options.domain_from) or "domain")
-    named = " ".join(str(domain).split())[:100] if isinstance(domain, str | int | float) else ""
+    named = (
+        " ".join(clean(str(domain)).split())[:100] if isinstance(domain, str | int | float) else ""
+    )
     return (label.value if label else None), (named or options.domain)
 
 
@@ -139,7 +142,7 @@ def _text(body: bytes) -> str:
 
 
 def _warn_once(value: str) -> None:
-    shown = value[:80]
+    shown = clean(value[:1000])[:80]
     with _warned_lock:
         if shown in _warned or len(_warned) >= _MAX_WARNED:
             return

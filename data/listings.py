@@ -21,6 +21,7 @@ from .labelling import tags_of
 from .locating import choose_column, locate, require_column
 from .naming import member_uri
 from .opening import ImageLimits
+from .redaction import redact_text
 from .schema import Reason
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
@@ -43,7 +44,7 @@ class LineAddress:
                 line = file.read(self.n_bytes)
         except OSError as error:
             raise UnreadableImage(Reason.NOT_FOUND, "the list is gone") from error
-        place = locate(parse_line(line).get(self.column), _folder_of(self.path), options.limits)
+        place = locate(parse_line(line).get(self.column), _folder_of(self.path), options)
         if place.raw is None:
             raise UnreadableImage(Reason.BAD_ROW, "the list changed since it was listed")
         return place.raw
@@ -138,9 +139,9 @@ def item_of_row(
             cannot hold pictures.
         content: The row's bytes, for the fingerprint of a picture in the row.
     """
-    target = _digest(str(row.get(column))[:4096].encode("utf-8", "replace"))
+    target = _digest(redact_text(str(row.get(column))[:4096]).encode("utf-8", "replace"))
     try:
-        place = locate(row.get(column), _folder_of(path), options.limits)
+        place = locate(row.get(column), _folder_of(path), options)
     except UnreadableImage as error:
         tags = tags_of(options, fields=row)
         return bad_item(uri, error.reason, error.detail, fingerprint=target, tags=tags)

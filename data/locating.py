@@ -7,16 +7,17 @@ import binascii
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .errors import InputError, UnreadableImage
-from .folders import FileAddress, explain_os_error
+from .folders import FileAddress, explain_os_error, root_of
 from .items import Address, SourceOptions
 from .naming import stamp_of
 from .opening import ImageLimits, too_many_bytes
+from .redaction import redact_url
 from .schema import Reason
 from .sniff import Kind, sniff
 
@@ -35,7 +36,7 @@ _MAX_PATH_CHARS: Final = 4096
 class UrlAddress:
     """A picture at a URL."""
 
-    url: str
+    url: str = field(repr=False)  # it may hold a signature
 
     def read(self, options: SourceOptions) -> bytes:
         """What the URL gives, within the limits on bytes, seconds and redirects."""
@@ -84,15 +85,17 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "") if names else "none"
 
 
-def locate(cell: object, base: str, limits: ImageLimits) -> Place:
+def locate(cell: object, base: str, options: SourceOptions) -> Place:
     """Where the bytes of a cell are.
 
-    A text is a URL, a `data:` URI, base64, or a path: relative ones lie below `base`. A path
-    may be absolute and may lead anywhere that this process may read: whoever gives a list
-    names the files in it. A struct has `bytes` or `path`, as Hugging Face writes them.
+    A text is a URL, a `data:` URI, base64, or a path: relative ones lie below `base`. Without
+    `options.roots` a path may be absolute and may lead anywhere that this process may read:
+    whoever gives a list names the files in it. A struct has `bytes` or `path`, as Hugging Face
+    writes them.
 
     Raises:
-        UnreadableImage: The cell is empty or points to nothing; BAD_ROW as a rule.
+        UnreadableImage: The cell is empty or points to nothing; BAD_ROW as a rule. UNSAFE_PATH:
+            a path that leads out of the roots.
     """
     if isinstance(cell, Mapping):
         inner = cell.get("bytes")
@@ -100,12 +103,12 @@ def locate(cell: object, base: str, limits: ImageLimits) -> Place:
             inner = cell.get("path")
             if not isinstance(inner, str):
                 raise UnreadableImage(Reason.BAD_ROW, "neither bytes nor a path")
-            return locate(inner, base, limits)
-        raw = unbase64(inner, limits) if isinstance(inner, str) else _as_bytes(inner)
+            return locate(inner, base, options)
+        raw = unbase64(inner, options.limits) if isinstance(inner, str) else _as_bytes(inner)
         path = cell.get("path")
         return Place(None, raw, "bytes", _folders_of(path) if isinstance(path, str) else ())
     if isinstance(cell, str):
-        return _locate_text(cell, base, limits)
+        return _locate_text(cell, base, options)
     if cell is None:
         raise UnreadableImage(Reason.BAD_ROW, "the cell is empty")
     return Place(None, _as_bytes(cell), "bytes")
@@ -122,24 +125,25 @@ def _as_bytes(cell: object) -> bytes:
     raise UnreadableImage(Reason.BAD_ROW, f"a cell of type {type(cell).__name__} holds no picture")
 
 
-def _locate_text(text: str, base: str, limits: ImageLimits) -> Place:
+def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
     stripped = text.strip()
     if not stripped:
         raise UnreadableImage(Reason.BAD_ROW, "the cell is empty")
     scheme = _SCHEME.match(stripped[:32])
     kind = scheme[1].lower() if scheme else None
     if kind in {"http", "https"}:
-        return Place(UrlAddress(stripped), None, stripped, _folders_of(urlsplit(stripped).path))
+        folders = _folders_of(urlsplit(stripped).path)
+        return Place(UrlAddress(stripped), None, redact_url(stripped), folders)
     if kind == "data":
-        return Place(None, _from_data_uri(stripped, limits), "bytes")
+        return Place(None, _from_data_uri(stripped, options.limits), "bytes")
     if kind == "file":
-        return _of_file(os.fsdecode(unquote_to_bytes(urlsplit(stripped).path)))
+        return _of_file(os.fsdecode(unquote_to_bytes(urlsplit(stripped).path)), options.roots)
     if kind is not None and "://" in stripped[:40]:
         detail = f'a "{kind}" address; allowed: paths, file://, http://, https://'
         raise UnreadableImage(Reason.BAD_ROW, detail)
     if _is_base64(stripped):
-        return Place(None, unbase64(stripped, limits), "bytes")
-    return _of_file(os.path.join(base, text))  # noqa: PTH118
+        return Place(None, unbase64(stripped, options.limits), "bytes")
+    return _of_file(os.path.join(base, text), options.roots)  # noqa: PTH118
 
 
 def _is_base64(text: str) -> bool:
@@ -152,13 +156,15 @@ def _is_base64(text: str) -> bool:
     return sniff(base64.b64decode(head)).kind is Kind.IMAGE
 
 
-def _of_file(path: str) -> Place:
+def _of_file(path: str, roots: tuple[str, ...]) -> Place:
     absolute = os.path.abspath(path)  # noqa: PTH100
     try:
+        # Before it is looked at: whether a file outside exists is nobody's business.
+        root = root_of(absolute, roots) if roots else None
         stamp = stamp_of(os.stat(absolute))  # noqa: PTH116
     except (OSError, ValueError) as error:
         raise UnreadableImage(*explain_os_error(error)) from error
-    return Place(FileAddress(absolute), None, f"{absolute} {stamp}", _folders_of(absolute))
+    return Place(FileAddress(absolute, root), None, f"{absolute} {stamp}", _folders_of(absolute))
 
 
 def _folders_of(path: str) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ class ParquetAddress:
         except _DAMAGE as error:
             detail = f"damaged in the Parquet file: {error or type(error).__name__}"
             raise UnreadableImage(Reason.UNREADABLE, detail) from error
-        place = locate(cell, str(Path(self.path).parent), options.limits)
+        place = locate(cell, str(Path(self.path).parent), options)
         if place.address is not None:
             return place.address.read(options)
         raw = place.raw or b""

@@ -29,6 +29,7 @@ from .listings import list_csv, list_jsonl, require_csv, require_jsonl
 from .locating import UrlAddress
 from .naming import is_chosen, is_hidden
 from .parquet_rows import list_parquet, require_parquet
+from .redaction import redact_url
 from .sniff import Kind, sniff
 from .tars import list_tar, require_tar
 from .zips import list_zip, require_zip
@@ -102,6 +103,8 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
     """
     if not sources:
         raise InputError("no source; name a file, folder, glob, archive, table or URL")
+    for root in options.roots:
+        require_folder(os.path.expanduser(root))  # noqa: PTH111
     found = [(kind_of(source), _plain(source)) for source in dict.fromkeys(sources)]
     for kind, source in found:
         if kind in _REQUIRE:
@@ -219,7 +222,7 @@ def _item_of_url(url: str, options: SourceOptions) -> Item:
 
     label, domain = tags_of(options, folders=Path(urlsplit(url).path).parts[:-1][-1:])
     return Item(
-        source_uri=url,
+        source_uri=redact_url(url),
         fingerprint=fingerprint_of_url(url, options) or "no-mark",
         label=label,
         domain=domain,

@@ -22,6 +22,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from .errors import StoreError
+from .redaction import redact_url
 
 TMP_PREFIX = ".tmp-"
 
@@ -210,6 +211,7 @@ def s3_storage_options(env: Mapping[str, str]) -> dict[str, str]:
 def open_store(uri: str | Path) -> Store:
     """The store at a folder path, a `file://` URI or `s3://bucket/prefix`."""
     text = str(uri)
+    require_no_secrets(text)
     # A one-letter scheme is a Windows drive.
     parts = urlsplit(text)
     if isinstance(uri, Path) or len(parts.scheme) < 2:
@@ -219,6 +221,16 @@ def open_store(uri: str | Path) -> Store:
     if parts.scheme in {"s3", "s3a"} and parts.netloc:
         return S3Store(parts.netloc, parts.path.strip("/"))
     raise StoreError(f"cannot keep a lake at {text}; give a folder or s3://bucket/prefix")
+
+
+def require_no_secrets(uri: str) -> None:
+    """Raise `StoreError` where a lake's address holds keys: it is written down with every run."""
+    if redact_url(uri) != uri:
+        raise StoreError(
+            f"{uri} holds keys or a query, and the address of a lake is written down with every"
+            " run; give s3://bucket/prefix alone, and set AWS_ACCESS_KEY_ID,"
+            " AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL"
+        )
 
 
 def _local(root: Path) -> LocalStore:

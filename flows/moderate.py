@@ -109,6 +109,7 @@ def moderate(
     include: list[str] | None = None,
     exclude: list[str] | None = None,
     allow_private_urls: bool = False,  # noqa: FBT001, FBT002
+    roots: list[str] | None = None,
     max_bytes: int = ImageLimits().max_bytes,
     max_pixels: int = ImageLimits().max_pixels,
     n_workers: int | None = None,
@@ -141,6 +142,7 @@ def moderate(
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
         allow_private_urls=allow_private_urls,
+        roots=tuple(roots or ()),
         max_bytes=max_bytes,
         max_pixels=max_pixels,
         n_workers=n_workers,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.image import ImageLimits
+from ..data.redaction import redact_url
 from ..data.sources import SourceOptions
 
 DEFAULT_LAKE = "assay-lake"
@@ -48,6 +49,7 @@ class Request:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     allow_private_urls: bool = False
+    roots: tuple[str, ...] = ()
     max_bytes: int = ImageLimits().max_bytes
     max_pixels: int = ImageLimits().max_pixels
     n_workers: int | None = None
@@ -68,6 +70,7 @@ class Request:
             domain_from=self.domain_from,
             image_column=self.image_column,
             allow_private_urls=self.allow_private_urls,
+            roots=self.roots,
             limits=self.limits,
         )
 
@@ -86,9 +89,13 @@ class Request:
         return os.cpu_count() or 1
 
     def params(self) -> dict[str, Any]:
-        """The request as JSON-ready values, for the `runs` table."""
+        """Return the request as JSON-ready values without secrets, as it may be written down."""
+        return self.settings() | {"sources": tuple(redact_url(source) for source in self.sources)}
+
+    def settings(self) -> dict[str, Any]:
+        """Return the request as JSON-ready values that make the same request again."""
         return dataclasses.asdict(self)
 
     def config_sha256(self) -> str:
-        """Hash of every setting, so that two runs with the same one were asked the same."""
+        """Hash of every setting as written down: two runs with the same one were asked the same."""
         return hashlib.sha256(json.dumps(self.params(), sort_keys=True).encode()).hexdigest()

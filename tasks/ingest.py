@@ -23,6 +23,7 @@ from pathlib import Path
 from ..data.errors import shorten
 from ..data.image import ImageLimits
 from ..data.lake import Lake
+from ..data.redaction import redact_url
 from ..data.schema import Reason, Status
 from ..data.sources import Item, SourceOptions
 from .reading import Along, outcomes_of
@@ -230,8 +231,8 @@ def _count(status: Status, n_items: int, *, is_unchanged: bool = False) -> Inges
 
 def _absolute(source: str) -> str:
     scheme, separator, rest = source.partition("://")
-    if separator and scheme != "file":
-        return source
+    if separator and scheme.lower() != "file":
+        return redact_url(source)
     # Not resolved: a link that is pointed elsewhere is still the same standing input.
     return os.path.normpath(Path(rest if separator else source).expanduser().absolute())
 

@@ -48,6 +48,8 @@ class Reading:
     "Leave out items whose path matches this pattern; may be repeated."
     allow_private_urls: Annotated[bool, Parameter(negative="")] = False
     "Fetch from loopback, link-local and private addresses too."
+    roots: Annotated[tuple[str, ...], Parameter("--root", negative="")] = ()
+    "Paths that tables and lists name must lie below this folder; may be repeated."
     max_bytes: int = 64 * 2**20
     "Largest picture accepted, in bytes."
     max_pixels: int = 100_000_000
