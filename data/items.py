@@ -13,6 +13,8 @@ from .opening import ImageLimits
 from .schema import Reason
 
 PARENT_FOLDER = "parent-folder"
+# Takes back what earlier runs said of the items; leaving the setting out takes nothing back.
+WITHDRAW = "none"
 _COLUMN = "column:"
 
 
@@ -23,9 +25,10 @@ class SourceOptions:
     Attributes:
         include: Glob patterns; in folders and archives only what matches is an item.
         exclude: Glob patterns; in folders and archives what matches is no item.
-        label_from: "parent-folder", "column:NAME", or None for a column or sidecar key "label".
+        label_from: "parent-folder", "column:NAME", None for a column or sidecar key "label", or
+            "none" to withdraw the labels that earlier sightings of the same items gave.
         domain: The domain of items for which nothing else names one.
-        domain_from: Like `label_from`, for a column or sidecar key "domain".
+        domain_from: Likewise, for a column or sidecar key "domain"; "none" withdraws domains.
         image_column: The column of a table or list that holds pictures, paths or URLs;
             None to find it.
         allow_private_urls: Fetch from loopback, link-local and private addresses too.
@@ -36,7 +39,8 @@ class SourceOptions:
         max_redirects: Redirects that are followed for one URL.
 
     Raises:
-        ConfigError: `label_from` or `domain_from` is neither of the two forms.
+        ConfigError: `label_from` or `domain_from` has none of these forms, or a domain is named
+            and withdrawn at once.
     """
 
     include: tuple[str, ...] = ()
@@ -53,10 +57,15 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         for name, value in (("label_from", self.label_from), ("domain_from", self.domain_from)):
-            if value is not None and value != PARENT_FOLDER and not column_of(value):
+            if value not in {None, PARENT_FOLDER, WITHDRAW} and not column_of(value):
                 raise ConfigError(
-                    f'{name} is "{value}"; allowed: "{PARENT_FOLDER}" or "{_COLUMN}NAME"'
+                    f'{name} is "{value}"; allowed: "{PARENT_FOLDER}", "{_COLUMN}NAME", or'
+                    f' "{WITHDRAW}" to withdraw what earlier runs gave'
                 )
+        if self.domain is not None and self.domain_from == WITHDRAW:
+            raise ConfigError(
+                f'domain is "{self.domain}" and domain_from is "{WITHDRAW}"; give one of them'
+            )
         if self.fetch_timeout_s <= 0:
             raise ConfigError(f"fetch_timeout_s is {self.fetch_timeout_s}; it must be above 0")
 
@@ -76,8 +85,9 @@ class Item:
         source_uri: Names the item for good; ASCII, percent-encoded, such as
             "file:///a/b.jpg", "zip:///a/x.zip!inner/b.jpg", "parquet:///x.parquet!17".
         fingerprint: Changes when the content may have changed.
-        label: A `schema.Label` value that the source gives, or None.
-        domain: A free name of the batch it belongs to, or None.
+        label: A `schema.Label` value that the source gives, or None, which says nothing.
+        domain: A free name of the batch it belongs to, "" to withdraw an earlier one, or None,
+            which says nothing.
         address: Where the bytes are.
         problem: Known bad before reading: why, and the detail; None as a rule.
     """

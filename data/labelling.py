@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .errors import clean
-from .items import PARENT_FOLDER, SourceOptions, column_of
+from .items import PARENT_FOLDER, WITHDRAW, SourceOptions, column_of
 from .schema import Label
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,11 @@ def tags_of(
         fields: The item's row or sidecar.
     """
     row = fields or {}
-    if options.label_from == PARENT_FOLDER:
+    label: Label | None
+    if options.label_from == WITHDRAW:
+        # The vocabulary's word for an item that has no label after all.
+        label = Label.UNSURE
+    elif options.label_from == PARENT_FOLDER:
         label = next(filter(None, map(parse_label, reversed(folders))), None)
         if label is None and folders:
             _warn_once(folders[-1])
@@ -77,6 +81,8 @@ def tags_of(
         label = parse_label(value)
         if label is None and value is not None and value != "":
             _warn_once(str(value))
+    if options.domain_from == WITHDRAW:
+        return (label.value if label else None), ""
     if options.domain_from == PARENT_FOLDER:
         domain: object = folders[-1] if folders else None
     else:

@@ -7,7 +7,6 @@ the same gate, are scored and decided by the same steps, and stand in the same t
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from ..synth.generator import Generator
 from ..synth.loading import LoadSettings
 from ..synth.plan import Block, Job, Plan
 from ..synth.plan_file import plan_of_dict, read_plan
+from ..tasks.command_line import command
 from ..tasks.evasion import evasion_rows, evasion_table, table_text
 from ..tasks.evasion_page import write_evasion
 from ..tasks.ingest import IngestCounts
@@ -68,7 +68,6 @@ class Augmentation:
     def summary(self) -> str:
         """The table, the counts, the paths and what to do next."""
         run_ = self.moderation
-        lake = shlex.quote(run_.lake)
         return "\n".join(
             [
                 f"run {run_.run_id}: {self.made:,} pictures made, {self.known:,} known before, "
@@ -81,7 +80,7 @@ class Augmentation:
                 f"report      {run_.report}",
                 f"lake        {run_.lake}",
                 "next",
-                f"  assay publish --lake {lake} --to dataset",
+                f"  {command('publish', to='dataset', lake=run_.lake)}",
             ]
         )
 

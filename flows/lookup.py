@@ -10,6 +10,7 @@ import polars as pl
 
 from ..data.errors import InputError
 from ..data.lake import Lake
+from ..tasks.command_line import command
 from ..tasks.current import current_scores
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def find_run(lake: Lake, run_id: str) -> str:
     if run_id in ids:
         return run_id
     if not len(ids):
-        raise InputError(f"{lake.uri} has no runs yet; start one with: assay moderate SOURCE")
+        start = command("moderate", "SOURCE", lake=lake.uri)
+        raise InputError(f"{lake.uri} has no runs yet; start one with: {start}")
     raise InputError(f"no run {run_id} in {lake.uri}; the last ones are {', '.join(ids[-5:])}")
 
 

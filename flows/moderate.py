@@ -113,6 +113,7 @@ def moderate(
     max_bytes: int = ImageLimits().max_bytes,
     max_pixels: int = ImageLimits().max_pixels,
     n_workers: int | None = None,
+    fail_on_rejected: float | None = None,
     verb: str = "moderate",
 ) -> Moderation:
     """Ingest, score, decide and report sources into a lake.
@@ -146,6 +147,7 @@ def moderate(
         max_bytes=max_bytes,
         max_pixels=max_pixels,
         n_workers=n_workers,
+        fail_on_rejected=fail_on_rejected,
     )
     result = run(request, calls=TASKS, flow=verb)
     create_markdown_artifact(

@@ -28,8 +28,10 @@ def moderate(
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
         ConfigError: A setting that does not exist.
+        TypeError: A source or a setting of another type, such as a list, an image or a frame.
     """
     from ..data.errors import ConfigError
+    from .plain_values import source_text
     from .request import Request, default_lake
     from .start import start
 
@@ -37,8 +39,8 @@ def moderate(
     if unknown := sorted(set(settings) - known):
         raise ConfigError(f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
     request = Request(
-        sources=tuple(str(source) for source in sources),
-        lake=str(lake) if lake else default_lake(),
+        sources=tuple(source_text(place, given) for place, given in enumerate(sources, 1)),
+        lake=lake or default_lake(),  # type: ignore[arg-type]  # a path becomes text there
         **settings,
     )
     return start(request, server=server, quiet=quiet)

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.errors import ConfigError
 from ..data.image import ImageLimits
 from ..data.redaction import redact_url
 from ..data.sources import SourceOptions
+from ..tasks.command_line import run_again
+from .plain_values import plain_value
 
 DEFAULT_LAKE = "assay-lake"
 DEFAULT_DETECTOR = "community-forensics"
@@ -28,7 +31,12 @@ class Request:
     """Everything that decides what a run reads, which detector scores it and how it is judged.
 
     Fields hold plain values only, so that a request travels to a worker as JSON.
-    `max_bytes` is per picture, `max_pixels` is width times height.
+    `max_bytes` is per picture, `max_pixels` is width times height. Paths are taken wherever text
+    is, and one pattern for a tuple of one.
+
+    Raises:
+        ConfigError: `fail_on_rejected` is no share.
+        TypeError: A field has a value of another type; the message names what is allowed.
     """
 
     lake: str
@@ -53,6 +61,15 @@ class Request:
     max_bytes: int = ImageLimits().max_bytes
     max_pixels: int = ImageLimits().max_pixels
     n_workers: int | None = None
+    fail_on_rejected: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            given = getattr(self, field.name)
+            object.__setattr__(self, field.name, plain_value(field.name, str(field.type), given))
+        share = self.fail_on_rejected
+        if share is not None and not 0 <= share <= 1:
+            raise ConfigError(f"fail_on_rejected is {share}; allowed: a share from 0 to 1")
 
     @property
     def limits(self) -> ImageLimits:
@@ -95,6 +112,16 @@ class Request:
     def settings(self) -> dict[str, Any]:
         """Return the request as JSON-ready values that make the same request again."""
         return dataclasses.asdict(self)
+
+    def command(self, verb: str, *, lake: str) -> str | None:
+        """Return the command that asks for the same again; see `command_line.run_again`."""
+        defaults = {
+            field.name: field.default
+            for field in dataclasses.fields(self)
+            # No option of the command.
+            if field.name not in {"lake", "sources", "n_workers"}
+        }
+        return run_again(verb, self.params(), defaults=defaults, lake=lake)
 
     def config_sha256(self) -> str:
         """Hash of every setting as written down: two runs with the same one were asked the same."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..data.errors import AssayError
+from ..data.errors import AssayError, GateRefused
+from ..data.schema import Reason
+from ..tasks.command_line import command
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,6 +21,8 @@ class Moderation:
     again. `scored` and `failed` are of this run, `already_scored` of earlier ones; `decisions`
     covers all of them. `images_per_second` is of the whole run, from the first item to the end.
     `backend` and `backend_why` tell what scored and why; None where nothing was left to score.
+    `rejected_by` has the rejected items of each reason. `example` is the id of one of the images;
+    `again` the command that runs the same again, None where none can.
     """
 
     run_id: str
@@ -41,6 +44,9 @@ class Moderation:
     detector: str | None = None
     backend: str | None = None
     backend_why: str | None = None
+    rejected_by: dict[str, int] = field(default_factory=dict)
+    example: str | None = None
+    again: str | None = None
 
     @property
     def head(self) -> str:
@@ -73,9 +79,13 @@ class Moderation:
             .collect()
         )
 
+    def check_rejected(self, share: float | None) -> None:
+        """Raise TooManyRejected where more than `share` (0 to 1, or None) of the items were."""
+        if share is not None and self.items and self.rejected / self.items > share:
+            raise TooManyRejected(self, share)
+
     def summary(self) -> str:
         """About twelve lines, ending with what to do next."""
-        lake = shlex.quote(self.lake)
         lines = [
             f"run {self.run_id}: {self.head} in {self.seconds:,.1f} s",
             *self._counted(),
@@ -83,15 +93,19 @@ class Moderation:
         ]
         if self.report:
             lines.append(f"report      {self.report}")
-        lines += [f"lake        {self.lake}", "next"]
-        if self.decisions:
-            lines += [
-                f"  assay show IMAGE_ID --lake {lake}",
-                f"  assay publish --lake {lake} --to dataset",
-            ]
-        else:
-            lines.append(f"  assay score --lake {lake}")
+        lines += [f"lake        {self.lake}", "next", *(f"  {line}" for line in self._next())]
         return "\n".join(lines)
+
+    def _next(self) -> list[str]:
+        """Commands that work when they are pasted."""
+        if self.items and self.rejected == self.items:
+            # There is nothing to show or to publish before the sources are mended.
+            again = self.again or "assay moderate --help"
+            return [f"{again}  # once the sources are mended"]
+        if not self.decisions:
+            return [command("score", lake=self.lake)]
+        shown = [command("show", self.example[:12], lake=self.lake)] if self.example else []
+        return [*shown, command("publish", to="dataset", lake=self.lake)]
 
     def __str__(self) -> str:
         return self.summary()
@@ -114,6 +128,8 @@ class Moderation:
                 f"stored      {self.stored:>9,}   duplicates {self.duplicates:,}, "
                 f"rejected {self.rejected:,}, known before {self.unchanged:,}"
             )
+            most_first = sorted(self.rejected_by.items(), key=lambda pair: (-pair[1], pair[0]))
+            lines += [f"  {n:>19,}   {name}: {Reason.text_of(name)}" for name, n in most_first]
         if self.decisions:
             lines.append(
                 f"scored      {self.scored:>9,}   known before {self.already_scored:,}, "
@@ -131,3 +147,24 @@ class Moderation:
             f"  {name:<10}{n:>9,}   {f'{n / total:6.1%}' if total else ''}".rstrip()
             for name, n in self.decisions.items()
         ]
+
+
+class TooManyRejected(GateRefused):
+    """A run is complete, and a larger share of its items was rejected than was allowed.
+
+    Args:
+        result: The run's counts, report and all.
+        share: Allowed share, 0 to 1.
+    """
+
+    def __init__(self, result: Moderation, share: float) -> None:
+        self.result = result
+        self.share = share
+        most = max(result.rejected_by, key=result.rejected_by.__getitem__, default="")
+        super().__init__(
+            f"{result.rejected:,} of {result.items:,} items were rejected ({most}), allowed is a"
+            f" share of {share:g}; everything else of the run is done and kept"
+        )
+
+    def __reduce__(self) -> tuple[type[TooManyRejected], tuple[Moderation, float]]:
+        return type(self), (self.result, self.share)

@@ -88,6 +88,12 @@ class _Run:
     backend_why: str | None = None
     report: str | None = None
     bring: Bring | None = None
+    example: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether the request alone says what was run, so that a command can ask for it again."""
+        return self.bring is None and self.flow in {"moderate", "ingest", "score"}
 
     def answer(self) -> Moderation:
         """What the run came to, so far."""
@@ -100,6 +106,7 @@ class _Run:
             stored=self.items.stored,
             duplicates=self.items.duplicates,
             rejected=self.items.rejected,
+            rejected_by=dict(self.items.rejected_by),
             unchanged=self.items.unchanged,
             scored=self.scores.scored,
             failed=self.scores.failed,
@@ -112,11 +119,15 @@ class _Run:
             seconds=round(seconds, 3),
             images_per_second=round(self.scores.scored / seconds, 3) if seconds else 0.0,
             report=self.report,
+            example=self.example,
+            again=self.request.command(self.flow, lake=self.request.lake) if self.asks else None,
         )
 
     def record(self, lake: Lake, status: str) -> None:
         """Appends the run's row; of several, the latest counts."""
         params: dict[str, Any] = self.request.params() | {"batch_id": self.batch_id}
+        if self.asks:
+            params["command"] = self.request.command(self.flow, lake=lake.uri)
         if self.bring is not None:
             params |= self.bring.params()
         if self.detector is not None:
@@ -171,6 +182,8 @@ def run(
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
+        TooManyRejected: The run is complete, and more of its items were rejected than the request
+            allows.
     """
     limit_arenas()
     calls = calls or Steps()
@@ -215,7 +228,9 @@ def run(
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
         state.record(lake, "interrupted" if stopped else "failed")
         raise
-    return state.answer()
+    answer = state.answer()
+    answer.check_rejected(request.fail_on_rejected)
+    return answer
 
 
 def _ingest(state: _Run, calls: Steps, batch_id: str, *, scores: bool) -> None:
@@ -240,6 +255,7 @@ def _ingest(state: _Run, calls: Steps, batch_id: str, *, scores: bool) -> None:
 def _score(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:
     """Scores what the lake has of the batch and no pass has scored yet."""
     wanted = steps.images_of(lake, state.batch_id)
+    state.example = _first(lake, wanted)
     left = pending(lake, detector, image_ids=wanted)
     done = state.scores.scored + state.scores.failed
     state.scores += ScoreCounts(known=_n_images(lake, wanted) - len(left) - done)
@@ -279,6 +295,13 @@ def _by_shard(left: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
         ids = rows.get_column("image_id").to_list()
         for start in range(0, len(ids), IMAGES_PER_TASK):
             yield str(shard), ids[start : start + IMAGES_PER_TASK]
+
+
+def _first(lake: Lake, wanted: pl.Series | None) -> str | None:
+    """The id of one image of the run, to show what can be asked of one."""
+    if wanted is None:
+        wanted = lake.scan("images").select("image_id").head(1).collect().get_column("image_id")
+    return None if wanted.is_empty() else str(wanted.min())
 
 
 def _n_images(lake: Lake, wanted: pl.Series | None) -> int:

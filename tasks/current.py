@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from ..data.lake import Lake
+from ..data.rows import schema_of
 from ..data.schema import ScoreStatus
 
 ROWS_AT_A_TIME = 100_000
@@ -54,11 +55,29 @@ def current_sightings(
 def latest_sightings(
     lake: Lake, *, batch_id: str | None = None, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
-    """One row for each stored image: its latest sighting, in one batch or in any."""
-    rows = lake.scan("sightings", version).filter(pl.col("image_id").is_not_null())
+    """One row for each stored image: its latest sighting, in one batch or in any.
+
+    The domain is that of the latest sighting of the image that names one, in whichever batch; an
+    empty domain withdraws those before it.
+    """
+    rows = bucket.of(
+        lake.scan("sightings", version).filter(pl.col("image_id").is_not_null()), "image_id"
+    )
+    order = ["seen_at", "source_uri"]
+    domains = (
+        _latest(rows.filter(pl.col("domain").is_not_null()), ["image_id"], order)
+        .select("image_id", "domain")
+        .filter(pl.col("domain") != "")
+    )
     if batch_id is not None:
         rows = rows.filter(pl.col("batch_id") == batch_id)
-    return _latest(bucket.of(rows, "image_id"), ["image_id"], ["seen_at", "source_uri"])
+    columns = list(schema_of("sightings").names)
+    return (
+        _latest(rows, ["image_id"], order)
+        .drop("domain")
+        .join(domains, on="image_id", how="left", maintain_order="left")
+        .select(columns)
+    )
 
 
 def current_scores(

@@ -159,7 +159,7 @@ class _Keeper:
             self._sweep(state)
             graph = read_graph(self._folder / state.graph, view=True)
         elif new.is_empty():
-            raise InputError("there is no embedding to index; run: assay score")
+            raise InputError("there is no embedding to index; score images first")
         else:
             graph, ids, state = self._extended(state, ids, new, rows_a_save, on_rows)
         measured = state.recall

@@ -10,6 +10,7 @@ import polars as pl
 
 from ..data.errors import InputError
 from ..data.lake import Lake
+from .command_line import score_again
 from .embedding_index import open_index
 from .embeddings import EmbeddingSpace, embedding_batches, vectors_of
 from .neighbours import Vectors, cosine_similarities, smallest
@@ -115,5 +116,5 @@ def _there(vector: Vectors | None, lake: Lake, space: EmbeddingSpace, query: Que
     raise InputError(
         f"image {query.name} has no embedding by {space.detector} ({space.precision}): it failed"
         f" or was not scored yet; compare by perceptual hash alone (--by phash), or run:"
-        f" assay score --lake {lake.uri}"
+        f" {score_again(lake.uri, space.detector, space.precision)}"
     )

@@ -13,6 +13,7 @@ import polars as pl
 from ..data.errors import ConfigError, InputError, StoreError
 from ..data.lake import Lake
 from ..data.schema import ScoreStatus
+from .command_line import command
 from .detector.cards import card_by_name
 from .neighbours import Vectors
 
@@ -70,7 +71,7 @@ def find_space(lake: Lake, detector: str | None = None) -> EmbeddingSpace:
                 f"no image of {lake.uri} was scored by {detector!r}; allowed: {', '.join(seen)}"
             )
         raise InputError(
-            f"no image of {lake.uri} has an embedding yet; run: assay score --lake {lake.uri}"
+            f"no image of {lake.uri} has an embedding yet; run: {command('score', lake=lake.uri)}"
             " (or compare by perceptual hash alone: --by phash)"
         )
     return EmbeddingSpace(**latest.select(names).row(0, named=True))

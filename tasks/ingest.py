@@ -15,8 +15,8 @@ import os.path
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class IngestCounts:
     """What became of items, by the sighting that counts: items = stored + duplicates + rejected.
 
     `unchanged` of them were known, and nothing was written for them; `n_bytes` were read now.
+    `rejected_by` has the number of rejected items of each reason.
     """
 
     items: int = 0
@@ -60,6 +61,7 @@ class IngestCounts:
     rejected: int = 0
     unchanged: int = 0
     n_bytes: int = 0
+    rejected_by: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
         return IngestCounts(
@@ -69,6 +71,7 @@ class IngestCounts:
             rejected=self.rejected + other.rejected,
             unchanged=self.unchanged + other.unchanged,
             n_bytes=self.n_bytes + other.n_bytes,
+            rejected_by=_added(self.rejected_by, other.rejected_by),
         )
 
 
@@ -146,7 +149,7 @@ def ingest_chunk(
             continue
         outcome = _without_reading(item, before)
         if before is not None and _is_unchanged(item, outcome, before):
-            total += _count(before.status, times[_key(item)], is_unchanged=True)
+            total += _count(before.status, before.reason, times[_key(item)], is_unchanged=True)
         else:
             waiting.append(outcome)
         tell(times[_key(item)])
@@ -157,7 +160,7 @@ def ingest_chunk(
         )
         counts = IngestCounts()
         for outcome, status in zip(waiting, statuses, strict=True):
-            counts += _count(status, times[_key(outcome.item)])
+            counts += _count(status, outcome.reason, times[_key(outcome.item)])
         waiting.clear()
         if along is not None:
             along.stored()
@@ -169,7 +172,7 @@ def ingest_chunk(
         before = known.get(item.source_uri)
         total += IngestCounts(n_bytes=outcome.n_bytes)
         if before is not None and _is_unchanged(item, outcome, before):
-            total += _count(before.status, times[_key(item)], is_unchanged=True)
+            total += _count(before.status, before.reason, times[_key(item)], is_unchanged=True)
         else:
             waiting.append(outcome)
             n_waiting_bytes += len(outcome.raw or b"")
@@ -211,7 +214,9 @@ def _is_unchanged(item: Item, outcome: Outcome, before: Sighting) -> bool:
     return (
         before.is_own
         and (before.image_id, rejection) == (outcome.image_id, outcome.reason)
-        and (before.label, before.domain) == (item.label, item.domain)
+        # An item that names no label or domain takes none back.
+        and item.label in {None, before.label}
+        and item.domain in {None, before.domain}
     )
 
 
@@ -219,13 +224,22 @@ def _key(item: Item) -> tuple[str, str, str | None, str | None]:
     return item.source_uri, item.fingerprint, item.label, item.domain
 
 
-def _count(status: Status, n_items: int, *, is_unchanged: bool = False) -> IngestCounts:
+def _added(some: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
+    if not some or not more:
+        return some or more
+    return dict(Counter(some) + Counter(more))
+
+
+def _count(
+    status: Status, reason: str | None, n_items: int, *, is_unchanged: bool = False
+) -> IngestCounts:
     return IngestCounts(
         items=n_items,
         stored=n_items if status is Status.STORED else 0,
         duplicates=n_items if status is Status.DUPLICATE else 0,
         rejected=n_items if status is Status.REJECTED else 0,
         unchanged=n_items if is_unchanged else 0,
+        rejected_by={reason: n_items} if status is Status.REJECTED and reason else {},
     )
 
 

@@ -4,8 +4,10 @@
    that is the label (evidence `review`). If they disagree there is no label, and nothing
    weaker settles it.
 2. Else lineage: a picture that assay made is what its record says (evidence `synthetic`).
-3. Else the sources: each item's latest sighting counts. If those that name a label agree,
-   that is the label (evidence `source`); if they disagree there is none.
+3. Else the sources: of each item that was this image, the latest sighting that names a label
+   counts. A sighting without a label says nothing and takes nothing back; one labelled `unsure`
+   withdraws the item's label. If those that name a label agree, that is the label (evidence
+   `source`); if they disagree there is none.
 
 The detector's decision is never evidence here. Where a stronger word overrules a weaker one,
 or words of one kind disagree, the note says so.
@@ -44,7 +46,7 @@ def best_labels(
         .select("image_id", made=_known(pl.col("label")))
         .drop_nulls()
     )
-    named = _agreed(sightings, "seen_at", ["batch_id", "source_uri"], "named")
+    named = _agreed(sightings, "seen_at", ["image_id", "batch_id", "source_uri"], "named")
     facts = said.join(made, on="image_id", how="full", coalesce=True).join(
         named, on="image_id", how="full", coalesce=True
     )
@@ -90,7 +92,7 @@ def best_labels(
 def _agreed(rows: pl.LazyFrame, time: str, voter: list[str], name: str) -> pl.LazyFrame:
     """Per image: the one label that all voters' latest words give, and the list of all given."""
     return (
-        rows.filter(pl.col("image_id").is_not_null())
+        rows.filter(pl.col("image_id").is_not_null() & pl.col("label").is_not_null())
         .sort(time, maintain_order=True)
         .unique(subset=voter, keep="last", maintain_order=True)
         .with_columns(label=_known(pl.col("label")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..data.package_versions import package_versions
 from ..data.schema import DecisionReason, Reason
+from .command_line import command
 from .histogram import histogram_svg
 from .judged import RunRecord
 from .policy import Policy
@@ -202,28 +202,24 @@ def _what_ran(run: RunRecord, lake_uri: str) -> list[tuple[str, str]]:
 
 
 def _commands(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[str, str]]:
-    lake = shlex.quote(lake_uri)
     commands = []
     if facts.nearest:
         image_id = facts.nearest[0]["image_id"][:12]
         commands.append(
             (
                 "all that is known of the picture nearest the threshold",
-                f"assay show {image_id} --lake {lake}",
+                command("show", image_id, lake=lake_uri),
             )
         )
-    if run.batch_id:
-        sources = [str(source) for source in run.params.get("sources") or []]
-        named = " ".join(shlex.quote(source) for source in sources)
-        if len(named) > _URI_CHARS:
-            named = "SOURCE..."
-        commands.append(("again: reads only what is new", f"assay moderate {named} --lake {lake}"))
+    # Recorded with the run, since nothing else has all of its settings.
+    if isinstance(again := run.params.get("command"), str):
+        commands.append(("again: reads and scores only what is new", again))
     if facts.n_images:
         commands.append(
             (
                 "a labelled dataset, split so that no copy crosses",
-                f"assay publish --lake {lake} --to dataset",
+                command("publish", to="dataset", lake=lake_uri),
             )
         )
-    commands.append(("this page again", f"assay report {shlex.quote(run.run_id)} --lake {lake}"))
+    commands.append(("this page again", command("report", run.run_id, lake=lake_uri)))
     return commands

@@ -14,6 +14,7 @@ import polars as pl
 from ..data.errors import ConfigError, InputError
 from ..data.image import inspect_image
 from ..data.lake import Lake
+from .command_line import command
 from .embedding_search import Found, OnRows, nearest_by_embedding, similarities_to_stored
 from .embeddings import EmbeddingSpace, count_embedded, find_space
 from .labels import best_labels
@@ -138,7 +139,8 @@ def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
     """image_id and bits of every stored image but the query, fewest bits first, then by id."""
     hashes = lake.scan("images").select("image_id", "phash").unique("image_id").collect()
     if hashes.is_empty():
-        raise InputError(f"{lake.uri} has no images; run: assay moderate SOURCE --lake {lake.uri}")
+        run = command("moderate", "SOURCE", lake=lake.uri)
+        raise InputError(f"{lake.uri} has no images; run: {run}")
     others = hashes.filter(pl.col("image_id").ne_missing(query.image_id))
     bits = hamming_distances(int(query.phash, 16), parse_hashes(others["phash"]))
     return others.select("image_id", bits=pl.Series(bits)).sort("bits", "image_id")

@@ -63,7 +63,7 @@ def test_a_result_tells_its_counts_and_what_to_do_next(tmp_path: Path) -> None:
     assert "scored              2   known before 0, failed 0, 4.0 images/s" in lines
     assert "  clear             1    50.0%" in lines
     assert "report      /lake/reports/x.html" in lines
-    assert lines[-1] == "  assay publish --lake '/my lake' --to dataset"
+    assert lines[-1] == "  assay publish --to dataset --lake '/my lake'"
     assert 8 <= len(lines) <= 13
 
 

@@ -100,6 +100,7 @@ def test_a_report_shows_what_ran_what_came_out_and_what_to_do(tmp_path: Path) ->
         copies=[("again.jpg", "p3.jpg")],
         versions={"assay": "9.9", "torch": "8.8"},
         sources=["/my pictures"],
+        command="assay moderate '/my pictures' --label-from parent-folder --lake /a",
     )
     page = drawn_page(made)
     assert_is_inert(page)
@@ -127,7 +128,7 @@ def test_a_report_shows_what_ran_what_came_out_and_what_to_do(tmp_path: Path) ->
         "file:///pictures/again.jpg is file:///pictures/p3.jpg",
         "the detector gave no finite figure 1",
         f"assay show {made.ids['p38.jpg'][:12]} --lake {made.lake.uri}",
-        f"assay moderate '/my pictures' --lake {made.lake.uri}",
+        "assay moderate '/my pictures' --label-from parent-folder --lake /a",
         f"assay report {made.run_id} --lake",
     ):
         assert words in page.text, words

@@ -136,16 +136,18 @@ def quantise(
         quiet: No progress bars.
     """
     from ...tasks.bench import quantise_on_lake
+    from ...tasks.command_line import command
     from ...tasks.detector.choice import refusal
     from ...tasks.detector.load import chosen_profile, find_checkpoint
     from ...tasks.policy import load_policy
     from ..progress import for_terminal, watched
 
     checkpoint = find_checkpoint(detector)
+    opened = open_lake(lake)
     with watched(for_terminal(quiet=quiet)) as watcher:
         watcher.begin("int8", None)
         made, found = quantise_on_lake(
-            open_lake(lake),
+            opened,
             checkpoint,
             chosen_profile(profile, checkpoint),
             n_images=n,
@@ -168,7 +170,8 @@ def quantise(
         print(_drift_table([found]))  # noqa: T201
         if not found.is_within:
             print(f"assay: {refusal(found.measured)}", file=sys.stderr)  # noqa: T201
-    print(f"next\n  assay score --precision int8 --detector {detector}")  # noqa: T201
+    score = command("score", precision="int8", detector=detector, profile=profile, lake=opened.uri)
+    print(f"next\n  {score}")  # noqa: T201
 
 
 def _wanted(

@@ -37,6 +37,7 @@ def explain(
         json_: Print one JSON object on stdout.
     """
     from ...data.errors import InputError
+    from ...tasks.command_line import command
     from ...tasks.detector.load import chosen_profile, find_checkpoint
     from ...tasks.explain import explain as explained
     from ...tasks.heatmap import draw_heatmap
@@ -70,4 +71,9 @@ def explain(
             f"looked at   x {left}-{right}, y {top}-{bottom}: {patch['share']:.1%} of what speaks"
             f" for {found.towards}"
         )
-    print("\n".join([*lines, f"picture     {file}", "next", f"  assay similar {image}"]))  # noqa: T201
+    lines.append(f"picture     {file}")
+    if opened is not None:
+        lines += ["next", f"  {command('similar', image_id[:12], lake=opened.uri)}"]
+    elif lake is not None:
+        lines += ["next", f"  {command('similar', image, lake=lake)}"]
+    print("\n".join(lines))  # noqa: T201

@@ -20,6 +20,7 @@ Positive = Annotated[
 @models.command(name="list")
 def list_(*, json_: AsJson = False) -> None:
     """The registered detectors, and which of them are on this machine."""
+    from ...tasks.command_line import command
     from ...tasks.detector.cards import CARDS
     from ...tasks.detector.hub import HubId, is_cached
 
@@ -39,10 +40,14 @@ def list_(*, json_: AsJson = False) -> None:
     if json_:
         print(json.dumps(rows))  # noqa: T201
         return
+
+    def not_here(name: str) -> str:
+        return f"not here: {command('models', 'pull', name)}"
+
     for row in rows:
         print(  # noqa: T201
             f"{row['name']}\n  "
-            f"{'on this machine' if row['here'] else 'not here: assay models pull'}; "
+            f"{'on this machine' if row['here'] else not_here(str(row['name']))}; "
             f"{row['layout']} layout, {row['image_px'] or 384} px, {row['weights_licence']}"
         )
 
@@ -64,6 +69,7 @@ def pull(
         from_: Take them from this folder instead of the hub, for machines without a network.
         json_: Print one JSON object on stdout.
     """
+    from ...tasks.command_line import command
     from ...tasks.detector.pull import pull as pull_files
 
     files = pull_files(name, to=to, source=from_)
@@ -72,7 +78,8 @@ def pull(
         print(json.dumps({"name": name, "files": found, "to": None if to is None else str(to)}))  # noqa: T201
         return
     print("\n".join(["as pinned:", *(f"  {file}" for file in found)]))  # noqa: T201
-    print(f"next\n  assay models verify {name}\n  assay moderate SOURCE --detector {name}")  # noqa: T201
+    score = command("moderate", "SOURCE", detector=name)
+    print(f"next\n  {command('models', 'verify', name)}\n  {score}")  # noqa: T201
 
 
 @models.command
@@ -142,11 +149,13 @@ def convert(
         out: New folder.
         positive: fake or real.
     """
+    from ...tasks.command_line import command
     from ...tasks.detector.convert import convert as convert_to
     from ...tasks.detector.load import find_checkpoint
 
     written = convert_to(find_checkpoint(path, positive=positive), to, out)
-    print(f"{written}\nnext\n  assay models verify {written}")  # noqa: T201
+    verify_it = command("models", "verify", written, positive=positive)
+    print(f"{written}\nnext\n  {verify_it}")  # noqa: T201
 
 
 @models.command
@@ -159,6 +168,7 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
         json_: Print one JSON object on stdout.
     """
     from ...data.errors import InputError
+    from ...tasks.command_line import command
     from ...tasks.detector.cards import MINI_FOLDER, card_by_name
     from ...tasks.detector.load import find_checkpoint
 
@@ -166,8 +176,8 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
     found = card_by_name(name) or find_checkpoint(name, positive=positive).card
     if found is None:
         raise InputError(
-            f"{name} is not registered, so there is no card; assay models verify {name} tells what"
-            " can be told from its files"
+            f"{name} is not registered, so there is no card;"
+            f" {command('models', 'verify', name)} tells what can be told from its files"
         )
     values = dataclasses.asdict(found)
     if found.repo is None:

@@ -35,11 +35,12 @@ class Reading:
     """How sources are walked and read."""
 
     label_from: str | None = None
-    "`parent-folder`, or `column:NAME` [default: a column or sidecar named label, if there is one]."
+    """`parent-folder`, `column:NAME`, or `none` to withdraw the labels that earlier runs gave
+    [default: a column or sidecar named label, if there is one]."""
     domain: str | None = None
     "Domain of every item, for the policy's thresholds."
     domain_from: str | None = None
-    "`parent-folder` or `column:NAME`."
+    "`parent-folder`, `column:NAME`, or `none` to withdraw the domains that earlier runs gave."
     image_column: str | None = None
     "Column that holds the bytes, paths or URLs [default: found by name and type]."
     include: tuple[str, ...] = ()
@@ -54,6 +55,9 @@ class Reading:
     "Largest picture accepted, in bytes."
     max_pixels: int = 100_000_000
     "Largest picture accepted, width times height."
+    fail_on_rejected: float | None = None
+    """Exit with 6, after the whole run, if a larger share of the items was rejected: 0 for any,
+    0.5 for more than half [default: never]."""
 
 
 @Parameter(name="*")
@@ -110,6 +114,23 @@ def execute(request: Request, verb: str, *, server: bool | None, quiet: bool) ->
     from ..start import start
 
     return start(request, verb, server=server, quiet=quiet)
+
+
+def execute_and_tell(
+    request: Request, verb: str, *, server: bool | None, quiet: bool, as_json: bool
+) -> None:
+    """Run the verb and print what it came to, also where a gate refuses the result.
+
+    Raises:
+        TooManyRejected: After the summary is printed.
+    """
+    from ..result import TooManyRejected
+
+    try:
+        tell(execute(request, verb, server=server, quiet=quiet), as_json=as_json)
+    except TooManyRejected as refused:
+        tell(refused.result, as_json=as_json)
+        raise
 
 
 def tell(result: Moderation, *, as_json: bool) -> None:

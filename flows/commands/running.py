@@ -19,8 +19,8 @@ from .options import (
     Reading,
     Server,
     execute,
+    execute_and_tell,
     request_of,
-    tell,
 )
 
 
@@ -40,10 +40,8 @@ def moderate(
     A SOURCE is a file, a folder, a glob, a zip or tar, a Parquet, JSONL or CSV table, or a URL.
     Running it again reads nothing that has not changed and scores nothing twice.
     """
-    result = execute(
-        request_of(lake, sources, reading, judging), "moderate", server=server, quiet=quiet
-    )
-    tell(result, as_json=json_)
+    request = request_of(lake, sources, reading, judging)
+    execute_and_tell(request, "moderate", server=server, quiet=quiet, as_json=json_)
 
 
 def ingest(
@@ -57,7 +55,7 @@ def ingest(
 ) -> None:
     """Read, check and store pictures without scoring them."""
     request = request_of(lake, sources, reading, Judging())
-    tell(execute(request, "ingest", server=False, quiet=quiet), as_json=json_)
+    execute_and_tell(request, "ingest", server=False, quiet=quiet, as_json=json_)
 
 
 def score(
@@ -70,7 +68,7 @@ def score(
 ) -> None:
     """Score and decide every image of the lake that this detector has not seen."""
     request = request_of(lake, (), Reading(), judging)
-    tell(execute(request, "score", server=server, quiet=quiet), as_json=json_)
+    execute_and_tell(request, "score", server=server, quiet=quiet, as_json=json_)
 
 
 def serve(

@@ -181,6 +181,7 @@ def train_mini_generator(
         seed: Of everything that is drawn.
     """
     from ...synth.mini_training.making import MakeSettings, make_mini_sd3
+    from ...tasks.command_line import command
     from ..progress import say
 
     settings = MakeSettings(
@@ -194,7 +195,7 @@ def train_mini_generator(
         seed=seed,
     )
     make_mini_sd3(settings, on_progress=say)
-    print(f"Read {out / 'README.md'}, then: assay synth plan {out}")  # noqa: T201
+    print(f"Read {out / 'README.md'}, then: {command('synth', 'plan', out)}")  # noqa: T201
 
 
 EXAMPLE_PLAN = """\

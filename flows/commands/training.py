@@ -33,6 +33,7 @@ def train_mini(
         seed: Of everything that is drawn.
         cache: Folder that keeps reconstructed photos between trainings.
     """
+    from ...tasks.command_line import command
     from ...tasks.detector.training.train import MiniSettings
     from ...tasks.detector.training.train import train_mini as train
     from ..progress import say
@@ -53,5 +54,6 @@ def train_mini(
     print(  # noqa: T201
         f"{result.out}: {result.n_parameters / 1e6:.1f} M parameters, {result.steps} steps in "
         f"{result.seconds:.0f} s\nsha256 {result.weights_sha256}\n"
-        f"Read {result.out / 'README.md'}, then: assay moderate SOURCE --detector {result.out}"
+        f"Read {result.out / 'README.md'}, then:"
+        f" {command('moderate', 'SOURCE', detector=result.out)}"
     )

@@ -1,0 +1,89 @@
+"""Python values as the plain ones that settings are: text, numbers, tuples of text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+_ALLOWED: Final = {
+    "str": "text or a path",
+    "str | None": "text, a path or None",
+    "tuple[str, ...]": "text, a path, or a list of these",
+    "bool": "True or False",
+    "int": "a whole number",
+    "int | None": "a whole number or None",
+    "float | None": "a number or None",
+}
+
+
+def plain_value(name: str, kind: str, given: object) -> object:
+    """Return a setting's value in the type that it is declared with.
+
+    Args:
+        name: Name of the setting, for the message.
+        kind: Its declared type, as it is written.
+        given: A value of that type, a path in the place of text, or one text in the place of
+            several.
+
+    Raises:
+        TypeError: Another type. The message names types and no content: a frame or an array
+            would fill the screen.
+    """
+    if given is None and kind.endswith("| None"):
+        return None
+    if kind.startswith("str") and (text := _text(given)) is not None:
+        return text
+    if kind.startswith("tuple"):
+        several = [given] if isinstance(given, str | os.PathLike) else given
+        if isinstance(several, Sequence | set | frozenset) and not isinstance(several, bytes):
+            texts = [_text(one) for one in several]
+            if None not in texts:
+                return tuple(text for text in texts if text is not None)
+    if kind == "bool" and isinstance(given, bool):
+        return given
+    if kind.startswith("int") and isinstance(given, int) and not isinstance(given, bool):
+        return given
+    if kind.startswith("float") and isinstance(given, int | float) and not isinstance(given, bool):
+        return float(given)
+    raise TypeError(f"{name} is {_type_name(given)}; allowed: {_ALLOWED[kind]}")
+
+
+def source_text(place: int, given: object) -> str:
+    """Return a source as text.
+
+    Args:
+        place: Number of the argument, from 1.
+        given: Text or a path.
+
+    Raises:
+        TypeError: It is neither; the message says what to do with what is held in memory.
+    """
+    text = _text(given)
+    if text is not None:
+        return text
+    seen = f"source {place} is {_type_name(given)}"
+    allowed = "allowed: paths, globs and URLs, as text or pathlib.Path"
+    if isinstance(given, Sequence | set | frozenset) and not isinstance(given, bytes):
+        if all(_text(one) is not None for one in given):
+            raise TypeError(f"{seen}; {allowed}, each as an argument: assay.moderate(*sources)")
+        seen += f" of {_type_name(next(one for one in given if _text(one) is None))}"
+    raise TypeError(
+        f"{seen}; {allowed}. Images, arrays and frames in memory are not taken: save them to a"
+        " folder or a Parquet file and name that"
+    )
+
+
+def _text(given: object) -> str | None:
+    if isinstance(given, os.PathLike):
+        given = os.fspath(given)
+    return given if isinstance(given, str) else None
+
+
+def _type_name(given: object) -> str:
+    if given is None:
+        return "None"
+    kind = type(given)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    name = f"{module}{kind.__qualname__}"
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -1,0 +1,87 @@
+"""Python values are taken as what they are, or refused with what is allowed."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+import assay
+from assay.data.errors import ConfigError
+from assay.flows.request import Request
+
+PICTURE = Image.new("RGB", (4, 4))
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ([PICTURE, PICTURE], "source 1 is a list of a PIL.Image.Image"),
+        (PICTURE, "source 1 is a PIL.Image.Image"),
+        (np.zeros((2, 2)), "source 1 is a numpy.ndarray"),
+        (pl.DataFrame({"secret": ["x"]}), "source 1 is a polars.dataframe.frame.DataFrame"),
+        (b"\xff\xd8", "source 1 is a bytes"),
+        (None, "source 1 is None"),
+        (7, "source 1 is an int"),
+        ({"image": "a.jpg"}, "source 1 is a dict"),
+        (["a", "b"], r"source 1 is a list; .*each as an argument: assay.moderate\(\*sources\)"),
+        ({Path("a")}, r"source 1 is a set; .*assay.moderate\(\*sources\)"),
+    ],
+)
+def test_what_is_no_source_is_refused_by_its_type(
+    source: object, seen: str, tmp_path: Path
+) -> None:
+    """Nothing is read, no lake is made, and no content stands in the message."""
+    with pytest.raises(TypeError, match=seen) as refused:
+        assay.moderate(source, lake=tmp_path / "lake", detector="mini")  # type: ignore[arg-type]
+    assert "secret" not in str(refused.value)
+    assert len(str(refused.value)) < 300
+    assert not (tmp_path / "lake").exists()
+
+
+def test_paths_are_taken_wherever_text_is() -> None:
+    """And one pattern is one pattern, not a pattern for each of its characters."""
+    request = Request(
+        lake=Path("/lake"),  # type: ignore[arg-type]
+        sources=[Path("/a"), "b"],  # type: ignore[arg-type]
+        detector=Path("/weights"),  # type: ignore[arg-type]
+        policy=Path("/policy.toml"),  # type: ignore[arg-type]
+        exclude="*.png",  # type: ignore[arg-type]
+        include=Path("x"),  # type: ignore[arg-type]
+    )
+    assert (request.lake, request.detector, request.policy) == (
+        "/lake", "/weights", "/policy.toml",
+    )  # fmt: skip
+    assert (request.sources, request.exclude, request.include) == (("/a", "b"), ("*.png",), ("x",))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("detector", None, "detector is None; allowed: text or a path"),
+        ("policy", {"a": 1}, "policy is a dict; allowed: text, a path or None"),
+        ("exclude", [1], "exclude is a list; allowed: text, a path, or a list of these"),
+        ("exclude", b"x", "exclude is a bytes; allowed"),
+        ("max_bytes", True, "max_bytes is a bool; allowed: a whole number"),
+        ("max_bytes", 1.5, "max_bytes is a float; allowed: a whole number"),
+        ("force_drift", 1, "force_drift is an int; allowed: True or False"),
+        ("domain", datetime.UTC, "domain is a datetime.timezone; allowed"),
+        ("fail_on_rejected", "half", "fail_on_rejected is a str; allowed: a number or None"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(setting: str, value: object, message: str) -> None:
+    """The message names the setting, the type that was seen and the types that are allowed."""
+    with pytest.raises(TypeError, match=message):
+        Request(lake="/lake", **{setting: value})  # type: ignore[arg-type]
+
+
+def test_a_share_is_between_none_and_all() -> None:
+    """Percentages are refused rather than taken for a share that nothing reaches."""
+    with pytest.raises(
+        ConfigError, match=r"fail_on_rejected is 50\.0; allowed: a share from 0 to 1"
+    ):
+        Request(lake="/lake", fail_on_rejected=50)
