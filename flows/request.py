@@ -121,7 +121,7 @@ class Request:
             # No option of the command.
             if field.name not in {"lake", "sources", "n_workers"}
         }
-        return run_again(verb, self.params(), defaults=defaults, lake=lake)
+        return run_again(verb, self.settings(), defaults=defaults, lake=lake)
 
     def config_sha256(self) -> str:
         """Hash of every setting as written down: two runs with the same one were asked the same."""

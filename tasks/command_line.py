@@ -6,10 +6,13 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
 
+from ..data.redaction import redact_url
 from .detector.cards import card_by_name
+
+# Settings that have several values, by the option that gives one.
+_OPTIONS: Final = {"roots": "root"}
 
 
 def command(*words: object, lake: str | None = None, **options: Any) -> str:
@@ -49,10 +52,10 @@ def run_again(
         The command; None where a source is a URL that holds what must not be written down.
     """
     sources = [str(source) for source in settings.get("sources") or ()]
-    if any(map(_may_hold_secrets, sources)):
+    if any(redact_url(source) != source for source in sources):
         return None
     options = {
-        name: _absolute(name, settings[name])
+        _OPTIONS.get(name, name): _absolute(name, settings[name])
         for name, default in defaults.items()
         if name in settings and settings[name] != default
     }
@@ -87,13 +90,8 @@ def absolute_source(source: str) -> str:
 
 
 def _absolute(name: str, value: Any) -> Any:
-    """A setting that names a file or folder of this machine, as it is named from any folder."""
+    """A setting that names files or folders of this machine, as it is named from any folder."""
+    if name == "roots":
+        return [absolute_source(str(root)) for root in value]
     is_file = name == "policy" or (name == "detector" and Path(str(value)).expanduser().is_dir())
     return absolute_source(str(value)) if is_file else value
-
-
-def _may_hold_secrets(source: str) -> bool:
-    if "://" not in source:
-        return False
-    parts = urlsplit(source)
-    return "@" in parts.netloc or bool(parts.query or parts.fragment)

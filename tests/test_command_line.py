@@ -50,7 +50,7 @@ def test_the_command_of_a_run_asks_for_the_same_again(tmp_path: Path) -> None:
     request = Request(
         lake=str(tmp_path / "my lake"),
         sources=(str(tmp_path / "it's"), "https://a.example/x.jpg"),
-        **settings | {"policy": policy},  # type: ignore[arg-type]
+        **settings | {"policy": policy, "roots": (str(tmp_path),)},  # type: ignore[arg-type]
     )
     again = request.command("moderate", lake=request.lake)
     assert again is not None
