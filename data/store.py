@@ -209,8 +209,17 @@ def s3_storage_options(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def open_store(uri: str | Path) -> Store:
-    """The store at a folder path, a `file://` URI or `s3://bucket/prefix`."""
-    text = str(uri)
+    """Return the store at a folder path, a `file://` URI or `s3://bucket/prefix`.
+
+    Raises:
+        StoreError: No lake can be kept there.
+        TypeError: Neither text nor a path: the text of a list or a frame would name a folder.
+    """
+    if not isinstance(uri, str | os.PathLike):
+        raise TypeError(
+            f"the address of a lake is of type {type(uri).__qualname__}; allowed: text or a path"
+        )
+    text = os.fspath(uri)
     require_no_secrets(text)
     # A one-letter scheme is a Windows drive.
     parts = urlsplit(text)

@@ -85,3 +85,14 @@ def test_a_share_is_between_none_and_all() -> None:
         ConfigError, match=r"fail_on_rejected is 50\.0; allowed: a share from 0 to 1"
     ):
         Request(lake="/lake", fail_on_rejected=50)
+
+
+@pytest.mark.parametrize("address", [["lake"], None, 7, b"lake"])
+def test_a_lake_is_opened_by_text_or_a_path(
+    address: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else becomes the name of a folder."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=type(address).__qualname__):
+        assay.Lake(address)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
