@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .printable import printable
 from .redaction import redact_text
+from .text import valid_text
 
 if TYPE_CHECKING:
     from .schema import Reason
@@ -115,6 +116,9 @@ def clean(text: str) -> str:
 
 
 def shorten(text: str, max_chars: int = DETAIL_MAX_CHARS) -> str:
-    """One clean line of at most `max_chars` characters; a cut is marked with an ellipsis."""
-    line = clean(" ".join(text.split()))
+    """One clean line of at most `max_chars` characters; a cut is marked with an ellipsis.
+
+    What UTF-8 cannot hold is replaced: file names and JSON may hold any bytes.
+    """
+    line = clean(" ".join(valid_text(text).split()))
     return line if len(line) <= max_chars else line[: max_chars - 1] + "…"

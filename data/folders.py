@@ -17,7 +17,6 @@ from .labelling import (
     MAX_SIDECAR_BYTES,
     PICTURE_SUFFIXES,
     SIDECAR_SUFFIXES,
-    read_sidecars,
     sidecar_stem,
     stems_of_picture,
     tags_of,
@@ -25,6 +24,7 @@ from .labelling import (
 from .naming import compile_glob, file_uri, is_chosen, is_hidden, stamp_of
 from .opening import too_many_bytes
 from .schema import Reason
+from .sidecars import Sidecars
 
 # A pipe that somebody left in a folder must not hold the run up: opened without waiting.
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -105,7 +105,7 @@ def item_of_file(
     options: SourceOptions,
     *,
     folders: tuple[str, ...],
-    sidecars: dict[str, str],
+    sidecars: Sidecars,
     root: str | None = None,
 ) -> Item:
     """The item of one file.
@@ -114,11 +114,13 @@ def item_of_file(
         path: Absolute.
         options: Where labels and domains come from.
         folders: Names of the folders above it that may name a label.
-        sidecars: Paths of its sidecars by suffix.
+        sidecars: Those of its folder.
         root: Real path of the folder it must not leave; None for a file named by itself.
     """
-    fields = read_sidecars({suffix: _head_of(found) for suffix, found in sidecars.items()})
-    tags = tags_of(options, folders=folders, fields=fields)
+    folder, name = os.path.split(path)
+    beside, note = sidecars.of(name)
+    bodies = {suffix: _head_of(_join(folder, found)) for suffix, found in beside.items()}
+    tags = tags_of(options, folders=folders, sidecars=bodies, note=note)
     uri = file_uri(path)
     try:
         is_link = root is not None and os.path.islink(path)  # noqa: PTH114
@@ -132,8 +134,9 @@ def item_of_file(
     return Item(
         source_uri=uri,
         fingerprint=fingerprint,
-        label=tags[0],
-        domain=tags[1],
+        label=tags.label,
+        domain=tags.domain,
+        note=tags.note,
         address=FileAddress(path, root),
     )
 
@@ -154,16 +157,22 @@ def item_of_named_file(path: str, options: SourceOptions) -> Item | None:
     stem = sidecar_stem(name)
     if stem is not None and any(os.path.exists(_join(folder, stem + s)) for s in _PICTURES):  # noqa: PTH110
         return None
-    sidecars = {
-        suffix: found
-        for stem in reversed(stems_of_picture(name))
-        for suffix in SIDECAR_SUFFIXES
-        if os.path.isfile(found := _join(folder, stem + suffix))  # noqa: PTH113
-    }
-    return item_of_file(path, options, folders=tuple(Path(folder).parts[-1:]), sidecars=sidecars)
+    beside = Sidecars(
+        [
+            name,
+            *(
+                stem + suffix
+                for stem in stems_of_picture(name)
+                for suffix in _SIDECARS
+                if os.path.isfile(_join(folder, stem + suffix))  # noqa: PTH113
+            ),
+        ]
+    )
+    return item_of_file(path, options, folders=tuple(Path(folder).parts[-1:]), sidecars=beside)
 
 
-_PICTURES: Final = ("", *PICTURE_SUFFIXES)
+_PICTURES: Final = ("", *PICTURE_SUFFIXES, *map(str.upper, PICTURE_SUFFIXES))
+_SIDECARS: Final = (*SIDECAR_SUFFIXES, *map(str.upper, SIDECAR_SUFFIXES))
 
 
 def walk_folder(
@@ -193,19 +202,13 @@ def walk_folder(
             continue
         waiting.extend((*below, name) for name in reversed(folders) if not is_hidden([name]))
         shown = [name for name in files if not is_hidden([name])]
-        sidecars = _owned_sidecars(shown)
+        sidecars = Sidecars(shown)
         above = (Path(real_root).name, *below)
         for name in shown:
             path = _join(folder, name)
             if name in sidecars or not is_chosen((*below, name), options) or is_listed(path):
                 continue
-            beside = {
-                suffix: _join(folder, stem + suffix)
-                for stem in (reversed(stems_of_picture(name)) if sidecars else ())
-                for suffix in SIDECAR_SUFFIXES
-                if stem + suffix in sidecars
-            }
-            yield item_of_file(path, options, folders=above, sidecars=beside, root=real_root)
+            yield item_of_file(path, options, folders=above, sidecars=sidecars, root=real_root)
         for name in odd:
             path = _join(folder, name)
             if is_hidden([name]) or not is_chosen((*below, name), options):
@@ -237,18 +240,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def _owned_sidecars(names: list[str]) -> set[str]:
-    """Those names that are sidecars of a picture among them."""
-    by_stem: dict[str, list[str]] = {}
-    for name in names:
-        if (stem := sidecar_stem(name)) is not None:
-            by_stem.setdefault(stem, []).append(name)
-    if not by_stem:
-        return set()
-    owned = {stem for name in names for stem in stems_of_picture(name) if stem in by_stem}
-    return {name for stem in owned for name in by_stem[stem]}
 
 
 def has_magic(text: str) -> bool:

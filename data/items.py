@@ -6,7 +6,7 @@ An item holds no bytes: it may be pickled, queued and read much later, by anothe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .errors import ConfigError
 from .opening import ImageLimits
@@ -23,7 +23,8 @@ class SourceOptions:
     """How sources are walked and read.
 
     Attributes:
-        include: Glob patterns; in folders and archives only what matches is an item.
+        include: Glob patterns; in folders and archives only what matches is an item. One text
+            is one pattern.
         exclude: Glob patterns; in folders and archives what matches is no item.
         label_from: "parent-folder", "column:NAME", None for a column or sidecar key "label", or
             "none" to withdraw the labels that earlier sightings of the same items gave.
@@ -56,6 +57,10 @@ class SourceOptions:
     max_redirects: int = 3
 
     def __post_init__(self) -> None:
+        for name in ("include", "exclude"):
+            patterns = getattr(self, name)
+            one = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+            object.__setattr__(self, name, one)
         for name, value in (("label_from", self.label_from), ("domain_from", self.domain_from)):
             if value not in {None, PARENT_FOLDER, WITHDRAW} and not column_of(value):
                 raise ConfigError(
@@ -68,6 +73,17 @@ class SourceOptions:
             )
         if self.fetch_timeout_s <= 0:
             raise ConfigError(f"fetch_timeout_s is {self.fetch_timeout_s}; it must be above 0")
+
+
+class Tags(NamedTuple):
+    """What a source says of an item.
+
+    `note`: what it says that could not be taken, such as a label that is none.
+    """
+
+    label: str | None = None
+    domain: str | None = None
+    note: str | None = None
 
 
 class Address(Protocol):
@@ -90,6 +106,7 @@ class Item:
             which says nothing.
         address: Where the bytes are.
         problem: Known bad before reading: why, and the detail; None as a rule.
+        note: What its source says of it that could not be taken; the detail of its sighting.
     """
 
     source_uri: str
@@ -98,6 +115,7 @@ class Item:
     domain: str | None
     address: Address
     problem: tuple[Reason, str] | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +138,14 @@ def bad_item(
     detail: str,
     *,
     fingerprint: str = "bad",
-    tags: tuple[str | None, str | None] = (None, None),
+    tags: Tags = Tags(),  # noqa: B008 - it cannot be changed
 ) -> Item:
     """An item with a problem, so that it gets its row like any other."""
     return Item(
         source_uri=source_uri,
         fingerprint=fingerprint,
-        label=tags[0],
-        domain=tags[1],
+        label=tags.label,
+        domain=tags.domain,
         address=Nowhere(reason, detail),
         problem=(reason, detail),
     )

@@ -1,7 +1,8 @@
 """Which label and domain a source gives an item: by column, by sidecar, by folder.
 
-Labels come in many spellings; what none of them covers leaves the item without a label,
-and each such value is logged once, so that a misspelt vocabulary does not go unnoticed.
+Labels come in many spellings; what none of them covers leaves the item without a label and
+with a note, and each such value is logged once, so that a misspelt vocabulary does not go
+unnoticed.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import threading
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
-from .errors import clean
-from .items import PARENT_FOLDER, WITHDRAW, SourceOptions, column_of
+from .errors import clean, shorten
+from .items import PARENT_FOLDER, WITHDRAW, SourceOptions, Tags, column_of
 from .schema import Label
+from .text import decode_escaped, decode_text, valid_text
 
 _log = logging.getLogger(__name__)
 
@@ -34,23 +38,74 @@ _SPELLINGS: Final[dict[str, Label]] = {
     "machine_made": Label.FAKE,
     "laundered": Label.LAUNDERED,
     "unsure": Label.UNSURE,
+    "false": Label.REAL,
+    "true": Label.FAKE,
 }
+# More digits are no label, and Python refuses to read thousands of them.
+_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}(?:\.0*)?", re.ASCII)
+UNKNOWN_LABEL: Final = "label not known: "
+"""How the note of an item begins whose source names a label that is none."""
 _MAX_WARNED: Final = 10
 _warned: set[str] = set()
 _warned_lock = threading.Lock()
 
 
 def parse_label(value: object) -> Label | None:
-    """The label that a value spells, whatever its case; None for what is not in the vocabulary.
+    """Return the label that a value spells, whatever its case; None for any other value.
 
-    Numbers follow the order of the classes real, fake: 0 is real, 1 is fake. A data set that
-    counts the other way must name its classes.
+    Numbers follow the order of the classes real, fake: 0 is real, 1 is fake, and false and true
+    are those numbers. A text means what the value means that it spells: "1.0" is 1, "True" is
+    true, so that a table says the same whatever file it is kept in. A data set that counts the
+    other way must name its classes.
     """
+    if isinstance(value, bytes):
+        value = decode_escaped(value)
+    if isinstance(value, Decimal):
+        value = str(value)
     if isinstance(value, bool | float):
         value = int(value) if math.isfinite(value) and value == int(value) else None
-    if not isinstance(value, str | int):
+    if not isinstance(value, str | int) or (isinstance(value, int) and value not in {0, 1}):
         return None
-    return _SPELLINGS.get("_".join(str(value).strip().lower().replace("-", " ").split()))
+    text = str(value).strip().lower()
+    if _WHOLE_NUMBER.fullmatch(text):
+        return _SPELLINGS.get(str(int(text.partition(".")[0])))
+    return _SPELLINGS.get("_".join(text.replace("-", " ").split())) if text[:1] != "-" else None
+
+
+def unknown_label(note: str | None) -> str | None:
+    """Return the value that an item's note says to be no label; None for other notes."""
+    if note is None or not note.startswith(UNKNOWN_LABEL):
+        return None
+    return note.removeprefix(UNKNOWN_LABEL)
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value says nothing: null, blank, or the NaN that tables write for null."""
+    if isinstance(value, bytes | str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def pick(
+    fields: Mapping[str, object], name: str, *, is_asked: bool = False
+) -> tuple[object, str | None]:
+    """Return the value of a key in any case, and what is wrong with it.
+
+    Args:
+        fields: A row or a sidecar.
+        name: The key.
+        is_asked: A person wrote the name: the key of just this case wins.
+
+    Returns:
+        None and a note where keys differ by case only, and None and None where there is none.
+    """
+    if is_asked and name in fields:
+        return fields[name], None
+    wanted = name.strip().lower()
+    found = [key for key in fields if str(key).strip().lower() == wanted]
+    if len(found) > 1:
+        return None, f"keys that differ by case only: {', '.join(map(str, found))}"
+    return (fields[found[0]], None) if found else (None, None)
 
 
 def tags_of(
@@ -58,45 +113,75 @@ def tags_of(
     *,
     folders: Sequence[str] = (),
     fields: Mapping[str, object] | None = None,
-) -> tuple[str | None, str | None]:
-    """The label and the domain of an item.
+    sidecars: Mapping[str, bytes] | None = None,
+    note: str | None = None,
+) -> Tags:
+    """Return the label and the domain of an item, and a note on what could not be taken.
 
     Args:
         options: Where they come from.
         folders: Names of the folders that the item lies in, the outermost first. The label
             is the nearest that spells one; the domain is the nearest.
-        fields: The item's row or sidecar.
+        fields: The item's row.
+        sidecars: Bytes of its sidecars by suffix; what they say goes before the row.
+        note: What is known to be wrong already.
     """
-    row = fields or {}
+    row = dict(fields or {})
+    if sidecars:
+        told, damage = _read_sidecars(sidecars)
+        nearer = {key.strip().lower() for key in told}
+        row = {key: value for key, value in row.items() if key.strip().lower() not in nearer}
+        row, note = row | told, note or damage
+    value: object = None
     label: Label | None
     if options.label_from == WITHDRAW:
         # The vocabulary's word for an item that has no label after all.
         label = Label.UNSURE
     elif options.label_from == PARENT_FOLDER:
+        value = folders[-1] if folders else None
         label = next(filter(None, map(parse_label, reversed(folders))), None)
-        if label is None and folders:
-            _warn_once(folders[-1])
     else:
-        value = row.get(column_of(options.label_from) or "label")
-        label = parse_label(value)
-        if label is None and value is not None and value != "":
-            _warn_once(str(value))
+        asked = column_of(options.label_from)
+        value, clash = pick(row, asked or "label", is_asked=asked is not None)
+        label, note = parse_label(value), note or clash
+    if label is None and not is_missing(value):
+        shown = _shown(value)
+        _warn_once(shown)
+        note = note or f"{UNKNOWN_LABEL}{shown}"
     if options.domain_from == WITHDRAW:
-        return (label.value if label else None), ""
+        return Tags(label.value if label else None, "", note)
     if options.domain_from == PARENT_FOLDER:
         domain: object = folders[-1] if folders else None
     else:
-        domain = row.get(column_of(options.domain_from) or "domain")
-    named = (
-        " ".join(clean(str(domain)).split())[:100] if isinstance(domain, str | int | float) else ""
-    )
-    return (label.value if label else None), (named or options.domain)
+        asked = column_of(options.domain_from)
+        domain, clash = pick(row, asked or "domain", is_asked=asked is not None)
+        note = note or clash
+    named = "" if is_missing(domain) or not isinstance(domain, _SCALAR) else _plain(domain)[:100]
+    default = valid_text(options.domain) if options.domain else None
+    return Tags(label.value if label else None, named.strip() or default, note)
+
+
+_SCALAR: Final = (str, int, float, bytes, Decimal)
+
+
+def _plain(value: object) -> str:
+    """Return a value as one line of valid text."""
+    text = decode_escaped(value) if isinstance(value, bytes) else str(value)
+    return " ".join(clean(valid_text(text[:1000])).split())
+
+
+def _shown(value: object) -> str:
+    return shorten(_plain(value), 80)
 
 
 def sidecar_stem(name: str) -> str | None:
-    """What of a sidecar's file name is its picture's; None for other files."""
+    """Return what of a sidecar's file name is its picture's; None for other files.
+
+    Suffixes count in any case.
+    """
+    lower = name.lower()
     for suffix in SIDECAR_SUFFIXES:
-        if name.endswith(suffix) and len(name) > len(suffix):
+        if lower.endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return None
 
@@ -122,29 +207,37 @@ PICTURE_SUFFIXES: Final = tuple(
 )
 
 
-def read_sidecars(bodies: Mapping[str, bytes]) -> dict[str, object]:
-    """The fields that a picture's sidecars give, by the sidecars' suffixes.
+def _read_sidecars(bodies: Mapping[str, bytes]) -> tuple[dict[str, object], str | None]:
+    """Return the fields that a picture's sidecars give, and a note on a damaged one.
 
     `.json` gives its keys, `.cls` a label. `.txt` gives a label when it spells one and is a
     caption otherwise. A damaged sidecar gives nothing, and is logged.
     """
     fields: dict[str, object] = {}
+    note = None
     if ".txt" in bodies and (label := parse_label(_text(bodies[".txt"])[:100])):
         fields["label"] = label.value
     if ".cls" in bodies:
         fields["label"] = _text(bodies[".cls"])[:100].strip()
     if ".json" in bodies:
         try:
-            parsed = json.loads(bodies[".json"])
+            parsed = json.loads(_text(bodies[".json"]))
         except (ValueError, RecursionError):
             _warn_once("(a .json sidecar that is no JSON)")
+            note = "a .json sidecar that is no JSON"
         else:
-            fields |= parsed if isinstance(parsed, dict) else {}
-    return fields
+            told = parsed if isinstance(parsed, dict) else {}
+            if "label" in fields and pick(told, "label") != (None, None):
+                del fields["label"]
+            fields |= {key: value for key, value in told.items() if not is_missing(value)}
+    return fields, note
 
 
 def _text(body: bytes) -> str:
-    return body.decode("utf-8", "replace")
+    try:
+        return decode_text(body)
+    except ValueError:
+        return ""
 
 
 def _warn_once(value: str) -> None:

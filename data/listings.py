@@ -145,14 +145,19 @@ def item_of_row(
     except UnreadableImage as error:
         tags = tags_of(options, fields=row)
         return bad_item(uri, error.reason, error.detail, fingerprint=target, tags=tags)
-    label, domain = tags = tags_of(options, folders=place.folders, fields=row)
+    tags = tags_of(options, folders=place.folders, fields=row)
     address = place.address or holder
     if address is None:
         detail = "the row holds a picture; a path or a URL is needed here"
         return bad_item(uri, Reason.BAD_ROW, detail, fingerprint=target, tags=tags)
     named = place.fingerprint.encode("utf-8", "surrogateescape") if place.address else content
     return Item(
-        source_uri=uri, fingerprint=_digest(named), label=label, domain=domain, address=address
+        source_uri=uri,
+        fingerprint=_digest(named),
+        label=tags.label,
+        domain=tags.domain,
+        note=tags.note,
+        address=address,
     )
 
 

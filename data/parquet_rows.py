@@ -234,5 +234,12 @@ def _item_of_bytes(
     cell = row.get(address.column)
     path = cell.get("path") if isinstance(cell, dict) else None
     folders = Path(path).parts[:-1][-1:] if isinstance(path, str) else ()
-    label, domain = tags_of(options, folders=folders, fields=row)
-    return Item(source_uri=uri, fingerprint=stamp, label=label, domain=domain, address=address)
+    tags = tags_of(options, folders=folders, fields=row)
+    return Item(
+        source_uri=uri,
+        fingerprint=stamp,
+        label=tags.label,
+        domain=tags.domain,
+        note=tags.note,
+        address=address,
+    )

@@ -220,11 +220,12 @@ def _items_of_path(
 def _item_of_url(url: str, options: SourceOptions) -> Item:
     from .fetch import fingerprint_of_url
 
-    label, domain = tags_of(options, folders=Path(urlsplit(url).path).parts[:-1][-1:])
+    tags = tags_of(options, folders=Path(urlsplit(url).path).parts[:-1][-1:])
     return Item(
         source_uri=redact_url(url),
         fingerprint=fingerprint_of_url(url, options) or "no-mark",
-        label=label,
-        domain=domain,
+        label=tags.label,
+        domain=tags.domain,
+        note=tags.note,
         address=UrlAddress(url),
     )

@@ -24,7 +24,6 @@ from .items import Item, SourceOptions, bad_item
 from .labelling import (
     MAX_SIDECAR_BYTES,
     SIDECAR_SUFFIXES,
-    read_sidecars,
     sidecar_stem,
     stems_of_picture,
     tags_of,
@@ -236,14 +235,13 @@ def _items_of(
                 for suffix in SIDECAR_SUFFIXES
                 if stem + suffix in group.bodies
             }
-            label, domain = tags_of(
-                options, folders=(_stem_of(path), *parts[:-1]), fields=read_sidecars(bodies)
-            )
+            tags = tags_of(options, folders=(_stem_of(path), *parts[:-1]), sidecars=bodies)
             yield Item(
                 source_uri=uri,
                 fingerprint=f"{stamp}-{member.offset_data}-{member.size}",
-                label=label,
-                domain=domain,
+                label=tags.label,
+                domain=tags.domain,
+                note=tags.note,
                 address=TarAddress(path, member.offset_data, member.size),
             )
 

@@ -22,7 +22,6 @@ from .handles import Handles
 from .items import Item, SourceOptions, bad_item
 from .labelling import (
     MAX_SIDECAR_BYTES,
-    read_sidecars,
     sidecar_stem,
     stems_of_picture,
     tags_of,
@@ -133,14 +132,13 @@ def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
                 for stem in reversed(_stems(name))
                 for suffix, place in by_stem.get(stem, {}).items()
             }
-            label, domain = tags_of(
-                options, folders=(Path(path).stem, *parts[:-1]), fields=read_sidecars(bodies)
-            )
+            tags = tags_of(options, folders=(Path(path).stem, *parts[:-1]), sidecars=bodies)
             yield Item(
                 source_uri=uri,
                 fingerprint=f"{member.CRC:08x}-{member.file_size}-{member.compress_size}",
-                label=label,
-                domain=domain,
+                label=tags.label,
+                domain=tags.domain,
+                note=tags.note,
                 address=ZipAddress(path, index, name),
             )
 

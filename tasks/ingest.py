@@ -27,7 +27,7 @@ from ..data.redaction import redact_url
 from ..data.schema import Reason, Status
 from ..data.sources import Item, SourceOptions
 from .reading import Along, outcomes_of
-from .sightings import Outcome, Sighting, commit_outcomes, find_sightings
+from .sightings import Outcome, Sighting, commit_outcomes, find_sightings, note_of
 
 # What is read is committed once it is so large or so old, so that a kill loses little.
 FLUSH_BYTES = 128 * 2**20
@@ -217,6 +217,7 @@ def _is_unchanged(item: Item, outcome: Outcome, before: Sighting) -> bool:
         # An item that names no label or domain takes none back.
         and item.label in {None, before.label}
         and item.domain in {None, before.domain}
+        and (rejection is not None or before.detail == note_of(item))
     )
 
 

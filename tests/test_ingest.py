@@ -27,6 +27,7 @@ from assay.data.lake import Lake
 from assay.data.schema import Reason
 from assay.data.sources import Item, SourceOptions, find_items
 from assay.tasks.ingest import IngestCounts, batch_id_of, chunks, ingest_chunk
+from assay.tasks.sightings import unknown_labels
 
 
 @pytest.fixture
@@ -310,3 +311,21 @@ def test_items_are_small_when_they_travel(source: Path) -> None:
     put(source, {f"{n}.png": picture(n, (200, 200)) for n in range(5)})
     items = list(find_items([str(source)], SourceOptions()))
     assert len(pickle.dumps(items)) < 5 * 1000
+
+
+def test_a_label_that_is_none_is_told_with_its_value(tmp_path):
+    """The sighting of a stored image names it; a corrected label takes the note away again."""
+    put(tmp_path / "in", {"a.png": picture(1), "a.cls": b"deepfake\n", "b.png": picture(2)})
+    lake = Lake(tmp_path / "lake")
+    ingest(lake, tmp_path / "in")
+    assert {name: row["detail"] for name, row in counting(lake).items()} == {
+        "a.png": "label not known: deepfake",
+        "b.png": None,
+    }
+    assert unknown_labels(lake, "b-1") == {"deepfake": 1}
+    again = ingest(lake, tmp_path / "in", run_id="run-2")
+    assert again.unchanged == 2
+    (tmp_path / "in" / "a.cls").write_text("fake")
+    ingest(lake, tmp_path / "in", run_id="run-3")
+    assert (counting(lake)["a.png"]["label"], counting(lake)["a.png"]["detail"]) == ("fake", None)
+    assert unknown_labels(lake, "b-1") == {}

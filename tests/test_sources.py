@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 
 import factories
@@ -214,6 +215,44 @@ def test_sidecars_label_their_picture_and_are_no_items(tmp_path):
     ]
 
 
+def test_keys_and_suffixes_of_sidecars_count_in_any_case(tmp_path):
+    """Exports by other systems shout; where two differ by case only, neither is believed."""
+    tree(tmp_path, "a.JPG", "b.jpg", "c.jpg", "d.jpg")
+    (tmp_path / "a.JSON").write_text('\ufeff{" Label": "1.0", "DOMAIN": "art"}', encoding="utf-8")
+    (tmp_path / "b.Cls").write_bytes("\ufeffFALSE\r\n".encode("utf-16-le"))
+    (tmp_path / "c.json").write_text('{"label": "real", "Label": "fake", "domain": "x"}')
+    (tmp_path / "d.txt").write_text("fake")
+    (tmp_path / "d.TXT").write_text("real")
+    items = listed(tmp_path)
+    assert [(item.label, item.domain, item.note) for item in items] == [
+        ("fake", "art", None),
+        ("real", None, None),
+        (None, "x", "keys that differ by case only: label, Label"),
+        (None, None, "sidecars that differ by case only: d.TXT, d.txt"),
+    ]
+    assert [(item.label, item.note) for item in listed(tmp_path / "a.JPG")] == [("fake", None)]
+    assert listed(tmp_path / "a.JPG", tmp_path / "a.JSON") == listed(tmp_path / "a.JPG")
+
+
+def test_text_that_utf8_cannot_hold_is_mended_and_never_stops_a_source(tmp_path):
+    """Lone surrogates in JSON, and folders named in Latin-1 or by bytes that are no text."""
+    tree(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "a.json").write_text('{"domain": "\\ud800x", "label": "\\udfff"}')
+    (tmp_path / "b.json").write_bytes('{"domain": "Zürich"}'.encode("latin-1"))
+    for name in (b"caf\xe9", "café".encode(), b"\x81\xff"):
+        tree(tmp_path / "x" / os.fsdecode(name), "c.jpg")
+    items = listed(tmp_path)
+    assert [item.domain for item in items[:2]] == ["\ufffdx", "Zürich"]
+    assert items[0].note == "label not known: \ufffd"
+    items = listed(tmp_path / "x", domain_from="parent-folder", label_from="parent-folder")
+    assert {(item.source_uri.split("/")[-2], item.domain) for item in items} == {
+        ("%81%FF", r"\x81ÿ"),
+        ("caf%C3%A9", "café"),
+        ("caf%E9", "café"),
+    }
+    assert all((item.note or "").encode() for item in items)
+
+
 def test_other_keys_of_a_sidecar_can_be_asked_for(tmp_path):
     """`column:NAME` names the key of a sidecar."""
     tree(tmp_path, "a.jpg")
@@ -271,7 +310,18 @@ def test_an_unknown_label_is_kept_out_and_logged_once(tmp_path, caplog, monkeypa
         (float("nan"), None),
         ("", None),
         (None, None),
-        ("true", None),
+        ("1.0", Label.FAKE),
+        ("0.", Label.REAL),
+        ("TRUE", Label.FAKE),
+        ("False", Label.REAL),
+        (b"fake", Label.FAKE),
+        (Decimal("1.00"), Label.FAKE),
+        ("0.5", None),
+        ("-1", None),
+        (-1, None),
+        ("-1.0", None),
+        (10**20, None),
+        ("9" * 5000, None),
         ([1], None),
     ],
 )
@@ -350,7 +400,7 @@ def test_no_source_is_an_error():
 
 def test_options_are_checked_at_once():
     """A misspelt choice is a usage error before anything is listed."""
-    with pytest.raises(ConfigError, match='"parent-folder" or "column:NAME"'):
+    with pytest.raises(ConfigError, match='"parent-folder", "column:NAME"'):
         SourceOptions(label_from="folder")
     with pytest.raises(ConfigError, match="fetch_timeout_s"):
         SourceOptions(fetch_timeout_s=0)
