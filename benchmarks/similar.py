@@ -21,14 +21,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from assay.data.lake import Lake
 from assay.data.schema import TABLES
+from assay.data.score_key import ScoreKey
 from assay.tasks.embedding_index import open_index
 from assay.tasks.embedding_search import compare_with_all
-from assay.tasks.embeddings import EmbeddingSpace
 from assay.tasks.neighbours import Vectors, smallest
 
-SPACE = EmbeddingSpace(
-    detector="drawn@0", weights_sha256="0" * 64, profile="none", precision="fp32"
-)
+KEY = ScoreKey(detector="drawn@0", weights_sha256="0" * 64, profile="none", precision="fp32")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS_A_COMMIT = 10_000
 
@@ -55,11 +53,11 @@ def store(lake: Lake, vectors: Vectors, first: int) -> None:
         part = vectors[start : start + ROWS_A_COMMIT]
         n = len(part)
         same = {
-            "detector": SPACE.detector,
-            "weights_sha256": SPACE.weights_sha256,
-            "profile": SPACE.profile,
+            "detector": KEY.detector,
+            "weights_sha256": KEY.weights_sha256,
+            "profile": KEY.profile,
             "backend": "none",
-            "precision": SPACE.precision,
+            "precision": KEY.precision,
             "status": "scored",
             "reason": None,
             "logit": 0.0,
@@ -104,7 +102,7 @@ def main() -> None:
 
         def opened(what: str) -> None:
             started_s = time.perf_counter()
-            index = open_index(lake, SPACE, folder=folder)
+            index = open_index(lake, KEY, folder=folder)
             took_s = time.perf_counter() - started_s
             print(f"{what:<34}{took_s:8.2f} s   {len(index):,} rows, recall {index.recall.at}")
 
@@ -115,7 +113,7 @@ def main() -> None:
         size_mb = sum(file.stat().st_size for file in folder.iterdir()) / 2**20
         print(f"{'index on disk':<34}{size_mb:8.0f} MB")
 
-        index = open_index(lake, SPACE, folder=folder)
+        index = open_index(lake, KEY, folder=folder)
         everything = np.concatenate([stored, added])
         brute = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute").fit(everything)
         right = [
@@ -141,7 +139,7 @@ def main() -> None:
         few = queries[: min(5, n_queries)]
         for query in few:
             started_s = time.perf_counter()
-            rows = compare_with_all(lake, SPACE, query)
+            rows = compare_with_all(lake, KEY, query)
             best = smallest(-rows["similarity"].to_numpy(), k)
             found.append(set(rows[best]["image_id"]))
             times_s.append(time.perf_counter() - started_s)

@@ -194,6 +194,10 @@ TABLES: Final[dict[str, pa.Schema]] = {
         [
             _required("image_id", _TEXT),
             _required("detector", _TEXT),
+            # The rest of the score key; of rows that are older than these columns, `runs` has it.
+            pa.field("weights_sha256", _TEXT),
+            pa.field("profile", _TEXT),
+            pa.field("precision", _TEXT),
             _required("policy_id", _TEXT),
             pa.field("calibration_id", _TEXT),
             pa.field("prob_calibrated", pa.float32()),

@@ -130,9 +130,7 @@ class _Made:
         return choose_parents(
             lake,
             self.plan.parents,
-            detector_id=identity.detector_id,
-            weights_sha256=identity.weights_sha256,
-            profile=identity.profile.describe(),
+            key=identity.key,
             band=band,
             seed=self.plan.seed,
         )
@@ -196,10 +194,7 @@ def augment(
     rows = evasion_rows(
         lake,
         batch_id=made.batch_id,
-        detector_id=identity.detector_id,
-        weights_sha256=identity.weights_sha256,
-        profile=identity.profile.describe(),
-        precision=identity.precision,
+        key=identity.key,
         policy=policy,
     )
     return Augmentation(
@@ -211,7 +206,7 @@ def augment(
             lake,
             rows,
             run_id=moderation.run_id,
-            detector_id=identity.detector_id,
+            key=identity.key,
             policy=policy,
         ),
         table=evasion_table(rows),

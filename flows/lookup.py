@@ -10,6 +10,7 @@ import polars as pl
 
 from ..data.errors import InputError
 from ..data.lake import Lake
+from ..data.score_key import ScoreKey
 from ..tasks.command_line import command
 from ..tasks.current import current_scores
 
@@ -88,16 +89,29 @@ def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
     return hashlib.sha256(raw).hexdigest(), raw
 
 
-def stored_logit(lake: Lake, image_id: str, detector: Checkpoint, profile: Profile) -> float | None:
-    """The score of an image that counts under a detector and profile; None without one."""
-    rows = current_scores(
-        lake,
-        detector_id=detector.detector_id,
-        weights_sha256=detector.weights_sha256,
-        profile=profile.describe(),
+def stored_logit(
+    lake: Lake, image_id: str, detector: Checkpoint, profile: Profile
+) -> tuple[float, str] | None:
+    """Return the logit of an image under a detector and profile, and its precision.
+
+    That in fp32 where there is one, else that of the precision which scored last.
+    """
+    mine = lake.scan("scores").filter(
+        (pl.col("image_id") == image_id)
+        & (pl.col("detector") == detector.detector_id)
+        & (pl.col("weights_sha256") == detector.weights_sha256)
+        & (pl.col("profile") == profile.describe())
     )
-    found = rows.filter(pl.col("image_id") == image_id).select("logit").collect()["logit"]
-    return None if found.is_empty() or found[0] is None else float(found[0])
+    known = mine.select("precision", "scored_at", *ScoreKey.columns()[:-1]).sort(
+        pl.col("precision") == "fp32", "scored_at", descending=True
+    )
+    for row in known.collect().iter_rows(named=True):
+        key = ScoreKey(**{name: row[name] for name in ScoreKey.columns()})
+        found = current_scores(lake, key).filter(pl.col("image_id") == image_id)
+        logit = found.select("logit").collect()["logit"]
+        if logit.count():
+            return float(logit[0]), key.precision
+    return None
 
 
 def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:

@@ -133,12 +133,9 @@ class _Run:
         if self.detector is not None:
             policy = steps.policy_of(self.request, self.detector)
             params |= {
-                "detector": self.detector.detector_id,
-                "weights_sha256": self.detector.weights_sha256,
-                "profile": self.detector.profile.describe(),
+                **self.detector.key.as_row(),
                 "backend": self.backend,
                 "backend_why": self.backend_why,
-                "precision": self.detector.precision,
                 "policy_id": policy.policy_id,
                 "policy_rules": policy.as_dict(),
                 "versions": package_versions(),
@@ -256,7 +253,7 @@ def _score(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:
     """Scores what the lake has of the batch and no pass has scored yet."""
     wanted = steps.images_of(lake, state.batch_id)
     state.example = _first(lake, wanted)
-    left = pending(lake, detector, image_ids=wanted)
+    left = pending(lake, detector.key, image_ids=wanted)
     done = state.scores.scored + state.scores.failed
     state.scores += ScoreCounts(known=_n_images(lake, wanted) - len(left) - done)
     if left.is_empty():
@@ -280,7 +277,9 @@ def _look_further(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> 
         return
     watcher = progress.current()
     wanted = steps.images_of(lake, state.batch_id)
-    left = views_pending(lake, detector, mode=mode, image_ids=wanted)
+    left = views_pending(
+        lake, detector.key, side_px=detector.profile.crop_px, mode=mode, image_ids=wanted
+    )
     watcher.begin("views", len(left))
     for shard, image_ids in _by_shard(left):
         state.views += calls.views(state.request, state.run_id, shard, image_ids)

@@ -104,7 +104,7 @@ def ingest_and_score_step(
     along = ScoreAlong(
         lake,
         lambda: detector_of(request),
-        identity_of(request),
+        identity_of(request).key,
         run_id=run_id,
         n_workers=request.workers,
     )
@@ -169,12 +169,9 @@ def decide_step(request: Request, run_id: str, batch_id: str | None) -> dict[str
     return decide_images(
         lake,
         image_ids=images_of(lake, batch_id),
-        detector_id=detector.detector_id,
-        weights_sha256=detector.weights_sha256,
-        profile=detector.profile.describe(),
+        key=detector.key,
         policy=policy_of(request, detector),
         run_id=run_id,
-        precision=detector.precision,
     )
 
 

@@ -6,14 +6,16 @@ parts by the hash of a key, so that a step over a million rows holds one part at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 from ..data.lake import Lake
 from ..data.rows import schema_of
-from ..data.schema import ScoreStatus
+from ..data.schema import TABLES
+from ..data.score_key import ScoreKey, rows_that_count
 
 ROWS_AT_A_TIME = 100_000
 
@@ -81,49 +83,135 @@ def latest_sightings(
 
 
 def current_scores(
-    lake: Lake,
-    *,
-    detector_id: str,
-    weights_sha256: str | None = None,
-    profile: str | None = None,
-    precision: str | None = None,
-    bucket: Bucket = WHOLE,
-    version: int | None = None,
+    lake: Lake, key: ScoreKey, *, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
-    """One row for each image under a detector: a score before a failure, then the latest.
+    """One row for each image under a key: a score before a failure, then the latest.
 
     All columns but the embedding, which only few need and which is most of the table.
     """
-    rows = (
-        lake.scan("scores", version)
-        .select(pl.exclude("embedding"))
-        .filter(pl.col("detector") == detector_id)
-    )
-    if weights_sha256 is not None:
-        rows = rows.filter(pl.col("weights_sha256") == weights_sha256)
-    if profile is not None:
-        rows = rows.filter(pl.col("profile") == profile)
-    if precision is not None:
-        rows = rows.filter(pl.col("precision") == precision)
-    rows = bucket.of(rows, "image_id").with_columns(
-        is_scored=pl.col("status") == ScoreStatus.SCORED.value
-    )
-    return _latest(rows, ["image_id"], ["is_scored", "scored_at", "precision"]).drop("is_scored")
+    rows = lake.scan("scores", version).select(pl.exclude("embedding")).filter(key.where())
+    return rows_that_count(bucket.of(rows, "image_id"))
 
 
 def current_decisions(
     lake: Lake,
+    key: ScoreKey,
     *,
-    detector_id: str,
-    policy_id: str,
+    policy_id: str | None = None,
     bucket: Bucket = WHOLE,
     version: int | None = None,
 ) -> pl.LazyFrame:
-    """One row for each image under a detector and a policy: the latest decided."""
-    rows = lake.scan("decisions", version).filter(
-        (pl.col("detector") == detector_id) & (pl.col("policy_id") == policy_id)
-    )
+    """One row for each image under a key and a policy: the latest decided.
+
+    Args:
+        lake: To look in.
+        key: Of the scores that were decided by.
+        policy_id: As in the decisions; None: any.
+        bucket: Part of the images.
+        version: Of the decisions.
+    """
+    rows = keyed_decisions(lake, version).filter(key.where())
+    if policy_id is not None:
+        rows = rows.filter(pl.col("policy_id") == policy_id)
     return _latest(bucket.of(rows, "image_id"), ["image_id"], ["decided_at"])
+
+
+def keyed_decisions(lake: Lake, version: int | None = None) -> pl.LazyFrame:
+    """All decisions with their score keys, whichever assay wrote them.
+
+    Older rows name the detector only; the record of their run has the rest. Where there is no
+    record either, the key stays null and the decision is nobody's.
+    """
+    rows = lake.scan("decisions", version)
+    rest = [name for name in ScoreKey.columns() if name != "detector"]
+    bare = rows.filter(pl.col("precision").is_null()).select("run_id").unique()
+    recorded = (
+        lake.scan("runs")
+        .join(bare, on="run_id", how="semi")
+        .select("run_id", *(of_record(name).alias(f"{name}_of_run") for name in rest))
+        .filter(pl.col("precision_of_run").is_not_null())
+        .unique("run_id", keep="any")
+    )
+    return rows.join(recorded, on="run_id", how="left", maintain_order="left").select(
+        pl.coalesce(name, f"{name}_of_run").alias(name) if name in rest else name
+        for name in TABLES["decisions"].names
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The key of scores, when it was last used, and the policy if anything was decided by them."""
+
+    key: ScoreKey
+    at: datetime
+    policy_id: str | None
+
+
+def last_judgement(
+    lake: Lake,
+    *,
+    detector: str | None = None,
+    precision: str | None = None,
+    policy_id: str | None = None,
+    versions: Mapping[str, int | None] | None = None,
+) -> Judgement | None:
+    """Return by what the last completed run decided, of those that fit; None where nothing does.
+
+    A run that repeats earlier decisions writes no rows, so runs are asked first, then decisions
+    without a run, then scores.
+
+    Args:
+        lake: To look in.
+        detector: A name, or an id as in the tables; a name stands for any revision.
+        precision: As in the tables, or `int8` for any quantised weights.
+        policy_id: As in the decisions.
+        versions: Of the tables; None: now.
+    """
+    at = versions or {}
+    names = ScoreKey.columns()
+    whole = pl.all_horizontal(pl.col(names).is_not_null()) & named(detector, precision)
+    judged = whole
+    if policy_id is not None:
+        judged = whole & (pl.col("policy_id") == policy_id)
+    decided = keyed_decisions(lake, at.get("decisions")).filter(judged)
+    completed = lake.scan("runs", at.get("runs")).filter(pl.col("status") == "completed")
+    candidates = [
+        (
+            completed.select("finished_at", **{n: of_record(n) for n in (*names, "policy_id")})
+            .filter(judged)
+            .join(
+                decided.select(*names, "policy_id").unique(), on=[*names, "policy_id"], how="semi"
+            ),
+            "finished_at",
+        ),
+        (decided, "decided_at"),
+    ]
+    if policy_id is None:
+        scored = lake.scan("scores", at.get("scores")).filter(whole)
+        candidates.append((scored.with_columns(policy_id=pl.lit(None, pl.String)), "scored_at"))
+    for rows, time in candidates:
+        found = rows.select(time, *names, "policy_id").top_k(1, by=time).collect()
+        if not found.is_empty():
+            row = found.row(0, named=True)
+            key = ScoreKey(**{name: row[name] for name in names})
+            return Judgement(key=key, at=row[time], policy_id=row["policy_id"])
+    return None
+
+
+def named(detector: str | None, precision: str | None = None) -> pl.Expr:
+    """Whether a row is of a detector and of a precision, named in full or up to the `@`."""
+    return _is_called("detector", detector) & _is_called("precision", precision)
+
+
+def _is_called(column: str, name: str | None) -> pl.Expr:
+    if name is None:
+        return pl.lit(value=True)
+    return (pl.col(column) == name) | pl.col(column).str.starts_with(f"{name}@")
+
+
+def of_record(name: str) -> pl.Expr:
+    """A text in the record of a run."""
+    return pl.col("params").str.json_path_match(f"$.{name}")
 
 
 def _latest(rows: pl.LazyFrame, keys: list[str], order: list[str]) -> pl.LazyFrame:

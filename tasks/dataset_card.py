@@ -72,6 +72,8 @@ def dataset_card(facts: CardFacts) -> str:
 
 def _text(facts: CardFacts, n_images: int) -> str:
     pinned = facts.pinned
+    key = pinned.key
+    detector, precision = (key.detector, key.precision) if key else ("none", "no precision")
     shares = ", ".join(f"{part:g}" for part in facts.fractions)
     n_synthetic = sum(facts.generators.values())
     versions = ", ".join(
@@ -117,9 +119,10 @@ disagree, the picture has no label.
 {pseudo}
 ## Scores
 
-`logit` and `prob_fake` are the raw output of detector `{_plain(pinned.detector or "none")}`, \
-`decision` that of policy `{_plain(pinned.policy_id or "none")}`. Weights and preprocessing are \
-named in every row. Thresholds are not calibrated unless that policy says so.
+`logit` and `prob_fake` are the raw output of detector `{_plain(detector)}` in \
+`{_plain(precision)}`, `decision` that of policy `{_plain(pinned.policy_id or "none")}` on these \
+scores. Weights, preprocessing, precision and backend are named in every row. Thresholds \
+are not calibrated unless that policy says so.
 
 ## Splits
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from ..data.lake import Lake
 from ..data.schema import Decision, DecisionReason, ScoreStatus
+from ..data.score_key import ScoreKey
 from .current import Bucket, buckets, current_decisions, current_scores, latest_sightings
 from .policy import Policy, load_policy
 from .views import highest_views
@@ -112,29 +113,23 @@ def decide_images(
     lake: Lake,
     *,
     image_ids: pl.Series | None,
-    detector_id: str,
-    weights_sha256: str,
-    profile: str,
+    key: ScoreKey,
     policy: Policy,
     run_id: str,
-    precision: str | None = None,
 ) -> dict[str, int]:
     """Decide images by their current score, and record what is new.
 
     An image without a score row is decided too (review, not_scored). Its domain is that of
     its latest sighting. A row is written only where decision or reasons differ from the last
-    ones recorded for the image under this detector and policy, so running again writes none.
+    ones recorded for the image under this key and policy, so running again writes none.
 
     Args:
         lake: Where images, sightings and scores are, and where decisions go.
         image_ids: Which images, or None for all in the lake.
-        detector_id: As in the scores.
-        weights_sha256: As in the scores.
-        profile: As in the scores.
+        key: Of the scores that are decided by. A policy that allows for the drift of one
+            precision is not for the scores of another.
         policy: The rules.
         run_id: Stamped on the new rows.
-        precision: As in the scores; None: any. A policy that allows for the drift of one
-            precision is not for the scores of another.
 
     Returns:
         How many images are clear, review and flag now, over all of `image_ids`.
@@ -145,28 +140,18 @@ def decide_images(
     counts = {decision.value: 0 for decision in Decision}
     wanted = None if image_ids is None else image_ids.unique().rename("image_id").to_frame().lazy()
     for bucket in buckets(lake, "images"):
-        scores = current_scores(
-            lake,
-            detector_id=detector_id,
-            weights_sha256=weights_sha256,
-            profile=profile,
-            precision=precision,
-            bucket=bucket,
-        )
-        views = highest_views(
-            lake, detector_id=detector_id, weights_sha256=weights_sha256, profile=profile
-        )
+        scores = current_scores(lake, key, bucket=bucket)
         facts = (
             _score_facts(lake, wanted, scores, bucket)
-            .join(views, on="image_id", how="left")
-            .with_columns(detector=pl.lit(detector_id))
+            .join(highest_views(lake, key), on="image_id", how="left")
+            .with_columns(detector=pl.lit(key.detector))
         )
         decided = decide(facts.collect(), policy)
         for decision, n_images in decided["decision"].value_counts().iter_rows():
             counts[decision] += n_images
-        known = current_decisions(
-            lake, detector_id=detector_id, policy_id=policy.policy_id, bucket=bucket
-        ).select("image_id", was=_in_words())
+        known = current_decisions(lake, key, policy_id=policy.policy_id, bucket=bucket).select(
+            "image_id", was=_in_words()
+        )
         fresh = (
             decided.lazy()
             .with_columns(now=_in_words())
@@ -176,7 +161,7 @@ def decide_images(
             .collect()
         )
         if fresh.height:
-            _record(lake, fresh, policy.policy_id, run_id)
+            _record(lake, fresh, key, policy.policy_id, run_id)
     return counts
 
 
@@ -201,10 +186,10 @@ def _in_words() -> pl.Expr:
     return pl.concat_str("decision", pl.col("reasons").list.join(","), separator=":")
 
 
-def _record(lake: Lake, fresh: pl.DataFrame, policy_id: str, run_id: str) -> None:
+def _record(lake: Lake, fresh: pl.DataFrame, key: ScoreKey, policy_id: str, run_id: str) -> None:
     rows = fresh.select(
         "image_id",
-        "detector",
+        **{name: pl.lit(value) for name, value in key.as_row().items()},
         policy_id=pl.lit(policy_id),
         calibration_id=pl.lit(None, dtype=pl.String),
         prob_calibrated=pl.lit(None, dtype=pl.Float32),

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from ..data.cache import cache_folder
 from ..data.errors import InputError, StoreError
 from ..data.lake import Lake
+from ..data.score_key import ScoreKey
 from ..data.store import LocalStore
 from .embedding_graph import (
     Recall,
@@ -36,7 +37,7 @@ from .embedding_graph import (
     search_graph,
     vectors_at,
 )
-from .embeddings import EmbeddingSpace, distinct_batches
+from .embeddings import distinct_batches, embedded
 from .neighbours import Vectors, cosine_similarities
 
 FORMAT: Final = 1
@@ -91,41 +92,41 @@ class EmbeddingIndex:
         return dict(zip(found, cosines.tolist(), strict=True))
 
 
-def index_folder(lake: Lake, space: EmbeddingSpace) -> Path:
-    """Where this machine keeps the index of a lake's embeddings of one space."""
-    named = "\n".join([str(FORMAT), lake.uri, *astuple(space)])
+def index_folder(lake: Lake, key: ScoreKey) -> Path:
+    """Where this machine keeps the index of a lake's embeddings of one key."""
+    named = "\n".join([str(FORMAT), lake.uri, *astuple(key)])
     return cache_folder("similar", hashlib.sha256(named.encode()).hexdigest()[:32])
 
 
 def open_index(
     lake: Lake,
-    space: EmbeddingSpace,
+    key: ScoreKey,
     *,
     folder: Path | None = None,
     rows_a_save: int = ROWS_A_SAVE,
     on_rows: Callable[[int], None] | None = None,
 ) -> EmbeddingIndex:
-    """The index of all embeddings of a space, after what is new was added to it and saved.
+    """The index of all embeddings of a key, after what is new was added to it and saved.
 
     Memory: all of it (about 1 kB a row of 384 numbers) while rows are added, else it is
     mapped from its file; the ids are always held, some 100 bytes each.
 
     Args:
         lake: Where the embeddings are.
-        space: Which of them.
+        key: Which of them.
         folder: Of the index; by default in the machine's cache.
         rows_a_save: New rows after which the index is saved while it is built.
         on_rows: Called with the number of rows added since the last call.
 
     Raises:
-        InputError: There is no embedding of this space.
+        InputError: There is no embedding of this key.
         StoreError: The folder cannot be written, or another process has held it for an hour.
     """
-    folder = folder or index_folder(lake, space)
+    folder = folder or index_folder(lake, key)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=LOCK_TIMEOUT_S):
-            return _Keeper(folder, lake, space).refreshed(rows_a_save, on_rows)
+            return _Keeper(folder, lake, key).refreshed(rows_a_save, on_rows)
     except Timeout as error:
         raise StoreError(
             f"another process has been writing to {folder} for {LOCK_TIMEOUT_S:.0f} s; wait for"
@@ -141,11 +142,11 @@ def open_index(
 class _Keeper:
     """The folder of one index, while this process holds its lock."""
 
-    def __init__(self, folder: Path, lake: Lake, space: EmbeddingSpace) -> None:
+    def __init__(self, folder: Path, lake: Lake, key: ScoreKey) -> None:
         self._folder = folder
         self._store = LocalStore(folder)
         self._version = lake.version("scores")
-        self._rows = space.rows(lake, self._version)
+        self._rows = embedded(lake, key, self._version)
 
     def refreshed(self, rows_a_save: int, on_rows: Callable[[int], None] | None) -> EmbeddingIndex:
         state = self._state()

@@ -10,9 +10,10 @@ import polars as pl
 
 from ..data.errors import InputError
 from ..data.lake import Lake
+from ..data.score_key import ScoreKey
 from .command_line import score_again
 from .embedding_index import open_index
-from .embeddings import EmbeddingSpace, embedding_batches, vectors_of
+from .embeddings import embedded, embedding_batches, vectors_of
 from .neighbours import Vectors, cosine_similarities, smallest
 from .query_embedding import embed_picture
 from .similar_result import Query, Search
@@ -33,7 +34,7 @@ class Found:
 
 def nearest_by_embedding(
     lake: Lake,
-    space: EmbeddingSpace,
+    key: ScoreKey,
     query: Query,
     *,
     detector: str | None,
@@ -45,14 +46,14 @@ def nearest_by_embedding(
     """The nearest `n`, and the similarities of those and of more."""
     vector = prob_fake = precision = None
     if query.raw is not None:
-        made = embed_picture(query.raw, space, detector)
+        made = embed_picture(query.raw, key, detector)
         vector, prob_fake, precision = made.vector, made.prob_fake, made.precision
     own_id = query.image_id or ""
     # One more is asked for, since a stored query finds itself.
     if use_index:
-        index = open_index(lake, space, on_rows=on_rows)
+        index = open_index(lake, key, on_rows=on_rows)
         if vector is None:
-            vector = _there(index.vectors([own_id]).get(own_id), lake, space, query)
+            vector = _there(index.vectors([own_id]).get(own_id), lake, key, query)
         near = index.search(vector, n + 1)
         more = index.similarities(vector, also)
         at, measured = index.recall.for_k(n)
@@ -66,8 +67,8 @@ def nearest_by_embedding(
         )
     else:
         if vector is None:
-            vector = _there(vectors_of(lake, space, [own_id]).get(own_id), lake, space, query)
-        everything = compare_with_all(lake, space, vector, on_rows)
+            vector = _there(vectors_of(lake, key, [own_id]).get(own_id), lake, key, query)
+        everything = compare_with_all(lake, key, vector, on_rows)
         near = everything[smallest(-everything["similarity"].to_numpy(), n + 1)]
         more = dict(everything.filter(pl.col("image_id").is_in(list(also))).iter_rows())
         search = Search(method="exact", n_images=everything.height - (query.image_id is not None))
@@ -82,11 +83,11 @@ def nearest_by_embedding(
 
 
 def compare_with_all(
-    lake: Lake, space: EmbeddingSpace, vector: Vectors, on_rows: OnRows | None = None
+    lake: Lake, key: ScoreKey, vector: Vectors, on_rows: OnRows | None = None
 ) -> pl.DataFrame:
     """image_id and similarity of every image that has an embedding, sorted by id."""
     parts = []
-    for ids, vectors in embedding_batches(space.rows(lake)):
+    for ids, vectors in embedding_batches(embedded(lake, key)):
         cosines = cosine_similarities(vector, vectors)
         parts.append(pl.DataFrame({"image_id": ids, "similarity": cosines}))
         if on_rows is not None:
@@ -97,12 +98,12 @@ def compare_with_all(
 
 
 def similarities_to_stored(
-    lake: Lake, space: EmbeddingSpace | None, query: Query, ids: Sequence[str]
+    lake: Lake, key: ScoreKey | None, query: Query, ids: Sequence[str]
 ) -> dict[str, float]:
     """Cosines of a stored query with some images; those without embeddings are missing."""
-    if space is None or query.image_id is None:
+    if key is None or query.image_id is None:
         return {}
-    vectors = vectors_of(lake, space, [query.image_id, *ids])
+    vectors = vectors_of(lake, key, [query.image_id, *ids])
     mine = vectors.pop(query.image_id, None)
     if mine is None or not vectors:
         return {}
@@ -110,11 +111,11 @@ def similarities_to_stored(
     return dict(zip(vectors, cosines.tolist(), strict=True))
 
 
-def _there(vector: Vectors | None, lake: Lake, space: EmbeddingSpace, query: Query) -> Vectors:
+def _there(vector: Vectors | None, lake: Lake, key: ScoreKey, query: Query) -> Vectors:
     if vector is not None:
         return vector
     raise InputError(
-        f"image {query.name} has no embedding by {space.detector} ({space.precision}): it failed"
+        f"image {query.name} has no embedding by {key.detector} ({key.precision}): it failed"
         f" or was not scored yet; compare by perceptual hash alone (--by phash), or run:"
-        f" {score_again(lake.uri, space.detector, space.precision)}"
+        f" {score_again(lake.uri, key.detector, key.precision)}"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,59 +12,53 @@ import polars as pl
 from ..data.errors import ConfigError, InputError, StoreError
 from ..data.lake import Lake
 from ..data.schema import ScoreStatus
+from ..data.score_key import ScoreKey
 from .command_line import command
+from .current import last_judgement, named
 from .detector.cards import card_by_name
 from .neighbours import Vectors
 
 BATCH_ROWS: Final = 8192
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddingSpace:
-    """What made a set of embeddings: only vectors of one space can be compared.
+def embedded(lake: Lake, key: ScoreKey, version: int | None = None) -> pl.LazyFrame:
+    """Return the rows of `scores` under a key that have an embedding.
 
-    Fields are the columns of `scores` of the same names.
+    Only vectors of one key can be compared.
     """
-
-    detector: str
-    weights_sha256: str
-    profile: str
-    precision: str
-
-    def rows(self, lake: Lake, version: int | None = None) -> pl.LazyFrame:
-        """The rows of `scores` that have an embedding of this space."""
-        return _embedded(lake, version).filter(
-            (pl.col("detector") == self.detector)
-            & (pl.col("weights_sha256") == self.weights_sha256)
-            & (pl.col("profile") == self.profile)
-            & (pl.col("precision") == self.precision)
-        )
+    return _any_embedded(lake, version).filter(key.where())
 
 
-def find_space(lake: Lake, detector: str | None = None) -> EmbeddingSpace:
-    """The space that embeddings were last written in, by any detector or by one.
+def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
+    """Return the key whose embeddings were last written, or last used by a run that wrote none.
 
     Args:
         lake: To look in.
-        detector: A name, an id as in the tables, or a folder with a checkpoint.
+        detector: A name, an id as in the tables, or a folder with a checkpoint; None: any.
 
     Raises:
         InputError: Nothing here was scored.
         ConfigError: Nothing here was scored by that detector.
         ModelError: The folder holds no checkpoint.
     """
-    rows = _embedded(lake)
-    if detector is not None:
-        known_as = _id_in_folder(detector)
-        # A registered name stands for its latest revision that scored anything here.
-        is_meant = (pl.col("detector") == known_as) | pl.col("detector").str.starts_with(
-            f"{known_as}@"
+    known_as = None if detector is None else _id_in_folder(detector)
+    # A registered name stands for its latest revision that scored anything here.
+    rows = _any_embedded(lake).filter(named(known_as))
+    latest = rows.select("scored_at", *ScoreKey.columns()).top_k(1, by="scored_at").collect()
+    key = None if latest.is_empty() else ScoreKey.of(latest.row(0, named=True))
+    last = last_judgement(lake, detector=known_as)
+    # A run that found everything scored has written no row, and is the last word all the same.
+    if (
+        last is not None
+        and last.key != key
+        and not latest.filter(pl.col("scored_at") < last.at).is_empty()
+        and not embedded(lake, last.key).head(1).collect().is_empty()
+    ):
+        return last.key
+    if key is None:
+        seen = (
+            _any_embedded(lake).select("detector").unique().collect()["detector"].sort().to_list()
         )
-        rows = rows.filter(is_meant)
-    names = ("detector", "weights_sha256", "profile", "precision")
-    latest = rows.select("scored_at", *names).top_k(1, by="scored_at").collect()
-    if latest.is_empty():
-        seen = _embedded(lake).select("detector").unique().collect()["detector"].sort().to_list()
         if detector is not None and seen:
             raise ConfigError(
                 f"no image of {lake.uri} was scored by {detector!r}; allowed: {', '.join(seen)}"
@@ -74,12 +67,12 @@ def find_space(lake: Lake, detector: str | None = None) -> EmbeddingSpace:
             f"no image of {lake.uri} has an embedding yet; run: {command('score', lake=lake.uri)}"
             " (or compare by perceptual hash alone: --by phash)"
         )
-    return EmbeddingSpace(**latest.select(names).row(0, named=True))
+    return key
 
 
-def count_embedded(lake: Lake, space: EmbeddingSpace) -> int:
-    """Images that have an embedding of this space."""
-    return int(space.rows(lake).select(pl.col("image_id").n_unique()).collect().item())
+def count_embedded(lake: Lake, key: ScoreKey) -> int:
+    """Images that have an embedding under this key."""
+    return int(embedded(lake, key).select(pl.col("image_id").n_unique()).collect().item())
 
 
 def embedding_batches(rows: pl.LazyFrame) -> Iterator[tuple[pl.Series, Vectors]]:
@@ -124,9 +117,9 @@ def distinct_batches(
             yield here["image_id"], vectors[here["at"].to_numpy()]
 
 
-def vectors_of(lake: Lake, space: EmbeddingSpace, image_ids: Sequence[str]) -> dict[str, Vectors]:
+def vectors_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str, Vectors]:
     """Embeddings of some images, each of shape (D,); those that have none are missing."""
-    rows = space.rows(lake).filter(pl.col("image_id").is_in(list(image_ids)))
+    rows = embedded(lake, key).filter(pl.col("image_id").is_in(list(image_ids)))
     return {
         image_id: vector
         for ids, vectors in embedding_batches(rows)
@@ -134,7 +127,7 @@ def vectors_of(lake: Lake, space: EmbeddingSpace, image_ids: Sequence[str]) -> d
     }
 
 
-def _embedded(lake: Lake, version: int | None = None) -> pl.LazyFrame:
+def _any_embedded(lake: Lake, version: int | None = None) -> pl.LazyFrame:
     return lake.scan("scores", version).filter(
         (pl.col("status") == ScoreStatus.SCORED.value) & pl.col("embedding").is_not_null()
     )

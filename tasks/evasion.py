@@ -17,6 +17,7 @@ import polars as pl
 from ..data.errors import shorten
 from ..data.lake import Lake
 from ..data.schema import Label
+from ..data.score_key import ScoreKey
 from .current import current_scores
 from .policy import Policy
 from .synthesize import made_by
@@ -48,10 +49,7 @@ def evasion_rows(
     lake: Lake,
     *,
     batch_id: str,
-    detector_id: str,
-    weights_sha256: str,
-    profile: str,
-    precision: str,
+    key: ScoreKey,
     policy: Policy,
 ) -> pl.DataFrame:
     """One row for each made picture of a plan: its setting, score, and its parent's.
@@ -61,18 +59,8 @@ def evasion_rows(
     null where there is none, the last two where the plan did not ask.
     """
     made = made_by(lake, batch_id)
-    scores = (
-        current_scores(
-            lake,
-            detector_id=detector_id,
-            weights_sha256=weights_sha256,
-            profile=profile,
-            precision=precision,
-        )
-        .select("image_id", "logit", "prob_fake")
-        .collect()
-    )
-    band, _ = policy.band(detector_id)
+    scores = current_scores(lake, key).select("image_id", "logit", "prob_fake").collect()
+    band, _ = policy.band(key.detector)
     # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
     review_at, flag_at = (float(np.float32(edge)) for edge in (band.review_at, band.flag_at))
     told = [setting_of(params) for params in made["params"]]

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from ..data.lake import Lake
 from ..data.schema import Label
+from ..data.score_key import ScoreKey
 from ..data.store import open_store
 from ..synth.presets import notices
 from .evasion import evasion_table
@@ -32,7 +33,7 @@ NAMES_PX, AXIS_PX, LINE_PX = 380, 420, 26
 
 
 def write_evasion(
-    lake: Lake, rows: pl.DataFrame, *, run_id: str, detector_id: str, policy: Policy
+    lake: Lake, rows: pl.DataFrame, *, run_id: str, key: ScoreKey, policy: Policy
 ) -> str:
     """Draws the page of a plan's pictures and gives its address.
 
@@ -40,7 +41,7 @@ def write_evasion(
         lake: Where the pictures are, and where the page goes: `reports/<run_id>-evasion.html`.
         rows: As `evasion_rows` gives them.
         run_id: Of the run.
-        detector_id: Of the detector that scored.
+        key: Of the scores.
         policy: Whose review threshold decides what evades.
 
     Raises:
@@ -53,7 +54,7 @@ def write_evasion(
         evasion_table(rows),
         pairs,
         thumbs,
-        detector_id=detector_id,
+        key=key,
         policy=policy,
         run_id=run_id,
         notices=notices(rows["license_flags"].explode().drop_nulls()),
@@ -85,7 +86,7 @@ def render_evasion(
     pairs: Sequence[Mapping[str, Any]],
     thumbs: Mapping[str, Thumbnail],
     *,
-    detector_id: str,
+    key: ScoreKey,
     policy: Policy,
     run_id: str,
     notices: Sequence[str] = (),
@@ -93,7 +94,7 @@ def render_evasion(
     """The whole page; `notices` are what licences want said beside the pictures."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"visible": visible, "score": score_text}
-    band, _ = policy.band(detector_id)
+    band, _ = policy.band(key.detector)
     fakes = [row for row in table.iter_rows(named=True) if row["label"] == Label.FAKE.value]
     others = [row for row in table.iter_rows(named=True) if row["label"] != Label.FAKE.value]
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
@@ -101,7 +102,7 @@ def render_evasion(
         others=others,
         pairs=pairs,
         thumbs=thumbs,
-        detector_id=detector_id,
+        key=key,
         policy_id=policy.policy_id,
         review_at=band.review_at,
         run_id=run_id,

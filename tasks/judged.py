@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from ..data.errors import ConfigError, StoreError
 from ..data.lake import Lake
+from ..data.score_key import ScoreKey
 from .current import WHOLE, Bucket, current_decisions, current_scores, latest_sightings
 from .labels import best_labels
 from .policy import Policy, load_policy, policy_from_dict
+
+# No row has it: a run without a detector has neither scores nor decisions.
+_NOBODY: Final = ScoreKey(detector="", weights_sha256="", profile="", precision="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +39,15 @@ class RunRecord:
         return self._text("batch_id")
 
     @property
+    def key(self) -> ScoreKey | None:
+        """What its scores are known by, and its decisions were made by; None without a detector."""
+        # Before loading, `detector` is only the name that was asked for, and the rest is missing.
+        return ScoreKey.of(self.params)
+
+    @property
     def detector_id(self) -> str | None:
         """The detector as it was loaded; None when none was."""
-        # Before loading, `detector` is only the name that was asked for.
-        return self._text("detector") if self._text("weights_sha256") else None
+        return self.key.detector if self.key else None
 
     @property
     def policy_id(self) -> str | None:
@@ -94,22 +103,21 @@ def find_run(lake: Lake, run_id: str) -> RunRecord:
 def judged_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.LazyFrame:
     """The images of a run's batch, or of the lake, one row each, with what is known of them now.
 
-    Columns: image_id, source_uri, domain, detector, score_status, score_reason, prob_fake,
-    decision, reasons, label, label_evidence. All but the first may be null.
+    Score and decision are those of the run's key, whatever else has scored the images.
+
+    Columns: image_id, source_uri, domain, detector, backend, score_status, score_reason,
+    prob_fake, decision, reasons, label, label_evidence. All but the first may be null.
     """
     seen = latest_sightings(lake, batch_id=run.batch_id, bucket=bucket)
     frame = seen.select("image_id", "source_uri", "domain")
     wanted = frame.select("image_id")
-    scores = current_scores(
-        lake,
-        detector_id=run.detector_id or "",
-        weights_sha256=run.params.get("weights_sha256"),
-        profile=run.params.get("profile") if run.detector_id else None,
-        bucket=bucket,
-    ).select("image_id", "prob_fake", score_status="status", score_reason="reason")
-    decisions = current_decisions(
-        lake, detector_id=run.detector_id or "", policy_id=run.policy_id or "", bucket=bucket
-    ).select("image_id", "decision", "reasons")
+    key = run.key or _NOBODY
+    scores = current_scores(lake, key, bucket=bucket).select(
+        "image_id", "prob_fake", "backend", score_status="status", score_reason="reason"
+    )
+    decisions = current_decisions(lake, key, policy_id=run.policy_id or "", bucket=bucket).select(
+        "image_id", "decision", "reasons"
+    )
     labels = best_labels(
         *(
             bucket.of(lake.scan(table), "image_id").join(wanted, on="image_id", how="semi")
@@ -123,6 +131,7 @@ def judged_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.L
         "source_uri",
         "domain",
         "detector",
+        "backend",
         "score_status",
         "score_reason",
         "prob_fake",

@@ -6,6 +6,7 @@ import polars as pl
 
 from ..data.errors import ConfigError, InputError, shorten
 from ..data.lake import Lake
+from ..data.score_key import ScoreKey
 from ..synth.plan import Parents
 from .current import current_scores, latest_sightings
 from .labels import best_labels
@@ -19,9 +20,7 @@ def choose_parents(
     lake: Lake,
     asked: Parents,
     *,
-    detector_id: str,
-    weights_sha256: str,
-    profile: str,
+    key: ScoreKey,
     band: Band,
     seed: int,
 ) -> Chosen:
@@ -34,9 +33,7 @@ def choose_parents(
         ConfigError: The condition is no SQL on the columns there are.
         InputError: Nothing fits, though parents are asked for.
     """
-    frame = candidates(
-        lake, detector_id=detector_id, weights_sha256=weights_sha256, profile=profile
-    )
+    frame = candidates(lake, key)
     if asked.where is not None:
         try:
             frame = pl.SQLContext(images=frame).execute(
@@ -73,13 +70,11 @@ def choose_parents(
     return list(chosen.select("image_id", "label").iter_rows())
 
 
-def candidates(lake: Lake, *, detector_id: str, weights_sha256: str, profile: str) -> pl.DataFrame:
-    """Every image that assay did not make, with what is known of it."""
+def candidates(lake: Lake, key: ScoreKey) -> pl.DataFrame:
+    """Every image that assay did not make, with what is known of it and its score under a key."""
     images = lake.scan("images").unique("image_id", keep="any")
     labels = best_labels(lake.scan("reviews"), lake.scan("synthetics"), lake.scan("sightings"))
-    scores = current_scores(
-        lake, detector_id=detector_id, weights_sha256=weights_sha256, profile=profile
-    )
+    scores = current_scores(lake, key)
     seen = latest_sightings(lake)
     return (
         images.join(lake.scan("synthetics").select("image_id"), on="image_id", how="anti")

@@ -11,7 +11,7 @@ import json
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,8 @@ from .. import __version__
 from ..data.errors import ConfigError, GateRefused, InputError
 from ..data.lake import Lake
 from ..data.schema import TABLES
+from ..data.score_key import ScoreKey
+from .current import keyed_decisions, last_judgement
 from .dataset_card import CardFacts, dataset_card
 from .near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .published_files import Tally, write_file
@@ -46,12 +48,13 @@ class PublishResult:
     groups: int
     files: tuple[str, ...]
     versions: dict[str, int | None]
-    detector: str | None
+    key: ScoreKey | None
     policy_id: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"files": list(self.files)}
+        """The same as plain values; those of the score key, or null, under its columns' names."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "key"}
+        return values | {"files": list(self.files)} | _plain_key(self.key)
 
 
 def publish(
@@ -63,6 +66,7 @@ def publish(
     seed: int = 0,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
     detector: str | None = None,
+    precision: str | None = None,
     policy_id: str | None = None,
     labels_from_decisions: bool = False,
     only_labelled: bool = False,
@@ -77,9 +81,10 @@ def publish(
         allow_shortcuts: Reserved for a check of file format and size; recorded.
         seed: For the splits.
         fractions: Of the groups, for train, validation and test.
-        detector: Whose scores: a name, or an id as in the tables; by default that which
-            decided last.
-        policy_id: Whose decisions; by default that of the detector's latest.
+        detector: Whose scores: a name, or an id as in the tables; by default that of the last
+            run that decided.
+        precision: Of the scores, as in the tables, or `int8`; by default likewise.
+        policy_id: Whose decisions; by default likewise.
         labels_from_decisions: Label what has no other evidence by the detector's decision
             (flag: fake, clear: real), with `label_evidence` "decision".
         only_labelled: Leave out pictures without a label.
@@ -95,7 +100,7 @@ def publish(
     if format != "hf":
         raise ConfigError(f"format {format!r} is not known; allowed: hf")
     _check_place(out, overwrite=overwrite)
-    pinned = _pin(lake, detector, policy_id, labels_from_decisions=labels_from_decisions)
+    pinned = _pin(lake, detector, precision, policy_id, labels_from_decisions=labels_from_decisions)
     plan = _plan(lake, pinned, fractions=fractions, seed=seed)
     if only_labelled:
         plan = _labelled(lake, pinned, plan)
@@ -146,7 +151,7 @@ def publish(
         groups=facts.n_groups,
         files=tuple(file.relative_to(work).as_posix() for file in files),
         versions=dict(pinned.versions),
-        detector=pinned.detector,
+        key=pinned.key,
         policy_id=pinned.policy_id,
     )
 
@@ -181,47 +186,37 @@ def _put(work: Path, out: Path) -> None:
 
 
 def _pin(
-    lake: Lake, detector: str | None, policy_id: str | None, *, labels_from_decisions: bool
+    lake: Lake,
+    detector: str | None,
+    precision: str | None,
+    policy_id: str | None,
+    *,
+    labels_from_decisions: bool,
 ) -> Pinned:
     versions = {table: lake.version(table) for table in TABLES}
-    decided = lake.scan("decisions", versions["decisions"])
-    scored = lake.scan("scores", versions["scores"])
-    if detector is not None:
-        # A registered name stands for its latest revision that scored anything here.
-        is_meant = (pl.col("detector") == detector) | pl.col("detector").str.starts_with(
-            f"{detector}@"
-        )
-        found = _last(scored.filter(is_meant), "scored_at", "detector")
-        if found is None:
-            raise _unknown("detector", detector, scored.select("detector"))
-        detector = found
-    else:
-        detector = _last(decided, "decided_at", "detector") or _last(
-            scored, "scored_at", "detector"
-        )
-    decided = decided.filter(pl.col("detector") == pl.lit(detector, dtype=pl.String))
-    if policy_id is None:
-        policy_id = _last(decided, "decided_at", "policy_id")
-    elif decided.filter(pl.col("policy_id") == policy_id).head(1).collect().is_empty():
-        raise _unknown("policy", policy_id, decided.select("policy_id"))
+    asked = {"detector": detector, "precision": precision, "policy_id": policy_id}
+    found = last_judgement(lake, **asked, versions=versions)
+    if found is None and any(asked.values()):
+        raise _unknown(lake, versions, asked)
     return Pinned(
         versions=versions,
-        detector=detector,
-        policy_id=policy_id,
+        key=found.key if found else None,
+        policy_id=found.policy_id if found else None,
         labels_from_decisions=labels_from_decisions,
     )
 
 
-def _unknown(kind: str, seen: str, column: pl.LazyFrame) -> ConfigError:
-    allowed = column.unique().collect().to_series().sort().to_list()
-    return ConfigError(
-        f"no image here was judged by {kind} {seen!r}; allowed: {', '.join(allowed) or 'none yet'}"
-    )
-
-
-def _last(rows: pl.LazyFrame, time: str, column: str) -> str | None:
-    found = rows.select(time, column).top_k(1, by=time).collect()[column]
-    return None if found.is_empty() else str(found[0])
+def _unknown(
+    lake: Lake, versions: Mapping[str, int | None], asked: Mapping[str, str | None]
+) -> ConfigError:
+    """Say what was asked for and which of it there is."""
+    table = "decisions" if asked["policy_id"] else "scores"
+    rows = keyed_decisions(lake, versions[table]) if asked["policy_id"] else lake.scan(table)
+    columns = [name for name, value in asked.items() if value is not None]
+    there = rows.select(columns).unique().sort(columns).collect().rows()
+    seen = ", ".join(f"{name.removesuffix('_id')} {asked[name]!r}" for name in columns)
+    allowed = "; ".join(" with ".join(str(part) for part in row) for row in there)
+    return ConfigError(f"no image here was judged by {seen}; allowed: {allowed or 'none yet'}")
 
 
 def _plan(lake: Lake, pinned: Pinned, *, fractions: Sequence[float], seed: int) -> pl.DataFrame:
@@ -295,7 +290,7 @@ def _lock(
         "format": 1,
         "lake": facts.lake,
         "tables": dict(facts.pinned.versions),
-        "detector": facts.pinned.detector,
+        **_plain_key(facts.pinned.key),
         "policy_id": facts.pinned.policy_id,
         "labels_from_decisions": facts.pinned.labels_from_decisions,
         "allow_shortcuts": allow_shortcuts,
@@ -313,6 +308,10 @@ def _lock(
             for file in files
         },
     }
+
+
+def _plain_key(key: ScoreKey | None) -> dict[str, str | None]:
+    return dict.fromkeys(ScoreKey.columns()) if key is None else key.as_row()
 
 
 def _sha256(file: Path) -> str:

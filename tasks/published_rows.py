@@ -15,7 +15,8 @@ import polars as pl
 import pyarrow as pa
 
 from ..data.lake import Lake
-from ..data.schema import Decision
+from ..data.schema import TABLES, Decision
+from ..data.score_key import ScoreKey
 from .current import current_decisions, current_scores, latest_sightings
 from .labels import CLASSES, best_labels
 
@@ -35,6 +36,8 @@ FEATURES: Final[dict[str, str]] = {
     "detector": "string",
     "weights_sha256": "string",
     "profile": "string",
+    "precision": "string",
+    "backend": "string",
     "policy_id": "string",
     "domain": "string",
     "group_id": "string",
@@ -68,11 +71,11 @@ _ARROW: Final = {
 class Pinned:
     """What a publication reads: table versions, and whose scores and decisions.
 
-    `detector` is None when nothing was ever scored, `policy_id` when nothing was decided.
+    `key` is None when nothing was ever scored, `policy_id` when nothing was decided.
     """
 
     versions: Mapping[str, int | None]
-    detector: str | None
+    key: ScoreKey | None
     policy_id: str | None
     labels_from_decisions: bool = False
 
@@ -112,8 +115,8 @@ def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
     frame = _some(lake, pinned, "images", wanted).unique(subset=["image_id"], keep="any")
     for more in (
         _labels(lake, pinned, wanted),
-        _scores(lake, pinned, wanted),
-        _decisions(lake, pinned, wanted),
+        _scores(lake, pinned).join(wanted, on="image_id", how="semi"),
+        _decisions(lake, pinned).join(wanted, on="image_id", how="semi"),
         _domains(lake, pinned, wanted),
         _synthetics(lake, pinned, wanted),
     ):
@@ -124,7 +127,6 @@ def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
     return frame.with_columns(
         pl.col("label").replace_strict(index, default=UNLABELLED, return_dtype=pl.Int64),
         pl.col("is_synthetic").fill_null(value=False),
-        detector=pl.when(pl.col("logit").is_not_null()).then(pl.lit(pinned.detector)),
         policy_id=pl.when(pl.col("decision").is_not_null()).then(pl.lit(pinned.policy_id)),
         path=pl.col("image_id").str.head(16)
         + pl.lit(".")
@@ -144,23 +146,26 @@ def _labels(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _scores(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
-    rows = current_scores(
-        lake, detector_id=pinned.detector or "", version=pinned.versions["scores"]
-    )
-    return rows.join(wanted, on="image_id", how="semi").select(
-        "image_id", "logit", "prob_fake", "weights_sha256", "profile"
-    )
+def _scores(lake: Lake, pinned: Pinned) -> pl.LazyFrame:
+    """Scores, and what each was made by; a picture without a score has neither."""
+    names = ("image_id", "logit", "prob_fake", *ScoreKey.columns(), "backend")
+    if pinned.key is None:
+        return _nothing("scores", *names)
+    rows = current_scores(lake, pinned.key, version=pinned.versions["scores"])
+    return rows.filter(pl.col("logit").is_not_null()).select(names)
 
 
-def _decisions(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
+def _decisions(lake: Lake, pinned: Pinned) -> pl.LazyFrame:
+    if pinned.key is None or pinned.policy_id is None:
+        return _nothing("decisions", "image_id", "decision")
     rows = current_decisions(
-        lake,
-        detector_id=pinned.detector or "",
-        policy_id=pinned.policy_id or "",
-        version=pinned.versions["decisions"],
+        lake, pinned.key, policy_id=pinned.policy_id, version=pinned.versions["decisions"]
     )
-    return rows.join(wanted, on="image_id", how="semi").select("image_id", "decision")
+    return rows.select("image_id", "decision")
+
+
+def _nothing(table: str, *names: str) -> pl.LazyFrame:
+    return pl.LazyFrame(schema=pl.Schema(TABLES[table])).select(names)
 
 
 def _domains(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import AssayError, ConfigError, ModelError
+from ..data.score_key import ScoreKey
 from .detector.load import Checkpoint, find_checkpoint, load_detector
 from .detector.preprocess import preprocess
 from .detector.profiles import profile_for
-from .embeddings import EmbeddingSpace
 from .neighbours import Vectors
 
 if TYPE_CHECKING:
@@ -27,22 +27,22 @@ class Embedded:
     precision: str
 
 
-def embed_picture(raw: bytes, space: EmbeddingSpace, name: str | None = None) -> Embedded:
-    """One pass of the detector that made a space's embeddings.
+def embed_picture(raw: bytes, key: ScoreKey, name: str | None = None) -> Embedded:
+    """One pass of the detector that made the embeddings under a key.
 
     The weights and the preprocessing are exactly theirs. The number format is too where this
     machine has it, else this machine's own: that moves a cosine by about a thousandth.
 
     Args:
         raw: The encoded picture.
-        space: Whose detector to load.
+        key: Whose detector to load.
         name: A checkpoint's folder, where its id leads to neither the registry nor the hub.
 
     Raises:
         ModelError: The detector cannot be had by that name, or is another one by now.
         UnreadableImage: The picture cannot be decoded.
     """
-    detector = _load(space, name)
+    detector = _load(key, name)
     pixels = preprocess(raw, detector.profile)
     logits, embeddings = detector.forward(pixels[None])
     logit = float(logits[0])
@@ -53,23 +53,23 @@ def embed_picture(raw: bytes, space: EmbeddingSpace, name: str | None = None) ->
     )
 
 
-def _load(space: EmbeddingSpace, name: str | None) -> Detector:
+def _load(key: ScoreKey, name: str | None) -> Detector:
     # Ids of registered detectors are name@revision; those of the hub load as they are.
-    known_as, _, direction = space.detector.partition("+positive=")
+    known_as, _, direction = key.detector.partition("+positive=")
     tried = known_as if "/" in known_as else known_as.partition("@")[0]
     if name is not None and Path(name).expanduser().is_dir():
         tried = name
-    profile = space.profile.partition(":")[0]
+    profile = key.profile.partition(":")[0]
     asked: dict[str, Any] = {"profile": profile, "positive": direction or None}
     advice = (
         "name the folder that has its weights (--detector FOLDER), or compare by perceptual hash"
         " alone (--by phash)"
     )
     try:
-        _check_same(find_checkpoint(tried, positive=asked["positive"]), space, tried, profile)
+        _check_same(find_checkpoint(tried, positive=asked["positive"]), key, tried, profile)
         try:
             # The rest of an int8 format's name is the hash of its weights.
-            return load_detector(tried, precision=space.precision.partition("@")[0], **asked)
+            return load_detector(tried, precision=key.precision.partition("@")[0], **asked)
         except AssayError:
             return load_detector(tried, **asked)
     except (ConfigError, ModelError) as error:
@@ -79,10 +79,10 @@ def _load(space: EmbeddingSpace, name: str | None) -> Detector:
         ) from error
 
 
-def _check_same(checkpoint: Checkpoint, space: EmbeddingSpace, name: str, profile: str) -> None:
+def _check_same(checkpoint: Checkpoint, key: ScoreKey, name: str, profile: str) -> None:
     described = profile_for(profile, checkpoint.architecture.image_px).describe()
-    if (checkpoint.weights_sha256, described) != (space.weights_sha256, space.profile):
+    if (checkpoint.weights_sha256, described) != (key.weights_sha256, key.profile):
         raise ModelError(
             f"{name} is {checkpoint.detector_id} with {described} now, and the lake's are of"
-            f" {space.detector} with {space.profile}"
+            f" {key.detector} with {key.profile}"
         )

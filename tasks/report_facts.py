@@ -34,6 +34,8 @@ class ReportFacts:
     decisions: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
+    # backend -> images whose score it gave, in this run or an earlier one
+    backends: dict[str, int] = field(default_factory=dict)
     # label -> decision -> images, only for labelled images
     confusion: dict[str, dict[str, int]] = field(default_factory=dict)
     histogram: dict[str, list[int]] = field(default_factory=dict)
@@ -63,6 +65,7 @@ def gather(
     picks: dict[str, dict[str, Any]] = {}
     reasons: Counter[str] = Counter()
     failures: Counter[str] = Counter()
+    backends: Counter[str] = Counter()
     domains: set[str] = set()
     for bucket in buckets(lake, "images"):
         rows = judged_images(lake, run, bucket=bucket).collect()
@@ -77,9 +80,11 @@ def gather(
             facts.decisions[decision] += n
         reasons.update(dict(_counts(rows["reasons"].explode())))
         failures.update(dict(_counts(rows["score_reason"])))
+        backends.update(dict(_counts(rows["backend"])))
         _add_confusion(facts.confusion, rows)
     facts.reasons = dict(reasons.most_common())
     facts.failures = dict(failures.most_common())
+    facts.backends = dict(backends.most_common())
     facts.histogram = by_label(bins)
     # By id last, so that ties fall alike however the parts are cut.
     candidates = sorted(picks.values(), key=lambda row: str(row["image_id"]))

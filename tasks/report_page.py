@@ -76,7 +76,7 @@ def render_page(
                 for reason, (n, examples) in facts.rejected.items()
             ],
             n_copies=facts.statuses.get("duplicate", 0),
-            what_ran=_what_ran(run, lake_uri),
+            what_ran=_what_ran(run, lake_uri, facts),
             plain=("time", "versions"),
             commands=_commands(run, lake_uri, facts),
         )
@@ -174,7 +174,7 @@ def _tiles(run: RunRecord, facts: ReportFacts) -> list[tuple[str, int]]:
     return tiles
 
 
-def _what_ran(run: RunRecord, lake_uri: str) -> list[tuple[str, str]]:
+def _what_ran(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[str, str]]:
     params, counts = run.params, run.counts
     of_run = params.get("versions")
     versions = of_run if isinstance(of_run, dict) else package_versions()
@@ -189,7 +189,7 @@ def _what_ran(run: RunRecord, lake_uri: str) -> list[tuple[str, str]]:
         "detector": run.detector_id,
         "weights (sha256)": params.get("weights_sha256"),
         "preprocessing": params.get("profile") if run.detector_id else None,
-        "backend": params.get("backend"),
+        "backend": _backends(facts.backends) or params.get("backend"),
         "precision": params.get("precision") if run.detector_id else None,
         "policy": run.policy_id,
         "versions": listed if of_run else f"{listed} (when this page was drawn)",
@@ -199,6 +199,13 @@ def _what_ran(run: RunRecord, lake_uri: str) -> list[tuple[str, str]]:
         "lake": lake_uri,
     }
     return [(name, str(value)) for name, value in rows.items() if value]
+
+
+def _backends(counts: Mapping[str, int]) -> str:
+    """Names, with the number of images where there are several."""
+    if len(counts) < 2:
+        return "".join(counts)
+    return ", ".join(f"{name} ({n:,} images)" for name, n in counts.items())
 
 
 def _commands(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -21,8 +21,8 @@ from .. import __version__
 from ..data.image import DEFAULT_LIMITS, ImageLimits
 from ..data.lake import Lake
 from ..data.schema import Reason, Row, ScoreStatus
+from ..data.score_key import ScoreKey
 from .detector.lanes import Scored, score_stream
-from .detector.profiles import Profile
 
 if TYPE_CHECKING:
     from .detector.detector import Detector
@@ -45,36 +45,14 @@ class ScoreCounts:
         )
 
 
-class Identified(Protocol):
-    """A detector, or only its `Identity`: what the rows of its scores are known by."""
-
-    @property
-    def detector_id(self) -> str:
-        """As in `scores.detector`."""
-
-    @property
-    def weights_sha256(self) -> str:
-        """Of the weights file."""
-
-    @property
-    def profile(self) -> Profile:
-        """How pictures are prepared."""
-
-    @property
-    def precision(self) -> str:
-        """`fp32`, `bf16`, `fp16`, or `int8@` and a hash."""
-
-
-def pending(
-    lake: Lake, detector: Identified, *, image_ids: pl.Series | None = None
-) -> pl.DataFrame:
-    """The images that this detector, profile and precision have not judged, in stored order.
+def pending(lake: Lake, key: ScoreKey, *, image_ids: pl.Series | None = None) -> pl.DataFrame:
+    """The images that have no row under a score key, in stored order.
 
     A picture that failed for lack of memory is judged again; any other failure stands.
 
     Args:
         lake: To look in.
-        detector: Its id, weights, profile and precision count; device and backend do not.
+        key: What the scores are known by; device and backend do not count.
         image_ids: Only these; None for all of the lake.
 
     Returns:
@@ -85,24 +63,18 @@ def pending(
         wanted = pl.LazyFrame({"image_id": image_ids}, schema={"image_id": pl.String})
         images = images.join(wanted.unique(), on="image_id", how="semi")
     return (
-        images.join(judged(lake, detector), on="image_id", how="anti")
+        images.join(judged(lake, key), on="image_id", how="anti")
         .unique("image_id", keep="any")
         .sort("shard", "row_group", "row")
         .collect()
     )
 
 
-def judged(lake: Lake, detector: Identified) -> pl.LazyFrame:
+def judged(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
     """The image_id of each image that is not `pending`, repeated where it was judged twice."""
     return (
         lake.scan("scores")
-        .filter(
-            (pl.col("detector") == detector.detector_id)
-            & (pl.col("weights_sha256") == detector.weights_sha256)
-            & (pl.col("profile") == detector.profile.describe())
-            & (pl.col("precision") == detector.precision)
-            & pl.col("reason").ne_missing(Reason.OUT_OF_MEMORY.value)
-        )
+        .filter(key.where() & pl.col("reason").ne_missing(Reason.OUT_OF_MEMORY.value))
         .select("image_id")
     )
 
@@ -136,7 +108,7 @@ def score_shard(
         StoreError: Bytes cannot be read or rows not written; what was committed stays.
     """
     wanted = pl.Series("image_id", list(image_ids), dtype=pl.String)
-    left = pending(lake, detector, image_ids=wanted)["image_id"].to_list()
+    left = pending(lake, detector.key, image_ids=wanted)["image_id"].to_list()
     counts = ScoreCounts(known=wanted.n_unique() - len(left))
     if on_item is not None and counts.known:
         on_item(counts.known)
@@ -149,12 +121,12 @@ def score_shard(
         rows += fresh
         counts += counts_of(fresh)
         if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
-            commit_rows(lake, shard, rows, detector, run_id)
+            commit_rows(lake, shard, rows, detector.key, run_id)
             rows, last_commit_s = [], time.monotonic()
         if on_item is not None:
             on_item(len(done))
     if rows:
-        commit_rows(lake, shard, rows, detector, run_id)
+        commit_rows(lake, shard, rows, detector.key, run_id)
     return counts
 
 
@@ -164,11 +136,8 @@ def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:
     status = ScoreStatus.SCORED if reason is None else ScoreStatus.FAILED
     return {
         "image_id": scored.image_id,
-        "detector": detector.detector_id,
-        "weights_sha256": detector.weights_sha256,
-        "profile": detector.profile.describe(),
+        **detector.key.as_row(),
         "backend": detector.backend,
-        "precision": detector.precision,
         "status": status.value,
         "reason": None if reason is None else reason.value,
         "logit": logit,
@@ -193,11 +162,11 @@ def _sigmoid(logit: float) -> float:
     return math.exp(logit) / (1.0 + math.exp(logit))
 
 
-def commit_rows(lake: Lake, where: str, rows: list[Row], detector: Identified, run_id: str) -> None:
+def commit_rows(lake: Lake, where: str, rows: list[Row], key: ScoreKey, run_id: str) -> None:
     """Append rows of `row_of`; `where`, such as their shard, is part of the transaction's name."""
     # Named by its content: a retry after a kill has other rows left, and they must not be
     # taken for those of the first try.
-    what = [run_id, detector.detector_id, detector.profile.describe(), detector.precision]
+    what = [run_id, *key.as_row().values()]
     what += [row["image_id"] for row in rows]
     digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
     lake.append("scores", rows, txn=f"scores:{where}:{digest}")

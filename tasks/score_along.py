@@ -18,10 +18,11 @@ from PIL import Image
 from ..data.lake import Lake
 from ..data.opening import DAMAGE
 from ..data.schema import Reason, Row
+from ..data.score_key import ScoreKey
 from .detector.lanes import Pixels, forward_stream, scored_as
 from .detector.preprocess import preprocess_decoded
 from .reading import Inspect, n_held_bytes
-from .score import Identified, ScoreCounts, commit_rows, counts_of, judged, row_of
+from .score import ScoreCounts, commit_rows, counts_of, judged, row_of
 from .sightings import Outcome
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ScoreAlong:
     Args:
         lake: Where the scores go.
         load: Gives the detector; called when there is something to read.
-        identity: What its rows are known by, without loading it.
+        key: What its rows are known by.
         run_id: Written to the rows.
         n_workers: Threads that decode and, on a CPU, run the network.
 
@@ -51,7 +52,7 @@ class ScoreAlong:
         self,
         lake: Lake,
         load: Callable[[], Detector],
-        identity: Identified,
+        key: ScoreKey,
         *,
         run_id: str,
         n_workers: int | None = None,
@@ -59,7 +60,7 @@ class ScoreAlong:
         self.counts = ScoreCounts()
         self._lake = lake
         self._load = load
-        self._identity = identity
+        self._key = key
         self._run_id = run_id
         self._n_workers = n_workers
         self._rows: list[Row] = []
@@ -69,7 +70,7 @@ class ScoreAlong:
     def through(self, reads: Iterable[Outcome], inspect: Inspect) -> Iterator[Outcome]:
         """Decodes and scores; see `reading.Along`."""
         detector = self._load()
-        known = _prefixes_judged(self._lake, self._identity)
+        known = _prefixes_judged(self._lake, self._key)
 
         def use(image_id: str, image: Image.Image) -> Pixels | Reason | None:
             if _is_among(image_id, known) or not self._take(image_id):
@@ -97,7 +98,7 @@ class ScoreAlong:
         """Commits the scores of all outcomes given so far, whose images are in the lake now."""
         if not self._rows:
             return
-        commit_rows(self._lake, "ingested", self._rows, self._identity, self._run_id)
+        commit_rows(self._lake, "ingested", self._rows, self._key, self._run_id)
         self.counts += counts_of(self._rows)
         self._rows = []
 
@@ -110,14 +111,14 @@ class ScoreAlong:
             return True
 
 
-def _prefixes_judged(lake: Lake, detector: Identified) -> NDArray[np.uint64]:
+def _prefixes_judged(lake: Lake, key: ScoreKey) -> NDArray[np.uint64]:
     """The first 64 bits of each image_id that has a score, sorted: 8 bytes an image.
 
     Two images of the same 64 bits would make the second one wait for the pass over what is
     stored, which compares whole ids.
     """
     prefix = pl.col("image_id").str.head(HEX_DIGITS).str.to_integer(base=16, dtype=pl.UInt64)
-    found = judged(lake, detector).select(prefix.unique().sort()).collect(engine="streaming")
+    found = judged(lake, key).select(prefix.unique().sort()).collect(engine="streaming")
     return found.to_series().to_numpy()
 
 

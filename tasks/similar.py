@@ -14,9 +14,11 @@ import polars as pl
 from ..data.errors import ConfigError, InputError
 from ..data.image import inspect_image
 from ..data.lake import Lake
+from ..data.score_key import ScoreKey
 from .command_line import command
+from .current import current_decisions, current_scores
 from .embedding_search import Found, OnRows, nearest_by_embedding, similarities_to_stored
-from .embeddings import EmbeddingSpace, count_embedded, find_space
+from .embeddings import count_embedded, latest_embedded
 from .labels import best_labels
 from .near_duplicates import parse_hashes
 from .neighbours import competition_ranks, fuse_ranks, hamming_distances
@@ -91,27 +93,27 @@ def find_similar(
     if k < 1:
         raise ConfigError(f"k = {k}; ask for 1 neighbour or more")
     by_hash = _by_hash(lake, query)
-    space = _space(lake, detector, by)
-    if by == "phash" or space is None:
+    key = _key(lake, detector, by)
+    if by == "phash" or key is None:
         ids = by_hash["image_id"].head(k).to_list()
-        found = Found(similarity=similarities_to_stored(lake, space, query, ids))
+        found = Found(similarity=similarities_to_stored(lake, key, query, ids))
     else:
         copies = by_hash.filter(pl.col("bits") <= MAX_TELLING_BITS)
         found = nearest_by_embedding(
             lake,
-            space,
+            key,
             query,
             detector=detector,
             n=k if by == "embedding" else 2 * k + 60,
             also=copies["image_id"].to_list() if by == "both" else [],
-            use_index=not exact and count_embedded(lake, space) >= exact_below,
+            use_index=not exact and count_embedded(lake, key) >= exact_below,
             on_rows=on_rows,
         )
         ids = found.near["image_id"].to_list()
         if by == "both":
             ids = list(fuse_ranks([_ranks(found.near, "similarity"), _ranks(copies, "bits")]))
         ids = ids[:k]
-    known = _known(lake, space, [*ids, *filter(None, [query.image_id])])
+    known = _known(lake, key, [*ids, *filter(None, [query.image_id])])
     bits = dict(by_hash.filter(pl.col("image_id").is_in(ids)).iter_rows())
     unstored = Known(image_id=None, prob_fake=found.prob_fake)
     return Similar(
@@ -120,7 +122,7 @@ def find_similar(
         query_precision=found.precision,
         by=by,
         k=k,
-        space=space,
+        key=key,
         search=found.search,
         n_hashes=0 if by == "embedding" else by_hash.height,
         neighbours=tuple(
@@ -146,10 +148,10 @@ def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
     return others.select("image_id", bits=pl.Series(bits)).sort("bits", "image_id")
 
 
-def _space(lake: Lake, detector: str | None, by: By) -> EmbeddingSpace | None:
+def _key(lake: Lake, detector: str | None, by: By) -> ScoreKey | None:
     """Whose embeddings and scores; None where hashes are asked for and nothing was scored."""
     try:
-        return find_space(lake, detector)
+        return latest_embedded(lake, detector)
     except InputError:
         if by == "phash":
             return None
@@ -160,7 +162,7 @@ def _ranks(rows: pl.DataFrame, column: str) -> dict[str, int]:
     return dict(zip(rows["image_id"], competition_ranks(rows[column].to_list()), strict=True))
 
 
-def _known(lake: Lake, space: EmbeddingSpace | None, image_ids: Sequence[str]) -> dict[str, Known]:
+def _known(lake: Lake, key: ScoreKey | None, image_ids: Sequence[str]) -> dict[str, Known]:
     wanted = pl.LazyFrame({"image_id": list(image_ids)}, schema={"image_id": pl.String})
 
     def mine(table: str) -> pl.LazyFrame:
@@ -173,9 +175,10 @@ def _known(lake: Lake, space: EmbeddingSpace | None, image_ids: Sequence[str]) -
     labels = best_labels(mine("reviews"), mine("synthetics"), mine("sightings"))
     frame = wanted.join(last(mine("sightings"), "seen_at", "source_uri"), on="image_id", how="left")
     frame = frame.join(labels.select("image_id", "label"), on="image_id", how="left")
-    if space is not None:
-        scores = space.rows(lake).join(wanted, on="image_id", how="semi")
-        decided = mine("decisions").filter(pl.col("detector") == space.detector)
-        frame = frame.join(last(scores, "scored_at", "prob_fake"), on="image_id", how="left")
-        frame = frame.join(last(decided, "decided_at", "decision"), on="image_id", how="left")
+    if key is not None:
+        for rows, column in (
+            (current_scores(lake, key), "prob_fake"),
+            (current_decisions(lake, key), "decision"),
+        ):
+            frame = frame.join(rows.select("image_id", column), on="image_id", how="left")
     return {row["image_id"]: Known(**row) for row in frame.collect().iter_rows(named=True)}

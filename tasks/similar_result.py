@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from .embeddings import EmbeddingSpace
+from ..data.score_key import ScoreKey
 
 By = Literal["embedding", "phash", "both"]
 
@@ -77,7 +77,7 @@ class Similar:
     query_precision: str | None
     by: By
     k: int
-    space: EmbeddingSpace | None
+    key: ScoreKey | None
     search: Search | None
     n_hashes: int
     neighbours: tuple[Neighbour, ...]
@@ -92,9 +92,10 @@ class Similar:
     def subtitle(self) -> str:
         """What was compared with what, in one line."""
         parts = []
-        if self.search is not None and self.space is not None:
-            known_as, _, revision = self.space.detector.partition("@")
-            parts.append(f"embeddings of {known_as}@{revision[:12]}: {self.search.describe()}")
+        if self.search is not None and self.key is not None:
+            known_as, _, revision = self.key.detector.partition("@")
+            whose = f"{known_as}@{revision[:12]} in {self.key.precision}"
+            parts.append(f"embeddings of {whose}: {self.search.describe()}")
         if self.n_hashes:
             parts.append(f"perceptual hashes: exact, {self.n_hashes:,} images")
         return "; ".join(parts)
@@ -105,7 +106,7 @@ class Similar:
             "query": {"name": self.query_name, **asdict(self.query)},
             "by": self.by,
             "k": self.k,
-            "embedding": None if self.space is None else asdict(self.space),
+            "embedding": None if self.key is None else asdict(self.key),
             "query_precision": self.query_precision,
             "search": None if self.search is None else asdict(self.search),
             "hashes_compared": self.n_hashes,

@@ -20,13 +20,14 @@ from ..data.errors import ConfigError, UnreadableImage
 from ..data.image import DEFAULT_LIMITS, ImageLimits
 from ..data.lake import Lake
 from ..data.schema import Reason, Row, ScoreStatus
+from ..data.score_key import ScoreKey
 from .current import current_scores
 from .detector.detector import Detector
 from .detector.lanes import forward_in_parts, n_streams
 from .detector.profiles import Profile
 from .detector.tiles import Tile, cut, tiles_of
 from .in_order import windowed
-from .score import ROWS_A_COMMIT, Identified
+from .score import ROWS_A_COMMIT
 
 MODES: Final = ("centre", "tiles", "adaptive")
 # Where others look a second time: neither clearly real nor clearly machine-made.
@@ -67,7 +68,7 @@ def check_mode(mode: str) -> None:
 
 
 def views_pending(
-    lake: Lake, detector: Identified, *, mode: str, image_ids: pl.Series | None = None
+    lake: Lake, key: ScoreKey, *, side_px: int, mode: str, image_ids: pl.Series | None = None
 ) -> pl.DataFrame:
     """The images whose tiles are to be scored and are not yet, in stored order.
 
@@ -75,14 +76,14 @@ def views_pending(
 
     Args:
         lake: To look in.
-        detector: Its id, weights, profile and precision count.
+        key: What views and scores are known by.
+        side_px: Side of the network's input.
         mode: `tiles`: every image; `adaptive`: those whose score lies in `UNCERTAIN`.
         image_ids: Only these; None for all of the lake.
 
     Returns:
         Columns image_id, shard, row_group, row.
     """
-    side_px = detector.profile.crop_px
     images = (
         lake.scan("images")
         .filter(pl.min_horizontal("width_px", "height_px") >= side_px)
@@ -92,26 +93,11 @@ def views_pending(
         wanted = pl.LazyFrame({"image_id": image_ids}, schema={"image_id": pl.String})
         images = images.join(wanted.unique(), on="image_id", how="semi")
     if mode == "adaptive":
-        scores = current_scores(
-            lake,
-            detector_id=detector.detector_id,
-            weights_sha256=detector.weights_sha256,
-            profile=detector.profile.describe(),
-        )
-        uncertain = scores.filter(
+        uncertain = current_scores(lake, key).filter(
             (pl.col("prob_fake") >= UNCERTAIN[0]) & (pl.col("prob_fake") < UNCERTAIN[1])
         )
         images = images.join(uncertain.select("image_id"), on="image_id", how="semi")
-    seen = (
-        lake.scan("views")
-        .filter(
-            (pl.col("detector") == detector.detector_id)
-            & (pl.col("weights_sha256") == detector.weights_sha256)
-            & (pl.col("profile") == detector.profile.describe())
-            & (pl.col("precision") == detector.precision)
-        )
-        .select("image_id")
-    )
+    seen = lake.scan("views").filter(key.where()).select("image_id")
     return (
         images.join(seen, on="image_id", how="anti")
         .unique("image_id", keep="any")
@@ -191,17 +177,11 @@ def view_shard(
     return counts
 
 
-def highest_views(
-    lake: Lake, *, detector_id: str, weights_sha256: str, profile: str
-) -> pl.LazyFrame:
+def highest_views(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
     """The highest probability of any view of each image: columns image_id, view_prob."""
     return (
         lake.scan("views")
-        .filter(
-            (pl.col("detector") == detector_id)
-            & (pl.col("weights_sha256") == weights_sha256)
-            & (pl.col("profile") == profile)
-        )
+        .filter(key.where())
         .group_by("image_id")
         .agg(view_prob=(1 / (1 + (-pl.col("logit").cast(pl.Float64).max()).exp())))
     )
@@ -211,11 +191,8 @@ def _row(image_id: str, view: View, detector: Detector, run_id: str) -> Row:
     tile = view.tile
     return {
         "image_id": image_id,
-        "detector": detector.detector_id,
-        "weights_sha256": detector.weights_sha256,
-        "profile": detector.profile.describe(),
+        **detector.key.as_row(),
         "backend": detector.backend,
-        "precision": detector.precision,
         "view": "none" if tile is None else tile.name,
         "left_px": None if tile is None else tile.left_px,
         "top_px": None if tile is None else tile.top_px,
@@ -230,10 +207,8 @@ def _row(image_id: str, view: View, detector: Detector, run_id: str) -> Row:
 
 def _commit(lake: Lake, shard: str, rows: list[Row]) -> None:
     # Named by its content, as scores are: see there.
-    what = [
-        f"{row['run_id']} {row['detector']} {row['profile']} {row['image_id']} {row['view']}"
-        for row in rows
-    ]
+    names = ("run_id", *ScoreKey.columns(), "image_id", "view")
+    what = [" ".join(row[name] for name in names) for row in rows]
     digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
     lake.append("views", rows, txn=f"views:{shard}:{digest}")
 

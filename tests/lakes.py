@@ -17,6 +17,7 @@ from PIL import Image
 
 from assay.data.image import inspect_image
 from assay.data.lake import Lake
+from assay.data.score_key import ScoreKey
 from assay.data.shards import ShardImage
 from assay.tasks.decide import decide_images
 from assay.tasks.policy import Policy, load_policy
@@ -25,6 +26,7 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DETECTOR = "mini@0123456789ab"
 WEIGHTS = "5" * 64
 PROFILE = "authors-imagenet: plain@1, 440 px bilinear, centre 384 px"
+KEY = ScoreKey(detector=DETECTOR, weights_sha256=WEIGHTS, profile=PROFILE, precision="fp32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +127,7 @@ def lake_of(
         decisions = decide_images(
             made.lake,
             image_ids=None,
-            detector_id=DETECTOR,
-            weights_sha256=WEIGHTS,
-            profile=PROFILE,
+            key=KEY,
             policy=policy,
             run_id=made.run_id,
         )
@@ -148,11 +148,8 @@ def lake_of(
         "report": None,
     }
     judged = {
-        "detector": DETECTOR,
-        "weights_sha256": WEIGHTS,
-        "profile": PROFILE,
+        **KEY.as_row(),
         "backend": "torch-cpu",
-        "precision": "fp32",
         "policy_id": policy.policy_id,
     }
     made.lake.append(
@@ -242,11 +239,8 @@ def _score(made: Made, shot: Shot) -> dict[str, Any]:
     logit = math.log(shot.prob / (1 - shot.prob)) if has_logit else None
     return {
         "image_id": made.ids[shot.name],
-        "detector": DETECTOR,
-        "weights_sha256": WEIGHTS,
-        "profile": PROFILE,
+        **KEY.as_row(),
         "backend": "torch-cpu",
-        "precision": "fp32",
         "status": "scored" if shot.prob is not None else "failed",
         "reason": None if shot.prob is not None else "non_finite_logit",
         "logit": logit,

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lakes import DETECTOR, PROFILE, WEIGHTS, Shot, decisions_of, lake_of
+from lakes import DETECTOR, KEY, Shot, decisions_of, lake_of
 
 from assay.data.schema import Decision, DecisionReason
 from assay.tasks.current import buckets
@@ -197,9 +197,7 @@ def test_decisions_are_recorded_once_and_again_only_when_they_change(tmp_path: P
     )
     asked = {
         "image_ids": None,
-        "detector_id": DETECTOR,
-        "weights_sha256": WEIGHTS,
-        "profile": PROFILE,
+        "key": KEY,
         "run_id": "again",
     }
     assert decisions_of(made).height == 2
@@ -213,7 +211,6 @@ def test_decisions_are_recorded_once_and_again_only_when_they_change(tmp_path: P
     later = again.with_columns(
         pl.lit(0.5, dtype=pl.Float32).alias("prob_fake"),
         pl.col("scored_at") + timedelta(minutes=1),
-        precision=pl.lit("bf16"),
     )
     made.lake.append("scores", later, txn="later")
     counts = decide_images(made.lake, policy=policy, **asked)
@@ -230,9 +227,7 @@ def test_only_the_images_asked_for_are_decided_and_counted(tmp_path: Path) -> No
     counts = decide_images(
         made.lake,
         image_ids=pl.Series([made.ids["a"], made.ids["b"], made.ids["a"]]),
-        detector_id=DETECTOR,
-        weights_sha256=WEIGHTS,
-        profile=PROFILE,
+        key=KEY,
         policy=rules(),
         run_id="r",
     )
@@ -247,8 +242,7 @@ def test_the_domain_is_that_of_the_latest_sighting(tmp_path: Path) -> None:
     seen = made.lake.scan("sightings").collect()
     later = seen.with_columns(pl.col("seen_at") + timedelta(hours=1), domain=pl.lit("art"))
     made.lake.append("sightings", later, txn="later")
-    asked = {"detector_id": DETECTOR, "weights_sha256": WEIGHTS, "profile": PROFILE}
-    counts = decide_images(made.lake, image_ids=None, policy=rules(), run_id="r", **asked)
+    counts = decide_images(made.lake, image_ids=None, policy=rules(), run_id="r", key=KEY)
     assert counts == {"clear": 1, "review": 0, "flag": 0}
 
 

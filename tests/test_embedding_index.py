@@ -16,12 +16,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from assay.data.errors import InputError, StoreError
 from assay.data.lake import Lake
+from assay.data.score_key import ScoreKey
 from assay.tasks.embedding_graph import Recall, add_rows, empty_graph, measure_recall
 from assay.tasks.embedding_index import index_folder, open_index
-from assay.tasks.embeddings import EmbeddingSpace, find_space
+from assay.tasks.embeddings import latest_embedded
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SPACE = EmbeddingSpace(
+KEY = ScoreKey(
     detector="mini@0123456789ab", weights_sha256="5" * 64, profile="p: plain@1", precision="fp32"
 )
 WIDTH = 16
@@ -44,11 +45,11 @@ def put(lake: Lake, first: int, n: int, **changes: object) -> None:
     rows = [
         {
             "image_id": name(number),
-            "detector": SPACE.detector,
-            "weights_sha256": SPACE.weights_sha256,
-            "profile": SPACE.profile,
+            "detector": KEY.detector,
+            "weights_sha256": KEY.weights_sha256,
+            "profile": KEY.profile,
             "backend": "torch-cpu",
-            "precision": SPACE.precision,
+            "precision": KEY.precision,
             "status": "scored",
             "reason": None,
             "logit": 0.0,
@@ -93,7 +94,7 @@ def expected(n: int, number: int, k: int = 5) -> list[str]:
 
 def test_it_finds_what_scikit_learn_finds(lake, folder):
     """Among few rows the graph leads to all of them: ids, order and cosines are right."""
-    index = open_index(lake, SPACE, folder=folder)
+    index = open_index(lake, KEY, folder=folder)
     assert len(index) == 300
     for number in (0, 150, 299):
         assert nearest(index, number) == expected(300, number)
@@ -105,7 +106,7 @@ def test_every_row_can_be_found(tmp_path, folder):
     """No row is stranded in the graph: each of 3,000 is the nearest to itself."""
     lake = Lake(tmp_path / "lake")
     put(lake, 0, 3000)
-    index = open_index(lake, SPACE, folder=folder)
+    index = open_index(lake, KEY, folder=folder)
     assert [nearest(index, number, 1)[0] for number in range(3000)] == [
         name(number) for number in range(3000)
     ]
@@ -113,10 +114,10 @@ def test_every_row_can_be_found(tmp_path, folder):
 
 def test_it_is_only_added_to(lake, folder):
     """What is new goes in, in the place after what was there; nothing is put in twice."""
-    before = open_index(lake, SPACE, folder=folder)
+    before = open_index(lake, KEY, folder=folder)
     put(lake, 300, 50)
     added = []
-    after = open_index(lake, SPACE, folder=folder, on_rows=added.append)
+    after = open_index(lake, KEY, folder=folder, on_rows=added.append)
     assert sum(added) == 50
     assert after.ids[:300].to_list() == before.ids.to_list()
     assert set(after.ids) == {name(number) for number in range(350)}
@@ -126,17 +127,17 @@ def test_it_is_only_added_to(lake, folder):
 
 def test_rows_that_were_committed_late_are_not_missed(lake, folder):
     """A row whose time lies before those indexed already, as from a slower machine, goes in."""
-    open_index(lake, SPACE, folder=folder)
+    open_index(lake, KEY, folder=folder)
     put(lake, 300, 5, scored_at=START - timedelta(days=1))
-    assert set(open_index(lake, SPACE, folder=folder).ids) == {name(n) for n in range(305)}
+    assert set(open_index(lake, KEY, folder=folder).ids) == {name(n) for n in range(305)}
 
 
 def test_when_nothing_is_new_nothing_is_written(lake, folder):
     """Asking again leaves every file as it was, byte and name."""
-    open_index(lake, SPACE, folder=folder)
+    open_index(lake, KEY, folder=folder)
     before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     added = []
-    again = open_index(lake, SPACE, folder=folder, on_rows=added.append)
+    again = open_index(lake, KEY, folder=folder, on_rows=added.append)
     assert added == []
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
     assert nearest(again, 3) == expected(300, 3)
@@ -145,7 +146,7 @@ def test_when_nothing_is_new_nothing_is_written(lake, folder):
 def test_an_image_scored_twice_is_in_it_once(lake, folder):
     """Two writers may have scored one image; it must not take two places among neighbours."""
     put(lake, 0, 300, backend="torch-cuda")
-    assert len(open_index(lake, SPACE, folder=folder)) == 300
+    assert len(open_index(lake, KEY, folder=folder)) == 300
 
 
 @pytest.mark.parametrize(
@@ -161,17 +162,17 @@ def test_an_image_scored_twice_is_in_it_once(lake, folder):
 def test_other_spaces_and_failures_stay_out(lake, folder, changes):
     """Only vectors of one detector, weights, preprocessing and number format are compared."""
     put(lake, 300, 20, **changes)
-    assert len(open_index(lake, SPACE, folder=folder)) == 300
+    assert len(open_index(lake, KEY, folder=folder)) == 300
     if "precision" in changes:
-        assert find_space(lake).precision == "bf16"
+        assert latest_embedded(lake).precision == "bf16"
 
 
 def test_a_replaced_lake_is_noticed(lake, folder, tmp_path):
     """Ids that are gone mean another lake at the same address: nothing of the old one stays."""
-    open_index(lake, SPACE, folder=folder)
+    open_index(lake, KEY, folder=folder)
     other = Lake(tmp_path / "other")
     put(other, 200, 200)
-    index = open_index(other, SPACE, folder=folder)
+    index = open_index(other, KEY, folder=folder)
     assert set(index.ids) == {name(number) for number in range(200, 400)}
     assert index.search(vectors(5, 1)[0], 200)["image_id"].is_in([name(5)]).sum() == 0
 
@@ -223,10 +224,10 @@ def damage_state_fields(folder, state):
 )
 def test_a_damaged_index_is_made_again(lake, folder, damage):
     """Whatever does not belong together is never asked; the answer is right all the same."""
-    open_index(lake, SPACE, folder=folder)
+    open_index(lake, KEY, folder=folder)
     damage(folder, state_of(folder))
     added = []
-    index = open_index(lake, SPACE, folder=folder, on_rows=added.append)
+    index = open_index(lake, KEY, folder=folder, on_rows=added.append)
     assert sum(added) == 300
     assert nearest(index, 9) == expected(300, 9)
     state = state_of(folder)
@@ -239,6 +240,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import test_embedding_index as t
 from assay.data.lake import Lake
+from assay.data.score_key import ScoreKey
 from assay.tasks import embedding_index as m
 from assay.tasks import embeddings
 embeddings.BATCH_ROWS = 10
@@ -253,7 +255,7 @@ def wrapped(self, *args):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 setattr(keeper, {where!r}, wrapped)
-m.open_index(Lake({lake!r}, create=False), t.SPACE, folder=Path({folder!r}), rows_a_save=20)
+m.open_index(Lake({lake!r}, create=False), t.KEY, folder=Path({folder!r}), rows_a_save=20)
 """
 
 
@@ -279,12 +281,12 @@ def killed(lake, folder, *, where: str, after: int, early: bool = True) -> None:
 )
 def test_a_kill_between_the_writes_leaves_a_whole_index(lake, folder, where, early, n_kept):
     """New files without their state are as if they were not; what was there is used as it is."""
-    open_index(lake, SPACE, folder=folder)
+    open_index(lake, KEY, folder=folder)
     put(lake, 300, 40)
     killed(lake, folder, where=where, after=1, early=early)
     assert state_of(folder)["n_rows"] == n_kept
     added = []
-    index = open_index(lake, SPACE, folder=folder, on_rows=added.append)
+    index = open_index(lake, KEY, folder=folder, on_rows=added.append)
     assert sum(added) == 340 - n_kept
     assert nearest(index, 330) == expected(340, 330)
     assert index.recall.n_rows == 340
@@ -300,7 +302,7 @@ def test_a_first_build_that_is_killed_goes_on_where_it_was_saved(tmp_path, folde
     assert n_saved == 20
     assert state_of(folder)["recall"] is None
     added = []
-    index = open_index(lake, SPACE, folder=folder, on_rows=added.append)
+    index = open_index(lake, KEY, folder=folder, on_rows=added.append)
     assert sum(added) == 100 - n_saved
     assert index.recall.n_rows == 100
 
@@ -335,13 +337,13 @@ def test_recall_is_what_comparing_with_all_says():
 
 def test_recall_is_measured_again_when_the_index_has_grown(lake, folder):
     """One row in 300 changes no figure; four do, and both state what they were measured at."""
-    measured = open_index(lake, SPACE, folder=folder).recall
+    measured = open_index(lake, KEY, folder=folder).recall
     assert (measured.n_queries, measured.n_rows) == (200, 300)
     assert measured.at == pytest.approx({10: 1, 100: 1}, abs=0.01)
     put(lake, 300, 1)
-    assert open_index(lake, SPACE, folder=folder).recall.n_rows == 300
+    assert open_index(lake, KEY, folder=folder).recall.n_rows == 300
     put(lake, 301, 4)
-    assert open_index(lake, SPACE, folder=folder).recall.n_rows == 305
+    assert open_index(lake, KEY, folder=folder).recall.n_rows == 305
 
 
 def test_the_recall_told_is_of_a_depth_that_was_measured():
@@ -360,7 +362,7 @@ def test_two_at_once_make_one_index(lake, folder):
     added, found = [], []
 
     def ask():
-        found.append(open_index(lake, SPACE, folder=folder, on_rows=added.append))
+        found.append(open_index(lake, KEY, folder=folder, on_rows=added.append))
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
@@ -374,15 +376,15 @@ def test_two_at_once_make_one_index(lake, folder):
 def test_each_lake_and_space_has_a_folder_of_its_own(lake, tmp_path, monkeypatch):
     """Below the machine's cache, wherever that is."""
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    other = EmbeddingSpace(**{**SPACE_FIELDS, "precision": "bf16"})
-    folders = {index_folder(lake, SPACE), index_folder(lake, other)}
-    folders.add(index_folder(Lake(tmp_path / "second"), SPACE))
+    other = ScoreKey(**{**KEY_FIELDS, "precision": "bf16"})
+    folders = {index_folder(lake, KEY), index_folder(lake, other)}
+    folders.add(index_folder(Lake(tmp_path / "second"), KEY))
     assert len(folders) == 3
     assert all(folder.parent == tmp_path / "cache" / "similar" for folder in folders)
 
 
-SPACE_FIELDS = {
-    field: getattr(SPACE, field) for field in ("detector", "weights_sha256", "profile", "precision")
+KEY_FIELDS = {
+    field: getattr(KEY, field) for field in ("detector", "weights_sha256", "profile", "precision")
 }
 
 
@@ -390,12 +392,12 @@ def test_a_folder_that_cannot_be_made_is_a_store_error(lake, tmp_path):
     """The message names the way out: another folder, or none at all."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"ASSAY_CACHE.*--exact"):
-        open_index(lake, SPACE, folder=tmp_path / "file" / "index")
+        open_index(lake, KEY, folder=tmp_path / "file" / "index")
 
 
 def test_no_embeddings_no_index(lake, folder):
     """A space that nothing was scored in cannot be asked."""
-    nothing = EmbeddingSpace(**{**SPACE_FIELDS, "precision": "fp16"})
+    nothing = ScoreKey(**{**KEY_FIELDS, "precision": "fp16"})
     with pytest.raises(InputError, match="no embedding"):
         open_index(lake, nothing, folder=folder)
 
@@ -404,4 +406,4 @@ def test_embeddings_of_different_lengths_are_refused(lake, folder):
     """A table that mixes widths under one detector is damaged, and said to be."""
     put(lake, 300, 2, embedding=[1.0, 2.0])
     with pytest.raises(StoreError, match=r"embeddings of (16 and of 2|2 and of 16) numbers"):
-        open_index(lake, SPACE, folder=folder)
+        open_index(lake, KEY, folder=folder)

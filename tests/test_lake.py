@@ -201,6 +201,9 @@ def test_structs_and_lists_come_back(lake: Lake) -> None:
     decision = {
         "image_id": "a",
         "detector": "d",
+        "weights_sha256": None,
+        "profile": None,
+        "precision": None,
         "policy_id": "p",
         "calibration_id": None,
         "prob_calibrated": None,

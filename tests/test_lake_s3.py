@@ -213,6 +213,9 @@ def test_lists_survive_s3(s3: object) -> None:
     row = {
         "image_id": "a",
         "detector": "d",
+        "weights_sha256": "0" * 64,
+        "profile": "p",
+        "precision": "fp32",
         "policy_id": "p",
         "calibration_id": None,
         "prob_calibrated": 0.5,

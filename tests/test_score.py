@@ -111,14 +111,14 @@ def test_scoring_again_does_nothing(tmp_path, detector):
     """Known images are counted, not scored; the rest is picked up."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(6))
     first = score_shard(lake, shard, ids[:4], detector, run_id="r1")
-    assert pending(lake, detector).height == 2
+    assert pending(lake, detector.key).height == 2
     seen: list[int] = []
     again = score_shard(lake, shard, ids, detector, run_id="r2", on_item=seen.append)
     assert (first, again) == (ScoreCounts(scored=4), ScoreCounts(scored=2, known=4))
     assert sum(seen) == 6
     assert score_shard(lake, shard, ids, detector, run_id="r2") == ScoreCounts(known=6)
     assert scores(lake).height == 6
-    assert pending(lake, detector).is_empty()
+    assert pending(lake, detector.key).is_empty()
 
 
 def test_another_profile_or_precision_is_another_score(tmp_path, detector):
@@ -126,19 +126,19 @@ def test_another_profile_or_precision_is_another_score(tmp_path, detector):
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(2))
     score_shard(lake, shard, ids, detector, run_id="r")
     folder = str(tmp_path / "tiny")
-    assert pending(lake, load_detector(folder)).is_empty()
-    assert pending(lake, load_detector(folder, profile="hf-clip")).height == 2
-    assert pending(lake, identify(folder, precision="bf16")).height == 2
-    assert pending(lake, load_detector(folder), image_ids=pl.Series([ids[0], "x"])).is_empty()
+    assert pending(lake, load_detector(folder).key).is_empty()
+    assert pending(lake, load_detector(folder, profile="hf-clip").key).height == 2
+    assert pending(lake, identify(folder, precision="bf16").key).height == 2
+    assert pending(lake, load_detector(folder).key, image_ids=pl.Series([ids[0], "x"])).is_empty()
 
 
 def test_pending_is_in_stored_order(tmp_path, detector):
     """Shard, row group, row: so that reading goes forward."""
     lake, _, ids = lake_of(tmp_path / "lake", pictures(4))
-    left = pending(lake, detector, image_ids=pl.Series(ids[::-1]))
+    left = pending(lake, detector.key, image_ids=pl.Series(ids[::-1]))
     assert left.columns == ["image_id", "shard", "row_group", "row"]
     assert left["image_id"].to_list() == ids
-    assert pending(lake, detector, image_ids=pl.Series([], dtype=pl.String)).is_empty()
+    assert pending(lake, detector.key, image_ids=pl.Series([], dtype=pl.String)).is_empty()
 
 
 def test_pictures_that_do_not_decode_are_failed_rows(tmp_path, detector):
@@ -152,7 +152,7 @@ def test_pictures_that_do_not_decode_are_failed_rows(tmp_path, detector):
     assert [rows[i]["reason"] for i in ids] == [None, "truncated", "not_an_image", None]
     for image_id in ids[1:3]:
         assert [rows[image_id][k] for k in ("logit", "prob_fake", "embedding")] == [None] * 3
-    assert pending(lake, detector).is_empty()
+    assert pending(lake, detector.key).is_empty()
 
 
 def test_limits_at_scoring(tmp_path, detector):

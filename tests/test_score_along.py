@@ -67,7 +67,7 @@ def bring(
     """One chunk of everything in a folder, ingested and scored in one pass."""
     options = SourceOptions()
     load = load or (lambda: detector)
-    along = ScoreAlong(lake, load, detector, run_id="r", n_workers=n_workers)
+    along = ScoreAlong(lake, load, detector.key, run_id="r", n_workers=n_workers)
     items = ingest_chunk(
         lake,
         list(find_items([str(folder)], options)),
@@ -181,7 +181,7 @@ def test_what_memory_does_not_suffice_for_stays_pending(tmp_path, pictures, dete
     lake = Lake(tmp_path / "lake")
     items, scores = bring(lake, pictures, detector)
     assert (items.stored, scores) == (len(PICTURES), ScoreCounts(scored=len(PICTURES) - 1))
-    left = pending(lake, detector)["image_id"].to_list()
+    left = pending(lake, detector.key)["image_id"].to_list()
     assert left == [ingesting.sha256(PICTURES["photo.jpg"])]
 
 

@@ -122,7 +122,7 @@ def test_what_is_known_is_told(made):
     """Score, label, decision and source stand beside the distances."""
     row = {
         "image_id": made.ids["c"],
-        "detector": lakes.DETECTOR,
+        **lakes.KEY.as_row(),
         "policy_id": "p",
         "calibration_id": None,
         "prob_calibrated": None,
@@ -217,7 +217,7 @@ def test_the_detector_that_scored_last_is_asked_unless_another_is_named(made):
     for detector in ("mini", lakes.DETECTOR):
         found = ask(made, by="embedding", detector=detector)
         assert names(made, found)[0] == "b"
-        assert found.space.detector == lakes.DETECTOR
+        assert found.key.detector == lakes.DETECTOR
     with pytest.raises(ConfigError, match=r"'min'; allowed: mini@0123456789ab, other@1"):
         ask(made, detector="min")
 
@@ -227,7 +227,7 @@ def test_one_number_format_is_never_compared_with_another(made):
     embed(made, {"a": 0, "d": 5}, precision="bf16", scored_at=lakes.START + timedelta(days=1))
     found = ask(made, by="embedding")
     assert names(made, found) == ["d"]
-    assert found.space.precision == "bf16"
+    assert found.key.precision == "bf16"
 
 
 def test_a_lake_without_scores_says_which_command_to_run(tmp_path):
@@ -239,7 +239,7 @@ def test_a_lake_without_scores_says_which_command_to_run(tmp_path):
         ask(made)
     found = ask(made, by="phash")
     assert names(made, found) == ["b"]
-    assert (found.space, found.search, found.n_hashes) == (None, None, 1)
+    assert (found.key, found.search, found.n_hashes) == (None, None, 1)
 
 
 def test_an_empty_lake_says_which_command_to_run(tmp_path):
@@ -303,13 +303,13 @@ def test_a_file_is_embedded_as_the_lake_was(tmp_path):
     assert first.similarity == pytest.approx(1, abs=1e-5)
     assert first.hamming_bits == 0
     assert found.query.prob_fake == pytest.approx(first.known.prob_fake, abs=1e-4)
-    assert found.query_precision == found.space.precision == detector.precision
+    assert found.query_precision == found.key.precision == detector.precision
     assert found.neighbours[1].similarity < 0.9999
     with pytest.raises(ModelError, match="--detector FOLDER"):
         find_similar(made.lake, query)
     other = tiny_models.write_timm(tmp_path / "other", tiny_models.timm_tensors(seed=9))
     with pytest.raises(ModelError, match="and the lake's are of"):
-        embed_picture(raw, found.space, str(other))
+        embed_picture(raw, found.key, str(other))
 
 
 def thumbs_of(made):

@@ -17,6 +17,7 @@ def publish(
     to: Path,
     format_: Annotated[Literal["hf"], Parameter("--format")] = "hf",
     detector: str | None = None,
+    precision: str | None = None,
     seed: int = 0,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     allow_shortcuts: Annotated[bool, Parameter(negative="")] = False,
@@ -28,7 +29,8 @@ def publish(
         lake: Folder or s3:// prefix of the lake.
         to: Folder to write; it must not exist yet, or be empty.
         format_: `hf`: Parquet, ClassLabel and a card.
-        detector: Whose scores to publish [default: the one that scored last].
+        detector: Whose scores to publish [default: the one that decided last].
+        precision: Of these scores: fp32, bf16, fp16 or int8 [default: the one that decided last].
         seed: Decides which near-duplicate group falls into which split.
         overwrite: Replace the folder if it exists.
         allow_shortcuts: Reserved for a later check of file format and size as label shortcuts.
@@ -41,6 +43,7 @@ def publish(
         to,
         format=format_,
         detector=detector,
+        precision=precision,
         seed=seed,
         overwrite=overwrite,
         allow_shortcuts=allow_shortcuts,

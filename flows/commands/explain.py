@@ -56,15 +56,22 @@ def explain(
     stored = None
     if opened is not None:
         stored = stored_logit(opened, image_id, checkpoint, prepared)
-    values = {"image_id": image_id, "stored_logit": stored, "out": str(file)} | found.to_json()
+    logit, precision = stored or (None, None)
+    values = {
+        "image_id": image_id,
+        "stored_logit": logit,
+        "stored_precision": precision,
+        "out": str(file),
+    } | found.to_json()
     if json_:
         print(json.dumps(values))  # noqa: T201
         return
     lines = [
         f"score       {found.prob_fake:.3f} (logit {found.logit:+.3f}) by {found.detector_id}",
     ]
-    if stored is not None:
-        lines.append(f"            stored {stored:+.3f}: {abs(stored - found.logit):.1g} apart")
+    if logit is not None:
+        apart = f"{abs(logit - found.logit):.1g} apart"
+        lines.append(f"            stored {logit:+.3f} in {precision}: {apart}")
     for patch in found.top_patches(3):
         left, top, right, bottom = patch["box_px"]
         lines.append(

@@ -87,10 +87,10 @@ def drawn(found: Similar) -> str:
     if query.image_id:
         lines.append(f"        {query.image_id}")
     lines.append(f"by      {found.by}; {found.subtitle()}")
-    if found.query_precision and found.space and found.query_precision != found.space.precision:
+    if found.query_precision and found.key and found.query_precision != found.key.precision:
         lines.append(
             f"note    the query was embedded in {found.query_precision}, the lake's images in"
-            f" {found.space.precision}: cosines are good to about 0.001"
+            f" {found.key.precision}: cosines are good to about 0.001"
         )
     rows = [("rank", "image", "cosine", "bits", "score", "decision", "label", "source")]
     for neighbour in found.neighbours:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.score_key import ScoreKey
 from .backends import Backend
 from .cards import Direction
 from .layout import Architecture
@@ -69,6 +70,16 @@ class Detector:
     def precision(self) -> str:
         """`fp32`, `bf16`, `fp16`, or `int8@` and digits of the quantised weights' hash."""
         return self.runner.precision
+
+    @property
+    def key(self) -> ScoreKey:
+        """What its scores are known by."""
+        return ScoreKey(
+            detector=self.detector_id,
+            weights_sha256=self.weights_sha256,
+            profile=self.profile.describe(),
+            precision=self.precision,
+        )
 
     @property
     def embedding_dim(self) -> int:

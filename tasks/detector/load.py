@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.errors import ConfigError, ModelError, UntrustedWeights
+from ...data.score_key import ScoreKey
 from .backends import Backend, BackendName
 from .cards import (
     DEFAULT_DETECTOR,
@@ -61,6 +62,16 @@ class Identity:
     weights_sha256: str
     profile: Profile
     precision: str
+
+    @property
+    def key(self) -> ScoreKey:
+        """The same as the tables have it."""
+        return ScoreKey(
+            detector=self.detector_id,
+            weights_sha256=self.weights_sha256,
+            profile=self.profile.describe(),
+            precision=self.precision,
+        )
 
 
 def identify(
