@@ -47,10 +47,10 @@ class DecodePolicy:
 
 
 # `Image.open(file).convert("RGB")`, what the detector's authors do, wherever that conversion
-# shows the picture.
-PLAIN: Final = DecodePolicy(name="plain@1", turns=False, colour="as-stored")
+# shows the picture. The first of its kind clipped 16 bits and dropped transparency.
+PLAIN: Final = DecodePolicy(name="plain@2", turns=False, colour="as-stored")
 # `ImageOps.exif_transpose` first, what the loaders of transformers do.
-UPRIGHT: Final = DecodePolicy(name="upright@1", turns=True, colour="as-stored")
+UPRIGHT: Final = DecodePolicy(name="upright@2", turns=True, colour="as-stored")
 # For people's eyes: thumbnails and reports. Never for a score.
 DISPLAY: Final = DecodePolicy(name="display@1", turns=True, colour="srgb")
 

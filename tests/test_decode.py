@@ -191,7 +191,7 @@ def test_names_and_choices_of_the_policies_are_fixed():
     """Scores name these; a change of choices needs a new number."""
     shared = "transparency over white, 16 bits scaled to 8"
     assert [policy.describe() for policy in POLICIES] == [
-        f"plain@1: not turned, {shared}, colour as-stored, first frame, RGB",
-        f"upright@1: turned as metadata asks, {shared}, colour as-stored, first frame, RGB",
+        f"plain@2: not turned, {shared}, colour as-stored, first frame, RGB",
+        f"upright@2: turned as metadata asks, {shared}, colour as-stored, first frame, RGB",
         f"display@1: turned as metadata asks, {shared}, colour srgb, first frame, RGB",
     ]

@@ -165,7 +165,7 @@ def test_descriptions_name_every_choice_and_differ():
     texts = {profile_for(n, px).describe() for n in profile_names() for px in (224, 384)}
     assert len(texts) == 4
     assert AUTHORS.describe() == (
-        "authors-imagenet: plain@1, short edge 440 px bilinear antialiased, centre 384 px, "
+        "authors-imagenet: plain@2, short edge 440 px bilinear antialiased, centre 384 px, "
         "mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
     )
 
