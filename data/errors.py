@@ -21,6 +21,7 @@ Messages say what was seen, what was allowed, and what to do.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .printable import printable
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     from .schema import Reason
 
 DETAIL_MAX_CHARS = 200
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Where the message ends and what Rust knows of its own innards begins.
+_STACK = re.compile(
+    r"\n\s*0: |\n\s*(?:stack )?backtrace|\n\s*Debug source:|\nnote: ", re.IGNORECASE
+)
 
 
 class AssayError(Exception):
@@ -113,6 +120,18 @@ class SynthError(AssayError):
 def clean(text: str) -> str:
     """Return a text without secrets of URLs and without characters that steer a terminal."""
     return printable(redact_text(text))
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether an error is a panic of a Rust library, which derives from BaseException alone."""
+    return type(error).__module__ == "pyo3_runtime"
+
+
+def brief(error: BaseException) -> str:
+    """Return an error of a library as one line: no colours, no stack of Rust frames, no tags."""
+    text = _ANSI.sub("", str(error))
+    text = _STACK.split(text, maxsplit=1)[0]
+    return shorten(text) or type(error).__name__
 
 
 def shorten(text: str, max_chars: int = DETAIL_MAX_CHARS) -> str:

@@ -9,22 +9,27 @@ polars. A file appears whole or not at all, under either.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
-from .errors import StoreError
+from .errors import StoreError, shorten
 from .redaction import redact_url
 
 TMP_PREFIX = ".tmp-"
+
+# A percent sign is taken for an escape, a bracket for part of a host name; the others panic or
+# are read as separators.
+_NOT_IN_DELTA = "%[]^|\\"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,15 @@ class Store(Protocol):
 
     def files(self, folder: str = "") -> list[StoredFile]:
         """The files directly in a folder, unfinished ones too; none when there is no folder."""
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes, or None when there is none."""
+
+    def sync(self, names: Iterable[str]) -> None:
+        """Keep files that other libraries wrote, and their names, through a power cut."""
+
+    def move(self, name: str, to: str) -> None:
+        """Rename a file or a folder; no error when it is gone already."""
 
     def delete(self, name: str) -> None:
         """Remove a file; no error when it is gone already."""
@@ -87,7 +101,7 @@ class LocalStore:
     def creating(self, name: str) -> Iterator[IO[bytes]]:
         """A file to write to that gets its name when the block ends well, and is dropped else."""
         final = self.root / name
-        final.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(final.parent)
         tmp = final.with_name(f"{TMP_PREFIX}{secrets.token_hex(6)}-{final.name}")
         try:
             with tmp.open("xb") as file:
@@ -111,6 +125,32 @@ class LocalStore:
                         name = f"{folder}/{entry.name}" if folder else entry.name
                         found.append(StoredFile(name=name, modified_s=entry.stat().st_mtime))
         return sorted(found, key=lambda file: file.name)
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes, or None when there is none."""
+        try:
+            return (self.root / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def sync(self, names: Iterable[str]) -> None:
+        """Keep files that other libraries wrote, and their names, through a power cut."""
+        folders = set()
+        for name in names:
+            file = self.root / name
+            with contextlib.suppress(FileNotFoundError):
+                _sync(file)
+            folders |= {self.root / folder for folder in PurePosixPath(name).parents}
+        for folder in folders:
+            _sync_folder(folder)
+
+    def move(self, name: str, to: str) -> None:
+        """Rename a file or a folder; no error when it is gone already."""
+        final = self.root / to
+        _make_folder(final.parent)
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / name).rename(final)
+        _sync_folder(final.parent)
 
     def delete(self, name: str) -> None:
         """Remove a file; no error when it is gone already."""
@@ -176,6 +216,25 @@ class S3Store:
         ]
         return sorted(names, key=lambda file: file.name)
 
+    def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes, or None when there is none."""
+        info = self._fs.get_file_info(f"{self.root}/{name}")
+        return info.size if info.type == fs.FileType.File else None
+
+    def sync(self, names: Iterable[str]) -> None:
+        """Keep files that other libraries wrote; an object that was acknowledged is kept."""
+
+    def move(self, name: str, to: str) -> None:
+        """Rename a file or a folder; no error when it is gone already."""
+        base = f"{self.root}/{name}"
+        inside = fs.FileSelector(base, allow_not_found=True, recursive=True)
+        found = [self._fs.get_file_info(base), *self._fs.get_file_info(inside)]
+        for info in found:
+            if info.type == fs.FileType.File:
+                target = f"{self.root}/{to}{info.path.removeprefix(base)}"
+                self._fs.copy_file(info.path, target)
+                self._fs.delete_file(info.path)
+
     def delete(self, name: str) -> None:
         """Remove a file; no error when it is gone already."""
         with contextlib.suppress(FileNotFoundError):
@@ -228,6 +287,7 @@ def open_store(uri: str | Path) -> Store:
     if parts.scheme == "file":
         return _local(Path(unquote(parts.path)).absolute())
     if parts.scheme in {"s3", "s3a"} and parts.netloc:
+        _check_name(text)
         return S3Store(parts.netloc, parts.path.strip("/"))
     raise StoreError(f"cannot keep a lake at {text}; give a folder or s3://bucket/prefix")
 
@@ -243,20 +303,44 @@ def require_no_secrets(uri: str) -> None:
 
 
 def _local(root: Path) -> LocalStore:
-    # Delta takes a percent sign for an escape and a bracket for part of a host name.
-    if unusable := sorted(set("%[]") & set(str(root))):
-        raise StoreError(
-            f"{root} has {' and '.join(unusable)} in it, which Delta tables cannot have in their"
-            " path; choose another folder name"
-        )
+    _check_name(root.as_posix())
     return LocalStore(root)
 
 
+def _check_name(name: str) -> None:
+    """Refuse addresses that Delta's URLs cannot hold: it panics, or finds nothing again."""
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        raise StoreError(f"{name!a} is not valid UTF-8; choose another folder name")
+    control = [repr(char) for char in name if ord(char) < 32 or ord(char) == 127]
+    if unusable := sorted({char for char in name if char in _NOT_IN_DELTA} | set(control)):
+        raise StoreError(
+            f"{shorten(ascii(name) if control else name)} has {' and '.join(unusable)} in it, which"
+            " Delta tables cannot have in their path; choose another folder name"
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each so that a power cut does not undo it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; not every system can open a folder."""
+    """Make a rename survive a power cut; not every system can open a folder, or sync it."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _sync(folder)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EINVAL, errno.ENOTSUP}:
+            raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

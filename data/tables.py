@@ -10,6 +10,7 @@ is read with nulls in their place, and gets the columns before the next append.
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Sequence
@@ -17,14 +18,17 @@ from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import Schema
+from deltalake.transaction import AddAction
 
-from .errors import CommitConflict, MissingVersion, StoreError
+from . import damage
+from .errors import CommitConflict, MissingVersion, StoreError, brief, is_panic
 from .rows import conform, schema_of
 from .schema import Row
-from .store import Store
+from .store import LocalStore, Store
+from .table_files import DataFile, encode
 
 FOLDER = "tables"
 MAX_ATTEMPTS = 12
@@ -38,7 +42,6 @@ _TABLE_SETTINGS = {
     # Published datasets name table versions: the log that finds them must stay.
     "delta.enableExpiredLogCleanup": "false",
 }
-_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 
 
 class Tables:
@@ -68,9 +71,12 @@ class Tables:
             try:
                 found.load_as_version(version)
             except DeltaError as error:
-                raise MissingVersion(f"{table} has lost version {version}: {error}") from error
+                raise MissingVersion(
+                    f"{table} has lost version {version}: {brief(error)}"
+                ) from error
         if found is None:
             return pl.LazyFrame(schema=pl.Schema(schema))
+        damage.check_files(self._store, f"{FOLDER}/{table}", found)
         lacking = self._lacking(found, table)
         if self._store.storage_options or not _is_quoted(found):
             rows = pl.scan_delta(found, storage_options=self._store.storage_options or None)
@@ -118,32 +124,48 @@ class Tables:
         if after is not None:
             txns.append(Transaction(_EXCLUSIVE, after + 1))
         properties = CommitProperties(app_transactions=txns)
+        file: DataFile | None = None
         for attempt in range(MAX_ATTEMPTS):
             base = self._open(table) or self._create(table)
             if base.transaction_version(txn) is not None:
-                return False
+                # An object store may have taken a commit whose answer was lost.
+                return file is not None and self._is_ours_else_deleted(table, base, file)
             try:
                 if after is not None and self._has_exclusive_since(base, table, after):
+                    if file is not None:
+                        self._store.delete(f"{FOLDER}/{table}/{file.name}")
                     raise CommitConflict(
                         f"{table} has rows newer than version {after} that these rows did not"
                         " take into account; read it again and work them out anew"
                     )
+                begin = base.version() + 1
                 if lacking := self._lacking(base, table):
                     base.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
+                    self._sync_log(table, begin)
                     continue
-                # Delta checks the commits made since `base` was read for the same ids.
-                write_deltalake(
-                    base,
-                    data,
-                    mode="append",
-                    commit_properties=properties,
-                    writer_properties=_WRITER,
+                if file is None:
+                    # On disk before the log names it: a commit is never without its rows.
+                    file = encode(data)
+                    with self._store.creating(f"{FOLDER}/{table}/{file.name}") as out:
+                        out.write(file.raw)
+                add = AddAction(
+                    path=file.name,
+                    size=len(file.raw),
+                    partition_values={},
+                    modification_time=time.time_ns() // 1_000_000,
+                    data_change=True,
+                    stats=file.stats,
                 )
+                # Delta checks the commits made since `base` was read for the same ids.
+                base.create_write_transaction(
+                    [add], mode="append", schema=data.schema, commit_properties=properties
+                )
+                self._sync_log(table, begin)
             except CommitFailedError:
                 limit_s = min(MAX_BACKOFF_S, 0.02 * 2**attempt)
                 time.sleep(random.uniform(0, limit_s))  # noqa: S311 - spreads writers, no secret
             except (DeltaError, OSError) as error:
-                raise StoreError(f"cannot append to {self._uri(table)}: {error}") from error
+                raise StoreError(f"cannot append to {self._uri(table)}: {brief(error)}") from error
             else:
                 return True
         raise CommitConflict(
@@ -151,18 +173,57 @@ class Tables:
             " run again, with fewer writers at once"
         )
 
+    def _is_ours_else_deleted(self, table: str, base: DeltaTable, file: DataFile) -> bool:
+        """Whether a table names a file; one that it does not name is removed."""
+        if any(uri.endswith(f"/{file.name}") for uri in base.file_uris()):
+            return True
+        self._store.delete(f"{FOLDER}/{table}/{file.name}")
+        return False
+
+    def _sync_log(self, table: str, begin: int) -> None:
+        """Keep the log's entries from a version on, and what they led to, through a power cut."""
+        log = f"{FOLDER}/{table}/{damage.LOG}"
+        names = []
+        for version in itertools.count(begin):
+            entry = f"{log}/{version:020}.json"
+            if not isinstance(self._store, LocalStore) or self._store.size(entry) is None:
+                break
+            names.append(entry)
+            checkpoint = f"{log}/{version:020}.checkpoint.parquet"
+            if self._store.size(checkpoint) is not None:
+                names += [checkpoint, f"{log}/_last_checkpoint"]
+        self._store.sync(names)
+
     def _uri(self, table: str) -> str:
         schema_of(table)
         return self._store.path(f"{FOLDER}/{table}")
 
     def _open(self, table: str) -> DeltaTable | None:
         uri = self._uri(table)
+        folder = f"{FOLDER}/{table}"
         try:
-            return DeltaTable(uri, storage_options=self._store.storage_options or None)
+            found = DeltaTable(uri, storage_options=self._store.storage_options or None)
         except TableNotFoundError:
-            return None
+            if not damage.has_lost_log(self._store, folder):
+                return None
+            # Another writer may have made it between the two looks.
+            if not DeltaTable.is_deltatable(uri, self._store.storage_options or None):
+                raise damage.damaged(
+                    self._store, folder, "has files and no log that names them"
+                ) from None
+            return self._open(table)
         except (DeltaError, OSError) as error:
-            raise StoreError(f"cannot read the table {uri}: {error}") from error
+            raise StoreError(
+                f"cannot read the table {uri}: {brief(error)}; {damage.advice(self._store)}"
+            ) from error
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            raise StoreError(
+                f"cannot read the table {uri}: {brief(error)}; {damage.advice(self._store)}"
+            ) from error
+        damage.check_log(self._store, folder, found.version())
+        return found
 
     def _has_exclusive_since(self, base: DeltaTable, table: str, after: int) -> bool:
         """Whether an append that names the version it was worked out from came after `after`."""
@@ -189,19 +250,21 @@ class Tables:
     def _create(self, table: str) -> DeltaTable:
         uri = self._uri(table)
         try:
-            return DeltaTable.create(
+            made = DeltaTable.create(
                 uri,
                 schema=schema_of(table),
                 mode="ignore",
                 configuration=_TABLE_SETTINGS,
                 storage_options=self._store.storage_options or None,
             )
+            self._sync_log(table, 0)
         except (DeltaError, OSError) as error:
             # Two writers may make it at once; the loser uses what the winner made.
             found = self._open(table)
             if found is None:
-                raise StoreError(f"cannot make the table {uri}: {error}") from error
+                raise StoreError(f"cannot make the table {uri}: {brief(error)}") from error
             return found
+        return made
 
 
 def _is_quoted(table: DeltaTable) -> bool:

@@ -85,11 +85,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader of stdout went away, as in `assay show ... | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:
-        if debug:
+    except BaseException as error:
+        if isinstance(error, (SystemExit, GeneratorExit)) or debug:
             raise
+        if (found := _damage_behind(error)) is not None:
+            sys.exit(_complain(str(found), found.exit_code))
         message = f"{type(error).__name__}: {error}\nThis is a bug; --debug shows where."
         sys.exit(_complain(message, EXIT_BUG))
+
+
+def _damage_behind(error: BaseException) -> AssayError | None:
+    """Return the damaged file of a lake that is behind an error of the libraries that read it."""
+    if "polars" not in sys.modules:
+        return None
+    from ..data.damage import explain
+
+    return explain(error)
 
 
 def _complain(message: str, code: int) -> int:

@@ -5,6 +5,7 @@ How a step is called is a parameter: directly here, as a Prefect task in `flows.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -16,6 +17,8 @@ from typing import Any, Protocol
 import polars as pl
 
 from .. import __version__
+from ..data.damage import explain
+from ..data.errors import StoreError
 from ..data.lake import Lake
 from ..data.package_versions import package_versions
 from ..data.sources import Item, find_items
@@ -223,7 +226,11 @@ def run(
             state.report = calls.report(request, state.run_id)
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        state.record(lake, "interrupted" if stopped else "failed")
+        # The table of runs may be what is damaged; the first error is the one to tell.
+        with contextlib.suppress(StoreError):
+            state.record(lake, "interrupted" if stopped else "failed")
+        if (found := explain(error, lake.uri)) is not None:
+            raise found from error
         raise
     answer = state.answer()
     answer.check_rejected(request.fail_on_rejected)

@@ -8,17 +8,19 @@ machine. No pixels pass between steps.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
+from ..data import damage
 from ..data.cache import cache_folder
 from ..data.errors import ModelError
 from ..data.lake import Lake
 from ..data.schema import Status
 from ..data.sources import Item
+from ..data.store import open_store
 from ..tasks.decide import decide_images, load_policy
 from ..tasks.detector.hub import WEIGHTS
 from ..tasks.detector.load import Identity, identify, load_detector
@@ -36,6 +38,22 @@ from .request import Request
 
 if TYPE_CHECKING:
     from ..tasks.detector.detector import Detector
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _naming_damage(
+    step: Callable[Concatenate[Request, P], R],
+) -> Callable[Concatenate[Request, P], R]:
+    """Let a step fail by naming the damaged file of its lake, whatever its libraries raise."""
+
+    @functools.wraps(step)
+    def call(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with damage.named(open_store(request.lake).uri):
+            return step(request, *args, **kwargs)
+
+    return call
 
 
 @functools.lru_cache(maxsize=4)
@@ -89,6 +107,7 @@ def identity_of(request: Request) -> Identity:
     )
 
 
+@_naming_damage
 def ingest_step(
     request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
 ) -> IngestCounts:
@@ -96,6 +115,7 @@ def ingest_step(
     return _ingest(Lake(request.lake), request, run_id, batch_id, chunk_index, items)
 
 
+@_naming_damage
 def ingest_and_score_step(
     request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
 ) -> tuple[IngestCounts, ScoreCounts]:
@@ -134,6 +154,7 @@ def _ingest(
     )
 
 
+@_naming_damage
 def score_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:
     """Scores these images of one shard and commits their logits and embeddings."""
     return score_shard(
@@ -148,6 +169,7 @@ def score_step(request: Request, run_id: str, shard: str, image_ids: Sequence[st
     )
 
 
+@_naming_damage
 def views_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ViewCounts:
     """Scores the tiles of these images of one shard."""
     return view_shard(
@@ -162,6 +184,7 @@ def views_step(request: Request, run_id: str, shard: str, image_ids: Sequence[st
     )
 
 
+@_naming_damage
 def decide_step(request: Request, run_id: str, batch_id: str | None) -> dict[str, int]:
     """Judges every image of the batch, or of the lake, under the request's policy."""
     lake = Lake(request.lake, create=False)
@@ -192,6 +215,7 @@ def policy_of(request: Request, detector: Identity) -> Policy:
     return policy.widened(drift_logit)
 
 
+@_naming_damage
 def report_step(request: Request, run_id: str) -> str:
     """Draws the run's report and gives its path."""
     return write_report(Lake(request.lake, create=False), run_id=run_id)

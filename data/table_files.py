@@ -1,0 +1,101 @@
+"""The data files of tables: Parquet, written whole, named by the hash of what they hold.
+
+The hash in its name tells of each file whether a byte of it has changed since it was written,
+which neither Delta's log nor Parquet's own structure does. Files of other writers have names
+without one; of those, only what cannot be decoded is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_NAME: Final = re.compile(r"part-[0-9a-f]{16}-([0-9a-f]{32})\.zstd\.parquet")
+_MAGIC: Final = b"PAR1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """Rows as a file: its name in the table's folder, its bytes, and Delta's statistics as JSON."""
+
+    name: str
+    raw: bytes
+    stats: str
+
+
+def encode(rows: pa.Table) -> DataFile:
+    """Return rows as a Parquet file, under a name that no other file has."""
+    out = io.BytesIO()
+    pq.write_table(rows, out, compression="zstd", compression_level=3, write_page_checksum=True)
+    raw = out.getvalue()
+    # Two commits may hold the same rows, and Delta takes one name for one file.
+    name = f"part-{secrets.token_hex(8)}-{_digest(raw)}.zstd.parquet"
+    return DataFile(name=name, raw=raw, stats=json.dumps(_statistics(raw)))
+
+
+def problem_of(name: str, raw: bytes) -> str | None:
+    """Return what is wrong with a data file that was read in full, or None."""
+    named = _NAME.fullmatch(name.rpartition("/")[2])
+    if named is not None:
+        return None if _digest(raw) == named[1] else "was changed since it was written"
+    try:
+        pq.read_table(io.BytesIO(raw), page_checksum_verification=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        return f"cannot be decoded ({type(error).__name__})"
+    return None
+
+
+def is_whole(head: bytes, tail: bytes) -> bool:
+    """Whether a file that begins and ends so may be a Parquet file that was written to its end."""
+    return head == _MAGIC and tail == _MAGIC
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()[:32]
+
+
+def _statistics(raw: bytes) -> dict[str, Any]:
+    """Bounds and null counts of plain columns, by which readers leave files out.
+
+    Times are left out: Delta writes them as milliseconds, which would cut microseconds off an
+    upper bound.
+    """
+    footer = pq.read_metadata(io.BytesIO(raw))
+    least: dict[str, Any] = {}
+    most: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for column in range(footer.num_columns):
+        name = footer.schema.column(column).path
+        if "." in name:  # inside a list or a struct
+            continue
+        parts = [
+            footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups)
+        ]
+        if any(part is None or not part.has_null_count for part in parts):
+            continue
+        nulls[name] = sum(part.null_count for part in parts)
+        filled = [part for part in parts if part.num_values]
+        bounds = [value for part in filled if part.has_min_max for value in (part.min, part.max)]
+        if len(bounds) == 2 * len(filled) and all(map(_is_plain, bounds)) and bounds:
+            least[name], most[name] = min(bounds), max(bounds)
+    return {
+        "numRecords": footer.num_rows,
+        "minValues": least,
+        "maxValues": most,
+        "nullCount": nulls,
+    }
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, (int, str))
