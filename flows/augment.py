@@ -28,6 +28,7 @@ from ..tasks.evasion import evasion_rows, evasion_table, table_text
 from ..tasks.evasion_page import write_evasion
 from ..tasks.ingest import IngestCounts
 from ..tasks.parents import Chosen, choose_parents
+from ..tasks.stopping import hand_on, is_stop, kept_of, standing_of
 from ..tasks.synthesize import (
     JOBS_PER_CHUNK,
     SynthCounts,
@@ -115,9 +116,20 @@ class _Made:
         for block in self.plan.blocks:
             jobs = list(self.plan.jobs(block, self._of(lake, block, parents)))
             watcher.begin(block.name, len(jobs))
-            for chunk in _chunks(jobs):
-                self.counts += self.call(lake, chunk, self.batch_id, run_id, chunk_index)
-                chunk_index += 1
+            before = self.counts
+            try:
+                for chunk in _chunks(jobs):
+                    self.counts += self.call(lake, chunk, self.batch_id, run_id, chunk_index)
+                    chunk_index += 1
+            except BaseException as error:
+                kept = [part for part in kept_of(error) if isinstance(part, SynthCounts)]
+                self.counts = sum(kept, self.counts)
+                hand_on(error, self.counts.items)
+                if is_stop(error):
+                    n_done = self.counts.made + self.counts.known - before.made - before.known
+                    what = f"pictures of {block.name}"
+                    error.add_note(standing_of(n_done, len(jobs), what, "made"))
+                raise
             watcher.end()
         return self.counts.items
 

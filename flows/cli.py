@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..data.errors import AssayError
+from . import signals
 from .commands import (
     bench,
     datasets,
@@ -30,7 +31,6 @@ from .commands import (
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 app = App(
     name="assay",
@@ -65,19 +65,17 @@ app.command(synth.synth)
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command and exits with the code of what happened."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with signals.handled(_say) as leaving:
+        _main(arguments, leaving)
+
+
+def _main(arguments: list[str], leaving: signals.Leaving) -> None:
     debug = "--debug" in arguments or bool(os.environ.get("ASSAY_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         sys.exit(_complain(f"{error}\nTry: assay --help", EXIT_USAGE))
-    except KeyboardInterrupt:
-        sys.exit(
-            _complain(
-                "interrupted; nothing is lost, run the same command again to go on",
-                EXIT_INTERRUPTED,
-            )
-        )
     except AssayError as error:
         if debug:
             raise
@@ -86,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The reader of stdout went away, as in `assay show ... | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except BaseException as error:
+        if (code := signals.exit_code_of(error)) is not None:
+            _complain(signals.farewell(error), code)
+            leaving.linger(code)
+            sys.exit(code)
         if isinstance(error, (SystemExit, GeneratorExit)) or debug:
             raise
         if (found := _damage_behind(error)) is not None:
@@ -103,6 +105,10 @@ def _damage_behind(error: BaseException) -> AssayError | None:
     return explain(error)
 
 
+def _say(message: str) -> None:
+    print(f"assay: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def _complain(message: str, code: int) -> int:
-    print(f"assay: {message}", file=sys.stderr)  # noqa: T201
+    _say(message)
     return code

@@ -41,6 +41,9 @@ class Watcher(Protocol):
     def end(self) -> None:
         """The running phase is over."""
 
+    def close(self) -> None:
+        """Nothing more comes, also where the run was stopped in a phase."""
+
 
 class Silent:
     """Says nothing; the default."""
@@ -55,6 +58,9 @@ class Silent:
         """Nothing to show."""
 
     def end(self) -> None:
+        """Nothing to show."""
+
+    def close(self) -> None:
         """Nothing to show."""
 
 
@@ -103,6 +109,10 @@ class Bars:
             self._progress.update(self._task, total=max(done, 0), completed=done)
         self._progress.stop()
 
+    def close(self) -> None:
+        """Leaves the bars as they are and gives the cursor back."""
+        self._progress.stop()
+
 
 _current: Watcher = Silent()
 
@@ -124,6 +134,7 @@ def watched(watcher: Watcher) -> Iterator[Watcher]:
     try:
         yield watcher
     finally:
+        watcher.close()
         _current = before
 
 

@@ -27,6 +27,7 @@ from ..tasks.detector.backends import check_backend
 from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
 from ..tasks.score import ScoreCounts, pending
+from ..tasks.stopping import is_stop, kept_of, standing_of
 from ..tasks.views import ViewCounts, check_mode, views_pending
 from . import progress, steps
 from .arenas import limit_arenas
@@ -126,6 +127,23 @@ class _Run:
             again=self.request.command(self.flow, lake=self.request.lake) if self.asks else None,
         )
 
+    @contextlib.contextmanager
+    def keeping(self, standing: Callable[[], str] | None = None) -> Iterator[None]:
+        """Count what a step had committed when something stopped it, and say how far it came."""
+        try:
+            yield
+        except BaseException as error:
+            for part in kept_of(error):
+                if isinstance(part, IngestCounts):
+                    self.items += part
+                elif isinstance(part, ScoreCounts):
+                    self.scores += part
+                elif isinstance(part, ViewCounts):
+                    self.views += part
+            if standing is not None and is_stop(error):
+                error.add_note(standing())
+            raise
+
     def record(self, lake: Lake, status: str) -> None:
         """Appends the run's row; of several, the latest counts."""
         params: dict[str, Any] = self.request.params() | {"batch_id": self.batch_id}
@@ -213,22 +231,23 @@ def run(
         # Within the block: an interrupt as soon as the row is there is recorded too.
         state.record(lake, "running")
         if bring is not None:
-            state.items += bring(lake, state.run_id)
+            with state.keeping():
+                state.items += bring(lake, state.run_id)
         elif batch_id is not None:
             _ingest(state, calls, batch_id, scores=detector is not None)
         if detector is not None:
             _score(state, lake, calls, detector)
             _look_further(state, lake, calls, detector)
-            state.decisions = calls.decide(request, state.run_id, batch_id)
+            with state.keeping(lambda: "all scores are kept; the same command decides and reports"):
+                state.decisions = calls.decide(request, state.run_id, batch_id)
         # The report reads the run's row, so the row comes first.
         state.record(lake, "completed")
         if detector is not None:
             state.report = calls.report(request, state.run_id)
     except BaseException as error:
-        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
         # The table of runs may be what is damaged; the first error is the one to tell.
         with contextlib.suppress(StoreError):
-            state.record(lake, "interrupted" if stopped else "failed")
+            state.record(lake, "interrupted" if is_stop(error) else "failed")
         if (found := explain(error, lake.uri)) is not None:
             raise found from error
         raise
@@ -243,16 +262,22 @@ def _ingest(state: _Run, calls: Steps, batch_id: str, *, scores: bool) -> None:
     watcher = progress.current()
     found = ListedAhead(find_items(request.sources, request.source_options), ITEMS_AHEAD)
     watcher.begin("moderate" if scores else "ingest", None)
-    for index, chunk in enumerate(chunks(found, max_items=IMAGES_PER_TASK)):
-        watcher.expect(found.total)
-        if not scores:
-            state.items += calls.ingest(request, state.run_id, batch_id, index, chunk)
-            continue
-        items, scored = calls.ingest_and_score(request, state.run_id, batch_id, index, chunk)
-        state.items += items
-        state.scores += scored
-        if scored.scored or scored.failed:
-            _name_backend(state)
+
+    def standing() -> str:
+        verb = "done" if scores else "read"
+        return standing_of(state.items.items, found.total, "items", verb)
+
+    with state.keeping(standing):
+        for index, chunk in enumerate(chunks(found, max_items=IMAGES_PER_TASK)):
+            watcher.expect(found.total)
+            if not scores:
+                state.items += calls.ingest(request, state.run_id, batch_id, index, chunk)
+                continue
+            items, scored = calls.ingest_and_score(request, state.run_id, batch_id, index, chunk)
+            state.items += items
+            state.scores += scored
+            if scored.scored or scored.failed:
+                _name_backend(state)
     watcher.end()
 
 
@@ -268,8 +293,14 @@ def _score(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> None:
     _name_backend(state)
     watcher = progress.current()
     watcher.begin("score", len(left))
-    for shard, image_ids in _by_shard(left):
-        state.scores += calls.score(state.request, state.run_id, shard, image_ids)
+
+    def standing() -> str:
+        n_done = state.scores.scored + state.scores.failed - done
+        return standing_of(n_done, len(left), "images", "scored")
+
+    with state.keeping(standing):
+        for shard, image_ids in _by_shard(left):
+            state.scores += calls.score(state.request, state.run_id, shard, image_ids)
     watcher.end()
 
 
@@ -288,8 +319,13 @@ def _look_further(state: _Run, lake: Lake, calls: Steps, detector: Identity) -> 
         lake, detector.key, side_px=detector.profile.crop_px, mode=mode, image_ids=wanted
     )
     watcher.begin("views", len(left))
-    for shard, image_ids in _by_shard(left):
-        state.views += calls.views(state.request, state.run_id, shard, image_ids)
+
+    def standing() -> str:
+        return standing_of(state.views.images, len(left), "images", "looked at in tiles")
+
+    with state.keeping(standing):
+        for shard, image_ids in _by_shard(left):
+            state.views += calls.views(state.request, state.run_id, shard, image_ids)
     watcher.end()
 
 

@@ -32,6 +32,7 @@ from ..tasks.reading import Along
 from ..tasks.report import write_report
 from ..tasks.score import ScoreCounts, score_shard
 from ..tasks.score_along import ScoreAlong
+from ..tasks.stopping import hand_on, kept_of
 from ..tasks.views import ViewCounts, view_shard
 from . import progress
 from .request import Request
@@ -128,7 +129,12 @@ def ingest_and_score_step(
         run_id=run_id,
         n_workers=request.workers,
     )
-    return _ingest(lake, request, run_id, batch_id, chunk_index, items, along=along), along.counts
+    try:
+        counts = _ingest(lake, request, run_id, batch_id, chunk_index, items, along=along)
+    except BaseException as error:
+        hand_on(error, *kept_of(error), along.counts)
+        raise
+    return counts, along.counts
 
 
 def _ingest(

@@ -42,7 +42,8 @@ def windowed(
     try:
         for job in jobs:
             waiting.append(pool.submit(work, job))
-            while waiting and is_full():
+            # What is ready at the head is given at once: it would be lost if the run were stopped.
+            while waiting and (waiting[0].done() or is_full()):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

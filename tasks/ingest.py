@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from ..data.errors import shorten
+from ..data.errors import StoreError, shorten
 from ..data.image import ImageLimits
 from ..data.lake import Lake
 from ..data.redaction import redact_url
@@ -28,6 +28,7 @@ from ..data.schema import Reason, Status
 from ..data.sources import Item, SourceOptions
 from .reading import Along, outcomes_of
 from .sightings import Outcome, Sighting, commit_outcomes, find_sightings, note_of
+from .stopping import hand_on
 
 # What is read is committed once it is so large or so old, so that a kill loses little.
 FLUSH_BYTES = 128 * 2**20
@@ -135,6 +136,7 @@ def ingest_chunk(
 
     Raises:
         StoreError: The lake cannot be read or written. Bad pictures raise nothing.
+        BaseException: Whatever stops it, once what is read is committed; see `stopping.kept_of`.
     """
     tell = on_item or _ignore
     known = find_sightings(lake, items, batch_id=batch_id)
@@ -142,6 +144,7 @@ def ingest_chunk(
     total = IngestCounts()
     to_read: list[Item] = []
     waiting: list[Outcome] = []
+    in_lake: set[str] = set()
     for item in {_key(item): item for item in items}.values():
         before = known.get(item.source_uri)
         if item.problem is None and not _is_settled(before, options.limits):
@@ -161,26 +164,37 @@ def ingest_chunk(
         counts = IngestCounts()
         for outcome, status in zip(waiting, statuses, strict=True):
             counts += _count(status, outcome.reason, times[_key(outcome.item)])
+        in_lake.update(outcome.image_id for outcome in waiting if outcome.image_id)
         waiting.clear()
         if along is not None:
-            along.stored()
+            along.stored(in_lake)
         return counts
 
     n_waiting_bytes, last_flush_s = 0, time.monotonic()
-    for outcome in outcomes_of(to_read, options, n_workers=n_workers, along=along):
-        item = outcome.item
-        before = known.get(item.source_uri)
-        total += IngestCounts(n_bytes=outcome.n_bytes)
-        if before is not None and _is_unchanged(item, outcome, before):
-            total += _count(before.status, before.reason, times[_key(item)], is_unchanged=True)
-        else:
-            waiting.append(outcome)
-            n_waiting_bytes += len(outcome.raw or b"")
-        tell(times[_key(item)])
-        if n_waiting_bytes >= FLUSH_BYTES or time.monotonic() - last_flush_s > FLUSH_EVERY_S:
+    try:
+        for outcome in outcomes_of(to_read, options, n_workers=n_workers, along=along):
+            item = outcome.item
+            before = known.get(item.source_uri)
+            total += IngestCounts(n_bytes=outcome.n_bytes)
+            if before is not None and _is_unchanged(item, outcome, before):
+                total += _count(before.status, before.reason, times[_key(item)], is_unchanged=True)
+                if before.image_id is not None:
+                    in_lake.add(before.image_id)
+            else:
+                waiting.append(outcome)
+                n_waiting_bytes += len(outcome.raw or b"")
+            tell(times[_key(item)])
+            if n_waiting_bytes >= FLUSH_BYTES or time.monotonic() - last_flush_s > FLUSH_EVERY_S:
+                total += flush()
+                n_waiting_bytes, last_flush_s = 0, time.monotonic()
+        total += flush()
+    except BaseException as error:
+        # What was read is kept, whatever stops the rest; a store that refuses is not asked again.
+        if not isinstance(error, StoreError):
             total += flush()
-            n_waiting_bytes, last_flush_s = 0, time.monotonic()
-    return total + flush()
+        hand_on(error, total)
+        raise
+    return total
 
 
 def _is_settled(before: Sighting | None, limits: ImageLimits) -> bool:

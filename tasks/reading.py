@@ -6,8 +6,7 @@ A picture is decoded once. Whatever else wants its pixels comes along, see `Alon
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -20,6 +19,7 @@ from ..data.schema import Reason
 from ..data.sources import Item, SourceOptions, read_item
 from .in_order import windowed
 from .sightings import Outcome
+from .stopping import workers
 
 T = TypeVar("T")
 
@@ -49,8 +49,8 @@ class Along(Protocol):
         """Inspects what was read, in whatever threads; gives what became of each, in order."""
         ...
 
-    def stored(self) -> None:
-        """All images whose outcomes were given are in the lake now."""
+    def stored(self, image_ids: Collection[str]) -> None:
+        """These images are in the lake now: all whose outcomes were given, unless it was stopped."""
         ...
 
 
@@ -75,14 +75,14 @@ def outcomes_of(
         return _inspect(read, options.limits, use)
 
     with (
-        ThreadPoolExecutor(N_READERS, "assay-read") as readers,
+        workers(N_READERS, "assay-read") as readers,
         closing(windowed(readers, read, items, n_ahead=2 * N_READERS, weigh=n_held_bytes)) as reads,
     ):
         if along is not None:
             yield from along.through(reads, inspect)
             return
         n_workers = max(1, n_workers)
-        with ThreadPoolExecutor(n_workers, "assay-ingest") as pool:
+        with workers(n_workers, "assay-ingest") as pool:
             yield from windowed(
                 pool,
                 lambda read: inspect(read, _nothing)[0],

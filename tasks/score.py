@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from .. import __version__
+from ..data.errors import StoreError
 from ..data.image import DEFAULT_LIMITS, ImageLimits
 from ..data.lake import Lake
 from ..data.schema import Reason, Row, ScoreStatus
 from ..data.score_key import ScoreKey
 from .detector.lanes import Scored, score_stream
+from .stopping import hand_on
 
 if TYPE_CHECKING:
     from .detector.detector import Detector
@@ -116,17 +118,27 @@ def score_shard(
     last_commit_s = time.monotonic()
     if not left:
         return counts
-    for done in score_stream(detector, lake.images(left), n_workers=n_workers, limits=limits):
-        fresh = [row_of(scored, detector, run_id) for scored in done]
-        rows += fresh
-        counts += counts_of(fresh)
-        if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
+
+    def commit() -> None:
+        nonlocal rows, counts, last_commit_s
+        if rows:
             commit_rows(lake, shard, rows, detector.key, run_id)
-            rows, last_commit_s = [], time.monotonic()
-        if on_item is not None:
-            on_item(len(done))
-    if rows:
-        commit_rows(lake, shard, rows, detector.key, run_id)
+            counts += counts_of(rows)
+        rows, last_commit_s = [], time.monotonic()
+
+    try:
+        for done in score_stream(detector, lake.images(left), n_workers=n_workers, limits=limits):
+            rows += [row_of(scored, detector, run_id) for scored in done]
+            if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
+                commit()
+            if on_item is not None:
+                on_item(len(done))
+        commit()
+    except BaseException as error:
+        if not isinstance(error, StoreError):
+            commit()
+        hand_on(error, counts)
+        raise
     return counts
 
 

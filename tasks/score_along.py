@@ -7,7 +7,7 @@ What a kill leaves without a score is found by `score.pending` and scored from t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,13 +94,14 @@ class ScoreAlong:
                     self._rows.append(row_of(scored, detector, self._run_id))
                 yield outcome
 
-    def stored(self) -> None:
-        """Commits the scores of all outcomes given so far, whose images are in the lake now."""
-        if not self._rows:
+    def stored(self, image_ids: Collection[str]) -> None:
+        """Commits the scores of these images; others wait until theirs are in the lake."""
+        rows = [row for row in self._rows if row["image_id"] in image_ids]
+        if not rows:
             return
-        commit_rows(self._lake, "ingested", self._rows, self._key, self._run_id)
-        self.counts += counts_of(self._rows)
-        self._rows = []
+        commit_rows(self._lake, "ingested", rows, self._key, self._run_id)
+        self.counts += counts_of(rows)
+        self._rows = [row for row in self._rows if row["image_id"] not in image_ids]
 
     def _take(self, image_id: str) -> bool:
         """Whether no other item of the chunk was the same picture so far."""

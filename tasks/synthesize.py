@@ -24,6 +24,7 @@ from ..synth.methods import Made, Tools, make
 from ..synth.plan import Job
 from .current import current_sightings
 from .ingest import IngestCounts, ingest_chunk
+from .stopping import hand_on
 
 JOBS_PER_CHUNK = 32
 
@@ -120,33 +121,43 @@ def synthesize_chunk(
     parents = _parents(lake, left)
     items: list[Item] = []
     made: dict[str, tuple[Job, Made]] = {}
-    for job in left:
-        try:
-            if job.parent_id is not None and job.parent_id not in parents:
-                raise StoreError(f"its parent {job.parent_id} is not in {lake.uri} any more")
-            parent = parents.get(job.parent_id or "")
-            picture = make(job, parent, tools, origin=f"{batch_id}/{job.key}")
-        except (AssayError, MemoryError, RuntimeError, ValueError) as error:
-            told = shorten(str(error) or type(error).__name__)
-            items.append(bad_item(uri_of(job), Reason.NOT_MADE, told, fingerprint=job.key))
-        else:
-            made[uri_of(job)] = (job, picture)
-            items.append(_item(job, picture))
-        if on_item is not None:
-            on_item(1)
-    counts = ingest_chunk(
-        lake,
-        items,
-        batch_id=batch_id,
-        run_id=run_id,
-        chunk_index=chunk_index,
-        options=SourceOptions(),
-        n_workers=n_workers,
-    )
-    n_made = _commit(lake, made, batch_id=batch_id, run_id=run_id)
-    return SynthCounts(
-        made=n_made, known=len(jobs) - len(left), failed=len(left) - n_made, items=counts
-    )
+
+    def commit() -> SynthCounts:
+        counts = ingest_chunk(
+            lake,
+            items,
+            batch_id=batch_id,
+            run_id=run_id,
+            chunk_index=chunk_index,
+            options=SourceOptions(),
+            n_workers=n_workers,
+        )
+        n_made = _commit(lake, made, batch_id=batch_id, run_id=run_id)
+        return SynthCounts(
+            made=n_made, known=len(jobs) - len(left), failed=len(items) - n_made, items=counts
+        )
+
+    try:
+        for job in left:
+            try:
+                if job.parent_id is not None and job.parent_id not in parents:
+                    raise StoreError(f"its parent {job.parent_id} is not in {lake.uri} any more")
+                parent = parents.get(job.parent_id or "")
+                picture = make(job, parent, tools, origin=f"{batch_id}/{job.key}")
+            except (AssayError, MemoryError, RuntimeError, ValueError) as error:
+                told = shorten(str(error) or type(error).__name__)
+                items.append(bad_item(uri_of(job), Reason.NOT_MADE, told, fingerprint=job.key))
+            else:
+                made[uri_of(job)] = (job, picture)
+                items.append(_item(job, picture))
+            if on_item is not None:
+                on_item(1)
+        return commit()
+    except BaseException as error:
+        # A picture may have taken minutes: those that are finished are kept.
+        if not isinstance(error, StoreError):
+            hand_on(error, commit())
+        raise
 
 
 def _parents(lake: Lake, jobs: Sequence[Job]) -> dict[str, bytes]:

@@ -7,8 +7,8 @@ as scores are; an image whose tiles have rows is not looked at again.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 
 from ..data.decode import decode_rgb
-from ..data.errors import ConfigError, UnreadableImage
+from ..data.errors import ConfigError, StoreError, UnreadableImage
 from ..data.image import DEFAULT_LIMITS, ImageLimits
 from ..data.lake import Lake
 from ..data.schema import Reason, Row, ScoreStatus
@@ -27,7 +27,8 @@ from .detector.lanes import forward_in_parts, n_streams
 from .detector.profiles import Profile
 from .detector.tiles import Tile, cut, tiles_of
 from .in_order import windowed
-from .score import ROWS_A_COMMIT
+from .score import COMMIT_EVERY_S, ROWS_A_COMMIT
+from .stopping import hand_on, workers
 
 MODES: Final = ("centre", "tiles", "adaptive")
 # Where others look a second time: neither clearly real nor clearly machine-made.
@@ -158,23 +159,40 @@ def view_shard(
 
     rows: list[Row] = []
     counts = ViewCounts()
-    with (
-        detector.runner.streams(streams) as begin,
-        ThreadPoolExecutor(streams, "assay-views", initializer=begin) as pool,
-    ):
-        images = lake.images(image_ids) if image_ids else iter(())
-        for image_id, found in windowed(pool, work, images, n_ahead=2 * streams):
-            rows += [_row(image_id, view, detector, run_id) for view in found]
-            n_failed = sum(view.reason is not None for view in found)
-            counts += ViewCounts(images=1, scored=len(found) - n_failed, failed=n_failed)
-            if len(rows) >= ROWS_A_COMMIT:
-                _commit(lake, shard, rows)
-                rows = []
-            if on_item is not None:
-                on_item(1)
-    if rows:
-        _commit(lake, shard, rows)
+    last_commit_s = time.monotonic()
+
+    def commit() -> None:
+        nonlocal rows, counts, last_commit_s
+        if rows:
+            _commit(lake, shard, rows)
+            counts += _counts_of(rows)
+        rows, last_commit_s = [], time.monotonic()
+
+    try:
+        with (
+            detector.runner.streams(streams) as begin,
+            workers(streams, "assay-views", begin) as pool,
+        ):
+            images = lake.images(image_ids) if image_ids else iter(())
+            for image_id, found in windowed(pool, work, images, n_ahead=2 * streams):
+                rows += [_row(image_id, view, detector, run_id) for view in found]
+                if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
+                    commit()
+                if on_item is not None:
+                    on_item(1)
+        commit()
+    except BaseException as error:
+        if not isinstance(error, StoreError):
+            commit()
+        hand_on(error, counts)
+        raise
     return counts
+
+
+def _counts_of(rows: Sequence[Row]) -> ViewCounts:
+    n_failed = sum(row["reason"] is not None for row in rows)
+    n_images = len({row["image_id"] for row in rows})
+    return ViewCounts(images=n_images, scored=len(rows) - n_failed, failed=n_failed)
 
 
 def highest_views(lake: Lake, key: ScoreKey) -> pl.LazyFrame:

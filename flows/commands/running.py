@@ -92,8 +92,10 @@ def serve(
         judging: Which detector scores and which policy decides.
     """
     from ..serve import serve as serve_flow
+    from ..signals import ctrl_c_left_to_asyncio
 
-    serve_flow(request_of(lake, sources, reading, judging), cron=cron, name=name)
+    with ctrl_c_left_to_asyncio():
+        serve_flow(request_of(lake, sources, reading, judging), cron=cron, name=name)
 
 
 def demo(*, lake: str = "demo-lake", json_: AsJson = False, quiet: Quiet = False) -> None:

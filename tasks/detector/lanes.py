@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -21,6 +20,7 @@ from ...data.errors import UnreadableImage
 from ...data.image import DEFAULT_LIMITS, ImageLimits
 from ...data.schema import Reason
 from ..in_order import weightless, windowed
+from ..stopping import workers
 from .backends import n_cores
 from .preprocess import preprocess
 
@@ -142,7 +142,7 @@ def _decode_and_forward(
 
     with (
         detector.runner.streams(streams) as begin,
-        ThreadPoolExecutor(streams, "assay-score", initializer=begin) as pool,
+        workers(streams, "assay-score", begin) as pool,
     ):
         batches = _batches(jobs, detector.batch_images)
         # Enough for the threads to go on while what is done is committed.
@@ -159,7 +159,7 @@ def _decode_ahead(
     def weight(done: tuple[_Out, Pixels | Reason | None]) -> int:
         return weigh(done[0])
 
-    with ThreadPoolExecutor(streams, "assay-decode") as pool:
+    with workers(streams, "assay-decode") as pool:
         ahead = 2 * detector.batch_images + streams
         ready = windowed(pool, prepare, jobs, n_ahead=ahead, weigh=weight)
         while batch := list(islice(ready, detector.batch_images)):

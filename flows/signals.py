@@ -1,0 +1,143 @@
+"""Ctrl-C and SIGTERM in the command: the run commits what is done, within a bounded time.
+
+The first signal raises an exception in the main thread, and steps commit on their way out. A
+second one, or the end of the time, ends the process at once: what was not committed by then is
+done again by the next run, as after `kill -9`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Final
+
+# Kubernetes sends SIGKILL 30 s after SIGTERM, Docker 10 s.
+LEAVE_WITHIN_S: Final = 8.0
+# For threads that still read or compute when everything is told.
+LINGER_S: Final = 1.0
+# Wrappers such as `uv run` pass on the Ctrl-C that the terminal has sent to everybody.
+SAME_SIGNAL_S: Final = 0.3
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a service manager, a container or a scheduler wants this process to end."""
+
+
+def exit_code_of(error: BaseException) -> int | None:
+    """Return 130 or 143 for an exception that a signal has raised, None for any other."""
+    if isinstance(error, Terminated):
+        return 128 + signal.SIGTERM
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    # Prefect's own, which derives from BaseException alone.
+    number = getattr(error, "signal", None)
+    return None if isinstance(error, Exception) or number is None else 128 + int(number)
+
+
+def said_of(error: BaseException | None) -> list[str]:
+    """Return the notes of an exception and of those that it came from, the earliest first."""
+    notes: list[str] = []
+    while error is not None:
+        notes = [*getattr(error, "__notes__", ()), *notes]
+        error = error.__cause__ or error.__context__
+    return list(dict.fromkeys(notes))
+
+
+def farewell(error: BaseException) -> str:
+    """Return what to tell people of a stop: how far the work is kept, as its notes say."""
+    word = "stopped by SIGTERM" if exit_code_of(error) == 128 + signal.SIGTERM else "interrupted"
+    told = "; ".join(said_of(error))
+    return f"{word}: {told or 'what is committed is kept; the same command does the rest'}"
+
+
+class Leaving:
+    """What a process does at each signal.
+
+    Args:
+        say: Function that prints a line for people.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._since_s: float | None = None
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Raise at the first signal, end the process at the second."""
+        now_s = time.monotonic()
+        if self._since_s is None:
+            self._since_s = now_s
+            self._leave_in(
+                LEAVE_WITHIN_S,
+                128 + number,
+                f"stopped {LEAVE_WITHIN_S:.0f} s after the signal; what was not committed by then"
+                " is done again by the same command",
+            )
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if now_s - self._since_s > SAME_SIGNAL_S:
+            self._leave(
+                128 + number,
+                "left at once; what was not committed is done again by the same command",
+            )
+
+    def linger(self, exit_code: int) -> None:
+        """Let threads finish for a moment once everything is told, then end the process."""
+        if self._since_s is not None:
+            self._leave_in(LINGER_S, exit_code, None)
+
+    def _leave_in(self, seconds: float, exit_code: int, said: str | None) -> None:
+        timer = threading.Timer(seconds, self._leave, (exit_code, said))
+        timer.daemon = True
+        timer.start()
+
+    def _leave(self, exit_code: int, said: str | None) -> None:
+        if said is not None:
+            self._say(said)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(exit_code)
+
+
+@contextlib.contextmanager
+def handled(say: Callable[[str], None]) -> Iterator[Leaving]:
+    """Turn the first Ctrl-C or SIGTERM into an exception, and bound what follows.
+
+    Does nothing outside the main thread, and leaves a signal alone that somebody else handles or
+    that the parent had ignored.
+
+    Args:
+        say: Function that prints a line for people.
+    """
+    leaving = Leaving(say)
+    if threading.current_thread() is not threading.main_thread():
+        yield leaving
+        return
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    mine = [number for number in _SIGNALS if before[number] == usual[number]]
+    for number in mine:
+        signal.signal(number, leaving.on_signal)
+    try:
+        yield leaving
+    finally:
+        for number in mine:
+            signal.signal(number, before[number])
+
+
+@contextlib.contextmanager
+def ctrl_c_left_to_asyncio() -> Iterator[None]:
+    """Put Python's own Ctrl-C back: an event loop stops gracefully only where it finds that."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
