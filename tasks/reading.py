@@ -50,7 +50,7 @@ class Along(Protocol):
         ...
 
     def stored(self, image_ids: Collection[str]) -> None:
-        """These images are in the lake now: all whose outcomes were given, unless it was stopped."""
+        """These images are in the lake now: those of all outcomes given, unless it was stopped."""
         ...
 
 

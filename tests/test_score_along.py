@@ -211,7 +211,7 @@ def test_bad_pictures_pass_by_the_network(tmp_path, pictures, detector, monkeypa
 
 
 def test_scores_are_committed_as_time_goes_by(tmp_path, detector, monkeypatch):
-    """Stopped in the middle, a long chunk keeps what was committed: images and their scores."""
+    """Stopped in the middle, a long chunk keeps all that is done: images and their scores."""
     monkeypatch.setattr(ingest, "FLUSH_EVERY_S", 0.0)
     raws = {f"{i:02d}.png": factories.png(seed=i) for i in range(10)}
     folder = ingesting.put(tmp_path / "many", raws)
@@ -227,13 +227,14 @@ def test_scores_are_committed_as_time_goes_by(tmp_path, detector, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         bring(lake, folder, detector, n_workers=1, on_item=stop)
     kept = lake.scan("images").collect()["image_id"].sort()
-    assert kept.to_list() == sorted(map(ingesting.sha256, list(raws.values())[:5]))
+    assert kept.to_list() == sorted(map(ingesting.sha256, list(raws.values())[:6]))
+    assert lake.version("images") == 6
     assert lake.scan("scores").collect()["image_id"].sort().equals(kept)
     assert bring(lake, folder, detector)[0] == IngestCounts(
         items=10,
         stored=10,
-        unchanged=5,
-        n_bytes=sum(map(len, list(raws.values())[5:])),
+        unchanged=6,
+        n_bytes=sum(map(len, list(raws.values())[6:])),
     )
     assert lake.scan("scores").select(pl.len(), pl.col("image_id").n_unique()).collect().row(0) == (
         10,
