@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms
 
 from .opening import DAMAGE, DEFAULT_LIMITS, ImageLimits, opened
+from .trimming import MAX_ICC_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,6 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Real profiles are under 4 KB (displays) to 2 MB (presses); larger ones are not worth parsing.
-_MAX_ICC_BYTES: Final = 4 * 2**20
 
 
 def decode_rgb(
@@ -89,13 +88,25 @@ def to_rgb(image: Image.Image, policy: DecodePolicy) -> Image.Image:
 
     Whatever Pillow raises for a damaged picture comes through, see `opening.DAMAGE`.
     """
-    shallow = in_8_bits(image)
-    rgb = _to_srgb(shallow) if policy.colour == "srgb" else _converted(shallow, "RGB")
-    alpha = alpha_of(shallow)
-    if alpha is not None:
-        rgb = rgb.copy() if rgb is image else rgb
-        rgb.paste("white", mask=ImageChops.invert(alpha))
+    rgb = over_white(in_8_bits(image), in_srgb=policy.colour == "srgb")
     return turned(rgb, orientation_of(image)) if policy.turns else rgb
+
+
+def over_white(image: Image.Image, *, in_srgb: bool = False) -> Image.Image:
+    """Return a picture of 8 bits in mode RGB, laid over white where it is transparent.
+
+    Args:
+        image: Left as it is; returned itself where it is opaque RGB.
+        in_srgb: Follow its colour profile, where that can be done.
+    """
+    rgb = _to_srgb(image) if in_srgb else _converted(image, "RGB")
+    alpha = alpha_of(image)
+    if alpha is None:
+        return rgb
+    if rgb is image:
+        rgb = rgb.copy()
+    rgb.paste("white", mask=ImageChops.invert(alpha))
+    return rgb
 
 
 def in_8_bits(image: Image.Image) -> Image.Image:
@@ -162,7 +173,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     """RGB by the picture's own ICC profile, or as Pillow converts when there is none to follow."""
     icc = image.info.get("icc_profile")
     space = "CMYK" if image.mode == "CMYK" else "L" if image.mode == "L" else "RGB"
-    if not icc or len(icc) > _MAX_ICC_BYTES:
+    if not icc or len(icc) > MAX_ICC_BYTES:
         return image.convert("RGB")
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .decode import PLAIN, alpha_of, in_8_bits, orientation_of, to_rgb, turned
+from .decode import in_8_bits, orientation_of, over_white, turned
 from .frames import count_frames
 from .opening import DEFAULT_LIMITS, ImageLimits, opened
 from .provenance import read_ai_declared, read_capture
@@ -114,7 +114,8 @@ def inspect_and_use(
 def upright_grey(image: Image.Image) -> Image.Image:
     """Return what the perceptual hash is taken of: brightness, upright, 8 bits, over white."""
     shallow = in_8_bits(image)
-    seen = shallow if alpha_of(shallow) is None else to_rgb(image, PLAIN)
+    # Palettes and CMYK go to grey by ways of their own in Pillow: no detour where there is no need.
+    seen = over_white(shallow) if shallow.has_transparency_data else shallow
     # Turned last: one channel instead of three.
     return turned(seen.convert("L"), orientation_of(image))
 

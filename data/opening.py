@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import struct
 import threading
 import warnings
@@ -21,9 +22,11 @@ from typing import Any, Final, cast
 
 from PIL import Image, UnidentifiedImageError
 
+from .budget import refuse_over_budget
 from .errors import UnreadableImage
 from .schema import Reason
 from .sniff import Kind, Sniffed, sniff
+from .trimming import count_scans, trim_metadata
 
 # Pillow logs some damaged metadata as errors; without a handler Python prints them.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -36,7 +39,8 @@ class ImageLimits:
     Attributes:
         max_bytes: Encoded bytes.
         max_pixels: Width times height, known from the header and checked before decoding.
-            Pillow refuses by itself above 178,956,970 pixels, whatever this says.
+            Pillow refuses by itself above 178,956,970 pixels, whatever this says. What a small
+            file claims is held lower, see `budget`.
         formats: Pillow's format names. TIFF, HEIC, JPEG XL and the like are left out:
             each further decoder is one more that reads hostile bytes.
     """
@@ -67,10 +71,8 @@ DAMAGE: Final = (
     Image.DecompressionBombError,
 )
 
+_BYTES_SHOWN: Final = re.compile(r"""b(['"]).*\1""")
 _CUT_PHRASES: Final = ("truncated", "unexpected end", "broken data stream", "buffer overrun")
-# A progressive JPEG may hold thousands of tiny scans, each of which walks the whole picture:
-# the product of scans and pixels is held under this many times `max_pixels`.
-_MAX_SCANS_AT_MAX_PIXELS: Final = 20
 
 
 @contextmanager
@@ -86,9 +88,11 @@ def opened(raw: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Iterator[Image.I
     seen = sniff(raw)
     _refuse_unopened(raw, seen, limits)
     formats = (seen.name,) if seen.name in limits.formats else limits.formats
+    trimmed = trim_metadata(raw, seen.name)
     try:
-        with _quiet(), Image.open(io.BytesIO(raw), formats=formats) as image:
-            _refuse_undecoded(raw, image, seen, limits)
+        with _quiet(), Image.open(io.BytesIO(trimmed.raw), formats=formats) as image:
+            image.info.update(trimmed.info)
+            _refuse_undecoded(trimmed.raw, image, seen, limits)
             yield image
     except DAMAGE as error:
         reason, detail = _explain(error, raw, seen, limits)
@@ -116,22 +120,9 @@ def _refuse_unopened(raw: bytes, seen: Sniffed, limits: ImageLimits) -> None:
 
 def _refuse_undecoded(raw: bytes, image: Image.Image, seen: Sniffed, limits: ImageLimits) -> None:
     width_px, height_px = image.size
-    n_pixels = width_px * height_px
-    if n_pixels > limits.max_pixels:
-        raise UnreadableImage(
-            Reason.TOO_MANY_PIXELS,
-            f"{width_px}x{height_px} px = {n_pixels} pixels; allowed: {limits.max_pixels}",
-        )
-    if n_pixels <= 0:
+    if width_px * height_px <= 0:
         raise UnreadableImage(Reason.UNREADABLE, f"{seen.name} of {width_px}x{height_px} px")
-    if seen.name == "JPEG":
-        n_scans = raw.count(b"\xff\xda")
-        if n_scans * n_pixels > _MAX_SCANS_AT_MAX_PIXELS * limits.max_pixels:
-            raise UnreadableImage(
-                Reason.TOO_MANY_PIXELS,
-                f"{n_scans} scans of {n_pixels} pixels each; allowed together: "
-                f"{_MAX_SCANS_AT_MAX_PIXELS * limits.max_pixels}",
-            )
+    refuse_over_budget(raw, seen.name, image.size, max_pixels=limits.max_pixels)
 
 
 def too_many_bytes(n_bytes: int | str, limits: ImageLimits) -> UnreadableImage:
@@ -152,10 +143,11 @@ def _explain(
     is_cut = _ends_early(raw, seen.name)
     if isinstance(error, UnidentifiedImageError):
         if seen.kind is Kind.UNKNOWN:
-            return Reason.NOT_AN_IMAGE, f"no known picture; it begins with {raw[:8].hex(' ')}"
+            # Nothing of its content: it may be anybody's file.
+            return Reason.NOT_AN_IMAGE, f"no known picture format in {len(raw)} bytes"
         text = "its header is damaged"
     else:
-        text = str(error) or type(error).__name__
+        text = _BYTES_SHOWN.sub("...", str(error)) or type(error).__name__
         is_cut = is_cut or any(phrase in text.lower() for phrase in _CUT_PHRASES)
     reason = Reason.TRUNCATED if is_cut else Reason.UNREADABLE
     return reason, f"{seen.name} of {len(raw)} bytes: {text}"
@@ -164,9 +156,10 @@ def _explain(
 def _ends_early(raw: bytes, name: str) -> bool:
     """Whether the file lacks the end that its format prescribes."""
     if name == "JPEG":
-        return b"\xff\xd9" not in raw[-4096:]
+        _, end = count_scans(raw)
+        return not raw.endswith(b"\xff\xd9", 0, end)
     if name == "PNG":
-        return b"IEND" not in raw[-4096:]
+        return b"IEND" not in raw
     if name == "GIF":
         return b";" not in raw[-16:]
     if name == "WEBP":

@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from PIL import ExifTags, Image
 
 from .manifests import read_manifest_claims
 from .opening import DAMAGE
+from .trimming import MAX_TEXT_BYTES
 
 _MAX_NAME_CHARS: Final = 100
 _MAX_CLAIMS: Final = 4
-# Text beyond this is not searched; workflows of node editors reach a few hundred kilobytes.
-_MAX_TEXT_CHARS: Final = 4 * 2**20
+# Text beyond this is not searched, nor are more texts.
+_MAX_TEXT_CHARS: Final = MAX_TEXT_BYTES
+_MAX_TEXTS: Final = 1_000
 
 # IPTC's digital source types of machine-made or partly machine-made media.
 AI_SOURCE_TYPES: Final = frozenset(
@@ -46,7 +49,10 @@ _GENERATORS: Final = re.compile(
     re.IGNORECASE,
 )
 # What AUTOMATIC1111 and its many descendants write as free text.
-_A1111: Final = re.compile(r"\bSteps: \d+, .{0,400}?(?:Sampler|CFG scale|Seed|Model hash): ", re.S)
+_A1111_STEPS: Final = re.compile(r"\bSteps: \d{1,9}, ")
+_A1111_SETTING: Final = re.compile(r"(?:Sampler|CFG scale|Seed|Model hash): ")
+_A1111_SPAN_CHARS: Final = 420
+_A1111_MAX_TRIES: Final = 100
 
 
 def read_capture(image: Image.Image) -> dict[str, str | None] | None:
@@ -111,13 +117,17 @@ def _from_xmp(image: Image.Image) -> Iterator[str]:
 
 def _from_text(image: Image.Image) -> Iterator[str]:
     """Claims in PNG text chunks and in the comments of JPEG and GIF."""
-    texts = {
-        key: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    texts = (
+        (key, value)
         for key, value in image.info.items()
         if isinstance(key, str) and isinstance(value, str | bytes) and key not in _NOT_TEXT
-    }
-    for key, value in texts.items():
-        maker = _maker_of_text(key, value[:_MAX_TEXT_CHARS])
+    )
+    room = 2 * _MAX_TEXT_CHARS
+    for key, value in islice(texts, _MAX_TEXTS):
+        part = value[: min(room, _MAX_TEXT_CHARS)]
+        room -= len(part)
+        text = part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
+        maker = _maker_of_text(key, text)
         if maker is not None:
             yield f"{'comment' if key == 'comment' else 'png text'}: {maker}"
 
@@ -139,7 +149,7 @@ def _maker_of_text(key: str, value: str) -> str | None:
         return _TEXT_KEYS[key]
     if key in {"prompt", "workflow"} and _is_node_graph(value):
         return "ComfyUI"
-    if _A1111.search(value):
+    if _is_a1111(value):
         return "AUTOMATIC1111"
     if key == "parameters" and "sui_image_params" in value:
         return "SwarmUI"
@@ -147,6 +157,13 @@ def _maker_of_text(key: str, value: str) -> str | None:
         match = _GENERATORS.search(value[:2000])
         return match[0] if match else None
     return None
+
+
+def _is_a1111(text: str) -> bool:
+    for found in islice(_A1111_STEPS.finditer(text), _A1111_MAX_TRIES):
+        if _A1111_SETTING.search(text, found.end(), found.end() + _A1111_SPAN_CHARS):
+            return True
+    return False
 
 
 def _is_node_graph(value: str) -> bool:
@@ -173,7 +190,7 @@ def _from_exif(exif: Image.Exif) -> Iterator[str]:
     except DAMAGE:
         return
     text = _text(comment)
-    if _A1111.search(text):
+    if _is_a1111(text):
         yield "exif comment: AUTOMATIC1111"
     elif "sui_image_params" in text:
         yield "exif comment: SwarmUI"
