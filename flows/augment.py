@@ -21,7 +21,7 @@ from ..data.errors import ConfigError
 from ..data.lake import Lake
 from ..synth.generator import Generator
 from ..synth.loading import LoadSettings
-from ..synth.plan import Block, Job, Plan
+from ..synth.plan import Block, ContentsOf, Job, Plan
 from ..synth.plan_file import plan_of_dict, read_plan
 from ..tasks.command_line import command
 from ..tasks.evasion import evasion_rows, evasion_table, table_text
@@ -33,7 +33,7 @@ from ..tasks.synthesize import (
     JOBS_PER_CHUNK,
     SynthCounts,
     batch_of,
-    made_by,
+    made_of,
     synthesize_chunk,
 )
 from . import progress, steps
@@ -53,6 +53,7 @@ class Augmentation:
     made: int
     known: int
     failed: int
+    equal: int
     evasion_report: str
     table: pl.DataFrame
 
@@ -62,6 +63,7 @@ class Augmentation:
             "made": self.made,
             "known": self.known,
             "not_made": self.failed,
+            "equal": self.equal,
             "evasion_report": self.evasion_report,
             "evasion": list(self.table.iter_rows(named=True)),
         }
@@ -72,7 +74,7 @@ class Augmentation:
         return "\n".join(
             [
                 f"run {run_.run_id}: {self.made:,} pictures made, {self.known:,} known before, "
-                f"{self.failed:,} failed, in {run_.seconds:,.1f} s",
+                f"{self.failed:,} failed, {self._equal()}in {run_.seconds:,.1f} s",
                 "",
                 table_text(self.table),
                 "",
@@ -85,6 +87,9 @@ class Augmentation:
             ]
         )
 
+    def _equal(self) -> str:
+        return f"{self.equal:,} asked for twice and made once, " if self.equal else ""
+
     def __str__(self) -> str:
         return self.summary()
 
@@ -96,7 +101,10 @@ class _Made:
     plan: Plan
     request: Request
     call: Synthesize
+    contents_of: ContentsOf
     counts: SynthCounts = field(default_factory=SynthCounts)
+    jobs: dict[str, list[Job]] = field(default_factory=dict)
+    """Of each block, once its turn came."""
 
     @property
     def batch_id(self) -> str:
@@ -112,9 +120,18 @@ class _Made:
     def __call__(self, lake: Lake, run_id: str) -> IngestCounts:
         watcher = progress.current()
         parents = self._parents(lake)
+        self.plan.check(len(parents))
         chunk_index = 0
+        asked: set[str] = set()
         for block in self.plan.blocks:
-            jobs = list(self.plan.jobs(block, self._of(lake, block, parents)))
+            of = self._of(lake, block, parents)
+            told = list(self.plan.jobs(block, of, self.contents_of))
+            unique = {job.key: job for job in reversed(told)}
+            self.jobs[block.name] = list(unique.values())[::-1]
+            # What an earlier block makes too is made once.
+            jobs = [job for job in self.jobs[block.name] if job.key not in asked]
+            self.counts += SynthCounts(equal=len(told) - len(jobs))
+            asked.update(unique)
             watcher.begin(block.name, len(jobs))
             before = self.counts
             try:
@@ -150,7 +167,7 @@ class _Made:
     def _of(self, lake: Lake, block: Block, parents: Chosen) -> Chosen:
         if block.of == "parents":
             return parents
-        made = made_by(lake, self.batch_id).filter(pl.col("block") == block.of).sort("key")
+        made = made_of(lake, self.jobs[block.of]).sort("key")
         return list(made.select("image_id", "label").unique("image_id", maintain_order=True).rows())
 
 
@@ -179,6 +196,7 @@ def augment(
     """
     if request.sources:
         raise ConfigError("augment reads no sources; ingest them first with assay moderate")
+    plan.check()
     # A lake that is not there is an error here: there is nothing to make pictures from.
     Lake(request.lake, create=any(block.method == "text" for block in plan.blocks))
     tools = LoadedTools(request, settings, generators)
@@ -198,14 +216,14 @@ def augment(
             on_item=progress.current().advance,
         )
 
-    made = _Made(plan=plan, request=request, call=call)
+    made = _Made(plan=plan, request=request, call=call, contents_of=tools.contents_of)
     moderation = run(request, calls=calls, flow="augment", bring=made)
     lake = Lake(request.lake, create=False)
     identity = steps.identity_of(request)
     policy = steps.policy_of(request, identity)
     rows = evasion_rows(
         lake,
-        batch_id=made.batch_id,
+        jobs=[job for jobs in made.jobs.values() for job in jobs],
         key=identity.key,
         policy=policy,
     )
@@ -214,6 +232,7 @@ def augment(
         made=made.counts.made,
         known=made.counts.known,
         failed=made.counts.failed,
+        equal=made.counts.equal,
         evasion_report=write_evasion(
             lake,
             rows,

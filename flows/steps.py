@@ -22,7 +22,7 @@ from ..data.schema import Status
 from ..data.sources import Item
 from ..data.store import open_store
 from ..tasks.decide import decide_images, load_policy
-from ..tasks.detector.hub import WEIGHTS
+from ..tasks.detector.hub import CONFIG, SETTINGS, WEIGHTS
 from ..tasks.detector.load import Identity, identify, load_detector
 from ..tasks.detector.measured import drift_allowance
 from ..tasks.detector.quantised import FACTS
@@ -68,11 +68,13 @@ def _identified(name: str, _stamp: object, **settings: Any) -> Identity:
 
 
 def _stamp(request: Request) -> object:
-    """Changes when a folder's weights or this machine's quantised ones do."""
-    files = [Path(request.detector).expanduser() / WEIGHTS]
+    """Changes when a folder's files or this machine's quantised weights do."""
+    folder = Path(request.detector).expanduser()
+    files = [folder / name for name in (WEIGHTS, CONFIG, SETTINGS)]
     if request.precision == "int8":
         files += sorted(cache_folder("int8").glob(f"*/{FACTS}"))
-    return tuple((file, file.stat().st_mtime_ns) for file in files if file.exists())
+    found = ((file, file.stat()) for file in files if file.exists())
+    return tuple((file, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for file, of in found)
 
 
 def detector_of(request: Request) -> Detector:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from ..data.errors import SynthError
+from ..data.file_hashes import file_sha256, files_sha256
 from ..synth.adherence import ClipScorer, load_clip
 from ..synth.attacks.pixel import Logits
 from ..synth.autoencoder import Autoencoder, load_autoencoder
 from ..synth.checkpoints import INDEX, find_generator
 from ..synth.generator import Generator
+from ..synth.job_key import Contents
 from ..synth.legibility import TextReader
 from ..synth.loading import LoadSettings, load_generator, usable_device
 from ..synth.lora import parse_adapter
 from ..synth.plan import Block, Plan
 from ..synth.presets import PRESETS
+from ..synth.sd35 import Sd35Generator
 from ..tasks.detector.detector import Detector
 from ..tasks.detector.differentiable import differentiable
 from ..tasks.detector.load import load_detector
 from . import progress, steps
 from .request import Request
+
+_PAINTED: Final = frozenset({"text", "image-to-image", "inpaint", "control"})
+# Settings that name something to load; sweeping over the others loads nothing more.
+_LOADED: Final = ("generator", "lora", "controlnet", "clip", "ocr", "autoencoder", "detector")
 
 
 class LoadedTools:
@@ -44,6 +54,7 @@ class LoadedTools:
         self._reader: TextReader | None = None
         self._detectors: dict[str, Detector] = {}
         self._logits: dict[str, Logits] = {}
+        self._contents: dict[tuple[str, str], Any] = {}
 
     def generator(self, name: str, lora: str | None, controlnet: str | None = None) -> Generator:
         """A registered generator or a folder; `lora` is `PATH[:WEIGHT]`, several joined by `+`."""
@@ -114,15 +125,104 @@ class LoadedTools:
             ModelError: A detector cannot be had.
         """
         for block in plan.blocks:
-            for settings in block.sweep():
+            for settings in block.sweep(*_LOADED):
                 self._prepare(block, settings)
 
-    def _prepare(self, block: Block, settings: dict[str, str | int | float | bool]) -> None:
-        if block.method in {"text", "image-to-image", "inpaint", "control"}:
-            lora, net = (
-                str(settings[name]) if settings.get(name) else None
-                for name in ("lora", "controlnet")
+    def contents_of(
+        self, method: str, settings: Mapping[str, Any], parent_id: str | None
+    ) -> Contents:
+        """What the names in a job's settings stand for: ids and hashes, for the job's key.
+
+        Raises:
+            SynthError: A generator, an adapter or an autoencoder cannot be had.
+            ModelError: A detector cannot be had.
+        """
+        pixels: dict[str, Any] = {}
+        recorded: dict[str, str | None] | None = {}
+        if method in _PAINTED:
+            pixels, generator = self._painted(method, settings)
+            adapters = getattr(generator, "lora", None)
+            recorded = {"generator": generator.generator_id, "lora": adapters}
+        if method in {"aligned", "latent-attack"}:
+            name = str(settings["autoencoder"])
+            pixels["autoencoder"] = self._once("autoencoder", name, self._autoencoder_contents)
+            recorded = {"generator": self.autoencoder(name).autoencoder_id}
+        if method in {"attack", "latent-attack"}:
+            detector = self._detector(
+                str(settings["detector"]) if settings.get("detector") else None
             )
+            pixels["detector"] = [
+                detector.detector_id,
+                detector.weights_sha256,
+                detector.profile.describe(),
+                detector.positive,
+            ]
+            recorded = (recorded or {}) | {"attacked": detector.detector_id}
+        for name in ("mask", "controls"):
+            if name in settings and Path(str(settings[name])).is_dir():
+                pixels[name] = _file_contents(Path(str(settings[name])) / f"{parent_id}.png")
+                recorded = None  # no row tells which file it was
+        return Contents(
+            pixels=pixels, measures=self._measures(settings), recorded=self._as_before(recorded)
+        )
+
+    def _painted(
+        self, method: str, settings: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Generator]:
+        lora, net = _text(settings, "lora"), _text(settings, "controlnet")
+        generator = self.generator(str(settings["generator"]), lora, net)
+        pixels: dict[str, Any] = {
+            "generator": [generator.generator_id, getattr(generator, "contents", None)]
+        }
+        # A folder's name is no part of its contents.
+        if isinstance(generator, Sd35Generator):
+            pixels["generator"] = generator.contents
+        if lora:
+            pixels["lora"] = self._once("lora", lora, _adapter_contents)
+        if net:
+            pixels["controlnet"] = self._once("controlnet", net, _folder_contents)
+        preset = getattr(generator, "preset", None)
+        if preset is not None:
+            steps, guidance = preset.usual(controlled=method == "control")
+            pixels["steps"] = settings.get("steps", steps)
+            pixels["guidance"] = settings.get("guidance", guidance)
+            if method == "text":
+                pixels["width"] = settings.get("width", preset.default_px)
+                pixels["height"] = settings.get("height", preset.default_px)
+        return pixels, generator
+
+    def _measures(self, settings: Mapping[str, Any]) -> dict[str, str]:
+        measures = {}
+        if settings.get("clip") and settings.get("prompt"):
+            measures["clip"] = self.clip(str(settings["clip"])).clip_id
+        if settings.get("ocr") and settings.get("expected_text"):
+            measures["ocr"] = self.reader().reader_id
+        return measures
+
+    def _as_before(self, recorded: dict[str, str | None] | None) -> dict[str, str | None] | None:
+        """Rows of the first version do not tell how a generator was loaded."""
+        is_usual = self._settings == LoadSettings(device=self._settings.device)
+        return recorded if is_usual else None
+
+    def _once(self, kind: str, name: str, find: Callable[[str], Any]) -> Any:
+        """What a name stands for; looked at once a run, as it is loaded once."""
+        if (kind, name) not in self._contents:
+            try:
+                self._contents[kind, name] = find(name)
+            except OSError as error:
+                raise SynthError(f"{kind} {name} cannot be read: {error}") from error
+        return self._contents[kind, name]
+
+    def _autoencoder_contents(self, name: str) -> list[str]:
+        autoencoder = self.autoencoder(name)
+        config = dict(getattr(autoencoder.module, "config", {}))
+        config.pop("_name_or_path", None)
+        told = json.dumps(config, sort_keys=True, default=str)
+        return [autoencoder.weights_sha256, hashlib.sha256(told.encode()).hexdigest()]
+
+    def _prepare(self, block: Block, settings: dict[str, str | int | float | bool]) -> None:
+        if block.method in _PAINTED:
+            lora, net = _text(settings, "lora"), _text(settings, "controlnet")
             self.generator(str(settings["generator"]), lora, net)
             if settings.get("clip"):
                 self.clip(str(settings["clip"]))
@@ -142,3 +242,24 @@ class LoadedTools:
                 name, device=self._request.device, backend="torch"
             )
         return self._detectors[name]
+
+
+def _text(settings: Mapping[str, Any], name: str) -> str | None:
+    return str(settings[name]) if settings.get(name) else None
+
+
+def _adapter_contents(lora: str) -> list[list[str | float]]:
+    adapters = [parse_adapter(part) for part in lora.split("+") if part]
+    return [[file_sha256(one.file), one.weight] for one in adapters]
+
+
+def _folder_contents(folder: str) -> str:
+    return files_sha256(Path(folder), ("*.json", "*.safetensors"))
+
+
+def _file_contents(path: Path) -> str:
+    """A hash; a job whose file is not there fails, and is another one when it is."""
+    try:
+        return file_sha256(path)
+    except OSError:
+        return "absent"

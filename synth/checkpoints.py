@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..data.errors import SynthError
+from ..data.file_hashes import file_sha256, files_sha256
 from .presets import PRESETS, SMALL, Preset
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
@@ -96,9 +97,15 @@ def weights_sha256(folder: Path) -> str:
     for path in sorted(folder.rglob("*.safetensors")):
         # The hub's cache names its files by their hash; hashing 26 GB would take a minute.
         real = path.resolve()
-        digest = real.name if _BLOB.fullmatch(real.name) else _sha256(real)
+        digest = real.name if _BLOB.fullmatch(real.name) else file_sha256(real)
         total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
     return total.hexdigest()
+
+
+def contents_sha256(folder: Path) -> str:
+    """One hash of all that a generator is loaded from: weights, configurations, vocabularies."""
+    others = files_sha256(folder, [one for one in _WANTED if not one.endswith(".safetensors")])
+    return hashlib.sha256(f"{weights_sha256(folder)} {others}".encode()).hexdigest()
 
 
 def _checked(folder: Path, preset: Preset | None, generator_id: str) -> GeneratorFiles:
@@ -193,8 +200,3 @@ def _from_hub(repo: str, revision: str, *, is_gated: bool) -> Path:
             f"({type(error).__name__}); connect, copy the cache of another machine (HF_HOME), or "
             "name a local folder"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

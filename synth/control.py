@@ -10,9 +10,9 @@ from PIL import Image, ImageFilter
 
 from ..data.errors import SynthError
 from .generator import Rgb
-from .plan_file import DEPTH_IS_GIVEN, WORDS
+from .plan_settings import CONTROLS, DEPTH_IS_GIVEN
 
-KINDS: Final = WORDS["control"]
+KINDS: Final = CONTROLS
 """As the family's ControlNets are named."""
 # The thresholds of the publishers' example for their edge network.
 _CANNY_LOW, _CANNY_HIGH = 100, 200

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.errors import SynthError, shorten
+from ..data.file_hashes import file_sha256
 
 Rgb = NDArray[np.uint8]
 """A picture in RGB, uint8, shape (H, W, 3)."""
@@ -61,7 +62,11 @@ class Ask:
 
 
 class Generator(Protocol):
-    """Makes pictures. `generator_id` names the exact weights, adapters included."""
+    """Makes pictures. `generator_id` names the exact weights, adapters included.
+
+    Pictures of one id count as the same for the same ask; where the id does not tell everything
+    that decides them, an attribute `contents` of plain values tells the rest.
+    """
 
     @property
     def generator_id(self) -> str:
@@ -113,6 +118,11 @@ class FolderGenerator:
     folder: Path
     generator_id: str
     license_flags: tuple[str, ...] = ()
+
+    @property
+    def contents(self) -> list[str]:
+        """Hashes of the pictures, in the order in which seeds pick them."""
+        return [file_sha256(path) for path in self._files()]
 
     def check(self, ask: Ask) -> None:
         """Refuses a folder without pictures."""

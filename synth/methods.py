@@ -31,7 +31,7 @@ from .legibility import TextReader
 from .marking import Mark, SourceType, marked
 from .masks import Mask, draw_mask, given_mask
 from .plan import Job
-from .plan_file import AIMS
+from .plan_settings import AIMS
 from .presets import MULTIPLE_PX
 from .reconstruct import aligned_fake, encoded_as, encoding_of
 

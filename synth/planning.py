@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
+from ..data.errors import ConfigError
 from .checkpoints import find_generator
 from .loading import LoadSettings, device_of, plan_for
 from .memory_plan import MemoryPlan
 from .presets import NOTICE, PRESETS, Preset
+
+MAX_IMAGES: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +75,10 @@ def announce(
 
     Raises:
         SynthError: No such generator, or it does not fit the memory.
-        ConfigError: The memory is not understood.
+        ConfigError: The memory is not understood, or the number of pictures cannot be.
     """
+    if not 1 <= images <= MAX_IMAGES:
+        raise ConfigError(f"images = {images}; allowed: 1 to {MAX_IMAGES:,}")
     settings = LoadSettings(device=device, precision=precision, t5=t5, memory=memory)
     chosen = device_of(device)
     if generator in PRESETS and PRESETS[generator].repo:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import itertools
-import string
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..data.errors import InputError
+from ..data.wording import did_you_mean, shown
 
 _PROMPT: Final = ("prompt", "text", "caption")
 _NEGATIVE: Final = ("negative_prompt", "negative")
 _CATEGORY: Final = ("category", "challenge")
+# No format specifications: what stands in braces is a variable's name and nothing else.
+_FIELD: Final = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|[{}]")
 _EXPECTED: Final = ("expected_text", "shown_text")
 
 
@@ -61,17 +64,45 @@ def read_prompts(path: Path) -> list[Prompt]:
 def expand(template: str, variables: Mapping[str, Sequence[str]]) -> list[str]:
     """A template such as `a {colour} car at {time}` with every combination of its variables.
 
+    `{{` and `}}` stand for braces.
+
     Raises:
-        InputError: A variable of the template has no values.
+        InputError: A variable of the template has no values, or a brace stands alone.
     """
-    names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-    if missing := sorted(set(names) - set(variables)):
-        raise InputError(f"{template!r} needs values for {', '.join(missing)}")
-    wanted = list(dict.fromkeys(names))
+    wanted = template_names(template, variables)
     return [
-        template.format(**dict(zip(wanted, row, strict=True)))
+        _FIELD.sub(lambda found, row=row: _filled(found, wanted, row), template)  # type: ignore[misc]
         for row in itertools.product(*(variables[name] for name in wanted))
     ]
+
+
+def template_names(template: str, variables: Mapping[str, Sequence[str]]) -> list[str]:
+    """The variables of a template, each once, in order.
+
+    Raises:
+        InputError: As `expand`.
+    """
+    names: dict[str, None] = {}
+    for found in _FIELD.finditer(template):
+        if found[0] in {"{", "}"}:
+            raise InputError(
+                f"{shown(template)} has a {found[0]} by itself; write {{{{ and }}}} for braces, or "
+                "leave variables out"
+            )
+        if found["name"] is not None:
+            names[found["name"]] = None
+    if missing := sorted(set(names) - set(variables)):
+        raise InputError(
+            f"{shown(template)} needs values for {', '.join(missing) or '{}'}; "
+            f"given: {', '.join(variables) or 'none'}{did_you_mean(missing[0], variables)}"
+        )
+    return list(names)
+
+
+def _filled(found: re.Match[str], names: Sequence[str], values: Sequence[str]) -> str:
+    if found["name"] is None:
+        return found[0][0]
+    return values[names.index(found["name"])]
 
 
 MODERATION: Final = "moderation"
@@ -94,6 +125,15 @@ def moderation_prompts() -> list[Prompt]:
         Prompt(prompt=template.format(text=words), category=category, expected_text=words)
         for (category, template), words in itertools.product(_SHOWN, _WORDS)
     ]
+
+
+def prompts_of(name: str, folder: Path) -> list[Prompt]:
+    """The prompts that a plan names: `moderation`, or those of a file, relative to the plan.
+
+    Raises:
+        InputError: As `read_prompts`.
+    """
+    return moderation_prompts() if name == MODERATION else read_prompts(folder / name)
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:

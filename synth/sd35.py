@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ..data.errors import SynthError, shorten
-from .checkpoints import GeneratorFiles
+from .checkpoints import GeneratorFiles, contents_sha256
 from .control import control_input
 from .generator import Ask, Rgb
 from .lora import Adapter
@@ -41,6 +41,7 @@ class Sd35Generator:
     ) -> None:
         self._pipeline = pipeline
         self._files = files
+        self._is_fused = is_fused
         self.plan = plan
         self.preset: Preset = files.preset
         self.lora = "+".join(one.describe() for one in adapters) + " fused" * is_fused or None
@@ -50,6 +51,18 @@ class Sd35Generator:
     def generator_id(self) -> str:
         """Name and commit, or name and hash of a local folder's weights."""
         return self._files.generator_id
+
+    @functools.cached_property
+    def contents(self) -> dict[str, Any]:
+        """What decides the pixels beside the ask and the adapters: files, bits and tiles."""
+        plan, preset = self.plan, self.preset
+        return {
+            "files": contents_sha256(self._files.folder),
+            "bits": [plan.precision, plan.t5, plan.transformer],
+            "in_tiles": plan.vae_tiling,
+            "skips": [preset.skip_layers, preset.skip_scale, preset.skip_span],
+            "is_fused": self._is_fused,
+        }
 
     @property
     def license_flags(self) -> tuple[str, ...]:

@@ -18,9 +18,10 @@ from ..data.errors import shorten
 from ..data.lake import Lake
 from ..data.schema import Label
 from ..data.score_key import ScoreKey
+from ..synth.plan import Job
 from .current import current_scores
 from .policy import Policy
-from .synthesize import made_by
+from .synthesize import made_of
 
 Z_95: Final = 1.959964
 N_RESAMPLES: Final = 2000
@@ -48,17 +49,17 @@ _TOLD: Final = (
 def evasion_rows(
     lake: Lake,
     *,
-    batch_id: str,
+    jobs: Sequence[Job],
     key: ScoreKey,
     policy: Policy,
 ) -> pl.DataFrame:
-    """One row for each made picture of a plan: its setting, score, and its parent's.
+    """One row for each job of a plan whose picture is made: its setting, score, and its parent's.
 
     Columns: block, method, setting, image_id, parent_id, label, logit, prob_fake, parent_logit,
     parent_prob, evades, is_flagged, license_flags, clip_cosine, text_readable_share. Scores are
     null where there is none, the last two where the plan did not ask.
     """
-    made = made_by(lake, batch_id)
+    made = made_of(lake, jobs)
     scores = current_scores(lake, key).select("image_id", "logit", "prob_fake").collect()
     band, _ = policy.band(key.detector)
     # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.

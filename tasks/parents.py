@@ -7,6 +7,7 @@ import polars as pl
 from ..data.errors import ConfigError, InputError, shorten
 from ..data.lake import Lake
 from ..data.score_key import ScoreKey
+from ..synth.parent_condition import PARENT_SCHEMA, parse_condition
 from ..synth.plan import Parents
 from .current import current_scores, latest_sightings
 from .labels import best_labels
@@ -30,21 +31,18 @@ def choose_parents(
     `near` takes those whose probability lies nearest to a threshold.
 
     Raises:
-        ConfigError: The condition is no SQL on the columns there are.
+        ConfigError: The condition is no expression on the columns, or cannot be told of an image.
         InputError: Nothing fits, though parents are asked for.
     """
     frame = candidates(lake, key)
     if asked.where is not None:
+        condition = parse_condition(asked.where)
         try:
-            frame = pl.SQLContext(images=frame).execute(
-                f"SELECT * FROM images WHERE {asked.where}",  # noqa: S608
-                eager=True,
-            )
+            frame = frame.filter(condition)
         except (pl.exceptions.PolarsError, ValueError) as error:
             raise ConfigError(
-                f"where = {asked.where!r} is no condition on the images: "
-                f"{shorten(str(error).partition(chr(10))[0], 100)}; columns: "
-                f"{', '.join(frame.columns)}"
+                f"where = {shorten(asked.where, 80)!r} cannot be told of these images: "
+                f"{shorten(str(error).partition(chr(10))[0], 100)}"
             ) from error
     if asked.choose in {"real", "fake"}:
         frame = frame.filter(pl.col("label") == asked.choose)
@@ -81,19 +79,6 @@ def candidates(lake: Lake, key: ScoreKey) -> pl.DataFrame:
         .join(labels.select("image_id", "label"), on="image_id", how="left")
         .join(scores.select("image_id", "prob_fake", "logit"), on="image_id", how="left")
         .join(seen.select("image_id", "domain", "source_uri"), on="image_id", how="left")
-        .select(
-            "image_id",
-            "label",
-            "prob_fake",
-            "logit",
-            "domain",
-            "source_uri",
-            "format",
-            "width_px",
-            "height_px",
-            "n_bytes",
-            "jpeg_quality",
-            "ai_declared",
-        )
+        .select(PARENT_SCHEMA.names())
         .collect()
     )

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..data.errors import ConfigError
+from ..data.toml_file import read_toml
 
 PACKAGED_POLICY: Final = Path(__file__).with_name("policy.toml")
 
@@ -162,13 +162,13 @@ def load_policy(path: Path | None = None) -> Policy:
     """
     file = PACKAGED_POLICY if path is None else Path(path)
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = read_toml(file)
     except OSError as error:
         raise ConfigError(
             f"policy {file}: cannot be read ({error.strerror}); "
             "give --policy a TOML file, or leave it out for the packaged one"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(
             f"policy {file}: is not TOML ({error}); correct it, or start from {PACKAGED_POLICY}"
         ) from error

@@ -2,24 +2,30 @@
 
 Pictures enter the lake by the same gate as any item, and their `synthetics` rows follow. A job is
 done when its row is there: what a kill cut off between the two is made again, to the same bytes,
-and counts as a duplicate.
+and counts as a duplicate. Rows are found by a job's key, whichever plan asked for it first, so
+that plans share what they have in common.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
+from PIL import ExifTags, Image
 
 from ..data.errors import AssayError, StoreError, shorten
 from ..data.items import Item, SourceOptions, bad_item
 from ..data.lake import Lake
 from ..data.schema import Reason, Row
+from ..synth.job_key import KEY_VERSION
 from ..synth.methods import Made, Tools, make
 from ..synth.plan import Job
 from .current import current_sightings
@@ -27,6 +33,20 @@ from .ingest import IngestCounts, ingest_chunk
 from .stopping import hand_on
 
 JOBS_PER_CHUNK = 32
+
+_MADE_SCHEMA = pl.Schema(
+    {
+        "key": pl.String(),
+        "block": pl.String(),
+        "image_id": pl.String(),
+        "parent_id": pl.String(),
+        "label": pl.String(),
+        "method": pl.String(),
+        "strength": pl.Float64(),
+        "params": pl.String(),
+        "license_flags": pl.List(pl.String()),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +60,26 @@ class _InMemory:
         return self.raw
 
 
+@dataclass(frozen=True, slots=True)
+class _InLake:
+    """The address of a picture that was made for another plan."""
+
+    lake: Lake
+    image_id: str
+
+    def read(self, _options: SourceOptions) -> bytes:
+        """The bytes; read only where no sighting tells of them."""
+        return self.lake.image(self.image_id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SynthCounts:
-    """What became of jobs: made now, known before, or failed."""
+    """What became of jobs: made now, known before, failed, or equal to another of the plan."""
 
     made: int = 0
     known: int = 0
     failed: int = 0
+    equal: int = 0
     items: IngestCounts = field(default_factory=IngestCounts)
 
     def __add__(self, other: SynthCounts) -> SynthCounts:
@@ -54,6 +87,7 @@ class SynthCounts:
             made=self.made + other.made,
             known=self.known + other.known,
             failed=self.failed + other.failed,
+            equal=self.equal + other.equal,
             items=self.items + other.items,
         )
 
@@ -64,37 +98,80 @@ def batch_of(plan_id: str) -> str:
 
 
 def uri_of(job: Job) -> str:
-    """What a job's picture is called among the sightings."""
-    return f"synth:///{job.block}/{job.key}"
+    """What a job's picture is called among the sightings: by its settings, whatever they stand for.
 
-
-def made_by(lake: Lake, batch_id: str) -> pl.DataFrame:
-    """The pictures of a plan that are finished, by key: lineage, settings and licence flags.
-
-    Of several rows for one key, the latest counts.
+    So a picture made again, since a file behind a setting was replaced, takes the other's place.
     """
+    return f"synth:///{job.method}/{job.recipe or job.key}"
+
+
+def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
+    """The pictures of these jobs that are finished, one row a job: lineage, block and settings.
+
+    Block and settings are the job's. Of several rows for one job, the latest counts. Rows of the
+    first version of keys count where they tell enough to be sure that they are of the same job.
+    """
+    by_key: dict[str, list[Job]] = defaultdict(list)
+    by_recipe: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_key[job.key].append(job)
+        if job.contents.recorded is not None:
+            by_recipe[job.recipe].append(job)
     params = pl.col("params")
-    return (
+    rows = (
         lake.scan("synthetics")
-        .filter(params.str.json_path_match("$.batch_id") == batch_id)
         .with_columns(
-            key=params.str.json_path_match("$.key"), block=params.str.json_path_match("$.block")
+            key=params.str.json_path_match("$.key"),
+            key_version=params.str.json_path_match("$.key_version"),
+            attacked=params.str.json_path_match("$.attacked"),
         )
+        .filter(pl.col("key").is_in([*by_key, *by_recipe]))
         .sort("created_at", maintain_order=True)
-        .unique("key", keep="last", maintain_order=True)
-        .select(
-            "key",
-            "block",
-            "image_id",
-            "parent_id",
-            "label",
-            "method",
-            "strength",
-            "params",
-            "license_flags",
-        )
         .collect()
     )
+    found: dict[str, Row] = {}
+    is_first = pl.col("key_version").is_null()
+    plain = _plain(lake, rows.filter(is_first)["parent_id"].drop_nulls().unique().to_list())
+    for row in rows.filter(is_first).iter_rows(named=True):
+        for job in by_recipe[row["key"]]:
+            if _is_same(row, job) and (job.parent_id is None or job.parent_id in plain):
+                found[job.key] = row
+    found |= {row["key"]: row for row in rows.filter(~is_first).iter_rows(named=True)}
+    return pl.DataFrame(
+        [
+            _made_row(job, found[key])
+            for key, jobs in by_key.items()
+            if key in found
+            for job in jobs
+        ],
+        schema=_MADE_SCHEMA,
+    )
+
+
+def _made_row(job: Job, row: Row) -> Row:
+    params = json.loads(row["params"]) | {"settings": dict(job.settings)}
+    return {name: row.get(name) for name in _MADE_SCHEMA} | {
+        "key": job.key,
+        "block": job.block,
+        "params": json.dumps(params, sort_keys=True),
+    }
+
+
+def _plain(lake: Lake, image_ids: Sequence[str]) -> set[str]:
+    """Those of the images that every version decodes to the same pixels: upright and RGB."""
+    plain = set()
+    for image_id, raw in _bytes(lake, image_ids).items():
+        with contextlib.suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            image = Image.open(io.BytesIO(raw))
+            if image.mode == "RGB" and image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+                plain.add(image_id)
+    return plain
+
+
+def _is_same(row: Row, job: Job) -> bool:
+    """Whether a row of the first version is of this job, as far as ids tell."""
+    recorded = job.contents.recorded or {}
+    return all(row[name] == value for name, value in recorded.items())
 
 
 def synthesize_chunk(
@@ -116,10 +193,11 @@ def synthesize_chunk(
     Raises:
         StoreError: The lake cannot be read or written.
     """
-    known = set(made_by(lake, batch_id)["key"])
+    known = _known(lake, jobs)
     left = [job for job in jobs if job.key not in known]
-    parents = _parents(lake, left)
-    items: list[Item] = []
+    parents = _bytes(lake, list({job.parent_id for job in left if job.parent_id is not None}))
+    items = [_known_item(lake, job, known[job.key]) for job in jobs if job.key in known]
+    n_known = len(items)
     made: dict[str, tuple[Job, Made]] = {}
 
     def commit() -> SynthCounts:
@@ -133,17 +211,18 @@ def synthesize_chunk(
             n_workers=n_workers,
         )
         n_made = _commit(lake, made, batch_id=batch_id, run_id=run_id)
-        return SynthCounts(
-            made=n_made, known=len(jobs) - len(left), failed=len(items) - n_made, items=counts
-        )
+        failed = len(items) - n_known - n_made
+        return SynthCounts(made=n_made, known=n_known, failed=failed, items=counts)
 
+    if on_item is not None:
+        on_item(n_known)
     try:
         for job in left:
             try:
                 if job.parent_id is not None and job.parent_id not in parents:
                     raise StoreError(f"its parent {job.parent_id} is not in {lake.uri} any more")
                 parent = parents.get(job.parent_id or "")
-                picture = make(job, parent, tools, origin=f"{batch_id}/{job.key}")
+                picture = make(job, parent, tools, origin=job.key)
             except (AssayError, MemoryError, RuntimeError, ValueError) as error:
                 told = shorten(str(error) or type(error).__name__)
                 items.append(bad_item(uri_of(job), Reason.NOT_MADE, told, fingerprint=job.key))
@@ -160,11 +239,36 @@ def synthesize_chunk(
         raise
 
 
-def _parents(lake: Lake, jobs: Sequence[Job]) -> dict[str, bytes]:
-    wanted = {job.parent_id for job in jobs if job.parent_id is not None}
+def _known(lake: Lake, jobs: Sequence[Job]) -> dict[str, Row]:
+    """The rows of jobs whose pictures are finished and measured as asked, by key."""
+    rows = {row["key"]: row for row in made_of(lake, jobs).iter_rows(named=True)}
+    return {
+        job.key: rows[job.key]
+        for job in jobs
+        if job.key in rows and _is_measured(job, json.loads(rows[job.key]["params"]))
+    }
+
+
+def _is_measured(job: Job, params: dict[str, Any]) -> bool:
+    return all(params.get(name) == by for name, by in job.contents.measures.items())
+
+
+def _known_item(lake: Lake, job: Job, row: Row) -> Item:
+    image_id = row["image_id"]
+    return Item(
+        source_uri=uri_of(job),
+        fingerprint=image_id,
+        label=row["label"],
+        domain=None,
+        address=_InLake(lake, image_id),
+    )
+
+
+def _bytes(lake: Lake, image_ids: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of those of the images that are there."""
     there = (
         lake.scan("images")
-        .filter(pl.col("image_id").is_in(list(wanted)))
+        .filter(pl.col("image_id").is_in(list(image_ids)))
         .select("image_id")
         .collect()["image_id"]
     )
@@ -203,6 +307,7 @@ def _commit(lake: Lake, made: dict[str, tuple[Job, Made]], *, batch_id: str, run
 def _row(job: Job, made: Made, *, image_id: str, batch_id: str, run_id: str, now: datetime) -> Row:
     params: dict[str, Any] = {
         "key": job.key,
+        "key_version": KEY_VERSION,
         "block": job.block,
         "batch_id": batch_id,
         "settings": dict(job.settings),

@@ -76,7 +76,7 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
         ({"make": [{"method": "aligned", "of": "x"}]}, "of = 'x'; allowed: parents"),
         ({"make": [{"method": "launder"}] * 2}, "that name is taken"),
         ({"make": [{"method": "attack", "epsilon": "4"}]}, "epsilon = '4' is not a number"),
-        ({"make": [{"method": "attack", "epsilon": [2, 80]}]}, "epsilon = 80; allowed: 0.01 to 64"),
+        ({"make": [{"method": "attack", "epsilon": [2, 80]}]}, "epsilon = 80; allowed: 1 to 64"),
         ({"make": [{"method": "attack", "kind": "fgsm"}]}, "kind = 'fgsm'; allowed: pgd, apgd"),
         ({"make": [{"method": "attack", "aim": "down"}]}, "aim = 'down'; allowed: lower, raise"),
         (
@@ -114,6 +114,56 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
         ({"make": [{"method": "launder"}], "parents": {"choose": "all"}}, "choose = 'all'"),
         ({"make": [{"method": "launder"}], "seed": "1"}, "seed is '1'"),
         ({"make": [{"method": "launder"}], "sed": 1}, "unknown sed; allowed: seed"),
+        ({"make": [{"method": "launder"}], "seed": -1}, r"seed is -1; allowed: .* from 0 to 184"),
+        ({"make": [{"method": "launder"}], "seed": 2**64}, "seed is 18446744073709551616; allowed"),
+        ({"make": [{"method": "launder"}], "seed": 1 << 99999}, "seed is a number of 100,000 bits"),
+        ({"make": [{"method": "launder"}], "seed": True}, "seed is True; allowed"),
+        ({"make": [{"method": "launder"}], "parents": {"n": True}}, "n = True is not a whole numb"),
+        (
+            {"make": [{"method": "launder"}], "parents": {"n": -1}},
+            "n = -1; allowed: 0 to 1,000,000",
+        ),
+        ({"make": [{"method": "launder"}], "parents": {"n": 2.0}}, "n = 2.0 is not a whole number"),
+        (
+            {"make": [{"method": "launder"}], "parents": [1]},
+            r"\[parents\] is \[1\]; allowed: a table",
+        ),
+        ({"make": [{"method": "launder"}], "parents": {"where": 1}}, "where = 1 is not text"),
+        (
+            {"make": [{"method": "launder"}], "parents": {"where": "size > 1"}},
+            r"\[parents\]: where = 'size > 1' is no condition on the images: size is no column",
+        ),
+        ({"make": {"method": "launder"}}, r"make is a table; write \[\[make\]\]"),
+        ({"make": ["launder"]}, "make holds 'launder'; allowed: tables"),
+        ({"make": [{"method": ["launder", "attack"]}]}, r"no method is named \['launder', 'att"),
+        ({"make": [{"method": "laundry"}]}, r"allowed: text, .*; did you mean launder\?"),
+        ({"make": [{"method": "launder", "of": ["x"]}]}, r"of = \['x'\]; allowed"),
+        ({"make": [{"method": "launder", "condition": []}]}, "condition = .*at least one"),
+        ({"make": [{"method": "attack", "epsilon": []}]}, "epsilon = .*or a list of at least one"),
+        ({"make": [{"method": "attack", "epsilon": 0.5}]}, "epsilon = 0.5; allowed: 1 to 64"),
+        (
+            {"make": [{"method": "attack", "epsilon": [2, 1.5]}]},
+            "epsilon = 1.5; allowed: whole lev",
+        ),
+        ({"make": [{"method": "attack", "steps": True}]}, "steps = True is not a whole number"),
+        ({"make": [{"method": "attack", "steps": [[[[[[[[4]]]]]]]]}]}, "steps = .* is not a whole"),
+        ({"make": [{"method": "latent-attack", "autoencoder": "a", "box": -1}]}, "box = -1"),
+        (
+            {"make": [{"method": "text", "generator": "g", "prompt": "x", "width": 0}]},
+            "width = 0; allowed: 1 to 16,384",
+        ),
+        (
+            {"make": [{"method": "text", "generator": "g", "prompt": "x", "guidence": 1}]},
+            r"unknown guidence; .*; did you mean guidance\?",
+        ),
+        (
+            {"make": [{"method": "text", "generator": "g", "prompt": "\ud800"}]},
+            "prompt = .*allowed: text that UTF-8 can hold",
+        ),
+        (
+            {"make": [{"method": "inpaint", "generator": "g", "mask": "x" * 9000}]},
+            "mask = 'xxx.*; allowed: empty",
+        ),
     ],
 )
 def test_a_plan_with_a_slip_is_refused(tmp_path, told, message):
@@ -143,6 +193,58 @@ def test_prompts_are_templates_where_variables_are_given(tmp_path):
         list(missing.jobs(missing.blocks[0], []))
     with pytest.raises(ConfigError, match=r"variables.colour = 'red' is not a list of texts"):
         plan(tmp_path, make=[told | {"variables": {"colour": "red"}}])
+
+
+@pytest.mark.parametrize("template", ["{}", "{0}", "a {colour.real} car", "{colour:>99}", "{a"])
+def test_a_template_has_names_in_braces_and_nothing_else(tmp_path, template):
+    """Said by a check of the plan, before anything is made; without variables it is a prompt."""
+    make = {"method": "text", "generator": "g", "prompt": template}
+    with pytest.raises(InputError, match=r"needs values for|by itself"):
+        plan(tmp_path, make=[make | {"variables": {"colour": ["red"]}}]).check()
+    literal = plan(tmp_path, make=[make])
+    literal.check()
+    assert [job.settings["prompt"] for job in literal.jobs(literal.blocks[0], [])] == [template]
+
+
+def test_a_misspelt_variable_is_told_with_the_one_that_is_there(tmp_path):
+    """And doubled braces stand for single ones."""
+    make = {"method": "text", "generator": "g", "prompt": "a {colour} car"}
+    made = plan(tmp_path, make=[make | {"variables": {"color": ["red"]}}])
+    with pytest.raises(InputError, match=r"needs values for colour; given: color; did you mean c"):
+        made.check()
+    assert expand("{{a}} {a}", {"a": ["x"]}) == ["{a} x"]
+
+
+def test_more_pictures_than_can_be_listed_are_refused_by_counting(tmp_path):
+    """20^6 of a template at once, and of a sweep by as many parents; nothing is multiplied out."""
+    twenty = [f"v{number}" for number in range(20)]
+    template = " ".join(f"{{{name}}}" for name in "abcdef")
+    make = {"method": "text", "generator": "g", "prompt": template}
+    made = plan(tmp_path, make=[make | {"variables": dict.fromkeys("abcdef", twenty)}])
+    with pytest.raises(ConfigError, match=r"text asks for 64,000,000 pictures, .* allowed are 1,0"):
+        made.check()
+    steps = list(range(1, 1001))
+    swept = {"method": "attack", "epsilon": list(range(1, 65)), "steps": steps}
+    made = plan(tmp_path, make=[swept, {"method": "launder", "of": "attack", "condition": "half"}])
+    made.check()
+    with pytest.raises(ConfigError, match=r"attack asks for 6,400,000 pictures, 64,000 for each"):
+        made.check(100)
+
+
+def test_a_plan_may_begin_with_a_byte_order_mark(tmp_path):
+    """And one that cannot be TOML is told as such, however deep it is."""
+    path = tmp_path / "plan.toml"
+    path.write_bytes(b'\xef\xbb\xbf[[make]]\nmethod = "launder"\n')
+    assert read_plan(path).blocks[0].method == "launder"
+    for raw, message in (
+        (b"x = " + b"[" * 100_000, "nested too deeply"),
+        ("seed = 1".encode("utf-16"), "byte 0 is not UTF-8"),
+        (b"seed =", "cannot be read as a plan"),
+        (b"seed = 1" + b"0" * 5000, "cannot be read as a plan"),
+    ):
+        path.write_bytes(raw)
+        with pytest.raises(ConfigError, match=message):
+            read_plan(path)
 
 
 @pytest.mark.parametrize(
@@ -302,6 +404,13 @@ def test_memory_is_said_with_its_unit():
     for bad in ("24", "lots", "0GB"):
         with pytest.raises(ConfigError, match="24GB"):
             parse_memory(bad)
+
+
+@pytest.mark.parametrize("images", [-5, 0, 10**12])
+def test_a_number_of_pictures_that_cannot_be_is_refused(images):
+    """Before any is counted."""
+    with pytest.raises(ConfigError, match=f"images = {images}; allowed: 1 to 1,000,000,000"):
+        announce("mini-sd3", memory=None, t5="auto", precision="auto", device="cpu", images=images)
 
 
 def test_a_plan_is_said_without_the_weights():

@@ -119,6 +119,21 @@ def test_a_wrong_policy_is_refused_naming_file_key_and_value(
     assert refused.value.exit_code == 2
 
 
+def test_a_policy_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """The same policy as without; other encodings and bottomless nesting are told as such."""
+    file = written(tmp_path, MINIMAL)
+    plain = load_policy(file)
+    file.write_bytes(b"\xef\xbb\xbf" + MINIMAL.encode())
+    assert load_policy(file) == plain
+    for raw, message in (
+        (MINIMAL.encode("utf-16"), "byte 0 is not UTF-8, which TOML must be"),
+        (b"name = " + b"[" * 100_000, "nested too deeply"),
+    ):
+        file.write_bytes(raw)
+        with pytest.raises(ConfigError, match=message):
+            load_policy(file)
+
+
 def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
     """No traceback of the operating system comes out."""
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -82,6 +82,11 @@ class Detector:
         )
 
     @property
+    def positive(self) -> Direction:
+        """What a larger logit of the checkpoint itself means."""
+        return "fake" if self._sign > 0 else "real"
+
+    @property
     def embedding_dim(self) -> int:
         """Numbers in an embedding: 384 for a ViT-S."""
         return self.architecture.width

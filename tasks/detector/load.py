@@ -8,13 +8,13 @@ Only then is anything loaded. Imports no model library until then.
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.errors import ConfigError, ModelError, UntrustedWeights
 from ...data.score_key import ScoreKey
+from ...data.toml_file import parse_toml
 from .backends import Backend, BackendName
 from .cards import (
     DEFAULT_DETECTOR,
@@ -332,7 +332,7 @@ def _settings(files: CheckpointFiles) -> dict[str, Any]:
     if files.settings is None:
         return {}
     try:
-        return tomllib.loads(read_weights(files.settings).decode())
+        return parse_toml(read_weights(files.settings))
     except ValueError as error:
         raise ModelError(f"{files.settings} cannot be read: {error}; correct it") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...data.errors import InputError, UnreadableImage
+from ...data.toml_file import read_toml
 from .cards import Golden
 from .load import Checkpoint
 from .preprocess import preprocess
@@ -73,7 +73,7 @@ def known_scores(folder: Path, checkpoint: Checkpoint) -> tuple[Golden, ...]:
     stated = folder / GOLDEN
     if stated.exists():
         try:
-            scores = tomllib.loads(stated.read_text(encoding="utf-8"))
+            scores = read_toml(stated)
             return tuple(
                 Golden(name=name, image_sha256=None, prob_fake=float(prob))
                 for name, prob in scores.items()

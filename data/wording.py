@@ -1,0 +1,34 @@
+"""Values and names in messages: short whatever they are, and with the name that was meant."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Iterable
+
+_MAX_CHARS = 80
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = _MAX_CHARS
+        self.maxlevel = 3
+
+    def repr_int(self, x: int, _level: int) -> str:
+        # Python refuses to write out numbers of some thousand digits.
+        return repr(x) if x.bit_length() < 256 else f"a number of {x.bit_length():,} bits"
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, cut to a line; safe for values of any depth and size."""
+    return _Short().repr(value)
+
+
+def did_you_mean(name: object, allowed: Iterable[str]) -> str:
+    """Return `; did you mean NAME?` for the allowed name nearest to a misspelt one, else ""."""
+    if not isinstance(name, str):
+        return ""
+    known = {one.lower(): one for one in allowed}
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
+    return f"; did you mean {known[near[0]]}?" if near else ""

@@ -1,0 +1,36 @@
+"""Plans and policies that failed once, where the folder of such cases is there."""
+
+from pathlib import Path
+
+import pytest
+
+from assay.flows.cli import main
+from assay.tasks.policy import load_policy
+
+CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
+pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("braces-in-prompt", "'a {colour} car' needs values for colour; given: color"),
+        ("empty-sweep", "epsilon = []; allowed: a value, or a list of at least one"),
+        ("method-is-a-list", "no method is named ['launder', 'attack']; allowed: text,"),
+    ],
+)
+def test_a_plan_with_a_slip_is_one_line_before_anything_runs(name, said, tmp_path, capsys):
+    """And no lake is made."""
+    plan = CASES / "s01-plans" / f"{name}.toml"
+    with pytest.raises(SystemExit) as stopped:
+        main(["synth", "augment", str(plan), "--lake", str(tmp_path / "lake")])
+    told = capsys.readouterr()
+    assert stopped.value.code in {2, 3}
+    assert said in told.err
+    assert len(told.err.strip().splitlines()) == 1
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_policy_may_begin_with_a_byte_order_mark():
+    """As editors on Windows write it."""
+    assert load_policy(CASES / "s02-policies" / "bom.toml").name == "mine"
