@@ -1,64 +1,21 @@
-"""Prompts from files: plain text, tables such as PartiPrompts, and templates with variables."""
+"""Prompts: those of a file, those that ask for text in the picture, and filled templates."""
 
 from __future__ import annotations
 
-import csv
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ..data.errors import InputError
 from ..data.wording import did_you_mean, shown
+from .prompt_file import Prompt, read_prompts
 
-_PROMPT: Final = ("prompt", "text", "caption")
-_NEGATIVE: Final = ("negative_prompt", "negative")
-_CATEGORY: Final = ("category", "challenge")
+__all__ = ["MODERATION", "Prompt", "expand", "moderation_prompts", "prompts_of", "read_prompts"]
+
 # No format specifications: what stands in braces is a variable's name and nothing else.
 _FIELD: Final = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|[{}]")
-_EXPECTED: Final = ("expected_text", "shown_text")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
-    """What a picture shall show, and what is known of it."""
-
-    prompt: str
-    negative_prompt: str = ""
-    category: str = ""
-    expected_text: str = ""
-    """The words that must be readable in the picture."""
-
-    def settings(self) -> dict[str, str]:
-        """The fields that are not empty."""
-        told = {
-            "prompt": self.prompt,
-            "negative_prompt": self.negative_prompt,
-            "category": self.category,
-            "expected_text": self.expected_text,
-        }
-        return {name: value for name, value in told.items() if value}
-
-
-def read_prompts(path: Path) -> list[Prompt]:
-    """Prompts from `.txt` (one a line), `.csv`, `.tsv`, `.jsonl` or `.parquet`.
-
-    A table needs a column `prompt`, `text` or `caption`, in any case; `negative_prompt`,
-    `category` and `expected_text` are taken where they are. PartiPrompts works as it is.
-
-    Raises:
-        InputError: The file cannot be read, or holds no prompt.
-    """
-    try:
-        rows = list(_rows(path))
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise InputError(f"{path} cannot be read as prompts: {error}") from error
-    prompts = [prompt for row in rows if (prompt := _prompt(row, path)).prompt]
-    if not prompts:
-        raise InputError(f"{path} holds no prompt; put one on each line")
-    return prompts
 
 
 def expand(template: str, variables: Mapping[str, Sequence[str]]) -> list[str]:
@@ -134,43 +91,3 @@ def prompts_of(name: str, folder: Path) -> list[Prompt]:
         InputError: As `read_prompts`.
     """
     return moderation_prompts() if name == MODERATION else read_prompts(folder / name)
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    suffix = path.suffix.lower()
-    if suffix in {".csv", ".tsv"}:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            yield from csv.DictReader(lines, delimiter="\t" if suffix == ".tsv" else ",")
-    elif suffix in {".jsonl", ".ndjson"}:
-        import json
-
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.strip():
-                yield json.loads(line)
-    elif suffix == ".parquet":
-        import polars as pl
-
-        yield from pl.read_parquet(path).iter_rows(named=True)
-    else:
-        for line in path.read_text(encoding="utf-8-sig").splitlines():
-            yield {"prompt": line.strip()}
-
-
-def _prompt(row: Mapping[str, Any], path: Path) -> Prompt:
-    if not isinstance(row, Mapping):
-        raise InputError(f"{path}: {row!r} is no row with named columns")
-    told = {str(name).strip().lower().replace(" ", "_"): value for name, value in row.items()}
-    if not any(name in told for name in _PROMPT):
-        raise InputError(
-            f"{path} has no column {', '.join(_PROMPT)}; seen: {', '.join(map(str, row))}"
-        )
-
-    def first(names: Sequence[str]) -> str:
-        return next((str(told[n]).strip() for n in names if told.get(n) is not None), "")
-
-    return Prompt(
-        prompt=first(_PROMPT),
-        negative_prompt=first(_NEGATIVE),
-        category=first(_CATEGORY),
-        expected_text=first(_EXPECTED),
-    )

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from assay.flows.cli import main
+from assay.synth.prompts import read_prompts
 from assay.tasks.policy import load_policy
 
+PARTI = Path(__file__).resolve().parents[2] / "shared/generators/prompts/PartiPrompts.tsv"
 CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
 
@@ -34,3 +36,12 @@ def test_a_plan_with_a_slip_is_one_line_before_anything_runs(name, said, tmp_pat
 def test_a_policy_may_begin_with_a_byte_order_mark():
     """As editors on Windows write it."""
     assert load_policy(CASES / "s02-policies" / "bom.toml").name == "mine"
+
+
+@pytest.mark.skipif(not PARTI.is_file(), reason="PartiPrompts is not here")
+def test_partiprompts_come_out_as_they_are():
+    """All 1,632, and the quotes of those that have some."""
+    lines = PARTI.read_text(encoding="utf-8").split("\n")[1:]
+    found = [row.prompt for row in read_prompts(PARTI)]
+    assert found == [line.split("\t")[0].strip() for line in lines if line]
+    assert (len(found), sum('"' in prompt for prompt in found)) == (1632, 22)
