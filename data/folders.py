@@ -153,10 +153,9 @@ def _head_of(path: str) -> bytes:
 
 def item_of_named_file(path: str, options: SourceOptions) -> Item | None:
     """The item of a file that was named by itself; None for the sidecar of a picture beside it."""
-    folder, name = os.path.split(path)
-    stem = sidecar_stem(name)
-    if stem is not None and any(os.path.exists(_join(folder, stem + s)) for s in _PICTURES):  # noqa: PTH110
+    if is_sidecar(path):
         return None
+    folder, name = os.path.split(path)
     beside = Sidecars(
         [
             name,
@@ -171,7 +170,17 @@ def item_of_named_file(path: str, options: SourceOptions) -> Item | None:
     return item_of_file(path, options, folders=tuple(Path(folder).parts[-1:]), sidecars=beside)
 
 
-_PICTURES: Final = ("", *PICTURE_SUFFIXES, *map(str.upper, PICTURE_SUFFIXES))
+def is_sidecar(path: str) -> bool:
+    """Return whether a file is the sidecar of a picture beside it, by their names."""
+    stem = sidecar_stem(path)
+    if stem is None:
+        return False
+    if stem.lower().endswith(PICTURE_SUFFIXES) and os.path.isfile(stem):  # noqa: PTH113
+        return True
+    return any(os.path.isfile(stem + suffix) for suffix in _PICTURES)  # noqa: PTH113
+
+
+_PICTURES: Final = (*PICTURE_SUFFIXES, *map(str.upper, PICTURE_SUFFIXES))
 _SIDECARS: Final = (*SIDECAR_SUFFIXES, *map(str.upper, SIDECAR_SUFFIXES))
 
 

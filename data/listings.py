@@ -1,227 +1,373 @@
-"""Lists of pictures in CSV and JSON Lines: one row, one item, whatever is wrong with it.
+"""Lists of pictures as text (CSV and its kin, JSON, plain lines): one row, one item at least.
 
 Rows count from 0, without the header; `jsonl:///a/x.jsonl!3` is the fourth. Lists are read
-line by line, so their length costs no memory.
+line by line, so their length costs no memory, and whatever is wrong with a row is its own
+problem: the next begins at the next line.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
+from .columns import IMAGE_COLUMNS, choose_column, may_hold_picture, tag_columns
+from .delimited import Line, Record, RowTests, Table, open_table
 from .errors import InputError, UnreadableImage
-from .items import Address, Item, SourceOptions, bad_item, column_of
-from .labelling import tags_of
-from .locating import choose_column, locate, require_column
+from .items import Item, SourceOptions, bad_item, column_of
+from .json_rows import JsonRow, json_rows
+from .labelling import PICTURE_SUFFIXES
+from .list_files import DAMAGE, open_list, raw_lines, read_head
+from .listed_rows import RowAddress, digest, items_of_cell
 from .naming import member_uri
 from .opening import ImageLimits
-from .redaction import redact_text
 from .schema import Reason
+from .text import decode_escaped, split_lines, valid_text
 
-_DELIMITERS: Final = (",", ";", "\t", "|")
+_N_SAMPLED: Final = 20
+_ADDRESS: Final = re.compile(r"\s*(?:[a-z][a-z0-9+.-]+://|data:image/)", re.IGNORECASE)
+_PACKED: Final = re.compile(r"\s*(?:data:|[A-Za-z0-9+/_-]{32,})")
+
+
+def longest_row(limits: ImageLimits) -> int:
+    """Return the bytes that a row may have: base64 makes four of three, the rest has 1 MiB."""
+    return limits.max_bytes // 3 * 4 + 2**20
+
+
+def require_csv(path: str, options: SourceOptions) -> None:
+    """Raise `InputError` unless the header names a column of pictures and those asked for."""
+    read_head(path)
+    try:
+        with open_list(path) as stream:
+            _open_csv(_lines(stream, options), path, options)
+    except DAMAGE as error:
+        raise InputError(f"{path}: cannot be read: {error or type(error).__name__}") from error
+
+
+def list_csv(path: str, options: SourceOptions) -> Iterator[Item]:
+    """Yield the items of a CSV or TSV file with a header; empty lines are no rows."""
+    yield from _guarded("csv", path, partial(_csv_items, path, options))
+
+
+def require_json(path: str, options: SourceOptions) -> None:
+    """Raise `InputError` unless the first row names a picture, or is damaged by itself."""
+    read_head(path)
+    try:
+        with open_list(path) as stream:
+            first = next(json_rows(stream, longest_row(options.limits)), None)
+    except DAMAGE as error:
+        raise InputError(f"{path}: cannot be read: {error or type(error).__name__}") from error
+    if first is None or not isinstance(first.value, dict):
+        return
+    try:
+        choose_column(list(first.value), options.image_column, path)
+    except InputError as error:
+        lists = [key for key, value in first.value.items() if isinstance(value, list)]
+        if not lists or path.lower().endswith((".jsonl", ".ndjson")):
+            raise
+        raise InputError(
+            f"{path}: one JSON object and no list of rows; write the list alone, such as what"
+            f' "{lists[0]}" holds: [{{"image": "a.jpg", "label": "real"}}, ...]'
+        ) from error
+
+
+def list_json(path: str, options: SourceOptions) -> Iterator[Item]:
+    """Yield the items of a list in JSON Lines, or of an array in JSON."""
+    scheme = "json" if ".json" in re.findall(r"\.[a-z0-9]+", Path(path).name.lower()) else "jsonl"
+    yield from _guarded(scheme, path, partial(_json_items, scheme, path, options))
+
+
+def require_lines(path: str, _options: SourceOptions) -> None:
+    """Raise `InputError` unless the file is text."""
+    read_head(path)
+
+
+def list_lines(path: str, options: SourceOptions) -> Iterator[Item]:
+    """Yield the items of a text with one path or address on each line."""
+    yield from _guarded("txt", path, partial(_line_items, path, options))
+
+
+def looks_like_list(path: str) -> bool:
+    """Return whether the first lines of a text are paths or addresses of pictures.
+
+    Raises:
+        InputError: It cannot be read, or is no text.
+    """
+    lines = filter(str.strip, split_lines(decode_escaped(read_head(path)).lstrip("\ufeff")))
+    base = Path(path).parent
+    return any(_is_place(line) or _exists(base / line.strip()) for line in islice(lines, 20))
+
+
+def has_header(path: str) -> bool:
+    """Return whether the first line of a text names a column of pictures.
+
+    Raises:
+        InputError: It cannot be read, or is no text.
+    """
+    text = decode_escaped(read_head(path)).lstrip("\ufeff")
+    lines = (Line(line) for line in split_lines(text))
+    table = open_table(lines, is_header=_is_header(None))
+    if table is None or not _is_header(None)(table.names):
+        return False
+    return not _exists(Path(path).parent / next(filter(str.strip, split_lines(text))).strip())
+
+
+def _is_place(text: str) -> bool:
+    """Return whether a text is an address, or a path of a picture by its suffix."""
+    return _ADDRESS.match(text) is not None or text[-40:].strip().lower().endswith(PICTURE_SUFFIXES)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass(slots=True)
+class _Count:
+    """Rows so far."""
+
+    n_rows: int = 0
+
+
+def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) -> Iterator[Item]:
+    """Yield items; a list that cannot be read to its end gives one more, which says so."""
+    count = _Count()
+    try:
+        yield from items(count)
+    except DAMAGE as error:
+        yield bad_item(
+            member_uri(scheme, path, "", mark=f"damaged-after-{count.n_rows}"),
+            Reason.UNREADABLE,
+            f"the list cannot be read after {count.n_rows} rows: {error or type(error).__name__}",
+        )
+
+
+def _lines(stream: Any, options: SourceOptions) -> Iterator[Line]:
+    for raw in raw_lines(stream, longest_row(options.limits)):
+        text = decode_escaped(raw.raw).rstrip("\r\n")
+        yield Line(text, raw.offset, raw.n_bytes, raw.is_cut)
 
 
 @dataclass(frozen=True, slots=True)
-class LineAddress:
-    """A JSON line that holds the picture itself, by where the line lies in the file."""
+class _Csv:
+    """A table whose columns are chosen: of pictures, of labels, of domains, by number."""
 
-    path: str
-    offset: int
-    n_bytes: int
-    column: str
-
-    def read(self, options: SourceOptions) -> bytes:
-        """The picture's bytes, decoded from base64."""
-        try:
-            with Path(self.path).open("rb") as file:
-                file.seek(self.offset)
-                line = file.read(self.n_bytes)
-        except OSError as error:
-            raise UnreadableImage(Reason.NOT_FOUND, "the list is gone") from error
-        place = locate(parse_line(line).get(self.column), _folder_of(self.path), options)
-        if place.raw is None:
-            raise UnreadableImage(Reason.BAD_ROW, "the list changed since it was listed")
-        return place.raw
+    table: Table
+    records: Iterator[Record]
+    image: int
+    label: int | None
+    domain: int | None
 
 
-def parse_line(line: bytes) -> dict[str, Any]:
-    """The object on one line; `UnreadableImage` (BAD_ROW) for anything else."""
+def _open_csv(lines: Iterator[Line], path: str, options: SourceOptions) -> _Csv:
+    """Choose the columns of a table by its header and first rows."""
+    table = open_table(
+        lines,
+        is_header=_is_header(options.image_column),
+        tests_of=partial(_tests_of, options.image_column),
+        max_chars=longest_row(options.limits),
+    )
+    if table is None:
+        raise InputError(
+            f"{path} is empty; its first line must name the columns, such as path,label"
+        )
+    names = [valid_text(name) for name in table.names]
+    sampled: list[Record] = []
+    damage: Exception | None = None
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableImage(Reason.BAD_ROW, f"not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise UnreadableImage(Reason.BAD_ROW, f"a JSON {type(row).__name__}; an object is needed")
-    return row
+        sampled.extend(islice(table.records, _N_SAMPLED))
+    except DAMAGE as error:
+        damage = error
+
+    def holds(name: str) -> bool:
+        at = names.index(name)
+        return not sampled or any(
+            at < len(record.cells) and may_hold_picture(record.cells[at]) for record in sampled
+        )
+
+    column = choose_column(names, options.image_column, path, holds=holds)
+    label, domain = tag_columns(names, options, path)
+    return _Csv(
+        table,
+        _records(sampled, table.records, damage),
+        names.index(column),
+        None if label is None else names.index(label),
+        None if domain is None else names.index(domain),
+    )
 
 
-def require_jsonl(path: str, options: SourceOptions) -> None:
-    """Raises `InputError` unless the first line names a picture, or is damaged by itself."""
-    line = next((line for _, line, _ in _lines(path, options.limits) if line.strip()), b"{}")
+def _records(
+    sampled: list[Record], rest: Iterator[Record], damage: Exception | None
+) -> Iterator[Record]:
+    yield from sampled
+    if damage is not None:
+        raise damage
+    yield from rest
+
+
+def _is_header(asked: str | None) -> Callable[[Sequence[str]], bool]:
+    wanted = {asked.strip().lower()} if asked else set(IMAGE_COLUMNS)
+    return lambda cells: any(cell.strip().lower() in wanted for cell in cells)
+
+
+def _tests_of(asked: str | None, names: Sequence[str]) -> RowTests | None:
+    """How rows are recognised: by cells that are paths, addresses or packed pictures."""
+    wanted = {asked.strip().lower()} if asked else set(IMAGE_COLUMNS)
+    places = [at for at, name in enumerate(names) if name.strip().lower() in wanted]
+    if not places:
+        return None
+
+    def is_row(cells: Sequence[str]) -> bool:
+        # A packed picture may be broken into lines; alone on its line it may be a part of one.
+        return any(
+            _is_place(cells[at]) or (len(cells) > 1 and _PACKED.match(cells[at]))
+            for at in places
+            if '"' not in cells[at]
+        )
+
+    def is_whole(cells: Sequence[str]) -> bool:
+        return all("\n" not in cells[at].strip() or _PACKED.match(cells[at]) for at in places)
+
+    return RowTests(is_row, is_whole)
+
+
+def _csv_items(path: str, options: SourceOptions, count: _Count) -> Iterator[Item]:
+    base = str(Path(path).parent)
+    label_key = column_of(options.label_from) or "label"
+    domain_key = column_of(options.domain_from) or "domain"
+    with open_list(path) as stream:
+        opened = _open_csv(_lines(stream, options), path, options)
+        n_cells = len(opened.table.names)
+        for record in opened.records:
+            uri = member_uri("csv", path, str(count.n_rows))
+            count.n_rows += 1
+            if record.is_cut:
+                detail = f"line {record.line}: {record.n_bytes} bytes"
+                yield bad_item(uri, Reason.TOO_MANY_BYTES, detail)
+                continue
+            cells = record.cells
+            if len(cells) < n_cells or any(map(str.strip, cells[n_cells:])):
+                detail = f"line {record.line}: {len(cells)} cells; the header has {n_cells}"
+                detail = f"{detail}; {record.note}" if record.note else detail
+                mark = digest(repr(cells).encode())
+                yield bad_item(uri, Reason.BAD_ROW, detail, fingerprint=mark)
+                continue
+            fields = {
+                key: cells[at]
+                for key, at in ((label_key, opened.label), (domain_key, opened.domain))
+                if at is not None
+            }
+            holder = partial(
+                _holder,
+                path,
+                record,
+                opened.image,
+                delimiter=opened.table.delimiter,
+                n_cells=n_cells,
+            )
+            yield from items_of_cell(
+                uri,
+                cells[opened.image],
+                fields,
+                base,
+                options,
+                holder=holder,
+                content=cells[opened.image].encode("utf-8", "surrogateescape"),
+                note=record.note,
+            )
+
+
+def _holder(
+    path: str,
+    row: Record | JsonRow | Line,
+    column: str | int | None,
+    part: int | None,
+    *,
+    delimiter: str | None = None,
+    n_cells: int = 1,
+    is_text: bool = False,
+) -> RowAddress:
+    return RowAddress(
+        path=path,
+        offset=row.offset,
+        n_bytes=row.n_bytes,
+        column=column,
+        delimiter=delimiter,
+        n_cells=n_cells,
+        is_text=is_text,
+        part=part,
+    )
+
+
+def _json_items(scheme: str, path: str, options: SourceOptions, count: _Count) -> Iterator[Item]:
+    base = str(Path(path).parent)
+    with open_list(path) as stream:
+        for row in json_rows(stream, longest_row(options.limits)):
+            uri = member_uri(scheme, path, str(count.n_rows))
+            count.n_rows += 1
+            if row.problem is not None:
+                mark = digest(row.raw)
+                yield bad_item(uri, Reason.BAD_ROW, row.problem, fingerprint=mark)
+                continue
+            if row.is_cut:
+                yield bad_item(uri, Reason.TOO_MANY_BYTES, f"a line of {row.n_bytes} bytes")
+                continue
+            try:
+                column = _json_column(row.value, options.image_column)
+            except UnreadableImage as error:
+                mark = digest(row.raw)
+                yield bad_item(uri, error.reason, error.detail, fingerprint=mark)
+                continue
+            fields = row.value if column is not None else {}
+            yield from items_of_cell(
+                uri,
+                row.value if column is None else row.value[column],
+                fields,
+                base,
+                options,
+                holder=partial(_holder, path, row, column),
+                content=row.raw,
+            )
+
+
+def _json_column(value: Any, asked: str | None) -> str | None:
+    """Return the key of the picture in a row; None for a row that is a path by itself."""
+    if isinstance(value, str):
+        return None
+    if not isinstance(value, dict):
+        detail = f"a JSON {type(value).__name__}; an object or a path is needed"
+        raise UnreadableImage(Reason.BAD_ROW, detail)
     try:
-        first = parse_line(line)
-    except UnreadableImage:
-        return
-    names = list(first)
-    choose_column(names, options.image_column, path)
-
-
-def list_jsonl(path: str, options: SourceOptions) -> Iterator[Item]:
-    """The items of a JSON Lines file; empty lines are no rows."""
-    row_index = -1
-    for offset, line, n_bytes in _lines(path, options.limits):
-        if n_bytes <= len(line) and not line.strip():
-            continue
-        row_index += 1
-        uri = member_uri("jsonl", path, str(row_index))
-        if n_bytes > len(line):
-            yield bad_item(uri, Reason.TOO_MANY_BYTES, f"a line of {n_bytes} bytes")
-            continue
-        try:
-            row = parse_line(line)
-            column = _column_of_row(row, options.image_column)
-        except UnreadableImage as error:
-            yield bad_item(uri, error.reason, error.detail, fingerprint=_digest(line))
-            continue
-        here = LineAddress(path, offset, n_bytes, column)
-        yield item_of_row(uri, row, column, path, options, holder=here, content=line)
-
-
-def _column_of_row(row: dict[str, Any], asked: str | None) -> str:
-    try:
-        return choose_column(list(row), asked, "the row")
+        return choose_column(
+            list(value), asked, "the row", holds=lambda name: may_hold_picture(value[name])
+        )
     except InputError as error:
         raise UnreadableImage(Reason.BAD_ROW, str(error)) from error
 
 
-def _lines(path: str, limits: ImageLimits) -> Iterator[tuple[int, bytes, int]]:
-    """Offset, bytes and length of each line; of one that is too long only the beginning."""
-    # Base64 makes four of three; the rest of a row is given a megabyte.
-    longest = limits.max_bytes // 3 * 4 + 2**20
-    with Path(path).open("rb") as file:
-        offset = 0
-        while line := file.readline(longest):
-            n_bytes = len(line)
-            if n_bytes == longest and not line.endswith(b"\n"):
-                while more := file.readline(2**20):
-                    n_bytes += len(more)
-                    if more.endswith(b"\n"):
-                        break
-            yield offset, line[:64] if n_bytes > longest else line, n_bytes
-            offset += n_bytes
-
-
-def item_of_row(
-    uri: str,
-    row: dict[str, Any],
-    column: str,
-    path: str,
-    options: SourceOptions,
-    *,
-    holder: Address | None,
-    content: bytes = b"",
-) -> Item:
-    """The item of one row of a list.
-
-    Args:
-        uri: Its name.
-        row: Its cells.
-        column: The one that holds the picture.
-        path: The list's.
-        options: Labels, domains, limits.
-        holder: Reads the picture from the row when the row itself holds it; None where rows
-            cannot hold pictures.
-        content: The row's bytes, for the fingerprint of a picture in the row.
-    """
-    target = _digest(redact_text(str(row.get(column))[:4096]).encode("utf-8", "replace"))
-    try:
-        place = locate(row.get(column), _folder_of(path), options)
-    except UnreadableImage as error:
-        tags = tags_of(options, fields=row)
-        return bad_item(uri, error.reason, error.detail, fingerprint=target, tags=tags)
-    tags = tags_of(options, folders=place.folders, fields=row)
-    address = place.address or holder
-    if address is None:
-        detail = "the row holds a picture; a path or a URL is needed here"
-        return bad_item(uri, Reason.BAD_ROW, detail, fingerprint=target, tags=tags)
-    named = place.fingerprint.encode("utf-8", "surrogateescape") if place.address else content
-    return Item(
-        source_uri=uri,
-        fingerprint=_digest(named),
-        label=tags.label,
-        domain=tags.domain,
-        note=tags.note,
-        address=address,
-    )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=12).hexdigest()
-
-
-def _folder_of(path: str) -> str:
-    return str(Path(path).parent)
-
-
-def require_csv(path: str, options: SourceOptions) -> None:
-    """Raises `InputError` unless the header names a column of pictures and those asked for."""
-    with _open_csv(path) as file:
-        _header(file, path, options)
-
-
-def _open_csv(path: str) -> IO[str]:
-    # Names of files need not be UTF-8; what is not survives the way through the list.
-    return Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _header(
-    file: IO[str], path: str, options: SourceOptions
-) -> tuple[list[str], str, Iterator[list[str]]]:
-    """Column names, the column of pictures, and the rows behind the header."""
-    line = file.readline(2**20)
-    delimiter = max(_DELIMITERS, key=line.count)
-    rows = csv.reader(chain([line], file), delimiter=delimiter)
-    try:
-        names = [name.strip() for name in next(rows, [])]
-    except csv.Error as error:
-        raise InputError(f"{path}: not a readable CSV: {error}") from error
-    column = choose_column(names, options.image_column, path)
-    for asked in (options.label_from, options.domain_from):
-        require_column(names, column_of(asked), path)
-    return names, column, rows
-
-
-def list_csv(path: str, options: SourceOptions) -> Iterator[Item]:
-    """The items of a CSV or TSV file with a header; empty lines are no rows."""
-    with _open_csv(path) as file:
-        names, column, rows = _header(file, path, options)
-        row_index = -1
-        while True:
-            try:
-                cells = next(rows, None)
-            except csv.Error as error:
-                row_index += 1
-                yield bad_item(
-                    member_uri("csv", path, str(row_index)), Reason.BAD_ROW, f"not CSV: {error}"
-                )
+def _line_items(path: str, options: SourceOptions, count: _Count) -> Iterator[Item]:
+    base = str(Path(path).parent)
+    with open_list(path) as stream:
+        for line in _lines(stream, options):
+            if not line.text.strip():
                 continue
-            if cells is None:
-                return
-            if not cells:
+            uri = member_uri("txt", path, str(count.n_rows))
+            count.n_rows += 1
+            if line.is_cut:
+                yield bad_item(uri, Reason.TOO_MANY_BYTES, f"a line of {line.n_bytes} bytes")
                 continue
-            row_index += 1
-            uri = member_uri("csv", path, str(row_index))
-            if len(cells) != len(names):
-                detail = f"{len(cells)} cells; the header has {len(names)}"
-                yield bad_item(
-                    uri, Reason.BAD_ROW, detail, fingerprint=_digest(repr(cells).encode())
-                )
-                continue
-            row = dict(zip(names, cells, strict=True))
-            yield item_of_row(uri, row, column, path, options, holder=None)
+            yield from items_of_cell(
+                uri,
+                line.text,
+                {},
+                base,
+                options,
+                holder=partial(_holder, path, line, None, is_text=True),
+                content=line.text.encode("utf-8", "surrogateescape"),
+            )

@@ -6,29 +6,27 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from .errors import InputError, UnreadableImage
+from .columns import IMAGE_COLUMNS
+from .errors import UnreadableImage
 from .folders import FileAddress, explain_os_error, root_of
 from .items import Address, SourceOptions
-from .naming import stamp_of
+from .naming import parts_of, stamp_of
 from .opening import ImageLimits, too_many_bytes
 from .redaction import redact_url
 from .schema import Reason
 from .sniff import Kind, sniff
+from .text import is_valid, valid_text
 
-# Columns that hold pictures in the data sets we know, the likeliest first.
-IMAGE_COLUMNS: Final = (
-    *("image", "img", "image_bytes", "bytes", "jpg", "jpeg", "png", "webp", "image_base64"),
-    *("base64", "file_name", "filename", "file", "path", "filepath", "file_path", "image_path"),
-    *("url", "image_url", "uri", "src"),
-)
 _SCHEME: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]{64,}={0,2}\s*")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_\s-]{64,}={0,2}\s*")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
+_WINDOWS_ROOT: Final = re.compile(r"/?[A-Za-z]:(?=[\\/])|\\\\[^\\]+")
 _MAX_PATH_CHARS: Final = 4096
 
 
@@ -55,34 +53,14 @@ class Place:
     folders: tuple[str, ...] = ()
 
 
-def choose_column(names: Sequence[str], asked: str | None, where: str) -> str:
-    """The column that holds pictures: the one asked for, or the likeliest.
+def pictures_in(cell: object) -> list[object] | None:
+    """Return the cells of a list of pictures; None for a cell that is one picture at most.
 
-    Raises:
-        InputError: There is none; names those that there are.
+    A list of whole numbers is the bytes of one.
     """
-    if asked is not None:
-        if asked in names:
-            return asked
-        raise InputError(f'{where} has no column "{asked}"; it has: {_listed(names)}')
-    lower = {name.lower(): name for name in reversed(names)}
-    for candidate in IMAGE_COLUMNS:
-        if candidate in lower:
-            return lower[candidate]
-    raise InputError(
-        f"{where} has no column that looks like pictures; it has: {_listed(names)}; "
-        "name the one to use with image_column (--image-column)"
-    )
-
-
-def require_column(names: Sequence[str], asked: str | None, where: str) -> None:
-    """Raises `InputError` when a column that was asked for by name is missing."""
-    if asked is not None and asked not in names:
-        raise InputError(f'{where} has no column "{asked}"; it has: {_listed(names)}')
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "") if names else "none"
+    if not isinstance(cell, list) or (cell and all(isinstance(part, int) for part in cell)):
+        return None
+    return cell
 
 
 def locate(cell: object, base: str, options: SourceOptions) -> Place:
@@ -98,20 +76,26 @@ def locate(cell: object, base: str, options: SourceOptions) -> Place:
             a path that leads out of the roots.
     """
     if isinstance(cell, Mapping):
-        inner = cell.get("bytes")
-        if inner is None:
-            inner = cell.get("path")
-            if not isinstance(inner, str):
-                raise UnreadableImage(Reason.BAD_ROW, "neither bytes nor a path")
-            return locate(inner, base, options)
-        raw = unbase64(inner, options.limits) if isinstance(inner, str) else _as_bytes(inner)
-        path = cell.get("path")
-        return Place(None, raw, "bytes", _folders_of(path) if isinstance(path, str) else ())
+        return _locate_struct(cell, base, options)
     if isinstance(cell, str):
         return _locate_text(cell, base, options)
     if cell is None:
         raise UnreadableImage(Reason.BAD_ROW, "the cell is empty")
     return Place(None, _as_bytes(cell), "bytes")
+
+
+def _locate_struct(cell: Mapping[str, object], base: str, options: SourceOptions) -> Place:
+    inner = cell.get("bytes")
+    if inner is None:
+        keys = [key for key, value in cell.items() if isinstance(value, str) and value.strip()]
+        lower = {key.strip().lower(): key for key in reversed(keys)}
+        found = next((lower[name] for name in ("path", *IMAGE_COLUMNS) if name in lower), None)
+        if found is None:
+            raise UnreadableImage(Reason.BAD_ROW, "neither bytes nor a path")
+        return _locate_text(str(cell[found]), base, options)
+    raw = unbase64(inner, options.limits) if isinstance(inner, str) else _as_bytes(inner)
+    path = cell.get("path")
+    return Place(None, raw, "bytes", folders_of(path) if isinstance(path, str) else ())
 
 
 def _as_bytes(cell: object) -> bytes:
@@ -132,57 +116,93 @@ def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
     scheme = _SCHEME.match(stripped[:32])
     kind = scheme[1].lower() if scheme else None
     if kind in {"http", "https"}:
-        folders = _folders_of(urlsplit(stripped).path)
-        return Place(UrlAddress(stripped), None, redact_url(stripped), folders)
+        url = _valid_url(stripped)
+        return Place(UrlAddress(url), None, redact_url(url), folders_of(urlsplit(url).path))
     if kind == "data":
         return Place(None, _from_data_uri(stripped, options.limits), "bytes")
     if kind == "file":
-        return _of_file(os.fsdecode(unquote_to_bytes(urlsplit(stripped).path)), options.roots)
+        path = os.fsdecode(unquote_to_bytes(urlsplit(_valid_url(stripped)).path))
+        return _of_file([path], base, options.roots)
     if kind is not None and "://" in stripped[:40]:
         detail = f'a "{kind}" address; allowed: paths, file://, http://, https://'
         raise UnreadableImage(Reason.BAD_ROW, detail)
     if _is_base64(stripped):
         return Place(None, unbase64(stripped, options.limits), "bytes")
-    return _of_file(os.path.join(base, text), options.roots)  # noqa: PTH118
+    if len(stripped) > _MAX_PATH_CHARS:
+        detail = f"{len(stripped)} characters: neither a path nor a picture in base64"
+        raise UnreadableImage(Reason.BAD_ROW, detail)
+    return _of_file([stripped, text], base, options.roots)
+
+
+def _valid_url(url: str) -> str:
+    """Return a URL with bytes that are no text as escapes, as its server wrote them."""
+    escaped = _ESCAPED_BYTE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", url)
+    if not is_valid(escaped):
+        raise UnreadableImage(Reason.BAD_ROW, "an address with half a character in it")
+    return escaped
 
 
 def _is_base64(text: str) -> bool:
     """Whether a text is a picture in base64 and not the path of a file."""
-    if not _BASE64.fullmatch(text):
+    if not _BASE64.fullmatch(text[: 2 * _MAX_PATH_CHARS]):
         return False
-    if len(text) > _MAX_PATH_CHARS:
-        return True
-    head = "".join(text[:80].split())[:32]
-    return sniff(base64.b64decode(head)).kind is Kind.IMAGE
+    head = "".join(text[:400].split())[:256].translate(_URL_SAFE)
+    return sniff(base64.b64decode(head)).kind in {Kind.IMAGE, Kind.ARCHIVE}
 
 
-def _of_file(path: str, roots: tuple[str, ...]) -> Place:
-    absolute = os.path.abspath(path)  # noqa: PTH100
-    try:
-        # Before it is looked at: whether a file outside exists is nobody's business.
-        root = root_of(absolute, roots) if roots else None
-        stamp = stamp_of(os.stat(absolute))  # noqa: PTH116
-    except (OSError, ValueError) as error:
-        raise UnreadableImage(*explain_os_error(error)) from error
-    return Place(FileAddress(absolute, root), None, f"{absolute} {stamp}", _folders_of(absolute))
+def _of_file(paths: Sequence[str], base: str, roots: tuple[str, ...]) -> Place:
+    """The first of several spellings of a path that is there."""
+    spellings = dict.fromkeys(spelling for path in paths for spelling in _spellings(path))
+    missing: UnreadableImage | None = None
+    for spelling in spellings:
+        absolute = os.path.abspath(os.path.join(base, spelling))  # noqa: PTH100, PTH118
+        try:
+            # Before it is looked at: whether a file outside exists is nobody's business.
+            root = root_of(absolute, roots) if roots else None
+            stamp = stamp_of(os.stat(absolute))  # noqa: PTH116
+        except (OSError, ValueError) as error:
+            missing = missing or UnreadableImage(*explain_os_error(error))
+            continue
+        return Place(FileAddress(absolute, root), None, f"{absolute} {stamp}", folders_of(absolute))
+    drive = _WINDOWS_ROOT.match(paths[0])
+    if drive is not None and os.name != "nt":
+        detail = (
+            f"a path on another machine ({drive[0].lstrip('/')}: a drive or a share of Windows);"
+            " write paths relative to the list"
+        )
+        raise UnreadableImage(Reason.NOT_FOUND, detail)
+    raise missing or UnreadableImage(Reason.BAD_ROW, "the cell is empty")
 
 
-def _folders_of(path: str) -> tuple[str, ...]:
-    return Path(path).parts[:-1][-1:]
+def _spellings(path: str) -> Iterator[str]:
+    """A path as it is written, as Windows writes it, and as Windows' encoding has it."""
+    for text in (path, valid_text(path)):
+        yield text
+        if "\\" in text and _WINDOWS_ROOT.match(text) is None:
+            yield text.replace("\\", "/")
+
+
+def folders_of(path: str) -> tuple[str, ...]:
+    """Return the name of the folder that a path lies in, as a tuple of one, or none."""
+    return tuple(parts_of(path)[:-1][-1:])
 
 
 def unbase64(text: str, limits: ImageLimits) -> bytes:
     """Bytes of base64; refuses what would be beyond the byte limit before decoding."""
     if len(text) // 4 * 3 > limits.max_bytes * 1.1:
         raise too_many_bytes(len(text) // 4 * 3, limits)
+    packed = "".join(text.split()).translate(_URL_SAFE)
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        raw = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise UnreadableImage(Reason.BAD_ROW, f"not base64: {error}") from error
+    if len(raw) > limits.max_bytes:
+        raise too_many_bytes(len(raw), limits)
+    return raw
 
 
 def _from_data_uri(text: str, limits: ImageLimits) -> bytes:
     head, comma, body = text.partition(",")
     if not comma or not head.lower().endswith(";base64"):
         raise UnreadableImage(Reason.BAD_ROW, "a data: address without base64")
-    return unbase64(body, limits)
+    return unbase64(unquote(body) if "%" in body else body, limits)

@@ -1,6 +1,7 @@
 """Pictures in Parquet files: paths, URLs or bytes, Hugging Face's data sets among them.
 
-A row is one item, `parquet:///a/x.parquet!17` the eighteenth. Listing reads the small
+A row is one item, `parquet:///a/x.parquet!17` the eighteenth; of a row with a list of pictures
+each is one, `parquet:///a/x.parquet!17/0` the first. Listing reads the small
 columns only; pictures are read when their turn comes, a few rows at a time.
 """
 
@@ -9,20 +10,23 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .columns import BYTE_COLUMNS, choose_column, tag_columns, tags_in
 from .errors import InputError, UnreadableImage
 from .handles import Handles
-from .items import Item, SourceOptions, bad_item, column_of
+from .items import Item, SourceOptions, bad_item
 from .labelling import tags_of
-from .listings import item_of_row
-from .locating import choose_column, locate, require_column
+from .listed_rows import items_of_cell
+from .locating import folders_of, locate
 from .naming import member_uri, stamp_of
 from .opening import too_many_bytes
 from .schema import Reason
@@ -88,19 +92,21 @@ _cursors: Final[Handles[_Cursor]] = Handles()
 
 @dataclass(frozen=True, slots=True)
 class ParquetAddress:
-    """A cell by row group, row in it, and column."""
+    """A cell by row group, row in it, and column; with `part`, a picture of the list in it."""
 
     path: str
     row_group: int
     row: int
     column: str
+    part: int | None = None
 
     def read(self, options: SourceOptions) -> bytes:
         """The bytes in the cell, or those that the cell points to."""
         try:
             key = (self.path, stamp_of(Path(self.path).stat()), self.row_group, self.column)
             cursor = _cursors.get(key, lambda: _Cursor(self.path, self.row_group, self.column))
-            cell = cursor.cell(self.row).as_py()
+            scalar = cursor.cell(self.row)
+            cell = scalar.as_py() if self.part is None else scalar[self.part].as_py()
         except FileNotFoundError as error:
             raise UnreadableImage(Reason.NOT_FOUND, "the Parquet file is gone") from error
         except _DAMAGE as error:
@@ -116,27 +122,87 @@ class ParquetAddress:
 
 
 def require_parquet(path: str, options: SourceOptions) -> None:
-    """Raises `InputError` unless the file has a column of pictures and those asked for."""
+    """Raise `InputError` unless the file has a column of pictures and those asked for."""
     try:
         schema = _open(path).schema_arrow
     except _DAMAGE as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
     image_column_of(schema, options, path)
-    for asked in (options.label_from, options.domain_from):
-        require_column(schema.names, column_of(asked), path)
+    tag_columns(schema.names, options, path)
 
 
 def image_column_of(schema: pa.Schema, options: SourceOptions, where: str) -> str:
-    """The column asked for, else Hugging Face's first Image feature, else the likeliest name."""
-    if options.image_column is None:
-        for name, feature in features_of(schema).items():
-            if (
-                name in schema.names
-                and isinstance(feature, dict)
-                and feature.get("_type") == "Image"
-            ):
-                return name
-    return choose_column(schema.names, options.image_column, where)
+    """The column asked for, else Hugging Face's first Image feature, else the likeliest.
+
+    That is one with a picture's name and type, else the only one of bytes.
+    """
+    names = list(schema.names)
+    if options.image_column is not None:
+        return choose_column(names, options.image_column, where)
+    features = features_of(schema)
+    for name in names:
+        if _is_image_feature(features.get(name)):
+            return str(name)
+    of_bytes = [name for name in names if _is_bytes(schema.field(names.index(name)).type)]
+    for name in BYTE_COLUMNS:
+        if named := [found for found in of_bytes if found.strip().lower() == name]:
+            return str(named[0])
+
+    def holds(name: str) -> bool:
+        return _may_hold_pictures(schema.field(names.index(name)).type)
+
+    try:
+        column = choose_column(names, None, where, holds=holds)
+    except InputError:
+        if len(of_bytes) == 1:
+            return str(of_bytes[0])
+        raise
+    return str(of_bytes[0]) if len(of_bytes) == 1 and not holds(column) else column
+
+
+def _is_image_feature(feature: Any) -> bool:
+    """Whether a feature of the `datasets` library is Image, or a list of it."""
+    while isinstance(feature, list | dict) and feature:
+        if isinstance(feature, list):
+            feature = feature[0]
+        elif feature.get("_type") in {"List", "LargeList", "Sequence"}:
+            feature = feature.get("feature")
+        else:
+            return feature.get("_type") == "Image"
+    return False
+
+
+def _element(kind: pa.DataType) -> pa.DataType:
+    """The type of a column's cells without a dictionary; of a list's elements."""
+    if pa.types.is_dictionary(kind):
+        return _element(kind.value_type)
+    return kind.value_type if _is_list(kind) else kind
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Whether cells are lists of pictures; lists of whole numbers are the bytes of one."""
+    return (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    ) and not pa.types.is_integer(kind.value_type)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    inner = _element(kind)
+    if pa.types.is_struct(inner):
+        at = inner.get_field_index("bytes")
+        return at >= 0 and _is_bytes(inner.field(at).type)
+    return str(inner) in {"binary", "large_binary", "binary_view"}
+
+
+def _may_hold_pictures(kind: pa.DataType) -> bool:
+    inner = _element(kind)
+    return (
+        _is_bytes(kind)
+        or str(inner) in {"string", "large_string", "string_view"}
+        or pa.types.is_struct(inner)
+        or pa.types.is_fixed_size_binary(inner)
+        or (inner is kind and hasattr(kind, "value_type") and not _is_list(kind))
+    )
 
 
 def features_of(schema: pa.Schema) -> dict[str, Any]:
@@ -155,91 +221,131 @@ def class_names_of(schema: pa.Schema, column: str) -> tuple[str, ...]:
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
-def list_parquet(path: str, options: SourceOptions) -> Iterator[Item]:
-    """The items of a Parquet file, row by row; a damaged row group is one item that says so."""
-    file = _open(path)
-    schema = file.schema_arrow
-    column = image_column_of(schema, options, path)
-    label_column = column_of(options.label_from) or "label"
-    class_names = class_names_of(schema, label_column)
-    light = {label_column, column_of(options.domain_from) or "domain"} & set(schema.names)
-    kind = schema.field(column).type
-    points = _is_text(kind)
-    has_path = pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
-    if points:
-        light.add(column)
-    columns = sorted(light - {column}) + ([f"{column}.path"] if has_path else [])
-    columns += [column] if points else []
-    stamp = stamp_of(Path(path).stat())
+def list_parquet(
+    path: str, options: SourceOptions, *, more: Mapping[str, object] | None = None
+) -> Iterator[Item]:
+    """The items of a Parquet file, row by row; a damaged row group is one item that says so.
+
+    Args:
+        path: The file.
+        options: Columns, labels, domains, limits.
+        more: Values that hold for every row, such as those that name the file's folder.
+    """
+    reader = _Reader(path, options, dict(more or {}))
     first = 0
-    for group in range(file.metadata.num_row_groups):
-        n_rows = file.metadata.row_group(group).num_rows
+    for group in range(reader.file.metadata.num_row_groups):
+        n_rows = reader.file.metadata.row_group(group).num_rows
         done = 0
         try:
-            for rows in _light_rows(file, group, columns, n_rows):
-                for row in rows:
-                    uri = member_uri("parquet", path, str(first + done))
-                    address = ParquetAddress(path, group, done, column)
-                    if class_names and isinstance(row.get(label_column), int):
-                        row[label_column] = _class_of(class_names, row[label_column])
-                    yield (
-                        item_of_row(uri, row, column, path, options, holder=address)
-                        if points
-                        else _item_of_bytes(uri, row, address, options, stamp=stamp)
-                    )
-                    done += 1
+            for row in reader.rows(group, n_rows):
+                uri = member_uri("parquet", path, str(first + done))
+                yield from reader.items(uri, row, group, done)
+                done += 1
         except _DAMAGE as error:
             yield bad_item(
                 member_uri("parquet", path, str(first + done), mark="damaged"),
                 Reason.UNREADABLE,
                 f"{n_rows - done} rows are unreadable: {error or type(error).__name__}",
-                fingerprint=stamp,
+                fingerprint=reader.stamp,
             )
         first += n_rows
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return str(kind) in {"string", "large_string", "string_view"}
+class _Reader:
+    """A file whose columns are chosen, and what is read of it to list its rows."""
+
+    def __init__(self, path: str, options: SourceOptions, more: dict[str, object]) -> None:
+        self.path, self.options, self._more = path, options, more
+        self.file = _open(path)
+        schema = self.file.schema_arrow
+        names = list(schema.names)
+        self.column = image_column_of(schema, options, path)
+        self.stamp = stamp_of(Path(path).stat())
+        self._tags = tag_columns(names, options, path)
+        self._class_names = class_names_of(schema, self._tags[0] or "")
+        kind = schema.field(names.index(self.column)).type
+        inner = _element(kind)
+        self._is_list = _is_list(kind)
+        self._points = not _is_bytes(kind) and str(inner) in {
+            *("string", "large_string", "string_view")
+        }
+        has_path = pa.types.is_struct(inner) and inner.get_field_index("path") >= 0
+        # What tells how many pictures a list has, and where they are, without their bytes.
+        self._has_light = self._points or has_path
+        self._is_heavy = self._is_list and not self._has_light
+        light = {name for name in self._tags if name is not None} - {self.column}
+        self._columns = sorted(light)
+        if has_path:
+            self._columns += _leaves(self.file, f"{self.column}.", ".path")
+        elif self._points or self._is_heavy:
+            self._columns.append(self.column)
+
+    def rows(self, group: int, n_rows: int) -> Iterator[dict[str, Any]]:
+        """Read the small columns of a row group."""
+        if not self._columns:
+            for _ in range(n_rows):
+                yield {}
+            return
+        for batch in self.file.iter_batches(
+            _READ_ROWS if self._is_heavy else _LIST_ROWS,
+            row_groups=[group],
+            columns=self._columns,
+            use_threads=False,
+        ):
+            if not self._is_heavy:
+                yield from batch.to_pylist()
+                continue
+            # Lengths of lists are enough; their pictures stay where they are.
+            at = batch.schema.get_field_index(self.column)
+            lengths = pc.list_value_length(batch.column(at)).to_pylist()
+            rows = batch.drop_columns([self.column]).to_pylist() or [{} for _ in lengths]
+            for row, length in zip(rows, lengths, strict=True):
+                yield row | {self.column: None if length is None else [b""] * length}
+
+    def items(self, uri: str, row: dict[str, Any], group: int, at: int) -> Iterator[Item]:
+        """Return the items of one row."""
+        label, _ = self._tags
+        if label is not None and self._class_names and isinstance(row.get(label), int):
+            row[label] = _class_of(self._class_names, row[label])
+        fields = self._more | tags_in(row, self._tags, self.options)
+        address = partial(ParquetAddress, self.path, group, at, self.column)
+        cell = row.get(self.column)
+        if self._points:
+            base = str(Path(self.path).parent)
+            yield from items_of_cell(uri, cell, fields, base, self.options, holder=address)
+        elif not self._is_list:
+            yield self._item(uri, cell, fields, address())
+        elif not cell:
+            tags = tags_of(self.options, fields=fields)
+            yield bad_item(uri, Reason.BAD_ROW, "a list without a picture", tags=tags)
+        else:
+            for part, inner in enumerate(cell):
+                yield self._item(f"{uri}/{part}", inner, fields, address(part))
+
+    def _item(
+        self, uri: str, cell: Any, fields: Mapping[str, object], address: ParquetAddress
+    ) -> Item:
+        """An item whose picture lies in the file, as a rule: a struct may point elsewhere too."""
+        path = cell.get("path") if isinstance(cell, dict) else None
+        folders = folders_of(path) if isinstance(path, str) else ()
+        tags = tags_of(self.options, folders=folders, fields=fields)
+        return Item(
+            source_uri=uri,
+            fingerprint=self.stamp,
+            label=tags.label,
+            domain=tags.domain,
+            note=tags.note,
+            address=address,
+        )
 
 
-def _light_rows(
-    file: pq.ParquetFile, group: int, columns: list[str], n_rows: int
-) -> Iterator[list[dict[str, Any]]]:
-    if not columns:
-        for start in range(0, n_rows, _LIST_ROWS):
-            yield [{} for _ in range(min(_LIST_ROWS, n_rows - start))]
-        return
-    for batch in file.iter_batches(
-        _LIST_ROWS, row_groups=[group], columns=columns, use_threads=False
-    ):
-        yield batch.to_pylist()
+def _leaves(file: pq.ParquetFile, start: str, end: str) -> list[str]:
+    """The paths of those leaf columns that begin and end so."""
+    schema = file.schema
+    paths = [schema.column(number).path for number in range(len(schema))]
+    return [path for path in paths if path.startswith(start) and path.endswith(end)]
 
 
 def _class_of(names: tuple[str, ...], number: int) -> str | None:
     """The class behind a number; Hugging Face's -1 and what is out of range have none."""
     return names[number] if 0 <= number < len(names) else None
-
-
-def _item_of_bytes(
-    uri: str,
-    row: dict[str, Any],
-    address: ParquetAddress,
-    options: SourceOptions,
-    *,
-    stamp: str,
-) -> Item:
-    """An item whose picture lies in the file, as a rule: a struct may point elsewhere as well."""
-    cell = row.get(address.column)
-    path = cell.get("path") if isinstance(cell, dict) else None
-    folders = Path(path).parts[:-1][-1:] if isinstance(path, str) else ()
-    tags = tags_of(options, folders=folders, fields=row)
-    return Item(
-        source_uri=uri,
-        fingerprint=stamp,
-        label=tags.label,
-        domain=tags.domain,
-        note=tags.note,
-        address=address,
-    )

@@ -19,17 +19,29 @@ from .folders import (
     expand_glob,
     has_magic,
     is_inside,
+    is_sidecar,
     item_of_named_file,
     require_folder,
     walk_folder,
 )
-from .items import Address, Item, SourceOptions
+from .items import Address, Item, SourceOptions, bad_item
 from .labelling import tags_of
-from .listings import list_csv, list_jsonl, require_csv, require_jsonl
+from .list_files import PACKED_SUFFIXES, packing_of, read_head
+from .listings import (
+    has_header,
+    list_csv,
+    list_json,
+    list_lines,
+    looks_like_list,
+    require_csv,
+    require_json,
+    require_lines,
+)
 from .locating import UrlAddress
-from .naming import is_chosen, is_hidden
+from .naming import file_uri, is_chosen, is_hidden, stamp_of
 from .parquet_rows import list_parquet, require_parquet
 from .redaction import redact_url
+from .schema import Reason
 from .sniff import Kind, sniff
 from .tars import list_tar, require_tar
 from .zips import list_zip, require_zip
@@ -48,7 +60,9 @@ class SourceKind(StrEnum):
     TAR = "tar"
     PARQUET = "parquet"
     JSONL = "jsonl"
+    JSON = "json"
     CSV = "csv"
+    TXT = "txt"
 
 
 _BY_SUFFIX: Final = {
@@ -62,10 +76,17 @@ _BY_SUFFIX: Final = {
     ".tar.xz": SourceKind.TAR,
     ".txz": SourceKind.TAR,
     ".parquet": SourceKind.PARQUET,
+    ".parq": SourceKind.PARQUET,
+    ".pq": SourceKind.PARQUET,
+}
+_LIST_SUFFIXES: Final = {
     ".jsonl": SourceKind.JSONL,
     ".ndjson": SourceKind.JSONL,
+    ".json": SourceKind.JSON,
     ".csv": SourceKind.CSV,
     ".tsv": SourceKind.CSV,
+    ".txt": SourceKind.TXT,
+    ".lst": SourceKind.TXT,
 }
 _BY_MAGIC: Final = {
     "ZIP": SourceKind.ZIP,
@@ -80,15 +101,19 @@ _REQUIRE: Final[dict[SourceKind, Callable[[str, SourceOptions], None]]] = {
     SourceKind.ZIP: lambda path, _options: require_zip(path),
     SourceKind.TAR: lambda path, _options: require_tar(path),
     SourceKind.PARQUET: require_parquet,
-    SourceKind.JSONL: require_jsonl,
+    SourceKind.JSONL: require_json,
+    SourceKind.JSON: require_json,
     SourceKind.CSV: require_csv,
+    SourceKind.TXT: require_lines,
 }
 _LIST: Final[dict[SourceKind, Callable[[str, SourceOptions], Iterator[Item]]]] = {
     SourceKind.ZIP: list_zip,
     SourceKind.TAR: list_tar,
     SourceKind.PARQUET: list_parquet,
-    SourceKind.JSONL: list_jsonl,
+    SourceKind.JSONL: list_json,
+    SourceKind.JSON: list_json,
     SourceKind.CSV: list_csv,
+    SourceKind.TXT: list_lines,
 }
 
 
@@ -106,6 +131,11 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
     for root in options.roots:
         require_folder(os.path.expanduser(root))  # noqa: PTH111
     found = [(kind_of(source), _plain(source)) for source in dict.fromkeys(sources)]
+    if all(kind is SourceKind.FILE and _is_text_file(path) for kind, path in found):
+        raise InputError(
+            f"{found[0][1]}: a text whose lines are neither paths nor addresses of pictures; write"
+            " one on each line, relative to the list, or a CSV with a column path"
+        )
     for kind, source in found:
         if kind in _REQUIRE:
             _REQUIRE[kind](source, options)
@@ -155,12 +185,51 @@ def _kind_of_file(path: str) -> SourceKind:
     if not Path(path).is_file():
         raise InputError(f"{path}: neither a file nor a folder")
     with Path(path).open("rb") as file:
-        seen = sniff(file.read(1024))
+        head = file.read(1024)
+    packed = next((suffix for suffix in PACKED_SUFFIXES if name.endswith(suffix)), "")
+    list_kind = _LIST_SUFFIXES.get(Path(name.removesuffix(packed)).suffix)
+    if list_kind is not None and not (packed and packing_of(head) is None):
+        if is_sidecar(path):
+            return SourceKind.FILE
+        return _kind_of_text(path) if list_kind is SourceKind.TXT else list_kind
+    seen = sniff(head)
+    if packing_of(head) is not None:
+        return _kind_of_packed(path, seen.name)
     if seen.kind is Kind.ARCHIVE:
         if seen.name in _BY_MAGIC:
             return _BY_MAGIC[seen.name]
         raise InputError(f"{path}: {seen.name} archives are not read; unpack it, or use zip or tar")
     return SourceKind.FILE
+
+
+def _kind_of_text(path: str) -> SourceKind:
+    """A list with a header, one path per line, or any other text."""
+    try:
+        if has_header(path):
+            return SourceKind.CSV
+        return SourceKind.TXT if looks_like_list(path) else SourceKind.FILE
+    except InputError:
+        return SourceKind.FILE
+
+
+def _kind_of_packed(path: str, packing: str) -> SourceKind:
+    """What is in a file that was packed by itself: an archive, or a list by its first bytes."""
+    try:
+        head = read_head(path)
+    except InputError:
+        # Not text: an archive, or damage that opening it as one will name.
+        return SourceKind.TAR
+    if sniff(head).name == "TAR":
+        return SourceKind.TAR
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"["}:
+        return SourceKind.JSON
+    kind = _kind_of_text(path)
+    if kind is SourceKind.FILE:
+        raise InputError(
+            f"{path}: {packing}, and neither a TAR archive nor a list of pictures inside; name it"
+            " by what it holds, such as list.csv.gz, or unpack it"
+        )
+    return kind
 
 
 def _plain(source: str) -> str:
@@ -206,15 +275,35 @@ def _find(found: dict[tuple[SourceKind, str], None], options: SourceOptions) -> 
 def _items_of_path(
     path: str, options: SourceOptions, is_listed: Callable[[str], bool]
 ) -> Iterator[Item]:
-    """The items of one path, which a glob gave or a person."""
-    kind = kind_of(path) if os.path.exists(path) else SourceKind.FILE  # noqa: PTH110
+    """The items of one path that a glob gave; one that cannot be read is an item that says so."""
+    try:
+        kind = kind_of(path) if os.path.exists(path) else SourceKind.FILE  # noqa: PTH110
+        if kind in _LIST:
+            _REQUIRE[kind](path, options)
+    except InputError as error:
+        detail = str(error).removeprefix(f"{path}: ")
+        yield bad_item(file_uri(path), Reason.UNREADABLE, detail, fingerprint=_stamp(path))
+        return
     if kind is SourceKind.FOLDER:
         yield from walk_folder(path, options, is_listed=is_listed)
     elif kind in _LIST:
-        _REQUIRE[kind](path, options)
         yield from _LIST[kind](path, options)
     elif not is_listed(path) and (item := item_of_named_file(path, options)) is not None:
         yield item
+
+
+def _stamp(path: str) -> str:
+    try:
+        return stamp_of(os.stat(path))  # noqa: PTH116
+    except OSError:
+        return "bad"
+
+
+def _is_text_file(path: str) -> bool:
+    name = Path(path).name.lower()
+    for suffix in PACKED_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return _LIST_SUFFIXES.get(Path(name).suffix) is SourceKind.TXT and not is_sidecar(path)
 
 
 def _item_of_url(url: str, options: SourceOptions) -> Item:

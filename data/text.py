@@ -20,6 +20,7 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _REPLACEMENT: Final = "\ufffd"
 
@@ -36,8 +37,12 @@ def encoding_of(head: bytes) -> tuple[str, int]:
 
 
 def is_binary(head: bytes) -> bool:
-    """Return whether the first bytes of a file cannot be those of text."""
-    return encoding_of(head)[1] == 0 and b"\0" in head
+    """Return whether the first bytes of a file cannot be those of text.
+
+    The first line tells: a control character further down is damage to its line.
+    """
+    first = re.split(rb"[\r\n]", head.lstrip(b"\r\n"), maxsplit=1)[0]
+    return encoding_of(head)[1] == 0 and _CONTROL.search(first) is not None
 
 
 def decode_text(raw: bytes) -> str:
@@ -50,7 +55,7 @@ def decode_text(raw: bytes) -> str:
         ValueError: The bytes are no text.
     """
     if is_binary(raw[:4096]):
-        raise ValueError("not text: it holds NUL bytes; save it as UTF-8")
+        raise ValueError("not text: it holds NUL bytes or the like; save it as UTF-8")
     encoding, n_bom_bytes = encoding_of(raw)
     if encoding == "utf-8":
         return valid_text(decode_escaped(raw[n_bom_bytes:]))

@@ -1,0 +1,252 @@
+"""The bytes of a list: unpacked, as UTF-8, line by line, and once more from where a line lies.
+
+A list may be packed with gzip, bzip2, xz or zstd, and may be UTF-16 or UTF-32 with a byte order
+mark. Offsets are those of the unpacked UTF-8 text.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import pyarrow as pa
+
+from .errors import InputError, UnreadableImage
+from .handles import ByteStream, Handles, WindowedStream
+from .naming import stamp_of
+from .schema import Reason
+from .sniff import Kind, sniff
+from .text import encoding_of, is_binary
+
+PACKED_SUFFIXES: Final = (".gz", ".bz2", ".xz", ".zst")
+# Text seldom shrinks to less than a thirtieth; what unpacks to more than this is a bomb.
+MAX_UNPACKED_BYTES: Final = 2**30
+MAX_UNPACKED_TIMES: Final = 100
+DAMAGE: Final = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    lzma.LZMAError,
+    pa.ArrowException,
+)
+_STEP_BYTES: Final = 2**18
+_CONTROL: Final = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
+_LONE_CR: Final = re.compile(rb"(?<=\r)(?!\n)")
+_handles: Final[Handles[WindowedStream]] = Handles()
+
+
+class RawLine(NamedTuple):
+    """One line with its end; of one beyond the limit only the beginning.
+
+    `n_bytes` is more than the length of `raw` then.
+    """
+
+    raw: bytes
+    offset: int
+    n_bytes: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the line is not all there."""
+        return self.n_bytes > len(self.raw)
+
+
+def packing_of(head: bytes) -> str | None:
+    """Return how a file is packed, by its first bytes; None for one that is not."""
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if head.startswith(b"BZh"):
+        return "bzip2"
+    if head.startswith(b"\xfd7zXZ\x00"):
+        return "xz"
+    return "zstd" if head.startswith(b"\x28\xb5\x2f\xfd") else None
+
+
+def open_list(path: str) -> io.BufferedReader:
+    """Open a list as unpacked UTF-8 text, without a byte order mark where it is transcoded.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    stream = _unpacked(path)
+    head = stream.peek(4)[:4]
+    encoding, n_bom_bytes = encoding_of(head)
+    if encoding == "utf-8":
+        return stream
+    stream.read(n_bom_bytes)
+    return io.BufferedReader(_Transcoded(stream, encoding), _STEP_BYTES)
+
+
+def read_head(path: str, n_bytes: int = 2**16) -> bytes:
+    """Return the first bytes of a list's text.
+
+    Raises:
+        InputError: It cannot be opened or unpacked, or is no text.
+    """
+    head = b""
+    try:
+        with open_list(path) as stream:
+            while len(head) < n_bytes and (more := stream.read1(n_bytes - len(head))):
+                head += more
+    except DAMAGE as error:
+        if not head:
+            detail = str(error) or type(error).__name__
+            raise InputError(f"{path}: cannot be read: {detail}") from error
+    seen = sniff(head)
+    is_text = encoding_of(head)[1] > 0 or _CONTROL.search(head[:1024]) is None
+    if not is_text and seen.kind is not Kind.UNKNOWN:
+        raise InputError(f"{path}: not a list but {seen.name}; give it under a name that says so")
+    if is_binary(head):
+        raise InputError(
+            f"{path}: not text: it holds NUL bytes or the like; save the list as UTF-8"
+        )
+    return head
+
+
+def read_at(path: str, offset: int, n_bytes: int) -> bytes:
+    """Return a part of a list's text.
+
+    Raises:
+        UnreadableImage: The list is gone or damaged.
+    """
+    try:
+        stamp = stamp_of(Path(path).stat())
+        with Path(path).open("rb") as file:
+            head = file.read(6)
+            if packing_of(head) is None and encoding_of(head)[0] == "utf-8":
+                file.seek(offset)
+                return file.read(n_bytes)
+        stream = _handles.get(
+            (path, stamp), lambda: WindowedStream(lambda: cast("ByteStream", open_list(path)))
+        )
+        return stream.read_at(offset, n_bytes)
+    except FileNotFoundError as error:
+        raise UnreadableImage(Reason.NOT_FOUND, "the list is gone") from error
+    except DAMAGE as error:
+        detail = f"the list cannot be read: {error or type(error).__name__}"
+        raise UnreadableImage(Reason.UNREADABLE, detail) from error
+
+
+def raw_lines(
+    stream: io.BufferedReader, longest: int, *, is_json: bool = False
+) -> Iterator[RawLine]:
+    """Yield the lines of a list, which end with LF, CR LF or CR; a byte order mark is left out.
+
+    Args:
+        stream: See `open_list`.
+        longest: Bytes of the longest line that is kept whole.
+        is_json: A CR ends a line only where no LF ends any: it may stand within JSON.
+    """
+    offset = 3 if stream.peek(3)[:3] == codecs.BOM_UTF8 else 0
+    stream.read(offset)
+    head = stream.peek(_STEP_BYTES)
+    at_cr = b"\r" in head and not (is_json and b"\n" in head)
+    kept = b""
+    while chunk := stream.readline(longest):
+        block = kept + chunk
+        kept = b""
+        pieces = _LONE_CR.split(block) if at_cr and b"\r" in block else [block]
+        last = pieces.pop()
+        for piece in pieces:
+            yield RawLine(piece, offset, len(piece))
+            offset += len(piece)
+        if last.endswith(b"\n"):
+            yield RawLine(last, offset, len(last))
+            offset += len(last)
+        elif len(last) < longest:
+            kept = last
+        else:
+            n_bytes = len(last)
+            while more := stream.readline(2**20):
+                end = more.find(b"\r") + 1 if at_cr else 0
+                if end and more[end : end + 1] != b"\n":
+                    n_bytes, kept = n_bytes + end, more[end:]
+                    break
+                n_bytes += len(more)
+                if more.endswith(b"\n"):
+                    break
+            yield RawLine(last[:64], offset, n_bytes)
+            offset += n_bytes
+    if kept:
+        yield RawLine(kept, offset, len(kept))
+
+
+def _unpacked(path: str) -> io.BufferedReader:
+    with Path(path).open("rb") as file:
+        packing = packing_of(file.read(6))
+    n_packed_bytes = Path(path).stat().st_size
+    stream: Any
+    if packing == "gzip":
+        stream = gzip.GzipFile(path, "rb")
+    elif packing == "bzip2":
+        stream = bz2.BZ2File(path, "rb")
+    elif packing == "xz":
+        stream = lzma.LZMAFile(path, "rb")  # noqa: SIM115 - closed by _Limited
+    elif packing == "zstd":
+        stream = pa.CompressedInputStream(pa.OSFile(path), "zstd")
+    else:
+        return io.BufferedReader(io.FileIO(path), _STEP_BYTES)
+    limit = max(MAX_UNPACKED_BYTES, MAX_UNPACKED_TIMES * n_packed_bytes)
+    return io.BufferedReader(_Limited(stream, limit), _STEP_BYTES)
+
+
+class _Limited(io.RawIOBase):
+    """A stream that refuses to give more than a number of bytes."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream, self._limit, self._n_read = stream, limit, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        # Of damaged data all that comes before the damage: `read` would gather it and lose it.
+        read = getattr(self._stream, "read1", self._stream.read)
+        raw = read(min(len(buffer), max(1, self._limit - self._n_read)))
+        self._n_read += len(raw)
+        if self._n_read > self._limit:
+            raise ValueError(
+                f"the list unpacks to more than {self._limit} bytes; unpack it, or split it"
+            )
+        buffer[: len(raw)] = raw
+        return len(raw)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Transcoded(io.RawIOBase):
+    """A stream of text in another encoding, as UTF-8."""
+
+    def __init__(self, stream: io.BufferedReader, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            raw = self._stream.read(2**16)
+            self._left = self._decoder.decode(raw, final=not raw).encode("utf-8", "replace")
+            if not raw:
+                break
+        part = self._left[: len(buffer)]
+        self._left = self._left[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
