@@ -15,6 +15,7 @@ what stops a shard or a run::
     │   └── WrongRevision           a revision known to be broken, or not pinned
     ├── GateRefused             6   a check refused to publish or to promote
     └── SynthError              5   a generator cannot do what was asked
+        └── GeneratorFailed         it raised, or gave no picture; caught at the row boundary
 
 Messages say what was seen, what was allowed, and what to do.
 """
@@ -115,6 +116,10 @@ class SynthError(AssayError):
     """A generator cannot do what was asked."""
 
     exit_code = 5
+
+
+class GeneratorFailed(SynthError):
+    """A generator was asked for what it takes, and raised or gave no picture."""
 
 
 def clean(text: str) -> str:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..data.errors import SynthError
+from ..data.errors import ConfigError, SynthError
 from ..data.file_hashes import file_sha256, files_sha256
 from ..synth.adherence import ClipScorer, load_clip
 from ..synth.attacks.pixel import Logits
 from ..synth.autoencoder import Autoencoder, load_autoencoder
 from ..synth.checkpoints import INDEX, find_generator
 from ..synth.generator import Generator
+from ..synth.guard import GuardedGenerator
 from ..synth.job_key import Contents
 from ..synth.legibility import TextReader
 from ..synth.loading import LoadSettings, load_generator, usable_device
@@ -46,8 +47,9 @@ class LoadedTools:
     ) -> None:
         self._request = request
         self._settings = settings or LoadSettings()
-        self._generators: dict[tuple[str, str | None, str | None], Generator] = {
-            (name, None, None): given for name, given in (generators or {}).items()
+        self._generators: dict[tuple[str, str | None, str | None], GuardedGenerator] = {
+            (name, None, None): GuardedGenerator(_checked(name, given))
+            for name, given in (generators or {}).items()
         }
         self._autoencoders: dict[str, Autoencoder] = {}
         self._clips: dict[str, ClipScorer] = {}
@@ -56,7 +58,9 @@ class LoadedTools:
         self._logits: dict[str, Logits] = {}
         self._contents: dict[tuple[str, str], Any] = {}
 
-    def generator(self, name: str, lora: str | None, controlnet: str | None = None) -> Generator:
+    def generator(
+        self, name: str, lora: str | None, controlnet: str | None = None
+    ) -> GuardedGenerator:
         """A registered generator or a folder; `lora` is `PATH[:WEIGHT]`, several joined by `+`."""
         key = (name, lora, controlnet)
         if key not in self._generators:
@@ -66,7 +70,8 @@ class LoadedTools:
                 adapters=self._settings.adapters + adapters,
                 controlnet=controlnet or self._settings.controlnet,
             )
-            loaded = self._generators[key] = load_generator(name, settings)
+            loaded = load_generator(name, settings)
+            self._generators[key] = GuardedGenerator(loaded)
             if settings.memory is not None:
                 # Chosen for whoever gave the memory, and decides what pictures look like.
                 progress.say(f"{name}: {loaded.plan.describe()}")
@@ -141,7 +146,7 @@ class LoadedTools:
         recorded: dict[str, str | None] | None = {}
         if method in _PAINTED:
             pixels, generator = self._painted(method, settings)
-            adapters = getattr(generator, "lora", None)
+            adapters = generator.lora
             recorded = {"generator": generator.generator_id, "lora": adapters}
         if method in {"aligned", "latent-attack"}:
             name = str(settings["autoencoder"])
@@ -168,20 +173,18 @@ class LoadedTools:
 
     def _painted(
         self, method: str, settings: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], Generator]:
+    ) -> tuple[dict[str, Any], GuardedGenerator]:
         lora, net = _text(settings, "lora"), _text(settings, "controlnet")
         generator = self.generator(str(settings["generator"]), lora, net)
-        pixels: dict[str, Any] = {
-            "generator": [generator.generator_id, getattr(generator, "contents", None)]
-        }
+        pixels: dict[str, Any] = {"generator": [generator.generator_id, generator.contents]}
         # A folder's name is no part of its contents.
-        if isinstance(generator, Sd35Generator):
+        if isinstance(generator.inner, Sd35Generator):
             pixels["generator"] = generator.contents
         if lora:
             pixels["lora"] = self._once("lora", lora, _adapter_contents)
         if net:
             pixels["controlnet"] = self._once("controlnet", net, _folder_contents)
-        preset = getattr(generator, "preset", None)
+        preset = generator.preset
         if preset is not None:
             steps, guidance = preset.usual(controlled=method == "control")
             pixels["steps"] = settings.get("steps", steps)
@@ -263,3 +266,15 @@ def _file_contents(path: Path) -> str:
         return file_sha256(path)
     except OSError:
         return "absent"
+
+
+def _checked(name: str, given: object) -> Generator:
+    """What was given as a generator, with the members of one."""
+    if isinstance(given, Generator):
+        return given
+    hint = (
+        "wrap a function as CallableGenerator(generator_id=..., function=...)"
+        if callable(given)
+        else "allowed: generator_id, license_flags, check(ask) and make(ask)"
+    )
+    raise ConfigError(f"generators[{name!r}] is a {type(given).__name__}; {hint}")

@@ -7,21 +7,37 @@ having these few members. What is drawn at random comes from the ask's own seed 
 from __future__ import annotations
 
 import base64
+import binascii
 import io
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.errors import SynthError, shorten
+from ..data.errors import GeneratorFailed, SynthError
 from ..data.file_hashes import file_sha256
+from ..data.opening import DEFAULT_LIMITS
+from .answers import Rgb, answer_of, as_rgb, decoded
 
-Rgb = NDArray[np.uint8]
-"""A picture in RGB, uint8, shape (H, W, 3)."""
+__all__ = [
+    "Ask",
+    "CallableGenerator",
+    "FolderGenerator",
+    "Generator",
+    "HttpGenerator",
+    "Rgb",
+    "as_rgb",
+]
+
+# Base64 takes four bytes for three, and JSON may hold more than the picture.
+_MAX_ANSWER_BYTES: Final = 2 * DEFAULT_LIMITS.max_bytes
+_DATA_URI: Final = re.compile(r"^data:[^,]{0,200},", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +77,7 @@ class Ask:
             raise SynthError(f"a strength of {self.strength}; allowed: above 0, at most 1")
 
 
+@runtime_checkable
 class Generator(Protocol):
     """Makes pictures. `generator_id` names the exact weights, adapters included.
 
@@ -107,8 +124,12 @@ class CallableGenerator:
         """Everything is allowed; the function says no by raising."""
 
     def make(self, ask: Ask) -> Rgb:
-        """What the function returns, checked."""
-        return as_rgb(self.function(ask), self.generator_id)
+        """Return what the function returns, checked.
+
+        Raises:
+            GeneratorFailed: It raised, or returned no picture.
+        """
+        return answer_of(self.generator_id, lambda: self.function(ask))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +150,14 @@ class FolderGenerator:
         self._files()
 
     def make(self, ask: Ask) -> Rgb:
-        """One of the pictures, decoded."""
+        """Return one of the pictures, decoded.
+
+        Raises:
+            GeneratorFailed: It cannot be read or decoded.
+        """
         files = self._files()
         path = files[ask.seed % len(files)]
-        try:
-            with Image.open(path) as image:
-                return as_rgb(image, str(path))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise SynthError(f"{path} cannot be decoded: {error}") from error
+        return answer_of(str(path), lambda: decoded(path.read_bytes(), str(path)))
 
     def _files(self) -> list[Path]:
         suffixes = {".jpg", ".jpeg", ".png", ".webp"}
@@ -152,7 +173,7 @@ class HttpGenerator:
 
     The body has the ask's plain fields (`prompt`, `negative_prompt`, `seed`, `width`, `height`,
     `steps`, `guidance`, `strength`, and `image` and `mask` as base64 PNG). The answer is the
-    picture itself, or JSON whose `images[0]` or `image` is one in base64.
+    picture itself, or JSON whose `images[0]` or `image` is one in base64 or a `data:` URI.
     """
 
     url: str
@@ -165,7 +186,14 @@ class HttpGenerator:
         """Nothing is known of the service's limits."""
 
     def make(self, ask: Ask) -> Rgb:
-        """What the service answers, decoded."""
+        """Return what the service answers, decoded.
+
+        Raises:
+            GeneratorFailed: It cannot be reached, or its answer is no picture.
+        """
+        return answer_of(self.url, lambda: self._asked(ask))
+
+    def _asked(self, ask: Ask) -> Rgb:
         import httpx
 
         body = {
@@ -182,36 +210,50 @@ class HttpGenerator:
             **ask.extra,
         }
         sent = {name: value for name, value in body.items() if value is not None}
-        try:
-            answer = httpx.post(
-                self.url, json=sent, headers=dict(self.headers), timeout=self.timeout_s
-            )
-            answer.raise_for_status()
-            raw = answer.content
-            if "json" in answer.headers.get("content-type", ""):
-                told = answer.json()
-                raw = base64.b64decode(told["images"][0] if "images" in told else told["image"])
-            with Image.open(io.BytesIO(raw)) as image:
-                return as_rgb(image, self.url)
-        except (httpx.HTTPError, OSError, ValueError, LookupError, TypeError) as error:
-            raise SynthError(
-                f"{self.url} gave no picture: {shorten(str(error) or type(error).__name__)}"
-            ) from error
+        with httpx.stream(
+            "POST", self.url, json=sent, headers=dict(self.headers), timeout=self.timeout_s
+        ) as answer:
+            if not answer.is_success:
+                raise GeneratorFailed(
+                    f"{self.url} gave no picture: it answered {answer.status_code} "
+                    f"{answer.reason_phrase}"
+                )
+            raw = self._received(answer)
+        if "json" in answer.headers.get("content-type", ""):
+            raw = _picture_of_json(raw, self.url)
+        return decoded(raw, self.url)
+
+    def _received(self, answer: Any) -> bytes:
+        """The body, given up when it is too large or too slow."""
+        body = bytearray()
+        ends_s = time.monotonic() + self.timeout_s
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) > _MAX_ANSWER_BYTES:
+                raise GeneratorFailed(
+                    f"{self.url} gave no picture: more than {_MAX_ANSWER_BYTES} bytes"
+                )
+            if time.monotonic() > ends_s:
+                raise GeneratorFailed(
+                    f"{self.url} gave no picture: not all of it within {self.timeout_s:g} s"
+                )
+        return bytes(body)
 
 
-def as_rgb(picture: Rgb | Image.Image, source: str) -> Rgb:
-    """The picture as RGB bytes, checked.
+def _picture_of_json(raw: bytes, source: str) -> bytes:
+    """The encoded picture in a JSON answer."""
+    import json
 
-    Raises:
-        SynthError: It is no picture.
-    """
-    if isinstance(picture, Image.Image):
-        return np.array(picture.convert("RGB"))
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise SynthError(
-            f"{source} gave an array of {picture.dtype} {picture.shape}; allowed: uint8 (H, W, 3)"
-        )
-    return picture
+    try:
+        told = json.loads(raw)
+        text = told["images"][0] if "images" in told else told["image"]
+        text = _DATA_URI.sub("", "".join(text.split()))
+        return base64.b64decode(text, validate=True)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        what = "broken base64" if isinstance(error, binascii.Error) else "no picture"
+        raise GeneratorFailed(
+            f"{source} gave no picture: {what} in its JSON; allowed: images[0] or image, in base64"
+        ) from error
 
 
 def _base64_png(pixels: NDArray[Any]) -> str:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 
-from ..data.errors import SynthError
+from ..data.decode import orientation_of
+from ..data.errors import SynthError, UnreadableImage
+from ..data.opening import opened
 
 
+@contextmanager
 def given_picture(
     folder: Path, image_id: str, size_px: tuple[int, int], *, what: str
-) -> Image.Image:
-    """The picture `IMAGE_ID.png` of a folder, decoded.
+) -> Iterator[Image.Image]:
+    """Open the picture `IMAGE_ID.png` of a folder, decoded and not yet turned.
 
     Args:
-        folder: Of such pictures.
-        image_id: Of the image that it belongs to.
-        size_px: Width and height of that image, which it must have too.
+        folder: Folder of such pictures.
+        image_id: Id of the image that it belongs to.
+        size_px: Width and height of that image, which it must have too once both are upright.
         what: What it is, for messages: `mask` or `control`.
 
     Raises:
@@ -25,17 +30,24 @@ def given_picture(
     """
     path = folder / f"{image_id}.png"
     try:
-        image = Image.open(path)
-        image.load()
+        with opened(path.read_bytes()) as image:
+            image.load()
+            _check_size(image, size_px, path.name, what)
+            yield image
     except FileNotFoundError:
         raise SynthError(
             f"{folder} has no {what} for this picture; allowed: {image_id}.png"
         ) from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, UnreadableImage) as error:
         raise SynthError(f"the {what} {path} cannot be read: {error}") from error
-    if image.size != size_px:
+
+
+def _check_size(image: Image.Image, size_px: tuple[int, int], name: str, what: str) -> None:
+    width, height = image.size
+    if orientation_of(image) > 4:  # 5 to 8 lie on their side
+        width, height = height, width
+    if (width, height) != size_px:
         raise SynthError(
-            f"the {what} {path.name} is {image.width}x{image.height} px, its picture "
-            f"{size_px[0]}x{size_px[1]} px; they must be alike"
+            f"the {what} {name} is {width}x{height} px, its picture {size_px[0]}x{size_px[1]} px; "
+            "they must be alike"
         )
-    return image

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ..data.decode import alpha_of, in_8_bits, orientation_of, turned
 from ..data.errors import SynthError
 from .given import given_picture
 
 Mask = NDArray[np.bool_]
+_WHITE: Final = 255
 
 
 def draw_mask(rule: str, width_px: int, height_px: int, seed: int) -> Mask:
@@ -38,13 +40,66 @@ def draw_mask(rule: str, width_px: int, height_px: int, seed: int) -> Mask:
 
 
 def given_mask(folder: Path, image_id: str, size_px: tuple[int, int]) -> Mask:
-    """The mask `IMAGE_ID.png` of a folder: painted anew where it is light.
+    """Return the mask `IMAGE_ID.png` of a folder, shape (H, W), upright.
+
+    What a mask may be: `read_mask` says.
 
     Raises:
-        SynthError: As `given_picture`.
+        SynthError: As `given_picture`, or what is painted anew is not plain.
     """
-    image = given_picture(folder, image_id, size_px, what="mask")
-    return np.asarray(image.convert("L")) >= 128
+    with given_picture(folder, image_id, size_px, what="mask") as image:
+        return read_mask(image, f"{image_id}.png")
+
+
+def read_mask(image: Image.Image, name: str) -> Mask:
+    """Return where a decoded picture is light, upright, as a mask.
+
+    A mask is grey, opaque and of one frame: black where the picture stays, white where it is
+    painted anew, in 1, 8 or 16 bits. Greys between, as at soft edges, count as the nearer of the
+    two. Labels of 0 and 1 are taken as such. A single value other than black and white, a
+    mask without a light or without a dark part, colours and transparency are refused: what they
+    mean is anybody's guess.
+
+    Args:
+        image: The mask, loaded.
+        name: Name of its file, for messages.
+
+    Raises:
+        SynthError: What is painted anew is not plain.
+    """
+    samples, white = _grey_samples(image, name)
+    least, most = int(samples.min()), int(samples.max())
+    if most == 1 or (white > _WHITE and np.isin(samples, (0, _WHITE)).all()):
+        light = samples > 0  # labels, or 8 bits kept in 16
+    elif most == 0 or least == white or least < (white + 1) // 2 <= most:
+        light = samples >= (white + 1) // 2
+    else:
+        raise _unclear(name, f"its values run from {least} to {most}, and white would be {white}")
+    shown = Image.fromarray(light.astype(np.uint8) * _WHITE)
+    return np.asarray(turned(shown, orientation_of(image))) > 0
+
+
+def _grey_samples(image: Image.Image, name: str) -> tuple[NDArray[np.integer[Any]], int]:
+    """The grey values of a mask as stored, and which of them is white."""
+    if getattr(image, "n_frames", 1) > 1:
+        raise _unclear(name, "it has several frames")
+    if alpha_of(in_8_bits(image)) is not None:
+        raise _unclear(name, "it is partly transparent; lay it over black or white first")
+    if image.mode.startswith("I"):
+        return np.asarray(image).astype(np.int64), 2**16 - 1
+    if image.mode in {"1", "L"}:
+        return np.asarray(image.convert("L")), _WHITE
+    rgb = np.asarray(image.convert("RGB"))
+    if (rgb != rgb[..., :1]).any():
+        raise _unclear(name, "it is coloured")
+    return rgb[..., 0], _WHITE
+
+
+def _unclear(name: str, seen: str) -> SynthError:
+    return SynthError(
+        f"the mask {name} is unclear: {seen}; allowed: grey without transparency, white (or 1) "
+        "where the picture is painted anew, black (0) where it stays"
+    )
 
 
 def _empty(width: int, height: int, _rng: np.random.Generator) -> Mask:

@@ -7,7 +7,6 @@ no detector by name.
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,14 @@ from typing import Any, Final, Protocol
 import numpy as np
 from PIL import Image
 
+from ..data.decode import UPRIGHT, to_rgb
 from ..data.errors import SynthError
 from ..data.schema import Label
 from .adherence import ClipScorer
+from .answers import answer_of, decoded
 from .attacks.expectation import FileDraws, through_files
 from .attacks.latent import latent_attack
-from .attacks.pixel import AttackSettings, Logits, attack, pixels_of, rgb_of
+from .attacks.pixel import AttackSettings, Logits, attack, check_levels, pixels_of, rgb_of
 from .autoencoder import Autoencoder
 from .control import drawn_control
 from .generator import Ask, Generator, Rgb
@@ -30,10 +31,12 @@ from .laundering import conditions
 from .legibility import TextReader
 from .marking import Mark, SourceType, marked
 from .masks import Mask, draw_mask, given_mask
+from .parent_picture import ParentPicture, open_parent
 from .plan import Job
 from .plan_settings import AIMS
 from .presets import MULTIPLE_PX
-from .reconstruct import aligned_fake, encoded_as, encoding_of
+from .reconstruct import aligned_fake, encoded_as
+from .threads import fixed_threads
 
 REAL, LAUNDERED, FAKE = Label.REAL.value, Label.LAUNDERED.value, Label.FAKE.value
 
@@ -97,7 +100,8 @@ def make(job: Job, parent: bytes | None, tools: Tools, *, origin: str) -> Made:
     Raises:
         SynthError: It cannot be made; the message says why and what to do.
     """
-    made = _METHODS[job.method](job, parent, tools)
+    with fixed_threads():
+        made = _METHODS[job.method](job, parent, tools)
     source_type: SourceType | None = SourceType.MADE
     if made.label == LAUNDERED:
         # A photo that was only saved again is not machine-made, and must not say so.
@@ -113,15 +117,15 @@ def _text(job: Job, _parent: bytes | None, tools: Tools) -> Made:
 
 
 def _image_to_image(job: Job, parent: bytes | None, tools: Tools) -> Made:
-    return _painted(job, _opened(parent), tools)
+    return _painted(job, open_parent(parent), tools)
 
 
 def _inpaint(job: Job, parent: bytes | None, tools: Tools) -> Made:
-    return _painted(job, _opened(parent), tools, rule=str(job.settings.get("mask", "box")))
+    return _painted(job, open_parent(parent), tools, rule=str(job.settings.get("mask", "box")))
 
 
 def _painted(
-    job: Job, opened: Image.Image | None, tools: Tools, *, rule: str | None = None
+    job: Job, parent: ParentPicture | None, tools: Tools, *, rule: str | None = None
 ) -> Made:
     told = job.settings
     lora = told.get("lora")
@@ -129,16 +133,19 @@ def _painted(
     preset = getattr(generator, "preset", None)
     rgb, strength = None, None
     file_settings: dict[str, Any] = {"format": "PNG"}
-    if opened is not None:
+    mask, control = None, None
+    notes: dict[str, Any] = {}
+    if parent is not None:
         strength = float(told.get("strength", 1.0 if rule else 0.5))
-        shown = opened.convert("RGB")
+        shown = parent.image
         if preset is not None:
             shown = shown.resize(preset.fitted(*shown.size), Image.Resampling.LANCZOS)
-        rgb, file_settings = np.array(shown), encoding_of(opened)
-    mask = _mask(rule, job, opened, rgb.shape[:2]) if opened and rgb is not None and rule else None
-    control = None
-    if opened is not None and rgb is not None and job.method == "control":
-        control, rgb, strength = _control(job, opened, rgb), None, None
+        rgb, file_settings, notes = np.array(shown), parent.file_settings(), parent.notes()
+        if rule:
+            mask = _mask(rule, job, parent.image, rgb.shape[:2])
+            notes |= {"mask": rule, "painted_share": round(float(mask.mean()), 4)}
+        if job.method == "control":
+            control, rgb, strength = _control(job, parent.image, rgb), None, None
     ask = Ask(
         prompt=str(told.get("prompt", "")),
         negative_prompt=str(told.get("negative_prompt", "")),
@@ -154,10 +161,7 @@ def _painted(
         control_kind=str(told.get("control", "canny")),
     )
     generator.check(ask)
-    pixels = generator.make(ask)
-    notes: dict[str, Any] = {}
-    if mask is not None:
-        notes = {"mask": rule, "painted_share": round(float(mask.mean()), 4)}
+    pixels = answer_of(generator.generator_id, lambda: generator.make(ask))
     notes |= _measured(pixels, ask.prompt, told, tools)
     steps, guidance = ask.steps, ask.guidance
     if preset is not None:
@@ -201,8 +205,9 @@ def _control(job: Job, parent: Image.Image, parent_rgb: Rgb) -> Rgb:
     """What the picture has to follow, cut to the multiple of pixels that can be painted."""
     height, width = parent_rgb.shape[:2]
     if folder := job.settings.get("controls"):
-        given = given_picture(Path(str(folder)), str(job.parent_id), parent.size, what="control")
-        shown = given.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        folder = Path(str(folder))
+        with given_picture(folder, str(job.parent_id), parent.size, what="control") as given:
+            shown = to_rgb(given, UPRIGHT).resize((width, height), Image.Resampling.LANCZOS)
         whole = np.asarray(shown)
     else:
         whole = drawn_control(str(job.settings["control"]), parent_rgb)
@@ -221,8 +226,10 @@ def _mask(rule: str, job: Job, parent: Image.Image, shape: tuple[int, ...]) -> M
 
 def _aligned(job: Job, parent: bytes | None, tools: Tools) -> Made:
     autoencoder = tools.autoencoder(str(job.settings["autoencoder"]))
+    if parent is None:
+        raise SynthError("this method needs a parent picture")
     fake = aligned_fake(
-        _bytes(parent),
+        parent,
         autoencoder,
         dct_blend=float(job.settings.get("dct_blend", 1.0)),
         seed=job.seed,
@@ -239,8 +246,12 @@ def _aligned(job: Job, parent: bytes | None, tools: Tools) -> Made:
 def _launder(job: Job, parent: bytes | None, _tools: Tools) -> Made:
     name = str(job.settings["condition"]).rpartition("/")[2]
     (condition,) = conditions((name,))
-    raw = condition.apply(np.array(_opened(parent).convert("RGB")))
-    return Made(raw=raw, label=FAKE if job.parent_label == FAKE else LAUNDERED)
+    opened = open_parent(parent)
+    return Made(
+        raw=condition.apply(opened.rgb),
+        label=FAKE if job.parent_label == FAKE else LAUNDERED,
+        notes=opened.notes(),
+    )
 
 
 def _attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
@@ -255,16 +266,25 @@ def _attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
     logits = tools.logits(told.get("detector"))
     if told.get("survive_files"):
         logits = through_files(logits, FileDraws(seed=job.seed % 2**32))
-    opened = _opened(parent)
-    moved = attack(pixels_of(np.array(opened.convert("RGB"))), logits, settings)
+    check_levels(settings.epsilon_levels)
+    opened = open_parent(parent)
+    moved = attack(pixels_of(opened.rgb), logits, settings)
     # As JPEG where it was made to survive that, else without loss.
     kind = {"format": "JPEG", "quality": 90} if told.get("survive_files") else {"format": "PNG"}
+    raw = encoded_as(Image.fromarray(rgb_of(moved)), kind)
+    apart = decoded(raw, "the attack").astype(np.int16) - opened.rgb
     return Made(
-        raw=encoded_as(Image.fromarray(rgb_of(moved)), kind),
+        raw=raw,
         label=LAUNDERED if job.parent_label in {REAL, LAUNDERED} else FAKE,
         steps=settings.steps,
         strength=settings.epsilon_levels,
-        notes={"attacked": tools.detector_id(told.get("detector")), "aim": settings.aim},
+        notes={
+            "attacked": tools.detector_id(told.get("detector")),
+            "aim": settings.aim,
+            # Of the file: JPEG moves pixels further than the attack did.
+            "levels_changed": int(np.abs(apart).max()),
+            **opened.notes(),
+        },
     )
 
 
@@ -273,8 +293,9 @@ def _latent_attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
     autoencoder = tools.autoencoder(str(told["autoencoder"]))
     settings = AttackSettings(steps=int(told.get("steps", 10)), aim=_aim(job), seed=job.seed)
     box = float(told.get("box", 0.3))
+    opened = open_parent(parent)
     found = latent_attack(
-        np.array(_opened(parent).convert("RGB")),
+        opened.rgb,
         autoencoder,
         tools.logits(told.get("detector")),
         settings,
@@ -287,7 +308,11 @@ def _latent_attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
         generator=autoencoder.autoencoder_id,
         steps=settings.steps,
         strength=box,
-        notes={"attacked": tools.detector_id(told.get("detector")), "aim": settings.aim},
+        notes={
+            "attacked": tools.detector_id(told.get("detector")),
+            "aim": settings.aim,
+            **opened.notes(),
+        },
     )
 
 
@@ -311,18 +336,3 @@ def _aim(job: Job) -> int:
     if told not in AIMS:
         raise SynthError(f"an attack with aim {told!r}; allowed: {', '.join(AIMS)}")
     return AIMS[str(told)]
-
-
-def _bytes(parent: bytes | None) -> bytes:
-    if parent is None:
-        raise SynthError("this method needs a parent picture")
-    return parent
-
-
-def _opened(parent: bytes | None) -> Image.Image:
-    try:
-        image = Image.open(io.BytesIO(_bytes(parent)))
-        image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SynthError(f"the parent cannot be decoded: {error}") from error
-    return image

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from ..data.errors import SynthError
+from ..data.decode import PLAIN, to_rgb
+from ..data.errors import SynthError, UnreadableImage
+from ..data.opening import ImageLimits, opened
 from .autoencoder import Autoencoder
 from .dct import blend_in_dct
 from .marking import Mark, SourceType, marked
@@ -25,6 +27,8 @@ from .marking import Mark, SourceType, marked
 ORIENTATION_TAG = 0x0112
 WEBP_QUALITY = 90
 """A WebP file does not tell the quality it was saved at."""
+PHOTO_LIMITS = ImageLimits(max_bytes=2**31, max_pixels=Image.MAX_IMAGE_PIXELS or 2**28)
+"""A photo passed the limits of whoever stored it; here only Pillow's own bound is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +73,13 @@ def aligned_fake(
         SynthError: the photo does not decode, is of another format, or the blend is out of range.
     """
     try:
-        with Image.open(io.BytesIO(photo)) as image:
+        with opened(photo, PHOTO_LIMITS) as image:
             image.load()
             settings = encoding_of(image)
-            whole = reduced(image.convert("RGB"), short_px)
+            # Not turned: the file asks for the photo's turn, and JPEG's blocks stay where they are.
+            whole = reduced(to_rgb(image, PLAIN), short_px)
             rgb = np.asarray(whole.crop(window or (0, 0, *whole.size)))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UnreadableImage as error:
         raise SynthError(f"the photo cannot be decoded: {error}") from error
     back = autoencoder.reconstruct(rgb)
     if dct_blend != 1.0:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..data.errors import SynthError, shorten
+from ..data.errors import GeneratorFailed, SynthError, shorten
 from .checkpoints import GeneratorFiles, contents_sha256
 from .control import control_input
 from .generator import Ask, Rgb
@@ -144,12 +144,12 @@ class Sd35Generator:
         try:
             with _all_noise_from(ask.seed, pipeline._execution_device):
                 made = pipeline(**options).images[0]
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise SynthError(
+        except (ValueError, RuntimeError, TypeError, MemoryError) as error:
+            raise GeneratorFailed(
                 f"{self.generator_id} failed: {shorten(f'{type(error).__name__}: {error}')}"
             ) from error
         if not np.isfinite(made).all():
-            raise SynthError(
+            raise GeneratorFailed(
                 f"{self.generator_id} gave values that are not finite, as half precision can; "
                 "use bf16 or fp32"
             )

@@ -12,8 +12,9 @@ import contextlib
 import hashlib
 import io
 import json
+import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,7 @@ from ..data.errors import AssayError, StoreError, shorten
 from ..data.items import Item, SourceOptions, bad_item
 from ..data.lake import Lake
 from ..data.schema import Reason, Row
+from ..synth.answers import reason_of
 from ..synth.job_key import KEY_VERSION
 from ..synth.methods import Made, Tools, make
 from ..synth.plan import Job
@@ -33,6 +35,14 @@ from .ingest import IngestCounts, ingest_chunk
 from .stopping import hand_on
 
 JOBS_PER_CHUNK = 32
+
+# Pictures are committed as they get old, so that a kill loses little: first soon, then less and
+# less often, since each commit is a shard and three versions of tables.
+FIRST_COMMIT_S = 1.0
+LAST_COMMIT_S = 30.0
+_COMMIT_GROWTH = 1.5
+# A commit to a slow store must not take more than a fifth of the time.
+_COMMIT_SHARE = 5.0
 
 _MADE_SCHEMA = pl.Schema(
     {
@@ -161,6 +171,8 @@ def _plain(lake: Lake, image_ids: Sequence[str]) -> set[str]:
     """Those of the images that every version decodes to the same pixels: upright and RGB."""
     plain = set()
     for image_id, raw in _bytes(lake, image_ids).items():
+        if isinstance(raw, str):
+            continue
         with contextlib.suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             image = Image.open(io.BytesIO(raw))
             if image.mode == "RGB" and image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
@@ -187,55 +199,54 @@ def synthesize_chunk(
 ) -> SynthCounts:
     """Make the pictures of these jobs that are not there yet, and commit them with their lineage.
 
-    A job that fails becomes a rejected sighting with the reason `not_made`, is tried again by the
-    next run, and stops nothing.
+    A job that fails, in whatever way, becomes a rejected sighting with the reason `not_made`, is
+    tried again by the next run, and stops nothing. What is finished is committed every some
+    seconds, and on the way out of an interrupt, which then waits for one commit of at most
+    `JOBS_PER_CHUNK` pictures and carries the counts of what was committed.
 
     Raises:
         StoreError: The lake cannot be read or written.
     """
     known = _known(lake, jobs)
     left = [job for job in jobs if job.key not in known]
-    parents = _bytes(lake, list({job.parent_id for job in left if job.parent_id is not None}))
-    items = [_known_item(lake, job, known[job.key]) for job in jobs if job.key in known]
-    n_known = len(items)
-    made: dict[str, tuple[Job, Made]] = {}
+    parents = _bytes(lake, {job.parent_id for job in left if job.parent_id is not None})
+    waiting: list[tuple[Job, Made | str]] = []
+    known_items = [_known_item(lake, job, known[job.key]) for job in jobs if job.key in known]
 
     def commit() -> SynthCounts:
-        counts = ingest_chunk(
+        counts = _store(
             lake,
-            items,
+            waiting,
+            known_items,
             batch_id=batch_id,
             run_id=run_id,
             chunk_index=chunk_index,
-            options=SourceOptions(),
             n_workers=n_workers,
         )
-        n_made = _commit(lake, made, batch_id=batch_id, run_id=run_id)
-        failed = len(items) - n_known - n_made
-        return SynthCounts(made=n_made, known=n_known, failed=failed, items=counts)
+        waiting.clear()
+        known_items.clear()
+        return counts
 
     if on_item is not None:
-        on_item(n_known)
+        on_item(len(known_items))
+    total = SynthCounts()
+    pause_s = FIRST_COMMIT_S
+    due_s = time.monotonic() + pause_s
     try:
         for job in left:
-            try:
-                if job.parent_id is not None and job.parent_id not in parents:
-                    raise StoreError(f"its parent {job.parent_id} is not in {lake.uri} any more")
-                parent = parents.get(job.parent_id or "")
-                picture = make(job, parent, tools, origin=job.key)
-            except (AssayError, MemoryError, RuntimeError, ValueError) as error:
-                told = shorten(str(error) or type(error).__name__)
-                items.append(bad_item(uri_of(job), Reason.NOT_MADE, told, fingerprint=job.key))
-            else:
-                made[uri_of(job)] = (job, picture)
-                items.append(_item(job, picture))
+            waiting.append((job, _attempt(job, parents, tools)))
             if on_item is not None:
                 on_item(1)
-        return commit()
+            if time.monotonic() >= due_s:
+                started_s = time.monotonic()
+                total += commit()
+                ended_s = time.monotonic()
+                pause_s = min(pause_s * _COMMIT_GROWTH, LAST_COMMIT_S)
+                due_s = ended_s + max(pause_s, _COMMIT_SHARE * (ended_s - started_s))
+        return total + commit()
     except BaseException as error:
         # A picture may have taken minutes: those that are finished are kept.
-        if not isinstance(error, StoreError):
-            hand_on(error, commit())
+        hand_on(error, total if isinstance(error, StoreError) else total + commit())
         raise
 
 
@@ -264,15 +275,77 @@ def _known_item(lake: Lake, job: Job, row: Row) -> Item:
     )
 
 
-def _bytes(lake: Lake, image_ids: Sequence[str]) -> dict[str, bytes]:
-    """The bytes of those of the images that are there."""
+def _attempt(job: Job, parents: dict[str, bytes | str], tools: Tools) -> Made | str:
+    """The picture of a job, or why there is none."""
+    parent = parents.get(job.parent_id) if job.parent_id is not None else None
+    if isinstance(parent, str):
+        return shorten(f"its parent {job.parent_id} cannot be read: {parent}")
+    try:
+        return make(job, parent, tools, origin=job.key)
+    except AssayError as error:
+        return shorten(str(error) or type(error).__name__)
+    except Exception as error:  # noqa: BLE001
+        # Generators are other people's code, and one picture must not end a run.
+        return reason_of(error)
+
+
+def _store(
+    lake: Lake,
+    attempts: Sequence[tuple[Job, Made | str]],
+    known_items: Sequence[Item],
+    *,
+    batch_id: str,
+    run_id: str,
+    chunk_index: int,
+    n_workers: int,
+) -> SynthCounts:
+    """Commit finished pictures with their lineage, failures as rejections, and known ones."""
+    made = {uri_of(job): (job, told) for job, told in attempts if isinstance(told, Made)}
+    items = [*known_items]
+    items += [
+        bad_item(uri_of(job), Reason.NOT_MADE, told, fingerprint=job.key)
+        if isinstance(told, str)
+        else _item(job, told)
+        for job, told in attempts
+    ]
+    counts = ingest_chunk(
+        lake,
+        items,
+        batch_id=batch_id,
+        run_id=run_id,
+        chunk_index=chunk_index,
+        options=SourceOptions(),
+        n_workers=n_workers,
+    )
+    n_made = _commit(lake, made, batch_id=batch_id, run_id=run_id)
+    return SynthCounts(
+        made=n_made, known=len(known_items), failed=len(attempts) - n_made, items=counts
+    )
+
+
+def _bytes(lake: Lake, image_ids: Iterable[str]) -> dict[str, bytes | str]:
+    """By id: the bytes of images, or why there are none."""
+    wanted = list(image_ids)
+    if not wanted:
+        return {}
+    out: dict[str, bytes | str] = dict.fromkeys(wanted, f"it is not in {lake.uri} any more")
     there = (
         lake.scan("images")
-        .filter(pl.col("image_id").is_in(list(image_ids)))
-        .select("image_id")
+        .filter(pl.col("image_id").is_in(wanted))
+        .select(pl.col("image_id").unique())
         .collect()["image_id"]
+        .to_list()
     )
-    return dict(lake.images(there.unique().to_list())) if len(there) else {}
+    try:
+        out |= dict(lake.images(there))
+    except StoreError:
+        # One of them is damaged: the others are read one by one.
+        for image_id in there:
+            try:
+                out[image_id] = lake.image(image_id)
+            except StoreError as error:
+                out[image_id] = str(error)
+    return out
 
 
 def _item(job: Job, made: Made) -> Item:

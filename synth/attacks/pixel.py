@@ -57,6 +57,19 @@ class AttackSettings:
             )
 
 
+def check_levels(epsilon_levels: float) -> None:
+    """Refuse an epsilon that no file of 8 bits per channel holds.
+
+    Raises:
+        ConfigError: It is no whole number of levels; rounding would make another of it.
+    """
+    if epsilon_levels != round(epsilon_levels):
+        raise ConfigError(
+            f"an epsilon of {epsilon_levels:g} levels; files hold whole levels: allowed are whole "
+            f"numbers from 1 to {MAX_EPSILON_LEVELS:g}"
+        )
+
+
 def attack(pixels: torch.Tensor, logits: Logits, settings: AttackSettings) -> torch.Tensor:
     """The pixels, changed by at most epsilon each, that move the logits furthest.
 
