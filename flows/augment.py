@@ -33,6 +33,7 @@ from ..tasks.synthesize import (
     JOBS_PER_CHUNK,
     SynthCounts,
     batch_of,
+    failures_of,
     made_of,
     synthesize_chunk,
 )
@@ -41,6 +42,8 @@ from .request import Request, default_lake
 from .result import Moderation
 from .run import Steps, run
 from .synth_tools import LoadedTools
+
+_REASONS_TOLD = 3
 
 Synthesize = Callable[[Lake, Sequence[Job], str, str, int], SynthCounts]
 
@@ -56,6 +59,8 @@ class Augmentation:
     equal: int
     evasion_report: str
     table: pl.DataFrame
+    failures: tuple[tuple[str, int], ...] = ()
+    """Why pictures could not be made, and how many each time, most first."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -63,6 +68,7 @@ class Augmentation:
             "made": self.made,
             "known": self.known,
             "not_made": self.failed,
+            "not_made_because": [{"detail": detail, "pictures": n} for detail, n in self.failures],
             "equal": self.equal,
             "evasion_report": self.evasion_report,
             "evasion": list(self.table.iter_rows(named=True)),
@@ -75,6 +81,7 @@ class Augmentation:
             [
                 f"run {run_.run_id}: {self.made:,} pictures made, {self.known:,} known before, "
                 f"{self.failed:,} failed, {self._equal()}in {run_.seconds:,.1f} s",
+                *self._failed(),
                 "",
                 table_text(self.table),
                 "",
@@ -86,6 +93,16 @@ class Augmentation:
                 f"  {command('publish', to='dataset', lake=run_.lake)}",
             ]
         )
+
+    def _failed(self) -> list[str]:
+        """Why pictures could not be made, the most frequent reasons first."""
+        told = [f"not made    {n:,}: {detail}" for detail, n in self.failures[:_REASONS_TOLD]]
+        if rest := self.failures[_REASONS_TOLD:]:
+            told.append(
+                f"            {sum(n for _, n in rest):,} for {len(rest):,} other reasons; "
+                "see sightings with the reason not_made"
+            )
+        return told
 
     def _equal(self) -> str:
         return f"{self.equal:,} asked for twice and made once, " if self.equal else ""
@@ -221,9 +238,10 @@ def augment(
     lake = Lake(request.lake, create=False)
     identity = steps.identity_of(request)
     policy = steps.policy_of(request, identity)
+    jobs = [job for of_block in made.jobs.values() for job in of_block]
     rows = evasion_rows(
         lake,
-        jobs=[job for jobs in made.jobs.values() for job in jobs],
+        jobs=jobs,
         key=identity.key,
         policy=policy,
     )
@@ -241,6 +259,7 @@ def augment(
             policy=policy,
         ),
         table=evasion_table(rows),
+        failures=tuple(failures_of(lake, jobs, made.batch_id)) if made.counts.failed else (),
     )
 
 

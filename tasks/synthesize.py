@@ -158,6 +158,25 @@ def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
     )
 
 
+def failures_of(lake: Lake, jobs: Sequence[Job], batch_id: str) -> list[tuple[str, int]]:
+    """Why pictures of these jobs could not be made, and how many each time, most first.
+
+    A job that was made since, or is none of these, does not count.
+    """
+    rows = (
+        current_sightings(lake, batch_id)
+        .filter(
+            pl.col("source_uri").is_in([uri_of(job) for job in jobs])
+            & (pl.col("reason") == Reason.NOT_MADE.value)
+        )
+        .group_by("detail")
+        .len()
+        .sort(["len", "detail"], descending=[True, False])
+        .collect()
+    )
+    return list(rows.select("detail", "len").iter_rows())
+
+
 def _made_row(job: Job, row: Row) -> Row:
     params = json.loads(row["params"]) | {"settings": dict(job.settings)}
     return {name: row.get(name) for name in _MADE_SCHEMA} | {

@@ -391,3 +391,29 @@ def test_pictures_without_a_score_are_counted_as_such():
     lines = table_text(evasion_table(rows)).splitlines()
     assert lines[1].startswith("b: s ")
     assert lines[-1] == "b: s: CLIP cosine to the prompt 0.250 (means)"
+
+
+def test_the_summary_says_why_pictures_failed_and_the_command_ends_with_5(base, tmp_path, capsys):
+    """A plan of which nothing can be made; its rows are there."""
+    request = Request(lake=str(base / "failing"), **MINI_ON_TORCH)
+
+    def fails(_ask):
+        raise KeyError("colour")
+
+    make = [{"method": "text", "generator": "painter", "prompt": "x", "times": 22}]
+    painter = CallableGenerator(generator_id="painter@1", function=fails)
+    result = augment(request, plan_for(base, make=make), generators={"painter": painter})
+    assert (result.made, result.failed) == (0, 22)
+    assert result.failures[0] == ("painter@1 failed: KeyError: 'colour'", 20)
+    assert result.failures[1][0].startswith("not tried: painter@1 failed 20 times in a row")
+    assert "not made    20: painter@1 failed: KeyError: 'colour'" in result.summary()
+    assert result.to_json()["not_made_because"][0]["pictures"] == 20
+    with pytest.raises(ConfigError, match="wrap a function as CallableGenerator"):
+        augment(request, plan_for(base, make=make), generators={"painter": fails})
+    text = f'method = "text"\ngenerator = "{base / "tiny"}"\nprompt = "x"\nwidth = 16\nheight = 16'
+    (tmp_path / "plan.toml").write_text(f"[[make]]\n{text}\n")
+    told = ["synth", "augment", str(tmp_path / "plan.toml"), "--lake", request.lake]
+    with pytest.raises(SystemExit) as ended:
+        main([*told, "--detector", "mini", "--backend", "torch"])
+    assert ended.value.code == 5
+    assert "none of 1 pictures could be made: " in capsys.readouterr().err

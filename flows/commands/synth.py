@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from ...data.errors import SynthError
 from .options import JUDGING, READING, AsJson, Judging, LakeUri, Quiet, request_of
 
 synth = App(name="synth", help="Make labelled pictures: generators, LoRA, laundering, attacks.")
@@ -63,6 +64,11 @@ def augment(
             ),
         )
     print(json.dumps(result.to_json()) if json_ else result.summary())  # noqa: T201
+    if result.failed and not result.made and not result.known:
+        raise SynthError(
+            f"none of {result.failed:,} pictures could be made: {result.failures[0][0]}; run it "
+            "again once that is mended"
+        )
 
 
 @synth.command
