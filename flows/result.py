@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ..data.errors import AssayError, GateRefused
+from ..data.errors import AssayError, GateRefused, shorten
 from ..data.schema import Reason
 from ..tasks.command_line import command
 
 if TYPE_CHECKING:
     import polars as pl
+
+_VALUES_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,8 @@ class Moderation:
     again. `scored` and `failed` are of this run, `already_scored` of earlier ones; `decisions`
     covers all of them. `images_per_second` is of the whole run, from the first item to the end.
     `backend` and `backend_why` tell what scored and why; None where nothing was left to score.
-    `rejected_by` has the rejected items of each reason. `example` is the id of one of the images;
+    `rejected_by` has the rejected items of each reason, `labels_not_taken` the items whose source
+    gives them a value that is no label, by value ("" for the rest of many). `example` is the id of one of the images;
     `again` the command that runs the same again, None where none can.
     """
 
@@ -45,6 +49,7 @@ class Moderation:
     backend: str | None = None
     backend_why: str | None = None
     rejected_by: dict[str, int] = field(default_factory=dict)
+    labels_not_taken: dict[str, int] = field(default_factory=dict)
     example: str | None = None
     again: str | None = None
 
@@ -128,8 +133,11 @@ class Moderation:
                 f"stored      {self.stored:>9,}   duplicates {self.duplicates:,}, "
                 f"rejected {self.rejected:,}, known before {self.unchanged:,}"
             )
-            most_first = sorted(self.rejected_by.items(), key=lambda pair: (-pair[1], pair[0]))
-            lines += [f"  {n:>19,}   {name}: {Reason.text_of(name)}" for name, n in most_first]
+            lines += [
+                f"  {n:>19,}   {name}: {Reason.text_of(name)}"
+                for name, n in _most_first(self.rejected_by)
+            ]
+            lines += self._not_taken()
         if self.decisions:
             lines.append(
                 f"scored      {self.scored:>9,}   known before {self.already_scored:,}, "
@@ -141,12 +149,25 @@ class Moderation:
             lines.append(f"  by        {self.detector} on {self.backend}: {self.backend_why}")
         return lines
 
+    def _not_taken(self) -> list[str]:
+        if not self.labels_not_taken:
+            return []
+        values = [pair for pair in _most_first(self.labels_not_taken) if pair[0]]
+        shown = ", ".join(f'"{shorten(value, 40)}" {n:,}' for value, n in values[:_VALUES_SHOWN])
+        more = "" if len(values) <= _VALUES_SHOWN and "" not in self.labels_not_taken else ", ..."
+        n_items = sum(self.labels_not_taken.values())
+        return [f"no label    {n_items:>9,}   named by what is no label: {shown}{more}"]
+
     def _decided(self) -> list[str]:
         total = sum(self.decisions.values())
         return [
             f"  {name:<10}{n:>9,}   {f'{n / total:6.1%}' if total else ''}".rstrip()
             for name, n in self.decisions.items()
         ]
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 class TooManyRejected(GateRefused):

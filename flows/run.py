@@ -111,6 +111,7 @@ class _Run:
             duplicates=self.items.duplicates,
             rejected=self.items.rejected,
             rejected_by=dict(self.items.rejected_by),
+            labels_not_taken=dict(self.items.labels_not_taken),
             unchanged=self.items.unchanged,
             scored=self.scores.scored,
             failed=self.scores.failed,

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ..data.errors import StoreError, shorten
 from ..data.image import ImageLimits
+from ..data.labelling import unknown_label
 from ..data.lake import Lake
 from ..data.redaction import redact_url
 from ..data.schema import Reason, Status
@@ -31,6 +32,7 @@ from .sightings import Outcome, Sighting, commit_outcomes, find_sightings, note_
 from .stopping import hand_on
 
 # What is read is committed once it is so large or so old, so that a kill loses little.
+_MAX_VALUES = 100
 FLUSH_BYTES = 128 * 2**20
 FLUSH_EVERY_S = 60.0
 
@@ -53,7 +55,9 @@ class IngestCounts:
     """What became of items, by the sighting that counts: items = stored + duplicates + rejected.
 
     `unchanged` of them were known, and nothing was written for them; `n_bytes` were read now.
-    `rejected_by` has the number of rejected items of each reason.
+    `rejected_by` has the number of rejected items of each reason, `labels_not_taken` that of items
+    whose source gives them a value that is no label, by value: at most 100 values, and those of
+    all others under "".
     """
 
     items: int = 0
@@ -63,6 +67,7 @@ class IngestCounts:
     unchanged: int = 0
     n_bytes: int = 0
     rejected_by: Mapping[str, int] = field(default_factory=dict, compare=False)
+    labels_not_taken: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
         return IngestCounts(
@@ -73,6 +78,7 @@ class IngestCounts:
             unchanged=self.unchanged + other.unchanged,
             n_bytes=self.n_bytes + other.n_bytes,
             rejected_by=_added(self.rejected_by, other.rejected_by),
+            labels_not_taken=_added(self.labels_not_taken, other.labels_not_taken),
         )
 
 
@@ -152,7 +158,9 @@ def ingest_chunk(
             continue
         outcome = _without_reading(item, before)
         if before is not None and _is_unchanged(item, outcome, before):
-            total += _count(before.status, before.reason, times[_key(item)], is_unchanged=True)
+            total += _count(
+                item, before.status, before.reason, times[_key(item)], is_unchanged=True
+            )
         else:
             waiting.append(outcome)
         tell(times[_key(item)])
@@ -163,7 +171,7 @@ def ingest_chunk(
         )
         counts = IngestCounts()
         for outcome, status in zip(waiting, statuses, strict=True):
-            counts += _count(status, outcome.reason, times[_key(outcome.item)])
+            counts += _count(outcome.item, status, outcome.reason, times[_key(outcome.item)])
         in_lake.update(outcome.image_id for outcome in waiting if outcome.image_id)
         waiting.clear()
         if along is not None:
@@ -177,7 +185,9 @@ def ingest_chunk(
             before = known.get(item.source_uri)
             total += IngestCounts(n_bytes=outcome.n_bytes)
             if before is not None and _is_unchanged(item, outcome, before):
-                total += _count(before.status, before.reason, times[_key(item)], is_unchanged=True)
+                total += _count(
+                    item, before.status, before.reason, times[_key(item)], is_unchanged=True
+                )
                 if before.image_id is not None:
                     in_lake.add(before.image_id)
             else:
@@ -242,12 +252,15 @@ def _key(item: Item) -> tuple[str, str, str | None, str | None]:
 def _added(some: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
     if not some or not more:
         return some or more
-    return dict(Counter(some) + Counter(more))
+    counts = Counter(some) + Counter(more)
+    rest = counts.pop("", 0) + sum(n for _, n in counts.most_common()[_MAX_VALUES:])
+    return dict(counts.most_common(_MAX_VALUES)) | ({"": rest} if rest else {})
 
 
 def _count(
-    status: Status, reason: str | None, n_items: int, *, is_unchanged: bool = False
+    item: Item, status: Status, reason: str | None, n_items: int, *, is_unchanged: bool = False
 ) -> IngestCounts:
+    value = unknown_label(item.note)
     return IngestCounts(
         items=n_items,
         stored=n_items if status is Status.STORED else 0,
@@ -255,6 +268,7 @@ def _count(
         rejected=n_items if status is Status.REJECTED else 0,
         unchanged=n_items if is_unchanged else 0,
         rejected_by={reason: n_items} if status is Status.REJECTED and reason else {},
+        labels_not_taken={value: n_items} if value else {},
     )
 
 

@@ -8,7 +8,6 @@ second is refused, looks again, and finds the image known.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,12 +16,10 @@ import polars as pl
 
 from ..data.errors import CommitConflict, StoreError, shorten
 from ..data.image import ImageFacts
-from ..data.labelling import UNKNOWN_LABEL, unknown_label
 from ..data.lake import Lake
 from ..data.schema import Reason, Row, Status
 from ..data.shards import ShardImage
 from ..data.sources import Item
-from .current import current_sightings
 
 MAX_ATTEMPTS = 20
 
@@ -66,21 +63,6 @@ class Outcome:
 def note_of(item: Item) -> str | None:
     """Return what the source says of an item that could not be taken, as a detail."""
     return shorten(item.note) if item.note else None
-
-
-def unknown_labels(lake: Lake, batch_id: str) -> dict[str, int]:
-    """Return the values that the sources of a batch give as labels and that are none.
-
-    With the number of stored items of each, the most frequent first.
-    """
-    details = (
-        current_sightings(lake, batch_id)
-        .filter(pl.col("image_id").is_not_null())
-        .filter(pl.col("detail").str.starts_with(UNKNOWN_LABEL))
-        .select("detail")
-        .collect(engine="streaming")["detail"]
-    )
-    return dict(Counter(unknown_label(detail) or "" for detail in details).most_common())
 
 
 def find_sightings(lake: Lake, items: Sequence[Item], *, batch_id: str) -> dict[str, Sighting]:

@@ -27,7 +27,6 @@ from assay.data.lake import Lake
 from assay.data.schema import Reason
 from assay.data.sources import Item, SourceOptions, find_items
 from assay.tasks.ingest import IngestCounts, batch_id_of, chunks, ingest_chunk
-from assay.tasks.sightings import unknown_labels
 
 
 @pytest.fixture
@@ -317,15 +316,25 @@ def test_a_label_that_is_none_is_told_with_its_value(tmp_path):
     """The sighting of a stored image names it; a corrected label takes the note away again."""
     put(tmp_path / "in", {"a.png": picture(1), "a.cls": b"deepfake\n", "b.png": picture(2)})
     lake = Lake(tmp_path / "lake")
-    ingest(lake, tmp_path / "in")
+    first = ingest(lake, tmp_path / "in")
     assert {name: row["detail"] for name, row in counting(lake).items()} == {
         "a.png": "label not known: deepfake",
         "b.png": None,
     }
-    assert unknown_labels(lake, "b-1") == {"deepfake": 1}
+    assert first.labels_not_taken == {"deepfake": 1}
     again = ingest(lake, tmp_path / "in", run_id="run-2")
-    assert again.unchanged == 2
+    assert (again.unchanged, again.labels_not_taken) == (2, {"deepfake": 1})
     (tmp_path / "in" / "a.cls").write_text("fake")
-    ingest(lake, tmp_path / "in", run_id="run-3")
+    third = ingest(lake, tmp_path / "in", run_id="run-3")
     assert (counting(lake)["a.png"]["label"], counting(lake)["a.png"]["detail"]) == ("fake", None)
-    assert unknown_labels(lake, "b-1") == {}
+    assert third.labels_not_taken == {}
+
+
+def test_of_many_values_that_are_no_label_some_are_counted_by_name():
+    """A column of captions costs no memory: a hundred values, and the number of all others."""
+    one = IngestCounts(labels_not_taken={"caption": 2})
+    total = sum((IngestCounts(labels_not_taken={str(n): 1}) for n in range(150)), one)
+    assert len(total.labels_not_taken) == 101
+    assert total.labels_not_taken["caption"] == 2
+    assert total.labels_not_taken[""] == 51
+    assert sum(total.labels_not_taken.values()) == 152
