@@ -25,8 +25,8 @@ class Moderation:
     covers all of them. `images_per_second` is of the whole run, from the first item to the end.
     `backend` and `backend_why` tell what scored and why; None where nothing was left to score.
     `rejected_by` has the rejected items of each reason, `labels_not_taken` the items whose source
-    gives them a value that is no label, by value ("" for the rest of many). `example` is the id of one of the images;
-    `again` the command that runs the same again, None where none can.
+    gives them a value that is no label, by value ("" for the rest of many). `example` is the id of
+    one of the images; `again` the command that runs the same again, None where none can.
     """
 
     run_id: str

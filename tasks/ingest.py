@@ -158,9 +158,7 @@ def ingest_chunk(
             continue
         outcome = _without_reading(item, before)
         if before is not None and _is_unchanged(item, outcome, before):
-            total += _count(
-                item, before.status, before.reason, times[_key(item)], is_unchanged=True
-            )
+            total += _unchanged(item, before, times[_key(item)])
         else:
             waiting.append(outcome)
         tell(times[_key(item)])
@@ -185,9 +183,7 @@ def ingest_chunk(
             before = known.get(item.source_uri)
             total += IngestCounts(n_bytes=outcome.n_bytes)
             if before is not None and _is_unchanged(item, outcome, before):
-                total += _count(
-                    item, before.status, before.reason, times[_key(item)], is_unchanged=True
-                )
+                total += _unchanged(item, before, times[_key(item)])
                 if before.image_id is not None:
                     in_lake.add(before.image_id)
             else:
@@ -257,16 +253,17 @@ def _added(some: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int
     return dict(counts.most_common(_MAX_VALUES)) | ({"": rest} if rest else {})
 
 
-def _count(
-    item: Item, status: Status, reason: str | None, n_items: int, *, is_unchanged: bool = False
-) -> IngestCounts:
+def _unchanged(item: Item, before: Sighting, n_items: int) -> IngestCounts:
+    return _count(item, before.status, before.reason, n_items) + IngestCounts(unchanged=n_items)
+
+
+def _count(item: Item, status: Status, reason: str | None, n_items: int) -> IngestCounts:
     value = unknown_label(item.note)
     return IngestCounts(
         items=n_items,
         stored=n_items if status is Status.STORED else 0,
         duplicates=n_items if status is Status.DUPLICATE else 0,
         rejected=n_items if status is Status.REJECTED else 0,
-        unchanged=n_items if is_unchanged else 0,
         rejected_by={reason: n_items} if status is Status.REJECTED and reason else {},
         labels_not_taken={value: n_items} if value else {},
     )
