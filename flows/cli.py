@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from .. import __version__
+from ..data.cache import ensure_home
 from ..data.errors import AssayError
 from . import signals
 from .commands import (
@@ -73,6 +74,7 @@ def _main(arguments: list[str], leaving: signals.Leaving) -> None:
     debug = "--debug" in arguments or bool(os.environ.get("ASSAY_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
+        ensure_home()
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         sys.exit(_complain(f"{error}\nTry: assay --help", EXIT_USAGE))

@@ -18,6 +18,7 @@ from typing import Literal
 from .. import __version__
 from ..data.errors import AssayError, ModelError, UntrustedWeights
 from ..data.package_versions import PACKAGES
+from ..data.redaction import redact_url
 
 LISTED = (*PACKAGES, "polars", "deltalake")
 OPTIONAL = {
@@ -143,16 +144,12 @@ def _lake(lake: str | None) -> str:
 
 
 def _prefect() -> str:
-    import httpx
-
     from .prefect_home import configured_api_url
+    from .prefect_server import require_server
 
     version = importlib.metadata.version("prefect")
     url = configured_api_url()
     if url is None:
         return f"{version}, no server configured: runs are plain functions unless --server is given"
-    try:
-        httpx.get(f"{url}/health", timeout=3.0).raise_for_status()
-    except httpx.HTTPError as error:
-        raise OSError(f"{version}, but no server answers at {url}: {error}") from error
-    return f"{version}, server at {url} answers"
+    require_server(url)
+    return f"{version}, server at {redact_url(url)} answers"

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 from prefect.utilities.annotations import quote
 
-from ..data.errors import CommitConflict
+from ..data.errors import CommitConflict, ConfigError
 from ..data.image import ImageLimits
 from ..data.sources import Item
 from ..tasks.ingest import IngestCounts
@@ -26,6 +26,9 @@ from . import steps
 from .request import DEFAULT_DETECTOR, Request, default_lake
 from .result import Moderation
 from .run import Steps, run
+from .served import confined
+
+VERBS = ("moderate", "ingest", "score")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -149,7 +152,9 @@ def moderate(
         n_workers=n_workers,
         fail_on_rejected=fail_on_rejected,
     )
-    result = run(request, calls=TASKS, flow=verb)
+    if verb not in VERBS:
+        raise ConfigError(f"verb is {verb!r}; allowed: {', '.join(VERBS)}")
+    result = run(confined(request), calls=TASKS, flow=verb)
     create_markdown_artifact(
         key="assay-moderate",
         markdown=_markdown(result),

@@ -1,4 +1,4 @@
-"""Where Prefect's server is, found without importing Prefect, and how to start one."""
+"""Which Prefect server this user set, and what assay sets for Prefect before it is imported."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ import os
 import tomllib
 from pathlib import Path
 
+from ..data.cache import ensure_home
+from ..data.errors import ConfigError
+
 
 def configured_api_url() -> str | None:
-    """The server that this user set, by `PREFECT_API_URL` or by the active Prefect profile.
+    """Return the server that this user set, wherever Prefect reads its settings from.
 
-    Importing Prefect takes a second; reading its profile file does not.
+    Prefect itself is asked: the environment, `.env`, `prefect.toml`, `pyproject.toml`, profiles.
+    Importing it takes a second, so that is left out where none of these could name a server.
+
+    Raises:
+        ConfigError: One of these files cannot be read.
     """
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
-    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
-    try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text())
-    except (OSError, tomllib.TOMLDecodeError):
+    if "PREFECT_API_URL" in os.environ:  # nothing comes before it
+        return os.environ["PREFECT_API_URL"].strip() or None
+    ensure_home()
+    if not _may_name_server():
         return None
-    active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
-    profile = profiles.get("profiles", {}).get(active, {})
-    url = profile.get("PREFECT_API_URL")
-    return str(url) if url else None
+    from pydantic_settings.exceptions import SettingsError
+
+    try:
+        from prefect.settings import Settings
+
+        url = Settings().api.url
+    except (SettingsError, ValueError) as error:
+        raise ConfigError(f"Prefect's settings cannot be read: {error}") from error
+    return url or None
 
 
 def settle(*, quiet: bool) -> None:
@@ -37,9 +47,36 @@ def settle(*, quiet: bool) -> None:
         "DO_NOT_TRACK": "1",
         # The first start migrates a database; the default of 20 s is too short on a small machine.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        # Colours are escape codes, and assay lets none through to the terminal.
+        "PREFECT_LOGGING_COLORS": "false",
     }
     if quiet:
         wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
         wanted["PREFECT_SERVER_LOGGING_LEVEL"] = "CRITICAL"
+    ensure_home()
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+
+
+def _may_name_server() -> bool:
+    """Whether a file that Prefect reads may name a server; too often yes rather than once no."""
+    if Path("prefect.toml").exists():
+        return True
+    if "prefect_" in _text(Path(".env")).lower() or "tool.prefect" in _text(Path("pyproject.toml")):
+        return True
+    profiles = os.environ.get("PREFECT_PROFILES_PATH")
+    home = os.environ.get("PREFECT_HOME") or Path.home() / ".prefect"
+    text = _text(Path(profiles) if profiles else Path(home).expanduser() / "profiles.toml")
+    try:
+        data = tomllib.loads(text)
+        active = os.environ.get("PREFECT_PROFILE") or data.get("active")
+        return any("API_URL" in key.upper() for key in data.get("profiles", {}).get(active, {}))
+    except (tomllib.TOMLDecodeError, AttributeError, TypeError):
+        return "api_url" in text.lower()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -206,16 +206,7 @@ def run(
     """
     limit_arenas()
     calls = calls or Steps()
-    detector: Identity | None = None
-    if flow != "ingest":
-        # Whatever can be wrong with these is said before hours of reading. The detector itself is
-        # loaded when there is something to score: a run that finds nothing new needs no PyTorch.
-        load_policy(request.policy_path)
-        detector = steps.identity_of(request)
-        check_backend(request.backend)
-        check_mode(request.views)
-        if {request.device, request.backend, request.precision} != {"auto"}:
-            steps.detector_of(request)
+    detector = check_judging(request) if flow != "ingest" else None
     lake = Lake(request.lake, create=bool(request.sources))
     batch_id = batch_id_of(request.sources, request.source_options) if request.sources else None
     if bring is not None:
@@ -255,6 +246,32 @@ def run(
     answer = state.answer()
     answer.check_rejected(request.fail_on_rejected)
     return answer
+
+
+def check_judging(request: Request) -> Identity:
+    """Return what the request's scores are known by, once all that judges is known to be there.
+
+    Whatever can be wrong with these is said before hours of reading. The detector itself is loaded
+    when there is something to score: a run that finds nothing new needs no PyTorch.
+
+    Raises:
+        AssayError: The policy, the detector, the backend or the views cannot be used.
+    """
+    load_policy(request.policy_path)
+    detector = steps.identity_of(request)
+    check_backend(request.backend)
+    check_mode(request.views)
+    if {request.device, request.backend, request.precision} != {"auto"}:
+        steps.detector_of(request)
+    return detector
+
+
+def check(request: Request) -> None:
+    """Raise what a run of this request would raise at once: for those who start it later."""
+    check_judging(request)
+    if request.sources:
+        find_items(request.sources, request.source_options)
+    Lake(request.lake, create=bool(request.sources))
 
 
 def _ingest(state: _Run, calls: Steps, batch_id: str, *, scores: bool) -> None:

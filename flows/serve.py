@@ -3,63 +3,105 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
-import subprocess
+import re
+import shlex
 import sys
-import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from ..data.errors import ConfigError
 from .prefect_home import configured_api_url, settle
+from .prefect_server import asks_for_login, own_server, require_server
 from .request import Request
+from .served import absolute, announce, with_roots
 
-SERVER_START_TIMEOUT_S = 180.0
+FLOW = "assay-moderate"
 
 
-def serve(request: Request, *, cron: str | None, name: str = "assay-moderate") -> None:
-    """Serves the moderation flow until interrupted; on a cron schedule if one is given.
+def serve(request: Request, *, cron: str | None, name: str | None = None) -> None:
+    """Serve the moderation flow until interrupted; on a cron schedule if one is given.
 
     Without a schedule it waits for runs started from Prefect's pages or API. Runs never overlap:
-    a second one waits, since both would write the same lake.
+    a second one waits, since both would write the same lake. Whoever starts a run may choose
+    sources below the request's roots, and little else; see `served`.
 
     Args:
         request: What each run does; its values are the deployment's defaults.
         cron: Five fields, in UTC, such as `0 * * * *`.
-        name: Name of the deployment.
+        name: Name of the deployment; made of the first source and a hash of sources and lake
+            by default.
 
     Raises:
-        ConfigError: The cron expression is wrong, or no server could be reached or started.
+        ConfigError: The cron expression is wrong, no server could be reached or started, or the
+            name is taken by another process that serves something else.
+        AssayError: A run of this request could not start: what `moderate` refuses.
     """
     settle(quiet=False)
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
     from prefect.types.entrypoint import EntrypointType
+
+    from .run import check
 
     if cron is not None:
         _check_cron(cron)
-    with _server() as url, temporary_settings({PREFECT_API_URL: url}):
-        from .moderate import moderate
+    request = with_roots(absolute(request))
+    check(request)
+    name = name or default_name(request)
+    parameters = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in request.params().items()
+    }
+    with _server() as (url, login_file):
+        settings: dict[Any, Any] = {PREFECT_API_URL: url}
+        login = os.environ.get("PREFECT_API_AUTH_STRING") if login_file else None
+        if login is not None:
+            settings[PREFECT_API_AUTH_STRING] = login
+        with temporary_settings(settings):
+            require_server(url)
+            _require_free(name, parameters)
+            announce(request)
+            print(_words(name, cron, url, login_file, request), file=sys.stderr, flush=True)  # noqa: T201
+            from .moderate import moderate
 
-        parameters = request.params() | {
-            key: list(getattr(request, key)) for key in ("sources", "include", "exclude")
-        }
-        print(  # noqa: T201
-            f"Serving deployment assay-moderate/{name} ({cron or 'no schedule'}); "
-            f"pages: {url.removesuffix('/api')}\n"
-            f"Run it now:  prefect deployment run assay-moderate/{name}",
-            file=sys.stderr,
-            flush=True,
-        )
-        moderate.serve(
-            name=name,
-            cron=cron,
-            parameters=parameters,
-            tags=["assay"],
-            global_limit=1,
-            print_starting_message=False,
-            # A file path would break the package's relative imports.
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
+            moderate.serve(
+                name=name,
+                cron=cron,
+                parameters=parameters,
+                tags=["assay"],
+                global_limit=1,
+                print_starting_message=False,
+                # A file path would break the package's relative imports.
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            )
+
+
+def default_name(request: Request) -> str:
+    """Return a deployment's name that differs where the sources or the lake do."""
+    params = request.params()
+    known_by = json.dumps([params["sources"], params["lake"]])
+    digest = hashlib.sha256(known_by.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    first = urlsplit(params["sources"][0]).path if params["sources"] else ""
+    word = re.sub(r"[^A-Za-z0-9_.]+", "-", Path(first).name).strip("-.")[:40]
+    return f"{word or 'lake'}-{digest}"
+
+
+def _words(name: str, cron: str | None, url: str, login_file: Path | None, request: Request) -> str:
+    run_it = f"prefect deployment run {shlex.quote(f'{FLOW}/{name}')}"
+    lines = [
+        f"Serving deployment {FLOW}/{name} ({cron or 'no schedule'}); "
+        f"pages: {url.removesuffix('/api')}",
+        f"Runs may read below: {', '.join(request.roots) or 'nothing but the URLs given'}",
+    ]
+    if login_file is not None:
+        where = shlex.quote(str(login_file))
+        lines.append(f"The pages ask for a login: the line in {where} (readable by you alone)")
+        run_it = f'PREFECT_API_URL={url} PREFECT_API_AUTH_STRING="$(cat {where})" {run_it}'
+    return "\n".join([*lines, f"Run it now:  {run_it}"])
 
 
 def _check_cron(cron: str) -> None:
@@ -74,54 +116,47 @@ def _check_cron(cron: str) -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def _server() -> Iterator[str]:
-    """The configured server's API, else one of our own for as long as we serve."""
-    url = configured_api_url() or _local_api_url()
-    if _answers(url):
-        yield url
-        return
-    if configured_api_url():
+def _require_free(name: str, parameters: dict[str, Any]) -> None:
+    """Refuse a name under which another process serves something else just now."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            found = client.read_deployment_by_name(f"{FLOW}/{name}")
+        except ObjectNotFound:
+            return
+    # Prefect takes a deployment for served until a minute after it was last asked for work.
+    is_served = str(getattr(found.status, "value", found.status)).upper() == "READY"
+    if is_served and found.parameters != parameters:
+        others = cast("list[str]", found.parameters.get("sources") or [])
         raise ConfigError(
-            f"no Prefect server answers at {url}; start it, or unset PREFECT_API_URL "
-            "to let assay start one on this machine"
+            f"{FLOW}/{name} is served already, with other settings (sources: "
+            f"{', '.join(others) or 'none'}); give this one another --name, or stop the other and"
+            " wait a minute"
         )
-    address = urlsplit(url)
-    print(f"Starting a Prefect server at {url} ...", file=sys.stderr, flush=True)  # noqa: T201
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "prefect", "server", "start"),
-            *("--host", str(address.hostname), "--port", str(address.port)),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline_s = time.monotonic() + SERVER_START_TIMEOUT_S
-        while not _answers(url):
-            if server.poll() is not None or time.monotonic() > deadline_s:
-                raise ConfigError(
-                    f"the Prefect server at {url} did not start; "
-                    "run 'prefect server start' to see why"
-                )
-            time.sleep(0.5)
-        yield url
-    finally:
-        server.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=15)
 
 
-def _local_api_url() -> str:
-    """Where a server of this machine listens, by the same settings that the server reads."""
-    host = os.environ.get("PREFECT_SERVER_API_HOST", "127.0.0.1")
-    return f"http://{host}:{os.environ.get('PREFECT_SERVER_API_PORT', '4200')}/api"
+@contextlib.contextmanager
+def _server() -> Iterator[tuple[str, Path | None]]:
+    """The configured server's API, else one of our own for as long as we serve, and its login."""
+    configured = configured_api_url()
+    if configured is None:
+        with own_server() as (url, login_file):
+            _warn_if_open(url)
+            yield url, login_file
+        return
+    require_server(configured)
+    _warn_if_open(configured)
+    yield configured, None
 
 
-def _answers(url: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(f"{url}/health", timeout=2.0).is_success
-    except httpx.HTTPError:
-        return False
+def _warn_if_open(url: str) -> None:
+    if not asks_for_login(url):
+        print(  # noqa: T201
+            f"assay: the Prefect server at {url} asks for no login: every program that reaches it,"
+            " web pages in a browser on this machine among them, can start runs; README says how"
+            " to give it one",
+            file=sys.stderr,
+            flush=True,
+        )

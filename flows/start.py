@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..data.errors import ConfigError
+from ..data.store import require_no_secrets
 from .arenas import limit_arenas
 from .prefect_home import configured_api_url, settle
 from .progress import for_terminal, watched
@@ -28,15 +30,38 @@ def start(
         AssayError: The source, the lake, the detector or the policy cannot be used.
     """
     limit_arenas()  # before the imports below start threads
+    require_no_secrets(request.lake)  # before Prefect's database has it
     with watched(for_terminal(quiet=quiet)):
+        url = None
+        if server is not False:
+            settle(quiet=True)  # before Prefect is imported
+            url = configured_api_url()
         if server is None:
-            server = configured_api_url() is not None
+            server = url is not None
         if not server:
             from .run import run
 
             return run(request, flow=verb)
-        settle(quiet=True)
-        from .moderate import moderate as moderate_flow
+        if url is not None:
+            from .prefect_server import require_server
 
-        result: Moderation = moderate_flow(**request.params(), verb=verb)
-        return result
+            require_server(url)
+        return _as_flow(request, verb)
+
+
+def _as_flow(request: Request, verb: str) -> Moderation:
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    from .moderate import moderate as moderate_flow
+    from .served import kept_secrets
+
+    try:
+        with kept_secrets(request.sources):
+            result: Moderation = moderate_flow(**request.params(), verb=verb)
+    except (httpx.HTTPError, PrefectException) as error:
+        raise ConfigError(
+            f"the Prefect server failed: {type(error).__name__}: {error}; give --no-server to run"
+            " without it; nothing is lost, the same command goes on"
+        ) from error
+    return result

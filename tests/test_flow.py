@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -14,8 +15,12 @@ import factories
 import httpx
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+from assay.data.errors import ConfigError
 from assay.data.lake import Lake
+from assay.data.redaction import redact_url
+from assay.flows.serve import _require_free
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 180
@@ -107,7 +112,7 @@ def pictures(tmp_path):
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
 def test_a_served_flow_started_through_the_api_scores_the_pictures(pictures, tmp_path):
-    """`assay serve` starts its server; a run asked for with another parameter fills the lake."""
+    """`assay serve` starts a server with a login; a run with another parameter fills the lake."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     env = {
@@ -118,13 +123,18 @@ def test_a_served_flow_started_through_the_api_scores_the_pictures(pictures, tmp
     }
     env.pop("PREFECT_API_URL", None)
     lake = tmp_path / "lake"
-    serve = ["assay", "serve", str(pictures), "--lake", str(lake)]
+    secret = "http://127.0.0.1:9/a.jpg?sig=0nlyforme"
+    serve = ["assay", "serve", pictures.name, secret, "--lake", "lake"]
     serve += ["--detector", "mini", "--cron", "0 4 * * *", "--name", "nightly"]
     name = "assay-moderate/nightly"
 
+    login_file = tmp_path / "home" / "assay-login"
+    client = httpx.Client(timeout=10)
+
     def deployment():
-        with contextlib.suppress(httpx.HTTPError):
-            answer = httpx.get(f"{url}/deployments/name/{name}", timeout=5)
+        with contextlib.suppress(httpx.HTTPError, OSError):
+            client.auth = tuple(login_file.read_text().strip().split(":"))
+            answer = client.get(f"{url}/deployments/name/{name}")
             return answer.json() if answer.is_success else None
 
     with process(serve, env=env, log=tmp_path / "serve.log"):
@@ -132,40 +142,55 @@ def test_a_served_flow_started_through_the_api_scores_the_pictures(pictures, tmp
         assert served["entrypoint"] == "assay.flows.moderate.moderate"
         assert [schedule["schedule"]["cron"] for schedule in served["schedules"]] == ["0 4 * * *"]
         assert served["parameter_openapi_schema"]["properties"]["sources"]["type"] == "array"
+        # Relative paths mean the folder of the one who served, and no secret is in the database.
+        clean = redact_url(secret)
+        assert served["parameters"]["sources"] == [str(pictures), clean]
+        assert served["parameters"]["lake"] == str(lake)
+        assert stat.S_IMODE(login_file.stat().st_mode) == 0o600
+        foreign = {"Origin": "http://evil.example"}
+        create = f"{url}/deployments/{served['id']}/create_flow_run"
+        for auth in (None, ("assay", "guess")):
+            answer = httpx.post(create, json={}, headers=foreign, auth=auth, timeout=10)
+            assert answer.status_code == 401
+        answer = client.get(f"{url}/deployments/name/{name}", headers=foreign)
+        assert "access-control-allow-origin" not in answer.headers
 
         def create_run():
             # Prefect's own client tries again too when a busy server answers 503.
-            answer = httpx.post(
-                f"{url}/deployments/{served['id']}/create_flow_run",
-                json={"parameters": {"domain": "uploads"}},
-                timeout=10,
-            )
+            answer = client.post(create, json={"parameters": {"domain": "uploads"}})
             return answer.json() if answer.is_success else None
 
         started = until(create_run, timeout_s=60, what="a flow run")
 
         def finished():
-            run = httpx.get(f"{url}/flow_runs/{started['id']}", timeout=5).json()
+            run = client.get(f"{url}/flow_runs/{started['id']}").json()
             return run["state"] if run["state_type"] in {"COMPLETED", "FAILED", "CRASHED"} else None
 
         state = until(finished, timeout_s=150, what="the flow run")
         assert state["type"] == "COMPLETED", (state, (tmp_path / "serve.log").read_text())
-        tasks = httpx.post(
+        login = login_file.read_text().strip()
+        with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: login}):
+            _require_free("nightly", served["parameters"])
+            with pytest.raises(ConfigError, match=f"{name} is served already.*--name"):
+                _require_free("nightly", served["parameters"] | {"sources": ["/elsewhere"]})
+        tasks = client.post(
             f"{url}/task_runs/filter",
             json={"flow_runs": {"id": {"any_": [started["id"]]}}},
-            timeout=5,
         ).json()
         assert {task["name"].rpartition("-")[0] for task in tasks} == {
             "ingest-and-score",
             "decide",
             "report",
         }
-        artifacts = httpx.post(f"{url}/artifacts/filter", json={}, timeout=5).json()
+        artifacts = client.post(f"{url}/artifacts/filter", json={}).json()
         assert any(artifact["key"] == "assay-moderate" for artifact in artifacts)
+        kept = b"".join(path.read_bytes() for path in (tmp_path / "home").glob("prefect.db*"))
+        assert b"0nlyforme" not in kept
     opened = Lake(lake, create=False)
     assert opened.scan("scores").collect()["status"].to_list() == ["scored", "scored"]
     sightings = opened.scan("sightings").collect()
-    assert sightings["domain"].to_list() == ["uploads"] * 3
+    assert sightings["domain"].to_list() == ["uploads"] * 4
+    assert clean in sightings["source_uri"].to_list()
 
 
 @pytest.mark.slow

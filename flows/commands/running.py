@@ -77,7 +77,7 @@ def serve(
     *,
     lake: LakeUri = None,
     cron: str | None = None,
-    name: str = "assay-moderate",
+    name: str | None = None,
     reading: Reading = READING,
     judging: Judging = JUDGING,
 ) -> None:
@@ -87,7 +87,7 @@ def serve(
         sources: What every run reads; only what is new is read and scored.
         lake: Folder or s3:// prefix of the lake.
         cron: Five fields in UTC, such as "0 * * * *" for every full hour.
-        name: Name of the deployment.
+        name: Name of the deployment [default: made of the sources and the lake].
         reading: How sources are walked and read.
         judging: Which detector scores and which policy decides.
     """
