@@ -29,6 +29,11 @@ class CardFacts:
     lake: str
     pinned: Pinned
     splits: Mapping[str, int]
+    split_bytes: Mapping[str, int]
+    """Uncompressed, as Parquet counts them."""
+    download_bytes: int
+    """Of all data files."""
+    split_note: str | None
     labels: Mapping[str, int]
     evidence: Mapping[str, int]
     generators: Mapping[str, int]
@@ -63,8 +68,11 @@ def dataset_card(facts: CardFacts) -> str:
         dataset_info={
             "features": card_features(),
             "splits": [
-                {"name": split, "num_examples": count} for split, count in facts.splits.items()
+                {"name": split, "num_bytes": facts.split_bytes[split], "num_examples": count}
+                for split, count in facts.splits.items()
             ],
+            "download_size": facts.download_bytes,
+            "dataset_size": sum(facts.split_bytes.values()),
         },
     )
     return f"---\n{data.to_yaml()}\n---\n\n{_text(facts, n_images)}"
@@ -72,6 +80,7 @@ def dataset_card(facts: CardFacts) -> str:
 
 def _text(facts: CardFacts, n_images: int) -> str:
     pinned = facts.pinned
+    note = f" Here they did not come near: {_plain(facts.split_note)}." if facts.split_note else ""
     key = pinned.key
     detector, precision = (key.detector, key.precision) if key else ("none", "no precision")
     shares = ", ".join(f"{part:g}" for part in facts.fractions)
@@ -128,10 +137,10 @@ are not calibrated unless that policy says so.
 
 By group, never by row: pictures whose 64-bit perceptual hashes differ in at most \
 {facts.max_distance} bits, and a synthetic picture and its parent, are in the same group; a group \
-goes whole to one split by a hash of its name (seed {facts.seed}, shares {shares}; a split \
-that no group fell into is left out). Before it was finished, this dataset was read back and \
-checked for copies that cross. Not found by such \
-hashes: crops beyond a few per cent, mirror images, other photos of the same scene.
+goes whole to one split, chosen by a hash of its name (seed {facts.seed}) so that the shares come \
+as near {shares} as groups allow; a split without images is left out.{note} \
+Before it was finished, this dataset was read back and checked for copies that cross. Not found \
+by such hashes: crops beyond a few per cent, mirror images, other photos of the same scene.
 
 ## Synthetic pictures
 

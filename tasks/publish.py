@@ -29,7 +29,7 @@ from .dataset_card import CardFacts, dataset_card
 from .near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .published_files import Tally, write_file
 from .published_rows import UNLABELLED, Pinned, read_rows
-from .splits import SPLITS, assign_splits, find_leaks
+from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
 
 LOCK_NAME: Final = "VERSIONS.lock"
 # The Hub's viewer and `datasets` like files below 500 MB.
@@ -40,10 +40,11 @@ _IDS_AT_A_TIME: Final = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishResult:
-    """What was published, in numbers of images."""
+    """What was published, in numbers of images; `split_note` says where splits are not as asked."""
 
     out: str
     splits: dict[str, int]
+    split_note: str | None
     labels: dict[str, int]
     groups: int
     files: tuple[str, ...]
@@ -80,7 +81,7 @@ def publish(
         format: Only "hf": Parquet files, a card, and `VERSIONS.lock`.
         allow_shortcuts: Reserved for a check of file format and size; recorded.
         seed: For the splits.
-        fractions: Of the groups, for train, validation and test.
+        fractions: Of the images, for train, validation and test; as near as whole groups allow.
         detector: Whose scores: a name, or an id as in the tables; by default that of the last
             run that decided.
         precision: Of the scores, as in the tables, or `int8`; by default likewise.
@@ -101,9 +102,10 @@ def publish(
         raise ConfigError(f"format {format!r} is not known; allowed: hf")
     _check_place(out, overwrite=overwrite)
     pinned = _pin(lake, detector, precision, policy_id, labels_from_decisions=labels_from_decisions)
-    plan = _plan(lake, pinned, fractions=fractions, seed=seed)
+    plan = _grouped(lake, pinned)
     if only_labelled:
         plan = _labelled(lake, pinned, plan)
+    plan = plan.with_columns(assign_splits(plan["group_id"], fractions=fractions, seed=seed))
     if plan.is_empty():
         raise InputError(
             f"{lake.uri} has no {'labelled ' if only_labelled else ''}images to publish; "
@@ -122,11 +124,15 @@ def publish(
         splits = {
             split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))
         }
+        split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
         facts = CardFacts(
             name=out.name,
             lake=lake.uri,
             pinned=pinned,
             splits=splits,
+            split_bytes=_uncompressed_bytes(files),
+            download_bytes=sum(file.stat().st_size for file in files),
+            split_note=split_note,
             labels=_sorted(tally.labels),
             evidence=_sorted(tally.evidence),
             generators=_sorted(tally.generators),
@@ -147,6 +153,7 @@ def publish(
     return PublishResult(
         out=str(out),
         splits=splits,
+        split_note=split_note,
         labels=dict(facts.labels),
         groups=facts.n_groups,
         files=tuple(file.relative_to(work).as_posix() for file in files),
@@ -219,8 +226,8 @@ def _unknown(
     return ConfigError(f"no image here was judged by {seen}; allowed: {allowed or 'none yet'}")
 
 
-def _plan(lake: Lake, pinned: Pinned, *, fractions: Sequence[float], seed: int) -> pl.DataFrame:
-    """Image ids with group, split and size, in the order in which their bytes are stored."""
+def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
+    """Image ids with group and size, in the order in which their bytes are stored."""
     images = (
         lake.scan("images", pinned.versions["images"])
         .select("image_id", "phash", "ingested_at", "shard", "row_group", "row", "n_bytes")
@@ -234,9 +241,7 @@ def _plan(lake: Lake, pinned: Pinned, *, fractions: Sequence[float], seed: int) 
         .collect()
     )
     groups = group_near_duplicates(images, lineage)
-    return images.select("image_id", "n_bytes").with_columns(
-        groups["group_id"], assign_splits(groups["group_id"], fractions=fractions, seed=seed)
-    )
+    return images.select("image_id", "n_bytes").with_columns(groups["group_id"])
 
 
 def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
@@ -265,6 +270,18 @@ def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         )
         for number, part in enumerate(parts):
             yield f"data/{split}-{number:05d}-of-{len(parts):05d}.parquet", part
+
+
+def _uncompressed_bytes(files: list[Path]) -> dict[str, int]:
+    """Of each split, what its rows take when they are read."""
+    n_bytes: Counter[str] = Counter()
+    for file in files:
+        metadata = pq.read_metadata(file)
+        groups = range(metadata.num_row_groups)
+        n_bytes[file.name.partition("-")[0]] += sum(
+            metadata.row_group(group).total_byte_size for group in groups
+        )
+    return dict(n_bytes)
 
 
 def _refuse_leaks(files: list[Path]) -> None:
@@ -298,6 +315,7 @@ def _lock(
         "fractions": list(facts.fractions),
         "near_duplicate_max_distance": facts.max_distance,
         "splits": dict(facts.splits),
+        "split_note": facts.split_note,
         "groups": facts.n_groups,
         "assay": facts.code_version,
         "files": {

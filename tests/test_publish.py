@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import hashlib
+import io
 import json
+import shlex
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -15,6 +20,7 @@ from lakes import DETECTOR, KEY, Made, Shot, drawn, lake_of, reviewed, synthesis
 from assay.data.errors import ConfigError, GateRefused, InputError
 from assay.data.lake import Lake
 from assay.data.schema import TABLES
+from assay.flows.commands.datasets import opening_command
 from assay.tasks import publish as publish_module
 from assay.tasks.dataset_card import _plain
 from assay.tasks.labels import best_labels
@@ -40,9 +46,12 @@ def rows_of(out: Path) -> pl.DataFrame:
 
 
 def test_datasets_opens_the_folder_with_its_features_labels_and_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """`load_dataset(DIR)` gives splits, an Image and a ClassLabel feature, and the same bytes."""
+    """`load_dataset(DIR)` gives splits, an Image and a ClassLabel feature, and the same bytes.
+
+    It has nothing to warn of, and the card's figures are those of the files.
+    """
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     import datasets
@@ -50,7 +59,15 @@ def test_datasets_opens_the_folder_with_its_features_labels_and_bytes(
     made = lake_of(tmp_path / "lake", shots())
     result = publish(made.lake, tmp_path / "out", fractions=(0.6, 0.2, 0.2))
     loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert not [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
     assert {name: split.num_rows for name, split in loaded.items()} == result.splits
+    told = datasets.load_dataset_builder(str(tmp_path / "out")).info
+    assert {name: split.num_examples for name, split in told.splits.items()} == result.splits
+    n_raw_bytes = sum(len(drawn(shot)) for shot in shots())
+    assert n_raw_bytes < told.dataset_size < 2 * n_raw_bytes
+    assert told.dataset_size == sum(split.num_bytes for split in told.splits.values())
+    files = [tmp_path / "out" / file for file in result.files]
+    assert told.download_size == sum(file.stat().st_size for file in files)
     assert set(result.splits) == {"train", "validation", "test"}
     features = loaded["train"].features
     assert isinstance(features["image"], datasets.Image)
@@ -65,6 +82,61 @@ def test_datasets_opens_the_folder_with_its_features_labels_and_bytes(
     names = {0: "real", 1: "fake", -1: None}
     wanted = {made.ids[shot.name]: shot.label for shot in shots()}
     assert {row["image_id"]: names[row["label"]] for row in encoded} == wanted
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain",
+        "it's here",
+        'a "b" c',
+        "übel & süß",
+        "$HOME `id` $(id) \\",
+        "new\nline",
+        "a%20b",
+        "\udcff",
+    ],
+)
+def test_the_printed_command_opens_the_folder_whatever_it_is_called(name: str) -> None:
+    """A shell hands Python one argument, which is code that names the very folder."""
+    command = opening_command(f"/data/{name}")
+    script = f'set -- {command}; printf "%s" "$3"'.encode("utf-8", "surrogateescape")
+    code = subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout
+    named = [n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant)]
+    assert named == [f"/data/{name}"]
+    assert b"datasets.load_dataset" in code
+
+
+def test_a_folder_that_datasets_takes_for_a_pattern_is_opened_otherwise(tmp_path: Path) -> None:
+    """Brackets and stars are read by Arrow as they stand."""
+    made = lake_of(tmp_path / "lake", [Shot(name="a")])
+    result = publish(made.lake, tmp_path / "it's [1] *")
+    _, _, code = shlex.split(opening_command(result.out))
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code, "printed", "exec"), {})
+    assert "image_id" in out.getvalue()
+
+
+def test_splits_that_cannot_be_as_asked_are_said_in_result_lock_and_card(tmp_path: Path) -> None:
+    """One group of eight in twelve pictures; what can be balanced is."""
+    made = lake_of(
+        tmp_path / "lake",
+        [Shot(name=f"copy{q}", seed=1, quality=20 + 8 * q, label="real") for q in range(8)]
+        + [Shot(name=f"p{i}", seed=10 + i) for i in range(4)],
+    )
+    result = publish(made.lake, tmp_path / "out", fractions=(0.4, 0.3, 0.3))
+    assert result.splits == {"train": 8, "validation": 2, "test": 2}
+    note = result.to_json()["split_note"]
+    assert note == (
+        "asked for train 40%, validation 30%, test 30%; came to train 67%, validation 17%, test"
+        " 17%: groups are never cut, and the largest has 8 of 12 images"
+    )
+    assert note in " ".join((tmp_path / "out" / "README.md").read_text().split())
+    assert json.loads((tmp_path / "out" / "VERSIONS.lock").read_text())["split_note"] == note
+    labelled = publish(made.lake, tmp_path / "labelled", only_labelled=True)
+    assert labelled.splits == {"train": 8}
+    assert "came to train 100%" in (labelled.split_note or "")
 
 
 def test_the_card_alone_gives_the_same_features(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,7 +58,26 @@ def publish(
     counted = ", ".join(
         f"{name} {n:,}" for name, n in (*result.splits.items(), *result.labels.items())
     )
-    print(  # noqa: T201
-        f"published   {result.out}\n            {counted}; {result.groups:,} groups of copies\n"
-        f'next\n  python -c "import datasets; print(datasets.load_dataset({result.out!r}))"'
-    )
+    lines = [f"published   {result.out}"]
+    lines.append(f"            {counted}; {result.groups:,} groups of copies")
+    if result.split_note:
+        lines.append(f"splits      {result.split_note}")
+    print("\n".join([*lines, "next", f"  {opening_command(result.out)}"]))  # noqa: T201
+
+
+def opening_command(out: str) -> str:
+    """Return a command that opens a published folder, as a shell reads it."""
+    # Without an activated environment `python` is another one, or none.
+    known = shutil.which("python")
+    python = "python" if known and Path(known).samefile(sys.executable) else sys.executable
+    code = f"import datasets; print(datasets.load_dataset({_literal(out)}))"
+    # datasets takes these signs for patterns and finds nothing; Arrow takes none.
+    if set("*?[]") & set(out) or importlib.util.find_spec("datasets") is None:
+        data = _literal(f"{out}/data")
+        code = f"import pyarrow.dataset as d; print(d.dataset({data}).schema.names)"
+    return shlex.join([python, "-c", code])
+
+
+def _literal(text: str) -> str:
+    """A text in Python, in double quotes where that is possible: a shell's are single ones."""
+    return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)
