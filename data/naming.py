@@ -13,6 +13,7 @@ from urllib.parse import quote
 from .items import SourceOptions
 
 _DRIVE: Final = re.compile(r"^[A-Za-z]:")
+_SECOND_BYTE: Final = re.compile(r"(?<=[^\x00-\x7f])\\")
 
 
 def file_uri(path: str) -> str:
@@ -38,6 +39,15 @@ def stamp_of(stat: os.stat_result) -> str:
 def parts_of(member: str) -> list[str]:
     """The folders and the name of an archive member; a backslash separates as well."""
     return [part for part in member.replace("\\", "/").split("/") if part not in {"", "."}]
+
+
+def shielded(member: str) -> str:
+    """Mask the backslashes of a name of unknown encoding that are no separators.
+
+    The second byte of a character in Shift JIS, GBK and Big5 may be that of a backslash, and its
+    first byte is never ASCII. `parts_of` and `escape_of` see the character as a whole then.
+    """
+    return _SECOND_BYTE.sub("_", member)
 
 
 def escape_of(member: str) -> str | None:

@@ -75,6 +75,8 @@ _BY_SUFFIX: Final = {
     ".tbz2": SourceKind.TAR,
     ".tar.xz": SourceKind.TAR,
     ".txz": SourceKind.TAR,
+    ".tar.zst": SourceKind.TAR,
+    ".tzst": SourceKind.TAR,
     ".parquet": SourceKind.PARQUET,
     ".parq": SourceKind.PARQUET,
     ".pq": SourceKind.PARQUET,
@@ -94,6 +96,7 @@ _BY_MAGIC: Final = {
     "gzip": SourceKind.TAR,
     "bzip2": SourceKind.TAR,
     "xz": SourceKind.TAR,
+    "Zstandard": SourceKind.TAR,
     "Parquet": SourceKind.PARQUET,
 }
 _REQUIRE: Final[dict[SourceKind, Callable[[str, SourceOptions], None]]] = {

@@ -1,36 +1,30 @@
 """Pictures in TAR archives, plain or compressed, and in WebDataset's shards.
 
-The archive is listed in one pass that keeps one sample in memory. A plain archive's members
-are then read where they lie; a compressed one's from a stream that goes forward.
+The headers of the whole archive are read before its first item, since a picture's sidecars may
+come anywhere. A plain archive's members are then read where they lie; a compressed one's from a
+stream that goes forward.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import struct
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final, Protocol, Self, cast
 
 from .errors import InputError, UnreadableImage
-from .handles import ByteStream, Handles, WindowedStream
+from .handles import Handles, WindowedStream
 from .items import Item, SourceOptions, bad_item
-from .labelling import (
-    MAX_SIDECAR_BYTES,
-    SIDECAR_SUFFIXES,
-    sidecar_stem,
-    stems_of_picture,
-    tags_of,
-)
+from .labelling import MAX_SIDECAR_BYTES, sidecar_stem, tags_of
 from .naming import escape_of, is_chosen, is_hidden, member_uri, parts_of, stamp_of
 from .opening import too_many_bytes
+from .packed import PackedTooMuchError, unpacker_of
 from .schema import Reason
+from .sidecars import Sidecars
 
 _DAMAGE: Final = (
     tarfile.TarError,
@@ -46,7 +40,11 @@ _DAMAGE: Final = (
 )
 # A member's header may announce gigabytes of attributes, which would be read into memory.
 _MAX_HEADER_BYTES: Final = 2**20
-_MAX_GROUP: Final = 64
+_BLOCK_BYTES: Final = 512
+# Less than a compressed stream goes back.
+_SKIP_BYTES: Final = 2**15
+# Of a compressed archive, whose members cannot be read in any order; sidecars beyond are not read.
+_MAX_SIDECARS_BYTES: Final = 128 * 2**20
 _handles: Final[Handles[WindowedStream]] = Handles()
 
 
@@ -66,6 +64,8 @@ class TarAddress:
             raw = self._read()
         except FileNotFoundError as error:
             raise UnreadableImage(Reason.NOT_FOUND, "the archive is gone") from error
+        except PackedTooMuchError as error:
+            raise UnreadableImage(Reason.TOO_MANY_BYTES, f"in an archive: {error}") from error
         except _DAMAGE as error:
             detail = f"damaged in the archive: {error or type(error).__name__}"
             raise UnreadableImage(Reason.UNREADABLE, detail) from error
@@ -76,34 +76,30 @@ class TarAddress:
         return raw
 
     def _read(self) -> bytes:
-        opener = _decompressor_of(self.path)
-        if opener is None:
+        unpack = unpacker_of(self.path)
+        if unpack is None:
             with Path(self.path).open("rb") as file:
                 file.seek(self.offset)
                 return file.read(self.n_bytes)
         key = (self.path, stamp_of(Path(self.path).stat()))
-        stream = _handles.get(
-            key, lambda: WindowedStream(lambda: cast("ByteStream", opener(self.path)))
-        )
+        stream = _handles.get(key, lambda: WindowedStream(unpack))
         return stream.read_at(self.offset, self.n_bytes)
 
 
-def _decompressor_of(path: str) -> Callable[[str], BufferedIOBase] | None:
-    with Path(path).open("rb") as file:
-        head = file.read(6)
-    if head.startswith(b"\x1f\x8b"):
-        return lambda name: gzip.open(name, "rb")
-    if head.startswith(b"BZh"):
-        return lambda name: bz2.open(name, "rb")
-    if head.startswith(b"\xfd7zXZ\x00"):
-        return lambda name: lzma.open(name, "rb")
-    return None
+class _Bytes(Protocol):
+    """The unpacked bytes of an archive."""
+
+    def read(self, n_bytes: int, /) -> bytes: ...
+    def seek(self, offset: int, /) -> int: ...
+    def tell(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
 
 
 class _SmallReads:
     """A file as tarfile sees it: headers of unreasonable size are damage."""
 
-    def __init__(self, file: BufferedIOBase) -> None:
+    def __init__(self, file: _Bytes) -> None:
         self._file = file
 
     def read(self, n_bytes: int) -> bytes:
@@ -118,137 +114,193 @@ class _SmallReads:
         return self._file.tell()
 
 
-def _open_plain(path: str) -> BufferedIOBase:
-    opener = _decompressor_of(path)
-    return Path(path).open("rb") if opener is None else opener(path)
+def _open_unpacked(path: str) -> _Bytes:
+    unpack = unpacker_of(path)
+    return cast("_Bytes", Path(path).open("rb")) if unpack is None else unpack()
 
 
-def _open_headers(file: BufferedIOBase) -> tarfile.TarFile:
+def _open_headers(file: _Bytes) -> tarfile.TarFile:
     return tarfile.open(fileobj=cast("IO[bytes]", _SmallReads(file)), mode="r:")
 
 
 def require_tar(path: str) -> None:
     """Raises `InputError` unless the archive's first header can be read."""
     try:
-        with _open_plain(path) as file:
+        with _open_unpacked(path) as file:
             _open_headers(file)
     except _DAMAGE as error:
         raise InputError(f"{path}: not a readable TAR archive: {error}") from error
 
 
-@dataclass(slots=True)
-class _Group:
-    """Consecutive members of one sample: pictures, and what may be their sidecars."""
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """What is kept of a member's header.
 
-    key: str = ""
-    members: list[tuple[int, tarfile.TarInfo]] = field(default_factory=list)
-    bodies: dict[str, bytes] = field(default_factory=dict)
+    Attributes:
+        name: Path in the archive.
+        offset: Where its data begin.
+        n_bytes: Of its data.
+        problem: Why it is no file that can be read; None for an ordinary one.
+        is_folder: It is no item at all.
+    """
+
+    name: str
+    offset: int
+    n_bytes: int
+    problem: tuple[Reason, str] | None
+    is_folder: bool
+
+
+@dataclass(slots=True)
+class _Listed:
+    """An archive's members as far as they could be read.
+
+    Attributes:
+        members: In the order of the archive.
+        bodies: Beginnings of what may be sidecars, by the number of the member.
+        end: Where the part that was read ends.
+        problem: Why the rest was not read; None where all was.
+    """
+
+    members: list[_Member] = field(default_factory=list)
+    bodies: dict[int, bytes] = field(default_factory=dict)
+    end: int = 0
+    problem: tuple[Reason, str] | None = None
 
 
 def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
-    """The items of a TAR archive in its order.
+    """The items of a TAR archive in its order, and of those that were joined to it.
 
-    Members that follow one another with the same path up to the first dot of the name are
-    one sample, as in WebDataset: its `.json`, `.txt` and `.cls` are its pictures' sidecars.
-    An archive that is damaged further in gives the items before it, and one that says so.
-    Memory: one sample, and 8 bytes or so of set entry per member to tell names that recur.
+    A picture's sidecars are the `.json`, `.txt` and `.cls` of its name, wherever in the archive
+    they come. An archive that is damaged further in, or unpacks to far too much, gives the items
+    before that, and one that says so. Memory: about 250 bytes per member, and the sidecars.
     """
     stamp = stamp_of(Path(path).stat())
+    with _open_unpacked(path) as file:
+        listed = _read_headers(file)
+    files = (m.name for m in listed.members if not m.is_folder and m.problem is None)
+    sidecars = Sidecars(dict.fromkeys(files))
+    place_of = {
+        member.name: number
+        for number, member in enumerate(listed.members)
+        if member.name in sidecars and number in listed.bodies
+    }
     seen: set[int] = set()
-    group = _Group()
-    n_members = 0
-    with _open_plain(path) as file:
-        try:
-            for index, member, body in _members(file):
-                n_members = index + 1
-                key = _sample_key(member.name)
-                if key != group.key or len(group.members) >= _MAX_GROUP:
-                    yield from _items_of(group, path, stamp, seen, options)
-                    group = _Group(key)
-                group.members.append((index, member))
-                if body is not None:
-                    group.bodies[member.name] = body
-            yield from _items_of(group, path, stamp, seen, options)
-        except _DAMAGE as error:
-            yield from _items_of(group, path, stamp, seen, options)
-            yield bad_item(
-                member_uri("tar", path, "", mark=f"damaged-after-{n_members}"),
-                Reason.UNREADABLE,
-                f"the archive is damaged after {n_members} members: "
-                f"{error or type(error).__name__}",
-                fingerprint=stamp,
-            )
-
-
-def _members(file: BufferedIOBase) -> Iterator[tuple[int, tarfile.TarInfo, bytes | None]]:
-    """Members in order, with the bytes of those that may be sidecars."""
-    archive = _open_headers(file)
-    index = last = -1
-    while (member := archive.next()) is not None:
-        # tarfile keeps every member it has seen; a million of them is a gigabyte.
-        archive.members = []  # type: ignore[attr-defined]
-        if member.size < 0 or member.offset <= last:
-            raise tarfile.ReadError("a member with an impossible size")
-        index, last = index + 1, member.offset
-        body = None
-        if sidecar_stem(member.name) is not None and member.isreg():
-            file.seek(member.offset_data)
-            body = file.read(min(member.size, MAX_SIDECAR_BYTES))
-        yield index, member, body
-    # tarfile takes a header that is cut off for the end of the archive.
-    file.seek(archive.offset)
-    if file.read(512).strip(b"\0"):
-        raise tarfile.ReadError("the last header is cut off")
-
-
-def _sample_key(name: str) -> str:
-    folder, slash, base = name.rpartition("/")
-    return folder + slash + base.partition(".")[0]
-
-
-def _items_of(
-    group: _Group, path: str, stamp: str, seen: set[int], options: SourceOptions
-) -> Iterator[Item]:
-    stems = {stem for _, member in group.members for stem in _stems(member.name)}
-    for index, member in group.members:
+    for number, member in enumerate(listed.members):
         name = member.name
         parts = parts_of(name)
         escape = escape_of(name)
-        is_sidecar = name in group.bodies and sidecar_stem(name) in stems
-        if member.isdir() or (escape is None and (is_hidden(parts) or is_sidecar)):
+        if member.is_folder or (escape is None and (is_hidden(parts) or name in sidecars)):
             continue
         if not is_chosen(parts, options):
             continue
         recurs = hash(name) in seen
         seen.add(hash(name))
-        uri = member_uri("tar", path, name, mark=index if recurs else None)
+        uri = member_uri("tar", path, name, mark=number if recurs else None)
         if escape is not None:
             yield bad_item(uri, Reason.UNSAFE_PATH, f"a member with {escape}")
-        elif not member.isreg():
-            yield bad_item(uri, Reason.UNSAFE_PATH, "a link or a device in an archive")
-        elif member.issparse():
-            yield bad_item(uri, Reason.UNREADABLE, "a sparse member; pack it without holes")
+        elif member.problem is not None:
+            yield bad_item(uri, *member.problem)
         else:
-            bodies = {
-                suffix: group.bodies[stem + suffix]
-                for stem in reversed(_stems(name))
-                for suffix in SIDECAR_SUFFIXES
-                if stem + suffix in group.bodies
-            }
-            tags = tags_of(options, folders=(_stem_of(path), *parts[:-1]), sidecars=bodies)
+            found, note = sidecars.of(name)
+            tags = tags_of(
+                options,
+                folders=(_stem_of(path), *parts[:-1]),
+                sidecars={
+                    suffix: listed.bodies[place_of[sidecar]]
+                    for suffix, sidecar in found.items()
+                    if sidecar in place_of
+                },
+                note=note,
+            )
             yield Item(
                 source_uri=uri,
-                fingerprint=f"{stamp}-{member.offset_data}-{member.size}",
+                fingerprint=f"{stamp}-{member.offset}-{member.n_bytes}",
                 label=tags.label,
                 domain=tags.domain,
                 note=tags.note,
-                address=TarAddress(path, member.offset_data, member.size),
+                address=TarAddress(path, member.offset, member.n_bytes),
             )
+    if listed.problem is not None:
+        reason, detail = listed.problem
+        mark = f"damaged-after-{len(listed.members)}"
+        yield bad_item(member_uri("tar", path, "", mark=mark), reason, detail, fingerprint=stamp)
 
 
-def _stems(path: str) -> list[str]:
-    folder, slash, name = path.rpartition("/")
-    return [folder + slash + stem for stem in stems_of_picture(name)]
+def _read_headers(file: _Bytes) -> _Listed:
+    listed = _Listed()
+    room = _MAX_SIDECARS_BYTES
+    try:
+        start: int | None = 0
+        while start is not None:
+            file.seek(start)
+            archive = _open_headers(file)
+            last = start - 1
+            while (header := archive.next()) is not None:
+                # tarfile keeps every member it has seen; a million of them is a gigabyte.
+                archive.members = []  # type: ignore[attr-defined]
+                if header.size < 0 or header.offset <= last:
+                    raise tarfile.ReadError("a member with an impossible size")
+                last = header.offset
+                member = _member_of(header)
+                if sidecar_stem(member.name) is not None and member.problem is None:
+                    file.seek(member.offset)
+                    body = file.read(min(member.n_bytes, MAX_SIDECAR_BYTES, room))
+                    room -= len(body)
+                    listed.bodies[len(listed.members)] = body
+                listed.members.append(member)
+            listed.end = archive.offset
+            start = _start_of_next(file, listed.end)
+    except PackedTooMuchError as error:
+        detail = f"the archive is refused after {len(listed.members)} members: {error}"
+        listed.problem = Reason.TOO_MANY_BYTES, detail
+    except _DAMAGE as error:
+        listed.problem = (
+            Reason.UNREADABLE,
+            f"the archive is damaged after {len(listed.members)} members: "
+            f"{error or type(error).__name__}",
+        )
+    return listed
+
+
+def _member_of(header: tarfile.TarInfo) -> _Member:
+    problem = None
+    if not header.isreg():
+        problem = Reason.UNSAFE_PATH, "a link or a device in an archive"
+    elif header.issparse():
+        problem = Reason.UNREADABLE, "a sparse member; pack it without holes"
+    return _Member(header.name, header.offset_data, header.size, problem, header.isdir())
+
+
+def _start_of_next(file: _Bytes, end: int) -> int | None:
+    """Return where an archive begins that was joined behind the end of one; None for none.
+
+    Raises:
+        tarfile.ReadError: Data follow that are no archive, such as half a header.
+    """
+    file.seek(end)
+    at = end
+    while part := file.read(_SKIP_BYTES):
+        rest = part.lstrip(b"\0")
+        if rest:
+            start = at + (len(part) - len(rest)) // _BLOCK_BYTES * _BLOCK_BYTES
+            file.seek(start)
+            if _is_header(file.read(_BLOCK_BYTES)):
+                return start
+            if start == end:
+                # tarfile takes a header that is cut off for the end of the archive.
+                raise tarfile.ReadError("the last header is cut off or damaged")
+            raise tarfile.ReadError("more data follow its end, which are no TAR archive")
+        at += len(part)
+    return None
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _stem_of(path: str) -> str:

@@ -20,15 +20,12 @@ from typing import Final
 from .errors import InputError, UnreadableImage
 from .handles import Handles
 from .items import Item, SourceOptions, bad_item
-from .labelling import (
-    MAX_SIDECAR_BYTES,
-    sidecar_stem,
-    stems_of_picture,
-    tags_of,
-)
-from .naming import escape_of, is_chosen, is_hidden, member_uri, parts_of, stamp_of
+from .labelling import MAX_SIDECAR_BYTES, tags_of
+from .naming import escape_of, is_chosen, is_hidden, member_uri, parts_of, shielded, stamp_of
 from .opening import too_many_bytes
+from .packed import UNPACKS_TOO_MUCH, Credit
 from .schema import Reason
+from .sidecars import Sidecars
 
 _DAMAGE: Final = (
     zipfile.BadZipFile,
@@ -44,6 +41,8 @@ _DAMAGE: Final = (
     OverflowError,
 )
 _ENCRYPTED: Final = 0x1
+_UTF8_NAME: Final = 0x800
+_LOCAL_HEADER_BYTES: Final = 30
 _handles: Final[Handles[zipfile.ZipFile]] = Handles()
 
 
@@ -100,39 +99,44 @@ def require_zip(path: str) -> None:
 def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
     """The items of a ZIP archive, in the order of its directory.
 
-    Memory: the directory, about 1 KB per member.
+    Members that share bytes with others, as those of bombs do, are items with a problem, and so
+    is an archive in front that the directory does not list. Memory: the directory, about 1 KB
+    per member.
     """
     archive = _open(path)
     members = archive.infolist()
     n_of_name = Counter(member.filename for member in members)
-    by_stem = _sidecars(members)
-    owned = {
-        place
-        for member in members
-        for stem in _stems(member.filename)
-        for place in by_stem.get(stem, {}).values()
-    }
+    files = {member.filename: member for member in members if not _is_folder(member)}
+    sidecars = Sidecars(files)
+    overlapping = _overlapping(members)
+    credit = Credit()
     for index, member in enumerate(members):
-        parts = parts_of(member.filename)
-        escape = escape_of(member.filename)
-        if member.is_dir() or (escape is None and (is_hidden(parts) or index in owned)):
+        name = member.filename
+        is_plain = name.isascii() or member.flag_bits & _UTF8_NAME
+        parts = parts_of(name if is_plain else shielded(name))
+        escape = escape_of(name if is_plain else shielded(name))
+        if _is_folder(member) or (escape is None and (is_hidden(parts) or name in sidecars)):
             continue
         if not is_chosen(parts, options):
             continue
-        name = member.filename
         uri = member_uri("zip", path, name, mark=index if n_of_name[name] > 1 else None)
         mode = member.external_attr >> 16
         if escape is not None:
             yield bad_item(uri, Reason.UNSAFE_PATH, f"a member with {escape}")
         elif stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
             yield bad_item(uri, Reason.UNSAFE_PATH, "a link or a device in an archive")
+        elif index in overlapping:
+            yield bad_item(uri, Reason.UNREADABLE, "a member that shares its bytes with another")
+        elif not credit.allows(member.compress_size, member.file_size):
+            yield bad_item(
+                uri, Reason.TOO_MANY_BYTES, f"with the members before, {UNPACKS_TOO_MUCH}"
+            )
         else:
-            bodies = {
-                suffix: _sidecar_body(archive, members[place])
-                for stem in reversed(_stems(name))
-                for suffix, place in by_stem.get(stem, {}).items()
-            }
-            tags = tags_of(options, folders=(Path(path).stem, *parts[:-1]), sidecars=bodies)
+            found, note = sidecars.of(name)
+            bodies = {suffix: _sidecar_body(archive, files[it]) for suffix, it in found.items()}
+            tags = tags_of(
+                options, folders=(Path(path).stem, *parts[:-1]), sidecars=bodies, note=note
+            )
             yield Item(
                 source_uri=uri,
                 fingerprint=f"{member.CRC:08x}-{member.file_size}-{member.compress_size}",
@@ -141,22 +145,38 @@ def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
                 note=tags.note,
                 address=ZipAddress(path, index, name),
             )
+    if _has_archive_in_front(path, members):
+        yield bad_item(
+            member_uri("zip", path, "", mark="joined"),
+            Reason.UNREADABLE,
+            "another ZIP archive lies in front of this one, and its members are not listed; "
+            "split them",
+        )
 
 
-def _sidecars(members: list[zipfile.ZipInfo]) -> dict[str, dict[str, int]]:
-    """Places of files that may be sidecars, by the stem of their path and then by suffix."""
-    found: dict[str, dict[str, int]] = {}
-    for index, member in enumerate(members):
-        stem = sidecar_stem(member.filename)
-        if stem is not None and not member.is_dir():
-            suffix = member.filename[len(stem) :].lower()
-            found.setdefault(stem, {})[suffix] = index
+def _is_folder(member: zipfile.ZipInfo) -> bool:
+    return member.file_size == 0 and member.filename.endswith(("/", "\\"))
+
+
+def _overlapping(members: list[zipfile.ZipInfo]) -> set[int]:
+    """Return the places of members whose bytes are not theirs alone, but for the first of them."""
+    found: set[int] = set()
+    end = 0
+    for index in sorted(range(len(members)), key=lambda place: members[place].header_offset):
+        member = members[index]
+        if member.header_offset < end:
+            found.add(index)
+        else:
+            end = member.header_offset + _LOCAL_HEADER_BYTES + member.compress_size
     return found
 
 
-def _stems(path: str) -> list[str]:
-    folder, slash, name = path.rpartition("/")
-    return [folder + slash + stem for stem in stems_of_picture(name)]
+def _has_archive_in_front(path: str, members: list[zipfile.ZipInfo]) -> bool:
+    first = min((member.header_offset for member in members), default=0)
+    if first <= 0:
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(4) == b"PK\3\4"
 
 
 def _sidecar_body(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
