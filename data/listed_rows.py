@@ -15,6 +15,7 @@ from .json_rows import parse_json
 from .labelling import tags_of
 from .list_files import read_at
 from .locating import locate, pictures_in
+from .redaction import redact_text
 from .schema import Reason
 from .text import decode_escaped, split_lines
 
@@ -118,7 +119,7 @@ def _item(
     try:
         place = locate(cell, base, options)
     except UnreadableImage as error:
-        target = digest(str(cell)[:4096].encode("utf-8", "replace"))
+        target = digest(redact_text(str(cell)[:4096]).encode("utf-8", "replace"))
         tags = tags_of(options, fields=fields)
         detail = f"{error.detail}; {note}" if note else error.detail
         return bad_item(uri, error.reason, detail, fingerprint=target, tags=tags)

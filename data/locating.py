@@ -13,6 +13,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from .columns import IMAGE_COLUMNS
 from .errors import UnreadableImage
+from .fetched import Fetched
 from .folders import FileAddress, explain_os_error, root_of
 from .items import Address, SourceOptions
 from .naming import parts_of, stamp_of
@@ -32,15 +33,28 @@ _MAX_PATH_CHARS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class UrlAddress:
-    """A picture at a URL."""
+    """A picture at a URL.
 
-    url: str = field(repr=False)  # it may hold a signature
+    Attributes:
+        url: It may hold a signature.
+        asks_again: Whether a server must be asked if the picture of a known item has changed,
+            since the item's fingerprint does not tell.
+    """
+
+    url: str = field(repr=False)
+    asks_again: bool = True
 
     def read(self, options: SourceOptions) -> bytes:
         """What the URL gives, within the limits on bytes, seconds and redirects."""
         from .fetch import fetch  # most runs fetch nothing, and HTTP takes long to import
 
         return fetch(self.url, options)
+
+    def read_if_changed(self, options: SourceOptions, mark: str) -> Fetched:
+        """Return what the URL gives, or that it gives what it gave under a mark."""
+        from .fetch import fetch_if_changed
+
+        return fetch_if_changed(self.url, options, mark=mark)
 
 
 @dataclass(frozen=True, slots=True)

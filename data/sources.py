@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .errors import InputError
+from .fetched import NO_MARK
 from .folders import (
     expand_glob,
     has_magic,
@@ -315,9 +316,9 @@ def _item_of_url(url: str, options: SourceOptions) -> Item:
     tags = tags_of(options, folders=Path(urlsplit(url).path).parts[:-1][-1:])
     return Item(
         source_uri=redact_url(url),
-        fingerprint=fingerprint_of_url(url, options) or "no-mark",
+        fingerprint=fingerprint_of_url(url, options) or NO_MARK,
         label=tags.label,
         domain=tags.domain,
         note=tags.note,
-        address=UrlAddress(url),
+        address=UrlAddress(url, asks_again=False),
     )

@@ -28,7 +28,14 @@ from ..data.redaction import redact_url
 from ..data.schema import Reason, Status
 from ..data.sources import Item, SourceOptions
 from .reading import Along, outcomes_of
-from .sightings import Outcome, Sighting, commit_outcomes, find_sightings, note_of
+from .sightings import (
+    Outcome,
+    Sighting,
+    asks_again,
+    commit_outcomes,
+    find_sightings,
+    note_of,
+)
 from .stopping import hand_on
 
 # What is read is committed once it is so large or so old, so that a kill loses little.
@@ -146,6 +153,7 @@ def ingest_chunk(
     """
     tell = on_item or _ignore
     known = find_sightings(lake, items, batch_id=batch_id)
+    settled = {uri: seen for uri, seen in known.items() if _is_settled(seen, options.limits)}
     times = Counter(_key(item) for item in items)
     total = IngestCounts()
     to_read: list[Item] = []
@@ -153,7 +161,7 @@ def ingest_chunk(
     in_lake: set[str] = set()
     for item in {_key(item): item for item in items}.values():
         before = known.get(item.source_uri)
-        if item.problem is None and not _is_settled(before, options.limits):
+        if item.problem is None and (asks_again(item) or item.source_uri not in settled):
             to_read.append(item)
             continue
         outcome = _without_reading(item, before)
@@ -178,7 +186,9 @@ def ingest_chunk(
 
     n_waiting_bytes, last_flush_s = 0, time.monotonic()
     try:
-        for outcome in outcomes_of(to_read, options, n_workers=n_workers, along=along):
+        for outcome in outcomes_of(
+            to_read, options, n_workers=n_workers, along=along, known=settled
+        ):
             item = outcome.item
             before = known.get(item.source_uri)
             total += IngestCounts(n_bytes=outcome.n_bytes)
@@ -203,10 +213,8 @@ def ingest_chunk(
     return total
 
 
-def _is_settled(before: Sighting | None, limits: ImageLimits) -> bool:
-    """Whether reading the item again could not tell anything new."""
-    if before is None:
-        return False
+def _is_settled(before: Sighting, limits: ImageLimits) -> bool:
+    """Whether reading the item again could not tell anything new, unless it has changed."""
     allowed = {
         Reason.TOO_MANY_BYTES.value: limits.max_bytes,
         Reason.TOO_MANY_PIXELS.value: limits.max_pixels,
@@ -233,6 +241,7 @@ def _is_unchanged(item: Item, outcome: Outcome, before: Sighting) -> bool:
     rejection = before.reason if before.status is Status.REJECTED else None
     return (
         before.is_own
+        and before.fingerprint == outcome.fingerprint
         and (before.image_id, rejection) == (outcome.image_id, outcome.reason)
         # An item that names no label or domain takes none back.
         and item.label in {None, before.label}

@@ -6,7 +6,7 @@ A picture is decoded once. Whatever else wants its pixels comes along, see `Alon
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -14,17 +14,21 @@ from typing import Protocol, TypeVar
 from PIL import Image
 
 from ..data.errors import UnreadableImage, shorten
+from ..data.fetched import Fetched, GoneError
 from ..data.image import ImageLimits, inspect_and_use
+from ..data.locating import UrlAddress
 from ..data.schema import Reason
 from ..data.sources import Item, SourceOptions, read_item
 from .in_order import windowed
-from .sightings import Outcome
+from .sightings import Outcome, Sighting, asks_again, mark_in
 from .stopping import workers
 
 T = TypeVar("T")
 
 # Threads that wait for disks and servers; they take next to no CPU.
 N_READERS = 8
+
+_UNANSWERED = frozenset({Reason.FETCH_FAILED, Reason.UNSAFE_URL})
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +59,12 @@ class Along(Protocol):
 
 
 def outcomes_of(
-    items: Sequence[Item], options: SourceOptions, *, n_workers: int, along: Along | None
+    items: Sequence[Item],
+    options: SourceOptions,
+    *,
+    n_workers: int,
+    along: Along | None,
+    known: Mapping[str, Sighting] | None = None,
 ) -> Iterator[Outcome]:
     """What became of each item, in their order, however the threads are timed.
 
@@ -64,11 +73,15 @@ def outcomes_of(
         options: The sources' settings, with the limits on pictures.
         n_workers: Threads that decode, where nothing comes along that has threads of its own.
         along: What else is done with each picture while it is decoded.
+        known: By source_uri, how items of which a server is asked again were accounted for.
     """
     if not items:
         return
+    before = known or {}
 
     def read(item: Item) -> Outcome:
+        if asks_again(item):
+            return _ask(item, options, before.get(item.source_uri))
         return _read(item, options)
 
     def inspect(read: Outcome, use: Callable[[str, Image.Image], T]) -> tuple[Outcome, T | None]:
@@ -107,6 +120,42 @@ def _read(item: Item, options: SourceOptions) -> Outcome:
     return raw if isinstance(raw, Outcome) else Outcome(item=item, raw=raw, n_bytes=len(raw))
 
 
+def _ask(item: Item, options: SourceOptions, before: Sighting | None) -> Outcome:
+    """The bytes at a URL; what was found before where the server says that nothing changed.
+
+    A server that does not answer, or not with this, changes nothing that is known: only what it
+    says is gone is gone.
+    """
+    address = item.address
+    if not isinstance(address, UrlAddress):
+        raise TypeError(f"{item.source_uri} is not at a URL")
+    mark = mark_in(before, item) if before is not None else ""
+
+    def ask() -> Fetched:
+        try:
+            return address.read_if_changed(options, mark)
+        except UnreadableImage as error:
+            has_changed = isinstance(error, GoneError) or error.reason not in _UNANSWERED
+            if before is None or has_changed:
+                raise
+            return Fetched(None, mark)
+
+    fetched = _caught(item, 0, ask)
+    if isinstance(fetched, Outcome):
+        return fetched
+    if fetched.raw is None and before is not None:
+        is_image = before.image_id is not None
+        return Outcome(
+            item=item,
+            image_id=before.image_id,
+            reason=None if is_image else before.reason,
+            detail=None if is_image else before.detail,
+            mark=mark,
+        )
+    raw = fetched.raw or b""
+    return Outcome(item=item, raw=raw, n_bytes=len(raw), mark=fetched.mark)
+
+
 def _inspect(
     read: Outcome, limits: ImageLimits, use: Callable[[str, Image.Image], T]
 ) -> tuple[Outcome, T | None]:
@@ -116,7 +165,7 @@ def _inspect(
         return read, None
     found = _caught(read.item, read.n_bytes, lambda: inspect_and_use(raw, use, limits=limits))
     if isinstance(found, Outcome):
-        return found, None
+        return replace(found, mark=read.mark), None
     facts, made = found
     return replace(read, image_id=facts.image_id, facts=facts), made
 

@@ -17,6 +17,7 @@ import polars as pl
 from ..data.errors import CommitConflict, StoreError, shorten
 from ..data.image import ImageFacts
 from ..data.lake import Lake
+from ..data.locating import UrlAddress
 from ..data.schema import Reason, Row, Status
 from ..data.shards import ShardImage
 from ..data.sources import Item
@@ -30,9 +31,11 @@ class Sighting:
 
     `is_own`: in the batch being ingested, so that it is the sighting that counts there;
     else in another one, and what was found there holds here too.
+    `fingerprint`: The item's, with the server's mark behind it where a server must be asked.
     """
 
     source_uri: str
+    fingerprint: str
     status: Status
     reason: str | None
     detail: str | None
@@ -48,7 +51,7 @@ class Outcome:
 
     `facts` and `raw` are there when it was read now (`raw` alone, while it is to be inspected);
     `image_id` alone when it is carried over from an earlier sighting. `n_bytes` were read, also
-    of an item then rejected.
+    of an item then rejected. `mark` is a server's own mark of the content.
     """
 
     item: Item
@@ -58,6 +61,22 @@ class Outcome:
     n_bytes: int = 0
     reason: str | None = None
     detail: str | None = None
+    mark: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells in a later run whether the item has changed."""
+        return f"{self.item.fingerprint} {self.mark}".rstrip()
+
+
+def asks_again(item: Item) -> bool:
+    """Whether only a server can tell if a known item has changed."""
+    return isinstance(item.address, UrlAddress) and item.address.asks_again
+
+
+def mark_in(before: Sighting, item: Item) -> str:
+    """Return the server's mark of what was seen; "" where none was kept."""
+    return before.fingerprint.removeprefix(item.fingerprint).strip()
 
 
 def note_of(item: Item) -> str | None:
@@ -77,8 +96,14 @@ def find_sightings(lake: Lake, items: Sequence[Item], *, batch_id: str) -> dict[
         {
             "source_uri": [item.source_uri for item in items],
             "fingerprint_now": [item.fingerprint for item in items],
+            # Behind it stands the mark that a server gave.
+            "beginning": [f"{item.fingerprint} " if asks_again(item) else None for item in items],
         },
-        schema={"source_uri": pl.String, "fingerprint_now": pl.String},
+        schema={
+            "source_uri": pl.String,
+            "fingerprint_now": pl.String,
+            "beginning": pl.String,
+        },
     ).unique()
     low = min(item.source_uri for item in items)
     high = max(item.source_uri for item in items)
@@ -88,7 +113,10 @@ def find_sightings(lake: Lake, items: Sequence[Item], *, batch_id: str) -> dict[
         .filter(pl.col("source_uri").is_between(pl.lit(low), pl.lit(high)))
         .join(wanted, on="source_uri", how="inner")
         .filter(is_counting)
-        .filter(pl.col("fingerprint") == pl.col("fingerprint_now"))
+        .filter(
+            (pl.col("fingerprint") == pl.col("fingerprint_now"))
+            | pl.col("fingerprint").str.starts_with(pl.col("beginning")).fill_null(value=False)
+        )
         .with_columns(is_own=pl.col("batch_id") == batch_id)
         .sort("is_own", "seen_at")
         .unique("source_uri", keep="last", maintain_order=True)
@@ -167,7 +195,7 @@ def _commit(lake: Lake, outcomes: Sequence[Outcome], *, batch_id: str, txn: str)
                 "image_id": outcome.image_id,
                 "domain": outcome.item.domain,
                 "label": outcome.item.label,
-                "fingerprint": outcome.item.fingerprint,
+                "fingerprint": outcome.fingerprint,
                 # One microsecond apart, so that of two rows the later one is the latest.
                 "seen_at": now + timedelta(microseconds=number),
             }

@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-import gzip
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import certificates
-import factories
 import httpcore
 import pytest
+from web import RAW, Site, answer
 
 from assay.data import connections, fetch
 from assay.data.connections import is_public
@@ -23,63 +22,6 @@ from assay.data.locating import UrlAddress
 from assay.data.redaction import redact_url
 from assay.data.schema import Reason
 from assay.data.sources import SourceOptions, find_items, read_item
-
-RAW = factories.jpeg()
-
-
-class Site:
-    """A real HTTP server on loopback; routes are functions that get the request."""
-
-    def __init__(self) -> None:
-        self.routes: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
-        self.asked: list[str] = []
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = 10
-
-            def do_GET(self) -> None:
-                site.asked.append(f"{self.command} {self.path}")
-                try:
-                    site.routes[self.path.partition("?")[0]](self)
-                except (BrokenPipeError, ConnectionResetError):
-                    self.close_connection = True
-
-            do_HEAD = do_GET  # noqa: N815
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
-
-    def url(self, path: str, host: str = "127.0.0.1") -> str:
-        """The address of a route, with the host in any spelling."""
-        return f"http://{host}:{self.server.server_port}{path}"
-
-    def close(self) -> None:
-        """Stop, and wait until it has."""
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-def answer(
-    body: bytes = RAW, status: int = 200, **headers: str
-) -> Callable[[BaseHTTPRequestHandler], None]:
-    def send(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(status)
-        request.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
-            request.send_header(name.replace("_", "-"), value)
-        request.end_headers()
-        if request.command != "HEAD":
-            request.wfile.write(body)
-
-    return send
 
 
 @pytest.fixture
@@ -193,12 +135,6 @@ def test_bodies_stop_at_the_byte_limit(site):
 
     site.routes["/endless"] = endless
     assert refusal(site.url("/endless"), limits=limits).reason is Reason.TOO_MANY_BYTES
-
-
-def test_a_compressed_body_is_refused(site):
-    """What was not asked for in compressed form is not unpacked."""
-    site.routes["/a"] = answer(gzip.compress(RAW), Content_Encoding="gzip")
-    assert "compressed (gzip)" in refusal(site.url("/a")).detail
 
 
 def drip(request: BaseHTTPRequestHandler, *, head: bool) -> None:
