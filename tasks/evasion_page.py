@@ -28,8 +28,6 @@ PAIRS_PER_SETTING: Final = 3
 MAX_PAIRS: Final = 48
 THUMBNAIL_PX: Final = 224
 THUMBNAIL_BYTES: Final = 14_000
-# Of the chart, in pixels: the names, the axis from 0 to 100 %, and one line.
-NAMES_PX, AXIS_PX, LINE_PX = 380, 420, 26
 
 
 def write_evasion(
@@ -107,7 +105,4 @@ def render_evasion(
         review_at=band.review_at,
         run_id=run_id,
         notices=notices,
-        names_px=NAMES_PX,
-        axis_px=AXIS_PX,
-        line_px=LINE_PX,
     )
