@@ -19,6 +19,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from .errors import AssayError, StoreError, brief, is_panic
+from .retry import is_cut_off
 from .store import LocalStore, Store
 from .table_files import problem_of
 
@@ -53,8 +54,10 @@ _spent: dict[str, tuple[int, int]] = {}  # by lake: bytes and files
 _scanned: dict[str, _Scanned] = {}
 
 
-def advice(store: Store) -> str:
-    """Return what to do about damage of a lake."""
+def advice(store: Store, error: BaseException | None = None) -> str:
+    """Return what to do about damage of a lake, or about an error of its store."""
+    if error is not None and _is_of_object_store(error):
+        return f"run the same again when {store.uri} answers"
     return f"see what is affected with: assay lake check --lake {store.uri}"
 
 
@@ -183,14 +186,16 @@ def explain(error: BaseException, uri: str | None = None) -> StoreError | None:
             try:
                 problem = file_problem(scanned.store, file, is_read=True)
             except OSError as trouble:
-                return StoreError(f"cannot read {scanned.store.path(file.name)}: {brief(trouble)}")
+                address, next_ = scanned.store.path(file.name), advice(scanned.store, trouble)
+                return StoreError(f"cannot read {address}: {brief(trouble)}; {next_}")
             if problem is not None:
                 return damaged(scanned.store, file.name, problem)
     if latest and (is_panic(error) or _is_of_object_store(error)):
         uri = latest[0].store.uri
-        return StoreError(f"cannot read the tables of {uri}: {brief(error)}")
+        what_next = advice(latest[0].store, error)
+        return StoreError(f"cannot read the tables of {uri}: {brief(error)}; {what_next}")
     return None
 
 
 def _is_of_object_store(error: BaseException) -> bool:
-    return "Generic S3 error" in str(error) or "object store" in str(error).lower()
+    return is_cut_off(error) or "Generic S3 error" in str(error) or "AWS Error" in str(error)

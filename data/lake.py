@@ -19,7 +19,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from . import shards
-from .errors import StoreError
+from .errors import StoreError, brief
 from .schema import Row
 from .shards import ShardImage, ShardPlace
 from .store import TMP_PREFIX, LocalStore, Store, open_store
@@ -52,7 +52,7 @@ class Lake:
         try:
             self._open(create=create)
         except OSError as error:
-            raise StoreError(f"cannot use {self.uri}: {error}") from error
+            raise StoreError(f"cannot use {self.uri}: {brief(error)}") from error
 
     def __repr__(self) -> str:
         return f"Lake({self.uri!r})"

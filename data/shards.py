@@ -11,6 +11,7 @@ while a group of 100 MB (what readers can bear) would cost a hundred times the p
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .errors import StoreError
+from .damage import advice
+from .errors import StoreError, brief
+from .retry import retried
 from .schema import SHARD
 from .store import Store
 
@@ -26,6 +29,8 @@ FOLDER = "shards"
 MAX_SHARD_BYTES = 450_000_000  # below the 500 MB that readers expect, footer and all
 MAX_GROUP_BYTES = 8 * 2**20
 MAX_GROUP_IMAGES = 64
+
+_REPAIR = "bring back what can be with: assay lake repair --lake"
 
 _EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}
 
@@ -71,7 +76,7 @@ def write_shards(store: Store, images: Sequence[ShardImage]) -> list[ShardPlace]
             with store.creating(name) as file:
                 places += _write(file, name, part)
         except OSError as error:
-            raise StoreError(f"cannot write {store.path(name)}: {error}") from error
+            raise StoreError(f"cannot write {store.path(name)}: {brief(error)}") from error
     return places
 
 
@@ -83,35 +88,59 @@ def read_images(store: Store, places: Iterable[ShardPlace]) -> Iterator[tuple[st
     Raises:
         StoreError: A shard is missing or damaged, or bytes do not match their id.
     """
-    shard: str | None = None
-    group_key: tuple[str, int] | None = None
-    file: pq.ParquetFile | None = None
-    group: pa.StructArray | None = None
+    reader = _GroupReader(store)
     try:
         for place in places:
+            address = store.path(place.shard)
             try:
-                if place.shard != shard:
-                    if file is not None:
-                        file.close(force=True)
-                    file = pq.ParquetFile(store.open_input(place.shard), pre_buffer=True)
-                    shard = place.shard
-                if file is not None and (place.shard, place.row_group) != group_key:
-                    group = None  # let go of the last one before the next is read
-                    group = file.read_row_group(place.row_group, columns=["image.bytes"])
-                    group_key = (place.shard, place.row_group)
-                raw = None if group is None else group.column(0)[place.row].as_py()["bytes"]
+                group = retried(functools.partial(reader.group, place.shard, place.row_group))
+                raw = group.column(0)[place.row].as_py()["bytes"]
             except FileNotFoundError as error:
-                address = store.path(place.shard)
-                raise StoreError(f"{address} is missing; restore it from a backup") from error
-            except (OSError, IndexError, pa.ArrowException) as error:
-                raise StoreError(f"cannot read {store.path(place.shard)}: {error}") from error
+                raise StoreError(f"{address} is missing; {_REPAIR} {store.uri}") from error
+            except (OSError, IndexError, TypeError, pa.ArrowException) as error:
+                next_ = advice(store, error)
+                raise StoreError(f"cannot read {address}: {brief(error)}; {next_}") from error
             if raw is None or hashlib.sha256(raw).hexdigest() != place.image_id:
                 raise StoreError(
-                    f"{store.path(place.shard)} row group {place.row_group} row {place.row} does"
-                    f" not hold image {place.image_id}; the file was changed: restore it"
+                    f"{address} row group {place.row_group} row {place.row} does not hold image"
+                    f" {place.image_id}; the file was changed; {_REPAIR} {store.uri}"
                 )
             yield place.image_id, raw
     finally:
+        reader.close()
+
+
+class _GroupReader:
+    """Row groups of shards, of which the last one read is kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._shard: str | None = None
+        self._file: pq.ParquetFile | None = None
+        self._number: int | None = None
+        self._group: pa.Table | None = None
+
+    def group(self, shard: str, number: int) -> pa.Table:
+        """Return the bytes of a row group; an error leaves nothing half open."""
+        if shard == self._shard and number == self._number:
+            return self._group
+        self._number = self._group = None  # let go of the last one before the next is read
+        try:
+            if shard != self._shard or self._file is None:
+                self.close()
+                self._file = pq.ParquetFile(self._store.open_input(shard), pre_buffer=True)
+                self._shard = shard
+            self._group = self._file.read_row_group(number, columns=["image.bytes"])
+        except BaseException:
+            self.close()
+            raise
+        self._number = number
+        return self._group
+
+    def close(self) -> None:
+        """Close the shard that is open."""
+        file, self._file, self._shard = self._file, None, None
+        self._number = self._group = None
         if file is not None:
             file.close(force=True)
 

@@ -24,6 +24,7 @@ from pyarrow import fs
 
 from .errors import StoreError, shorten
 from .redaction import redact_url
+from .retry import retried
 
 TMP_PREFIX = ".tmp-"
 
@@ -182,15 +183,19 @@ class S3Store:
 
     def read(self, name: str) -> bytes | None:
         """The whole file, or None when there is none."""
-        try:
+
+        def whole() -> bytes:
             with self._fs.open_input_stream(f"{self.root}/{name}") as file:
                 return bytes(file.read())
+
+        try:
+            return retried(whole)
         except FileNotFoundError:
             return None
 
     def open_input(self, name: str) -> pa.NativeFile:
         """A pyarrow file to read from at random; FileNotFoundError when there is none."""
-        return self._fs.open_input_file(f"{self.root}/{name}")
+        return retried(lambda: self._fs.open_input_file(f"{self.root}/{name}"))
 
     @contextlib.contextmanager
     def creating(self, name: str) -> Iterator[IO[bytes]]:
@@ -199,13 +204,18 @@ class S3Store:
         # complete the upload with what had been written so far.
         whole = io.BytesIO()
         yield whole
-        with self._fs.open_output_stream(f"{self.root}/{name}") as file:
-            file.write(whole.getbuffer())
+
+        def put() -> None:
+            with self._fs.open_output_stream(f"{self.root}/{name}") as file:
+                file.write(whole.getbuffer())
+
+        retried(put)
 
     def files(self, folder: str = "") -> list[StoredFile]:
         """The files directly in a folder, unfinished ones too; none when there is no folder."""
         base = f"{self.root}/{folder}" if folder else self.root
-        found = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True))
+        selector = fs.FileSelector(base, allow_not_found=True)
+        found = retried(lambda: self._fs.get_file_info(selector))
         names = [
             StoredFile(
                 name=f"{folder}/{info.base_name}" if folder else info.base_name,
@@ -218,7 +228,7 @@ class S3Store:
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes, or None when there is none."""
-        info = self._fs.get_file_info(f"{self.root}/{name}")
+        info = retried(lambda: self._fs.get_file_info(f"{self.root}/{name}"))
         return info.size if info.type == fs.FileType.File else None
 
     def sync(self, names: Iterable[str]) -> None:
@@ -238,7 +248,7 @@ class S3Store:
     def delete(self, name: str) -> None:
         """Remove a file; no error when it is gone already."""
         with contextlib.suppress(FileNotFoundError):
-            self._fs.delete_file(f"{self.root}/{name}")
+            retried(lambda: self._fs.delete_file(f"{self.root}/{name}"))
 
 
 def s3_storage_options(env: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import itertools
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 import polars as pl
@@ -25,6 +26,7 @@ from deltalake.transaction import AddAction
 
 from . import damage
 from .errors import CommitConflict, MissingVersion, StoreError, brief, is_panic
+from .retry import retried
 from .rows import conform, schema_of
 from .schema import Row
 from .store import LocalStore, Store
@@ -42,6 +44,18 @@ _TABLE_SETTINGS = {
     # Published datasets name table versions: the log that finds them must stay.
     "delta.enableExpiredLogCleanup": "false",
 }
+
+
+@dataclass(slots=True, kw_only=True)
+class _Commit:
+    """Rows to append under a transaction id, and whether their file is in the store already."""
+
+    table: str
+    txn: str
+    after: int | None
+    file: DataFile
+    schema: pa.Schema
+    is_written: bool = False
 
 
 class Tables:
@@ -69,7 +83,7 @@ class Tables:
             if found is None or latest is None or not 0 <= version <= latest:
                 raise MissingVersion(f"{table} has no version {version}; its latest is {latest}")
             try:
-                found.load_as_version(version)
+                retried(lambda: found.load_as_version(version))
             except DeltaError as error:
                 raise MissingVersion(
                     f"{table} has lost version {version}: {brief(error)}"
@@ -120,58 +134,66 @@ class Tables:
         data = conform(table, rows)
         if data.num_rows == 0:
             return False
-        txns = [Transaction(txn, 1)]
-        if after is not None:
-            txns.append(Transaction(_EXCLUSIVE, after + 1))
-        properties = CommitProperties(app_transactions=txns)
-        file: DataFile | None = None
+        commit = _Commit(table=table, txn=txn, after=after, file=encode(data), schema=data.schema)
         for attempt in range(MAX_ATTEMPTS):
-            base = self._open(table) or self._create(table)
-            if base.transaction_version(txn) is not None:
-                # An object store may have taken a commit whose answer was lost.
-                return file is not None and self._is_ours_else_deleted(table, base, file)
             try:
-                if after is not None and self._has_exclusive_since(base, table, after):
-                    if file is not None:
-                        self._store.delete(f"{FOLDER}/{table}/{file.name}")
-                    raise CommitConflict(
-                        f"{table} has rows newer than version {after} that these rows did not"
-                        " take into account; read it again and work them out anew"
-                    )
-                begin = base.version() + 1
-                if lacking := self._lacking(base, table):
-                    base.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
-                    self._sync_log(table, begin)
-                    continue
-                if file is None:
-                    # On disk before the log names it: a commit is never without its rows.
-                    file = encode(data)
-                    with self._store.creating(f"{FOLDER}/{table}/{file.name}") as out:
-                        out.write(file.raw)
-                add = AddAction(
-                    path=file.name,
-                    size=len(file.raw),
-                    partition_values={},
-                    modification_time=time.time_ns() // 1_000_000,
-                    data_change=True,
-                    stats=file.stats,
-                )
-                # Delta checks the commits made since `base` was read for the same ids.
-                base.create_write_transaction(
-                    [add], mode="append", schema=data.schema, commit_properties=properties
-                )
-                self._sync_log(table, begin)
+                # A commit whose answer was cut off is found by its id when it is tried again.
+                return retried(lambda: self._commit(commit))
             except CommitFailedError:
                 limit_s = min(MAX_BACKOFF_S, 0.02 * 2**attempt)
                 time.sleep(random.uniform(0, limit_s))  # noqa: S311 - spreads writers, no secret
             except (DeltaError, OSError) as error:
                 raise StoreError(f"cannot append to {self._uri(table)}: {brief(error)}") from error
-            else:
-                return True
         raise CommitConflict(
             f"other writers won {MAX_ATTEMPTS} times in a row at {self._uri(table)};"
             " run again, with fewer writers at once"
         )
+
+    def _commit(self, commit: _Commit) -> bool:
+        """Try a commit once; False when its transaction was committed before."""
+        table, file = commit.table, commit.file
+        base = self._open(table) or self._create(table)
+        if base.transaction_version(commit.txn) is not None:
+            return commit.is_written and self._is_ours_else_deleted(table, base, file)
+        after = commit.after
+        if after is not None and self._has_exclusive_since(base, table, after):
+            if commit.is_written:
+                self._store.delete(f"{FOLDER}/{table}/{file.name}")
+            raise CommitConflict(
+                f"{table} has rows newer than version {after} that these rows did not"
+                " take into account; read it again and work them out anew"
+            )
+        if lacking := self._lacking(base, table):
+            begin = base.version() + 1
+            base.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
+            self._sync_log(table, begin)
+            base = self._open(table) or base
+        begin = base.version() + 1
+        if not commit.is_written:
+            # On disk before the log names it: a commit is never without its rows.
+            with self._store.creating(f"{FOLDER}/{table}/{file.name}") as out:
+                out.write(file.raw)
+            commit.is_written = True
+        add = AddAction(
+            path=file.name,
+            size=len(file.raw),
+            partition_values={},
+            modification_time=time.time_ns() // 1_000_000,
+            data_change=True,
+            stats=file.stats,
+        )
+        txns = [Transaction(commit.txn, 1)]
+        if after is not None:
+            txns.append(Transaction(_EXCLUSIVE, after + 1))
+        # Delta checks the commits made since `base` was read for the same ids.
+        base.create_write_transaction(
+            [add],
+            mode="append",
+            schema=commit.schema,
+            commit_properties=CommitProperties(app_transactions=txns),
+        )
+        self._sync_log(table, begin)
+        return True
 
     def _is_ours_else_deleted(self, table: str, base: DeltaTable, file: DataFile) -> bool:
         """Whether a table names a file; one that it does not name is removed."""
@@ -200,28 +222,24 @@ class Tables:
 
     def _open(self, table: str) -> DeltaTable | None:
         uri = self._uri(table)
-        folder = f"{FOLDER}/{table}"
+        folder, options = f"{FOLDER}/{table}", self._store.storage_options or None
         try:
-            found = DeltaTable(uri, storage_options=self._store.storage_options or None)
-        except TableNotFoundError:
-            if not damage.has_lost_log(self._store, folder):
-                return None
-            # Another writer may have made it between the two looks.
-            if not DeltaTable.is_deltatable(uri, self._store.storage_options or None):
-                raise damage.damaged(
-                    self._store, folder, "has files and no log that names them"
-                ) from None
-            return self._open(table)
-        except (DeltaError, OSError) as error:
-            raise StoreError(
-                f"cannot read the table {uri}: {brief(error)}; {damage.advice(self._store)}"
+            try:
+                found = retried(lambda: DeltaTable(uri, storage_options=options))
+            except TableNotFoundError:
+                if not damage.has_lost_log(self._store, folder):
+                    return None
+                # Another writer may have made it between the two looks.
+                found = retried(lambda: DeltaTable(uri, storage_options=options))
+        except TableNotFoundError as error:
+            raise damage.damaged(
+                self._store, folder, "has files and no log that names them"
             ) from error
         except BaseException as error:
-            if not is_panic(error):
+            if not isinstance(error, (DeltaError, OSError)) and not is_panic(error):
                 raise
-            raise StoreError(
-                f"cannot read the table {uri}: {brief(error)}; {damage.advice(self._store)}"
-            ) from error
+            what_next = damage.advice(self._store, error)
+            raise StoreError(f"cannot read the table {uri}: {brief(error)}; {what_next}") from error
         damage.check_log(self._store, folder, found.version())
         return found
 
@@ -232,7 +250,7 @@ class Tables:
         earlier = self._open(table)
         if earlier is None:
             return False
-        earlier.load_as_version(after)
+        retried(lambda: earlier.load_as_version(after))
         # What comes after `base` is seen by Delta itself, when it commits.
         return earlier.transaction_version(_EXCLUSIVE) != base.transaction_version(_EXCLUSIVE)
 
@@ -250,12 +268,14 @@ class Tables:
     def _create(self, table: str) -> DeltaTable:
         uri = self._uri(table)
         try:
-            made = DeltaTable.create(
-                uri,
-                schema=schema_of(table),
-                mode="ignore",
-                configuration=_TABLE_SETTINGS,
-                storage_options=self._store.storage_options or None,
+            made = retried(
+                lambda: DeltaTable.create(
+                    uri,
+                    schema=schema_of(table),
+                    mode="ignore",
+                    configuration=_TABLE_SETTINGS,
+                    storage_options=self._store.storage_options or None,
+                )
             )
             self._sync_log(table, 0)
         except (DeltaError, OSError) as error:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import polars as pl
@@ -26,6 +27,8 @@ from assay.data.shards import ShardImage, ShardPlace
 from assay.data.sources import SourceOptions, find_items
 from assay.data.store import s3_storage_options
 from assay.tasks.ingest import IngestCounts, chunks, ingest_chunk
+
+from .faulty_proxy import faulty_proxy
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 
@@ -265,3 +268,47 @@ def test_two_ingests_at_once_store_a_picture_once_on_s3(s3: object, tmp_path: Pa
     assert images["image_id"].n_unique() == images.height == 10
     assert lake.scan("sightings").filter(status="stored").collect().height == 10
     assert sum(1 for _ in lake.images(images["image_id"].to_list())) == 10
+
+
+def test_a_store_that_cuts_answers_off_loses_nothing(
+    s3: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one answer in five broken off in its body, a lake is made, filled and read back."""
+    parts = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with faulty_proxy(parts.hostname, parts.port, share=0.2) as (proxy, address):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        lake = Lake("s3://pictures/cut")
+        kept = pictures(b"one", b"two", os.urandom(300_000))
+        assert lake.append("images", image_rows(lake.write_shard(kept)), txn="t") is True
+        for n in range(3):
+            assert lake.append("reviews", [review(str(n))], txn=str(n)) is True
+        reopened = Lake("s3://pictures/cut", create=False)
+        assert reopened.append("reviews", [review("0")], txn="0") is False
+        for _ in range(3):
+            assert dict(reopened.images([image.image_id for image in kept])) == {
+                image.image_id: image.raw for image in kept
+            }
+        assert sorted(reopened.scan("reviews").collect()["image_id"]) == ["0", "1", "2"]
+    assert proxy.n_cut > 5
+
+
+def test_a_store_that_always_fails_is_told_in_one_line(
+    s3: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without colours and frames of Rust, and with what to do."""
+    parts = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    assert parts.hostname is not None
+    assert parts.port is not None
+    Lake("s3://pictures/gone").append("reviews", [review("a")], txn="a")
+    monkeypatch.setattr("assay.data.retry.MAX_TRIES", 3)
+    with faulty_proxy(parts.hostname, parts.port, share=0.0) as (proxy, address):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        lake = Lake("s3://pictures/gone", create=False)
+        proxy.share = 1.0
+        with pytest.raises(StoreError, match=r"cannot read the table s3://\S+/reviews: ") as caught:
+            lake.scan("reviews")
+    told = str(caught.value)
+    assert told.isprintable()
+    assert told.endswith("run the same again when s3://pictures/gone answers")
