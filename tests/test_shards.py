@@ -170,7 +170,7 @@ def test_changed_bytes_are_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file.unlink(), "is missing; restore it"),
+        (lambda file: file.unlink(), "is missing; bring back what can be with: assay lake repair"),
         (lambda file: file.write_bytes(file.read_bytes()[:-20]), "cannot read"),
         (lambda file: file.write_bytes(b""), "cannot read"),
     ],
