@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..data.errors import SynthError, shorten
+from .adapter_base import named_bases, other_base
 
 if TYPE_CHECKING:
     from .checkpoints import GeneratorFiles
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
-BASE_KEYS = ("base_model", "ss_base_model_version", "modelspec.architecture", "assay.base")
+PARTS = ("transformer", "text_encoder", "text_encoder_2")
+"""Parts of a pipeline that an adapter may change."""
+MAX_WEIGHT = 100.0
+_LORA = re.compile(
+    r"(?P<layer>(?:transformer|text_encoder|text_encoder_2)\..+)"
+    r"\.(?:(?P<side>lora_A|lora_B|lora_linear_layer\.down|lora_linear_layer\.up)\.weight|alpha)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +54,27 @@ class Adapter:
 
 
 def parse_adapter(text: str) -> Adapter:
-    """An adapter from `PATH` or `PATH:WEIGHT`.
+    """Return an adapter from `PATH` or `PATH:WEIGHT`.
 
     Raises:
-        SynthError: The weight is no number.
+        SynthError: The weight is no number, or too large.
     """
-    path, colon, weight = text.rpartition(":")
-    if not colon or Path(text).exists():
+    path, colon, told = text.rpartition(":")
+    if not colon or not path or Path(text).exists():
         return Adapter(path=Path(text))
     try:
-        return Adapter(path=Path(path), weight=float(weight))
+        weight = float(told)
     except ValueError:
-        return Adapter(path=Path(text))
+        if not Path(path).exists():
+            return Adapter(path=Path(text))
+        weight = float("nan")
+    # Not "greater": what is no number compares as neither.
+    if not abs(weight) <= MAX_WEIGHT:
+        raise SynthError(
+            f"{text}: a weight of {told!r}; allowed: a number from -{MAX_WEIGHT:g} to "
+            f"{MAX_WEIGHT:g}, such as {path}:0.8"
+        )
+    return Adapter(path=Path(path), weight=weight)
 
 
 def attach_adapters(
@@ -72,7 +88,9 @@ def attach_adapters(
     if not adapters:
         return ()
     shapes = {
-        name: tuple(tensor.shape) for name, tensor in pipeline.transformer.state_dict().items()
+        f"{part}.{name}": tuple(tensor.shape)
+        for part in PARTS
+        for name, tensor in getattr(pipeline, part).state_dict().items()
     }
     names = []
     for index, adapter in enumerate(adapters):
@@ -83,13 +101,22 @@ def attach_adapters(
                 pipeline.load_lora_weights(
                     adapter.file.parent, weight_name=adapter.file.name, adapter_name=name
                 )
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
-            raise SynthError(f"{adapter.file} cannot be loaded: {shorten(str(error))}") from error
+        except Exception as error:
+            # Of diffusers and PEFT, which look at names and metadata in their own ways.
+            raise SynthError(
+                f"{adapter.file} cannot be loaded: {shorten(f'{type(error).__name__}: {error}')}"
+            ) from error
         names.append(name)
     before = _fingerprint(pipeline, enabled=False)
     for name, adapter in zip(names, adapters, strict=True):
         pipeline.set_adapters([name], [adapter.weight])
-        if adapter.weight and torch.equal(_fingerprint(pipeline, enabled=True), before):
+        after = _fingerprint(pipeline, enabled=True)
+        if not bool(torch.isfinite(after).all()):
+            raise SynthError(
+                f"{adapter.file} at weight {adapter.weight:g} makes values of "
+                f"{files.generator_id} that are not finite: lower its weight, or leave it out"
+            )
+        if adapter.weight and torch.equal(after, before):
             raise SynthError(
                 f"{adapter.file} changes nothing in {files.generator_id}: all its updates are zero "
                 "or meant for other layers; was it trained on this base?"
@@ -116,60 +143,93 @@ def _without_advice() -> Iterator[None]:
 def check_adapter(
     adapter: Adapter, shapes: dict[str, tuple[int, ...]], generator_id: str, repo: str
 ) -> None:
-    """Refuses an adapter whose metadata names another base or whose shapes do not fit.
+    """Refuse an adapter that is damaged, is of another base, or whose shapes do not fit.
 
     Args:
-        adapter: Where it lies.
-        shapes: Of the base transformer's tensors by name.
-        generator_id: Of the base, for messages.
+        adapter: The adapter.
+        shapes: Shapes of the base's tensors by part and name, such as `transformer.a.b.weight`.
+        generator_id: Id of the base, for messages.
         repo: Hub id of the base, empty where it has none.
 
     Raises:
-        SynthError: It does not belong to this base.
+        SynthError: It does not belong to this base, or cannot be used at all.
     """
     file = adapter.file
+    if not file.is_file():
+        raise SynthError(f"there is no adapter at {file}; name a safetensors file or its folder")
     if file.suffix != ".safetensors":
         raise SynthError(f"{file} is no safetensors; other files can run code and are never opened")
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
             found = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+            broken = next((name for name in found if not _is_finite(opened.get_tensor(name))), None)
     except (OSError, SafetensorError) as error:
         raise SynthError(f"{file} cannot be read as an adapter: {error}") from error
-    named = _named_base(metadata)
-    if named and repo and "/" in named and named.split("@")[0] != repo:
-        raise SynthError(f"{file} was made for {named}; loaded is {generator_id}")
-    matched = 0
-    for name, shape in found.items():
-        head, marker, _ = name.partition(".lora_A.")
-        if not marker or not head.startswith("transformer."):
-            continue
-        target = f"{head.removeprefix('transformer.')}.weight"
-        base = shapes.get(target)
-        if base is None or base[1] != shape[1]:
-            seen = "has no such layer" if base is None else f"takes {base[1]} values"
+    named = next(iter(named_bases(metadata)), "")
+    pairs = _pairs(file, found)
+    for layer, (down, up) in pairs.items():
+        base = shapes.get(f"{layer}.weight")
+        # Rows of the first and columns of the second are the rank.
+        if base is None or min(len(down), len(up)) < 2 or (up[0], *down[1:]) != base:
+            seen = "has no such layer"
+            if base is not None:
+                seen = f"takes {base[-1]} values and gives {base[0]}"
             raise SynthError(
-                f"{file} does not fit {generator_id}: {target} takes {shape[1]} values there, and "
-                f"this base {seen}" + (f"; it says it was made for {named}" if named else "")
+                f"{file} does not fit {generator_id}: {layer} is {down} and {up} there, and this "
+                f"base {seen}" + (f"; it says it was made for {named}" if named else "")
             )
-        matched += 1
-    if not matched and not any(name.startswith("text_encoder") for name in found):
+        if down[0] != up[1] or not down[0]:
+            raise SynthError(
+                f"{file} is damaged: {layer} has ranks {down[0]} and {up[1]}; allowed: the same, "
+                "at least 1"
+            )
+    if other := other_base(metadata, generator_id, repo):
+        raise SynthError(
+            f"{file} was made for {other}; loaded is {generator_id}: use it with its own base"
+        )
+    if broken is not None:
+        raise SynthError(
+            f"{file} is damaged: {broken} holds values that are not finite numbers; train it again "
+            "at a lower rate, or copy it again"
+        )
+
+
+def _pairs(
+    file: Path, found: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """By layer: the shapes of the two matrices of its update."""
+    layers: dict[str, dict[str, tuple[int, ...]]] = {}
+    unknown = []
+    for name, shape in found.items():
+        match = _LORA.fullmatch(name)
+        if match is None:
+            unknown.append(name)
+        elif match["side"]:
+            side = "A" if match["side"].endswith(("A", "down")) else "B"
+            layers.setdefault(match["layer"], {})[side] = shape
+    if not layers:
         raise SynthError(
             f"{file} holds no LoRA of a diffusers SD3 transformer (names like "
             f"transformer.*.lora_A.weight); seen: {', '.join(sorted(found)[:2]) or 'nothing'}"
         )
+    if unknown:
+        raise SynthError(
+            f"{file} holds {len(unknown)} tensors that are no part of a LoRA, such as "
+            f"{min(unknown)}; allowed: names like transformer.*.lora_A.weight"
+        )
+    if halves := sorted(layer for layer, sides in layers.items() if len(sides) != 2):
+        has = next(iter(layers[halves[0]]))
+        lacks = "B" if has == "A" else "A"
+        raise SynthError(
+            f"{file} is damaged: {len(halves)} of {len(layers)} layers have half an update "
+            f"({halves[0]} has lora_{has} and lacks lora_{lacks}); copy or save it again"
+        )
+    return {layer: (sides["A"], sides["B"]) for layer, sides in layers.items()}
 
 
-def _named_base(metadata: dict[str, str]) -> str:
-    for key in BASE_KEYS:
-        if value := metadata.get(key):
-            return value
-    try:
-        told = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-    except ValueError:
-        return ""
-    value = told.get("transformer.base_model_name_or_path") if isinstance(told, dict) else None
-    return str(value) if value else ""
+def _is_finite(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() and bool(torch.isfinite(tensor.float()).all())
 
 
 def _fingerprint(pipeline: Any, *, enabled: bool) -> torch.Tensor:

@@ -150,13 +150,20 @@ class Sd35Generator:
             ) from error
         if not np.isfinite(made).all():
             raise GeneratorFailed(
-                f"{self.generator_id} gave values that are not finite, as half precision can; "
-                "use bf16 or fp32"
+                f"{self.generator_id} gave values that are not finite: {self._remedy()}"
             )
         pixels: Rgb = np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)
         if ask.parent_rgb is not None:
             pixels = pixels[: ask.parent_rgb.shape[0], : ask.parent_rgb.shape[1]]
         return np.ascontiguousarray(pixels)
+
+    def _remedy(self) -> str:
+        """What to do about values that are not finite, as far as the settings tell."""
+        if self.plan.precision == "fp16":
+            return "half precision can overflow; use bf16 or fp32"
+        if self.lora is not None:
+            return f"lower the weight of its adapters ({self.lora})"
+        return "its weights may be damaged; fetch them again"
 
     @functools.cached_property
     def _text_to_image(self) -> Any:
