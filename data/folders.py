@@ -1,4 +1,4 @@
-"""Files on disk: one file read safely, folders walked in a fixed order, globs expanded."""
+"""Files on disk: one file read safely, the names in a folder, and a file's sidecars."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import errno
 import functools
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from .errors import InputError, UnreadableImage
@@ -21,14 +20,13 @@ from .labelling import (
     stems_of_picture,
     tags_of,
 )
-from .naming import compile_glob, file_uri, is_chosen, is_hidden, stamp_of
+from .naming import file_uri, stamp_of
 from .opening import too_many_bytes
 from .schema import Reason
 from .sidecars import Sidecars
 
 # A pipe that somebody left in a folder must not hold the run up: opened without waiting.
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_MAGIC: Final = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +105,7 @@ def item_of_file(
     folders: tuple[str, ...],
     sidecars: Sidecars,
     root: str | None = None,
+    fields: Mapping[str, object] | None = None,
 ) -> Item:
     """The item of one file.
 
@@ -116,11 +115,12 @@ def item_of_file(
         folders: Names of the folders above it that may name a label.
         sidecars: Those of its folder.
         root: Real path of the folder it must not leave; None for a file named by itself.
+        fields: What a table beside it says of it.
     """
     folder, name = os.path.split(path)
     beside, note = sidecars.of(name)
     bodies = {suffix: _head_of(_join(folder, found)) for suffix, found in beside.items()}
-    tags = tags_of(options, folders=folders, sidecars=bodies, note=note)
+    tags = tags_of(options, folders=folders, fields=fields, sidecars=bodies, note=note)
     uri = file_uri(path)
     try:
         is_link = root is not None and os.path.islink(path)  # noqa: PTH114
@@ -151,23 +151,16 @@ def _head_of(path: str) -> bytes:
         return b""
 
 
-def item_of_named_file(path: str, options: SourceOptions) -> Item | None:
-    """The item of a file that was named by itself; None for the sidecar of a picture beside it."""
-    if is_sidecar(path):
-        return None
+def named_sidecars(path: str) -> Sidecars:
+    """Return the sidecars of a file that was named by itself, without listing its folder."""
     folder, name = os.path.split(path)
-    beside = Sidecars(
-        [
-            name,
-            *(
-                stem + suffix
-                for stem in stems_of_picture(name)
-                for suffix in _SIDECARS
-                if os.path.isfile(_join(folder, stem + suffix))  # noqa: PTH113
-            ),
-        ]
+    beside = (
+        stem + suffix
+        for stem in stems_of_picture(name)
+        for suffix in _SIDECARS
+        if os.path.isfile(_join(folder, stem + suffix))  # noqa: PTH113
     )
-    return item_of_file(path, options, folders=tuple(Path(folder).parts[-1:]), sidecars=beside)
+    return Sidecars([name, *beside])
 
 
 def is_sidecar(path: str) -> bool:
@@ -184,52 +177,8 @@ _PICTURES: Final = (*PICTURE_SUFFIXES, *map(str.upper, PICTURE_SUFFIXES))
 _SIDECARS: Final = (*SIDECAR_SUFFIXES, *map(str.upper, SIDECAR_SUFFIXES))
 
 
-def walk_folder(
-    root: str, options: SourceOptions, *, is_listed: Callable[[str], bool] = lambda _path: False
-) -> Iterator[Item]:
-    """The items below a folder: files of a folder by name, then its sub-folders by name.
-
-    Hidden files and folders, sidecars and what the patterns leave out are no items. Links
-    to files inside the folder are followed; those that lead out become `unsafe_path`; links
-    to folders are never entered, so loops do no harm. Memory: the names of one folder.
-
-    Args:
-        root: Absolute path.
-        options: Patterns, labels, domains.
-        is_listed: Whether a path was listed by an earlier source already.
-    """
-    real_root = os.path.realpath(root)
-    waiting: list[tuple[str, ...]] = [()]
-    while waiting:
-        below = waiting.pop()
-        folder = _join(root, *below)
-        try:
-            files, folders, odd = _list_folder(folder)
-        except OSError as error:
-            reason, detail = explain_os_error(error)
-            yield bad_item(file_uri(folder), reason, detail)
-            continue
-        waiting.extend((*below, name) for name in reversed(folders) if not is_hidden([name]))
-        shown = [name for name in files if not is_hidden([name])]
-        sidecars = Sidecars(shown)
-        above = (Path(real_root).name, *below)
-        for name in shown:
-            path = _join(folder, name)
-            if name in sidecars or not is_chosen((*below, name), options) or is_listed(path):
-                continue
-            yield item_of_file(path, options, folders=above, sidecars=sidecars, root=real_root)
-        for name in odd:
-            path = _join(folder, name)
-            if is_hidden([name]) or not is_chosen((*below, name), options):
-                continue
-            if not is_inside(os.path.realpath(path), real_root):
-                yield bad_item(
-                    file_uri(path), Reason.UNSAFE_PATH, "a link to a folder outside of its own"
-                )
-
-
-def _list_folder(folder: str) -> tuple[list[str], list[str], list[str]]:
-    """Names of files (and links to them), of folders, and of links to folders, each sorted."""
+def list_folder(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the names of files (and links to them), of folders, and of links to folders."""
     files: list[str] = []
     folders: list[str] = []
     links: list[str] = []
@@ -249,48 +198,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def has_magic(text: str) -> bool:
-    """Whether a path is a glob."""
-    return not _MAGIC.isdisjoint(text)
-
-
-def expand_glob(pattern: str) -> Iterator[str]:
-    """Absolute paths that match, each folder's in order; with `**` files only.
-
-    Hidden names match only where the pattern writes the dot.
-    """
-    parts = Path(pattern).expanduser().absolute().parts
-    kept = tuple(p for n, p in enumerate(parts) if p != "**" or parts[n - 1] != "**")
-    for path in _expand(kept[0], kept[1:]):
-        if "**" not in kept or not os.path.isdir(path):  # noqa: PTH112
-            yield path
-
-
-def _expand(base: str, parts: tuple[str, ...]) -> Iterator[str]:
-    if not parts:
-        yield base
-        return
-    head, rest = parts[0], parts[1:]
-    if not has_magic(head):
-        if os.path.lexists(found := _join(base, head)):
-            yield from _expand(found, rest)
-        return
-    try:
-        files, folders, links = _list_folder(base)
-    except (NotADirectoryError, FileNotFoundError, PermissionError):
-        return
-    if head == "**":
-        yield from _expand(base, rest or ("*",))
-        for name in folders:
-            if not is_hidden([name]):
-                yield from _expand(_join(base, name), parts)
-        return
-    matcher = compile_glob(head)
-    for name in sorted(folders + links + ([] if rest else files)):
-        if matcher.fullmatch(name) and (head.startswith(".") or not is_hidden([name])):
-            yield from _expand(_join(base, name), rest)
 
 
 def require_folder(path: str) -> None:

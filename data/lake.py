@@ -20,12 +20,12 @@ from filelock import FileLock, Timeout
 
 from . import shards
 from .errors import StoreError, brief
+from .lake_mark import MARKER
 from .schema import Row
 from .shards import ShardImage, ShardPlace
 from .store import TMP_PREFIX, LocalStore, Store, open_store
 from .tables import Tables
 
-MARKER: Final = "assay-lake.json"
 FORMAT_VERSION: Final = 1
 LOCK_TIMEOUT_S: Final = 900.0
 

@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from wcmatch import glob
+
+from .errors import ConfigError
 from .items import SourceOptions
 
+MAX_PATTERNS: Final = 1000
+# Slashes separate on every system, and hidden names are the callers' business.
+_FLAGS: Final = glob.GLOBSTAR | glob.IGNORECASE | glob.DOTGLOB | glob.BRACE | glob.FORCEUNIX
 _DRIVE: Final = re.compile(r"^[A-Za-z]:")
 _SECOND_BYTE: Final = re.compile(r"(?<=[^\x00-\x7f])\\")
 
@@ -74,7 +80,7 @@ def is_chosen(parts: Sequence[str], options: SourceOptions) -> bool:
 
     A pattern without a slash is compared with the name of the item and of each of its
     folders; one with a slash with the whole path from the top. `*` stays within a folder,
-    `**` goes through several. Upper and lower case are the same.
+    `**` goes through several, `{a,b}` is either. Upper and lower case are the same.
     """
     if options.include and not _matches(parts, options.include):
         return False
@@ -83,38 +89,26 @@ def is_chosen(parts: Sequence[str], options: SourceOptions) -> bool:
 
 def _matches(parts: Sequence[str], patterns: tuple[str, ...]) -> bool:
     for pattern in patterns:
-        compiled = compile_glob(pattern.strip("/"))
-        if "/" in pattern.strip("/"):
-            if any(compiled.fullmatch("/".join(parts[: n + 1])) for n in range(len(parts))):
+        plain = pattern.removeprefix("./").strip("/")
+        matcher = compile_pattern(plain)
+        if "/" in plain:
+            if any(matcher.match("/".join(parts[: n + 1])) for n in range(len(parts))):
                 return True
-        elif any(compiled.fullmatch(part) for part in parts):
+        elif any(map(matcher.match, parts)):
             return True
     return False
 
 
 @functools.lru_cache(maxsize=256)
-def compile_glob(pattern: str) -> re.Pattern[str]:
-    """A glob with `*`, `?`, `[...]`, `**` as a regular expression for `fullmatch`."""
-    out = []
-    at = 0
-    while at < len(pattern):
-        if pattern.startswith("**/", at):
-            out.append("(?:[^/]+/)*")
-            at += 3
-        elif pattern.startswith("**", at):
-            out.append(".*")
-            at += 2
-        elif pattern[at] == "*":
-            out.append("[^/]*")
-            at += 1
-        elif pattern[at] == "?":
-            out.append("[^/]")
-            at += 1
-        elif pattern[at] == "[" and (end := pattern.find("]", at + 2)) > 0:
-            body = pattern[at + 1 : end].replace("\\", "\\\\")
-            out.append(f"[^{body[1:]}]" if body[0] == "!" else f"[{body}]")
-            at = end + 1
-        else:
-            out.append(re.escape(pattern[at]))
-            at += 1
-    return re.compile("".join(out), re.IGNORECASE | re.DOTALL)
+def compile_pattern(pattern: str) -> glob.WcMatcher[str]:
+    """Return what tells whether a path with slashes matches a pattern, see `is_chosen`.
+
+    Raises:
+        ConfigError: The pattern has too many alternatives in braces.
+    """
+    try:
+        return glob.compile(pattern, flags=_FLAGS, limit=MAX_PATTERNS)
+    except Exception as error:  # its own error for too many alternatives is private
+        raise ConfigError(
+            f'the pattern "{pattern}" has more than {MAX_PATTERNS} alternatives in braces'
+        ) from error

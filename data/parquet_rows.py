@@ -121,14 +121,19 @@ class ParquetAddress:
         return raw
 
 
-def require_parquet(path: str, options: SourceOptions) -> None:
-    """Raise `InputError` unless the file has a column of pictures and those asked for."""
+def require_parquet(
+    path: str, options: SourceOptions, *, more: Mapping[str, object] | None = None
+) -> None:
+    """Raise `InputError` unless the file has a column of pictures and those asked for.
+
+    `more` has the names of columns that the file's folder gives, see `list_parquet`.
+    """
     try:
         schema = _open(path).schema_arrow
     except _DAMAGE as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
     image_column_of(schema, options, path)
-    tag_columns(schema.names, options, path)
+    tag_columns([*schema.names, *(more or {})], options, path)
 
 
 def image_column_of(schema: pa.Schema, options: SourceOptions, where: str) -> str:
@@ -222,7 +227,11 @@ def class_names_of(schema: pa.Schema, column: str) -> tuple[str, ...]:
 
 
 def list_parquet(
-    path: str, options: SourceOptions, *, more: Mapping[str, object] | None = None
+    path: str,
+    options: SourceOptions,
+    *,
+    more: Mapping[str, object] | None = None,
+    folders: tuple[str, ...] = (),
 ) -> Iterator[Item]:
     """The items of a Parquet file, row by row; a damaged row group is one item that says so.
 
@@ -230,8 +239,9 @@ def list_parquet(
         path: The file.
         options: Columns, labels, domains, limits.
         more: Values that hold for every row, such as those that name the file's folder.
+        folders: Names of the folders above the file; those that rows name come before them.
     """
-    reader = _Reader(path, options, dict(more or {}))
+    reader = _Reader(path, options, dict(more or {}), folders)
     first = 0
     for group in range(reader.file.metadata.num_row_groups):
         n_rows = reader.file.metadata.row_group(group).num_rows
@@ -254,14 +264,20 @@ def list_parquet(
 class _Reader:
     """A file whose columns are chosen, and what is read of it to list its rows."""
 
-    def __init__(self, path: str, options: SourceOptions, more: dict[str, object]) -> None:
-        self.path, self.options, self._more = path, options, more
+    def __init__(
+        self,
+        path: str,
+        options: SourceOptions,
+        more: dict[str, object],
+        folders: tuple[str, ...],
+    ) -> None:
+        self.path, self.options, self._more, self._folders = path, options, more, folders
         self.file = _open(path)
         schema = self.file.schema_arrow
         names = list(schema.names)
         self.column = image_column_of(schema, options, path)
         self.stamp = stamp_of(Path(path).stat())
-        self._tags = tag_columns(names, options, path)
+        self._tags = tag_columns([*names, *more], options, path)
         self._class_names = class_names_of(schema, self._tags[0] or "")
         kind = schema.field(names.index(self.column)).type
         inner = _element(kind)
@@ -273,8 +289,8 @@ class _Reader:
         # What tells how many pictures a list has, and where they are, without their bytes.
         self._has_light = self._points or has_path
         self._is_heavy = self._is_list and not self._has_light
-        light = {name for name in self._tags if name is not None} - {self.column}
-        self._columns = sorted(light)
+        light = {name for name in self._tags if name in names} - {self.column}
+        self._columns = sorted(map(str, light))
         if has_path:
             self._columns += _leaves(self.file, f"{self.column}.", ".path")
         elif self._points or self._is_heavy:
@@ -307,7 +323,7 @@ class _Reader:
         label, _ = self._tags
         if label is not None and self._class_names and isinstance(row.get(label), int):
             row[label] = _class_of(self._class_names, row[label])
-        fields = self._more | tags_in(row, self._tags, self.options)
+        fields = tags_in(self._more | row, self._tags, self.options)
         address = partial(ParquetAddress, self.path, group, at, self.column)
         cell = row.get(self.column)
         if self._points:
@@ -327,7 +343,7 @@ class _Reader:
     ) -> Item:
         """An item whose picture lies in the file, as a rule: a struct may point elsewhere too."""
         path = cell.get("path") if isinstance(cell, dict) else None
-        folders = folders_of(path) if isinstance(path, str) else ()
+        folders = (*self._folders, *(folders_of(path) if isinstance(path, str) else ()))
         tags = tags_of(self.options, folders=folders, fields=fields)
         return Item(
             source_uri=uri,

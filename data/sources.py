@@ -16,17 +16,16 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from .errors import InputError
 from .fetched import NO_MARK
+from .folder_walk import item_beside_metadata, walk_folder
 from .folders import (
-    expand_glob,
-    has_magic,
     is_inside,
     is_sidecar,
-    item_of_named_file,
     require_folder,
-    walk_folder,
 )
+from .globs import expand_glob, has_magic
 from .items import Address, Item, SourceOptions, bad_item
 from .labelling import tags_of
+from .lake_mark import is_lake, lake_of, require_no_lake
 from .list_files import PACKED_SUFFIXES, packing_of, read_head
 from .listings import (
     has_header,
@@ -39,7 +38,7 @@ from .listings import (
     require_lines,
 )
 from .locating import UrlAddress
-from .naming import file_uri, is_chosen, is_hidden, stamp_of
+from .naming import compile_pattern, file_uri, is_chosen, is_hidden, stamp_of
 from .parquet_rows import list_parquet, require_parquet
 from .redaction import redact_url
 from .schema import Reason
@@ -132,6 +131,8 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
     """
     if not sources:
         raise InputError("no source; name a file, folder, glob, archive, table or URL")
+    for pattern in (*options.include, *options.exclude):
+        compile_pattern(pattern)
     for root in options.roots:
         require_folder(os.path.expanduser(root))  # noqa: PTH111
     found = [(kind_of(source), _plain(source)) for source in dict.fromkeys(sources)]
@@ -141,10 +142,12 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
             " one on each line, relative to the list, or a CSV with a column path"
         )
     for kind, source in found:
+        if kind is SourceKind.GLOB:
+            _require_match(source)
+        elif kind is not SourceKind.URL:
+            require_no_lake(source, source)
         if kind in _REQUIRE:
             _REQUIRE[kind](source, options)
-        elif kind is SourceKind.GLOB and next(expand_glob(source), None) is None:
-            raise InputError(f"{source}: nothing matches")
     return _find(dict.fromkeys(found), options)
 
 
@@ -265,15 +268,38 @@ def _find(found: dict[tuple[SourceKind, str], None], options: SourceOptions) -> 
                 yield from walk_folder(source, options, is_listed=is_listed)
                 roots.append(source)
         elif kind is SourceKind.GLOB:
-            for path in expand_glob(source):
+            for path in _outside_of_lakes(source):
                 yield from _items_of_path(path, options, is_listed)
         elif kind is SourceKind.FILE:
             yield from _items_of_path(source, options, is_listed)
             named.add(source)
         elif kind is SourceKind.URL:
             yield _item_of_url(source, options)
+        elif kind is SourceKind.PARQUET and is_listed(source):
+            continue
         else:
+            named.add(source)
             yield from _LIST[kind](source, options)
+
+
+def _outside_of_lakes(pattern: str) -> Iterator[str]:
+    """The paths that a glob names, without those that are lakes or lie in one."""
+    known: dict[str, bool] = {}
+    for path in expand_glob(pattern):
+        folder = os.path.dirname(path)  # noqa: PTH120
+        if folder not in known:
+            known[folder] = lake_of(folder) is not None
+        if not known[folder] and not is_lake(path):
+            yield path
+
+
+def _require_match(pattern: str) -> None:
+    if next(_outside_of_lakes(pattern), None) is not None:
+        return
+    inside = next(expand_glob(pattern), None)
+    if inside is None:
+        raise InputError(f"{pattern}: nothing matches")
+    require_no_lake(pattern, inside)
 
 
 def _items_of_path(
@@ -292,8 +318,8 @@ def _items_of_path(
         yield from walk_folder(path, options, is_listed=is_listed)
     elif kind in _LIST:
         yield from _LIST[kind](path, options)
-    elif not is_listed(path) and (item := item_of_named_file(path, options)) is not None:
-        yield item
+    elif not is_listed(path) and not is_sidecar(path):
+        yield item_beside_metadata(path, options)
 
 
 def _stamp(path: str) -> str:

@@ -17,7 +17,8 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from ..data.errors import ConfigError, InputError
-from ..data.folders import expand_glob, has_magic, is_inside
+from ..data.folders import is_inside
+from ..data.globs import expand_glob, has_magic
 from ..data.redaction import redact_url
 from .request import Request
 

@@ -1,0 +1,184 @@
+"""Items below a folder: its pictures, the rows of its Parquet files, and never those of a lake."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from .errors import InputError
+from .folders import explain_os_error, is_inside, item_of_file, list_folder, named_sidecars
+from .items import Item, SourceOptions, bad_item
+from .lake_mark import is_lake
+from .list_files import DAMAGE, open_list
+from .metadata import NAMES, Metadata, is_metadata, read_metadata
+from .naming import file_uri, is_chosen, is_hidden, member_uri, stamp_of
+from .parquet_rows import list_parquet, require_parquet
+from .schema import Reason
+from .sidecars import Sidecars
+
+TABLE_SUFFIXES: Final = (".parquet", ".parq", ".pq")
+
+
+def walk_folder(
+    root: str, options: SourceOptions, *, is_listed: Callable[[str], bool] = lambda _path: False
+) -> Iterator[Item]:
+    """Yield the items below a folder: files of a folder by name, then its sub-folders by name.
+
+    Hidden files and folders, sidecars, tables of labels, lakes and what the patterns leave out
+    are no items. A Parquet file with pictures gives its rows; folders such as `label=fake` above
+    it are columns of it, and names that begin with an underscore beside it are no items. Links
+    to files inside the folder are followed; those that lead out become `unsafe_path`; links
+    to folders are never entered, so loops do no harm. Memory: the names of one folder, and what
+    the tables of labels above it say.
+
+    Args:
+        root: Absolute path.
+        options: Patterns, labels, domains.
+        is_listed: Whether a path was listed by an earlier source already.
+    """
+    real_root = os.path.realpath(root)
+    waiting: list[tuple[tuple[str, ...], _Tables]] = [((), ())]
+    while waiting:
+        below, tables = waiting.pop()
+        folder = _join(root, *below)
+        try:
+            files, folders, odd = list_folder(folder)
+        except OSError as error:
+            reason, detail = explain_os_error(error)
+            yield bad_item(file_uri(folder), reason, detail)
+            continue
+        shown = [name for name in files if not is_hidden([name])]
+        own = _metadata_among(folder, shown, options)
+        # The nearest table that names a picture counts.
+        tables = (*((len(below), table) for table in own.values()), *tables)
+        waiting.extend(
+            ((*below, name), tables)
+            for name in reversed(folders)
+            if not is_hidden([name]) and not is_lake(_join(folder, name))
+        )
+        sidecars = Sidecars(shown)
+        above = (Path(real_root).name, *below)
+        has_tables = any(name.lower().endswith(TABLE_SUFFIXES) for name in shown) or any(
+            "=" in name for name in folders
+        )
+        for name in shown:
+            path = _join(folder, name)
+            if name in sidecars or not is_chosen((*below, name), options) or is_listed(path):
+                continue
+            if name in own:
+                yield from _problems(path, folder, own[name])
+            elif name.lower().endswith(TABLE_SUFFIXES):
+                yield from _items_of_table(path, options, above)
+            elif not (has_tables and name.startswith("_")):
+                fields = _fields_of((*below, name), tables)
+                yield item_of_file(
+                    path, options, folders=above, sidecars=sidecars, root=real_root, fields=fields
+                )
+        for name in odd:
+            path = _join(folder, name)
+            if is_hidden([name]) or not is_chosen((*below, name), options):
+                continue
+            if not is_inside(os.path.realpath(path), real_root):
+                yield bad_item(
+                    file_uri(path), Reason.UNSAFE_PATH, "a link to a folder outside of its own"
+                )
+
+
+def item_beside_metadata(path: str, options: SourceOptions) -> Item:
+    """Return the item of a file named by itself, with what lies beside it says of it."""
+    folder, name = os.path.split(path)
+    fields: dict[str, object] = {}
+    for table in NAMES:
+        beside = _join(folder, table)
+        if os.path.isfile(beside):  # noqa: PTH113
+            found = _kept_metadata(beside, stamp_of(os.stat(beside)), options)  # noqa: PTH116
+            fields |= found.fields.get(name, {}) if found is not None else {}
+    return item_of_file(
+        path,
+        options,
+        folders=tuple(Path(folder).parts[-1:]),
+        sidecars=named_sidecars(path),
+        fields=fields,
+    )
+
+
+_Tables = tuple[tuple[int, Metadata], ...]
+
+
+def _fields_of(parts: tuple[str, ...], tables: _Tables) -> dict[str, object]:
+    for depth, table in tables:
+        fields = table.fields.get("/".join(parts[depth:]))
+        if fields is not None:
+            return fields
+    return {}
+
+
+def _metadata_among(folder: str, names: list[str], options: SourceOptions) -> dict[str, Metadata]:
+    """Return the tables of labels among the files of a folder, by their names."""
+    found = {}
+    for name in names:
+        if is_metadata(name):
+            table = _load(_join(folder, name), options)
+            if table is not None:
+                found[name] = table
+    return found
+
+
+def _load(path: str, options: SourceOptions) -> Metadata | None:
+    try:
+        if path.lower().endswith(".parquet"):
+            with io.BufferedReader(io.FileIO(path)) as file:
+                return read_metadata(os.path.basename(path), file, options)  # noqa: PTH119
+        with open_list(path) as stream:
+            return read_metadata(os.path.basename(path), stream, options)  # noqa: PTH119
+    except DAMAGE:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _kept_metadata(path: str, _stamp: str, options: SourceOptions) -> Metadata | None:
+    return _load(path, options)
+
+
+def _problems(path: str, folder: str, table: Metadata) -> Iterator[Item]:
+    """Yield an item for each row of a table that names no picture."""
+    missing = {
+        number: (Reason.NOT_FOUND, f"no such file: {name}")
+        for name, number in table.row_of.items()
+        if not os.path.lexists(_join(folder, name))
+    }
+    odd = {number: (Reason.BAD_ROW, problem) for number, problem in table.problems.items()}
+    for number, (reason, detail) in sorted((missing | odd).items()):
+        uri = member_uri(table.scheme, path, str(number))
+        yield bad_item(uri, reason, detail)
+
+
+def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -> Iterator[Item]:
+    """Yield the rows of a Parquet file; one that has no pictures is an item that says so."""
+    partitions: dict[str, object] = {
+        key: unquote(value)
+        for key, equals, value in (name.partition("=") for name in above[1:])
+        if equals
+    }
+    try:
+        require_parquet(path, options, more=partitions)
+    except InputError as error:
+        detail = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+        is_damaged = "not a readable Parquet file" in detail
+        reason = Reason.UNREADABLE if is_damaged else Reason.NOT_AN_IMAGE
+        try:
+            stamp = stamp_of(os.stat(path))  # noqa: PTH116
+        except OSError:
+            stamp = "bad"
+        yield bad_item(file_uri(path), reason, detail, fingerprint=stamp)
+        return
+    yield from list_parquet(path, options, more=partitions, folders=above)
+
+
+def _join(*parts: str) -> str:
+    return os.path.join(*parts)  # noqa: PTH118

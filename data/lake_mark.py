@@ -1,0 +1,43 @@
+"""How a lake is known among other folders: by the file that says so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from .errors import InputError
+
+MARKER: Final = "assay-lake.json"
+
+
+def is_lake(folder: str) -> bool:
+    """Return whether a folder is a lake."""
+    return os.path.isfile(os.path.join(folder, MARKER))  # noqa: PTH113, PTH118
+
+
+def lake_of(path: str) -> str | None:
+    """Return the lake that a path is or lies in, links followed; None for any other path."""
+    for place in dict.fromkeys((Path(path), Path(os.path.realpath(path)))):
+        for folder in (place, *place.parents):
+            if is_lake(str(folder)):
+                return str(folder)
+    return None
+
+
+def require_no_lake(source: str, path: str) -> None:
+    """Raise `InputError` where a source is a lake or lies in one: a run would read itself."""
+    lake = lake_of(path)
+    if lake is None:
+        return
+    what = "is an assay lake" if lake == path else f"lies in the assay lake {lake}"
+    raise InputError(
+        f"{source} {what}, and a lake is no source; `assay score --lake {lake}` scores what it"
+        f" holds, `assay publish --lake {lake} --to DIR` makes a dataset that is a source"
+    )
+
+
+def lakes_among(names: list[str]) -> tuple[str, ...]:
+    """Return the folders of an archive that are lakes, each with its slash; "" for all of it."""
+    found = {name for name in names if PurePosixPath(name).name == MARKER}
+    return tuple(sorted(name.removesuffix(MARKER) for name in found))
