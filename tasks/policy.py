@@ -14,17 +14,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
 from ..data.errors import ConfigError
 from ..data.toml_file import read_toml
+from ..data.wording import did_you_mean, shown
 
 PACKAGED_POLICY: Final = Path(__file__).with_name("policy.toml")
 
 _NAME_MAX_CHARS: Final = 64
 _NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_NAME_MAX_CHARS - 1}}}")
+# Larger than any picture that is decoded.
+_MAX_EDGE_PX: Final = 1_000_000
 _TWO_DIGITS: Final = decimal.Context(prec=2, rounding=decimal.ROUND_CEILING)
 # Below it exp would overflow, and the probability is 0 in float32.
 _LOGIT_OF_ZERO: Final = -700.0
@@ -191,14 +194,16 @@ def policy_from_dict(values: Mapping[str, Any], *, source: str) -> Policy:
             "1 to 64 letters, digits, '.', '_' or '-', a letter or digit first",
         )
     short_edge = _take(values, "min_short_edge_px", source, "")
-    if not isinstance(short_edge, int) or isinstance(short_edge, bool) or short_edge < 0:
-        raise _refusal(source, "min_short_edge_px", short_edge, "a whole number, 0 or more")
+    is_whole = isinstance(short_edge, int) and not isinstance(short_edge, bool)
+    if not is_whole or not 0 <= cast("int", short_edge) <= _MAX_EDGE_PX:
+        allowed = f"a whole number from 0 to {_MAX_EDGE_PX}"
+        raise _refusal(source, "min_short_edge_px", short_edge, allowed)
     unlisted = _take(values, "unlisted_domain", source, "")
     if unlisted not in _UNLISTED:
         raise _refusal(source, "unlisted_domain", unlisted, '"default" or "review"')
     return Policy(
         name=name,
-        min_short_edge_px=short_edge,
+        min_short_edge_px=cast("int", short_edge),
         unlisted_domain=unlisted,
         default=_band(_take(values, "default", source, ""), source, "default"),
         detectors={
@@ -261,13 +266,16 @@ def _only(table: Mapping[str, Any], allowed: tuple[str, ...], source: str, key: 
         if name not in allowed:
             where = f"{key}.{name}" if key else name
             raise ConfigError(
-                f"policy {source}: unknown key {where} = {value!r}; "
+                f"policy {source}: unknown key {where} = {shown(value)}; "
                 f"allowed here: {', '.join(allowed)}; correct its spelling or remove it"
+                f"{did_you_mean(name, allowed)}"
             )
 
 
 def _refusal(source: str, key: str, seen: object, allowed: str) -> ConfigError:
-    return ConfigError(f"policy {source}: {key} = {seen!r}; allowed: {allowed}; correct the file")
+    return ConfigError(
+        f"policy {source}: {key} = {shown(seen)}; allowed: {allowed}; correct the file"
+    )
 
 
 def _plain(band: Band | None) -> dict[str, Any]:
