@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+import shlex
+from pathlib import Path
 from typing import Final
 
 from .errors import InputError
@@ -31,13 +32,8 @@ def require_no_lake(source: str, path: str) -> None:
     if lake is None:
         return
     what = "is an assay lake" if lake == path else f"lies in the assay lake {lake}"
+    shown = shlex.quote(lake)
     raise InputError(
-        f"{source} {what}, and a lake is no source; `assay score --lake {lake}` scores what it"
-        f" holds, `assay publish --lake {lake} --to DIR` makes a dataset that is a source"
+        f"{source} {what}, and a lake is no source; `assay score --lake {shown}` scores what it"
+        f" holds, `assay publish --lake {shown} --to DIR` makes a dataset that is a source"
     )
-
-
-def lakes_among(names: list[str]) -> tuple[str, ...]:
-    """Return the folders of an archive that are lakes, each with its slash; "" for all of it."""
-    found = {name for name in names if PurePosixPath(name).name == MARKER}
-    return tuple(sorted(name.removesuffix(MARKER) for name in found))

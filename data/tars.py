@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Protocol, Self, cast
 
+from .archive_tables import MAX_TABLE_BYTES, ArchiveTables
 from .errors import InputError, UnreadableImage
 from .handles import Handles, WindowedStream
 from .items import Item, SourceOptions, bad_item
 from .labelling import MAX_SIDECAR_BYTES, sidecar_stem, tags_of
+from .metadata import is_metadata
 from .naming import escape_of, is_chosen, is_hidden, member_uri, parts_of, stamp_of
 from .opening import too_many_bytes
 from .packed import PackedTooMuchError, unpacker_of
@@ -157,7 +159,7 @@ class _Listed:
 
     Attributes:
         members: In the order of the archive.
-        bodies: Beginnings of what may be sidecars, by the number of the member.
+        bodies: Beginnings of what may be sidecars or tables of labels, by the number of the member.
         end: Where the part that was read ends.
         problem: Why the rest was not read; None where all was.
     """
@@ -179,7 +181,10 @@ def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
     with _open_unpacked(path) as file:
         listed = _read_headers(file)
     files = (m.name for m in listed.members if not m.is_folder and m.problem is None)
-    sidecars = Sidecars(dict.fromkeys(files))
+    names = dict.fromkeys(files)
+    sidecars = Sidecars(names)
+    number_of = {member.name: n for n, member in enumerate(listed.members) if n in listed.bodies}
+    tables = ArchiveTables(names, lambda name: listed.bodies.get(number_of.get(name, -1)), options)
     place_of = {
         member.name: number
         for number, member in enumerate(listed.members)
@@ -192,7 +197,7 @@ def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
         escape = escape_of(name)
         if member.is_folder or (escape is None and (is_hidden(parts) or name in sidecars)):
             continue
-        if not is_chosen(parts, options):
+        if tables.skips(name, parts) or not is_chosen(parts, options):
             continue
         recurs = hash(name) in seen
         seen.add(hash(name))
@@ -206,6 +211,7 @@ def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
             tags = tags_of(
                 options,
                 folders=(_stem_of(path), *parts[:-1]),
+                fields=tables.fields_of(parts),
                 sidecars={
                     suffix: listed.bodies[place_of[sidecar]]
                     for suffix, sidecar in found.items()
@@ -221,6 +227,7 @@ def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
                 note=tags.note,
                 address=TarAddress(path, member.offset, member.n_bytes),
             )
+    yield from tables.problems("tar", path)
     if listed.problem is not None:
         reason, detail = listed.problem
         mark = f"damaged-after-{len(listed.members)}"
@@ -243,9 +250,9 @@ def _read_headers(file: _Bytes) -> _Listed:
                     raise tarfile.ReadError("a member with an impossible size")
                 last = header.offset
                 member = _member_of(header)
-                if sidecar_stem(member.name) is not None and member.problem is None:
+                if (most := _kept_bytes(member)) > 0:
                     file.seek(member.offset)
-                    body = file.read(min(member.n_bytes, MAX_SIDECAR_BYTES, room))
+                    body = file.read(min(member.n_bytes, most, room))
                     room -= len(body)
                     listed.bodies[len(listed.members)] = body
                 listed.members.append(member)
@@ -261,6 +268,15 @@ def _read_headers(file: _Bytes) -> _Listed:
             f"{error or type(error).__name__}",
         )
     return listed
+
+
+def _kept_bytes(member: _Member) -> int:
+    """Return how much of a member is kept: of what may be a sidecar or a table of labels."""
+    if member.problem is not None:
+        return 0
+    if is_metadata(member.name.rpartition("/")[2]):
+        return MAX_TABLE_BYTES if member.n_bytes <= MAX_TABLE_BYTES else 0
+    return MAX_SIDECAR_BYTES if sidecar_stem(member.name) is not None else 0
 
 
 def _member_of(header: tarfile.TarInfo) -> _Member:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .archive_tables import MAX_TABLE_BYTES, ArchiveTables
 from .errors import InputError, UnreadableImage
 from .handles import Handles
 from .items import Item, SourceOptions, bad_item
@@ -108,6 +109,7 @@ def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
     n_of_name = Counter(member.filename for member in members)
     files = {member.filename: member for member in members if not _is_folder(member)}
     sidecars = Sidecars(files)
+    tables = ArchiveTables(files, lambda name: _table_body(archive, files[name]), options)
     overlapping = _overlapping(members)
     credit = Credit()
     for index, member in enumerate(members):
@@ -117,7 +119,7 @@ def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
         escape = escape_of(name if is_plain else shielded(name))
         if _is_folder(member) or (escape is None and (is_hidden(parts) or name in sidecars)):
             continue
-        if not is_chosen(parts, options):
+        if tables.skips(name, parts) or not is_chosen(parts, options):
             continue
         uri = member_uri("zip", path, name, mark=index if n_of_name[name] > 1 else None)
         mode = member.external_attr >> 16
@@ -135,7 +137,11 @@ def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
             found, note = sidecars.of(name)
             bodies = {suffix: _sidecar_body(archive, files[it]) for suffix, it in found.items()}
             tags = tags_of(
-                options, folders=(Path(path).stem, *parts[:-1]), sidecars=bodies, note=note
+                options,
+                folders=(Path(path).stem, *parts[:-1]),
+                fields=tables.fields_of(parts),
+                sidecars=bodies,
+                note=note,
             )
             yield Item(
                 source_uri=uri,
@@ -145,6 +151,7 @@ def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
                 note=tags.note,
                 address=ZipAddress(path, index, name),
             )
+    yield from tables.problems("zip", path)
     if _has_archive_in_front(path, members):
         yield bad_item(
             member_uri("zip", path, "", mark="joined"),
@@ -179,11 +186,20 @@ def _has_archive_in_front(path: str, members: list[zipfile.ZipInfo]) -> bool:
         return file.read(4) == b"PK\3\4"
 
 
-def _sidecar_body(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+def _table_body(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
+    if member.file_size > MAX_TABLE_BYTES:
+        return None
+    body = _sidecar_body(archive, member, MAX_TABLE_BYTES + 1)
+    return body if len(body) <= MAX_TABLE_BYTES else None
+
+
+def _sidecar_body(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: int = MAX_SIDECAR_BYTES
+) -> bytes:
     try:
         if member.flag_bits & _ENCRYPTED:
             return b""
         with archive.open(member) as packed:
-            return packed.read(MAX_SIDECAR_BYTES)
+            return packed.read(max_bytes)
     except _DAMAGE:
         return b""

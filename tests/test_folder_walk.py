@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 import warnings
+import zipfile
 from pathlib import Path
 
 import factories
@@ -56,9 +59,11 @@ def test_a_lake_is_never_a_source(tmp_path):
     ]
     assert names(listed(f"{tmp_path}/**/*.jpg"), tmp_path) == ["a.jpg", "x/b.jpg"]
     assert names(listed(f"{tmp_path}/x/*"), tmp_path) == ["x/b.jpg"]
-    for source in (lake, tmp_path / "link", f"{lake}/shards/*.jpg"):
+    for source in (tmp_path / "link", f"{lake}/shards/*.jpg"):
         with pytest.raises(InputError, match=r"lake.* is no source; `assay score --lake"):
             listed(source)
+    with pytest.raises(InputError, match=r"`assay publish --lake '/.*/my lake' --to DIR`"):
+        listed(lake)
     for source in (lake / "reports", lake / "shards" / "s.jpg"):
         with pytest.raises(InputError, match="lies in the assay lake"):
             listed(source)
@@ -107,6 +112,41 @@ def test_a_folder_s_table_of_labels_is_no_item(tmp_path, suffix):
     assert len(odd) == (2 if suffix == "parquet" else 3)
     (alone,) = listed(f"{tmp_path}/a.*")
     assert (alone.label, alone.domain) == ("fake", "art")
+
+
+def packed(path: Path, members: dict[str, bytes]) -> Path:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as out:
+            for name, body in members.items():
+                out.writestr(name, body)
+        return path
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as out:
+        for name, body in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            out.addfile(info, io.BytesIO(body))
+    return path
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz"])
+def test_archives_have_tables_of_labels_and_lakes_too(tmp_path, name):
+    """What holds in a folder holds in the archive of it."""
+    members = {
+        "./t/a.jpg": PICTURES[0],
+        "t/x/b.jpg": PICTURES[1],
+        "t/metadata.csv": b"file_name;label\r\na.jpg;1.0\r\nx\\b.jpg;real\r\ngone.jpg;0\r\n",
+        "t/lake/assay-lake.json": b"{}",
+        "t/lake/reports/r.jpg": PICTURES[2],
+    }
+    items = listed(packed(tmp_path / name, members))
+    assert [(inner, item.label) for inner, item in zip(inside(items), items, strict=True)] == [
+        ("a.jpg", "fake"),
+        ("b.jpg", "real"),
+        ("metadata.csv#row-2", None),
+    ]
+    assert items[2].problem == (Reason.NOT_FOUND, "no such member: gone.jpg")
+    (item,) = listed(packed(tmp_path / f"l{name}", {"assay-lake.json": b"{}", "a.jpg": b""}))
+    assert "an assay lake, which is no source" in item.problem[1]
 
 
 def test_a_table_of_something_else_is_an_item(tmp_path):
