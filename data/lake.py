@@ -68,6 +68,10 @@ class Lake:
         """The rows of a table, now or at a version; see `Tables.scan`."""
         return self._tables.scan(table, version)
 
+    def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
+        """The rows of a table that came between two versions; see `Tables.added`."""
+        return self._tables.added(table, since, version)
+
     def append(
         self,
         table: str,

@@ -79,15 +79,7 @@ class Tables:
         schema = schema_of(table)
         found = self._open(table)
         if version is not None:
-            latest = None if found is None else found.version()
-            if found is None or latest is None or not 0 <= version <= latest:
-                raise MissingVersion(f"{table} has no version {version}; its latest is {latest}")
-            try:
-                retried(lambda: found.load_as_version(version))
-            except DeltaError as error:
-                raise MissingVersion(
-                    f"{table} has lost version {version}: {brief(error)}"
-                ) from error
+            found = _at_version(found, table, version)
         if found is None:
             return pl.LazyFrame(schema=pl.Schema(schema))
         damage.check_files(self._store, f"{FOLDER}/{table}", found)
@@ -104,6 +96,31 @@ class Tables:
         known = pl.Schema(pa.schema(found.schema()))
         rows = pl.scan_parquet(files, schema=known, missing_columns="insert", glob=False)
         return _with_nulls(rows, found, schema, lacking)
+
+    def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
+        """The rows that came between two versions; all up to the second where the first is None.
+
+        Raises:
+            MissingVersion: A version was never written, or its log was cleaned away.
+            StoreError: There is no such table in the schema, or it cannot be read.
+        """
+        if since is None or version is None:
+            return self.scan(table, version)
+        schema = schema_of(table)
+        before, after = (self._at(table, number) for number in (since, version))
+        files = sorted(set(after.file_uris()) - set(before.file_uris()))
+        if not files:
+            return pl.LazyFrame(schema=pl.Schema(schema))
+        if not self._store.storage_options:
+            files = [unquote(uri.removeprefix("file://")) for uri in files]
+        rows = pl.scan_parquet(
+            files,
+            schema=pl.Schema(pa.schema(after.schema())),
+            missing_columns="insert",
+            glob=False,
+            storage_options=self._store.storage_options or None,
+        )
+        return _with_nulls(rows, after, schema, self._lacking(after, table))
 
     def append(
         self,
@@ -243,6 +260,9 @@ class Tables:
         damage.check_log(self._store, folder, found.version())
         return found
 
+    def _at(self, table: str, version: int) -> DeltaTable:
+        return _at_version(self._open(table), table, version)
+
     def _has_exclusive_since(self, base: DeltaTable, table: str, after: int) -> bool:
         """Whether an append that names the version it was worked out from came after `after`."""
         if base.version() <= after:
@@ -285,6 +305,18 @@ class Tables:
                 raise StoreError(f"cannot make the table {uri}: {brief(error)}") from error
             return found
         return made
+
+
+def _at_version(found: DeltaTable | None, table: str, version: int) -> DeltaTable:
+    """Take an open table back to one of its versions."""
+    latest = None if found is None else found.version()
+    if found is None or latest is None or not 0 <= version <= latest:
+        raise MissingVersion(f"{table} has no version {version}; its latest is {latest}")
+    try:
+        retried(lambda: found.load_as_version(version))
+    except DeltaError as error:
+        raise MissingVersion(f"{table} has lost version {version}: {brief(error)}") from error
+    return found
 
 
 def _is_quoted(table: DeltaTable) -> bool:

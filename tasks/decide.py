@@ -7,6 +7,7 @@ what cannot be judged (no score, too small) is left to people.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ import polars as pl
 from ..data.lake import Lake
 from ..data.schema import Decision, DecisionReason, ScoreStatus
 from ..data.score_key import ScoreKey
+from .append_missing import until_alone
 from .current import Bucket, buckets, current_decisions, current_scores, latest_sightings
 from .policy import Policy, load_policy
 from .views import highest_views
@@ -140,29 +142,46 @@ def decide_images(
     counts = {decision.value: 0 for decision in Decision}
     wanted = None if image_ids is None else image_ids.unique().rename("image_id").to_frame().lazy()
     for bucket in buckets(lake, "images"):
-        scores = current_scores(lake, key, bucket=bucket)
-        facts = (
-            _score_facts(lake, wanted, scores, bucket)
-            .join(highest_views(lake, key), on="image_id", how="left")
-            .with_columns(detector=pl.lit(key.detector))
+        decided = until_alone(
+            functools.partial(_decide_bucket, lake, wanted, key, policy, run_id, bucket)
         )
-        decided = decide(facts.collect(), policy)
         for decision, n_images in decided["decision"].value_counts().iter_rows():
             counts[decision] += n_images
-        known = current_decisions(lake, key, policy_id=policy.policy_id, bucket=bucket).select(
-            "image_id", was=_in_words()
-        )
-        fresh = (
-            decided.lazy()
-            .with_columns(now=_in_words())
-            .join(known, on="image_id", how="left")
-            .filter(pl.col("was").is_null() | (pl.col("was") != pl.col("now")))
-            .sort("image_id")
-            .collect()
-        )
-        if fresh.height:
-            _record(lake, fresh, key, policy.policy_id, run_id)
     return counts
+
+
+def _decide_bucket(
+    lake: Lake,
+    wanted: pl.LazyFrame | None,
+    key: ScoreKey,
+    policy: Policy,
+    run_id: str,
+    bucket: Bucket,
+) -> pl.DataFrame:
+    """Decide a part of the images, and record what differs from the decisions at one version."""
+    # Before the scores are read: of two runs at once, the one that knows fewer of them is refused.
+    version = lake.version("decisions")
+    scores = current_scores(lake, key, bucket=bucket)
+    facts = (
+        _score_facts(lake, wanted, scores, bucket)
+        .join(highest_views(lake, key), on="image_id", how="left")
+        .with_columns(detector=pl.lit(key.detector))
+    )
+    decided = decide(facts.collect(), policy)
+    known = current_decisions(
+        lake, key, policy_id=policy.policy_id, bucket=bucket, version=version
+    ).select("image_id", was=_in_words())
+    fresh = (
+        decided.lazy()
+        .with_columns(now=_in_words())
+        .join(known, on="image_id", how="left")
+        .filter(pl.col("was").is_null() | (pl.col("was") != pl.col("now")))
+        .sort("image_id")
+        .collect()
+    )
+    if fresh.height:
+        _record(lake, fresh, key, policy.policy_id, run_id, after=version or 0)
+    return decided
 
 
 def _score_facts(
@@ -186,7 +205,9 @@ def _in_words() -> pl.Expr:
     return pl.concat_str("decision", pl.col("reasons").list.join(","), separator=":")
 
 
-def _record(lake: Lake, fresh: pl.DataFrame, key: ScoreKey, policy_id: str, run_id: str) -> None:
+def _record(
+    lake: Lake, fresh: pl.DataFrame, key: ScoreKey, policy_id: str, run_id: str, *, after: int
+) -> None:
     rows = fresh.select(
         "image_id",
         **{name: pl.lit(value) for name, value in key.as_row().items()},
@@ -204,4 +225,5 @@ def _record(lake: Lake, fresh: pl.DataFrame, key: ScoreKey, policy_id: str, run_
     content = hashlib.sha256()
     for image_id, words in fresh.select("image_id", "now").iter_rows():
         content.update(f"{image_id} {words}\n".encode())
-    lake.append("decisions", rows, txn=f"decide:{run_id}:{policy_id}:{content.hexdigest()[:16]}")
+    txn = f"decide:{run_id}:{policy_id}:{content.hexdigest()[:16]}"
+    lake.append("decisions", rows, txn=txn, after=after)

@@ -152,6 +152,7 @@ def ingest_chunk(
         BaseException: Whatever stops it, once what is read is committed; see `stopping.kept_of`.
     """
     tell = on_item or _ignore
+    since = lake.version("sightings")
     known = find_sightings(lake, items, batch_id=batch_id)
     settled = {uri: seen for uri, seen in known.items() if _is_settled(seen, options.limits)}
     times = Counter(_key(item) for item in items)
@@ -172,12 +173,20 @@ def ingest_chunk(
         tell(times[_key(item)])
 
     def flush() -> IngestCounts:
-        statuses = commit_outcomes(
-            lake, waiting, batch_id=batch_id, run_id=run_id, chunk_index=chunk_index
+        recorded = commit_outcomes(
+            lake,
+            waiting,
+            batch_id=batch_id,
+            run_id=run_id,
+            chunk_index=chunk_index,
+            since=since,
+            is_said=lambda outcome, before: _is_unchanged(outcome.item, outcome, before),
         )
         counts = IngestCounts()
-        for outcome, status in zip(waiting, statuses, strict=True):
-            counts += _count(outcome.item, status, outcome.reason, times[_key(outcome.item)])
+        for outcome, (status, is_new) in zip(waiting, recorded, strict=True):
+            n_items = times[_key(outcome.item)]
+            counts += _count(outcome.item, status, outcome.reason, n_items)
+            counts += IngestCounts(unchanged=0 if is_new else n_items)
         in_lake.update(outcome.image_id for outcome in waiting if outcome.image_id)
         waiting.clear()
         if along is not None:

@@ -23,6 +23,7 @@ from ..data.image import DEFAULT_LIMITS, ImageLimits
 from ..data.lake import Lake
 from ..data.schema import Reason, Row, ScoreStatus
 from ..data.score_key import ScoreKey
+from .append_missing import append_missing
 from .detector.lanes import Scored, score_stream
 from .stopping import hand_on
 
@@ -74,11 +75,11 @@ def pending(lake: Lake, key: ScoreKey, *, image_ids: pl.Series | None = None) ->
 
 def judged(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
     """The image_id of each image that is not `pending`, repeated where it was judged twice."""
-    return (
-        lake.scan("scores")
-        .filter(key.where() & pl.col("reason").ne_missing(Reason.OUT_OF_MEMORY.value))
-        .select("image_id")
-    )
+    return lake.scan("scores").filter(_judges(key)).select("image_id")
+
+
+def _judges(key: ScoreKey) -> pl.Expr:
+    return key.where() & pl.col("reason").ne_missing(Reason.OUT_OF_MEMORY.value)
 
 
 def score_shard(
@@ -110,6 +111,7 @@ def score_shard(
         StoreError: Bytes cannot be read or rows not written; what was committed stays.
     """
     wanted = pl.Series("image_id", list(image_ids), dtype=pl.String)
+    since = lake.version("scores")
     left = pending(lake, detector.key, image_ids=wanted)["image_id"].to_list()
     counts = ScoreCounts(known=wanted.n_unique() - len(left))
     if on_item is not None and counts.known:
@@ -122,8 +124,8 @@ def score_shard(
     def commit() -> None:
         nonlocal rows, counts, last_commit_s
         if rows:
-            commit_rows(lake, shard, rows, detector.key, run_id)
-            counts += counts_of(rows)
+            committed = commit_rows(lake, rows, detector.key, run_id, since=since)
+            counts += counts_of(committed) + ScoreCounts(known=len(rows) - len(committed))
         rows, last_commit_s = [], time.monotonic()
 
     try:
@@ -174,11 +176,33 @@ def _sigmoid(logit: float) -> float:
     return math.exp(logit) / (1.0 + math.exp(logit))
 
 
-def commit_rows(lake: Lake, where: str, rows: list[Row], key: ScoreKey, run_id: str) -> None:
-    """Append rows of `row_of`; `where`, such as their shard, is part of the transaction's name."""
-    # Named by its content: a retry after a kill has other rows left, and they must not be
-    # taken for those of the first try.
-    what = [run_id, *key.as_row().values()]
-    what += [row["image_id"] for row in rows]
-    digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
-    lake.append("scores", rows, txn=f"scores:{where}:{digest}")
+def commit_rows(
+    lake: Lake, rows: Sequence[Row], key: ScoreKey, run_id: str, *, since: int | None
+) -> list[Row]:
+    """Append those rows of `row_of` whose images no other run has scored under the key.
+
+    Args:
+        lake: Where the rows go.
+        rows: Rows of one key.
+        key: What they are known by.
+        run_id: Part of the transaction's name.
+        since: Version of `scores` at which the images were pending.
+
+    Returns:
+        The rows that were committed.
+    """
+    ids = [row["image_id"] for row in rows]
+    digest = hashlib.sha256("\n".join(key.as_row().values()).encode()).hexdigest()[:16]
+    return append_missing(
+        lake,
+        "scores",
+        rows,
+        since=since,
+        name=lambda row: str(row["image_id"]),
+        taken=lambda came: set(
+            came.filter(_judges(key) & pl.col("image_id").is_in(ids))
+            .select("image_id")
+            .collect()["image_id"]
+        ),
+        txn=f"scores:{run_id}:{digest}",
+    )

@@ -63,6 +63,7 @@ class ScoreAlong:
         self._key = key
         self._run_id = run_id
         self._n_workers = n_workers
+        self._since: int | None = None
         self._rows: list[Row] = []
         self._taken: set[str] = set()
         self._taking = threading.Lock()
@@ -70,6 +71,7 @@ class ScoreAlong:
     def through(self, reads: Iterable[Outcome], inspect: Inspect) -> Iterator[Outcome]:
         """Decodes and scores; see `reading.Along`."""
         detector = self._load()
+        self._since = self._lake.version("scores")
         known = _prefixes_judged(self._lake, self._key)
 
         def use(image_id: str, image: Image.Image) -> Pixels | Reason | None:
@@ -99,8 +101,8 @@ class ScoreAlong:
         rows = [row for row in self._rows if row["image_id"] in image_ids]
         if not rows:
             return
-        commit_rows(self._lake, "ingested", rows, self._key, self._run_id)
-        self.counts += counts_of(rows)
+        committed = commit_rows(self._lake, rows, self._key, self._run_id, since=self._since)
+        self.counts += counts_of(committed)
         self._rows = [row for row in self._rows if row["image_id"] not in image_ids]
 
     def _take(self, image_id: str) -> bool:

@@ -8,7 +8,7 @@ second is refused, looks again, and finds the image known.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -84,11 +84,14 @@ def note_of(item: Item) -> str | None:
     return shorten(item.note) if item.note else None
 
 
-def find_sightings(lake: Lake, items: Sequence[Item], *, batch_id: str) -> dict[str, Sighting]:
+def find_sightings(
+    lake: Lake, items: Sequence[Item], *, batch_id: str, rows: pl.LazyFrame | None = None
+) -> dict[str, Sighting]:
     """By source_uri: the sighting of each item that has not changed since.
 
     Only what the items need leaves the table, whatever its size: files and row groups of
-    other addresses are skipped by their bounds (1,000 of 1,000,000 in 20 ms).
+    other addresses are skipped by their bounds (1,000 of 1,000,000 in 20 ms). `rows` are those
+    to look at; by default all.
     """
     if not items or lake.version("sightings") is None:
         return {}
@@ -109,7 +112,7 @@ def find_sightings(lake: Lake, items: Sequence[Item], *, batch_id: str) -> dict[
     high = max(item.source_uri for item in items)
     is_counting = pl.col("seen_at") == pl.col("seen_at").max().over("batch_id", "source_uri")
     found = (
-        lake.scan("sightings")
+        (lake.scan("sightings") if rows is None else rows)
         .filter(pl.col("source_uri").is_between(pl.lit(low), pl.lit(high)))
         .join(wanted, on="source_uri", how="inner")
         .filter(is_counting)
@@ -130,12 +133,29 @@ def find_sightings(lake: Lake, items: Sequence[Item], *, batch_id: str) -> dict[
 
 
 def commit_outcomes(
-    lake: Lake, outcomes: Sequence[Outcome], *, batch_id: str, run_id: str, chunk_index: int
-) -> list[Status]:
+    lake: Lake,
+    outcomes: Sequence[Outcome],
+    *,
+    batch_id: str,
+    run_id: str,
+    chunk_index: int,
+    since: int | None = None,
+    is_said: Callable[[Outcome, Sighting], bool] | None = None,
+) -> list[tuple[Status, bool]]:
     """Store what is new among the outcomes and record one sighting for each, in order.
 
+    Args:
+        lake: Where to.
+        outcomes: What became of items.
+        batch_id: The items' batch.
+        run_id: The run that this is part of.
+        chunk_index: Which chunk of the run this is.
+        since: Version of `sightings` at which the items' earlier sightings were looked for.
+        is_said: Whether a sighting that came since says already what the outcome does; then
+            another run has recorded the item, and nothing is written for it.
+
     Returns:
-        The status that each outcome got.
+        The status of each outcome, and whether its sighting was written now.
 
     Raises:
         CommitConflict: Other writers won every attempt.
@@ -146,15 +166,39 @@ def commit_outcomes(
     for _ in range(MAX_ATTEMPTS):
         try:
             with lake.writing():
-                return _commit(lake, outcomes, batch_id=batch_id, txn=f"{run_id}:{chunk_index}")
+                return _commit(
+                    lake,
+                    outcomes,
+                    batch_id=batch_id,
+                    txn=f"{run_id}:{chunk_index}",
+                    since=since,
+                    is_said=is_said or _never,
+                )
         except CommitConflict as error:
             conflict = error
     raise conflict
 
 
-def _commit(lake: Lake, outcomes: Sequence[Outcome], *, batch_id: str, txn: str) -> list[Status]:
+def _never(_outcome: Outcome, _before: Sighting) -> bool:
+    return False
+
+
+def _commit(
+    lake: Lake,
+    outcomes: Sequence[Outcome],
+    *,
+    batch_id: str,
+    txn: str,
+    since: int | None,
+    is_said: Callable[[Outcome, Sighting], bool],
+) -> list[tuple[Status, bool]]:
     images_version = lake.version("images")
     sightings_version = lake.version("sightings")
+    came: dict[str, Sighting] = {}
+    if sightings_version != since:
+        items = [outcome.item for outcome in outcomes]
+        rows_since = lake.added("sightings", since, sightings_version)
+        came = find_sightings(lake, items, batch_id=batch_id, rows=rows_since)
     ids = sorted({o.image_id for o in outcomes if o.image_id is not None})
     stored = _stored(lake, ids, version=images_version)
     lost = next(
@@ -175,7 +219,12 @@ def _commit(lake: Lake, outcomes: Sequence[Outcome], *, batch_id: str, txn: str)
     _store(lake, list(new.values()), batch_id=batch_id, now=now, after=images_version or 0)
 
     rows: list[Row] = []
+    recorded: list[tuple[Status, bool]] = []
     for number, outcome in enumerate(outcomes):
+        before = came.get(outcome.item.source_uri)
+        if before is not None and is_said(outcome, before):
+            recorded.append((before.status, False))
+            continue
         key = (batch_id, outcome.item.source_uri)
         # Whoever is recorded first keeps the image: also the item that a killed run had
         # stored and not yet recorded, and the item that is recorded again.
@@ -185,6 +234,7 @@ def _commit(lake: Lake, outcomes: Sequence[Outcome], *, batch_id: str, txn: str)
             status, reason = Status.STORED, None
         else:
             status, reason = Status.DUPLICATE, Reason.SAME_BYTES.value
+        recorded.append((status, True))
         rows.append(
             {
                 "batch_id": batch_id,
@@ -204,7 +254,7 @@ def _commit(lake: Lake, outcomes: Sequence[Outcome], *, batch_id: str, txn: str)
     # commit than the first time, and must not be taken for it.
     digest = _digest(repr([value for row in rows for value in list(row.values())[:-1]]))
     lake.append("sightings", rows, txn=f"sightings:{txn}:{digest}", after=sightings_version or 0)
-    return [Status(row["status"]) for row in rows]
+    return recorded
 
 
 def _store(lake: Lake, new: Sequence[Outcome], *, batch_id: str, now: datetime, after: int) -> None:

@@ -30,6 +30,7 @@ from ..synth.answers import reason_of
 from ..synth.job_key import KEY_VERSION
 from ..synth.methods import Made, Tools, make
 from ..synth.plan import Job
+from .append_missing import append_missing
 from .current import current_sightings
 from .ingest import IngestCounts, ingest_chunk
 from .stopping import hand_on
@@ -226,6 +227,7 @@ def synthesize_chunk(
     Raises:
         StoreError: The lake cannot be read or written.
     """
+    since = lake.version("synthetics")
     known = _known(lake, jobs)
     left = [job for job in jobs if job.key not in known]
     parents = _bytes(lake, {job.parent_id for job in left if job.parent_id is not None})
@@ -241,6 +243,7 @@ def synthesize_chunk(
             run_id=run_id,
             chunk_index=chunk_index,
             n_workers=n_workers,
+            since=since,
         )
         waiting.clear()
         known_items.clear()
@@ -317,6 +320,7 @@ def _store(
     run_id: str,
     chunk_index: int,
     n_workers: int,
+    since: int | None,
 ) -> SynthCounts:
     """Commit finished pictures with their lineage, failures as rejections, and known ones."""
     made = {uri_of(job): (job, told) for job, told in attempts if isinstance(told, Made)}
@@ -336,9 +340,12 @@ def _store(
         options=SourceOptions(),
         n_workers=n_workers,
     )
-    n_made = _commit(lake, made, batch_id=batch_id, run_id=run_id)
+    n_stored, n_made = _commit(lake, made, batch_id=batch_id, run_id=run_id, since=since)
     return SynthCounts(
-        made=n_made, known=len(known_items), failed=len(attempts) - n_made, items=counts
+        made=n_made,
+        known=len(known_items) + n_stored - n_made,
+        failed=len(attempts) - n_stored,
+        items=counts,
     )
 
 
@@ -377,8 +384,19 @@ def _item(job: Job, made: Made) -> Item:
     )
 
 
-def _commit(lake: Lake, made: dict[str, tuple[Job, Made]], *, batch_id: str, run_id: str) -> int:
-    """The lineage of the pictures that were stored; how many."""
+def _commit(
+    lake: Lake,
+    made: dict[str, tuple[Job, Made]],
+    *,
+    batch_id: str,
+    run_id: str,
+    since: int | None,
+) -> tuple[int, int]:
+    """Commit the lineage of the pictures that were stored, unless another run has.
+
+    Returns:
+        The number of pictures that were stored, and of rows that were committed.
+    """
     stored = (
         current_sightings(lake, batch_id)
         .filter(pl.col("source_uri").is_in(list(made)) & pl.col("image_id").is_not_null())
@@ -390,10 +408,24 @@ def _commit(lake: Lake, made: dict[str, tuple[Job, Made]], *, batch_id: str, run
         _row(*made[uri], image_id=image_id, batch_id=batch_id, run_id=run_id, now=now)
         for uri, image_id in stored.iter_rows()
     ]
-    if rows:
-        keys = hashlib.sha256("".join(sorted(made)).encode()).hexdigest()[:24]
-        lake.append("synthetics", rows, txn=f"synth:{run_id}:{keys}")
-    return len(rows)
+    measures = {job.key: job.contents.measures for job, _ in made.values()}
+
+    def name(row: Row) -> str:
+        # Of a job whose picture came out otherwise in another run, both have their lineage.
+        params = json.loads(row["params"])
+        measured = [f"{m}={params.get(m)}" for m in sorted(measures.get(params.get("key"), ()))]
+        return " ".join([str(params.get("key")), row["image_id"], *measured])
+
+    def taken(came: pl.LazyFrame) -> set[str]:
+        is_meant = pl.col("image_id").is_in([row["image_id"] for row in rows])
+        found = came.filter(is_meant).select("image_id", "params").collect()
+        return {name(row) for row in found.iter_rows(named=True)}
+
+    txn = f"synth:{run_id}:{batch_id}"
+    committed = append_missing(
+        lake, "synthetics", rows, since=since, name=name, taken=taken, txn=txn
+    )
+    return len(rows), len(committed)
 
 
 def _row(job: Job, made: Made, *, image_id: str, batch_id: str, run_id: str, now: datetime) -> Row:

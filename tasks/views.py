@@ -21,6 +21,7 @@ from ..data.image import DEFAULT_LIMITS, ImageLimits
 from ..data.lake import Lake
 from ..data.schema import Reason, Row, ScoreStatus
 from ..data.score_key import ScoreKey
+from .append_missing import append_missing
 from .current import current_scores
 from .detector.detector import Detector
 from .detector.lanes import forward_in_parts, n_streams
@@ -157,6 +158,9 @@ def view_shard(
     def work(item: tuple[str, bytes]) -> tuple[str, list[View]]:
         return item[0], views_of(item[1], detector, limits)
 
+    since = lake.version("views")
+    seen = set(_seen(lake.scan("views"), detector.key, image_ids))
+    left = [image_id for image_id in image_ids if image_id not in seen]
     rows: list[Row] = []
     counts = ViewCounts()
     last_commit_s = time.monotonic()
@@ -164,8 +168,7 @@ def view_shard(
     def commit() -> None:
         nonlocal rows, counts, last_commit_s
         if rows:
-            _commit(lake, shard, rows)
-            counts += _counts_of(rows)
+            counts += _counts_of(_commit(lake, rows, detector.key, run_id, since))
         rows, last_commit_s = [], time.monotonic()
 
     try:
@@ -173,7 +176,7 @@ def view_shard(
             detector.runner.streams(streams) as begin,
             workers(streams, "assay-views", begin) as pool,
         ):
-            images = lake.images(image_ids) if image_ids else iter(())
+            images = lake.images(left) if left else iter(())
             for image_id, found in windowed(pool, work, images, n_ahead=2 * streams):
                 rows += [_row(image_id, view, detector, run_id) for view in found]
                 if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
@@ -223,12 +226,27 @@ def _row(image_id: str, view: View, detector: Detector, run_id: str) -> Row:
     }
 
 
-def _commit(lake: Lake, shard: str, rows: list[Row]) -> None:
-    # Named by its content, as scores are: see there.
-    names = ("run_id", *ScoreKey.columns(), "image_id", "view")
-    what = [" ".join(row[name] for name in names) for row in rows]
-    digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
-    lake.append("views", rows, txn=f"views:{shard}:{digest}")
+def _commit(
+    lake: Lake, rows: Sequence[Row], key: ScoreKey, run_id: str, since: int | None
+) -> list[Row]:
+    """Append the rows of those images whose tiles no other run has scored under the key."""
+    ids = [row["image_id"] for row in rows]
+    digest = hashlib.sha256("\n".join(key.as_row().values()).encode()).hexdigest()[:16]
+    return append_missing(
+        lake,
+        "views",
+        rows,
+        since=since,
+        name=lambda row: str(row["image_id"]),
+        taken=lambda came: set(_seen(came, key, ids)),
+        txn=f"views:{run_id}:{digest}",
+    )
+
+
+def _seen(rows: pl.LazyFrame, key: ScoreKey, image_ids: Sequence[str]) -> pl.Series:
+    """The images, of those asked for, that have rows of `views` under a key."""
+    is_asked = pl.col("image_id").is_in(list(image_ids))
+    return rows.filter(key.where() & is_asked).select("image_id").collect()["image_id"]
 
 
 def tiles_cost(size_px: tuple[int, int], profile: Profile) -> int:
