@@ -26,6 +26,7 @@ from assay.data.lake import Lake
 from assay.data.shards import ShardImage, ShardPlace
 from assay.data.sources import SourceOptions, find_items
 from assay.data.store import s3_storage_options
+from assay.tasks.append_missing import append_missing
 from assay.tasks.ingest import IngestCounts, chunks, ingest_chunk
 
 from .faulty_proxy import faulty_proxy
@@ -312,3 +313,32 @@ def test_a_store_that_always_fails_is_told_in_one_line(
     told = str(caught.value)
     assert told.isprintable()
     assert told.endswith("run the same again when s3://pictures/gone answers")
+
+
+def test_writers_that_found_the_same_missing_append_it_once_on_s3(s3: object) -> None:
+    """Three threads that all come to commit the same ten rows, without any lock."""
+    lake = Lake("s3://pictures/missing")
+    lake.append("reviews", [review("before")], txn="before")
+    since = lake.version("reviews")
+    start = threading.Barrier(3)
+
+    def work(writer: int) -> int:
+        own = Lake(lake.uri)
+        start.wait()
+        return len(
+            append_missing(
+                own,
+                "reviews",
+                [review(f"{n}") for n in range(10)],
+                since=since,
+                name=lambda row: str(row["image_id"]),
+                taken=lambda came: set(came.collect()["image_id"]),
+                txn=f"{writer}",
+            )
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        committed = list(pool.map(work, range(3)))
+    assert sorted(committed) == [0, 0, 10]
+    ids = lake.scan("reviews").collect()["image_id"].to_list()
+    assert sorted(ids) == sorted(["before", *(f"{n}" for n in range(10))])
