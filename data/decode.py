@@ -172,16 +172,20 @@ def orientation_of(image: Image.Image) -> int:
 def _to_srgb(image: Image.Image) -> Image.Image:
     """RGB by the picture's own ICC profile, or as Pillow converts when there is none to follow."""
     icc = image.info.get("icc_profile")
-    space = "CMYK" if image.mode == "CMYK" else "L" if image.mode == "L" else "RGB"
+    space = image.mode if image.mode in {"CMYK", "L"} else "RGB"
     if not icc or len(icc) > MAX_ICC_BYTES:
         return image.convert("RGB")
+    followed = follow_profile(_converted(image, space), icc)
+    # A damaged profile, or one for other channels than these: the colours as stored.
+    return image.convert("RGB") if followed is None else followed
+
+
+def follow_profile(image: Image.Image, icc: bytes) -> Image.Image | None:
+    """Return a picture in sRGB by an ICC profile; None for one that cannot be followed for it."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        source = image if image.mode == space else image.convert(space)
-        converted = ImageCms.profileToProfile(
-            source, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        return ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, *DAMAGE):
-        # A damaged profile, or one for other channels than these: the colours as stored.
-        return image.convert("RGB")
-    return converted if converted is not None else image.convert("RGB")
+        return None

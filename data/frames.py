@@ -1,4 +1,4 @@
-"""How many frames a picture has, without decoding more than the first."""
+"""How many frames a picture has and how long each is shown, without decoding them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ MAX_FRAMES: Final = 10_000
 _MAX_BLOCKS: Final = 1_000_000
 _INT32_MAX: Final = 2**31 - 1
 
-_EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
+_EXTENSION, _FRAME, _END, _CONTROL = 0x21, 0x2C, 0x3B, 0xF9
+_BRIEFEST_MS: Final = 10
+_AT_ONCE_MS: Final = 100
 
 
 def count_frames(raw: bytes, image: Image.Image) -> int:
@@ -27,12 +29,36 @@ def count_frames(raw: bytes, image: Image.Image) -> int:
 
 def count_gif_frames(raw: bytes) -> int:
     """Complete frames of a GIF, in [0, `MAX_FRAMES`]; damage ends the count."""
-    n_frames = n_blocks = 0
+    return len(_gif_durations_ms(raw))
+
+
+def frame_durations_ms(raw: bytes, format_name: str) -> list[int]:
+    """Return how long each frame is shown, of GIF, PNG and WebP; empty for other formats.
+
+    As browsers have it, a frame of 10 ms or less is shown for 100. At most `MAX_FRAMES` frames.
+    """
+    if format_name == "GIF":
+        told = _gif_durations_ms(raw)
+    elif format_name == "PNG":
+        told = _png_durations_ms(raw)
+    elif format_name == "WEBP":
+        told = _webp_durations_ms(raw)
+    else:
+        told = []
+    return [_AT_ONCE_MS if duration <= _BRIEFEST_MS else duration for duration in told]
+
+
+def _gif_durations_ms(raw: bytes) -> list[int]:
+    """Return the delay of each complete frame."""
+    durations_ms: list[int] = []
+    delay_ms = n_blocks = 0
     try:
         at = 13 + _table_bytes(raw[10])
-        while n_frames < MAX_FRAMES and n_blocks < _MAX_BLOCKS:
+        while len(durations_ms) < MAX_FRAMES and n_blocks < _MAX_BLOCKS:
             kind = raw[at]
             if kind == _EXTENSION:
+                if raw[at + 1] == _CONTROL:
+                    delay_ms = 10 * int.from_bytes(raw[at + 4 : at + 6], "little")
                 at += 2
             elif kind == _FRAME:
                 at += 10 + _table_bytes(raw[at + 9]) + 1
@@ -47,10 +73,36 @@ def count_gif_frames(raw: bytes) -> int:
                 n_blocks += 1
             at += 1
             n_blocks += 1
-            n_frames += kind == _FRAME
+            if kind == _FRAME:
+                durations_ms.append(delay_ms)
+                delay_ms = 0
     except IndexError:
         pass
-    return n_frames
+    return durations_ms
+
+
+def _png_durations_ms(raw: bytes) -> list[int]:
+    durations_ms: list[int] = []
+    at = 8
+    while at + 8 <= len(raw) and len(durations_ms) < MAX_FRAMES:
+        n_body = int.from_bytes(raw[at : at + 4], "big")
+        if raw[at + 4 : at + 8] == b"fcTL":
+            count = int.from_bytes(raw[at + 28 : at + 30], "big")
+            per_second = int.from_bytes(raw[at + 30 : at + 32], "big") or 100
+            durations_ms.append(1000 * count // per_second)
+        at += 12 + n_body
+    return durations_ms
+
+
+def _webp_durations_ms(raw: bytes) -> list[int]:
+    durations_ms: list[int] = []
+    at = 12
+    while at + 8 <= len(raw) and len(durations_ms) < MAX_FRAMES:
+        n_body = int.from_bytes(raw[at + 4 : at + 8], "little")
+        if raw[at : at + 4] == b"ANMF":
+            durations_ms.append(int.from_bytes(raw[at + 20 : at + 23], "little"))
+        at += 8 + n_body + n_body % 2
+    return durations_ms
 
 
 def _table_bytes(flags: int) -> int:

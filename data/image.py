@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .decode import in_8_bits, orientation_of, over_white, turned
+from .doubts import doubt_of
 from .frames import count_frames
 from .opening import DEFAULT_LIMITS, ImageLimits, opened
 from .provenance import read_ai_declared, read_capture
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+# Of `phash_of`: hashes are of upright pixels, 16 bits scaled, over white. Rows without it have
+# hashes of pixels as they are stored.
+UPRIGHT_PIXELS: Final = "upright"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +51,11 @@ class ImageFacts:
         n_frames: 1 for a still picture; for a GIF at most 10,000 are counted.
         phash: `imagehash.phash` of the first frame, upright and as a person sees it
             (`upright_grey`), 16 hex digits.
+        phash_of: `UPRIGHT_PIXELS`: what `phash` is the hash of.
         jpeg_quality: Nearest IJG quality in [1, 100]; None for other formats.
         capture: Keys make, model, software; None when the file names none of them.
         ai_declared: What the file itself says of a machine origin; None proves nothing.
+        doubt: A `schema.Doubt` value: why people may see another picture; None as a rule.
     """
 
     image_id: str
@@ -59,9 +66,11 @@ class ImageFacts:
     height_px: int
     n_frames: int
     phash: str
+    phash_of: str
     jpeg_quality: int | None
     capture: dict[str, str | None] | None
     ai_declared: str | None
+    doubt: str | None
 
 
 def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
@@ -95,6 +104,8 @@ def inspect_and_use(
         image.load()
         # Some modes have no way to RGB; better refused here than at every later step.
         image.crop((0, 0, 1, 1)).convert("RGB")
+        n_frames = count_frames(raw, image)
+        doubt = doubt_of(raw, image, n_frames)
         facts = ImageFacts(
             image_id=hashlib.sha256(raw).hexdigest(),
             n_bytes=len(raw),
@@ -102,11 +113,13 @@ def inspect_and_use(
             mode=image.mode,
             width_px=image.width,
             height_px=image.height,
-            n_frames=count_frames(raw, image),
+            n_frames=n_frames,
             phash=str(imagehash.phash(upright_grey(image))),
+            phash_of=UPRIGHT_PIXELS,
             jpeg_quality=estimate_jpeg_quality(image),
             capture=read_capture(image),
             ai_declared=read_ai_declared(raw, image),
+            doubt=None if doubt is None else doubt.value,
         )
         return facts, use(facts.image_id, image)
 

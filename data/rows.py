@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pat
 
 from .errors import StoreError
-from .schema import TABLES, Row
+from .schema import LATER, TABLES, Row
 
 
 def schema_of(table: str) -> pa.Schema:
@@ -29,8 +29,9 @@ def conform(table: str, rows: Sequence[Row] | pa.Table | pl.DataFrame) -> pa.Tab
     """The rows as an Arrow table of exactly the table's schema.
 
     Every column must be given, those that may be null too (as None): a forgotten column is
-    a mistake more often than a choice. Whole numbers may go into float columns and wider
-    numbers into narrower ones when the values fit; nothing else is converted.
+    a mistake more often than a choice. Only those of `schema.LATER` may be left out.
+    Whole numbers may go into float columns and wider numbers into narrower ones when the values
+    fit; nothing else is converted.
 
     Raises:
         StoreError: An unknown or missing column, a null in a required one, a wrong type;
@@ -43,10 +44,17 @@ def conform(table: str, rows: Sequence[Row] | pa.Table | pl.DataFrame) -> pa.Tab
             raise StoreError(f"{table} has no column {name!r}; it has {', '.join(schema.names)}")
     columns = []
     for field in schema:
+        if field.name not in given and field.name in LATER.get(table, ()):
+            columns.append(pa.chunked_array([pa.nulls(_n_rows(given), field.type)]))
+            continue
         if field.name not in given:
             raise StoreError(f"{table}.{field.name} is missing; give it, as None where it may be")
         columns.append(_fit(table, field, given[field.name]))
     return pa.table(columns, schema=schema)
+
+
+def _n_rows(given: dict[str, pa.ChunkedArray | pa.Array]) -> int:
+    return max((len(values) for values in given.values()), default=0)
 
 
 def _as_columns(

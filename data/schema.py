@@ -91,8 +91,22 @@ class DecisionReason(Explained):
     )
     LOW_RESOLUTION = "low_resolution", "too small for the score to mean much"
     DECLARED_AI = "declared_ai", "its own metadata says machine-made"
+    NOT_AS_SEEN = "not_as_seen", "people may see another picture than was scored"
     NOT_SCORED = "not_scored", "not scored"
     NO_DOMAIN_THRESHOLD = "no_threshold_for_domain", "no threshold for its domain"
+
+
+class Doubt(Explained):
+    """Why the picture that is scored may not be the one that a person sees."""
+
+    TRANSPARENT = (
+        "transparent",
+        "what shows depends on what lies behind it, or hardly anything does",
+    )
+    NOT_A_FRAME = "not_a_frame", "an animation whose still picture is none of its frames"
+    BLANK_FRAME = "blank_frame", "an animation whose first frame is blank"
+    BRIEF_FRAME = "brief_frame", "an animation whose first frame is hardly seen"
+    COLOURS = "colours", "viewers show colours far from those stored"
 
 
 class Label(StrEnum):
@@ -127,6 +141,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("height_px", pa.int32()),
             _required("n_frames", pa.int32()),
             _required("phash", _TEXT),
+            # `image.UPRIGHT_PIXELS`; null: of pixels as stored, as earlier versions took it.
+            pa.field("phash_of", _TEXT),
             pa.field("jpeg_quality", pa.int32()),
             pa.field(
                 "capture",
@@ -135,6 +151,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
                 ),
             ),
             pa.field("ai_declared", _TEXT),
+            pa.field("doubt", _TEXT),
             _required("batch_id", _TEXT),
             _required("ingested_at", _TIME),
         ]
@@ -251,6 +268,9 @@ TABLES: Final[dict[str, pa.Schema]] = {
         ]
     ),
 }
+
+# Columns that rows may leave out, as those of an older version do; null then.
+LATER: Final[dict[str, tuple[str, ...]]] = {"images": ("phash_of", "doubt")}
 
 # A shard is what `datasets.load_dataset("parquet", ...)` opens with an Image feature:
 # the struct's field order and the metadata key are that library's convention.

@@ -1,8 +1,9 @@
 """From scores to decisions: clear, review or flag, each with its reasons.
 
 `decide` is a pure and total function of a table: every row gets one decision and at least
-one reason. A score never clears what its own metadata declares to be machine-made, and
-what cannot be judged (no score, too small) is left to people.
+one reason. A score never clears what its own metadata declares to be machine-made, nor what
+people may see otherwise than it was scored, and what cannot be judged (no score, too small) is
+left to people.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 
     Args:
         scores: Columns image_id, detector, status, prob_fake, width_px, height_px, domain,
-            ai_declared and, optionally, view_prob (the highest of any view); any row may hold
-            nulls, and an unknown size counts as too small.
+            ai_declared and, optionally, view_prob (the highest of any view) and doubt; any row
+            may hold nulls, and an unknown size counts as too small.
         policy: The rules.
 
     Returns:
@@ -58,11 +59,13 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         flag) and `reasons` (list of `DecisionReason`, never empty). The first rule that
         holds decides: not scored, review; short edge too small, review; a domain left to
         people, review; at or above flag_at, flag; at or above review_at, review; declared
-        machine-made, or a view at or above flag_at, review; else clear.
+        machine-made, a view at or above flag_at, or a doubt, review; else clear.
     """
     given = scores.columns
     if "view_prob" not in given:
         scores = scores.with_columns(view_prob=pl.lit(None, dtype=pl.Float64))
+    if "doubt" not in given:
+        scores = scores.with_columns(doubt=pl.lit(None, dtype=pl.String))
     prob = pl.col("prob_fake").cast(pl.Float32)
     short_edge = pl.min_horizontal(
         pl.col("width_px").cast(pl.Int64).fill_null(-1),
@@ -74,6 +77,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         has_score=has_score.fill_null(value=False),
         is_small=short_edge < policy.min_short_edge_px,
         is_declared=pl.col("ai_declared").cast(pl.String).str.strip_chars().fill_null("") != "",
+        is_seen_otherwise=pl.col("doubt").is_not_null(),
         is_flagged=(prob >= pl.col("flag_at")).fill_null(value=False),
         is_doubtful=(prob >= pl.col("review_at")).fill_null(value=False),
         is_raised=(pl.col("view_prob").cast(pl.Float32) >= pl.col("flag_at")).fill_null(
@@ -89,7 +93,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         .then(pl.lit(Decision.REVIEW.value))
         .when(pl.col("is_flagged"))
         .then(pl.lit(Decision.FLAG.value))
-        .when(pl.col("is_doubtful") | pl.col("is_declared") | pl.col("is_raised"))
+        .when(pl.any_horizontal("is_doubtful", "is_declared", "is_raised", "is_seen_otherwise"))
         .then(pl.lit(Decision.REVIEW.value))
         .otherwise(pl.lit(Decision.CLEAR.value))
     )
@@ -102,6 +106,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         DecisionReason.BELOW_REVIEW: can_judge & ~pl.col("is_doubtful"),
         DecisionReason.VIEW_ABOVE_FLAG: can_judge & pl.col("is_raised"),
         DecisionReason.DECLARED_AI: pl.col("is_declared"),
+        DecisionReason.NOT_AS_SEEN: pl.col("is_seen_otherwise"),
         DecisionReason.NO_DOMAIN_THRESHOLD: can_judge & ~pl.col("is_listed"),
     }
     reasons = pl.concat_list(
@@ -188,7 +193,7 @@ def _score_facts(
     lake: Lake, wanted: pl.LazyFrame | None, scores: pl.LazyFrame, bucket: Bucket
 ) -> pl.LazyFrame:
     images = bucket.of(lake.scan("images"), "image_id").select(
-        "image_id", "width_px", "height_px", "ai_declared"
+        "image_id", "width_px", "height_px", "ai_declared", "doubt"
     )
     if wanted is not None:
         images = images.join(wanted, on="image_id", how="semi")

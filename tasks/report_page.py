@@ -29,6 +29,7 @@ _NOTES: Final = {
     DecisionReason.VIEW_ABOVE_FLAG: "a part scores high",
     DecisionReason.LOW_RESOLUTION: "small",
     DecisionReason.DECLARED_AI: "declares itself machine-made",
+    DecisionReason.NOT_AS_SEEN: "people may see another picture",
 }
 
 
