@@ -28,13 +28,16 @@ style-src 'unsafe-inline'">
 body { margin:0 auto; max-width:1180px; padding:24px 20px; background:var(--bg);
   color:var(--ink); font:15px/1.45 system-ui, sans-serif }
 h1 { font-size:1.3rem; margin:0; overflow-wrap:anywhere } .soft { color:var(--soft) }
-.pics { display:grid; grid-template-columns:repeat(auto-fill, minmax(190px, 1fr)); gap:18px }
+.pics { display:grid; gap:18px;
+  grid-template-columns:repeat(auto-fill, minmax(min(45%, 190px), 1fr)) }
 figure { margin:0; min-width:0 } figcaption { font-size:.86rem; margin-top:5px }
 .pic { position:relative; aspect-ratio:1; overflow:hidden; border-radius:8px;
   background:var(--card) }
 .query .pic { outline:4px solid var(--accent) }
 .pic summary { position:absolute; inset:0; cursor:pointer; list-style:none }
 .pic summary::-webkit-details-marker { display:none }
+.pic summary:focus-visible { outline:3px solid var(--accent); outline-offset:-3px;
+  border-radius:8px }
 .pic img { position:absolute; inset:0; width:100%; height:100%; object-fit:contain }
 .pic .veil { object-fit:cover; filter:blur(9px); transform:scale(1.15) }
 .pic .ask { position:absolute; left:50%; top:50%; transform:translate(-50%,-50%);
@@ -53,7 +56,8 @@ figcaption span { display:block; overflow:hidden; text-overflow:ellipsis; white-
 {%- if thumb %}<img class="veil" src="{{ thumb.veil }}" alt="">
 <span class="ask" aria-hidden="true">show</span>
 {%- else %}the picture could not be drawn{% endif -%}
-</summary>{% if thumb %}<img class="sharp" src="{{ thumb.sharp }}" alt="">{% endif %}</details>
+</summary>{% if thumb %}<img class="sharp" src="{{ thumb.sharp }}"
+alt="{{ tile.heading }}: {{ tile.note }}">{% endif %}</details>
 <figcaption><span>{{ tile.heading }}</span>
 <span class="{{ tile.decision or '' }}">score {{ tile.score }}
 {%- if tile.decision %} <b aria-hidden="true">{{ signs[tile.decision] }}</b> {{ tile.decision }}

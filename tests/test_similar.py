@@ -365,6 +365,9 @@ def test_the_page_is_veiled_and_escapes_what_comes_from_outside(made, tmp_path):
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
     assert text.count('class="veil"') == text.count('class="sharp"') == 1 + len(found.neighbours)
+    # Whoever comes by keyboard sees where they are, though the boxes clip what stands out.
+    assert "summary:focus-visible { outline:3px solid var(--accent); outline-offset:-3px" in text
+    assert text.count('alt=""') == text.count('class="veil"')
 
 
 def run(capsys, *arguments):
