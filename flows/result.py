@@ -24,6 +24,7 @@ class Moderation:
     again. `scored` and `failed` are of this run, `already_scored` of earlier ones; `decisions`
     covers all of them. `images_per_second` is of the whole run, from the first item to the end.
     `backend` and `backend_why` tell what scored and why; None where nothing was left to score.
+    `detector` and `precision` are those of the scores that were decided by.
     `rejected_by` has the rejected items of each reason, `labels_not_taken` the items whose source
     gives them a value that is no label, by value ("" for the rest of many). `example` is the id of
     one of the images; `again` the command that runs the same again, None where none can.
@@ -48,6 +49,7 @@ class Moderation:
     detector: str | None = None
     backend: str | None = None
     backend_why: str | None = None
+    precision: str | None = None
     rejected_by: dict[str, int] = field(default_factory=dict)
     labels_not_taken: dict[str, int] = field(default_factory=dict)
     example: str | None = None
@@ -146,7 +148,8 @@ class Moderation:
         if self.views:
             lines.append(f"views       {self.views:>9,}   tiles scored beside the centre squares")
         if self.backend:
-            lines.append(f"  by        {self.detector} on {self.backend}: {self.backend_why}")
+            by = f"{self.detector} in {self.precision} on {self.backend}"
+            lines.append(f"  by        {by}: {self.backend_why}")
         return lines
 
     def _not_taken(self) -> list[str]:

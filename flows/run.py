@@ -119,6 +119,7 @@ class _Run:
             views=self.views.scored,
             decisions=self.decisions,
             detector=self.detector.detector_id if self.detector else None,
+            precision=self.detector.precision if self.detector else None,
             backend=self.backend,
             backend_why=self.backend_why,
             seconds=round(seconds, 3),

@@ -24,6 +24,8 @@ def test_one_call_is_a_run(moderated):
     """`assay.moderate` gives counts, and rows with a score and a decision for each image."""
     result, lake = moderated
     assert (result.items, result.stored, result.scored) == (2, 2, 2)
+    assert result.to_json()["precision"] == "fp32"
+    assert f"by        {result.detector} in fp32 on {result.backend}" in result.summary()
     scores = result.scores()
     assert scores["prob_fake"].is_between(0, 1).all()
     assert lake.scan("scores").collect()["embedding"].list.len().n_unique() == 1
