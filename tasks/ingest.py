@@ -255,7 +255,7 @@ def _is_unchanged(item: Item, outcome: Outcome, before: Sighting) -> bool:
         # An item that names no label or domain takes none back.
         and item.label in {None, before.label}
         and item.domain in {None, before.domain}
-        and (rejection is not None or before.detail == note_of(item))
+        and (rejection is not None or note_of(item) in {None, before.detail})
     )
 
 
