@@ -10,8 +10,8 @@ which a match by name ending would leave out.
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +20,33 @@ from typing import Any, Final
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from safetensors.torch import save_file
 
-from ..data.errors import ConfigError, InputError, SynthError
+from ..data.errors import ConfigError, SynthError, shorten
+from .checkpoints import find_generator
 from .curves import draw_losses
 from .flow_matching import draw_times, noised, velocity_loss
 from .generator import Ask
 from .loading import LoadSettings, load_generator
 from .lora import WEIGHTS
+from .lora_inputs import (
+    SAMPLES,
+    check_captions,
+    find_captioned,
+    make_folder,
+    pictures_sha256,
+    read_rgb,
+)
+from .lora_state import (
+    STATE,
+    TrainingState,
+    read_state,
+    replace_file,
+    safetensors_bytes,
+    write_state,
+)
 from .presets import MULTIPLE_PX
 from .sd35 import Sd35Generator
+from .threads import fixed_threads
 
 PROJECTIONS: Final = (
     "to_q",
@@ -42,8 +59,7 @@ PROJECTIONS: Final = (
     "to_add_out",
 )
 ATTENTIONS: Final = ("attn", "attn2")
-STATE: Final = "training-state.pt"
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+MAX_SEED: Final = 2**32 - 1
 
 Progress = Callable[[str], None]
 
@@ -70,13 +86,21 @@ class LoraSettings:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if min(self.rank, self.steps, self.batch, self.save_every) < 1:
+        least = min(self.rank, self.steps, self.batch, self.save_every)
+        if least < 1 or (self.alpha is not None and self.alpha < 1):
             raise ConfigError(
-                f"rank {self.rank}, steps {self.steps}, batch {self.batch}, save_every "
-                f"{self.save_every}; allowed: at least 1 each"
+                f"rank {self.rank}, alpha {self.alpha}, steps {self.steps}, batch {self.batch}, "
+                f"save_every {self.save_every}; allowed: at least 1 each"
             )
         if self.size_px is not None and (self.size_px % MULTIPLE_PX or self.size_px < MULTIPLE_PX):
             raise ConfigError(f"crops of {self.size_px} px; allowed: multiples of {MULTIPLE_PX}")
+        # Not "outside": what is no number compares as neither.
+        if not 0 < self.learning_rate <= 1:
+            raise ConfigError(
+                f"a learning rate of {self.learning_rate}; allowed: above 0, at most 1"
+            )
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ConfigError(f"a seed of {self.seed}; allowed: 0 to {MAX_SEED}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,34 +130,56 @@ class LoraResult:
 
 
 def train_lora(settings: LoraSettings, *, on_progress: Progress = lambda _line: None) -> LoraResult:
-    """The adapter of a folder of pictures, saved as `pytorch_lora_weights.safetensors`.
+    """Train an adapter on a folder of pictures, saved as `pytorch_lora_weights.safetensors`.
 
     Interrupted, it goes on from its last checkpoint when it is started again with the same
-    settings.
+    settings and pictures, to the same file as an undisturbed training. Settings, pictures and
+    captions are checked before the first step.
 
     Raises:
-        InputError: No pictures.
-        SynthError: The base cannot be had, or a checkpoint is of another training.
+        ConfigError: The folder of the adapter cannot be used.
+        InputError: There are no pictures, or a picture or caption cannot be learnt from.
+        SynthError: The base cannot be had, or a checkpoint is damaged or of another training.
     """
+    pairs = find_captioned(settings.images, settings.prompt, out=settings.out)
+    files = find_generator(settings.base)
+    side = settings.size_px or files.preset.default_px
+    files.preset.check_size(side, side)
+    make_folder(settings.out)
+    with fixed_threads():
+        generator = load_generator(
+            settings.base, LoadSettings(device=settings.device, precision=settings.precision)
+        )
+        check_captions(pairs, generator, side)
+        identity = _identity(settings, generator, pairs, side)
+        state = read_state(settings.out, identity, settings.steps)
+        return _train(settings, generator, pairs, identity, state, on_progress)
+
+
+def _train(
+    settings: LoraSettings,
+    generator: Sd35Generator,
+    pairs: Sequence[tuple[Path, str]],
+    identity: dict[str, Any],
+    state: TrainingState | None,
+    on_progress: Progress,
+) -> LoraResult:
     from peft import LoraConfig
 
-    pairs = find_captioned(settings.images, settings.prompt)
-    generator = load_generator(
-        settings.base, LoadSettings(device=settings.device, precision=settings.precision)
-    )
     pipeline = generator.pipeline
     transformer = pipeline.transformer
-    side = settings.size_px or generator.preset.default_px
+    side = int(identity["size_px"])
+    targets = lora_targets(transformer)
+    _check_rank(settings.rank, transformer, targets)
     with torch.inference_mode():
         latents = _latents(pipeline, [path for path, _ in pairs], side, settings.seed)
         prompts = _embeddings(pipeline, [caption for _, caption in pairs])
     torch.manual_seed(settings.seed)
-    targets = lora_targets(transformer)
     transformer.requires_grad_(requires_grad=False)
     transformer.add_adapter(
         LoraConfig(
             r=settings.rank,
-            lora_alpha=settings.alpha or settings.rank,
+            lora_alpha=settings.rank if settings.alpha is None else settings.alpha,
             init_lora_weights="gaussian",
             target_modules=targets,
         )
@@ -144,8 +190,17 @@ def train_lora(settings: LoraSettings, *, on_progress: Progress = lambda _line: 
     for parameter in trained:
         parameter.data = parameter.data.float()
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=1e-4)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    losses = _resumed(settings, transformer, optimizer, generator.generator_id, on_progress)
+    losses: list[float] = []
+    if state is not None:
+        _bring_back(state, transformer, optimizer, settings.out / STATE)
+        losses = list(state.losses)
+        on_progress(f"goes on after step {len(losses)}")
+
+    def save() -> None:
+        _save(settings, generator, identity, optimizer, losses)
+
+    if len(losses) == settings.steps:
+        save()  # somebody may have removed the adapter and left the state
     transformer.train()
     for step in range(len(losses), settings.steps):
         # Drawn from the step's own number, so that a resumed training draws what it would have.
@@ -156,30 +211,37 @@ def train_lora(settings: LoraSettings, *, on_progress: Progress = lambda _line: 
         sigma = draw_times(settings.batch, draws, shift=pipeline.scheduler.config.shift)
         embeds, pooled = ([part[i] for i in picks] for part in prompts)
         device_type = transformer.device.type
-        with torch.autocast(
-            device_type, dtype=transformer.dtype, enabled=transformer.dtype != torch.float32
-        ):
-            predicted = transformer(
-                hidden_states=noised(clean, noise, sigma),
-                timestep=(sigma * 1000).to(clean),
-                encoder_hidden_states=torch.stack(embeds).to(clean),
-                pooled_projections=torch.stack(pooled).to(clean),
-            ).sample
-        loss = velocity_loss(predicted, clean, noise)
-        if not bool(torch.isfinite(loss)):
+        optimizer.zero_grad(set_to_none=True)
+        try:
+            with torch.autocast(
+                device_type, dtype=transformer.dtype, enabled=transformer.dtype != torch.float32
+            ):
+                predicted = transformer(
+                    hidden_states=noised(clean, noise, sigma),
+                    timestep=(sigma * 1000).to(clean),
+                    encoder_hidden_states=torch.stack(embeds).to(clean),
+                    pooled_projections=torch.stack(pooled).to(clean),
+                ).sample
+            loss = velocity_loss(predicted, clean, noise)
+            loss.backward()  # type: ignore[no-untyped-call]
+        except (RuntimeError, MemoryError) as error:
+            raise SynthError(
+                f"step {step + 1} failed: {shorten(str(error), 120)}; where memory was short, "
+                f"train on fewer pictures a step (batch {settings.batch}) or smaller crops "
+                f"({side} px)"
+            ) from error
+        if not math.isfinite(loss.item()):
             raise SynthError(
                 f"the loss is not finite at step {step + 1}; lower the learning rate "
                 f"({settings.learning_rate:g}) or use fp32"
             )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         losses.append(loss.item())
         done = step + 1
         if done % settings.save_every == 0 or done == settings.steps:
-            _save(settings, generator, optimizer, losses)
-            _sample(generator, settings, pairs[0][1], side, done)
+            save()
+            _sample(generator, settings, pairs[0][1], side, done, on_progress)
             recent = losses[-settings.save_every :]
             on_progress(f"step {done} of {settings.steps}: loss {sum(recent) / len(recent):.4f}")
     return LoraResult(
@@ -208,23 +270,13 @@ def lora_targets(transformer: torch.nn.Module) -> list[str]:
     return found
 
 
-def find_captioned(folder: Path, prompt: str) -> list[tuple[Path, str]]:
-    """The pictures of a folder with their captions, in name order.
-
-    Raises:
-        InputError: There are none.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; name a folder of pictures")
-    out = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
-            beside = path.with_suffix(".txt")
-            told = beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
-            out.append((path, told or prompt))
-    if not out:
-        raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    return out
+def _check_rank(rank: int, transformer: torch.nn.Module, targets: Sequence[str]) -> None:
+    weights = transformer.state_dict()
+    narrowest = min(min(weights[f"{name}.weight"].shape) for name in targets)
+    if rank > narrowest:
+        raise ConfigError(
+            f"rank {rank}; allowed: at most {narrowest}, the width of the base's narrowest layer"
+        )
 
 
 def _latents(pipeline: Any, paths: Sequence[Path], side: int, seed: int) -> torch.Tensor:
@@ -233,15 +285,8 @@ def _latents(pipeline: Any, paths: Sequence[Path], side: int, seed: int) -> torc
     draws = torch.Generator().manual_seed(seed)
     out = []
     for path in paths:
-        try:
-            with Image.open(path) as image:
-                square = ImageOps.fit(
-                    ImageOps.exif_transpose(image).convert("RGB"),
-                    (side, side),
-                    Image.Resampling.LANCZOS,
-                )
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"{path} cannot be decoded: {error}; take it out") from error
+        whole = Image.fromarray(read_rgb(path))
+        square = ImageOps.fit(whole, (side, side), Image.Resampling.LANCZOS)
         pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 127.5 - 1
         coded = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
         drawn = coded.mean + coded.std * torch.randn(coded.mean.shape, generator=draws).to(
@@ -270,20 +315,35 @@ def _embeddings(
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
-def _identity(settings: LoraSettings, base: str) -> str:
-    told = dataclasses.asdict(settings) | {"base": base}
-    # More steps, or other places, go on with the same training.
-    for name in ("steps", "out", "save_every", "device"):
-        told.pop(name)
-    return json.dumps(told, sort_keys=True, default=str)
+def _identity(
+    settings: LoraSettings,
+    generator: Sd35Generator,
+    pairs: Sequence[tuple[Path, str]],
+    side: int,
+) -> dict[str, Any]:
+    """What decides the weights; more steps, or other places, go on with the same training."""
+    return {
+        "base": generator.generator_id,
+        "pictures": pictures_sha256(pairs, settings.images),
+        "rank": settings.rank,
+        "alpha": settings.rank if settings.alpha is None else settings.alpha,
+        "learning_rate": settings.learning_rate,
+        "size_px": side,
+        "batch": settings.batch,
+        "seed": settings.seed,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "precision": generator.plan.precision,
+    }
 
 
 def _save(
     settings: LoraSettings,
     generator: Sd35Generator,
+    identity: dict[str, Any],
     optimizer: torch.optim.Optimizer,
     losses: Sequence[float],
 ) -> None:
+    """Replace the adapter and the state that it goes on from."""
     from peft.utils import get_peft_model_state_dict
 
     transformer = generator.pipeline.transformer
@@ -291,74 +351,72 @@ def _save(
     config = transformer.peft_config["default"].to_dict()
     adapter = {f"transformer.{key}": value for key, value in config.items() if _is_plain(value)}
     adapter["transformer.target_modules"] = sorted(config["target_modules"])
-    partial = settings.out / f"{WEIGHTS}.partial"
-    save_file(
+    raw = safetensors_bytes(
         {f"transformer.{name}": value.float().cpu().contiguous() for name, value in state.items()},
-        partial,
-        metadata={
+        {
             "format": "pt",
             "base_model": generator.generator_id,
             "lora_adapter_metadata": json.dumps(adapter, sort_keys=True),
         },
     )
-    partial.replace(settings.out / WEIGHTS)
-    kept = settings.out / f"{STATE}.partial"
-    torch.save(
-        {
-            "identity": _identity(settings, generator.generator_id),
-            "adapter": state,
-            "optimizer": optimizer.state_dict(),
-            "losses": list(losses),
-        },
-        kept,
+    replace_file(settings.out / WEIGHTS, raw)
+    write_state(
+        settings.out,
+        TrainingState(
+            identity=identity, adapter=state, optimizer=optimizer.state_dict(), losses=losses
+        ),
     )
-    kept.replace(settings.out / STATE)
-    draw_losses(losses, settings.out / "loss.svg", title=f"LoRA on {generator.generator_id}")
+    try:
+        draw_losses(losses, settings.out / "loss.svg", title=f"LoRA on {generator.generator_id}")
+    except OSError as error:
+        raise SynthError(f"{settings.out / 'loss.svg'} cannot be written: {error}") from error
 
 
 def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, (str, int, float, bool))
 
 
-def _resumed(
-    settings: LoraSettings,
-    transformer: Any,
-    optimizer: torch.optim.Optimizer,
-    base: str,
-    on_progress: Progress,
-) -> list[float]:
-    """The losses so far, with weights and optimiser brought to where they were."""
-    from peft.utils import set_peft_model_state_dict
+def _bring_back(
+    state: TrainingState, transformer: Any, optimizer: torch.optim.Optimizer, path: Path
+) -> None:
+    """Bring weights and optimiser to where they were."""
+    from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 
-    path = settings.out / STATE
-    if not path.is_file():
-        return []
-    # weights_only: tensors and plain values, nothing that runs.
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    if state["identity"] != _identity(settings, base):
+    now = get_peft_model_state_dict(transformer)
+    then, shapes = (
+        {name: tuple(value.shape) for name, value in tensors.items()}
+        for tensors in (state.adapter, now)
+    )
+    if then != shapes:
         raise SynthError(
-            f"{settings.out} holds a training with other settings; give another folder, or remove "
-            f"{STATE} to start over"
+            f"{path} holds other layers than {len(shapes)} of this base; remove it to start over"
         )
-    set_peft_model_state_dict(transformer, state["adapter"])
-    optimizer.load_state_dict(state["optimizer"])
-    losses: list[float] = state["losses"][: settings.steps]
-    on_progress(f"goes on after step {len(losses)}")
-    return losses
+    set_peft_model_state_dict(transformer, dict(state.adapter))
+    try:
+        optimizer.load_state_dict(dict(state.optimizer))
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise SynthError(f"{path} does not fit: {error}; remove it to start over") from error
 
 
 def _sample(
-    generator: Sd35Generator, settings: LoraSettings, caption: str, side: int, step: int
+    generator: Sd35Generator,
+    settings: LoraSettings,
+    caption: str,
+    side: int,
+    step: int,
+    on_progress: Progress,
 ) -> None:
-    """One picture along the way, always from the same seed."""
+    """Write one picture along the way, always from the same seed; without one, training goes on."""
     transformer = generator.pipeline.transformer
     transformer.eval()
     try:
         pixels = generator.make(
             Ask(prompt=caption, seed=settings.seed, width_px=side, height_px=side)
         )
-        folder = settings.out / "samples"
+        folder = settings.out / SAMPLES
         folder.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(folder / f"step-{step:06}.png")
+    except (SynthError, OSError) as error:
+        on_progress(f"no sample of step {step}: {shorten(str(error))}")
     finally:
         transformer.train()

@@ -9,11 +9,14 @@ import tiny_sd3
 import torch
 from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
-from assay.data.errors import ConfigError, InputError, SynthError
+from assay.data.errors import AssayError, ConfigError, InputError, SynthError
 from assay.synth.flow_matching import draw_times, noised, velocity_loss
-from assay.synth.lora import WEIGHTS
+from assay.synth.loading import LoadSettings, load_generator
+from assay.synth.lora import WEIGHTS, Adapter
+from assay.synth.lora_inputs import find_captioned
+from assay.synth.lora_state import STATE, safetensors_bytes
 from assay.synth.lora_training import LoraSettings, lora_targets, train_lora
 
 
@@ -87,6 +90,143 @@ def test_interrupted_it_goes_on_to_the_very_same_weights(trained, settings, tmp_
     assert lines[0] == "goes on after step 20"
     whole, halves = (load_file(folder / WEIGHTS) for folder in (settings.out, other.out))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    assert (settings.out / WEIGHTS).read_bytes() == (other.out / WEIGHTS).read_bytes()
+
+
+def test_stopped_between_two_checkpoints_it_comes_to_the_very_same_file(
+    trained, settings, tmp_path
+):
+    """With checkpoints at other steps, and on another number of threads."""
+    other = dataclasses.replace(settings, out=tmp_path / "out", save_every=15)
+
+    def stop(line):
+        if line.startswith("step 30"):
+            raise KeyboardInterrupt
+
+    before = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        train_lora(other, on_progress=stop)
+    (other.out / f"{WEIGHTS}.partial").write_bytes(b"what a kill left")
+    lines = []
+    try:
+        torch.set_num_threads(1)
+        train_lora(dataclasses.replace(other, save_every=20), on_progress=lines.append)
+    finally:
+        torch.set_num_threads(before)
+    assert lines[0] == "goes on after step 30"
+    assert (settings.out / WEIGHTS).read_bytes() == (other.out / WEIGHTS).read_bytes()
+    (other.out / WEIGHTS).unlink()
+    assert train_lora(other).steps == 40  # nothing is left to train; the file comes back
+    assert (settings.out / WEIGHTS).read_bytes() == (other.out / WEIGHTS).read_bytes()
+    assert load_generator(settings.base, LoadSettings(adapters=(Adapter(path=other.out),))).lora
+
+
+def test_fewer_steps_than_trained_are_refused(trained, settings):
+    """The weights would be those of more."""
+    with pytest.raises(SynthError, match="holds a training of 40 steps, and 20 are asked for"):
+        train_lora(dataclasses.replace(settings, steps=20))
+
+
+@pytest.mark.parametrize("change", ["picture", "caption", "removed"])
+def test_other_pictures_are_another_training(trained, settings, tmp_path, change):
+    """Also where only a caption differs."""
+    images = tmp_path / "images"
+    shutil.copytree(settings.images, images)
+    if change == "picture":
+        Image.new("RGB", (40, 40)).save(images / "new.png")
+    elif change == "caption":
+        (images / "0.txt").write_text("a light red thing")
+    else:
+        (images / "2.png").unlink()
+    with pytest.raises(SynthError, match=r"other settings \(other pictures or captions\)"):
+        train_lora(dataclasses.replace(settings, images=images))
+
+
+def test_a_damaged_state_is_told_in_one_line(trained, settings, tmp_path):
+    """Empty, cut, changed in one byte of a tensor, foreign; and what to do."""
+    whole = (settings.out / STATE).read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1
+    other = dataclasses.replace(settings, out=tmp_path / "out")
+    other.out.mkdir()
+    for raw in (b"", whole[:1000], whole[:-30], bytes(changed), b"{}"):
+        (other.out / STATE).write_bytes(raw)
+        with pytest.raises(SynthError, match=r"cut or damaged \(.*remove it to start over") as told:
+            train_lora(other)
+        assert "\n" not in str(told.value)
+        assert sorted(path.name for path in other.out.iterdir()) == [STATE]
+
+
+def test_what_trainings_wrote_is_not_learnt_from(tmp_path):
+    """The folder of the adapter may lie among the pictures; those of earlier ones too."""
+    for name in ("a.png", "below/b.JPG", "out/samples/step-1.png", "old/samples/step-1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"picture")
+    for name in (".hidden.png", ".cache/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"picture")
+    (tmp_path / "old" / WEIGHTS).write_bytes(b"adapter")
+    found = find_captioned(tmp_path, "x", out=tmp_path / "out")
+    assert [path.name for path, _ in found] == ["a.png", "b.JPG"]
+    with pytest.raises(ConfigError, match="is the folder of the pictures"):
+        find_captioned(tmp_path, "x", out=tmp_path / "below" / "..")
+
+
+def test_captions_may_be_of_any_encoding(tmp_path):
+    """UTF-8 and UTF-16 with their marks, Windows-1252; what is no text is refused by name."""
+    texts = {"utf-8-sig": "é", "utf-16": "ü a", "cp1252": "ø", "utf-8": "猫"}
+    for index, (encoding, text) in enumerate(texts.items()):
+        (tmp_path / f"{index}.png").write_bytes(b"picture")
+        (tmp_path / f"{index}.txt").write_bytes(text.encode(encoding))
+    found = find_captioned(tmp_path, "x", out=tmp_path / "out")
+    assert [caption for _, caption in found] == list(texts.values())
+    (tmp_path / "0.txt").write_bytes(b"a\0b")
+    with pytest.raises(InputError, match=r"0\.txt cannot be read: not text"):
+        find_captioned(tmp_path, "x", out=tmp_path / "out")
+
+
+BAD_SETTINGS = [
+    ({"alpha": 0}, "alpha 0"),
+    ({"rank": 0}, "rank 0"),
+    ({"learning_rate": float("nan")}, "a learning rate of nan"),
+    ({"learning_rate": float("inf")}, "a learning rate of inf"),
+    ({"learning_rate": 0.0}, "a learning rate of 0"),
+    ({"seed": -1}, "a seed of -1; allowed: 0 to 4294967295"),
+    ({"seed": 2**63}, "a seed of 9223372036854775808"),
+    ({"rank": 33}, "rank 33; allowed: at most 32"),
+    ({"size_px": 16}, "16x16 px"),
+    ({"size_px": 4096}, "4096x4096 px"),
+    ({"prompt": "word " * 90}, r"1\.png: a prompt of \d+ tokens; without T5"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_SETTINGS, ids=lambda value: str(value)[:30])
+def test_settings_out_of_place_are_refused_before_the_first_step(
+    settings, tmp_path, change, message
+):
+    """And nothing is left in the folder of the adapter."""
+    out = tmp_path / "out"
+    with pytest.raises(AssayError, match=message):
+        train_lora(dataclasses.replace(settings, out=out, **change))
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_an_adapter_cannot_be_written_into_a_file(settings, tmp_path):
+    """Said before anything is loaded."""
+    (tmp_path / "file").write_text("x")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match=r"--out .*file"):
+            train_lora(dataclasses.replace(settings, out=out))
+
+
+def test_the_same_tensors_give_the_same_file():
+    """With metadata, whose order the library leaves to chance; plain readers read it."""
+    tensors = {"b": torch.arange(5.0), "a": torch.ones(2, dtype=torch.bfloat16)}
+    told = {name: name for name in "qwertyuiop"}
+    files = {safetensors_bytes(tensors, told) for _ in range(8)}
+    assert len(files) == 1
+    back = load(files.pop())
+    assert all(torch.equal(back[name], value) for name, value in tensors.items())
 
 
 def test_a_folder_with_another_training_is_refused(trained, settings):

@@ -128,7 +128,7 @@ def train_lora(
     Args:
         images: Folder of pictures; a `.txt` of the same name holds a picture's caption.
         base: Generator to adapt.
-        out: Folder for the adapter, its checkpoints, loss curve and samples.
+        out: Folder for the adapter, its checkpoints, loss curve and samples; not IMAGES itself.
         prompt: Caption of pictures without one.
         rank: Of the updates.
         alpha: Scale of the updates [default: the rank].

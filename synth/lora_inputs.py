@@ -1,0 +1,130 @@
+"""What an adapter is trained on: pictures with captions, all read and checked before the work."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ..data.decode import UPRIGHT, decode_rgb
+from ..data.errors import ConfigError, InputError, SynthError, UnreadableImage
+from ..data.file_hashes import file_sha256
+from ..data.text import decode_text
+from .answers import Rgb
+from .generator import Ask, Generator
+from .lora import WEIGHTS
+from .lora_state import STATE
+
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+SAMPLES: Final = "samples"
+"""Folder of pictures along the way, below the adapter's."""
+
+Captioned = Sequence[tuple[Path, str]]
+"""Pictures and their captions."""
+
+
+def find_captioned(folder: Path, prompt: str, *, out: Path) -> Captioned:
+    """Return the pictures of a folder with their captions, in name order.
+
+    Hidden files and what trainings wrote are no pictures to learn from: the folder `out`, and
+    every other below `folder` that holds an adapter or a training.
+
+    Args:
+        folder: Folder of pictures; a `.txt` of the same name holds a picture's caption.
+        prompt: Caption of pictures that have none.
+        out: Folder that the adapter is written to.
+
+    Raises:
+        ConfigError: The adapter would be written among the pictures.
+        InputError: There are none, or a caption cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; name a folder of pictures")
+    if out.resolve() == folder.resolve():
+        raise ConfigError(
+            f"--out {out} is the folder of the pictures, which would be mixed with its samples; "
+            "give another, such as a folder below it"
+        )
+    written = {out.resolve()} | {
+        file.parent.resolve() for name in (STATE, WEIGHTS) for file in folder.rglob(name)
+    }
+    if folder.resolve() in written:
+        written = written - {folder.resolve()} | {(folder / SAMPLES).resolve()}
+    found = []
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        if any(part.startswith(".") for part in inside.parts):
+            continue
+        if written.isdisjoint(path.resolve().parents):
+            found.append((path, _caption(path) or prompt))
+    if not found:
+        raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def _caption(path: Path) -> str:
+    beside = path.with_suffix(".txt")
+    if not beside.is_file():
+        return ""
+    try:
+        return decode_text(beside.read_bytes()).strip()
+    except (OSError, ValueError) as error:
+        raise InputError(f"the caption {beside} cannot be read: {error}") from error
+
+
+def check_captions(pairs: Captioned, generator: Generator, side_px: int) -> None:
+    """Refuse captions that the generator does not read to their end.
+
+    Raises:
+        InputError: One is too long, or the generator makes no picture of this size.
+    """
+    for caption in dict.fromkeys(caption for _, caption in pairs):
+        try:
+            generator.check(Ask(prompt=caption, width_px=side_px, height_px=side_px))
+        except SynthError as error:
+            path = next(path for path, told in pairs if told == caption)
+            raise InputError(f"{path}: {error}") from error
+
+
+def pictures_sha256(pairs: Captioned, folder: Path) -> str:
+    """Return one hash of all that is learnt from: names, contents and captions."""
+    total = hashlib.sha256()
+    for path, caption in pairs:
+        name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+        told = f"{file_sha256(path)} {hashlib.sha256(caption.encode()).hexdigest()}"
+        total.update(hashlib.sha256(name).digest() + told.encode())
+    return total.hexdigest()
+
+
+def read_rgb(path: Path) -> Rgb:
+    """Return a picture to learn from as upright RGB.
+
+    Raises:
+        InputError: It cannot be decoded.
+    """
+    try:
+        return np.array(decode_rgb(path.read_bytes(), UPRIGHT))
+    except (OSError, UnreadableImage) as error:
+        raise InputError(f"{path} cannot be decoded: {error}; take it out") from error
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of the adapter, and be sure that it can be written to.
+
+    Raises:
+        ConfigError: It is a file, or nothing can be written there.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file; give a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as file:
+            file.write(b"0")
+    except OSError as error:
+        raise ConfigError(f"--out {out} cannot be written to: {error}") from error
