@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,10 +26,10 @@ from .current import keyed_decisions, last_judgement
 from .dataset_card import CardFacts, dataset_card
 from .near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .published_files import Tally, write_file
+from .published_place import LOCK_NAME, Place, holding, is_taken
 from .published_rows import UNLABELLED, Pinned, read_rows
 from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
 
-LOCK_NAME: Final = "VERSIONS.lock"
 # The Hub's viewer and `datasets` like files below 500 MB.
 MAX_FILE_BYTES: Final = 400_000_000
 # A plan for so many images at a time where their rows are looked at whole.
@@ -51,6 +49,7 @@ class PublishResult:
     versions: dict[str, int | None]
     key: ScoreKey | None
     policy_id: str | None
+    recovered: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values; those of the score key, or null, under its columns' names."""
@@ -98,10 +97,37 @@ def publish(
         StoreError: The lake cannot be read.
     """
     out = Path(out).absolute()
+    if out.is_symlink():
+        out = out.resolve()
     if format != "hf":
         raise ConfigError(f"format {format!r} is not known; allowed: hf")
-    _check_place(out, overwrite=overwrite)
-    pinned = _pin(lake, detector, precision, policy_id, labels_from_decisions=labels_from_decisions)
+    with holding(out) as place:
+        _check_place(place, overwrite=overwrite)
+        return _publish(
+            lake,
+            place,
+            pinned=_pin(
+                lake, detector, precision, policy_id, labels_from_decisions=labels_from_decisions
+            ),
+            allow_shortcuts=allow_shortcuts,
+            seed=seed,
+            fractions=fractions,
+            only_labelled=only_labelled,
+        )
+
+
+def _publish(
+    lake: Lake,
+    place: Place,
+    *,
+    pinned: Pinned,
+    allow_shortcuts: bool,
+    seed: int,
+    fractions: Sequence[float],
+    only_labelled: bool,
+) -> PublishResult:
+    """Write the folder beside its place, check it, and put it there."""
+    out = place.out
     plan = _grouped(lake, pinned)
     if only_labelled:
         plan = _labelled(lake, pinned, plan)
@@ -111,45 +137,39 @@ def publish(
             f"{lake.uri} has no {'labelled ' if only_labelled else ''}images to publish; "
             "run assay moderate first" + (", with labels" if only_labelled else "")
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".{out.name}.tmp-{secrets.token_hex(4)}")
-    try:
-        (work / "data").mkdir(parents=True)
-        tally = Tally()
-        files = []
-        for name, part in _files(plan):
-            files.append(work / name)
-            write_file(lake, pinned, files[-1], part, tally)
-        _refuse_leaks(files)
-        splits = {
-            split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))
-        }
-        split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
-        facts = CardFacts(
-            name=out.name,
-            lake=lake.uri,
-            pinned=pinned,
-            splits=splits,
-            split_bytes=_uncompressed_bytes(files),
-            download_bytes=sum(file.stat().st_size for file in files),
-            split_note=split_note,
-            labels=_sorted(tally.labels),
-            evidence=_sorted(tally.evidence),
-            generators=_sorted(tally.generators),
-            license_flags=sorted(tally.license_flags),
-            n_groups=plan["group_id"].n_unique(),
-            n_conflicts=tally.n_conflicts,
-            seed=seed,
-            fractions=tuple(fractions),
-            max_distance=MAX_DISTANCE,
-            code_version=__version__,
-        )
-        (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
-        lock = _lock(facts, work, files, allow_shortcuts=allow_shortcuts)
-        (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
-        _put(work, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    work = place.work
+    (work / "data").mkdir(parents=True)
+    tally = Tally()
+    files = []
+    for name, part in _files(plan):
+        files.append(work / name)
+        write_file(lake, pinned, files[-1], part, tally)
+    _refuse_leaks(files)
+    splits = {split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))}
+    split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
+    facts = CardFacts(
+        name=out.name,
+        lake=lake.uri,
+        pinned=pinned,
+        splits=splits,
+        split_bytes=_uncompressed_bytes(files),
+        download_bytes=sum(file.stat().st_size for file in files),
+        split_note=split_note,
+        labels=_sorted(tally.labels),
+        evidence=_sorted(tally.evidence),
+        generators=_sorted(tally.generators),
+        license_flags=sorted(tally.license_flags),
+        n_groups=plan["group_id"].n_unique(),
+        n_conflicts=tally.n_conflicts,
+        seed=seed,
+        fractions=tuple(fractions),
+        max_distance=MAX_DISTANCE,
+        code_version=__version__,
+    )
+    (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
+    lock = _lock(facts, work, files, allow_shortcuts=allow_shortcuts)
+    (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
+    place.put()
     return PublishResult(
         out=str(out),
         splits=splits,
@@ -160,36 +180,26 @@ def publish(
         versions=dict(pinned.versions),
         key=pinned.key,
         policy_id=pinned.policy_id,
+        recovered=place.recovered,
     )
 
 
-def _check_place(out: Path, *, overwrite: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+def _check_place(place: Place, *, overwrite: bool) -> None:
+    out = place.out
+    if not is_taken(out):
         return
     if not out.is_dir():
         raise ConfigError(f"{out} is a file; give a folder to make")
     if not overwrite:
-        raise ConfigError(f"{out} is not empty; give another folder, or overwrite it by flag")
+        found = f" ({place.recovered})" if place.recovered else ""
+        raise ConfigError(
+            f"{out} is not empty{found}; give another folder, or overwrite it by flag"
+        )
     if not (out / LOCK_NAME).is_file():
         raise ConfigError(
             f"{out} is not a dataset published by assay (it has no {LOCK_NAME}) and will not be "
             "replaced; give another folder"
         )
-
-
-def _put(work: Path, out: Path) -> None:
-    if not out.exists() or not any(out.iterdir()):
-        work.replace(out)
-        return
-    # A folder cannot be swapped in one step: keep the old one until the new one is there.
-    old = work.with_name(work.name + "-old")
-    out.rename(old)
-    try:
-        work.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _pin(

@@ -60,6 +60,8 @@ def publish(
     )
     lines = [f"published   {result.out}"]
     lines.append(f"            {counted}; {result.groups:,} groups of copies")
+    if result.recovered:
+        lines.append(f"first       {result.recovered}")
     if result.split_note:
         lines.append(f"splits      {result.split_note}")
     print("\n".join([*lines, "next", f"  {opening_command(result.out)}"]))  # noqa: T201
