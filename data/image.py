@@ -133,6 +133,32 @@ def upright_grey(image: Image.Image) -> Image.Image:
     return turned(seen.convert("L"), orientation_of(image))
 
 
+def hash_anew(raw: bytes) -> tuple[str, str]:
+    """Return the hash of a picture's upright pixels, and that of its pixels as stored.
+
+    The second is what rows without `phash_of` hold.
+
+    Raises:
+        UnreadableImage: The bytes are no picture that can be used.
+    """
+    import imagehash
+
+    with opened(raw) as image:
+        image.load()
+        return str(imagehash.phash(upright_grey(image))), str(imagehash.phash(image))
+
+
+def is_stored_as_seen(raw: bytes) -> bool:
+    """Return whether a picture's pixels as stored are those that a person sees, by its header.
+
+    Raises:
+        UnreadableImage: The bytes are no picture that can be used.
+    """
+    with opened(raw) as image:
+        is_shallow = image.mode not in {"I", "F"} and not image.mode.startswith("I;16")
+        return is_shallow and orientation_of(image) == 1 and not image.has_transparency_data
+
+
 # ITU-T T.81, table K.1, two rows of eight per line: what quality 50 divides brightness by.
 _IJG_LUMA: Final = np.frombuffer(
     bytes.fromhex(

@@ -29,6 +29,7 @@ from .published_files import Tally, write_file
 from .published_place import LOCK_NAME, Place, holding, is_taken
 from .published_rows import UNLABELLED, Pinned, read_rows
 from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
+from .upright_hashes import with_upright_hashes
 
 # The Hub's viewer and `datasets` like files below 500 MB.
 MAX_FILE_BYTES: Final = 400_000_000
@@ -237,10 +238,13 @@ def _unknown(
 
 
 def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
-    """Image ids with group and size, in the order in which their bytes are stored."""
+    """Image ids with group, hash and size, in the order in which their bytes are stored."""
     images = (
         lake.scan("images", pinned.versions["images"])
-        .select("image_id", "phash", "ingested_at", "shard", "row_group", "row", "n_bytes")
+        .select(
+            *("image_id", "phash", "phash_of", "ingested_at"),
+            *("shard", "row_group", "row", "n_bytes"),
+        )
         .unique(subset=["image_id"], keep="any")
         .sort("shard", "row_group", "row")
         .collect()
@@ -250,8 +254,9 @@ def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
         .select("image_id", "parent_id")
         .collect()
     )
+    images = with_upright_hashes(lake, images)
     groups = group_near_duplicates(images, lineage)
-    return images.select("image_id", "n_bytes").with_columns(groups["group_id"])
+    return images.select("image_id", "n_bytes", "phash").with_columns(groups["group_id"])
 
 
 def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:

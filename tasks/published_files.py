@@ -49,13 +49,13 @@ def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally
         lake: Where the bytes are.
         pinned: What the other columns are read from.
         file: To write.
-        part: Columns image_id and group_id.
+        part: Columns image_id, group_id and phash.
         tally: Counts the rows that pass.
     """
     schema = arrow_schema()
-    rows = read_rows(lake, pinned, part["image_id"]).join(
-        part.select("image_id", "group_id"), on="image_id"
-    )
+    rows = read_rows(lake, pinned, part["image_id"])
+    # Of older images the hash that they were grouped by is not the one in the tables.
+    rows = rows.drop("phash").join(part.select("image_id", "group_id", "phash"), on="image_id")
     tally.add(rows)
     leaves = [leaf.path for leaf in pq.ParquetFile(_empty(schema)).schema]
     writer = pq.ParquetWriter(

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from ..data.errors import ConfigError, InputError
-from ..data.image import inspect_image
+from ..data.errors import ConfigError, InputError, UnreadableImage
+from ..data.image import hash_anew, inspect_image
 from ..data.lake import Lake
 from ..data.score_key import ScoreKey
 from .command_line import command
@@ -139,13 +140,29 @@ def find_similar(
 
 def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
     """image_id and bits of every stored image but the query, fewest bits first, then by id."""
-    hashes = lake.scan("images").select("image_id", "phash").unique("image_id").collect()
+    hashes = (
+        lake.scan("images").select("image_id", "phash", "phash_of").unique("image_id").collect()
+    )
     if hashes.is_empty():
         run = command("moderate", "SOURCE", lake=lake.uri)
         raise InputError(f"{lake.uri} has no images; run: {run}")
     others = hashes.filter(pl.col("image_id").ne_missing(query.image_id))
-    bits = hamming_distances(int(query.phash, 16), parse_hashes(others["phash"]))
+    parsed = parse_hashes(others["phash"])
+    bits = hamming_distances(int(query.phash, 16), parsed)
+    if hashes["phash_of"].is_null().any() and (anew := _hashed_anew(lake, query)) is not None:
+        # Older hashes are of pixels as stored: compared with both of the query's.
+        upright, stored = (hamming_distances(int(phash, 16), parsed) for phash in anew)
+        bits = np.where(others["phash_of"].is_null(), np.minimum(upright, stored), upright)
     return others.select("image_id", bits=pl.Series(bits)).sort("bits", "image_id")
+
+
+def _hashed_anew(lake: Lake, query: Query) -> tuple[str, str] | None:
+    """Return the query's hashes of upright and of stored pixels; None where it is refused today."""
+    raw = query.raw if query.raw is not None else lake.image(query.image_id or "")
+    try:
+        return hash_anew(raw)
+    except UnreadableImage:
+        return None
 
 
 def _key(lake: Lake, detector: str | None, by: By) -> ScoreKey | None:
