@@ -79,8 +79,8 @@ def decode_rgb(
     """
     with opened(raw, limits) as image:
         image.load()
-        rgb = to_rgb(image, policy)
-        return rgb.copy() if rgb is image else rgb
+        # Where nothing is to be done it is returned itself: a copy would be as large again.
+        return to_rgb(image, policy)
 
 
 def to_rgb(image: Image.Image, policy: DecodePolicy) -> Image.Image:

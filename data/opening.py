@@ -72,6 +72,10 @@ DAMAGE: Final = (
 )
 
 _BYTES_SHOWN: Final = re.compile(r"""b(['"]).*\1""")
+# Kinds of bitmaps that there are and Pillow does not read; other figures are damage.
+_UNREAD_KIND: Final = re.compile(
+    r"Unsupported BMP (bitfields layout|compression \([456]\)|pixel depth \((0|2|64)\))"
+)
 _CUT_PHRASES: Final = ("truncated", "unexpected end", "broken data stream", "buffer overrun")
 
 
@@ -149,6 +153,9 @@ def _explain(
     else:
         text = _BYTES_SHOWN.sub("...", str(error)) or type(error).__name__
         is_cut = is_cut or any(phrase in text.lower() for phrase in _CUT_PHRASES)
+        if _UNREAD_KIND.match(text):
+            detail = f"a kind of {seen.name} that is not read ({text}); save it as PNG"
+            return Reason.UNSUPPORTED_FORMAT, detail
     reason = Reason.TRUNCATED if is_cut else Reason.UNREADABLE
     return reason, f"{seen.name} of {len(raw)} bytes: {text}"
 

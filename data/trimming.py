@@ -33,6 +33,7 @@ _MAX_GIF_BLOCKS: Final = 2_000_000
 _MAX_EXTENSION_BLOCKS: Final = 50_000
 
 _PNG_HEAD_BYTES: Final = 8
+_PNG_END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _PNG_TEXT: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 # What the look of a PNG depends on, beside its critical chunks.
 _PNG_LOOK: Final = frozenset(
@@ -126,7 +127,7 @@ def _trim_png(raw: bytes) -> Trimmed:
     kept: list[tuple[int, int]] = []
     info: dict[str, str | bytes] = {}
     room = _MAX_TEXTS_BYTES
-    at, n_parts, n_metadata, start = _PNG_HEAD_BYTES, 0, 0, 0
+    at, n_parts, n_metadata, start, last = _PNG_HEAD_BYTES, 0, 0, 0, b""
     while at + 8 <= len(raw):
         n_body = int.from_bytes(raw[at : at + 4], "big")
         kind = raw[at + 4 : at + 8]
@@ -152,7 +153,11 @@ def _trim_png(raw: bytes) -> Trimmed:
         if is_spare:
             kept.append((start, at))
             start = end
-        at = end
+        if end > len(raw) and kind != b"IDAT" and last == b"IDAT":
+            # Cut off behind the last of the pixels: they are all there.
+            kept.append((start, at))
+            return Trimmed(b"".join([*(raw[a:b] for a, b in kept), _PNG_END]), info)
+        at, last = end, kind
         if kind == b"IEND":
             break
     if not kept:

@@ -147,6 +147,7 @@ def test_a_refusal_over_the_budget_is_settled_until_the_limit_changes():
         inspect_image(packed_bmp(3_000))
     sighting = Sighting(
         source_uri="file:///a.bmp",
+        fingerprint="1",
         status=Status.REJECTED,
         reason=caught.value.reason.value,
         detail=caught.value.detail,
@@ -209,3 +210,28 @@ def test_profile_and_text_of_a_trimmed_png_reach_the_decoder():
     trimmed = trim_metadata(raw, "PNG")
     assert trimmed.info == {"Comment": text}
     assert Image.open(io.BytesIO(trimmed.raw)).size == (96, 64)
+
+
+def test_a_png_that_was_cut_behind_its_pixels_is_read():
+    """Half a text or half an end takes nothing from the picture; half the pixels do."""
+    raw = factories.png(seed=2)
+    end = raw.index(b"IEND") - 4
+    whole = inspect_image(raw)
+    for cut in (raw[:-3], raw[:end] + chunk(b"tEXt", b"Comment\0" + b"x" * 500)[:-90]):
+        assert inspect_image(cut).phash == whole.phash
+    pixels = raw.index(b"IDAT")
+    for cut in (raw[: pixels + (end - pixels) // 2], raw[: end - 40] + raw[end:]):
+        with pytest.raises(UnreadableImage):
+            inspect_image(cut)
+
+
+def test_kinds_of_bitmaps_that_are_not_read_are_no_damage():
+    """A bitmap with unusual bit fields is whole: the reason says what to do."""
+    raw = factories.encoded(factories.photo().convert("RGBA"), "BMP")
+    size, masks = 40, (0x7C00, 0x03E0, 0x00F8)
+    head = bytearray(raw[:54])
+    head[14:18], head[28:30], head[30:34] = size.to_bytes(4, "little"), b"\x10\0", b"\3\0\0\0"
+    raw = bytes(head) + b"".join(mask.to_bytes(4, "little") for mask in masks) + bytes(96 * 64 * 2)
+    with pytest.raises(UnreadableImage, match="save it as PNG") as caught:
+        inspect_image(raw)
+    assert caught.value.reason is Reason.UNSUPPORTED_FORMAT
