@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .decode import in_8_bits, orientation_of, over_white, turned
+from .decode import alpha_of, in_8_bits, orientation_of, over_white, turned
 from .doubts import doubt_of
 from .frames import count_frames
 from .opening import DEFAULT_LIMITS, ImageLimits, opened
@@ -128,7 +128,7 @@ def upright_grey(image: Image.Image) -> Image.Image:
     """Return what the perceptual hash is taken of: brightness, upright, 8 bits, over white."""
     shallow = in_8_bits(image)
     # Palettes and CMYK go to grey by ways of their own in Pillow: no detour where there is no need.
-    seen = over_white(shallow) if shallow.has_transparency_data else shallow
+    seen = shallow if alpha_of(shallow) is None else over_white(shallow)
     # Turned last: one channel instead of three.
     return turned(seen.convert("L"), orientation_of(image))
 
