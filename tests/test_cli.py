@@ -181,7 +181,10 @@ def test_the_demo_shows_every_outcome_and_progress_on_a_terminal(tmp_path):
     """The first command of the README: all items accounted for, bars on stderr, data on stdout."""
     ours, theirs = pty.openpty()
     drawn = []
-    reader = threading.Thread(target=lambda: drawn.extend(iter(lambda: read_some(ours), b"")))
+    # A daemon: where the demo fails, nothing closes the terminal and the thread reads for ever.
+    reader = threading.Thread(
+        target=lambda: drawn.extend(iter(lambda: read_some(ours), b"")), daemon=True
+    )
     reader.start()
     done = subprocess.run(
         [sys.executable, "-m", "assay", "demo", "--json"],
