@@ -22,6 +22,7 @@ from torch import nn
 from ..data.errors import SynthError
 from .autoencoder import Autoencoder, load_autoencoder
 from .fitting import averaged, share_done
+from .photos import read_photo
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
@@ -204,8 +205,7 @@ def _pixel_and_edge_loss(back: torch.Tensor, pixels: torch.Tensor) -> torch.Tens
 
 def _read_rgb(path: Path, long_edges_px: tuple[int, ...]) -> list[NDArray[np.uint8]]:
     """A photo as it is, then reduced to each of the long edges."""
-    with Image.open(path) as image:
-        rgb = image.convert("RGB")
+    rgb = read_photo(path)
     reduced = [rgb.copy() for _ in long_edges_px]
     for picture, long_px in zip(reduced, long_edges_px, strict=True):
         picture.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)

@@ -8,13 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from ..data.decode import UPRIGHT, decode_rgb
-from ..data.errors import ConfigError, InputError, SynthError, UnreadableImage
+from ..data.errors import ConfigError, InputError, SynthError
 from ..data.file_hashes import file_sha256
 from ..data.text import decode_text
-from .answers import Rgb
 from .generator import Ask, Generator
 from .lora import WEIGHTS
 from .lora_state import STATE
@@ -100,18 +96,6 @@ def pictures_sha256(pairs: Captioned, folder: Path) -> str:
         told = f"{file_sha256(path)} {hashlib.sha256(caption.encode()).hexdigest()}"
         total.update(hashlib.sha256(name).digest() + told.encode())
     return total.hexdigest()
-
-
-def read_rgb(path: Path) -> Rgb:
-    """Return a picture to learn from as upright RGB.
-
-    Raises:
-        InputError: It cannot be decoded.
-    """
-    try:
-        return np.array(decode_rgb(path.read_bytes(), UPRIGHT))
-    except (OSError, UnreadableImage) as error:
-        raise InputError(f"{path} cannot be decoded: {error}; take it out") from error
 
 
 def make_folder(out: Path) -> None:

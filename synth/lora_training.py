@@ -34,7 +34,6 @@ from .lora_inputs import (
     find_captioned,
     make_folder,
     pictures_sha256,
-    read_rgb,
 )
 from .lora_state import (
     STATE,
@@ -44,6 +43,7 @@ from .lora_state import (
     safetensors_bytes,
     write_state,
 )
+from .photos import read_photo
 from .presets import MULTIPLE_PX
 from .sd35 import Sd35Generator
 from .threads import fixed_threads
@@ -285,8 +285,7 @@ def _latents(pipeline: Any, paths: Sequence[Path], side: int, seed: int) -> torc
     draws = torch.Generator().manual_seed(seed)
     out = []
     for path in paths:
-        whole = Image.fromarray(read_rgb(path))
-        square = ImageOps.fit(whole, (side, side), Image.Resampling.LANCZOS)
+        square = ImageOps.fit(read_photo(path), (side, side), Image.Resampling.LANCZOS)
         pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 127.5 - 1
         coded = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
         drawn = coded.mean + coded.std * torch.randn(coded.mean.shape, generator=draws).to(

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from ..data.decode import UPRIGHT
 from ..data.errors import shorten
 from ..data.lake import Lake
 from ..data.schema import Label
@@ -57,7 +58,8 @@ def evasion_rows(
 
     Columns: block, method, setting, image_id, parent_id, label, logit, prob_fake, parent_logit,
     parent_prob, evades, is_flagged, license_flags, clip_cosine, text_readable_share. Scores are
-    null where there is none, the last two where the plan did not ask.
+    null where there is none, the last two where the plan did not ask. A parent that lies on its
+    side for the detector, while its child was made upright, has none to compare with.
     """
     made = made_of(lake, jobs)
     scores = current_scores(lake, key).select("image_id", "logit", "prob_fake").collect()
@@ -76,6 +78,10 @@ def evasion_rows(
             ),
             on="parent_id",
             how="left",
+        )
+        .with_columns(
+            pl.when(_seen_alike(key)).then("parent_logit").alias("parent_logit"),
+            pl.when(_seen_alike(key)).then("parent_prob").alias("parent_prob"),
         )
         .with_columns(
             evades=pl.col("prob_fake") < review_at,
@@ -99,6 +105,13 @@ def evasion_rows(
             *MEASURED,
         )
     )
+
+
+def _seen_alike(key: ScoreKey) -> pl.Expr:
+    """Whether the detector saw a picture's parent the same way up as the picture."""
+    if UPRIGHT.name.partition("@")[0] in key.profile:
+        return pl.lit(value=True)
+    return pl.col("params").str.json_path_match("$.turned_from").is_null()
 
 
 def _measured(name: str) -> pl.Expr:

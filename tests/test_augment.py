@@ -417,3 +417,25 @@ def test_the_summary_says_why_pictures_failed_and_the_command_ends_with_5(base, 
         main([*told, "--detector", "mini", "--backend", "torch"])
     assert ended.value.code == 5
     assert "none of 1 pictures could be made: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("profile", "is_compared"), [("authors-imagenet", False), ("hf-clip", True)]
+)
+def test_a_child_is_compared_with_its_parent_only_where_both_were_seen_upright(
+    tmp_path, profile, is_compared
+):
+    """A phone's photo held sideways, under a profile that turns pictures and one that does not."""
+    (tmp_path / "pictures").mkdir()
+    photo = factories.photo(seed=3, size=(160, 120))
+    raw = factories.with_exif(orientation=6, image=photo)
+    (tmp_path / "pictures" / "a.jpg").write_bytes(raw)
+    told = MINI_ON_TORCH | {"profile": profile, "lake": str(tmp_path / "lake")}
+    run(Request(sources=(str(tmp_path / "pictures"),), **told))
+    make = [{"method": "launder", "condition": "jpeg-90"}]
+    plan = plan_of_dict({"parents": {"choose": "any"}, "make": make}, folder=tmp_path)
+    result = augment(Request(**told), plan)
+    assert (result.table["logit_change"][0] is not None) == is_compared
+    (row,) = rows_of(Request(**told)).iter_rows(named=True)
+    with Image.open(io.BytesIO(Lake(told["lake"]).image(row["image_id"]))) as child:
+        assert child.size == (120, 160)

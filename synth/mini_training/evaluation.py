@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..autoencoder import Autoencoder
 from ..generator import Ask, Generator
+from ..photos import read_photo
 from .captions import KINDS, TEXTURES, caption, combinations, measure, words
 
 Progress = Callable[[str], None]
@@ -41,8 +42,7 @@ def psnr_db(one_u8: NDArray[np.uint8], other_u8: NDArray[np.uint8]) -> float:
 
 def reduced_photo(path: Path, long_px: int) -> NDArray[np.uint8]:
     """A photo in RGB, (H, W, 3), its long edge reduced to `long_px` where it is longer."""
-    with Image.open(path) as image:
-        rgb = image.convert("RGB")
+    rgb = read_photo(path)
     rgb.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)
     return np.asarray(rgb)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...data.errors import InputError
+from ..photos import read_photo
 from .captions import Measures, measure, words
 
 _MEASURED_PX = 96
@@ -38,7 +39,7 @@ def cut_squares(photos: Sequence[Path], *, n_each: int, side_px: int, seed: int)
         InputError: No photo can be cut.
     """
     rng = np.random.default_rng(seed)
-    pictures = [_opened(path) for path in photos]
+    pictures = [read_photo(path) for path in photos]
     if not pictures:
         raise InputError("no photos to cut squares from; name a folder of them")
     drawn = [
@@ -82,11 +83,6 @@ def latents_of(
             found = vae.encode(pixels).latent_dist.mode()
         out.append((found - config.shift_factor) * config.scaling_factor)
     return torch.cat(out).clone()
-
-
-def _opened(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
 
 
 def _square(picture: Image.Image, side_px: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ....data.decode import PLAIN, to_rgb
 from ....synth.reconstruct import encoding_of, reduced
 from ..preprocess import preprocess
 from ..profiles import DEFAULT_PROFILE, profile_for
@@ -272,7 +273,7 @@ def photo_side(twin: Twin) -> bytes:
     """The photo's side of a pair: its bytes, or the same window of it in the same encoding."""
     raw = twin.photo.path.read_bytes()
     with Image.open(io.BytesIO(raw)) as image:
-        whole = reduced(image.convert("RGB"), twin.short_px)
+        whole = reduced(to_rgb(image, PLAIN), twin.short_px)
         if twin.window == (0, 0, *image.size):
             return raw
         settings = encoding_of(image)
