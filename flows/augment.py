@@ -99,8 +99,8 @@ class Augmentation:
         told = [f"not made    {n:,}: {detail}" for detail, n in self.failures[:_REASONS_TOLD]]
         if rest := self.failures[_REASONS_TOLD:]:
             told.append(
-                f"            {sum(n for _, n in rest):,} for {len(rest):,} other reasons; "
-                "see sightings with the reason not_made"
+                f"            {sum(n for _, n in rest):,} for other reasons; see the sightings "
+                "with the reason not_made"
             )
         return told
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from ..data.errors import ConfigError, SynthError, shorten
+from ..data.errors import AssayError, ConfigError, SynthError, shorten
 from .checkpoints import find_generator
 from .curves import draw_losses
 from .flow_matching import draw_times, noised, velocity_loss
@@ -43,8 +43,10 @@ from .lora_state import (
     safetensors_bytes,
     write_state,
 )
+from .marking import Mark, SourceType, marked
 from .photos import read_photo
 from .presets import MULTIPLE_PX
+from .reconstruct import encoded_as
 from .sd35 import Sd35Generator
 from .threads import fixed_threads
 
@@ -205,14 +207,14 @@ def _train(
     for step in range(len(losses), settings.steps):
         # Drawn from the step's own number, so that a resumed training draws what it would have.
         draws = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-        picks = torch.randint(len(latents), (settings.batch,), generator=draws)
-        clean = latents[picks].to(transformer.device)
-        noise = torch.randn(clean.shape, generator=draws).to(clean)
-        sigma = draw_times(settings.batch, draws, shift=pipeline.scheduler.config.shift)
-        embeds, pooled = ([part[i] for i in picks] for part in prompts)
         device_type = transformer.device.type
         optimizer.zero_grad(set_to_none=True)
         try:
+            picks = torch.randint(len(latents), (settings.batch,), generator=draws)
+            clean = latents[picks].to(transformer.device)
+            noise = torch.randn(clean.shape, generator=draws).to(clean)
+            sigma = draw_times(settings.batch, draws, shift=pipeline.scheduler.config.shift)
+            embeds, pooled = ([part[i] for i in picks] for part in prompts)
             with torch.autocast(
                 device_type, dtype=transformer.dtype, enabled=transformer.dtype != torch.float32
             ):
@@ -414,8 +416,10 @@ def _sample(
         )
         folder = settings.out / SAMPLES
         folder.mkdir(exist_ok=True)
-        Image.fromarray(pixels).save(folder / f"step-{step:06}.png")
-    except (SynthError, OSError) as error:
+        mark = Mark(source_type=SourceType.MADE, generator=generator.generator_id)
+        raw = marked(encoded_as(Image.fromarray(pixels), {"format": "PNG"}), mark)
+        (folder / f"step-{step:06}.png").write_bytes(raw)
+    except (AssayError, OSError) as error:
         on_progress(f"no sample of step {step}: {shorten(str(error))}")
     finally:
         transformer.train()

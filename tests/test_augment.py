@@ -299,6 +299,9 @@ def test_masks_can_be_given_by_image(base, tmp_path):
     (row,) = rows_of(request).iter_rows(named=True)
     assert row["parent_id"] == large[0]
     assert json.loads(row["params"])["painted_share"] == 0.25
+    # Of those without a mask, one reason, though each names another file.
+    assert result.failures[0][1] == 2
+    assert "allowed: IMAGE_ID.png" in result.failures[0][0]
     told = " ".join(Lake(request.lake).scan("sightings").collect()["detail"].drop_nulls().to_list())
     assert "is 100x120 px, its picture 160x120 px; they must be alike" in told
     assert "has no mask for this picture" in told

@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load, load_file
 
 from assay.data.errors import AssayError, ConfigError, InputError, SynthError
+from assay.data.image import inspect_image
 from assay.synth.flow_matching import draw_times, noised, velocity_loss
 from assay.synth.loading import LoadSettings, load_generator
 from assay.synth.lora import WEIGHTS, Adapter
@@ -57,6 +58,8 @@ def test_it_learns_and_leaves_curve_and_samples(trained, settings):
         "step-000020.png",
         "step-000040.png",
     ]
+    sample = (settings.out / "samples" / "step-000020.png").read_bytes()
+    assert inspect_image(sample).ai_declared == "iptc: trainedAlgorithmicMedia"
     assert lines[-1].startswith("step 40 of 40")
     assert "next" in result.summary()
 
@@ -209,6 +212,12 @@ def test_settings_out_of_place_are_refused_before_the_first_step(
     with pytest.raises(AssayError, match=message):
         train_lora(dataclasses.replace(settings, out=out, **change))
     assert not out.exists() or not list(out.iterdir())
+
+
+def test_a_step_that_memory_is_too_short_for_says_what_to_change(settings, tmp_path):
+    """A trillion numbers at once."""
+    with pytest.raises(SynthError, match=r"step 1 failed: .*fewer pictures a step \(batch 10"):
+        train_lora(dataclasses.replace(settings, out=tmp_path / "out", batch=10**12))
 
 
 def test_an_adapter_cannot_be_written_into_a_file(settings, tmp_path):
