@@ -31,6 +31,7 @@ from ..tasks.stopping import is_stop, kept_of, standing_of
 from ..tasks.views import ViewCounts, check_mode, views_pending
 from . import progress, steps
 from .arenas import limit_arenas
+from .dead_runs import close_dead_runs, this_process
 from .listed_ahead import ListedAhead
 from .request import Request
 from .result import Moderation
@@ -148,7 +149,10 @@ class _Run:
 
     def record(self, lake: Lake, status: str) -> None:
         """Appends the run's row; of several, the latest counts."""
-        params: dict[str, Any] = self.request.params() | {"batch_id": self.batch_id}
+        params: dict[str, Any] = self.request.params() | {
+            "batch_id": self.batch_id,
+            "process": this_process(),
+        }
         if self.asks:
             params["command"] = self.request.command(self.flow, lake=lake.uri)
         if self.bring is not None:
@@ -223,6 +227,7 @@ def run(
     try:
         # Within the block: an interrupt as soon as the row is there is recorded too.
         state.record(lake, "running")
+        close_dead_runs(lake, by=state.run_id)
         if bring is not None:
             with state.keeping():
                 state.items += bring(lake, state.run_id)

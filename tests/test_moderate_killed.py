@@ -96,6 +96,10 @@ def finish_and_check(pictures):
     assert {name.split("/")[-1] for name in there} == {name.split("/")[-1] for name in named}
     last = lake.scan("runs").sort("started_at", "finished_at").collect().row(-1, named=True)
     assert last["status"] == "completed"
+    # Every run but this one was killed or interrupted, and says so.
+    ends = lake.scan("runs").filter(pl.col("status") != "running").collect()
+    begun = lake.scan("runs").select(pl.col("run_id").unique()).collect()["run_id"]
+    assert sorted(ends["run_id"].unique()) == sorted(begun)
 
 
 @pytest.mark.slow
