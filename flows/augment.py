@@ -7,7 +7,7 @@ the same gate, are scored and decided by the same steps, and stand in the same t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from ..tasks.parents import Chosen, choose_parents
 from ..tasks.stopping import hand_on, is_stop, kept_of, standing_of
 from ..tasks.synthesize import (
     JOBS_PER_CHUNK,
+    KNOWN_JOBS_PER_CHUNK,
     SynthCounts,
     batch_of,
     failures_of,
@@ -152,7 +153,7 @@ class _Made:
             watcher.begin(block.name, len(jobs))
             before = self.counts
             try:
-                for chunk in _chunks(jobs):
+                for chunk in _chunks(jobs, set(made_of(lake, jobs)["key"])):
                     self.counts += self.call(lake, chunk, self.batch_id, run_id, chunk_index)
                     chunk_index += 1
             except BaseException as error:
@@ -263,9 +264,14 @@ def augment(
     )
 
 
-def _chunks(jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
-    for start in range(0, len(jobs), JOBS_PER_CHUNK):
-        yield jobs[start : start + JOBS_PER_CHUNK]
+def _chunks(jobs: Sequence[Job], known: Set[str]) -> Iterator[Sequence[Job]]:
+    """Jobs whose pictures are there in large chunks, since they only have to be looked up."""
+    for part, n_jobs in (
+        ([job for job in jobs if job.key in known], KNOWN_JOBS_PER_CHUNK),
+        ([job for job in jobs if job.key not in known], JOBS_PER_CHUNK),
+    ):
+        for start in range(0, len(part), n_jobs):
+            yield part[start : start + n_jobs]
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.

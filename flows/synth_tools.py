@@ -251,6 +251,13 @@ def _text(settings: Mapping[str, Any], name: str) -> str | None:
     return str(settings[name]) if settings.get(name) else None
 
 
+def _generator_id(generator: Generator) -> Any:
+    """What decides a generator's pixels; the name of a folder does not, where all else is known."""
+    if isinstance(generator, Sd35Generator):
+        return generator.contents
+    return [generator.generator_id, getattr(generator, "contents", None)]
+
+
 def _adapter_contents(lora: str) -> list[list[str | float]]:
     adapters = [parse_adapter(part) for part in lora.split("+") if part]
     return [[file_sha256(one.file), one.weight] for one in adapters]

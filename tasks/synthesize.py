@@ -36,6 +36,7 @@ from .ingest import IngestCounts, ingest_chunk
 from .stopping import hand_on
 
 JOBS_PER_CHUNK = 32
+KNOWN_JOBS_PER_CHUNK = 1000
 
 # Pictures are committed as they get old, so that a kill loses little: first soon, then less and
 # less often, since each commit is a shard and three versions of tables.

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import tiny_sd3
 from PIL import Image
-from tiny_models import MINI_ON_TORCH
+from tiny_models import MINI_ON_TORCH, timm_tensors, write_hf
 
 from assay.data.lake import Lake
 from assay.flows.augment import augment
@@ -21,6 +21,7 @@ from assay.synth.lora import WEIGHTS
 from assay.synth.plan_file import plan_of_dict
 from assay.tasks import synthesize
 
+ON_TORCH = {name: value for name, value in MINI_ON_TORCH.items() if name != "detector"}
 LAYER = "transformer_blocks.0.attn.to_q"
 
 
@@ -181,6 +182,21 @@ def test_keys_see_the_files_behind_names(tmp_path):
     told = json.loads(scheduler.read_text())
     scheduler.write_text(json.dumps(told | {"shift": 1.5}))
     assert painted(lora=f"{moved}:1.0")["generator"] != first["generator"]
+
+
+def test_keys_see_the_detector_that_is_attacked(tmp_path):
+    """Its weights and which way its logit points, whether it scores or is named by the plan."""
+
+    def attacked(settings):
+        request = Request(lake="x", detector=str(tmp_path), **ON_TORCH)
+        return LoadedTools(request).contents_of("attack", settings, None).pixels["detector"]
+
+    found = []
+    for seed, positive in ((0, "fake"), (1, "fake"), (1, "real")):
+        write_hf(tmp_path, timm_tensors(seed=seed), positive=positive)
+        found.append(attacked({}))
+        assert attacked({"detector": str(tmp_path)}) == found[-1]
+    assert found[0] != found[1] != found[2]
 
 
 def test_a_folder_of_finished_pictures_is_known_by_them(tmp_path):

@@ -4,14 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.data.errors import ConfigError, InputError, SynthError
+from assay.data.errors import AssayError, ConfigError, InputError, SynthError
 from assay.flows.commands.synth import EXAMPLE_PLAN
 from assay.synth.masks import draw_mask
 from assay.synth.memory_plan import best_plan, parse_memory, plan_of
 from assay.synth.plan_file import plan_of_dict, read_plan
+from assay.synth.plan_settings import METHODS
 from assay.synth.planning import announce
 from assay.synth.presets import LARGE, LARGE_TURBO, MEDIUM, PRESETS, SMALL
 from assay.synth.prompts import expand, moderation_prompts, read_prompts
@@ -193,6 +194,45 @@ def test_prompts_are_templates_where_variables_are_given(tmp_path):
         list(missing.jobs(missing.blocks[0], []))
     with pytest.raises(ConfigError, match=r"variables.colour = 'red' is not a list of texts"):
         plan(tmp_path, make=[told | {"variables": {"colour": "red"}}])
+
+
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.dates(),
+    st.sampled_from(["mini-sd3", "parents", "near", "box", "{}", "{a}", "\ud800", "a\0b", 10**400]),
+)
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner)
+)
+BLOCKS = st.fixed_dictionaries(
+    {"method": st.sampled_from(list(METHODS)) | VALUES},
+    optional=dict.fromkeys(
+        {"name", "of"}.union(*(model.model_fields for model in METHODS.values())), VALUES
+    ),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"make": st.lists(BLOCKS, max_size=2) | VALUES},
+        optional={"seed": VALUES, "parents": VALUES},
+    )
+)
+def test_any_values_are_a_plan_or_one_line(tmp_path_factory, told):
+    """No other error comes out, whatever is put where."""
+    said = ""
+    try:
+        made = plan_of_dict(told, folder=tmp_path_factory.getbasetemp())
+        made.check()
+        assert all(job.key for block in made.blocks for job in made.jobs(block, PARENTS))
+    except AssayError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert len(said) < 1000
 
 
 @pytest.mark.parametrize("template", ["{}", "{0}", "a {colour.real} car", "{colour:>99}", "{a"])
