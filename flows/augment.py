@@ -140,16 +140,17 @@ class _Made:
         parents = self._parents(lake)
         self.plan.check(len(parents))
         chunk_index = 0
-        asked: set[str] = set()
+        asked: set[tuple[str, str]] = set()
         for block in self.plan.blocks:
             of = self._of(lake, block, parents)
             told = list(self.plan.jobs(block, of, self.contents_of))
-            unique = {job.key: job for job in reversed(told)}
-            self.jobs[block.name] = list(unique.values())[::-1]
+            self.jobs[block.name] = list({_asked(job): job for job in reversed(told)}.values())[
+                ::-1
+            ]
             # What an earlier block makes too is made once.
-            jobs = [job for job in self.jobs[block.name] if job.key not in asked]
+            jobs = [job for job in self.jobs[block.name] if _asked(job) not in asked]
             self.counts += SynthCounts(equal=len(told) - len(jobs))
-            asked.update(unique)
+            asked.update(map(_asked, jobs))
             watcher.begin(block.name, len(jobs))
             before = self.counts
             try:
@@ -262,6 +263,11 @@ def augment(
         table=evasion_table(rows),
         failures=tuple(failures_of(lake, jobs, made.batch_id)) if made.counts.failed else (),
     )
+
+
+def _asked(job: Job) -> tuple[str, str]:
+    """What is done once: a picture, and what is measured on it."""
+    return job.key, job.measured
 
 
 def _chunks(jobs: Sequence[Job], known: Set[str]) -> Iterator[Sequence[Job]]:

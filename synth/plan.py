@@ -76,6 +76,11 @@ class Job:
     parent_label: str | None = None
     contents: Contents = field(default_factory=Contents)
 
+    @property
+    def measured(self) -> str:
+        """What measures the picture, as text."""
+        return json.dumps(dict(self.contents.measures), sort_keys=True)
+
 
 ContentsOf = Callable[[str, Mapping[str, Any], str | None], Contents]
 """What a method's settings stand for, given the id of the parent."""

@@ -120,8 +120,9 @@ def uri_of(job: Job) -> str:
 def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
     """The pictures of these jobs that are finished, one row a job: lineage, block and settings.
 
-    Block and settings are the job's. Of several rows for one job, the latest counts. Rows of the
-    first version of keys count where they tell enough to be sure that they are of the same job.
+    Block and settings are the job's. Of several rows for one job, the latest counts that measures
+    what the job asks for. Rows of the first version of keys count where they tell enough to be
+    sure that they are of the same job.
     """
     by_key: dict[str, list[Job]] = defaultdict(list)
     by_recipe: dict[str, list[Job]] = defaultdict(list)
@@ -141,14 +142,15 @@ def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
         .sort("created_at", maintain_order=True)
         .collect()
     )
-    found: dict[str, Row] = {}
+    found: dict[str, list[Row]] = defaultdict(list)
     is_first = pl.col("key_version").is_null()
     plain = _plain(lake, rows.filter(is_first)["parent_id"].drop_nulls().unique().to_list())
     for row in rows.filter(is_first).iter_rows(named=True):
         for job in by_recipe[row["key"]]:
             if _is_same(row, job) and (job.parent_id is None or job.parent_id in plain):
-                found[job.key] = row
-    found |= {row["key"]: row for row in rows.filter(~is_first).iter_rows(named=True)}
+                found[job.key].append(row)
+    for row in rows.filter(~is_first).iter_rows(named=True):
+        found[row["key"]].append(row)
     return pl.DataFrame(
         [
             _made_row(job, found[key])
@@ -181,8 +183,11 @@ def failures_of(lake: Lake, jobs: Sequence[Job], batch_id: str) -> list[tuple[st
     return list(rows.select("detail", "len").iter_rows())
 
 
-def _made_row(job: Job, row: Row) -> Row:
-    params = json.loads(row["params"]) | {"settings": dict(job.settings)}
+def _made_row(job: Job, rows: Sequence[Row]) -> Row:
+    told = [json.loads(row["params"]) for row in rows]
+    measured = [at for at, params in enumerate(told) if _is_measured(job, params)]
+    at = measured[-1] if measured else -1
+    row, params = rows[at], told[at] | {"settings": dict(job.settings)}
     return {name: row.get(name) for name in _MADE_SCHEMA} | {
         "key": job.key,
         "block": job.block,
@@ -326,7 +331,7 @@ def _store(
     since: int | None,
 ) -> SynthCounts:
     """Commit finished pictures with their lineage, failures as rejections, and known ones."""
-    made = {uri_of(job): (job, told) for job, told in attempts if isinstance(told, Made)}
+    made = [(job, told) for job, told in attempts if isinstance(told, Made)]
     items = [*known_items]
     items += [
         bad_item(uri_of(job), Reason.NOT_MADE, told, fingerprint=job.key)
@@ -389,7 +394,7 @@ def _item(job: Job, made: Made) -> Item:
 
 def _commit(
     lake: Lake,
-    made: dict[str, tuple[Job, Made]],
+    made: Sequence[tuple[Job, Made]],
     *,
     batch_id: str,
     run_id: str,
@@ -402,21 +407,28 @@ def _commit(
     """
     stored = (
         current_sightings(lake, batch_id)
-        .filter(pl.col("source_uri").is_in(list(made)) & pl.col("image_id").is_not_null())
+        .filter(
+            pl.col("source_uri").is_in([uri_of(job) for job, _ in made])
+            & pl.col("image_id").is_not_null()
+        )
         .select("source_uri", "image_id")
         .collect()
     )
+    images = dict(stored.iter_rows())
     now = datetime.now(UTC)
     rows = [
-        _row(*made[uri], image_id=image_id, batch_id=batch_id, run_id=run_id, now=now)
-        for uri, image_id in stored.iter_rows()
+        _row(job, told, image_id=images[uri], batch_id=batch_id, run_id=run_id, now=now)
+        for job, told in made
+        if (uri := uri_of(job)) in images
     ]
-    measures = {job.key: job.contents.measures for job, _ in made.values()}
+    measures: dict[str, set[str]] = defaultdict(set)
+    for job, _ in made:
+        measures[job.key].update(job.contents.measures)
 
     def name(row: Row) -> str:
         # Of a job whose picture came out otherwise in another run, both have their lineage.
         params = json.loads(row["params"])
-        measured = [f"{m}={params.get(m)}" for m in sorted(measures.get(params.get("key"), ()))]
+        measured = [f"{m}={params.get(m)}" for m in sorted(measures[str(params.get("key"))])]
         return " ".join([str(params.get("key")), row["image_id"], *measured])
 
     def taken(came: pl.LazyFrame) -> set[str]:

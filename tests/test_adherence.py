@@ -1,6 +1,7 @@
 """A CLIP score per picture, where a CLIP checkpoint is given."""
 
 import json
+import shutil
 from pathlib import Path
 
 import factories
@@ -105,5 +106,14 @@ def test_a_plan_with_clip_records_it_and_makes_the_same_pictures(clip, tmp_path)
     mean = sum(params["clip_cosine"] for params in told.values()) / 2
     assert result.table["clip_cosine"].to_list() == [pytest.approx(mean)]
     page = Path(result.evasion_report).read_text()
-    assert "<th>CLIP cosine</th></tr>" in page
-    assert f"<td>{mean:.3f}</td>" in page
+    assert ">CLIP cosine</th></tr>" in page
+    assert f'data-name="CLIP cosine">{mean:.3f}</td>' in page
+    # Two blocks of the same pictures, one measured by another model: measured once more, and kept.
+    other = Path(shutil.copytree(clip, tmp_path / "other-clip"))
+    blocks = [make | {"name": name, "clip": str(of)} for name, of in (("a", clip), ("b", other))]
+    both = plan_of_dict({"make": [*blocks, make | {"name": "c"}]}, folder=tmp_path)
+    for counts in ((2, 4, 0), (0, 6, 0)):
+        again = augment(request, both, generators={"mine": generator})
+        assert (again.made, again.known, again.equal) == counts
+    assert set(again.table["clip_cosine"].round(6)) == {round(mean, 6)}
+    assert len(Lake(request.lake).scan("images").collect()) == 2
