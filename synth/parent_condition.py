@@ -55,6 +55,11 @@ FUNCTIONS: Final = (
     "upper",
 )
 """The functions that a condition may call; none makes a value much larger than its arguments."""
+_EXAMPLE: Final = pl.DataFrame(
+    [{name: "1" if kind == pl.String else 1 for name, kind in PARENT_SCHEMA.items()}],
+    schema=PARENT_SCHEMA,
+    strict=False,
+)
 # Deeper nesting than this text can hold would overrun the stack of the SQL parser.
 MAX_CHARS: Final = 2000
 
@@ -90,7 +95,9 @@ def parse_condition(where: str) -> pl.Expr:
     _check_words(where)
     try:
         condition = pl.sql_expr(where)
-        kind = pl.LazyFrame(schema=PARENT_SCHEMA).select(condition=condition).collect_schema()
+        kind = _EXAMPLE.lazy().select(condition=condition).collect_schema()
+        # What a regular expression or a comparison cannot do shows on an image only.
+        _EXAMPLE.filter(condition.cast(pl.Boolean))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise _refusal(where, shorten(str(error).partition("\n")[0], 100)) from error
     if kind["condition"] != pl.Boolean:
@@ -101,7 +108,9 @@ def parse_condition(where: str) -> pl.Expr:
 def _check_words(where: str) -> None:
     """Refuse what is neither a column nor part of an expression."""
     tokens = list(_tokens(where))
-    for (kind, token), (_, following) in zip(tokens, [*tokens[1:], ("", "")], strict=True):
+    texts = [text for _, text in tokens] + [""] * 2
+    for at, (kind, token) in enumerate(tokens):
+        following, argument = texts[at + 1 : at + 3]
         if kind == "comment":
             raise _refusal(where, f"{token} begins a comment")
         if kind != "name":
@@ -112,6 +121,8 @@ def _check_words(where: str) -> None:
                 raise _refusal(
                     where, f"{token} is no function here; allowed: {', '.join(FUNCTIONS)}"
                 )
+            if argument == ")":
+                raise _refusal(where, f"{token} is called with nothing")
         elif plain not in _WORDS and token.strip('"') not in PARENT_SCHEMA:
             raise _refusal(where, f"{token} is no column{did_you_mean(token, PARENT_SCHEMA)}")
 
