@@ -12,7 +12,7 @@ from ..data.errors import InputError
 from ..data.lake import Lake
 from ..data.score_key import ScoreKey
 from ..tasks.command_line import command
-from ..tasks.current import current_scores
+from ..tasks.current import current_scores, keyed_decisions
 
 if TYPE_CHECKING:
     from ..tasks.detector.load import Checkpoint
@@ -125,7 +125,8 @@ def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:
         "image": lake.scan("images").filter(mine).head(1).collect().row(0, named=True)
     }
     for table in _ABOUT_AN_IMAGE:
-        rows = lake.scan(table).filter(mine).sort(_WHEN[table]).collect().to_dicts()
+        frame = keyed_decisions(lake) if table == "decisions" else lake.scan(table)
+        rows = frame.filter(mine).sort(_WHEN[table]).collect().to_dicts()
         for row in rows:
             if row.get("embedding"):
                 values = row["embedding"]

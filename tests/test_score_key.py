@@ -17,7 +17,7 @@ from lakes import KEY, START, Made, Shot, decisions_of, lake_of
 from assay.data.errors import ConfigError
 from assay.data.schema import TABLES
 from assay.data.score_key import ScoreKey, rows_that_count
-from assay.flows.lookup import stored_logit
+from assay.flows.lookup import describe_image, stored_logit
 from assay.flows.result import Moderation
 from assay.synth.plan import Parents
 from assay.tasks.current import current_decisions, keyed_decisions, last_judgement
@@ -178,6 +178,8 @@ def test_decisions_of_an_older_assay_have_the_key_of_their_run(
     assert current_decisions(made.lake, INT8).collect().is_empty()
     judged = judged_images(made.lake, find_run(made.lake, "old")).collect()
     assert by_name(made, judged, "decision") == {"a": "flag", "b": None}
+    shown = describe_image(made.lake, made.ids["a"])["decisions"]
+    assert [ScoreKey.of(row) for row in shown] == [KEY]
     assert run_under(made, KEY, "new", hours=4) == {"clear": 1, "review": 0, "flag": 1}
     assert keyed_decisions(made.lake).collect()["precision"].to_list().count("fp32") == 2
     assert made.lake.scan("decisions").collect().height == 3
