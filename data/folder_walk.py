@@ -31,7 +31,8 @@ def walk_folder(
 
     Hidden files and folders, sidecars, tables of labels, lakes and what the patterns leave out
     are no items. A Parquet file with pictures gives its rows; folders such as `label=fake` above
-    it are columns of it, and names that begin with an underscore beside it are no items. Links
+    it are columns of it; names that begin with an underscore beside it, and the card beside its
+    folder `data`, are no items. Links
     to files inside the folder are followed; those that lead out become `unsafe_path`; links
     to folders are never entered, so loops do no harm. Memory: the names of one folder, and what
     the tables of labels above it say.
@@ -66,6 +67,7 @@ def walk_folder(
         has_tables = any(name.lower().endswith(TABLE_SUFFIXES) for name in shown) or any(
             "=" in name for name in folders
         )
+        is_dataset = "data" in folders and _holds_tables(_join(folder, "data"))
         for name in shown:
             path = _join(folder, name)
             if name in sidecars or not is_chosen((*below, name), options) or is_listed(path):
@@ -74,7 +76,9 @@ def walk_folder(
                 yield from _problems(path, folder, own[name])
             elif name.lower().endswith(TABLE_SUFFIXES):
                 yield from _items_of_table(path, options, above)
-            elif not (has_tables and name.startswith("_")):
+            elif not (has_tables and name.startswith("_")) and not (
+                is_dataset and name in _DATASET_CARDS
+            ):
                 fields = _fields_of((*below, name), tables)
                 yield item_of_file(
                     path, options, folders=above, sidecars=sidecars, root=real_root, fields=fields
@@ -87,6 +91,13 @@ def walk_folder(
                 yield bad_item(
                     file_uri(path), Reason.UNSAFE_PATH, "a link to a folder outside of its own"
                 )
+
+
+def _holds_tables(folder: str) -> bool:
+    try:
+        return any(name.lower().endswith(TABLE_SUFFIXES) for name in os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def item_beside_metadata(path: str, options: SourceOptions) -> Item:
@@ -107,6 +118,8 @@ def item_beside_metadata(path: str, options: SourceOptions) -> Item:
     )
 
 
+# What stands beside `data/` in a data set as Hugging Face keeps them, and as assay publishes them.
+_DATASET_CARDS: Final = ("README.md", "VERSIONS.lock", "dataset_infos.json")
 _Tables = tuple[tuple[int, Metadata], ...]
 
 

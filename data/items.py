@@ -40,8 +40,8 @@ class SourceOptions:
         max_redirects: Redirects that are followed for one URL.
 
     Raises:
-        ConfigError: `label_from` or `domain_from` has none of these forms, or a domain is named
-            and withdrawn at once.
+        ConfigError: A pattern is empty, `label_from` or `domain_from` has none of these forms, or
+            a domain is named and withdrawn at once.
     """
 
     include: tuple[str, ...] = ()
@@ -60,6 +60,8 @@ class SourceOptions:
         for name in ("include", "exclude"):
             patterns = getattr(self, name)
             one = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+            if not all(pattern.strip("/ ") for pattern in one):
+                raise ConfigError(f"{name} has an empty pattern, which matches nothing")
             object.__setattr__(self, name, one)
         for name, value in (("label_from", self.label_from), ("domain_from", self.domain_from)):
             if value not in {None, PARENT_FOLDER, WITHDRAW} and not column_of(value):

@@ -43,6 +43,8 @@ _SPELLINGS: Final[dict[str, Label]] = {
 }
 # More digits are no label, and Python refuses to read thousands of them.
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}(?:\.0*)?", re.ASCII)
+# As pandas, R, Spark and databases write them into text.
+_NULLS: Final = frozenset({"", "nan", "null", "none", "<na>", "n/a", "\\n"})
 UNKNOWN_LABEL: Final = "label not known: "
 """How the note of an item begins whose source names a label that is none."""
 _MAX_WARNED: Final = 10
@@ -80,9 +82,11 @@ def unknown_label(note: str | None) -> str | None:
 
 
 def is_missing(value: object) -> bool:
-    """Return whether a value says nothing: null, blank, or the NaN that tables write for null."""
-    if isinstance(value, bytes | str):
+    """Return whether a value says nothing: null, blank, or what tables write for null."""
+    if isinstance(value, bytes):
         return not value.strip()
+    if isinstance(value, str):
+        return value.strip().lower() in _NULLS
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
@@ -156,12 +160,10 @@ def tags_of(
         asked = column_of(options.domain_from)
         domain, clash = pick(row, asked or "domain", is_asked=asked is not None)
         note = note or clash
-    named = "" if is_missing(domain) or not isinstance(domain, _SCALAR) else _plain(domain)[:100]
+    is_name = not is_missing(domain) and not isinstance(domain, Mapping | list)
+    named = _plain(domain)[:100] if is_name else ""
     default = valid_text(options.domain) if options.domain else None
     return Tags(label.value if label else None, named.strip() or default, note)
-
-
-_SCALAR: Final = (str, int, float, bytes, Decimal)
 
 
 def _plain(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .arrow_rows import rows_of
 from .columns import column_named
 from .delimited import Line, open_table
 from .errors import InputError
@@ -154,8 +155,7 @@ def _parquet_rows(stream: io.BufferedReader[Any]) -> Iterator[Mapping[str, objec
         if not pa.types.is_nested(column.type) and "binary" not in str(column.type)
     ]
     for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
-        rows: list[dict[str, Any]] = batch.to_pylist()
-        yield from rows
+        yield from rows_of(batch)
 
 
 def _has_file_name(names: list[str] | Any) -> bool:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .arrow_rows import rows_of, value_of
 from .columns import BYTE_COLUMNS, choose_column, tag_columns, tags_in
 from .errors import InputError, UnreadableImage
 from .handles import Handles
@@ -106,7 +107,7 @@ class ParquetAddress:
             key = (self.path, stamp_of(Path(self.path).stat()), self.row_group, self.column)
             cursor = _cursors.get(key, lambda: _Cursor(self.path, self.row_group, self.column))
             scalar = cursor.cell(self.row)
-            cell = scalar.as_py() if self.part is None else scalar[self.part].as_py()
+            cell = value_of(scalar if self.part is None else scalar[self.part])
         except FileNotFoundError as error:
             raise UnreadableImage(Reason.NOT_FOUND, "the Parquet file is gone") from error
         except _DAMAGE as error:
@@ -309,12 +310,12 @@ class _Reader:
             use_threads=False,
         ):
             if not self._is_heavy:
-                yield from batch.to_pylist()
+                yield from rows_of(batch)
                 continue
             # Lengths of lists are enough; their pictures stay where they are.
             at = batch.schema.get_field_index(self.column)
             lengths = pc.list_value_length(batch.column(at)).to_pylist()
-            rows = batch.drop_columns([self.column]).to_pylist() or [{} for _ in lengths]
+            rows = rows_of(batch.drop_columns([self.column])) or [{} for _ in lengths]
             for row, length in zip(rows, lengths, strict=True):
                 yield row | {self.column: None if length is None else [b""] * length}
 

@@ -81,6 +81,12 @@ _BY_SUFFIX: Final = {
     ".parq": SourceKind.PARQUET,
     ".pq": SourceKind.PARQUET,
 }
+# Tables that are not read, of which some are ZIP archives or text to look at.
+_OTHER_TABLES: Final = {
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods"), "a spreadsheet"),
+    **dict.fromkeys((".feather", ".arrow", ".orc", ".avro"), "a table of another kind"),
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".duckdb"), "a database"),
+}
 _LIST_SUFFIXES: Final = {
     ".jsonl": SourceKind.JSONL,
     ".ndjson": SourceKind.JSONL,
@@ -191,6 +197,8 @@ def _kind_of_file(path: str) -> SourceKind:
             return kind
     if not Path(path).is_file():
         raise InputError(f"{path}: neither a file nor a folder")
+    if (other := _OTHER_TABLES.get(Path(name).suffix)) is not None:
+        raise InputError(f"{path}: {other}, which is not read; save it as CSV or Parquet")
     with Path(path).open("rb") as file:
         head = file.read(1024)
     packed = next((suffix for suffix in PACKED_SUFFIXES if name.endswith(suffix)), "")

@@ -183,6 +183,14 @@ def test_a_folder_of_parquet_parts_is_one_table(tmp_path):
     ]
 
 
+def test_a_published_data_set_is_a_source(tmp_path):
+    """Its card and its lock are no items; the same names elsewhere are."""
+    part(tmp_path / "ds" / "data" / "train-0.parquet", range(2))
+    for name in ("ds/README.md", "ds/VERSIONS.lock", "README.md"):
+        (tmp_path / name).write_text("x")
+    assert inside(listed(tmp_path)) == ["README.md", "train-0.parquet!0", "train-0.parquet!1"]
+
+
 def test_parts_in_folders_take_their_label(tmp_path):
     """Of the folder above them, as files do; a table without pictures is refused."""
     part(tmp_path / "real" / "0.parquet", range(1))

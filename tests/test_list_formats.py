@@ -94,6 +94,20 @@ def test_rows_that_are_not_utf8_are_read_all_the_same(folder):
     assert [item.domain for item in items] == ["Zürich", "“x”", "ü"]
 
 
+def test_texts_of_parquet_that_are_not_utf8_cost_no_row(folder):
+    """Writers that do not check leave Latin-1 behind: in labels, in paths, beside pictures."""
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(PICTURES[1])
+    texts = pa.array([b"pics/0.jpg", b"caf\xe9.jpg", b"pics/2.jpg"]).view(pa.string())
+    domains = pa.array([b"a", b"Z\xfcrich", None]).view(pa.string())
+    pq.write_table(pa.table({"path": texts, "domain": domains}), folder / "a.parquet")
+    items = listed(folder / "a.parquet")
+    assert read(items) == PICTURES[:3]
+    assert [item.domain for item in items] == ["a", "Zürich", None]
+    structs = pa.StructArray.from_arrays([pa.array(PICTURES[:3]), texts], names=["bytes", "path"])
+    pq.write_table(pa.table({"image": structs}), folder / "b.parquet")
+    assert read(listed(folder / "b.parquet")) == PICTURES[:3]
+
+
 def test_half_characters_in_json_are_a_bad_row_and_no_more(folder):
     """In a path or an address; elsewhere they are replaced."""
     rows = [
@@ -310,7 +324,6 @@ def test_the_same_value_means_the_same_in_every_kind_of_list(folder):
     rows = [{"path": "pics/0.jpg", "label": value} for value in values]
     put(folder / "a.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
     cells = ["" if value is None else str(value) for value in values]
-    cells[8] = ""
     put(folder / "a.csv", "path,label\n" + "".join(f"pics/0.jpg,{cell}\n" for cell in cells))
     pq.write_table(pa.table({"path": ["pics/0.jpg"] * 10, "label": cells}), folder / "a.parquet")
     for name in ("a.jsonl", "a.csv", "a.parquet"):
@@ -341,6 +354,7 @@ def test_files_that_are_no_lists_say_what_they_are(folder):
         ("b.jsonl", b"\x01\x02\x03\x00" * 50, "not text"),
         ("c.csv", b"", "is empty"),
         ("d.csv", "path,x\n".encode("utf-16-le"), "not text"),
+        ("h.xlsx", b"PK\3\4" + bytes(30), "a spreadsheet.* save it as CSV or Parquet"),
         ("e.gz", gzip.compress(b"a letter"), "neither a TAR archive nor a list"),
     ):
         with pytest.raises(InputError, match=message):

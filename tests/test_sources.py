@@ -402,6 +402,8 @@ def test_options_are_checked_at_once():
     """A misspelt choice is a usage error before anything is listed."""
     with pytest.raises(ConfigError, match='"parent-folder", "column:NAME"'):
         SourceOptions(label_from="folder")
+    with pytest.raises(ConfigError, match="include has an empty pattern"):
+        SourceOptions(include=("*.jpg", ""))
     with pytest.raises(ConfigError, match="fetch_timeout_s"):
         SourceOptions(fetch_timeout_s=0)
 
