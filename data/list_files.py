@@ -6,9 +6,7 @@ mark. Offsets are those of the unpacked UTF-8 text.
 
 from __future__ import annotations
 
-import bz2
 import codecs
-import gzip
 import io
 import lzma
 import re
@@ -22,14 +20,12 @@ import pyarrow as pa
 from .errors import InputError, UnreadableImage
 from .handles import ByteStream, Handles, WindowedStream
 from .naming import stamp_of
+from .packed import PackedStream, unpacker_of
 from .schema import Reason
 from .sniff import Kind, sniff
 from .text import encoding_of, is_binary
 
 PACKED_SUFFIXES: Final = (".gz", ".bz2", ".xz", ".zst")
-# Text seldom shrinks to less than a thirtieth; what unpacks to more than this is a bomb.
-MAX_UNPACKED_BYTES: Final = 2**30
-MAX_UNPACKED_TIMES: Final = 100
 DAMAGE: Final = (
     OSError,
     EOFError,
@@ -39,6 +35,7 @@ DAMAGE: Final = (
     pa.ArrowException,
 )
 _STEP_BYTES: Final = 2**18
+_UNPACK_BYTES: Final = 2**16
 _CONTROL: Final = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 _LONE_CR: Final = re.compile(rb"(?<=\r)(?!\n)")
 _handles: Final[Handles[WindowedStream]] = Handles()
@@ -58,17 +55,6 @@ class RawLine(NamedTuple):
     def is_cut(self) -> bool:
         """Whether the line is not all there."""
         return self.n_bytes > len(self.raw)
-
-
-def packing_of(head: bytes) -> str | None:
-    """Return how a file is packed, by its first bytes; None for one that is not."""
-    if head.startswith(b"\x1f\x8b"):
-        return "gzip"
-    if head.startswith(b"BZh"):
-        return "bzip2"
-    if head.startswith(b"\xfd7zXZ\x00"):
-        return "xz"
-    return "zstd" if head.startswith(b"\x28\xb5\x2f\xfd") else None
 
 
 def open_list(path: str) -> io.BufferedReader:
@@ -120,11 +106,11 @@ def read_at(path: str, offset: int, n_bytes: int) -> bytes:
     """
     try:
         stamp = stamp_of(Path(path).stat())
-        with Path(path).open("rb") as file:
-            head = file.read(6)
-            if packing_of(head) is None and encoding_of(head)[0] == "utf-8":
-                file.seek(offset)
-                return file.read(n_bytes)
+        if unpacker_of(path) is None:
+            with Path(path).open("rb") as file:
+                if encoding_of(file.read(4))[0] == "utf-8":
+                    file.seek(offset)
+                    return file.read(n_bytes)
         stream = _handles.get(
             (path, stamp), lambda: WindowedStream(lambda: cast("ByteStream", open_list(path)))
         )
@@ -181,42 +167,23 @@ def raw_lines(
 
 
 def _unpacked(path: str) -> io.BufferedReader:
-    with Path(path).open("rb") as file:
-        packing = packing_of(file.read(6))
-    n_packed_bytes = Path(path).stat().st_size
-    stream: Any
-    if packing == "gzip":
-        stream = gzip.GzipFile(path, "rb")
-    elif packing == "bzip2":
-        stream = bz2.BZ2File(path, "rb")
-    elif packing == "xz":
-        stream = lzma.LZMAFile(path, "rb")  # noqa: SIM115 - closed by _Limited
-    elif packing == "zstd":
-        stream = pa.CompressedInputStream(pa.OSFile(path), "zstd")
-    else:
+    unpack = unpacker_of(path)
+    if unpack is None:
         return io.BufferedReader(io.FileIO(path), _STEP_BYTES)
-    limit = max(MAX_UNPACKED_BYTES, MAX_UNPACKED_TIMES * n_packed_bytes)
-    return io.BufferedReader(_Limited(stream, limit), _STEP_BYTES)
+    return io.BufferedReader(_Steps(unpack()), _STEP_BYTES)
 
 
-class _Limited(io.RawIOBase):
-    """A stream that refuses to give more than a number of bytes."""
+class _Steps(io.RawIOBase):
+    """An unpacked stream, of which all that comes before damage is given before the damage is."""
 
-    def __init__(self, stream: Any, limit: int) -> None:
-        self._stream, self._limit, self._n_read = stream, limit, 0
+    def __init__(self, stream: PackedStream) -> None:
+        self._stream = stream
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        # Of damaged data all that comes before the damage: `read` would gather it and lose it.
-        read = getattr(self._stream, "read1", self._stream.read)
-        raw = read(min(len(buffer), max(1, self._limit - self._n_read)))
-        self._n_read += len(raw)
-        if self._n_read > self._limit:
-            raise ValueError(
-                f"the list unpacks to more than {self._limit} bytes; unpack it, or split it"
-            )
+        raw = self._stream.read1(min(len(buffer), _UNPACK_BYTES))
         buffer[: len(raw)] = raw
         return len(raw)
 

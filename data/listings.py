@@ -25,6 +25,7 @@ from .list_files import DAMAGE, open_list, raw_lines, read_head
 from .listed_rows import RowAddress, digest, items_of_cell
 from .naming import member_uri
 from .opening import ImageLimits
+from .packed import PackedTooMuchError
 from .schema import Reason
 from .text import decode_escaped, split_lines, valid_text
 
@@ -141,9 +142,10 @@ def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) 
     try:
         yield from items(count)
     except DAMAGE as error:
+        is_flood = isinstance(error, PackedTooMuchError)
         yield bad_item(
             member_uri(scheme, path, "", mark=f"damaged-after-{count.n_rows}"),
-            Reason.UNREADABLE,
+            Reason.TOO_MANY_BYTES if is_flood else Reason.UNREADABLE,
             f"the list cannot be read after {count.n_rows} rows: {error or type(error).__name__}",
         )
 

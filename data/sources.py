@@ -26,7 +26,7 @@ from .globs import expand_glob, has_magic
 from .items import Address, Item, SourceOptions, bad_item
 from .labelling import tags_of
 from .lake_mark import is_lake, lake_of, require_no_lake
-from .list_files import PACKED_SUFFIXES, packing_of, read_head
+from .list_files import PACKED_SUFFIXES, read_head
 from .listings import (
     has_header,
     list_csv,
@@ -39,6 +39,7 @@ from .listings import (
 )
 from .locating import UrlAddress
 from .naming import compile_pattern, file_uri, is_chosen, is_hidden, stamp_of
+from .packed import unpacker_of
 from .parquet_rows import list_parquet, require_parquet
 from .redaction import redact_url
 from .schema import Reason
@@ -203,12 +204,13 @@ def _kind_of_file(path: str) -> SourceKind:
         head = file.read(1024)
     packed = next((suffix for suffix in PACKED_SUFFIXES if name.endswith(suffix)), "")
     list_kind = _LIST_SUFFIXES.get(Path(name.removesuffix(packed)).suffix)
-    if list_kind is not None and not (packed and packing_of(head) is None):
+    is_packed = unpacker_of(path) is not None
+    if list_kind is not None and (is_packed or not packed):
         if is_sidecar(path):
             return SourceKind.FILE
         return _kind_of_text(path) if list_kind is SourceKind.TXT else list_kind
     seen = sniff(head)
-    if packing_of(head) is not None:
+    if is_packed:
         return _kind_of_packed(path, seen.name)
     if seen.kind is Kind.ARCHIVE:
         if seen.name in _BY_MAGIC:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assay.data import list_files
+from assay.data import packed
 from assay.data.errors import InputError, UnreadableImage
 from assay.data.schema import Reason
 from assay.data.sources import Item, SourceKind, SourceOptions, find_items, kind_of, read_item
@@ -260,14 +260,14 @@ def test_packed_lists_are_unpacked(folder, suffix):
 
 def test_a_list_that_unpacks_without_end_stops_with_a_row(folder, monkeypatch):
     """So does one that ends too early; the rows before count."""
-    monkeypatch.setattr(list_files, "MAX_UNPACKED_BYTES", 2**17)
+    monkeypatch.setattr(packed, "CREDIT_BYTES", 2**17)
     rows = b"path\npics/0.jpg\n" + b"pics/none.jpg\n" * 20_000
     path = put(folder / "list.csv.gz", gzip.compress(rows, 1))
     items = listed(path)
     assert read(items[:1]) == PICTURES[:1]
-    assert items[-1].problem[0] is Reason.UNREADABLE
+    assert items[-1].problem[0] is Reason.TOO_MANY_BYTES
     assert (
-        f"the list cannot be read after {len(items) - 1} rows: the list unpacks to more than"
+        f"the list cannot be read after {len(items) - 1} rows: it unpacks to more than"
         in items[-1].problem[1]
     )
     put(path, gzip.compress(b"path\npics/0.jpg\n" + os.urandom(9_000).hex().encode())[:-900])
