@@ -24,8 +24,11 @@ _PACKED_BMP_PIXELS_PER_BYTE: Final = 10
 # Its decoder holds three copies where others hold two.
 _WEBP_WEIGHT: Final = 1.5
 # A progressive JPEG may hold thousands of tiny scans, each of which walks the whole picture:
-# the product of scans and pixels is held under this many times `max_pixels`.
+# the product of scans and pixels is held under this many times `max_pixels`, and lower in files
+# too small to hold so many scans of anything.
 _MAX_SCANS_AT_MAX_PIXELS: Final = 20
+_BASE_SCANNED_PIXELS: Final = 200_000_000
+_SCANNED_PIXELS_PER_BYTE: Final = 2_000
 
 
 def refuse_over_budget(
@@ -60,7 +63,10 @@ def refuse_over_budget(
             f" (in any, allowed: {max_pixels})",
         )
     # Two bytes may occur anywhere, so the count of them is never too low; the walk is exact.
-    most = _MAX_SCANS_AT_MAX_PIXELS * max_pixels
+    most = min(
+        _MAX_SCANS_AT_MAX_PIXELS * max_pixels,
+        _BASE_SCANNED_PIXELS + _SCANNED_PIXELS_PER_BYTE * len(raw),
+    )
     if format_name == "JPEG" and raw.count(b"\xff\xda") * n_pixels > most:
         n_scans, _ = count_scans(raw)
         if n_scans * n_pixels > most:

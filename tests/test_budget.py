@@ -39,6 +39,12 @@ def blank(file_format: str, side_px: int, **options) -> bytes:
     return factories.encoded(Image.new("RGB", (side_px, side_px), "navy"), file_format, **options)
 
 
+def refused(raw: bytes) -> UnreadableImage:
+    with pytest.raises(UnreadableImage) as caught:
+        inspect_image(raw)
+    return caught.value
+
+
 def packed_bmp(side_px: int) -> bytes:
     """Run lengths that end each line at once: the decoder fills every line, pixel by pixel."""
     lines = b"\0\0" * side_px
@@ -169,6 +175,12 @@ def test_only_what_lies_before_the_end_of_a_jpeg_is_judged():
     comment = b"\xff\xfe" + (len(fake_scans) + 2).to_bytes(2, "big") + fake_scans
     assert count_scans(big[:2] + comment + big[2:]) == (1, len(big) + len(comment))
     assert count_scans(factories.scans_bomb(n_scans=600))[0] > 600
+
+
+def test_a_small_file_may_not_hold_hundreds_of_scans():
+    """Each walks the whole picture; a large progressive picture has ten and is read."""
+    assert "scans of 4194304 pixels" in str(refused(factories.scans_bomb(n_scans=70)).detail)
+    assert inspect_image(factories.scans_bomb(n_scans=20)).width_px == 2048
 
 
 def test_scans_agree_with_what_the_encoder_wrote():
