@@ -60,6 +60,16 @@ class Lake:
     def __reduce__(self) -> tuple[type[Lake], tuple[str]]:
         return type(self), (self.uri,)
 
+    @property
+    def store(self) -> Store:
+        """Where the lake's files are."""
+        return self._store
+
+    @property
+    def tables(self) -> Tables:
+        """The lake's tables."""
+        return self._tables
+
     def path(self, *parts: str) -> str:
         """The address of something in the lake: an absolute path, or an `s3://` URI."""
         return self._store.path("/".join(parts)) if parts else self.uri

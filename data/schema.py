@@ -62,6 +62,7 @@ class Reason(Explained):
     NON_FINITE_LOGIT = "non_finite_logit", "the detector gave no finite figure"
     OUT_OF_MEMORY = "out_of_memory", "there was not enough memory"
     NOT_MADE = "not_made", "a picture that was asked for and could not be made"
+    BYTES_LOST = "bytes_lost", "it was stored, and its bytes were lost with a damaged file"
 
 
 class ScoreStatus(StrEnum):

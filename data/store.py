@@ -35,10 +35,11 @@ _NOT_IN_DELTA = "%[]^|\\"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """One file: its name below the store's root, and when it was last written (Unix seconds)."""
+    """One file: its name below the store's root, its size, when it was last written (Unix s)."""
 
     name: str
     modified_s: float
+    n_bytes: int
 
 
 class Store(Protocol):
@@ -124,7 +125,10 @@ class LocalStore:
                 with contextlib.suppress(FileNotFoundError):
                     if entry.is_file(follow_symlinks=False):
                         name = f"{folder}/{entry.name}" if folder else entry.name
-                        found.append(StoredFile(name=name, modified_s=entry.stat().st_mtime))
+                        facts = entry.stat()
+                        found.append(
+                            StoredFile(name=name, modified_s=facts.st_mtime, n_bytes=facts.st_size)
+                        )
         return sorted(found, key=lambda file: file.name)
 
     def size(self, name: str) -> int | None:
@@ -220,6 +224,7 @@ class S3Store:
             StoredFile(
                 name=f"{folder}/{info.base_name}" if folder else info.base_name,
                 modified_s=info.mtime_ns / 1e9,
+                n_bytes=info.size or 0,
             )
             for info in found
             if info.type == fs.FileType.File

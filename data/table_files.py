@@ -39,7 +39,7 @@ def encode(rows: pa.Table) -> DataFile:
     raw = out.getvalue()
     # Two commits may hold the same rows, and Delta takes one name for one file.
     name = f"part-{secrets.token_hex(8)}-{_digest(raw)}.zstd.parquet"
-    return DataFile(name=name, raw=raw, stats=json.dumps(_statistics(raw)))
+    return DataFile(name=name, raw=raw, stats=statistics_of(raw))
 
 
 def problem_of(name: str, raw: bytes) -> str | None:
@@ -63,8 +63,8 @@ def _digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()[:32]
 
 
-def _statistics(raw: bytes) -> dict[str, Any]:
-    """Bounds and null counts of plain columns, by which readers leave files out.
+def statistics_of(raw: bytes) -> str:
+    """Return bounds and null counts of plain columns as JSON, by which readers leave files out.
 
     Times are left out: Delta writes them as milliseconds, which would cut microseconds off an
     upper bound.
@@ -87,12 +87,14 @@ def _statistics(raw: bytes) -> dict[str, Any]:
         bounds = [value for part in filled if part.has_min_max for value in (part.min, part.max)]
         if len(bounds) == 2 * len(filled) and all(map(_is_plain, bounds)) and bounds:
             least[name], most[name] = min(bounds), max(bounds)
-    return {
-        "numRecords": footer.num_rows,
-        "minValues": least,
-        "maxValues": most,
-        "nullCount": nulls,
-    }
+    return json.dumps(
+        {
+            "numRecords": footer.num_rows,
+            "minValues": least,
+            "maxValues": most,
+            "nullCount": nulls,
+        }
+    )
 
 
 def _is_plain(value: object) -> bool:

@@ -61,12 +61,14 @@ class _Commit:
 class Tables:
     """Scans and appends; holds no connection and no table state, so threads may share it."""
 
+    exclusive = _EXCLUSIVE
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def version(self, table: str) -> int | None:
         """The latest version of a table, or None when nothing was ever written to it."""
-        found = self._open(table)
+        found = self.open(table)
         return None if found is None else found.version()
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
@@ -77,7 +79,7 @@ class Tables:
             StoreError: There is no such table in the schema, or it cannot be read.
         """
         schema = schema_of(table)
-        found = self._open(table)
+        found = self.open(table)
         if version is not None:
             found = _at_version(found, table, version)
         if found is None:
@@ -169,7 +171,7 @@ class Tables:
     def _commit(self, commit: _Commit) -> bool:
         """Try a commit once; False when its transaction was committed before."""
         table, file = commit.table, commit.file
-        base = self._open(table) or self._create(table)
+        base = self.open(table) or self.create(table)
         if base.transaction_version(commit.txn) is not None:
             return commit.is_written and self._is_ours_else_deleted(table, base, file)
         after = commit.after
@@ -183,8 +185,8 @@ class Tables:
         if lacking := self._lacking(base, table):
             begin = base.version() + 1
             base.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
-            self._sync_log(table, begin)
-            base = self._open(table) or base
+            self.sync_log(table, begin)
+            base = self.open(table) or base
         begin = base.version() + 1
         if not commit.is_written:
             # On disk before the log names it: a commit is never without its rows.
@@ -209,7 +211,7 @@ class Tables:
             schema=commit.schema,
             commit_properties=CommitProperties(app_transactions=txns),
         )
-        self._sync_log(table, begin)
+        self.sync_log(table, begin)
         return True
 
     def _is_ours_else_deleted(self, table: str, base: DeltaTable, file: DataFile) -> bool:
@@ -219,7 +221,7 @@ class Tables:
         self._store.delete(f"{FOLDER}/{table}/{file.name}")
         return False
 
-    def _sync_log(self, table: str, begin: int) -> None:
+    def sync_log(self, table: str, begin: int) -> None:
         """Keep the log's entries from a version on, and what they led to, through a power cut."""
         log = f"{FOLDER}/{table}/{damage.LOG}"
         names = []
@@ -237,7 +239,12 @@ class Tables:
         schema_of(table)
         return self._store.path(f"{FOLDER}/{table}")
 
-    def _open(self, table: str) -> DeltaTable | None:
+    def open(self, table: str) -> DeltaTable | None:
+        """Return a table at its latest version, or None when nothing was ever written to it.
+
+        Raises:
+            StoreError: Its log cannot be read, or has lost what it held.
+        """
         uri = self._uri(table)
         folder, options = f"{FOLDER}/{table}", self._store.storage_options or None
         try:
@@ -267,7 +274,7 @@ class Tables:
         """Whether an append that names the version it was worked out from came after `after`."""
         if base.version() <= after:
             return False
-        earlier = self._open(table)
+        earlier = self.open(table)
         if earlier is None:
             return False
         retried(lambda: earlier.load_as_version(after))
@@ -285,7 +292,8 @@ class Tables:
             )
         return lacking
 
-    def _create(self, table: str) -> DeltaTable:
+    def create(self, table: str) -> DeltaTable:
+        """Make a table without rows, or return the one that is there."""
         uri = self._uri(table)
         try:
             made = retried(
@@ -297,10 +305,10 @@ class Tables:
                     storage_options=self._store.storage_options or None,
                 )
             )
-            self._sync_log(table, 0)
+            self.sync_log(table, 0)
         except (DeltaError, OSError) as error:
             # Two writers may make it at once; the loser uses what the winner made.
-            found = self._open(table)
+            found = self.open(table)
             if found is None:
                 raise StoreError(f"cannot make the table {uri}: {brief(error)}") from error
             return found

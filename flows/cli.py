@@ -20,6 +20,7 @@ from .commands import (
     bench,
     datasets,
     explain,
+    lake,
     looking,
     machine,
     models,
@@ -61,6 +62,7 @@ for verb in (
 models.models.command(bench.quantise)
 app.command(models.models)
 app.command(synth.synth)
+app.command(lake.lake_app)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

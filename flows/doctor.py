@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import __version__
-from ..data.errors import AssayError, ModelError, UntrustedWeights
+from ..data.errors import AssayError, ModelError, StoreError, UntrustedWeights
 from ..data.package_versions import PACKAGES
 from ..data.redaction import redact_url
 
@@ -131,6 +131,7 @@ def _real_weights() -> str:
 
 def _lake(lake: str | None) -> str:
     from ..data.lake import Lake
+    from ..tasks.lake_check import check
     from .request import default_lake
 
     uri = lake or default_lake()
@@ -139,8 +140,15 @@ def _lake(lake: str | None) -> str:
             Lake(Path(folder) / "lake")
         return f"none at {uri} yet; a new one can be made and written"
     opened = Lake(uri, create=False)
-    versions = {table: opened.version(table) for table in ("images", "scores")}
-    return f"{opened.uri}, " + ", ".join(f"{name} at {at}" for name, at in versions.items())
+    health = check(opened)
+    if health.damage:
+        first = health.damage[0]
+        raise StoreError(
+            f"{opened.uri}: {first.where} {first.problem}, {len(health.damage)} damaged in all; see"
+            f" assay lake check --lake {opened.uri}"
+        )
+    rows = ", ".join(f"{name} {n:,}" for name, n in health.rows.items() if n)
+    return f"{opened.uri}, {health.images:,} images in {health.shards:,} shards; rows: {rows or 0}"
 
 
 def _prefect() -> str:

@@ -26,6 +26,7 @@ from ..tasks.decide import load_policy
 from ..tasks.detector.backends import check_backend
 from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
+from ..tasks.lake_fit import require_fit
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.stopping import is_stop, kept_of, standing_of
 from ..tasks.views import ViewCounts, check_mode, views_pending
@@ -228,6 +229,7 @@ def run(
         # Within the block: an interrupt as soon as the row is there is recorded too.
         state.record(lake, "running")
         close_dead_runs(lake, by=state.run_id)
+        require_fit(lake, batch_id)
         if bring is not None:
             with state.keeping():
                 state.items += bring(lake, state.run_id)

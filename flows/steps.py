@@ -230,13 +230,14 @@ def report_step(request: Request, run_id: str) -> str:
 
 
 def images_of(lake: Lake, batch_id: str | None) -> pl.Series | None:
-    """Ids of the images that a batch's items led to; None for the whole lake."""
+    """Ids of the images that a batch's items led to and the lake has; None for the whole lake."""
     if batch_id is None:
         return None
     return (
         lake.scan("sightings")
         .filter((pl.col("batch_id") == batch_id) & (pl.col("status") != Status.REJECTED.value))
         .select(pl.col("image_id").unique())
+        .join(lake.scan("images").select("image_id"), on="image_id", how="semi")
         .collect()
         .get_column("image_id")
     )

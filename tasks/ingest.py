@@ -47,6 +47,7 @@ FLUSH_EVERY_S = 60.0
 # network is back, a permission was given, a flag was set.
 _MAY_PASS = {
     Reason.BAD_ROW,
+    Reason.BYTES_LOST,
     Reason.FETCH_FAILED,
     Reason.NOT_FOUND,
     Reason.NOT_MADE,

@@ -207,7 +207,8 @@ def _commit(
     if lost is not None:
         raise StoreError(
             f"{lake.uri} has sightings of image {lost.image_id} and no such image (last asked for"
-            f" by {lost.item.source_uri}); tables of different times were mixed: restore the lake"
+            f" by {lost.item.source_uri}); bring back what can be with: assay lake repair --lake"
+            f" {lake.uri}"
         )
     owners = _owners(lake, sorted(stored), version=sightings_version)
 
@@ -288,7 +289,8 @@ def _store(lake: Lake, new: Sequence[Outcome], *, batch_id: str, now: datetime, 
         for (facts, _), place in zip(pairs, places, strict=True)
     ]
     digest = _digest("\n".join(row["image_id"] for row in rows))
-    lake.append("images", rows, txn=f"images:{digest}", after=after)
+    # The version too: images that were lost since then and come again are another commit.
+    lake.append("images", rows, txn=f"images:{after}:{digest}", after=after)
 
 
 def _stored(lake: Lake, ids: Sequence[str], *, version: int | None) -> set[str]:

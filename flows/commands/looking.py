@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,11 +26,18 @@ def report(
         lake: Folder or s3:// prefix of the lake.
         out: File to write [default: reports/RUN_ID.html in the lake].
     """
+    from ...data.errors import StoreError
+    from ...tasks.lake_fit import require_fit
     from ...tasks.report import write_report
     from ..lookup import find_run
 
     opened = open_lake(lake)
     print(write_report(opened, run_id=find_run(opened, run_id), out=out))  # noqa: T201
+    try:
+        require_fit(opened, None)
+    except StoreError as error:
+        # The report stands on the tables alone; that images are gone is for whoever reads it.
+        print(f"assay: warning: {error}", file=sys.stderr)  # noqa: T201
 
 
 def show(image_id: str, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:

@@ -1,0 +1,110 @@
+"""`assay lake`: whether a lake is whole, bringing back what is not, and removing leftovers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from .options import AsJson, LakeUri, open_lake
+
+EXIT_DAMAGED = 4
+
+lake_app = App(name="lake", help="The lake: check it, repair it, sweep leftovers.")
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+@lake_app.command
+def check(
+    *,
+    lake: LakeUri = None,
+    deep: Annotated[bool, Parameter(negative="")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Say what of a lake is damaged, what that affects, and what to do; changes nothing.
+
+    Exits with code 4 where something is damaged.
+
+    Args:
+        lake: Folder or s3:// prefix of the lake.
+        deep: Read every byte and compare each image with its hash.
+        json_: Print one JSON object on stdout.
+    """
+    from ...tasks import lake_check
+
+    health = lake_check.check(open_lake(lake), deep=deep)
+    print(json.dumps(health.to_json()) if json_ else lake_check.draw(health))  # noqa: T201
+    if health.damage:
+        raise SystemExit(EXIT_DAMAGED)
+
+
+@lake_app.command
+def repair(*, lake: LakeUri = None, json_: AsJson = False) -> None:
+    """Bring back what can be, from shards and from sources that are still there.
+
+    Reads every byte of the lake. Nothing is deleted: what is damaged goes to `damaged/` in the
+    lake, and items whose images are found nowhere are recorded as rejected with the reason
+    bytes_lost. Exits with code 4 where something is damaged still.
+
+    Args:
+        lake: Folder or s3:// prefix of the lake.
+        json_: Print one JSON object on stdout.
+    """
+    from ...tasks import lake_repair
+
+    told = lake_repair.repair(open_lake(lake))
+    print(json.dumps(told.to_json()) if json_ else lake_repair.draw(told))  # noqa: T201
+    if told.health is not None and told.health.damage:
+        raise SystemExit(EXIT_DAMAGED)
+
+
+@lake_app.command
+def sweep(
+    *,
+    lake: LakeUri = None,
+    older_than: str = "1d",
+    reports_older_than: str | None = None,
+    published: Path | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Remove shards that no image names, unfinished files, killed publishes and old reports.
+
+    Args:
+        lake: Folder or s3:// prefix of the lake.
+        older_than: Age of leftovers, such as 90m, 12h, 7d or 2w; at least 1h.
+        reports_older_than: Age of reports to remove [default: reports stay].
+        published: Folder of a published dataset, whose killed publishes are removed too.
+        dry_run: Only say what would be removed.
+        json_: Print one JSON object on stdout.
+    """
+    from ...tasks import lake_sweep
+
+    swept = lake_sweep.sweep(
+        open_lake(lake),
+        older_than_s=_age_s("--older-than", older_than),
+        reports_older_than_s=(
+            None
+            if reports_older_than is None
+            else _age_s("--reports-older-than", reports_older_than)
+        ),
+        published=published,
+        dry_run=dry_run,
+    )
+    if json_:
+        print(json.dumps({"dry_run": dry_run, "swept": [one.to_json() for one in swept]}))  # noqa: T201
+        return
+    print(lake_sweep.draw(swept, dry_run=dry_run))  # noqa: T201
+
+
+def _age_s(option: str, text: str) -> float:
+    from ...data.errors import ConfigError
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip().lower())
+    if match is None:
+        raise ConfigError(f"{option} is {text!r}; give a number and s, m, h, d or w, such as 7d")
+    return float(match[1]) * _SECONDS[match[2]]

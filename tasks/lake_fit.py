@@ -1,0 +1,103 @@
+"""Whether a lake fits together well enough to work on; looked at when a run begins.
+
+It costs what a run costs anyway: one look at the batch's sightings and at the ids of images,
+and the first and last bytes of each shard. `lake_check` looks at everything.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+
+from ..data.damage import advice
+from ..data.errors import StoreError, brief
+from ..data.lake import Lake
+from ..data.schema import Status
+from ..data.shards import FOLDER
+from ..data.table_files import is_whole
+from .current import current_sightings
+
+# Opened to see whether they are whole; of more, only their being there is asked for.
+MAX_SHARDS_OPENED = 500
+
+_NAMING_IMAGES = ("scores", "decisions", "synthetics", "views")
+
+
+def require_fit(lake: Lake, batch_id: str | None) -> None:
+    """Refuse a lake that has lost images, or the bytes of images, since they were recorded.
+
+    Args:
+        lake: To look at.
+        batch_id: The batch that is about to be read again; None for none.
+
+    Raises:
+        StoreError: Tables name images that `images` does not have, or a shard is missing or cut;
+            it says which, and what to do.
+    """
+    images = lake.scan("images").select("image_id", "shard")
+    shards = images.select(pl.col("shard").unique().sort()).collect()["shard"].to_list()
+    if not shards:
+        _require_no_images(lake)
+    if batch_id is not None and lake.version("sightings") is not None:
+        seen = current_sightings(lake, batch_id).filter(pl.col("status") != Status.REJECTED.value)
+        unknown = (
+            seen.select("image_id")
+            .drop_nulls()
+            .unique()
+            .join(images.select("image_id"), on="image_id", how="anti")
+            .collect()["image_id"]
+        )
+        if len(unknown):
+            raise StoreError(
+                f"{lake.uri} has sightings of {len(unknown):,} images that its table images does"
+                f" not have, such as {unknown.sort()[0]}; {_repair(lake)}"
+            )
+    _require_shards(lake, shards)
+
+
+def _require_no_images(lake: Lake) -> None:
+    """Refuse an empty table of images beside tables and shards that know some."""
+    naming = "sightings"
+    if lake.version("sightings") is not None:
+        # What a repair could not bring back is recorded as rejected, and is no surprise.
+        latest = lake.scan("sightings").sort("seen_at")
+        latest = latest.unique(["batch_id", "source_uri"], keep="last")
+        is_known = latest.filter(pl.col("status") != Status.REJECTED.value).head(1)
+        if is_known.collect().is_empty():
+            return
+    elif lake.store.files(FOLDER):
+        scored = [table for table in _NAMING_IMAGES if lake.version(table) is not None]
+        if not scored:
+            return
+        naming = scored[0]
+    else:
+        return
+    raise StoreError(
+        f"{lake.uri} has no images, and its table {naming} has rows about some; {_repair(lake)}"
+    )
+
+
+def _require_shards(lake: Lake, shards: list[str]) -> None:
+    there = {file.name: file for file in lake.store.files(FOLDER)}
+    for number, shard in enumerate(shards):
+        if shard not in there:
+            raise StoreError(f"{lake.store.path(shard)} is missing; {_repair(lake)}")
+        if number >= MAX_SHARDS_OPENED or lake.store.storage_options:
+            continue
+        size = there[shard].n_bytes
+        try:
+            with lake.store.open_input(shard) as file:
+                head = file.read(4)
+                file.seek(max(0, size - 4))
+                tail = file.read(4)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            next_ = advice(lake.store, error)
+            raise StoreError(
+                f"cannot read {lake.store.path(shard)}: {brief(error)}; {next_}"
+            ) from error
+        if not is_whole(head, tail):
+            raise StoreError(f"{lake.store.path(shard)} is cut or overwritten; {_repair(lake)}")
+
+
+def _repair(lake: Lake) -> str:
+    return f"see what is affected with: assay lake check --lake {lake.uri}"

@@ -1,0 +1,261 @@
+"""A damaged lake: refused, checked, repaired, completed by the next run, and swept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ingesting import picture, put, states
+
+from assay.data.errors import ConfigError, StoreError
+from assay.data.lake import Lake
+from assay.data.shards import ShardImage
+from assay.flows import doctor
+from assay.flows.cli import main
+from assay.flows.request import Request
+from assay.flows.result import Moderation
+from assay.flows.run import run
+from assay.tasks.lake_check import check
+from assay.tasks.lake_repair import repair
+from assay.tasks.lake_sweep import sweep
+
+PICTURES = {f"{n}.png": picture(n, size=(48, 32)) for n in range(4)}
+IDS = {name: hashlib.sha256(raw).hexdigest() for name, raw in PICTURES.items()}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    put(tmp_path / "pics", PICTURES)
+    ingest(tmp_path)
+    return Lake(tmp_path / "lake", create=False)
+
+
+def ingest(folder: Path) -> Moderation:
+    request = Request(lake=str(folder / "lake"), sources=(str(folder / "pics"),), n_workers=1)
+    return run(request, flow="ingest")
+
+
+def only(lake: Lake, pattern: str) -> Path:
+    [file] = Path(lake.uri).glob(pattern)
+    return file
+
+
+def flip(file: Path, at: int) -> None:
+    raw = bytearray(file.read_bytes())
+    raw[at] ^= 1
+    file.write_bytes(raw)
+
+
+def flip_picture(lake: Lake, name: str) -> None:
+    shard = only(lake, "shards/*.parquet")
+    flip(shard, shard.read_bytes().index(PICTURES[name]) + 100)
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def empty_log(lake: Lake, table: str) -> None:
+    for entry in Path(lake.uri).glob(f"tables/{table}/_delta_log/*.json"):
+        os.truncate(entry, 0)
+
+
+HARMS: dict[str, tuple[Callable[[Lake], None], str]] = {
+    "shard missing": (lambda lake: only(lake, "shards/*").unlink(), "shards/"),
+    "shard cut": (lambda lake: cut(only(lake, "shards/*")), "shards/"),
+    "table file missing": (
+        lambda lake: only(lake, "tables/images/*.parquet").unlink(),
+        "tables/images/part-",
+    ),
+    "table file cut": (
+        lambda lake: cut(only(lake, "tables/images/*.parquet")),
+        "tables/images/part-",
+    ),
+    "table file changed": (
+        lambda lake: flip(only(lake, "tables/sightings/*.parquet"), 200),
+        "tables/sightings/part-",
+    ),
+    "log of images emptied": (lambda lake: empty_log(lake, "images"), "tables/images"),
+    "log of images deleted": (
+        lambda lake: shutil.rmtree(only(lake, "tables/images/_delta_log")),
+        "tables/images",
+    ),
+    "last entry of images deleted": (
+        lambda lake: only(lake, f"tables/images/_delta_log/{1:020}.json").unlink(),
+        "tables/sightings",
+    ),
+    "images deleted": (
+        lambda lake: shutil.rmtree(only(lake, "tables/images")),
+        "tables/sightings",
+    ),
+    "images and shards deleted": (
+        lambda lake: [shutil.rmtree(only(lake, name)) for name in ("tables/images", "shards")],
+        "tables/sightings",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARMS)
+def test_damage_is_refused_found_mended_and_completed(lake: Lake, name: str) -> None:
+    """A run says what is damaged; after a repair every picture is there and accounted for."""
+    harm, where = HARMS[name]
+    harm(lake)
+    folder = Path(lake.uri).parent
+    with pytest.raises(StoreError, match=rf"assay lake check --lake {lake.uri}"):
+        ingest(folder)
+    found = check(Lake(lake.uri)).damage
+    assert found
+    assert found[0].where.startswith(where)
+    told = repair(Lake(lake.uri))
+    assert told.done
+    assert told.lost_images == []
+    assert check(Lake(lake.uri), deep=True).damage == []
+    assert ingest(folder).stored == 4
+    assert dict(Lake(lake.uri).images(list(IDS.values()))) == {
+        IDS[name]: raw for name, raw in PICTURES.items()
+    }
+    assert lake.scan("images").collect().height == 4
+
+
+def test_a_sound_lake_has_no_finding_and_no_repair(lake: Lake) -> None:
+    """Nothing is found, nothing is done, and the tables stay at their versions."""
+    before = lake.version("images")
+    assert check(lake, deep=True).findings == ()
+    assert repair(lake).done == []
+    assert lake.version("images") == before
+
+
+def test_a_changed_byte_of_a_picture_is_found_by_reading_all(lake: Lake) -> None:
+    """Only that image is affected; it is read again from its source, the others stay."""
+    flip_picture(lake, "2.png")
+    assert check(lake).damage == []
+    [finding] = check(lake, deep=True).damage
+    assert "1 of its 4 images" in finding.problem
+    assert IDS["2.png"][:12] in finding.affects
+    repair(lake)
+    assert check(lake, deep=True).damage == []
+    assert lake.image(IDS["2.png"]) == PICTURES["2.png"]
+    shards = lake.scan("images").collect()
+    assert sorted(shards.group_by("shard").len()["len"]) == [1, 3]
+
+
+def test_what_is_found_nowhere_is_recorded_and_comes_back_with_its_source(lake: Lake) -> None:
+    """The item is rejected as bytes_lost; the lake works on, and a later run completes it."""
+    pics = Path(lake.uri).parent / "pics"
+    flip_picture(lake, "2.png")
+    kept = (pics / "2.png").stat()
+    (pics / "2.png").unlink()
+    told = repair(lake)
+    assert told.lost_images == [IDS["2.png"]]
+    batch_id = lake.scan("sightings").collect()["batch_id"][0]
+    assert states(lake, batch_id)["2.png"] == ("rejected", "bytes_lost")
+    assert check(lake, deep=True).damage == []
+    assert check(lake).lost == 1
+    assert ingest(pics.parent).stored == 3
+    (pics / "2.png").write_bytes(PICTURES["2.png"])
+    os.utime(pics / "2.png", ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    assert ingest(pics.parent).stored == 4
+    assert lake.image(IDS["2.png"]) == PICTURES["2.png"]
+    assert check(lake, deep=True).lost == 0
+
+
+def test_a_repair_deletes_nothing(lake: Lake) -> None:
+    """What is damaged lies in a folder of its own, byte for byte."""
+    shard = only(lake, "shards/*")
+    cut(shard)
+    raw = shard.read_bytes()
+    repair(lake)
+    assert only(lake, f"damaged/*/shards/{shard.name}").read_bytes() == raw
+
+
+def test_a_log_made_anew_takes_rows_once(lake: Lake) -> None:
+    """A file that a refused writer left beside the same rows adds none."""
+    file = only(lake, "tables/sightings/*.parquet")
+    shutil.copy(file, file.with_name("part-copy.parquet"))
+    empty_log(lake, "sightings")
+    repair(lake)
+    assert lake.scan("sightings").collect().height == 4
+
+
+def test_the_command_says_what_and_ends_with_4(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One JSON object, a list for people, and doctor's finding; repair ends with 0."""
+    only(lake, "shards/*").unlink()
+    with pytest.raises(SystemExit) as stopped:
+        main(["lake", "check", "--lake", lake.uri, "--json"])
+    assert stopped.value.code == 4
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["findings"][0]["affects"]) == (False, "4 images")
+    with pytest.raises(SystemExit):
+        main(["lake", "check", "--lake", lake.uri])
+    assert "next   assay lake repair" in capsys.readouterr().out
+    with pytest.raises(StoreError, match="is missing, 1 damaged in all; see assay lake check"):
+        doctor._lake(lake.uri)
+    main(["lake", "repair", "--lake", lake.uri])
+    assert "4 read again from their sources" in capsys.readouterr().out
+
+
+def old(path: Path, hours: float) -> Path:
+    then_s = time.time() - hours * 3600
+    os.utime(path, (then_s, then_s))
+    return path
+
+
+def test_a_sweep_removes_leftovers_of_an_age(lake: Lake) -> None:
+    """Orphaned shards, unfinished files, killed publishes, and reports only when asked."""
+    root = Path(lake.uri)
+    [place] = lake.write_shard([ShardImage(image_id="0" * 64, raw=b"x", format="PNG")])
+    orphan = old(root / place.shard, 48)
+    unfinished = old(put(root / "shards", {".tmp-00-x.parquet": b"P"}) / ".tmp-00-x.parquet", 48)
+    young = put(root / "shards", {".tmp-01-x.parquet": b"P"}) / ".tmp-01-x.parquet"
+    report = old(put(root / "reports", {"r.html": b"<p>"}) / "r.html", 24 * 40)
+    out = put(root.parent / "set", {"data/x": b"x"})
+    killed = root.parent / ".set.tmp-0a1b2c3d"
+    put(killed, {"data/x": b"x"})
+    for path in (killed / "data" / "x", killed / "data", killed):
+        old(path, 48)
+    other = old(put(root.parent / ".other.tmp-0a1b2c3d", {"x": b""}), 48)
+    day_s = 86_400.0
+    said = sweep(lake, older_than_s=day_s, published=out, dry_run=True)
+    assert len(said) == 3
+    assert orphan.exists()
+    swept = sweep(lake, older_than_s=day_s, published=out)
+    assert {one.where for one in swept} == {
+        place.shard,
+        "shards/.tmp-00-x.parquet",
+        str(killed),
+    }
+    assert not orphan.exists()
+    assert not unfinished.exists()
+    assert not killed.exists()
+    assert all(path.exists() for path in (young, report, out, other))
+    assert check(lake, deep=True).damage == []
+    [one] = sweep(lake, older_than_s=day_s, reports_older_than_s=30 * day_s)
+    assert one.what == "report"
+    assert not report.exists()
+
+
+def test_a_sweep_takes_nothing_from_a_lake_that_lost_its_images(lake: Lake) -> None:
+    """Shards that no row names any more are what a repair needs."""
+    shutil.rmtree(only(lake, "tables/images"))
+    for shard in Path(lake.uri).glob("shards/*"):
+        old(shard, 48)
+    with pytest.raises(StoreError, match="nothing is swept before"):
+        sweep(lake, older_than_s=86_400)
+    with pytest.raises(StoreError, match="less than a running writer may need"):
+        sweep(lake, older_than_s=60)
+
+
+def test_an_age_is_a_number_and_a_unit(lake: Lake) -> None:
+    """Anything else is told with an example."""
+    from assay.flows.commands.lake import sweep as sweep_command
+
+    with pytest.raises(ConfigError, match="--older-than is 'soon'; give a number"):
+        sweep_command(lake=lake.uri, older_than="soon")
