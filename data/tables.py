@@ -268,7 +268,7 @@ class Tables:
         return found
 
     def _at(self, table: str, version: int) -> DeltaTable:
-        return _at_version(self._open(table), table, version)
+        return _at_version(self.open(table), table, version)
 
     def _has_exclusive_since(self, base: DeltaTable, table: str, after: int) -> bool:
         """Whether an append that names the version it was worked out from came after `after`."""

@@ -7,7 +7,6 @@ in which a killed publish had begun a dataset. Rows, images and what a repair se
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,12 +19,13 @@ from ..data.lake import Lake
 from ..data.schema import TABLES
 from ..data.store import TMP_PREFIX
 from ..data.tables import FOLDER
+from .published_place import holding
 
 REPORTS: Final = "reports"
 # A writer may take that long between a file and the commit that names it.
 MIN_AGE_S: Final = 3600.0
 
-_PUBLISH: Final = re.compile(r"\.(?P<name>.+)\.tmp-[A-Za-z0-9_]{6,16}(?:-old)?")
+_PUBLISH: Final = re.compile(r"\.(?P<name>.+)\.tmp-[0-9a-f]{8}(?:-old)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,7 @@ def sweep(
     Raises:
         StoreError: The lake is damaged, so that what is left over cannot be told, or the age is
             less than a writer may take.
+        ConfigError: Somebody is publishing to that folder.
     """
     if older_than_s < MIN_AGE_S:
         raise StoreError(
@@ -78,9 +79,10 @@ def sweep(
             for one in found:
                 lake.store.delete(one.where)
     folders = list(_publishes(published, now_s, older_than_s)) if published else []
-    if not dry_run:
-        for one in folders:
-            shutil.rmtree(one.where, ignore_errors=True)
+    if folders and not dry_run and published is not None:
+        # Finishes or undoes a swap that was cut off, and removes what is left of the rest.
+        with holding(published.absolute()):
+            pass
     return found + folders
 
 
@@ -121,18 +123,13 @@ def _reports(lake: Lake, now_s: float, older_than_s: float | None) -> Iterator[S
 
 
 def _publishes(published: Path, now_s: float, older_than_s: float) -> Iterator[Swept]:
-    """Hidden folders beside a dataset in which a publish of it was killed.
-
-    The one that holds the last whole copy, while the dataset itself is not there, stays.
-    """
+    """Hidden folders beside a dataset in which a publish of it was killed."""
     published = published.absolute()
     if not published.parent.is_dir():
         return
     for folder in sorted(published.parent.iterdir()):
         match = _PUBLISH.fullmatch(folder.name)
         if match is None or match["name"] != published.name or not folder.is_dir():
-            continue
-        if folder.name.endswith("-old") and not published.exists():
             continue
         inside = [file.stat() for file in folder.rglob("*") if file.is_file()]
         newest_s = max([folder.stat().st_mtime, *(facts.st_mtime for facts in inside)])
