@@ -56,6 +56,8 @@ _scanned: dict[str, _Scanned] = {}
 
 def advice(store: Store, error: BaseException | None = None) -> str:
     """Return what to do about damage of a lake, or about an error of its store."""
+    if isinstance(error, PermissionError):
+        return "let this user read it"
     if error is not None and _is_of_object_store(error):
         return f"run the same again when {store.uri} answers"
     return f"see what is affected with: assay lake check --lake {store.uri}"
@@ -195,6 +197,18 @@ def explain(error: BaseException, uri: str | None = None) -> StoreError | None:
         what_next = advice(latest[0].store, error)
         return StoreError(f"cannot read the tables of {uri}: {brief(error)}; {what_next}")
     return None
+
+
+def is_out_of_reach(error: BaseException | None) -> bool:
+    """Whether an error says that something could not be read now, and not that it is damaged.
+
+    Looks at what the error was raised from, too.
+    """
+    while error is not None:
+        if isinstance(error, PermissionError) or _is_of_object_store(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _is_of_object_store(error: BaseException) -> bool:

@@ -216,14 +216,17 @@ class Lake:
         if root.is_dir() and any(not _is_ours(entry.name) for entry in root.iterdir()):
             raise StoreError(
                 f"{root} is not empty and not a lake (it has no {MARKER});"
-                " choose an empty or a new folder"
+                " choose an empty or a new folder, or restore that file if this was a lake"
             )
 
     def _check_format(self, marker: bytes) -> None:
         try:
             version = int(json.loads(marker)["format"])
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{self.path(MARKER)} cannot be read: {error}; restore it") from error
+            raise StoreError(
+                f"{self.path(MARKER)} cannot be read: {brief(error)}; restore it, or write"
+                f' {{"format": {FORMAT_VERSION}}} into it'
+            ) from error
         if version > FORMAT_VERSION:
             raise StoreError(
                 f"{self.uri} is in format {version}, this assay knows up to {FORMAT_VERSION};"

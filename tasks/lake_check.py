@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data import shards
-from ..data.damage import LOG, MAX_LOOK_BYTES, file_problem
+from ..data.damage import LOG, MAX_LOOK_BYTES, advice, file_problem, is_out_of_reach
 from ..data.errors import StoreError, brief
 from ..data.lake import Lake
 from ..data.schema import TABLES, Status
@@ -127,6 +127,8 @@ def check_table(lake: Lake, table: str, *, deep: bool) -> tuple[list[Finding], i
     try:
         opened = lake.tables.open(table)
     except StoreError as error:
+        if is_out_of_reach(error):
+            raise
         problem = str(error).rpartition("; ")[0] or str(error)
     if problem is not None:
         return [_of_table("table", folder, problem, f"all rows of {table}", remedy)], 0
@@ -169,8 +171,16 @@ def _problem(lake: Lake, file: Any, *, deep: bool) -> str | None:
             with lake.store.open_input(file.name) as opened:
                 pq.read_metadata(opened)
     except (OSError, ValueError, pa.ArrowException) as error:
-        return f"cannot be read: {brief(error)}"
+        return _unreadable(lake, file.name, error)
     return None
+
+
+def _unreadable(lake: Lake, name: str, error: Exception) -> str:
+    """Return an error as a problem of a file; raise it where the file may well be whole."""
+    if is_out_of_reach(error):
+        next_ = advice(lake.store, error)
+        raise StoreError(f"cannot read {lake.store.path(name)}: {brief(error)}; {next_}") from error
+    return f"cannot be read: {brief(error)}"
 
 
 def places_of(lake: Lake) -> pl.DataFrame:
@@ -215,7 +225,7 @@ def shard_problem(lake: Lake, shard: str, rows: pl.DataFrame) -> str | None:
     except FileNotFoundError:
         return "is missing"
     except (OSError, ValueError, pa.ArrowException) as error:
-        return f"cannot be read: {brief(error)}"
+        return _unreadable(lake, shard, error)
     counts = [footer.row_group(n).num_rows for n in range(footer.num_row_groups)]
     for row in rows.iter_rows(named=True):
         if row["row_group"] >= len(counts) or row["row"] >= counts[row["row_group"]]:
@@ -232,7 +242,9 @@ def read_each(lake: Lake, rows: pl.DataFrame) -> Iterator[tuple[str, bytes | Non
             for image_id, raw in shards.read_images(lake.store, places[done:]):
                 done += 1
                 yield image_id, raw
-        except StoreError:
+        except StoreError as error:
+            if is_out_of_reach(error):
+                raise
             yield places[done].image_id, None
             done += 1
 

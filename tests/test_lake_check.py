@@ -16,6 +16,7 @@ from ingesting import picture, put, states
 from assay.data.errors import ConfigError, StoreError
 from assay.data.lake import Lake
 from assay.data.shards import ShardImage
+from assay.data.store import LocalStore
 from assay.flows import doctor
 from assay.flows.cli import main
 from assay.flows.request import Request
@@ -259,3 +260,23 @@ def test_an_age_is_a_number_and_a_unit(lake: Lake) -> None:
 
     with pytest.raises(ConfigError, match="--older-than is 'soon'; give a number"):
         sweep_command(lake=lake.uri, older_than="soon")
+
+
+def test_what_cannot_be_read_now_is_not_taken_for_damaged(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without permission, check and repair stop and change nothing."""
+    shard = only(lake, "shards/*.parquet")
+    before = lake.version("images")
+
+    def refuse(self: LocalStore, name: str) -> object:
+        raise PermissionError(13, "Permission denied", name)
+
+    monkeypatch.setattr(LocalStore, "open_input", refuse)
+    for work in (check, repair):
+        with pytest.raises(StoreError, match=r"Permission denied.*; let this user read it"):
+            work(Lake(lake.uri))
+    monkeypatch.undo()
+    assert shard.exists()
+    assert lake.version("images") == before
+    assert check(lake, deep=True).damage == []
