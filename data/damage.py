@@ -85,16 +85,32 @@ def has_lost_log(store: Store, folder: str) -> bool:
 
 
 def check_log(store: Store, folder: str, version: int) -> None:
-    """Look whether the last entry of a log has anything in it: Delta takes an empty one for none.
+    """Look whether entries of a log have anything in them: Delta takes an empty one for none.
+
+    The last entry is looked at each time, those before it once per process.
 
     Raises:
-        StoreError: It is empty.
+        StoreError: One is empty.
     """
     if not isinstance(store, LocalStore):  # objects are written whole
         return
-    entry = f"{folder}/{LOG}/{version:020}.json"
-    if store.size(entry) == 0:
-        raise damaged(store, entry, "is empty, so the last commit to this table is lost")
+    log = f"{folder}/{LOG}"
+    entry = f"{log}/{version:020}.json"
+    empty = [entry] if store.size(entry) == 0 else []
+    with _lock:
+        is_new = store.path(log) not in _seen
+    if is_new:
+        empty += empty_entries(store, folder)
+    if empty:
+        raise damaged(store, empty[0], "is empty, so a commit to this table is lost")
+    with _lock:
+        _seen.add(store.path(log))
+
+
+def empty_entries(store: Store, folder: str) -> list[str]:
+    """Return the entries of a table's log that have nothing in them."""
+    entries = store.files(f"{folder}/{LOG}")
+    return [file.name for file in entries if file.name.endswith(".json") and not file.n_bytes]
 
 
 def check_files(store: Store, folder: str, table: DeltaTable) -> None:

@@ -37,7 +37,7 @@ DETAIL_MAX_CHARS = 200
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Where the message ends and what Rust knows of its own innards begins.
 _STACK = re.compile(
-    r"\n\s*0: |\n\s*(?:stack )?backtrace|\n\s*Debug source:|\nnote: ", re.IGNORECASE
+    r"\n\s*0: |\n\s*(?:stack )?backtrace|\n\s*Debug source:|\nnote: |:? ?\b[A-Z]\w+ \{ \w+: "
 )
 
 

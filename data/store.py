@@ -119,7 +119,8 @@ class LocalStore:
     def files(self, folder: str = "") -> list[StoredFile]:
         """The files directly in a folder, unfinished ones too; none when there is no folder."""
         found = []
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+        gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+        with gone, os.scandir(self.root / folder) as entries:
             for entry in entries:
                 # A file may be renamed or swept by another process while we list.
                 with contextlib.suppress(FileNotFoundError):

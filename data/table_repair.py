@@ -15,7 +15,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
-from .damage import LOG, Listed, listed_files
+from .damage import LOG, Listed, empty_entries, listed_files
 from .errors import StoreError
 from .rows import conform, schema_of
 from .store import Store
@@ -45,6 +45,22 @@ def replace_files(
     if rows is not None and rows.num_rows:
         actions.append(_written(store, table, encode(conform(table, rows))))
     _commit(store, tables, base, table, actions)
+
+
+def read_without_checkpoints(store: Store, tables: Tables, table: str, *, aside: str) -> bool:
+    """Move the checkpoints of a log aside, and say whether its entries alone make the table."""
+    log = f"{FOLDER}/{table}/{LOG}"
+    if empty_entries(store, f"{FOLDER}/{table}"):
+        return False
+    found = [
+        file.name for file in store.files(log) if "checkpoint" in PurePosixPath(file.name).name
+    ]
+    for name in found:
+        store.move(name, f"{aside}/{name}")
+    try:
+        return bool(found) and tables.open(table) is not None
+    except StoreError:
+        return False
 
 
 def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tuple[int, list[str]]:

@@ -18,7 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data import shards
-from ..data.damage import LOG, MAX_LOOK_BYTES, advice, file_problem, is_out_of_reach
+from ..data.damage import (
+    MAX_LOOK_BYTES,
+    advice,
+    empty_entries,
+    file_problem,
+    is_out_of_reach,
+)
 from ..data.errors import StoreError, brief
 from ..data.lake import Lake
 from ..data.schema import TABLES, Status
@@ -116,11 +122,7 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
 def check_table(lake: Lake, table: str, *, deep: bool) -> tuple[list[Finding], int]:
     """Return what is wrong with a table's log and files, and how many rows it tells of."""
     folder = f"{FOLDER}/{table}"
-    empty = [
-        file.name
-        for file in lake.store.files(f"{folder}/{LOG}")
-        if file.name.endswith(".json") and not file.n_bytes
-    ]
+    empty = empty_entries(lake.store, folder)
     remedy = "repair makes the log anew from the data files that are there"
     problem = f"{PurePosixPath(empty[0]).name} of its log is empty" if empty else None
     opened = None

@@ -27,7 +27,12 @@ from ..data.opening import DEFAULT_LIMITS
 from ..data.schema import TABLES, Reason, Row, Status
 from ..data.shards import ShardImage, ShardPlace
 from ..data.sources import SourceOptions, find_items, read_item
-from ..data.table_repair import files_of, rebuild_log, replace_files
+from ..data.table_repair import (
+    files_of,
+    read_without_checkpoints,
+    rebuild_log,
+    replace_files,
+)
 from .lake_check import (
     LOST,
     PLACE,
@@ -88,7 +93,12 @@ def repair(lake: Lake) -> Repair:
 
 def _mend_table(lake: Lake, table: str, aside: str, told: Repair) -> None:
     findings, _ = check_table(lake, table, deep=True)
-    if any(finding.what == "table" for finding in findings):
+    is_unreadable = any(finding.what == "table" for finding in findings)
+    if is_unreadable and read_without_checkpoints(lake.store, lake.tables, table, aside=aside):
+        told.done.append(f"{table}: damaged checkpoint of its log moved to {aside}/")
+        findings, _ = check_table(lake, table, deep=True)
+        is_unreadable = any(finding.what == "table" for finding in findings)
+    if is_unreadable:
         n_rows, bad = rebuild_log(lake.store, lake.tables, table, aside=aside)
         told.done.append(
             f"{table}: log made anew from the data files, {n_rows:,} rows; older versions are gone"

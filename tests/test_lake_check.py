@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,20 @@ def test_a_log_made_anew_takes_rows_once(lake: Lake) -> None:
     empty_log(lake, "sightings")
     repair(lake)
     assert lake.scan("sightings").collect().height == 4
+
+
+def test_a_damaged_checkpoint_costs_no_version(lake: Lake) -> None:
+    """The entries of the log are all there, so the table and its history are."""
+    row = {"image_id": IDS["1.png"], "label": "real", "reviewer": "ann", "note": None}
+    for n in range(3):
+        row["reviewed_at"] = datetime(2026, 1, n + 1, tzinfo=UTC)
+        lake.append("reviews", [row], txn=str(n))
+    lake.tables.open("reviews").create_checkpoint()
+    cut(only(lake, "tables/reviews/_delta_log/*.checkpoint.parquet"))
+    with pytest.raises(StoreError, match="cannot read the table"):
+        lake.scan("reviews")
+    assert "checkpoint" in repair(lake).done[0]
+    assert [lake.scan("reviews", n).collect().height for n in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_the_command_says_what_and_ends_with_4(
