@@ -66,6 +66,7 @@ MAX_CHARS: Final = 2000
 _OPERATORS: Final = ("and", "or", "not", "in", "is", "null", "like", "ilike", "between")
 _CASES: Final = ("true", "false", "case", "when", "then", "else", "end", "as")
 _TYPES: Final = ("float", "double", "int", "integer", "bigint", "varchar", "text", "boolean")
+_STATEMENTS: Final = frozenset({"select", "from", "table", "union", "values", "with"})
 _WORDS: Final = frozenset({*_OPERATORS, *_CASES, *_TYPES})
 _TOKEN: Final = re.compile(
     r"""(?P<space>\s+)
@@ -124,7 +125,10 @@ def _check_words(where: str) -> None:
             if argument == ")":
                 raise _refusal(where, f"{token} is called with nothing")
         elif plain not in _WORDS and token.strip('"') not in PARENT_SCHEMA:
-            raise _refusal(where, f"{token} is no column{did_you_mean(token, PARENT_SCHEMA)}")
+            told = did_you_mean(token, PARENT_SCHEMA)
+            if plain in _STATEMENTS:
+                told = " (subqueries and other tables cannot be reached)"
+            raise _refusal(where, f"{token} is no column{told}")
 
 
 def _tokens(where: str) -> Iterator[tuple[str, str]]:

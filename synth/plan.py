@@ -128,10 +128,10 @@ class Plan:
             n_each = self._n_each(block)
             counts[block.name] = n_sources * n_each
             if counts[block.name] > MAX_PICTURES:
+                each = f", {n_each:,} for each of {n_sources:,} parents" if n_sources > 1 else ""
                 raise ConfigError(
-                    f"[[make]] {block.name} asks for {counts[block.name]:,} pictures, {n_each:,} "
-                    f"for each of {n_sources:,} parents; allowed are {MAX_PICTURES:,}: shorten its "
-                    "lists, or make several plans"
+                    f"[[make]] {block.name} asks for {counts[block.name]:,} pictures{each}; "
+                    f"allowed are {MAX_PICTURES:,}: shorten its lists, or make several plans"
                 )
 
     def _n_each(self, block: Block) -> int:
