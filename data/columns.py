@@ -18,6 +18,7 @@ IMAGE_COLUMNS: Final = (
 )
 # Names so common that only a column of bytes is taken by them.
 BYTE_COLUMNS: Final = ("content", "data", "picture", "photo", "body")
+_PUNCTUATION: Final = re.compile(r"[\s_-]+")
 _NUMBER: Final = re.compile(r"\s*[-+]?[0-9]+(?:[.,][0-9]*)?\s*")
 
 
@@ -108,8 +109,16 @@ def may_hold_picture(value: object) -> bool:
 
 @lru_cache(maxsize=1024)
 def _likely(names: tuple[str, ...]) -> list[list[str]]:
-    """Return the columns that may be pictures by name; each with those of the same name."""
-    return [found for name in IMAGE_COLUMNS if (found := _named(names, name))]
+    """Return the columns that may be pictures by name; each with those of the same name.
+
+    Where none has such a name, blanks and hyphens count as underscores, or as nothing.
+    """
+    found = [named for name in IMAGE_COLUMNS if (named := _named(names, name))]
+    if found:
+        return found
+    plain = {name: _PUNCTUATION.sub("", name.lower()) for name in names}
+    wanted = dict.fromkeys(name.replace("_", "") for name in IMAGE_COLUMNS)
+    return [named for name in wanted if (named := [n for n in names if plain[n] == name])]
 
 
 def _named(names: Sequence[str], name: str) -> list[str]:

@@ -120,6 +120,18 @@ def item_beside_metadata(path: str, options: SourceOptions) -> Item:
 
 # What stands beside `data/` in a data set as Hugging Face keeps them, and as assay publishes them.
 _DATASET_CARDS: Final = ("README.md", "VERSIONS.lock", "dataset_infos.json")
+
+
+def items_of_labels(path: str, options: SourceOptions) -> Iterator[Item] | None:
+    """Return the items of a table of labels that a pattern gave: its rows that name no picture.
+
+    None for any other file.
+    """
+    folder, name = os.path.split(path)
+    table = _load(path, options) if is_metadata(name) else None
+    return None if table is None else _problems(path, folder, table)
+
+
 _Tables = tuple[tuple[int, Metadata], ...]
 
 

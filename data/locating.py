@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from .columns import IMAGE_COLUMNS
+from .columns import BYTE_COLUMNS, IMAGE_COLUMNS
 from .errors import UnreadableImage
 from .fetched import Fetched
 from .folders import FileAddress, explain_os_error, root_of
@@ -99,17 +99,19 @@ def locate(cell: object, base: str, options: SourceOptions) -> Place:
 
 
 def _locate_struct(cell: Mapping[str, object], base: str, options: SourceOptions) -> Place:
-    inner = cell.get("bytes")
+    lower = {key.strip().lower(): value for key, value in cell.items() if value is not None}
+    inner = lower.get("bytes")
     if inner is None:
-        keys = [key for key, value in cell.items() if isinstance(value, str) and value.strip()]
-        lower = {key.strip().lower(): key for key in reversed(keys)}
-        found = next((lower[name] for name in ("path", *IMAGE_COLUMNS) if name in lower), None)
-        if found is None:
-            raise UnreadableImage(Reason.BAD_ROW, "neither bytes nor a path")
-        return _locate_text(str(cell[found]), base, options)
-    raw = unbase64(inner, options.limits) if isinstance(inner, str) else _as_bytes(inner)
-    path = cell.get("path")
-    return Place(None, raw, "bytes", folders_of(path) if isinstance(path, str) else ())
+        inner = next((lower[n] for n in BYTE_COLUMNS if isinstance(lower.get(n), bytes)), None)
+    path = lower.get("path")
+    if inner is not None:
+        raw = unbase64(inner, options.limits) if isinstance(inner, str) else _as_bytes(inner)
+        return Place(None, raw, "bytes", folders_of(path) if isinstance(path, str) else ())
+    for name in ("path", *IMAGE_COLUMNS):
+        text = lower.get(name)
+        if isinstance(text, str) and text.strip():
+            return _locate_text(text, base, options)
+    raise UnreadableImage(Reason.BAD_ROW, "neither bytes nor a path")
 
 
 def _as_bytes(cell: object) -> bytes:

@@ -195,8 +195,10 @@ def _is_list(kind: pa.DataType) -> bool:
 def _is_bytes(kind: pa.DataType) -> bool:
     inner = _element(kind)
     if pa.types.is_struct(inner):
-        at = inner.get_field_index("bytes")
-        return at >= 0 and _is_bytes(inner.field(at).type)
+        return any(
+            field.name.lower() in {"bytes", *BYTE_COLUMNS} and _is_bytes(field.type)
+            for field in inner
+        )
     return str(inner) in {"binary", "large_binary", "binary_view"}
 
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from .errors import InputError
 from .fetched import NO_MARK
-from .folder_walk import item_beside_metadata, walk_folder
+from .folder_walk import item_beside_metadata, items_of_labels, walk_folder
 from .folders import (
     is_inside,
     is_sidecar,
@@ -316,6 +316,10 @@ def _items_of_path(
     path: str, options: SourceOptions, is_listed: Callable[[str], bool]
 ) -> Iterator[Item]:
     """The items of one path that a glob gave; one that cannot be read is an item that says so."""
+    labels = items_of_labels(path, options)
+    if labels is not None:
+        yield from labels
+        return
     try:
         kind = kind_of(path) if os.path.exists(path) else SourceKind.FILE  # noqa: PTH110
         if kind in _LIST:

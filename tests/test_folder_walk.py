@@ -112,6 +112,7 @@ def test_a_folder_s_table_of_labels_is_no_item(tmp_path, suffix):
     assert len(odd) == (2 if suffix == "parquet" else 3)
     (alone,) = listed(f"{tmp_path}/a.*")
     assert (alone.label, alone.domain) == ("fake", "art")
+    assert len(listed(f"{tmp_path}/*.*")) == 3 + len(odd)
 
 
 def packed(path: Path, members: dict[str, bytes]) -> Path:

@@ -213,6 +213,10 @@ def test_the_column_of_pictures_is_found_by_name_and_type(folder):
     table = pa.table({"image": [1, 2], "path": ["a", "b"], "content": PICTURES[:2]})
     pq.write_table(table, folder / "a.parquet")
     assert read(listed(folder / "a.parquet")) == PICTURES[:2]
+    assert read(listed(put(folder / "n.csv", "Id,Image Path\n1,pics/2.jpg\n"))) == [PICTURES[2]]
+    structs = [{"Path": "x.jpg", "Data": PICTURES[3]}]
+    pq.write_table(pa.table({"Image": structs}), folder / "c.parquet")
+    assert read(listed(folder / "c.parquet")) == [PICTURES[3]]
     pq.write_table(pa.table({"id": [1], "thumb": PICTURES[:1]}), folder / "b.parquet")
     assert read(listed(folder / "b.parquet")) == PICTURES[:1]
 
