@@ -30,6 +30,7 @@ from .commands import (
     training,
     views,
 )
+from .terminal import guarded, unguarded
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -68,13 +69,14 @@ app.command(lake.lake_app)
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command and exits with the code of what happened."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with signals.handled(_say) as leaving:
+    with guarded(), signals.handled(_say) as leaving:
         _main(arguments, leaving)
 
 
 def _main(arguments: list[str], leaving: signals.Leaving) -> None:
     debug = "--debug" in arguments or bool(os.environ.get("ASSAY_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
+    _let_help_have_colours()
     try:
         ensure_home()
         app(arguments, exit_on_error=False, print_error=False)
@@ -98,6 +100,15 @@ def _main(arguments: list[str], leaving: signals.Leaving) -> None:
             sys.exit(_complain(str(found), found.exit_code))
         message = f"{type(error).__name__}: {error}\nThis is a bug; --debug shows where."
         sys.exit(_complain(message, EXIT_BUG))
+
+
+def _let_help_have_colours() -> None:
+    """Have help drawn beneath the guard, on terminals: elsewhere it has no escape codes."""
+    if not sys.stdout.isatty():
+        return
+    from rich.console import Console
+
+    app.console = Console(file=unguarded(sys.stdout))
 
 
 def _damage_behind(error: BaseException) -> AssayError | None:

@@ -25,6 +25,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ..data.printable import printable
+from .terminal import guard, is_guarded, unguarded
+
 
 class Watcher(Protocol):
     """Somebody who is told how a run gets on."""
@@ -78,19 +81,22 @@ class Bars:
     def __init__(self) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<8}"),
+            TextColumn("{task.description:<8}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(file=unguarded(sys.stderr)),
         )
         self._task: TaskID | None = None
 
     def begin(self, phase: str, total: int | None) -> None:
         """Adds a bar; without a total it pulses."""
+        is_command = is_guarded()
         self._progress.start()
-        self._task = self._progress.add_task(phase, total=total)
+        if is_command:
+            guard()  # the bars have put themselves before stdout and stderr
+        self._task = self._progress.add_task(printable(phase), total=total)
 
     def expect(self, total: int | None) -> None:
         """From here on the bar has an end, and the time left can be told."""

@@ -11,6 +11,7 @@ import polars as pl
 
 from ..data.errors import ConfigError, StoreError
 from ..data.lake import Lake
+from ..data.redaction import redact_text
 from ..data.score_key import ScoreKey
 from .current import WHOLE, Bucket, current_decisions, current_scores, latest_sightings
 from .labels import best_labels
@@ -88,7 +89,9 @@ def find_run(lake: Lake, run_id: str) -> RunRecord:
         raise StoreError(f"{lake.uri} has no run {run_id!r}; its latest: {latest}")
     row = rows.row(-1, named=True)
     try:
-        params, counts = json.loads(row["params"]), json.loads(row["counts"] or "{}")
+        # Runs of older versions wrote down URLs with their secrets.
+        params = json.loads(redact_text(row["params"]))
+        counts = json.loads(row["counts"] or "{}")
     except json.JSONDecodeError as error:
         raise StoreError(f"{lake.uri}: the record of run {run_id} is not JSON: {error}") from error
     return RunRecord(

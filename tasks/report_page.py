@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..data.package_versions import package_versions
+from ..data.redaction import redact_text
 from ..data.schema import DecisionReason, Reason
 from .command_line import command
 from .histogram import histogram_svg
@@ -115,8 +116,13 @@ def short_name(source_uri: str | None) -> str:
 
 
 def visible(text: str) -> str:
-    """Without signs that hide or turn round what follows, such as a right-to-left override."""
-    return "".join("�" if unicodedata.category(sign) in {"Cc", "Cf"} else sign for sign in text)
+    """Without secrets of URLs, and without signs that hide or turn round what follows.
+
+    Rows of older lakes may hold secrets; of signs, a right-to-left override is the plainest.
+    """
+    return "".join(
+        "�" if unicodedata.category(sign) in {"Cc", "Cf"} else sign for sign in redact_text(text)
+    )
 
 
 def cut(text: str) -> str:
@@ -136,6 +142,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["cut"] = cut
+    environment.filters["visible"] = visible
     return environment
 
 
