@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes
 
 from .columns import BYTE_COLUMNS, IMAGE_COLUMNS
 from .errors import UnreadableImage
 from .fetched import Fetched
 from .folders import FileAddress, explain_os_error, root_of
 from .items import Address, SourceOptions
-from .naming import parts_of, stamp_of
+from .naming import parts_of, path_of_uri, stamp_of
 from .opening import ImageLimits, too_many_bytes
 from .redaction import redact_url
 from .schema import Reason
@@ -133,11 +133,11 @@ def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
     kind = scheme[1].lower() if scheme else None
     if kind in {"http", "https"}:
         url = _valid_url(stripped)
-        return Place(UrlAddress(url), None, redact_url(url), folders_of(urlsplit(url).path))
+        return Place(UrlAddress(url), None, redact_url(url), folders_of(path_of_uri(url)))
     if kind == "data":
         return Place(None, _from_data_uri(stripped, options.limits), "bytes")
     if kind == "file":
-        path = os.fsdecode(unquote_to_bytes(urlsplit(_valid_url(stripped)).path))
+        path = os.fsdecode(unquote_to_bytes(path_of_uri(_valid_url(stripped))))
         return _of_file([path], base, options.roots)
     if kind is not None and "://" in stripped[:40]:
         detail = f'a "{kind}" address; allowed: paths, file://, http://, https://'

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from .errors import InputError
 from .fetched import NO_MARK
@@ -38,7 +38,7 @@ from .listings import (
     require_lines,
 )
 from .locating import UrlAddress
-from .naming import compile_pattern, file_uri, is_chosen, is_hidden, stamp_of
+from .naming import compile_pattern, file_uri, is_chosen, is_hidden, path_of_uri, stamp_of
 from .packed import unpacker_of
 from .parquet_rows import list_parquet, require_parquet
 from .redaction import redact_url
@@ -255,7 +255,7 @@ def _plain(source: str) -> str:
     if separator and scheme.lower() in {"http", "https"}:
         return source
     if separator and scheme.lower() == "file":
-        return os.fsdecode(unquote_to_bytes(urlsplit(source).path))
+        return os.fsdecode(unquote_to_bytes(path_of_uri(source)))
     return os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
 
 
@@ -353,7 +353,7 @@ def _is_text_file(path: str) -> bool:
 def _item_of_url(url: str, options: SourceOptions) -> Item:
     from .fetch import fingerprint_of_url
 
-    tags = tags_of(options, folders=Path(urlsplit(url).path).parts[:-1][-1:])
+    tags = tags_of(options, folders=Path(path_of_uri(url)).parts[:-1][-1:])
     return Item(
         source_uri=redact_url(url),
         fingerprint=fingerprint_of_url(url, options) or NO_MARK,

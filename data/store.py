@@ -297,7 +297,10 @@ def open_store(uri: str | Path) -> Store:
     text = os.fspath(uri)
     require_no_secrets(text)
     # A one-letter scheme is a Windows drive.
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise StoreError(f"{text} is no address of a lake: {error}") from error
     if isinstance(uri, Path) or len(parts.scheme) < 2:
         return _local(Path(text).expanduser().absolute())
     if parts.scheme == "file":

@@ -65,8 +65,9 @@ def require_server(url: str) -> None:
         ) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise ConfigError(
-            f"no Prefect server answers at {shown}; start it, give --no-server to run without one,"
-            " or unset PREFECT_API_URL"
+            f"no Prefect server answers at {shown}; start it, or take its address out of Prefect's"
+            " settings (PREFECT_API_URL, a profile, prefect.toml); moderate --no-server does"
+            " without"
         ) from error
     except ValueError as error:
         raise ConfigError(

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from ..data.errors import ConfigError
+from ..data.naming import path_of_uri
 from .prefect_home import configured_api_url, settle
 from .prefect_server import asks_for_login, own_server, require_server
 from .request import Request
@@ -85,7 +85,8 @@ def default_name(request: Request) -> str:
     params = request.params()
     known_by = json.dumps([params["sources"], params["lake"]])
     digest = hashlib.sha256(known_by.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    first = urlsplit(params["sources"][0]).path if params["sources"] else ""
+    first = params["sources"][0] if params["sources"] else ""
+    first = path_of_uri(first) if "://" in first else first
     word = re.sub(r"[^A-Za-z0-9_.]+", "-", Path(first).name).strip("-.")[:40]
     return f"{word or 'lake'}-{digest}"
 

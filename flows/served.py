@@ -14,11 +14,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from ..data.errors import ConfigError, InputError
 from ..data.folders import is_inside
 from ..data.globs import expand_glob, has_magic
+from ..data.naming import path_of_uri
 from ..data.redaction import redact_url
 from .request import Request
 
@@ -127,7 +128,7 @@ def _is_url(source: str) -> bool:
 def _path_of(source: str) -> str:
     scheme, separator, _ = source.partition("://")
     if separator and scheme.lower() == "file":
-        source = unquote(urlsplit(source).path)
+        source = unquote(path_of_uri(source))
     return os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
 
 

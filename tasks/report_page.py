@@ -6,10 +6,11 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..data.naming import path_of_uri
 from ..data.package_versions import package_versions
 from ..data.redaction import redact_text
 from ..data.schema import DecisionReason, Reason
@@ -111,7 +112,7 @@ def short_name(source_uri: str | None) -> str:
     container, _, member = source_uri.rpartition("!")
     if container and member.isdigit():
         return f"{short_name(container)} row {member}"
-    path = member if container else urlsplit(source_uri.replace("#", "%23")).path
+    path = member if container else path_of_uri(source_uri.replace("#", "%23"))
     return visible(PurePosixPath(unquote(path)).name or source_uri)
 
 

@@ -182,3 +182,24 @@ def test_a_root_that_is_no_folder_is_an_error(tmp_path):
     (tmp_path / "list.csv").write_text("path\na.jpg\n")
     with pytest.raises(InputError, match="nowhere"):
         find_items([str(tmp_path / "list.csv")], SourceOptions(roots=(str(tmp_path / "nowhere"),)))
+
+
+def test_addresses_that_are_none_cost_their_own_row_only(tmp_path):
+    """Broken brackets and ports in a list or a source are rows; what follows is read."""
+    bad = ["http://[::x/a.jpg", "https://h:port/a.jpg", "http://[v1.]/", "file://[x/a.jpg"]
+    table = tmp_path / "list.csv"
+    table.write_text("\n".join(["url", *bad, str(tmp_path / "a.jpg")]))
+    (tmp_path / "a.jpg").write_bytes(factories.jpeg())
+    options = SourceOptions()
+    items = list(find_items([str(table), *bad[:3]], options))
+    assert len(items) == len(bad) + 1 + 3
+    reasons = []
+    for item in items:
+        try:
+            item.address.read(options)
+            reasons.append("")
+        except UnreadableImage as error:
+            reasons.append(error.reason.value)
+    assert reasons == ["unsafe_url"] * 3 + ["not_found", ""] + ["unsafe_url"] * 3
+    with pytest.raises(StoreError, match="no address of a lake"):
+        Lake("s3://[x/lake")
