@@ -96,6 +96,16 @@ def test_secret_urls_reach_the_run_and_nobody_else(incoming):
     assert served.confined(asked) == request
 
 
+def test_a_flow_of_this_process_gets_its_secrets_back_while_it_runs(monkeypatch):
+    """Prefect is given clean names; the run behind them asks for the URLs, and then no more."""
+    monkeypatch.delenv(served.VARIABLE, raising=False)
+    request = Request(lake="lake", sources=("https://h/a.jpg?sig=SIGNATURE", "pics"))
+    named = Request(**request.settings() | {"sources": request.params()["sources"]})
+    with served.kept_secrets(request.sources):
+        assert served.confined(named) == request
+    assert served.confined(named) == named
+
+
 def test_paths_are_absolute_and_names_differ_by_source_and_lake(tmp_path, monkeypatch):
     """The same words from two folders are two deployments, and lists lie in their own roots."""
     names = set()
