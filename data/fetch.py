@@ -19,7 +19,7 @@ import httpx
 from .connections import CheckedBackend, RefusedAddressError, within
 from .content_coding import unpacked
 from .errors import UnreadableImage
-from .fetched import NO_MARK, Fetched, GoneError
+from .fetched import NO_MARK, Fetched, GoneError, UnansweredError
 from .handles import Handles
 from .items import SourceOptions
 from .opening import too_many_bytes
@@ -80,7 +80,8 @@ def fetch_if_changed(url: str, options: SourceOptions, *, mark: str) -> Fetched:
             )
         except _BusyError as busy:
             if n_left == 0 or time.monotonic() + _PAUSE_S >= deadline:
-                raise UnreadableImage(Reason.FETCH_FAILED, str(busy)) from busy
+                kind = UnreadableImage if busy.has_answered else UnansweredError
+                raise kind(Reason.FETCH_FAILED, str(busy)) from busy
             time.sleep(_PAUSE_S)
     raise AssertionError("unreachable: the last try returns or raises")
 
@@ -124,6 +125,10 @@ def _conditions(mark: str) -> dict[bytes | str, bytes | str]:
 
 class _BusyError(Exception):
     """The fetch failed in a way that may pass."""
+
+    def __init__(self, text: str, *, has_answered: bool) -> None:
+        super().__init__(text)
+        self.has_answered = has_answered
 
 
 def _follow(
@@ -176,7 +181,7 @@ class _Answer:
 
     def body(self, options: SourceOptions) -> bytes:
         if self.status in _WORTH_ANOTHER_TRY:
-            raise _BusyError(f"HTTP {self.status}")
+            raise _BusyError(f"HTTP {self.status}", has_answered=True)
         if self.status in _GONE:
             raise GoneError(Reason.FETCH_FAILED, f"HTTP {self.status}")
         if self.status != 200:
@@ -227,9 +232,9 @@ def _request(
         raise UnreadableImage(Reason.UNSAFE_URL, str(error)) from error
     except httpcore.TimeoutException as error:
         detail = f"no answer in {options.fetch_timeout_s:g} s (fetch_timeout_s)"
-        raise UnreadableImage(Reason.FETCH_FAILED, detail) from error
+        raise UnansweredError(Reason.FETCH_FAILED, detail) from error
     except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
-        raise _BusyError(f"{type(error).__name__}: {error}") from error
+        raise _BusyError(f"{type(error).__name__}: {error}", has_answered=False) from error
     except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, ssl.SSLError, OSError) as error:
         raise UnreadableImage(Reason.FETCH_FAILED, f"{type(error).__name__}: {error}") from error
 

@@ -24,5 +24,9 @@ class Fetched:
     mark: str
 
 
+class UnansweredError(UnreadableImage):
+    """The server could not be reached, or did not answer in time."""
+
+
 class GoneError(UnreadableImage):
     """The server says that there is nothing at the URL, any more or at all."""

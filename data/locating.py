@@ -44,6 +44,11 @@ class UrlAddress:
     url: str = field(repr=False)
     asks_again: bool = True
 
+    @property
+    def server(self) -> str:
+        """Host and port, as the URL has them."""
+        return re.split(r"[/?#]", self.url.partition("://")[2], maxsplit=1)[0].lower()
+
     def read(self, options: SourceOptions) -> bytes:
         """What the URL gives, within the limits on bytes, seconds and redirects."""
         from .fetch import fetch  # most runs fetch nothing, and HTTP takes long to import

@@ -6,6 +6,7 @@ A picture is decoded once. Whatever else wants its pixels comes along, see `Alon
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Protocol, TypeVar
 from PIL import Image
 
 from ..data.errors import UnreadableImage, shorten
-from ..data.fetched import Fetched, GoneError
+from ..data.fetched import Fetched, GoneError, UnansweredError
 from ..data.image import ImageLimits, inspect_and_use
 from ..data.locating import UrlAddress
 from ..data.schema import Reason
@@ -28,7 +29,8 @@ T = TypeVar("T")
 # Threads that wait for disks and servers; they take next to no CPU.
 N_READERS = 8
 
-_UNANSWERED = frozenset({Reason.FETCH_FAILED, Reason.UNSAFE_URL})
+_NO_NEWS = frozenset({Reason.FETCH_FAILED, Reason.UNSAFE_URL})
+_MAX_SILENT = 3
 
 _log = logging.getLogger(__name__)
 
@@ -78,10 +80,11 @@ def outcomes_of(
     if not items:
         return
     before = known or {}
+    silent: Counter[str] = Counter()
 
     def read(item: Item) -> Outcome:
         if asks_again(item):
-            return _ask(item, options, before.get(item.source_uri))
+            return _ask(item, options, before.get(item.source_uri), silent)
         return _read(item, options)
 
     def inspect(read: Outcome, use: Callable[[str, Image.Image], T]) -> tuple[Outcome, T | None]:
@@ -120,25 +123,34 @@ def _read(item: Item, options: SourceOptions) -> Outcome:
     return raw if isinstance(raw, Outcome) else Outcome(item=item, raw=raw, n_bytes=len(raw))
 
 
-def _ask(item: Item, options: SourceOptions, before: Sighting | None) -> Outcome:
+def _ask(
+    item: Item, options: SourceOptions, before: Sighting | None, silent: Counter[str]
+) -> Outcome:
     """The bytes at a URL; what was found before where the server says that nothing changed.
 
     A server that does not answer, or not with this, changes nothing that is known: only what it
-    says is gone is gone.
+    says is gone is gone. One that was silent a few times in a row (`silent` counts by server) is
+    not waited for again over what is known.
     """
     address = item.address
     if not isinstance(address, UrlAddress):
         raise TypeError(f"{item.source_uri} is not at a URL")
     mark = mark_in(before, item) if before is not None else ""
+    server = address.server
 
     def ask() -> Fetched:
+        if before is not None and silent[server] >= _MAX_SILENT:
+            return Fetched(None, mark)
         try:
-            return address.read_if_changed(options, mark)
+            fetched = address.read_if_changed(options, mark)
         except UnreadableImage as error:
-            has_changed = isinstance(error, GoneError) or error.reason not in _UNANSWERED
+            silent[server] = silent[server] + 1 if isinstance(error, UnansweredError) else 0
+            has_changed = isinstance(error, GoneError) or error.reason not in _NO_NEWS
             if before is None or has_changed:
                 raise
             return Fetched(None, mark)
+        silent[server] = 0
+        return fetched
 
     fetched = _caught(item, 0, ask)
     if isinstance(fetched, Outcome):

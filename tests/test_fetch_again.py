@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
+import time
 import zlib
 from http.server import BaseHTTPRequestHandler
 
@@ -199,6 +201,26 @@ def test_only_what_a_server_says_is_gone_is_gone(listed, monkeypatch):
     assert (gone.rejected, gone.unchanged) == (1, 0)
     picture.status = 200
     assert run(10).stored == 1
+
+
+def test_a_silent_server_is_not_waited_for_over_every_known_picture(site, tmp_path):
+    """After three silences in a row the rest of what is known stays as it is, unasked."""
+    lake, table = Lake(tmp_path / "lake"), tmp_path / "list.csv"
+    names = [f"/{n}.jpg" for n in range(40)]
+    table.write_text("\n".join(["url", *map(site.url, names)]))
+    for n, name in enumerate(names):
+        site.routes[name] = answer(factories.jpeg(seed=n))
+    assert ingest(lake, table, options=OPTIONS).stored == 40
+    site.asked.clear()
+
+    def sleep(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.3)
+        request.close_connection = True
+
+    site.routes = dict.fromkeys(names, sleep)
+    short = dataclasses.replace(OPTIONS, fetch_timeout_s=0.1)
+    assert ingest(lake, table, run_id="run-2", options=short).unchanged == 40
+    assert len(site.asked) < 20
 
 
 def test_rows_of_older_lakes_are_read_once_more_and_keep_their_image(listed):
