@@ -43,6 +43,7 @@ from .request import Request, default_lake
 from .result import Moderation
 from .run import Steps, run
 from .synth_tools import LoadedTools
+from .taking_turns import turn
 
 _REASONS_TOLD = 3
 
@@ -224,16 +225,17 @@ def augment(
     def call(
         lake: Lake, jobs: Sequence[Job], batch_id: str, run_id: str, index: int
     ) -> SynthCounts:
-        return synthesize(
-            lake,
-            jobs,
-            tools,
-            batch_id=batch_id,
-            run_id=run_id,
-            chunk_index=index,
-            n_workers=request.workers,
-            on_item=progress.current().advance,
-        )
+        with turn(lake.uri, batch_id):
+            return synthesize(
+                lake,
+                jobs,
+                tools,
+                batch_id=batch_id,
+                run_id=run_id,
+                chunk_index=index,
+                n_workers=request.workers,
+                on_item=progress.current().advance,
+            )
 
     made = _Made(plan=plan, request=request, call=call, contents_of=tools.contents_of)
     moderation = run(request, calls=calls, flow="augment", bring=made)

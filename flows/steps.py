@@ -36,6 +36,7 @@ from ..tasks.stopping import hand_on, kept_of
 from ..tasks.views import ViewCounts, view_shard
 from . import progress
 from .request import Request
+from .taking_turns import turn
 
 if TYPE_CHECKING:
     from ..tasks.detector.detector import Detector
@@ -149,47 +150,52 @@ def _ingest(
     *,
     along: Along | None = None,
 ) -> IngestCounts:
-    return ingest_chunk(
-        lake,
-        items,
-        batch_id=batch_id,
-        run_id=run_id,
-        chunk_index=chunk_index,
-        options=request.source_options,
-        n_workers=request.workers,
-        on_item=progress.current().advance,
-        along=along,
-    )
+    with turn(lake.uri, batch_id):
+        return ingest_chunk(
+            lake,
+            items,
+            batch_id=batch_id,
+            run_id=run_id,
+            chunk_index=chunk_index,
+            options=request.source_options,
+            n_workers=request.workers,
+            on_item=progress.current().advance,
+            along=along,
+        )
 
 
 @_naming_damage
 def score_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:
     """Scores these images of one shard and commits their logits and embeddings."""
-    return score_shard(
-        Lake(request.lake, create=False),
-        shard,
-        image_ids,
-        detector_of(request),
-        run_id=run_id,
-        n_workers=request.workers,
-        limits=request.limits,
-        on_item=progress.current().advance,
-    )
+    lake, detector = Lake(request.lake, create=False), detector_of(request)
+    with turn(lake.uri, "scores", shard, *detector.key.as_row().values()):
+        return score_shard(
+            lake,
+            shard,
+            image_ids,
+            detector,
+            run_id=run_id,
+            n_workers=request.workers,
+            limits=request.limits,
+            on_item=progress.current().advance,
+        )
 
 
 @_naming_damage
 def views_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ViewCounts:
     """Scores the tiles of these images of one shard."""
-    return view_shard(
-        Lake(request.lake, create=False),
-        shard,
-        image_ids,
-        detector_of(request),
-        run_id=run_id,
-        n_workers=request.workers,
-        limits=request.limits,
-        on_item=progress.current().advance,
-    )
+    lake, detector = Lake(request.lake, create=False), detector_of(request)
+    with turn(lake.uri, "views", shard, *detector.key.as_row().values()):
+        return view_shard(
+            lake,
+            shard,
+            image_ids,
+            detector,
+            run_id=run_id,
+            n_workers=request.workers,
+            limits=request.limits,
+            on_item=progress.current().advance,
+        )
 
 
 @_naming_damage

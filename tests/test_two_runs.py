@@ -14,8 +14,9 @@ import pytest
 from test_interrupted import StopAt
 from tiny_models import MINI_ON_TORCH, timm_tensors, write_timm
 
+from assay.data.cache import cache_folder
 from assay.data.lake import Lake
-from assay.flows import progress
+from assay.flows import progress, steps, taking_turns
 from assay.flows.augment import augment
 from assay.flows.request import Request
 from assay.flows.run import run
@@ -30,6 +31,12 @@ SIZE = (96, 80)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return str(write_timm(tmp_path_factory.mktemp("tiny"), timm_tensors()))
+
+
+@pytest.fixture(autouse=True)
+def without_turns(monkeypatch):
+    """As runs on two machines, which do not wait for each other's work."""
+    monkeypatch.setattr(taking_turns, "MAX_WAIT_S", 0.0)
 
 
 def pictures_in(folder, seeds):
@@ -223,3 +230,36 @@ def test_rows_between_two_versions(tmp_path):
     assert ids(2, 2) == []
     assert ids(None, 2) == ["0", "1"]
     assert ids(None, None) == ["0", "1", "2"]
+
+
+def test_two_runs_on_one_machine_share_the_work(tmp_path, model, monkeypatch):
+    """Of the same source at the same moment: each picture goes through the network once."""
+    monkeypatch.setattr(taking_turns, "MAX_WAIT_S", 60.0)
+    request = Request(
+        lake=str(tmp_path / "lake"),
+        sources=(str(pictures_in(tmp_path / "in", range(6))),),
+        detector=model,
+        backend="torch",
+    )
+    detector = steps.detector_of(request)
+    n_passed = []
+    forward = detector.forward
+    monkeypatch.setattr(
+        detector, "forward", lambda pixels: (n_passed.append(len(pixels)), forward(pixels))[1]
+    )
+    start = threading.Barrier(2)
+    results = []
+
+    def work():
+        start.wait()
+        results.append(run(request))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(n_passed) == 6
+    assert sorted(result.scored for result in results) == [0, 6]
+    assert sorted(result.unchanged for result in results) == [0, 6]
+    assert not list(cache_folder("turns").iterdir())
