@@ -82,16 +82,23 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     if (n_bytes := path.stat().st_size) > MAX_BYTES:
         raise ValueError(f"it has {n_bytes:,} bytes, allowed are {MAX_BYTES:,}")
     if suffix in {".csv", ".tsv"}:
-        yield from _table_rows(decode_text(path.read_bytes()), is_tsv=suffix == ".tsv")
+        yield from _table_rows(_text_of(path), is_tsv=suffix == ".tsv")
     elif suffix in {".jsonl", ".ndjson"}:
-        yield from _json_lines(decode_text(path.read_bytes()))
+        yield from _json_lines(_text_of(path))
     elif suffix == ".json":
-        yield from _json_rows(decode_text(path.read_bytes()))
+        yield from _json_rows(_text_of(path))
     elif suffix in _TEXT_SUFFIXES:
-        for number, line in enumerate(split_lines(decode_text(path.read_bytes())), start=1):
+        for number, line in enumerate(split_lines(_text_of(path)), start=1):
             yield f"line {number}", line
     else:
         raise ValueError(f"no kind of file ends in {path.suffix}; allowed: {KINDS}")
+
+
+def _text_of(path: Path) -> str:
+    text = decode_text(path.read_bytes())
+    if "\0" in text:
+        raise ValueError("not text: it holds NUL bytes; save it as UTF-8")
+    return text
 
 
 def _table_rows(text: str, *, is_tsv: bool) -> Iterator[tuple[str, dict[str, Any]]]:
