@@ -186,18 +186,21 @@ def test_the_demo_shows_every_outcome_and_progress_on_a_terminal(tmp_path):
         target=lambda: drawn.extend(iter(lambda: read_some(ours), b"")), daemon=True
     )
     reader.start()
-    done = subprocess.run(
-        [sys.executable, "-m", "assay", "demo", "--json"],
-        cwd=tmp_path,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        timeout=120,
-        check=True,
-    )
-    os.close(theirs)
-    reader.join(timeout=10)
-    os.close(ours)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "assay", "demo", "--json"],
+            cwd=tmp_path,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            timeout=240,
+            check=True,
+        )
+    finally:
+        # Or the reader waits for ever, and the tests with it.
+        os.close(theirs)
+        reader.join(timeout=10)
+        os.close(ours)
     told = json.loads(done.stdout)
     assert told["items"] == told["stored"] + told["duplicates"] + told["rejected"]
     assert told["duplicates"] == 1
