@@ -26,7 +26,7 @@ from ..data.redaction import redact_url
 START_TIMEOUT_S = 180.0
 ANSWER_TIMEOUT_S = 5.0
 LOGIN_FILE = "assay-login"
-_OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+_OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def require_server(url: str) -> None:
@@ -98,7 +98,8 @@ def own_server() -> Iterator[tuple[str, Path]]:
     settings = get_current_settings()
     host, port = str(settings.server.api.host), settings.server.api.port
     # What listens on every address is asked on this machine's own.
-    url = f"http://{_OWN_ADDRESS.get(host, host)}:{port}/api"
+    own = _OWN_ADDRESS.get(host, host)
+    url = f"http://{f'[{own}]' if ':' in own else own}:{port}/api"
     home = settings.home
     home.mkdir(parents=True, exist_ok=True)
     stated = settings.server.api.auth_string
@@ -170,7 +171,7 @@ def _write_private(file: Path, text: str) -> None:
 def _start(url: str, login: str, host: str, *, origins: str) -> subprocess.Popen[bytes]:
     address = urlsplit(url)
     print(f"Starting a Prefect server at {url} ...", file=sys.stderr, flush=True)  # noqa: T201
-    own = ",".join(f"http://{name}:{address.port}" for name in (address.hostname, "localhost"))
+    pages = (url.removesuffix("/api"), f"http://localhost:{address.port}")
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "prefect", "server", "start"),
@@ -179,7 +180,9 @@ def _start(url: str, login: str, host: str, *, origins: str) -> subprocess.Popen
         env=os.environ
         | {
             "PREFECT_SERVER_API_AUTH_STRING": login,
-            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": own if origins == "*" else origins,
+            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": ",".join(pages)
+            if origins == "*"
+            else origins,
         },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -222,6 +225,6 @@ def asks_for_login(url: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(f"{url}/admin/version", timeout=2.0).status_code in {401, 403}
+        return not httpx.get(f"{url}/admin/version", timeout=2.0).is_success
     except httpx.HTTPError:
         return True
