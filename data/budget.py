@@ -1,6 +1,6 @@
 """What decoding one picture may cost: counted before it is decoded, the same on every machine.
 
-At the default `max_pixels` a picture takes at most about 1 GiB of memory and 2 s of one core. The
+At the default `max_pixels` a picture takes at most about 1 GiB of memory and 3 s of one core. The
 costs below were measured; none of them needs a clock.
 """
 
