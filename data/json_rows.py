@@ -150,8 +150,9 @@ class _Values:
 
     def skip_opening(self) -> None:
         """Pass over what opens the array, if one does."""
-        self._more()
-        start = _skip(self._text, 0)
+        start = 0
+        while start == len(self._text) and self._more():
+            start = _skip(self._text, 0)
         if self._text[start : start + 1] == "[":
             start += 1
         self._advance(start)
