@@ -208,7 +208,7 @@ def read_records(
         scanner = _Scanner(delimiter)
         n_more, note = 0, None
         if not scanner.feed(line.text):
-            n_more = ahead.n_lines_to_close(scanner, len(line.text))
+            n_more = ahead.n_lines_to_close(scanner, line.text)
             if n_more == 0:
                 note = f"line {number} has a quote that is not closed"
         cells = scanner.cells if n_more else split_line(line.text, delimiter, n_cells=n_cells)
@@ -246,9 +246,18 @@ class _Ahead:
         """Return the next line, or None at the end."""
         return self._seen.popleft() if self._seen else next(self._lines, None)
 
-    def n_lines_to_close(self, scanner: _Scanner, n_chars: int) -> int:
-        """Return how many more lines the scanner's record takes; 0 when it goes wrong."""
+    def n_lines_to_close(self, scanner: _Scanner, first: str) -> int:
+        """Return how many more lines the scanner's record takes; 0 when it goes wrong.
+
+        Args:
+            scanner: Has read the record's first line, in which a quoted field is open.
+            first: That line.
+        """
         n_lines = n_rows_in_turn = 0
+        n_chars = len(first)
+        padding = [""] * (self._n_cells - len(scanner.cells))
+        is_begun = self._is_row([*scanner.cells, *padding])
+        is_suspect = not is_begun and self._is_row(self._alone(first))
         max_lines = _MAX_LINES if self._n_spare_lines > 0 else _MAX_LINES_WHEN_POOR
         while n_lines < max_lines:
             if n_lines == len(self._seen):
@@ -259,31 +268,33 @@ class _Ahead:
             line = self._seen[n_lines][1]
             n_lines += 1
             n_chars += len(line.text) + 1
-            n_rows_in_turn = self._as_rows(line.text, n_rows_in_turn)
+            cells = self._alone(line.text)
+            n_rows_in_turn = n_rows_in_turn + 1 if len(cells) == self._n_cells > 1 else 0
             if line.is_cut or n_chars > self._max_chars or n_rows_in_turn >= _MAX_ROWS_IN_TURN:
                 break
-            if scanner.feed(line.text):
-                cells = scanner.cells
-                if len(cells) == self._n_cells and (
-                    self._tests is None or self._tests.is_whole(cells)
-                ):
+            # What tells a row may stand behind the quoted field, on the line that closes it. Then
+            # the record has it from there, unless it had one already.
+            is_closed = scanner.feed(line.text)
+            if self._is_row(cells) and (is_begun or is_suspect or not is_closed):
+                break
+            if is_closed:
+                is_whole = self._tests is None or self._tests.is_whole(scanner.cells)
+                if len(scanner.cells) == self._n_cells and is_whole:
                     return n_lines
                 break
         self._n_spare_lines -= n_lines
         return 0
 
-    def _as_rows(self, text: str, n_before: int) -> int:
-        """Return how many lines in turn, this one the last, look like rows of their own."""
+    def _alone(self, text: str) -> list[str]:
+        """Return the cells of a line by itself; none where it cannot have as many as a row."""
         if text.count(self._delimiter) < self._n_cells - 1:
-            return 0
+            return []
         if self._n_cells == 1 and self._tests is None:
-            return 0
-        cells = split_line(text, self._delimiter)
-        if len(cells) != self._n_cells:
-            return 0
-        if self._tests is not None and self._tests.is_row(cells):
-            return _MAX_ROWS_IN_TURN
-        return n_before + 1 if self._n_cells > 1 else 0
+            return []
+        return split_line(text, self._delimiter)
+
+    def _is_row(self, cells: Sequence[str]) -> bool:
+        return self._tests is not None and len(cells) == self._n_cells and self._tests.is_row(cells)
 
 
 class _Patterns(NamedTuple):

@@ -7,6 +7,7 @@ shared here.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections import OrderedDict, deque
@@ -37,6 +38,8 @@ class Handles(Generic[T]):
         self._n_kept = n_kept
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        # Streams of other libraries close themselves by calling Python, which must still be there.
+        atexit.register(self.clear)
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The thing kept under `key`; made now if there is none, while others wait."""

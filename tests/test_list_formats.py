@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import bz2
+import csv
 import gzip
+import io
 import json
 import lzma
 import os
+import random
 from pathlib import Path
 
 import factories
@@ -138,6 +141,36 @@ def test_a_stray_quote_is_told_and_hides_no_row(folder):
     ]
     assert items[0].note == "line 2 has a quote that is not closed"
     assert "line 4: 1 cells; the header has 2; line 4 has a quote" in items[2].problem[1]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_texts_with_line_breaks_are_no_stray_quotes(folder, order):
+    """What the csv module writes is read back, wherever the path stands beside the text."""
+    draw = random.Random(0)
+    pieces = ["a", '"', ",", "\n", "; ", '17"', "hello, world", "\n\n", '"hi"', "\t", "é"]
+    for _ in range(40):
+        texts = ["".join(draw.choices(pieces, k=draw.randrange(6))) for _ in range(6)]
+        rows = [("pics/0.jpg", text, draw.choice(["real", "fake"])) for text in texts]
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, delimiter=draw.choice(",;\t"))
+        for row in (("path", "caption", "label"), *rows):
+            writer.writerow([row[at] for at in order])
+        items = listed(put(folder / "list.csv", out.getvalue()))
+        assert [item.label for item in items] == [row[2] for row in rows], out.getvalue()
+        assert all(item.problem is None and item.note is None for item in items)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0)])
+def test_a_stray_quote_hides_no_row_wherever_it_stands(folder, order):
+    """With another one further down that could close it, too."""
+    rows = [("path", "caption", "label")]
+    rows += [(f"pics/{n % 4}.jpg", f"caption {n}", "real") for n in range(60)]
+    rows[3] = ("pics/2.jpg", '"17 inch', "fake")
+    rows[40] = ("pics/3.jpg", '19"', "fake")
+    text = "".join(f"{','.join(row[at] for at in order)}\n" for row in rows)
+    items = listed(put(folder / "list.csv", text))
+    assert [item.label for item in items] == [row[2] for row in rows[1:]]
+    assert [item.note for item in items if item.note] == ["line 4 has a quote that is not closed"]
 
 
 def test_lines_of_text_are_a_list(folder):
