@@ -54,9 +54,9 @@ def decode_text(raw: bytes) -> str:
     Raises:
         ValueError: The bytes are no text.
     """
-    if is_binary(raw[:4096]):
-        raise ValueError("not text: it holds NUL bytes or the like; save it as UTF-8")
     encoding, n_bom_bytes = encoding_of(raw)
+    if n_bom_bytes == 0 and (b"\0" in raw[:4096] or is_binary(raw[:4096])):
+        raise ValueError("not text: it holds NUL bytes or the like; save it as UTF-8")
     if encoding == "utf-8":
         return valid_text(decode_escaped(raw[n_bom_bytes:]))
     return valid_text(raw[n_bom_bytes:].decode(encoding, "replace"))
