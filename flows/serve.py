@@ -101,7 +101,9 @@ def _words(name: str, cron: str | None, url: str, login_file: Path | None, reque
     if login_file is not None:
         where = shlex.quote(str(login_file))
         lines.append(f"The pages ask for a login: the line in {where} (readable by you alone)")
-        run_it = f'PREFECT_API_URL={url} PREFECT_API_AUTH_STRING="$(cat {where})" {run_it}'
+        run_it = f'PREFECT_API_AUTH_STRING="$(cat {where})" {run_it}'
+    if configured_api_url() is None:
+        run_it = f"PREFECT_API_URL={url} {run_it}"
     return "\n".join([*lines, f"Run it now:  {run_it}"])
 
 
@@ -144,16 +146,18 @@ def _server() -> Iterator[tuple[str, Path | None]]:
     configured = configured_api_url()
     if configured is None:
         with own_server() as (url, login_file):
-            _warn_if_open(url)
-            yield url, login_file
+            # One that somebody started without a login may run there already.
+            yield url, None if _warn_if_open(url) else login_file
         return
     require_server(configured)
     _warn_if_open(configured)
     yield configured, None
 
 
-def _warn_if_open(url: str) -> None:
-    if not asks_for_login(url):
+def _warn_if_open(url: str) -> bool:
+    """Say so where a server takes requests from everybody; whether it does."""
+    is_open = not asks_for_login(url)
+    if is_open:
         print(  # noqa: T201
             f"assay: the Prefect server at {url} asks for no login: every program that reaches it,"
             " web pages in a browser on this machine among them, can start runs; README says how"
@@ -161,3 +165,4 @@ def _warn_if_open(url: str) -> None:
             file=sys.stderr,
             flush=True,
         )
+    return is_open
