@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..data.delimited import Record, read_table
+from ..data.delimited import Line, Record, RowTests, Table, open_table
 from ..data.errors import InputError
 from ..data.text import decode_text, split_lines, valid_text
 from ..data.wording import shown
@@ -21,6 +21,8 @@ _PROMPT: Final = ("prompt", "text", "caption")
 _NEGATIVE: Final = ("negative_prompt", "negative")
 _CATEGORY: Final = ("category", "challenge")
 _EXPECTED: Final = ("expected_text", "shown_text")
+_TEXTS: Final = frozenset({*_PROMPT, *_NEGATIVE, *_EXPECTED})
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 _COLUMNS: Final = frozenset({*_PROMPT, *_NEGATIVE, *_CATEGORY, *_EXPECTED})
 
 MAX_BYTES: Final = 256 * 2**20
@@ -102,19 +104,17 @@ def _text_of(path: Path) -> str:
 
 
 def _table_rows(text: str, *, is_tsv: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    delimiter = "\t" if is_tsv else None
-    plain = read_table(text, delimiter=delimiter, is_quoted=not is_tsv)
-    if plain is None:
+    table = _table(text, delimiter="\t", is_quoted=False) if is_tsv else _table(text)
+    if table is None:
         return
-    records = list(plain.records)
-    table = plain
-    if is_tsv and not _is_plain(plain.names, records):
+    records = list(table.records)
+    if is_tsv and not _is_plain(table.names, records):
         # Cells with line breaks, or every one in quotes: by a writer that knows them.
-        table = read_table(text, delimiter=delimiter) or plain
+        table = _table(text, delimiter="\t") or table
         records = list(table.records)
     elif is_tsv:
         records = [_unquoted(record) for record in records]
-    known = [name.strip().lower().replace(" ", "_") for name in table.names]
+    known = [_plain_name(name) for name in table.names]
     if double := sorted({name for name in known if name in _COLUMNS and known.count(name) > 1}):
         raise ValueError(f"two columns are named {double[0]}; leave one")
     for record in records:
@@ -129,10 +129,42 @@ def _table_rows(text: str, *, is_tsv: bool) -> Iterator[tuple[str, dict[str, Any
         yield f"line {record.line}", dict(zip(table.names, cells, strict=False))
 
 
+def _table(text: str, *, delimiter: str | None = None, is_quoted: bool = True) -> Table | None:
+    lines = (Line(line) for line in split_lines(text))
+    return open_table(lines, delimiter=delimiter, is_quoted=is_quoted, tests_of=_row_tests)
+
+
+def _row_tests(names: Sequence[str]) -> RowTests:
+    """Only texts hold line breaks; a line that begins with a number as its row would is one."""
+    others = [at for at, name in enumerate(names) if _plain_name(name) not in _TEXTS]
+    # What stands behind a text stands in the line that closes it, too.
+    leading = [at for n_before, at in enumerate(others) if at == n_before]
+
+    def is_row(cells: Sequence[str]) -> bool:
+        return any(_NUMBER.fullmatch(cells[at].strip()) for at in leading)
+
+    def is_whole(cells: Sequence[str]) -> bool:
+        return all("\n" not in cells[at] for at in others)
+
+    return RowTests(is_row, is_whole)
+
+
 def _is_plain(names: Sequence[str], records: Sequence[Record]) -> bool:
     """Whether each line is a row of its own and quotes are characters, as TSV is defined."""
-    is_quoted = any(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
-    return not is_quoted and all(len(record.cells) == len(names) for record in records)
+    if any(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
+        return False
+    return not any(
+        len(record.cells) != len(names) and any(map(_opens, record.cells)) for record in records
+    )
+
+
+def _opens(cell: str) -> bool:
+    """Whether a cell begins with a quote that it does not close."""
+    return cell.startswith('"') and (len(cell) == 1 or not cell.endswith('"'))
+
+
+def _plain_name(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
 
 
 def _unquoted(record: Record) -> Record:
@@ -174,7 +206,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     try:
         schema = pl.read_parquet_schema(path)
-        wanted = [name for name in schema if name.strip().lower().replace(" ", "_") in _COLUMNS]
+        wanted = [name for name in schema if _plain_name(name) in _COLUMNS]
         frame = pl.read_parquet(path, columns=wanted or list(schema)[:1])
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(str(error).partition("\n")[0]) from error
@@ -187,7 +219,7 @@ def _prompt(row: Any, place: str, path: Path) -> Prompt:
         return Prompt(prompt=valid_text(row).strip())
     if not isinstance(row, Mapping):
         raise InputError(f"{path}, {place}: {shown(row)} is no row with named columns")
-    told = {str(name).strip().lower().replace(" ", "_"): value for name, value in row.items()}
+    told = {_plain_name(str(name)): value for name, value in row.items()}
     if not any(name in told for name in _PROMPT):
         raise InputError(
             f"{path} has no column {', '.join(_PROMPT)}; seen: {', '.join(map(str, row))}"

@@ -35,6 +35,11 @@ def prompts_of(tmp_path, name, content):
             'prompt,n\n"a dog, wet",1\n"stray,2\na cat,3\n',
             ["a dog, wet", '"stray', "a cat"],
         ),
+        # A row that is short changes nothing for the others.
+        ("p.tsv", 'prompt\tn\n"BUZZ"\tx\nshort\n', ['"BUZZ"', "short"]),
+        # The lines between two stray quotes are rows, as their numbers say.
+        ("p.csv", 'id,prompt\n1,"a\n2,b\n3,c"\n4,d\n', ['"a', "b", 'c"', "d"]),
+        ("p.csv", 'id,prompt\n1,"a,\nb"\n2,c\n', ["a,\nb", "c"]),
         ("p.csv", "n;Text\n1;a dog, wet\n2;a cat\n", ["a dog, wet", "a cat"]),
         # One column: what stands behind a comma belongs to the prompt.
         ("p.csv", 'prompt\na dog, wet\n"a cat, dry"\n', ["a dog, wet", "a cat, dry"]),
