@@ -7,9 +7,10 @@ problem: the next begins at the next line.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,8 +28,12 @@ from .naming import member_uri
 from .opening import ImageLimits
 from .packed import PackedTooMuchError
 from .schema import Reason
-from .text import decode_escaped, split_lines, valid_text
+from .text import decode_escaped, is_valid, split_lines, valid_text
 
+_log = logging.getLogger(__name__)
+
+_NOT_UTF8: Final = "not UTF-8, read as Windows-1252"
+_STRAY_QUOTE: Final = "quotes that are not closed, read as characters"
 _N_SAMPLED: Final = 20
 _ADDRESS: Final = re.compile(r"\s*(?:[a-z][a-z0-9+.-]+://|data:image/)", re.IGNORECASE)
 _PACKED: Final = re.compile(r"\s*(?:data:|[A-Za-z0-9+/_-]{32,})")
@@ -131,9 +136,20 @@ def _exists(path: Path) -> bool:
 
 @dataclass(slots=True)
 class _Count:
-    """Rows so far."""
+    """Rows so far, and the lines that were odd: how many, and the first."""
 
     n_rows: int = 0
+    odd_lines: dict[str, list[int]] = field(default_factory=dict)
+
+    def tell(self, what: str, line: int) -> None:
+        """Count an odd line."""
+        told = self.odd_lines.setdefault(what, [0, line])
+        told[0] += 1
+
+    def log(self, path: str) -> None:
+        """Log the odd lines, each kind once."""
+        for what, (n_lines, first) in self.odd_lines.items():
+            _log.warning("%s: %s: %d lines, the first is line %d", path, what, n_lines, first)
 
 
 def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) -> Iterator[Item]:
@@ -148,11 +164,14 @@ def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) 
             Reason.TOO_MANY_BYTES if is_flood else Reason.UNREADABLE,
             f"the list cannot be read after {count.n_rows} rows: {error or type(error).__name__}",
         )
+    count.log(path)
 
 
-def _lines(stream: Any, options: SourceOptions) -> Iterator[Line]:
-    for raw in raw_lines(stream, longest_row(options.limits)):
+def _lines(stream: Any, options: SourceOptions, count: _Count | None = None) -> Iterator[Line]:
+    for number, raw in enumerate(raw_lines(stream, longest_row(options.limits)), start=1):
         text = decode_escaped(raw.raw).rstrip("\r\n")
+        if count is not None and not is_valid(text):
+            count.tell(_NOT_UTF8, number)
         yield Line(text, raw.offset, raw.n_bytes, raw.is_cut)
 
 
@@ -244,11 +263,13 @@ def _csv_items(path: str, options: SourceOptions, count: _Count) -> Iterator[Ite
     label_key = column_of(options.label_from) or "label"
     domain_key = column_of(options.domain_from) or "domain"
     with open_list(path) as stream:
-        opened = _open_csv(_lines(stream, options), path, options)
+        opened = _open_csv(_lines(stream, options, count), path, options)
         n_cells = len(opened.table.names)
         for record in opened.records:
             uri = member_uri("csv", path, str(count.n_rows))
             count.n_rows += 1
+            if record.note is not None:
+                count.tell(_STRAY_QUOTE, record.line)
             if record.is_cut:
                 detail = f"line {record.line}: {record.n_bytes} bytes"
                 yield bad_item(uri, Reason.TOO_MANY_BYTES, detail)
@@ -356,7 +377,7 @@ def _json_column(value: Any, asked: str | None) -> str | None:
 def _line_items(path: str, options: SourceOptions, count: _Count) -> Iterator[Item]:
     base = str(Path(path).parent)
     with open_list(path) as stream:
-        for line in _lines(stream, options):
+        for line in _lines(stream, options, count):
             if not line.text.strip():
                 continue
             uri = member_uri("txt", path, str(count.n_rows))

@@ -77,6 +77,16 @@ def test_spreadsheets_and_windows_write_lists_that_are_read(folder, text, encodi
     assert [item.label for item in items] == ["fake", "real"]
 
 
+def test_odd_lines_of_a_list_are_counted_in_the_log(folder, caplog):
+    """Once for each kind, with their number and the first."""
+    path = put(folder / "list.csv", b'path,x\na,\xe9\nb,"c\nd,"\xfc\n')
+    assert len(listed(path)) == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: not UTF-8, read as Windows-1252: 2 lines, the first is line 2",
+        f"{path}: quotes that are not closed, read as characters: 2 lines, the first is line 3",
+    ]
+
+
 def test_a_path_on_a_drive_is_told_as_such(folder):
     """A list from Windows whose paths begin with a drive or a share names another machine."""
     items = listed(
