@@ -42,6 +42,13 @@ class Adapter:
     path: Path
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        # Not "greater": what is no number compares as neither.
+        if not abs(self.weight) <= MAX_WEIGHT:
+            raise SynthError(
+                f"{self.path} at a weight of {self.weight}; allowed: {_allowed_weights(self.path)}"
+            )
+
     @property
     def file(self) -> Path:
         """The weights' file."""
@@ -51,6 +58,10 @@ class Adapter:
         """Name, hash and weight, for tables."""
         digest = hashlib.sha256(self.file.read_bytes()).hexdigest()[:12]
         return f"{self.path.stem}@{digest}*{self.weight:g}"
+
+
+def _allowed_weights(path: str | Path) -> str:
+    return f"a number from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, such as {path}:0.8"
 
 
 def parse_adapter(text: str) -> Adapter:
@@ -64,16 +75,12 @@ def parse_adapter(text: str) -> Adapter:
         return Adapter(path=Path(text))
     try:
         weight = float(told)
-    except ValueError:
+    except ValueError as error:
         if not Path(path).exists():
             return Adapter(path=Path(text))
-        weight = float("nan")
-    # Not "greater": what is no number compares as neither.
-    if not abs(weight) <= MAX_WEIGHT:
         raise SynthError(
-            f"{text}: a weight of {told!r}; allowed: a number from -{MAX_WEIGHT:g} to "
-            f"{MAX_WEIGHT:g}, such as {path}:0.8"
-        )
+            f"{path} at a weight of {told!r}; allowed: {_allowed_weights(path)}"
+        ) from error
     return Adapter(path=Path(path), weight=weight)
 
 

@@ -167,6 +167,8 @@ def test_weights_are_finite_numbers(tmp_path):
             SynthError, match=r"allowed: a number from -100 to 100, such as .*a:0\.8"
         ):
             parse_adapter(f"{folder}:{told}")
+    with pytest.raises(SynthError, match="a at a weight of nan"):
+        Adapter(path=folder, weight=float("nan"))
     gone = parse_adapter(f"{tmp_path / 'none'}:0.5")
     with pytest.raises(SynthError, match=r"there is no adapter at .*none; name a"):
         check_adapter(gone, BASE, "tiny@0123456789ab", "")
