@@ -14,7 +14,9 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -255,7 +257,7 @@ def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
 
 def _read_again(lake: Lake, batch_id: str, uris: set[str]) -> Iterator[bytes]:
     """Return the bytes of items of a batch, listed again as its last run listed them."""
-    for sources, options in _asked(lake, batch_id):
+    for sources, options in chain(_asked(lake, batch_id), [(_named_by(uris), SourceOptions())]):
         for source in sources:
             try:
                 for item in find_items([source], options):
@@ -270,6 +272,19 @@ def _read_again(lake: Lake, batch_id: str, uris: set[str]) -> Iterator[bytes]:
                 continue  # a source that is gone must not keep the others back
         if not uris:
             return
+
+
+def _named_by(uris: set[str]) -> list[str]:
+    """Return the files, archives and URLs that items lie in, for want of a run that listed them.
+
+    An item's address is that of what it lies in, and its place in there after a `!`.
+    """
+    sources = set()
+    for uri in uris:
+        scheme, _, rest = uri.partition("://")
+        is_url = scheme in {"http", "https"}
+        sources.add(uri if is_url else unquote(rest.partition("!")[0]))
+    return sorted(sources)
 
 
 def _asked(lake: Lake, batch_id: str) -> Iterator[tuple[list[str], SourceOptions]]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,6 +166,22 @@ def test_what_is_found_nowhere_is_recorded_and_comes_back_with_its_source(lake: 
     assert ingest(pics.parent).stored == 4
     assert lake.image(IDS["2.png"]) == PICTURES["2.png"]
     assert check(lake, deep=True).lost == 0
+
+
+def test_sources_are_found_without_a_run_that_named_them(tmp_path: Path) -> None:
+    """By the addresses of the items: a file, and an archive with several of them."""
+    put(tmp_path / "pics", {"0.png": PICTURES["0.png"]})
+    with zipfile.ZipFile(tmp_path / "pics" / "more é.zip", "w") as archive:
+        for name in ("1.png", "2.png"):
+            archive.writestr(f"in/{name}", PICTURES[name])
+    sources = (str(tmp_path / "pics" / "0.png"), str(tmp_path / "pics" / "more é.zip"))
+    run(Request(lake=str(tmp_path / "lake"), sources=sources, n_workers=1), flow="ingest")
+    lake = Lake(tmp_path / "lake", create=False)
+    for name in ("tables/runs", "shards"):
+        shutil.rmtree(only(lake, name))
+    told = repair(lake)
+    assert told.lost_images == []
+    assert check(lake, deep=True).images == 3
 
 
 def test_a_repair_deletes_nothing(lake: Lake) -> None:
