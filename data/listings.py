@@ -149,7 +149,7 @@ class _Count:
     def log(self, path: str) -> None:
         """Log the odd lines, each kind once."""
         for what, (n_lines, first) in self.odd_lines.items():
-            _log.warning("%s: %s: %d lines, the first is line %d", path, what, n_lines, first)
+            _log.warning("%s: %s (lines: %d, the first: %d)", path, what, n_lines, first)
 
 
 def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) -> Iterator[Item]:

@@ -82,8 +82,8 @@ def test_odd_lines_of_a_list_are_counted_in_the_log(folder, caplog):
     path = put(folder / "list.csv", b'path,x\na,\xe9\nb,"c\nd,"\xfc\n')
     assert len(listed(path)) == 3
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: not UTF-8, read as Windows-1252: 2 lines, the first is line 2",
-        f"{path}: quotes that are not closed, read as characters: 2 lines, the first is line 3",
+        f"{path}: not UTF-8, read as Windows-1252 (lines: 2, the first: 2)",
+        f"{path}: quotes that are not closed, read as characters (lines: 2, the first: 3)",
     ]
 
 
