@@ -15,7 +15,7 @@ from typing import Final
 HIDDEN: Final = "***"
 
 # Of the mark. A signature is too long to be guessed. A short value is not, whatever its hash: a
-# slow hash, salted with the rest of the URL, makes each guess cost half a millisecond and tables
+# slow hash, salted with the rest of the URL, makes each guess a thousand times dearer and tables
 # made in advance useless. A password is in no mark: URLs that differ in it name the same thing.
 _MARK_ROUNDS: Final = 1000
 _MARK_BYTES: Final = 8
