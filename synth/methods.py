@@ -27,6 +27,7 @@ from .autoencoder import Autoencoder
 from .control import drawn_control
 from .generator import Ask, Generator, Rgb
 from .given import given_picture
+from .job_key import DEFAULTS, aim_of
 from .laundering import conditions
 from .legibility import TextReader
 from .marking import Mark, SourceType, marked
@@ -100,8 +101,10 @@ def make(job: Job, parent: bytes | None, tools: Tools, *, origin: str) -> Made:
     Raises:
         SynthError: It cannot be made; the message says why and what to do.
     """
+    # The same defaults as in the job's key.
+    told = {**DEFAULTS.get(job.method, {}), **job.settings}
     with fixed_threads():
-        made = _METHODS[job.method](job, parent, tools)
+        made = _METHODS[job.method](dataclasses.replace(job, settings=told), parent, tools)
     source_type: SourceType | None = SourceType.MADE
     if made.label == LAUNDERED:
         # A photo that was only saved again is not machine-made, and must not say so.
@@ -121,7 +124,7 @@ def _image_to_image(job: Job, parent: bytes | None, tools: Tools) -> Made:
 
 
 def _inpaint(job: Job, parent: bytes | None, tools: Tools) -> Made:
-    return _painted(job, open_parent(parent), tools, rule=str(job.settings.get("mask", "box")))
+    return _painted(job, open_parent(parent), tools, rule=str(job.settings["mask"]))
 
 
 def _painted(
@@ -136,7 +139,7 @@ def _painted(
     mask, control = None, None
     notes: dict[str, Any] = {}
     if parent is not None:
-        strength = float(told.get("strength", 1.0 if rule else 0.5))
+        strength = None if job.method == "control" else float(told["strength"])
         shown = parent.image
         if preset is not None:
             shown = shown.resize(preset.fitted(*shown.size), Image.Resampling.LANCZOS)
@@ -231,7 +234,7 @@ def _aligned(job: Job, parent: bytes | None, tools: Tools) -> Made:
     fake = aligned_fake(
         parent,
         autoencoder,
-        dct_blend=float(job.settings.get("dct_blend", 1.0)),
+        dct_blend=float(job.settings["dct_blend"]),
         seed=job.seed,
         is_marked=False,
     )
@@ -257,9 +260,9 @@ def _launder(job: Job, parent: bytes | None, _tools: Tools) -> Made:
 def _attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
     told = job.settings
     settings = AttackSettings(
-        kind=str(told.get("kind", "apgd")),
-        epsilon_levels=float(told.get("epsilon", 4.0)),
-        steps=int(told.get("steps", 20)),
+        kind=str(told["kind"]),
+        epsilon_levels=float(told["epsilon"]),
+        steps=int(told["steps"]),
         aim=_aim(job),
         seed=job.seed,
     )
@@ -291,8 +294,8 @@ def _attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
 def _latent_attack(job: Job, parent: bytes | None, tools: Tools) -> Made:
     told = job.settings
     autoencoder = tools.autoencoder(str(told["autoencoder"]))
-    settings = AttackSettings(steps=int(told.get("steps", 10)), aim=_aim(job), seed=job.seed)
-    box = float(told.get("box", 0.3))
+    settings = AttackSettings(steps=int(told["steps"]), aim=_aim(job), seed=job.seed)
+    box = float(told["box"])
     opened = open_parent(parent)
     found = latent_attack(
         opened.rgb,
@@ -331,8 +334,6 @@ _METHODS: Final[dict[str, Callable[[Job, bytes | None, Tools], Made]]] = {
 def _aim(job: Job) -> int:
     """Fakes want to pass, photos to be flagged, unless the plan says which."""
     told = job.settings.get("aim")
-    if told is None:
-        return 1 if job.parent_label == REAL else -1
-    if told not in AIMS:
+    if told is not None and told not in AIMS:
         raise SynthError(f"an attack with aim {told!r}; allowed: {', '.join(AIMS)}")
-    return AIMS[str(told)]
+    return aim_of(job.settings, job.parent_label)

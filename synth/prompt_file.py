@@ -230,7 +230,7 @@ def _prompt(row: Any, place: str, path: Path) -> Prompt:
             value = told.get(name)
             if value is None:
                 continue
-            if not isinstance(value, (str, int, float)):
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 raise InputError(f"{path}, {place}: {name} = {shown(value)} is no text")
             return valid_text(str(value)).strip()
         return ""
