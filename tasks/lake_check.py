@@ -106,7 +106,7 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
     if is_read["images"]:
         places = places_of(lake)
         findings += check_shards(lake, places, deep=deep)
-        findings += _check_fit(lake, places, is_read)
+        findings += _check_fit(lake, is_read)
         findings += left_over(lake, places)
     return Health(
         lake=lake.uri,
@@ -251,14 +251,20 @@ def read_each(lake: Lake, rows: pl.DataFrame) -> Iterator[tuple[str, bytes | Non
             done += 1
 
 
-def unknown_images(lake: Lake, known: pl.Series, tables: dict[str, bool]) -> dict[str, set[str]]:
+def unknown_images(
+    lake: Lake, tables: dict[str, bool], *, without: frozenset[str] = frozenset()
+) -> dict[str, set[str]]:
     """Return, by table, the ids of images that it names and `images` does not.
 
     Of sightings those count that are the latest of their item.
+
+    Args:
+        lake: To look in.
+        tables: Whether a table can be read; those not named can.
+        without: Images to leave out of account.
     """
     found = {}
     lost = lost_images(lake)  # scores and the like go on to name those
-    names = pl.LazyFrame({"image_id": known}, schema={"image_id": pl.String})
     for table in ("sightings", *_ABOUT_IMAGES):
         if not tables.get(table, True) or lake.version(table) is None:
             continue
@@ -266,14 +272,17 @@ def unknown_images(lake: Lake, known: pl.Series, tables: dict[str, bool]) -> dic
         if table == "sightings":
             rows = rows.sort("seen_at").unique(["batch_id", "source_uri"], keep="last")
             rows = rows.filter(pl.col("status") != Status.REJECTED.value)
+        # Pinned after the table, since images are committed before what is about them.
+        names = lake.scan("images").select("image_id")
         ids = rows.select("image_id").drop_nulls().unique().join(names, on="image_id", how="anti")
-        found[table] = set(ids.collect()["image_id"]) - (set() if table == "sightings" else lost)
+        left_out = without if table == "sightings" else without | lost
+        found[table] = set(ids.collect()["image_id"]) - left_out
     return found
 
 
-def _check_fit(lake: Lake, places: pl.DataFrame, is_read: dict[str, bool]) -> list[Finding]:
+def _check_fit(lake: Lake, is_read: dict[str, bool]) -> list[Finding]:
     findings = []
-    for table, ids in unknown_images(lake, places["image_id"], is_read).items():
+    for table, ids in unknown_images(lake, is_read).items():
         if unknown := sorted(ids):
             findings.append(
                 Finding(

@@ -34,14 +34,19 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
         StoreError: Tables name images that `images` does not have, or a shard is missing or cut;
             it says which, and what to do.
     """
+    # Scans are pinned when they are made: sightings first, since their images are committed
+    # before them, and another run may be at work.
+    seen = None
+    if batch_id is not None and lake.version("sightings") is not None:
+        seen = current_sightings(lake, batch_id)
     images = lake.scan("images").select("image_id", "shard")
     shards = images.select(pl.col("shard").unique().sort()).collect()["shard"].to_list()
     if not shards:
         _require_no_images(lake)
-    if batch_id is not None and lake.version("sightings") is not None:
-        seen = current_sightings(lake, batch_id).filter(pl.col("status") != Status.REJECTED.value)
+    if seen is not None:
         unknown = (
-            seen.select("image_id")
+            seen.filter(pl.col("status") != Status.REJECTED.value)
+            .select("image_id")
             .drop_nulls()
             .unique()
             .join(images.select("image_id"), on="image_id", how="anti")
@@ -63,11 +68,11 @@ def _require_no_images(lake: Lake) -> None:
         latest = lake.scan("sightings").sort("seen_at")
         latest = latest.unique(["batch_id", "source_uri"], keep="last")
         is_known = latest.filter(pl.col("status") != Status.REJECTED.value).head(1)
-        if is_known.collect().is_empty():
+        if is_known.collect().is_empty() or _has_images(lake):
             return
     elif lake.store.files(FOLDER):
         scored = [table for table in _NAMING_IMAGES if lake.version(table) is not None]
-        if not scored:
+        if not scored or _has_images(lake):
             return
         naming = scored[0]
     else:
@@ -75,6 +80,11 @@ def _require_no_images(lake: Lake) -> None:
     raise StoreError(
         f"{lake.uri} has no images, and its table {naming} has rows about some; {_repair(lake)}"
     )
+
+
+def _has_images(lake: Lake) -> bool:
+    """Look again: another run may have stored the first images in the meantime."""
+    return not lake.scan("images").head(1).collect().is_empty()
 
 
 def _require_shards(lake: Lake, shards: list[str]) -> None:

@@ -126,8 +126,7 @@ def _mend_images(lake: Lake, aside: str, told: Repair) -> None:
     """Find the images again whose bytes or rows are gone, and record those found nowhere."""
     places = places_of(lake)
     bad, broken = _bad_images(lake, places)
-    known = places.filter(~pl.col("image_id").is_in(list(bad)))["image_id"]
-    unknown = set().union(*unknown_images(lake, known, {}).values()) - bad
+    unknown = set().union(*unknown_images(lake, {}, without=frozenset(bad)).values())
     # With no row at all, whatever lies in the shards counts.
     wanted = None if places.is_empty() else bad | unknown
     found: dict[str, _Found] = {}

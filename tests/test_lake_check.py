@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 from ingesting import picture, put, states
 
@@ -25,6 +26,7 @@ from assay.flows.request import Request
 from assay.flows.result import Moderation
 from assay.flows.run import run
 from assay.tasks.lake_check import check
+from assay.tasks.lake_fit import require_fit
 from assay.tasks.lake_repair import repair
 from assay.tasks.lake_sweep import sweep
 
@@ -312,3 +314,26 @@ def test_what_cannot_be_read_now_is_not_taken_for_damaged(
     assert shard.exists()
     assert lake.version("images") == before
     assert check(lake, deep=True).damage == []
+
+
+def test_a_run_beside_another_that_stores_is_no_misfit(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images and sightings that arrive while a run looks do not make it refuse the lake."""
+    batch_id = lake.scan("sightings").collect()["batch_id"][0]
+    scan, done = Lake.scan, []
+
+    def interleaved(self: Lake, table: str, version: int | None = None) -> pl.LazyFrame:
+        frame = scan(self, table, version)
+        if not done:
+            done.append(table)
+            put(tmp_path / "pics", {"9.png": picture(9)})
+            ingest(tmp_path)
+        return frame
+
+    monkeypatch.setattr(Lake, "scan", interleaved)
+    require_fit(lake, batch_id)
+    assert done
+    done.clear()
+    (tmp_path / "pics" / "9.png").write_bytes(picture(10))
+    assert check(lake).damage == []
