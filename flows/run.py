@@ -213,7 +213,7 @@ def run(
     limit_arenas()
     calls = calls or Steps()
     detector = check_judging(request) if flow != "ingest" else None
-    lake = Lake(request.lake, create=bool(request.sources))
+    lake = _opened(request)
     batch_id = batch_id_of(request.sources, request.source_options) if request.sources else None
     if bring is not None:
         batch_id = bring.batch_id
@@ -254,6 +254,17 @@ def run(
     answer = state.answer()
     answer.check_rejected(request.fail_on_rejected)
     return answer
+
+
+def _opened(request: Request) -> Lake:
+    """The lake of a request; made where there is none, unless its sources cannot be read."""
+    try:
+        return Lake(request.lake, create=False)
+    except StoreError:
+        if not request.sources:
+            raise
+        find_items(request.sources, request.source_options)
+        return Lake(request.lake)
 
 
 def check_judging(request: Request) -> Identity:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..data.redaction import redact_url
+from ..data.redaction import HIDDEN, redact_url
 from .detector.cards import card_by_name
 
 # Settings that have several values, by the option that gives one.
@@ -52,7 +52,7 @@ def run_again(
         The command; None where a source is a URL that holds what must not be written down.
     """
     sources = [str(source) for source in settings.get("sources") or ()]
-    if any(redact_url(source) != source for source in sources):
+    if any(redact_url(source) != source or HIDDEN in source for source in sources):
         return None
     options = {
         _OPTIONS.get(name, name): _absolute(name, settings[name])

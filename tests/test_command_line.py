@@ -70,7 +70,12 @@ def test_a_relative_source_is_named_absolutely(
 
 @pytest.mark.parametrize(
     "url",
-    ["https://ann:secret@a.example/x.jpg", "https://a.example/x.jpg?token=secret", "s3://k:s@b/x"],
+    [
+        "https://ann:secret@a.example/x.jpg",
+        "https://a.example/x.jpg?token=secret",
+        "s3://k:s@b/x",
+        "https://a.example/?t=***#q=00",
+    ],
 )
 def test_no_command_repeats_a_secret(url: str) -> None:
     """A run over an address that may hold one has no command that runs it again."""

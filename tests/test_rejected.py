@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ingesting import picture, put
 
+from assay.data.lake import Lake
 from assay.flows.cli import main
 from assay.flows.result import Moderation, TooManyRejected
 
@@ -74,3 +75,20 @@ def test_the_refusal_travels_between_processes() -> None:
     refused = TooManyRejected(Moderation(run_id="r", lake="x", items=4, rejected=3), 0.5)
     again = pickle.loads(pickle.dumps(refused))
     assert (again.result, again.share, str(again)) == (refused.result, 0.5, str(refused))
+
+
+def test_a_source_that_is_not_there_leaves_no_lake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt path makes no empty lake; where there is one, the run is recorded as failed."""
+    arguments = ["ingest", str(tmp_path / "nowhere"), "--lake", str(tmp_path / "lake")]
+    for _ in range(2):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 3
+        assert "nowhere" in capsys.readouterr().err
+        assert not (tmp_path / "lake").exists()
+    lake = Lake(tmp_path / "lake")
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert set(lake.scan("runs").collect()["status"]) == {"running", "failed"}
