@@ -48,6 +48,9 @@ from .lake_check import (
     unknown_images,
 )
 
+# What people answered, how pictures were made, and what runs came to: nothing else knows it.
+_NOT_MADE_AGAIN = {"reviews", "synthetics", "runs"}
+
 FLUSH_BYTES = 128 * 2**20
 
 
@@ -119,7 +122,12 @@ def _mend_table(lake: Lake, table: str, aside: str, told: Repair) -> None:
     told.done.append(f"{table}: {len(remove):,} files taken out that are damaged or missing")
     _set_aside(lake, [file.name for file in remove], aside, told)
     if table != "images":
-        told.lost.append(f"{table}: {n_lost:,} rows of damaged files")
+        fate = (
+            "cannot be made again: restore the file from a backup if there is one"
+            if table in _NOT_MADE_AGAIN
+            else "are made again by the next run"
+        )
+        told.lost.append(f"{table}: {n_lost:,} rows of damaged files, which {fate}")
 
 
 def _mend_images(lake: Lake, aside: str, told: Repair) -> None:

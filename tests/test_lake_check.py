@@ -186,6 +186,20 @@ def test_sources_are_found_without_a_run_that_named_them(tmp_path: Path) -> None
     assert check(lake, deep=True).images == 3
 
 
+def test_a_repair_says_which_rows_nothing_makes_again(lake: Lake) -> None:
+    """People's answers are lost with their file; sightings come back with the next run."""
+    answer = {"image_id": IDS["1.png"], "label": "real", "reviewer": "ann", "note": None}
+    lake.append("reviews", [answer | {"reviewed_at": datetime(2026, 1, 2, tzinfo=UTC)}], txn="r")
+    for table in ("reviews", "sightings"):
+        cut(only(lake, f"tables/{table}/*.parquet"))
+    told = {line.partition(":")[0]: line for line in repair(lake).lost}
+    assert told["reviews"].startswith("reviews: 1 rows of damaged files, which cannot be made")
+    assert told["sightings"].endswith(
+        "4 rows of damaged files, which are made again by the next run"
+    )
+    assert ingest(Path(lake.uri).parent).stored == 4
+
+
 def test_a_repair_deletes_nothing(lake: Lake) -> None:
     """What is damaged lies in a folder of its own, byte for byte."""
     shard = only(lake, "shards/*")
