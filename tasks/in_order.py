@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
 MAX_WAITING_BYTES: Final = 64 * 2**20
+# A wait without an end sleeps through Ctrl-C once a library has set the signal to restart it.
+WAKE_EVERY_S: Final = 0.2
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -44,9 +46,15 @@ def windowed(
             waiting.append(pool.submit(work, job))
             # What is ready at the head is given at once: it would be lost if the run were stopped.
             while waiting and (waiting[0].done() or is_full()):
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft())
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _result(future: Future[_Out]) -> _Out:
+    while not wait([future], timeout=WAKE_EVERY_S).done:
+        pass
+    return future.result()

@@ -1,5 +1,7 @@
 """Threads work ahead, results come in order, and little waits."""
 
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -88,3 +90,22 @@ def test_listing_ahead_tells_the_total_as_soon_as_the_last_is_drawn(n_items, n_a
         assert len(drawn) <= index + n_ahead
         assert listed.total == (n_items if index + n_ahead > n_items else None)
     assert listed.total == n_items
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_is_heard_while_a_job_takes_long():
+    """Also where a library has set the signal so that it ends no wait, as polars does."""
+    done = threading.Event()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.siginterrupt(signal.SIGINT, False)
+    ctrl_c = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    started_s = time.monotonic()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            ctrl_c.start()
+            with pytest.raises(KeyboardInterrupt):
+                list(windowed(pool, done.wait, [10.0], n_ahead=1))
+            assert time.monotonic() - started_s < 5
+            done.set()
+    finally:
+        signal.signal(signal.SIGINT, before)
