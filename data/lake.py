@@ -191,6 +191,8 @@ class Lake:
                 f"another process has been writing to {self.uri} for {LOCK_TIMEOUT_S:.0f} s;"
                 " wait for it or stop it"
             ) from error
+        except OSError as error:
+            raise StoreError(f"cannot write to {self.uri}: {brief(error)}") from error
         try:
             yield
         finally:
@@ -214,6 +216,11 @@ class Lake:
         if root.exists() and not root.is_dir():
             raise StoreError(f"{root} is a file; a lake needs a folder")
         if root.is_dir() and any(not _is_ours(entry.name) for entry in root.iterdir()):
+            if all((root / folder).is_dir() for folder in ("tables", shards.FOLDER)):
+                raise StoreError(
+                    f"{root} has lost its {MARKER}; restore it, or write"
+                    f' {{"format": {FORMAT_VERSION}}} into it'
+                )
             raise StoreError(
                 f"{root} is not empty and not a lake (it has no {MARKER});"
                 " choose an empty or a new folder, or restore that file if this was a lake"

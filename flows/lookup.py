@@ -13,6 +13,7 @@ from ..data.lake import Lake
 from ..data.score_key import ScoreKey
 from ..tasks.command_line import command
 from ..tasks.current import current_scores, keyed_decisions
+from ..tasks.lake_fit import require_fit
 
 if TYPE_CHECKING:
     from ..tasks.detector.load import Checkpoint
@@ -66,6 +67,7 @@ def find_image(lake: Lake, prefix: str) -> str:
         .to_list()
     )
     if not found:
+        require_fit(lake, None)
         raise InputError(f"no image of {lake.uri} has an id that begins with {prefix!r}")
     if len(found) > 1:
         some = ", ".join(image_id[:16] for image_id in found)

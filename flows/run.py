@@ -26,7 +26,7 @@ from ..tasks.decide import load_policy
 from ..tasks.detector.backends import check_backend
 from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
-from ..tasks.lake_fit import require_fit
+from ..tasks.lake_fit import require_fit, require_tables
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.stopping import is_stop, kept_of, standing_of
 from ..tasks.views import ViewCounts, check_mode, views_pending
@@ -214,6 +214,7 @@ def run(
     calls = calls or Steps()
     detector = check_judging(request) if flow != "ingest" else None
     lake = _opened(request)
+    require_tables(lake)  # before this run records itself in one of them
     batch_id = batch_id_of(request.sources, request.source_options) if request.sources else None
     if bring is not None:
         batch_id = bring.batch_id

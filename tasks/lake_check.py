@@ -32,6 +32,7 @@ from ..data.shards import ShardPlace
 from ..data.store import TMP_PREFIX
 from ..data.table_repair import files_of
 from ..data.tables import FOLDER
+from .lake_fit import has_lost_tables
 
 PLACE: Final = ("image_id", "shard", "row_group", "row")
 # Tables whose every row is about an image, apart from `sightings`.
@@ -105,6 +106,8 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
     lost = lost_images(lake)
     if is_read["images"]:
         places = places_of(lake)
+        if has_lost_tables(lake):
+            findings.append(_TABLES_LOST)
         findings += check_shards(lake, places, deep=deep)
         findings += _check_fit(lake, is_read)
         findings += left_over(lake, places)
@@ -157,6 +160,15 @@ _WHAT_NEXT: Final = dict.fromkeys(TABLES, _AGAIN) | {
     "synthetics": f"{_NOT_AGAIN}: how pictures were made is not known otherwise",
     "runs": f"{_NOT_AGAIN}: reports of its runs cannot be drawn again",
 }
+
+
+_TABLES_LOST: Final = Finding(
+    what="table",
+    where=FOLDER,
+    problem="has no table, and there are shards",
+    affects="all that was known of the images in them",
+    remedy="repair records the images anew; labels and scores come back from a backup or a run",
+)
 
 
 def _of_table(what: str, where: str, problem: str, affects: str, remedy: str) -> Finding:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ..data.damage import advice
 from ..data.errors import StoreError, brief
 from ..data.lake import Lake
-from ..data.schema import Status
+from ..data.schema import TABLES, Status
 from ..data.shards import FOLDER
 from ..data.table_files import is_whole
 from .current import current_sightings
@@ -34,6 +34,7 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
         StoreError: Tables name images that `images` does not have, or a shard is missing or cut;
             it says which, and what to do.
     """
+    require_tables(lake)
     # Scans are pinned when they are made: sightings first, since their images are committed
     # before them, and another run may be at work.
     seen = None
@@ -58,6 +59,28 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
                 f" not have, such as {unknown.sort()[0]}; {_repair(lake)}"
             )
     _require_shards(lake, shards)
+
+
+def require_tables(lake: Lake) -> None:
+    """Refuse a lake with shards and no table at all: a run records itself before its first shard.
+
+    Raises:
+        StoreError: The tables are gone.
+    """
+    if has_lost_tables(lake):
+        raise StoreError(
+            f"{lake.uri} has shards and no tables: what was known of their images is gone; restore"
+            f" {lake.path('tables')}, or {_repair(lake)}"
+        )
+
+
+def has_lost_tables(lake: Lake) -> bool:
+    """Whether there are shards, and no table that a run could have left beside them."""
+    return (
+        lake.version("runs") is None
+        and any(file.name.endswith(".parquet") for file in lake.store.files(FOLDER))
+        and all(lake.version(table) is None for table in TABLES)
+    )
 
 
 def _require_no_images(lake: Lake) -> None:

@@ -393,7 +393,9 @@ def _record_lost(lake: Lake, lost: set[str]) -> int:
 
 def draw(told: Repair) -> str:
     """Return what a repair did for a person."""
-    lines = [f"done   {line}" for line in told.done] or ["done   nothing: no damage was found"]
+    lines = [f"done   {line}" for line in told.done]
+    if not told.done and not told.lost:
+        lines.append("done   nothing: no damage was found")
     lines += [f"lost   {line}" for line in told.lost]
     lines += [f"       image {image_id}" for image_id in told.lost_images[:20]]
     if len(told.lost_images) > 20:
@@ -404,8 +406,9 @@ def draw(told: Repair) -> str:
         lines.append(
             f"now    {n_damage} damaged; {health.images:,} images in {health.shards:,} shards"
         )
-    if told.done:
+    if told.done or told.lost:
         lines.append(
-            "next   run the moderate command of each source again: it does what is missing"
+            "next   run the moderate command of each source again, and synth augment with each"
+            " plan: they do what is missing"
         )
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from ..data.lake import Lake
 from ..data.schema import TABLES
 from ..data.store import TMP_PREFIX
 from ..data.tables import FOLDER
+from .lake_fit import require_tables
 from .published_place import holding
 
 REPORTS: Final = "reports"
@@ -90,6 +91,7 @@ def _leftovers(lake: Lake, now_s: float, older_than_s: float) -> Iterator[Swept]
     # Listed before the table is read: what is committed later is younger than that.
     folders = ["", shards.FOLDER, REPORTS, *(f"{FOLDER}/{table}" for table in TABLES)]
     files = [file for folder in folders for file in lake.store.files(folder)]
+    require_tables(lake)
     images = lake.scan("images").select("shard").unique().collect()
     named = set(images["shard"])
     if not named and any(lake.version(table) is not None for table in ("sightings", "scores")):

@@ -24,6 +24,7 @@ from ..data.schema import TABLES
 from ..data.score_key import ScoreKey
 from .current import keyed_decisions, last_judgement
 from .dataset_card import CardFacts, dataset_card
+from .lake_fit import require_fit
 from .near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .published_files import Tally, write_file
 from .published_place import LOCK_NAME, Place, holding, is_taken
@@ -134,6 +135,7 @@ def _publish(
         plan = _labelled(lake, pinned, plan)
     plan = plan.with_columns(assign_splits(plan["group_id"], fractions=fractions, seed=seed))
     if plan.is_empty():
+        require_fit(lake, None)
         raise InputError(
             f"{lake.uri} has no {'labelled ' if only_labelled else ''}images to publish; "
             "run assay moderate first" + (", with labels" if only_labelled else "")

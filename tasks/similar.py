@@ -21,6 +21,7 @@ from .current import current_decisions, current_scores
 from .embedding_search import Found, OnRows, nearest_by_embedding, similarities_to_stored
 from .embeddings import count_embedded, latest_embedded
 from .labels import best_labels
+from .lake_fit import require_fit
 from .near_duplicates import parse_hashes
 from .neighbours import competition_ranks, fuse_ranks, hamming_distances
 from .similar_result import By, Known, Neighbour, Query, Similar
@@ -144,6 +145,7 @@ def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
         lake.scan("images").select("image_id", "phash", "phash_of").unique("image_id").collect()
     )
     if hashes.is_empty():
+        require_fit(lake, None)
         run = command("moderate", "SOURCE", lake=lake.uri)
         raise InputError(f"{lake.uri} has no images; run: {run}")
     others = hashes.filter(pl.col("image_id").ne_missing(query.image_id))

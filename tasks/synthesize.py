@@ -139,6 +139,8 @@ def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
             attacked=params.str.json_path_match("$.attacked"),
         )
         .filter(pl.col("key").is_in([*by_key, *by_recipe]))
+        # One whose bytes were lost is not finished any more: it is made again.
+        .join(lake.scan("images").select("image_id"), on="image_id", how="semi")
         .sort("created_at", maintain_order=True)
         .collect()
     )

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import factories
 import numpy as np
@@ -20,6 +21,7 @@ from assay.synth.generator import CallableGenerator, FolderGenerator
 from assay.synth.lora import WEIGHTS
 from assay.synth.plan_file import plan_of_dict
 from assay.tasks import synthesize
+from assay.tasks.lake_repair import repair
 
 ON_TORCH = {name: value for name, value in MINI_ON_TORCH.items() if name != "detector"}
 LAYER = "transformer_blocks.0.attn.to_q"
@@ -204,3 +206,17 @@ def test_a_folder_of_finished_pictures_is_known_by_them(tmp_path):
     before = generator.contents
     factories.photo(seed=1, size=(16, 16)).save(tmp_path / "a.png")
     assert generator.contents != before
+
+
+def test_pictures_that_a_repair_found_lost_are_made_again(request_):
+    """With the rows that tell how they were made still there, as with those gone."""
+    assert counts(made_by(request_, [launder("jpeg-90")])) == (3, 0, 0, 0)
+    lake = Lake(request_.lake)
+    made = lake.scan("synthetics").select("image_id").collect()
+    shards = lake.scan("images").join(made.lazy(), on="image_id", how="semi").collect()["shard"]
+    for shard in set(shards):
+        (Path(lake.uri) / shard).unlink()
+    assert repair(lake).lost_images == sorted(made["image_id"])
+    again = made_by(request_, [launder("jpeg-90")])
+    assert (again.known, again.failed, again.table["scored"].sum()) == (0, 0, 3)
+    assert dict(lake.images(made["image_id"].to_list())).keys() == set(made["image_id"])

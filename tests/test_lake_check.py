@@ -22,13 +22,15 @@ from assay.data.shards import ShardImage
 from assay.data.store import LocalStore
 from assay.flows import doctor
 from assay.flows.cli import main
+from assay.flows.lookup import find_image
 from assay.flows.request import Request
 from assay.flows.result import Moderation
 from assay.flows.run import run
 from assay.tasks.lake_check import check
 from assay.tasks.lake_fit import require_fit
-from assay.tasks.lake_repair import repair
+from assay.tasks.lake_repair import draw, repair
 from assay.tasks.lake_sweep import sweep
+from assay.tasks.publish import publish
 
 PICTURES = {f"{n}.png": picture(n, size=(48, 32)) for n in range(4)}
 IDS = {name: hashlib.sha256(raw).hexdigest() for name, raw in PICTURES.items()}
@@ -99,6 +101,7 @@ HARMS: dict[str, tuple[Callable[[Lake], None], str]] = {
         lambda lake: shutil.rmtree(only(lake, "tables/images")),
         "tables/sightings",
     ),
+    "tables deleted": (lambda lake: shutil.rmtree(only(lake, "tables")), "tables"),
     "images and shards deleted": (
         lambda lake: [shutil.rmtree(only(lake, name)) for name in ("tables/images", "shards")],
         "tables/sightings",
@@ -158,6 +161,8 @@ def test_what_is_found_nowhere_is_recorded_and_comes_back_with_its_source(lake: 
     (pics / "2.png").unlink()
     told = repair(lake)
     assert told.lost_images == [IDS["2.png"]]
+    assert "no damage" not in draw(told)
+    assert "next   run the moderate command" in draw(told)
     batch_id = lake.scan("sightings").collect()["batch_id"][0]
     assert states(lake, batch_id)["2.png"] == ("rejected", "bytes_lost")
     assert check(lake, deep=True).damage == []
@@ -291,6 +296,19 @@ def test_a_sweep_removes_leftovers_of_an_age(lake: Lake) -> None:
     assert not report.exists()
 
 
+def test_a_lake_without_its_images_is_not_taken_for_an_empty_one(lake: Lake) -> None:
+    """Who asks for an image or a dataset is told of the damage, and not to moderate first."""
+    shutil.rmtree(only(lake, "tables"))
+    for work in (
+        lambda: find_image(lake, IDS["1.png"][:12]),
+        lambda: publish(lake, Path(lake.uri).parent / "out"),
+        lambda: require_fit(lake, None),
+        lambda: sweep(lake, older_than_s=86_400),
+    ):
+        with pytest.raises(StoreError, match="assay lake check --lake"):
+            work()
+
+
 def test_a_sweep_takes_nothing_from_a_lake_that_lost_its_images(lake: Lake) -> None:
     """Shards that no row names any more are what a repair needs."""
     shutil.rmtree(only(lake, "tables/images"))
@@ -351,3 +369,22 @@ def test_a_run_beside_another_that_stores_is_no_misfit(
     done.clear()
     (tmp_path / "pics" / "9.png").write_bytes(picture(10))
     assert check(lake).damage == []
+
+
+def test_a_folder_that_cannot_be_locked_is_told_in_one_line(lake: Lake) -> None:
+    """As one that this user may not write to."""
+    lock = Path(lake.uri) / ".lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    with pytest.raises(StoreError, match=r"cannot write to .*\.lock"):
+        repair(lake)
+
+
+def test_a_lost_mark_is_told_with_what_to_write(lake: Lake) -> None:
+    """A folder with tables and shards was a lake, and is one again with its mark."""
+    mark = Path(lake.uri) / "assay-lake.json"
+    mark.unlink()
+    with pytest.raises(StoreError, match=r'lost its assay-lake\.json.*write {"format": 1}'):
+        Lake(lake.uri)
+    mark.write_text('{"format": 1}')
+    assert check(Lake(lake.uri), deep=True).damage == []
