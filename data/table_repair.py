@@ -73,7 +73,10 @@ def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tupl
         How many rows there are now, and the files that cannot be read, which were moved aside.
     """
     folder = f"{FOLDER}/{table}"
-    store.move(f"{folder}/{LOG}", f"{aside}/{folder}/{LOG}")
+    try:
+        store.move(f"{folder}/{LOG}", f"{aside}/{folder}/{LOG}")
+    except NotADirectoryError:  # a file has the folder's name
+        store.move(folder, f"{aside}/{folder}")
     base = tables.create(table)
     bad: list[str] = []
     actions: list[AddAction | RemoveAction] = []

@@ -68,6 +68,11 @@ def cut(file: Path) -> None:
     os.truncate(file, file.stat().st_size // 2)
 
 
+def replace(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_bytes(b"x")
+
+
 def empty_log(lake: Lake, table: str) -> None:
     for entry in Path(lake.uri).glob(f"tables/{table}/_delta_log/*.json"):
         os.truncate(entry, 0)
@@ -101,6 +106,11 @@ HARMS: dict[str, tuple[Callable[[Lake], None], str]] = {
         lambda lake: shutil.rmtree(only(lake, "tables/images")),
         "tables/sightings",
     ),
+    "log of images a file": (
+        lambda lake: replace(only(lake, "tables/images/_delta_log")),
+        "tables/images",
+    ),
+    "images a file": (lambda lake: replace(only(lake, "tables/images")), "tables/images"),
     "tables deleted": (lambda lake: shutil.rmtree(only(lake, "tables")), "tables"),
     "images and shards deleted": (
         lambda lake: [shutil.rmtree(only(lake, name)) for name in ("tables/images", "shards")],
