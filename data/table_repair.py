@@ -76,7 +76,7 @@ def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tupl
     try:
         store.move(f"{folder}/{LOG}", f"{aside}/{folder}/{LOG}")
     except NotADirectoryError:  # a file has the folder's name
-        store.move(folder, f"{aside}/{folder}")
+        store.move(folder, f"{aside}/{folder}/file")
     base = tables.create(table)
     bad: list[str] = []
     actions: list[AddAction | RemoveAction] = []
