@@ -23,19 +23,22 @@ _MAX_LINES_IN_VAIN: Final = 200_000
 _MAX_LINES_WHEN_POOR: Final = 10
 # So many lines with a row's number of cells are rows, and no text between quotes.
 _MAX_ROWS_IN_TURN: Final = 8
+_DATA: Final = re.compile("data:", re.IGNORECASE)
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*')
 
 
 class Line(NamedTuple):
     """One line of a file without its end, and where its bytes lie.
 
-    `is_cut`: only the beginning of a line beyond all limits.
+    `is_cut`: only the beginning of a line beyond all limits. `n_lines`: more than 1 where it
+    stands for empty lines.
     """
 
     text: str
     offset: int = 0
     n_bytes: int = 0
     is_cut: bool = False
+    n_lines: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def open_table(
         tests_of: Returns how rows are recognised, given the header.
         max_chars: Longest record with line breaks.
     """
-    numbered = enumerate(lines, start=1)
+    numbered = _numbered(lines)
     first = next(((n, line) for n, line in numbered if line.text.strip()), None)
     if first is None:
         return None
@@ -112,7 +115,7 @@ def open_table(
         first = next(((n, line) for n, line in numbered if line.text.strip()), None)
         if first is None:
             return None
-    header = first[1].text
+    header = first[1].text.lstrip("\ufeff")
     chosen = delimiter or choose_delimiter(header, is_header)
     names = [name.strip() for name in split_line(header, chosen, is_quoted=is_quoted)]
     records = read_records(
@@ -124,6 +127,13 @@ def open_table(
         max_chars=max_chars,
     )
     return Table(names, chosen, records)
+
+
+def _numbered(lines: Iterable[Line]) -> Iterator[tuple[int, Line]]:
+    number = 1
+    for line in lines:
+        yield number, line
+        number += line.n_lines
 
 
 def choose_delimiter(header: str, is_header: Callable[[Sequence[str]], bool] | None = None) -> str:
@@ -321,7 +331,7 @@ def _patterns(delimiter: str) -> _Patterns:
 
 def _split_plain(line: str, delimiter: str) -> list[str]:
     cells = line.split(delimiter)
-    if "data:" in line and delimiter in {",", ";"}:
+    if delimiter in {",", ";"} and _DATA.search(line):
         scanner = _Scanner(delimiter, is_quoted=False)
         scanner.feed(line)
         return scanner.cells

@@ -11,9 +11,16 @@ from typing import Final
 from urllib.parse import unquote
 
 from .errors import InputError
-from .folders import explain_os_error, is_inside, item_of_file, list_folder, named_sidecars
+from .folders import (
+    explain_os_error,
+    is_inside,
+    item_of_file,
+    leads_out,
+    list_folder,
+    named_sidecars,
+)
 from .items import Item, SourceOptions, bad_item
-from .lake_mark import is_lake
+from .lake_mark import is_lake, lake_of
 from .list_files import DAMAGE, open_list
 from .metadata import NAMES, Metadata, is_metadata, read_metadata
 from .naming import file_uri, is_chosen, is_hidden, member_uri, stamp_of
@@ -54,7 +61,7 @@ def walk_folder(
             yield bad_item(file_uri(folder), reason, detail)
             continue
         shown = [name for name in files if not is_hidden([name])]
-        own = _metadata_among(folder, shown, options)
+        own = _metadata_among(folder, shown, options, real_root)
         # The nearest table that names a picture counts.
         tables = (*((len(below), table) for table in own.values()), *tables)
         waiting.extend(
@@ -75,7 +82,11 @@ def walk_folder(
             if name in own:
                 yield from _problems(path, folder, own[name])
             elif name.lower().endswith(TABLE_SUFFIXES):
-                yield from _items_of_table(path, options, above)
+                barred = _why_barred(path, real_root)
+                if barred is None:
+                    yield from _items_of_table(path, options, above)
+                else:
+                    yield bad_item(file_uri(path), *barred)
             elif not (has_tables and name.startswith("_")) and not (
                 is_dataset and name in _DATASET_CARDS
             ):
@@ -143,11 +154,13 @@ def _fields_of(parts: tuple[str, ...], tables: _Tables) -> dict[str, object]:
     return {}
 
 
-def _metadata_among(folder: str, names: list[str], options: SourceOptions) -> dict[str, Metadata]:
+def _metadata_among(
+    folder: str, names: list[str], options: SourceOptions, root: str
+) -> dict[str, Metadata]:
     """Return the tables of labels among the files of a folder, by their names."""
     found = {}
     for name in names:
-        if is_metadata(name):
+        if is_metadata(name) and not leads_out(_join(folder, name), root):
             table = _load(_join(folder, name), options)
             if table is not None:
                 found[name] = table
@@ -181,6 +194,15 @@ def _problems(path: str, folder: str, table: Metadata) -> Iterator[Item]:
     for number, (reason, detail) in sorted((missing | odd).items()):
         uri = member_uri(table.scheme, path, str(number))
         yield bad_item(uri, reason, detail)
+
+
+def _why_barred(path: str, root: str) -> tuple[Reason, str] | None:
+    """Return why a link to a table is not followed; None for what may be read."""
+    if leads_out(path, root):
+        return Reason.UNSAFE_PATH, "a link that leads out of its folder; name the file as a SOURCE"
+    if os.path.islink(path) and lake_of(path) is not None:  # noqa: PTH114
+        return Reason.NOT_AN_IMAGE, "a link to a part of an assay lake, which is no source"
+    return None
 
 
 def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -> Iterator[Item]:

@@ -119,12 +119,11 @@ def item_of_file(
     """
     folder, name = os.path.split(path)
     beside, note = sidecars.of(name)
-    bodies = {suffix: _head_of(_join(folder, found)) for suffix, found in beside.items()}
+    bodies = {suffix: _head_of(_join(folder, found), root) for suffix, found in beside.items()}
     tags = tags_of(options, folders=folders, fields=fields, sidecars=bodies, note=note)
     uri = file_uri(path)
     try:
-        is_link = root is not None and os.path.islink(path)  # noqa: PTH114
-        if is_link and not is_inside(os.path.realpath(path), root or ""):
+        if root is not None and leads_out(path, root):
             detail = "a link that leads out of its folder"
             return bad_item(uri, Reason.UNSAFE_PATH, detail, tags=tags)
         fingerprint = stamp_of(os.stat(path))  # noqa: PTH116
@@ -141,7 +140,14 @@ def item_of_file(
     )
 
 
-def _head_of(path: str) -> bytes:
+def leads_out(path: str, root: str) -> bool:
+    """Return whether a file is a link that leads out of a folder, given by its real path."""
+    return os.path.islink(path) and not is_inside(os.path.realpath(path), root)  # noqa: PTH114
+
+
+def _head_of(path: str, root: str | None) -> bytes:
+    if root is not None and leads_out(path, root):
+        return b""
     try:
         with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -41,8 +41,8 @@ _SPELLINGS: Final[dict[str, Label]] = {
     "false": Label.REAL,
     "true": Label.FAKE,
 }
-# More digits are no label, and Python refuses to read thousands of them.
-_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}(?:\.0*)?", re.ASCII)
+# NumPy writes 1.000e+00. More digits are no label, and Python refuses to read thousands of them.
+_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}(?:\.0*)?(?:e[+-]?0{1,9})?", re.ASCII)
 # As pandas, R, Spark and databases write them into text.
 _NULLS: Final = frozenset({"", "nan", "null", "none", "<na>", "n/a", "\\n"})
 UNKNOWN_LABEL: Final = "label not known: "
@@ -70,7 +70,7 @@ def parse_label(value: object) -> Label | None:
         return None
     text = str(value).strip().lower()
     if _WHOLE_NUMBER.fullmatch(text):
-        return _SPELLINGS.get(str(int(text.partition(".")[0])))
+        return _SPELLINGS.get(str(int(re.split("[.e]", text)[0])))
     return _SPELLINGS.get("_".join(text.replace("-", " ").split())) if text[:1] != "-" else None
 
 

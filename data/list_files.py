@@ -37,19 +37,22 @@ DAMAGE: Final = (
 _STEP_BYTES: Final = 2**18
 _UNPACK_BYTES: Final = 2**16
 _CONTROL: Final = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
-_LONE_CR: Final = re.compile(rb"(?<=\r)(?!\n)")
+_LONE_CRS: Final = re.compile(rb"\r+(?!\n)")
+_EMPTY_LINES: Final = re.compile(rb"(?:\r?\n)+")
 _handles: Final[Handles[WindowedStream]] = Handles()
 
 
 class RawLine(NamedTuple):
     """One line with its end; of one beyond the limit only the beginning.
 
-    `n_bytes` is more than the length of `raw` then.
+    `n_bytes` is more than the length of `raw` then. Empty lines that follow one another may come
+    as one, which counts them in `n_lines`.
     """
 
     raw: bytes
     offset: int
     n_bytes: int
+    n_lines: int = 1
 
     @property
     def is_cut(self) -> bool:
@@ -138,13 +141,23 @@ def raw_lines(
     at_cr = b"\r" in head and not (is_json and b"\n" in head)
     kept = b""
     while chunk := stream.readline(longest):
+        if chunk in {b"\n", b"\r\n"} and not kept:
+            # A small packed list may hold a hundred million of them.
+            n_lines, n_bytes = 1, len(chunk)
+            while more := _EMPTY_LINES.match(stream.peek(_STEP_BYTES)):
+                n_lines += more[0].count(b"\n")
+                n_bytes += len(stream.read(more.end()))
+            yield RawLine(chunk, offset, len(chunk), n_lines)
+            offset += n_bytes
+            continue
         block = kept + chunk
         kept = b""
-        pieces = _LONE_CR.split(block) if at_cr and b"\r" in block else [block]
-        last = pieces.pop()
-        for piece in pieces:
-            yield RawLine(piece, offset, len(piece))
-            offset += len(piece)
+        begin = 0
+        for cr in _LONE_CRS.finditer(block) if at_cr else ():
+            yield RawLine(block[begin : cr.end()], offset, cr.end() - begin, len(cr[0]))
+            offset += cr.end() - begin
+            begin = cr.end()
+        last = block[begin:]
         if last.endswith(b"\n"):
             yield RawLine(last, offset, len(last))
             offset += len(last)

@@ -24,6 +24,7 @@ from .json_rows import JsonRow, json_rows
 from .labelling import PICTURE_SUFFIXES
 from .list_files import DAMAGE, open_list, raw_lines, read_head
 from .listed_rows import RowAddress, digest, items_of_cell
+from .locating import is_base64_picture
 from .naming import member_uri
 from .opening import ImageLimits
 from .packed import PackedTooMuchError
@@ -35,7 +36,9 @@ _log = logging.getLogger(__name__)
 _NOT_UTF8: Final = "not UTF-8, read as Windows-1252"
 _STRAY_QUOTE: Final = "quotes that are not closed, read as characters"
 _N_SAMPLED: Final = 20
-_ADDRESS: Final = re.compile(r"\s*(?:[a-z][a-z0-9+.-]+://|data:image/)", re.IGNORECASE)
+_ADDRESS: Final = re.compile(
+    r"\s*(?:[a-z][a-z0-9+.-]+://|data:image/|data:[\w.+/-]*;base64,)", re.IGNORECASE
+)
 _PACKED: Final = re.compile(r"\s*(?:data:|[A-Za-z0-9+/_-]{32,})")
 
 
@@ -105,7 +108,10 @@ def looks_like_list(path: str) -> bool:
     """
     lines = filter(str.strip, split_lines(decode_escaped(read_head(path)).lstrip("\ufeff")))
     base = Path(path).parent
-    return any(_is_place(line) or _exists(base / line.strip()) for line in islice(lines, 20))
+    return any(
+        _is_place(line) or is_base64_picture(line.strip()) or _exists(base / line.strip())
+        for line in islice(lines, 20)
+    )
 
 
 def has_header(path: str) -> bool:
@@ -168,11 +174,13 @@ def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) 
 
 
 def _lines(stream: Any, options: SourceOptions, count: _Count | None = None) -> Iterator[Line]:
-    for number, raw in enumerate(raw_lines(stream, longest_row(options.limits)), start=1):
+    number = 0
+    for raw in raw_lines(stream, longest_row(options.limits)):
+        number += raw.n_lines
         text = decode_escaped(raw.raw).rstrip("\r\n")
         if count is not None and not is_valid(text):
             count.tell(_NOT_UTF8, number)
-        yield Line(text, raw.offset, raw.n_bytes, raw.is_cut)
+        yield Line(text, raw.offset, raw.n_bytes, raw.is_cut, raw.n_lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from .sniff import Kind, sniff
 from .text import is_valid, valid_text
 
 _SCHEME: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_\s-]{64,}={0,2}\s*")
+# The smallest GIFs are 48 characters long.
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_\s-]{32,}={0,2}\s*")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
 _WINDOWS_ROOT: Final = re.compile(r"/?[A-Za-z]:(?=[\\/])|\\\\[^\\]+")
@@ -131,7 +132,8 @@ def _as_bytes(cell: object) -> bytes:
 
 
 def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
-    stripped = text.strip()
+    # Files that were joined have a byte order mark in the middle.
+    stripped = text.strip().lstrip("\ufeff").lstrip()
     if not stripped:
         raise UnreadableImage(Reason.BAD_ROW, "the cell is empty")
     scheme = _SCHEME.match(stripped[:32])
@@ -147,7 +149,7 @@ def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
     if kind is not None and "://" in stripped[:40]:
         detail = f'a "{kind}" address; allowed: paths, file://, http://, https://'
         raise UnreadableImage(Reason.BAD_ROW, detail)
-    if _is_base64(stripped):
+    if is_base64_picture(stripped):
         return Place(None, unbase64(stripped, options.limits), "bytes")
     if len(stripped) > _MAX_PATH_CHARS:
         detail = f"{len(stripped)} characters: neither a path nor a picture in base64"
@@ -163,11 +165,13 @@ def _valid_url(url: str) -> str:
     return escaped
 
 
-def _is_base64(text: str) -> bool:
-    """Whether a text is a picture in base64 and not the path of a file."""
+def is_base64_picture(text: str) -> bool:
+    """Return whether a text is a picture in base64 and not the path of a file."""
     if not _BASE64.fullmatch(text[: 2 * _MAX_PATH_CHARS]):
         return False
-    head = "".join(text[:400].split())[:256].translate(_URL_SAFE)
+    head = "".join(text[:400].split()).rstrip("=")[:256].translate(_URL_SAFE)
+    # Whole groups of four only: the path of a file without a suffix has any length.
+    head = head[: len(head) // 4 * 4]
     return sniff(base64.b64decode(head)).kind in {Kind.IMAGE, Kind.ARCHIVE}
 
 

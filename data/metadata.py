@@ -115,7 +115,9 @@ def _csv_rows(stream: io.BufferedReader[Any]) -> Iterator[Mapping[str, object] |
     if is_binary(stream.peek(4096)):
         raise _NoFileNameError
     lines = (
-        Line(decode_escaped(raw.raw).rstrip("\r\n"), raw.offset, raw.n_bytes, raw.is_cut)
+        Line(
+            decode_escaped(raw.raw).rstrip("\r\n"), raw.offset, raw.n_bytes, raw.is_cut, raw.n_lines
+        )
         for raw in raw_lines(stream, _LONGEST_ROW)
     )
     table = open_table(lines, is_header=partial(_has_file_name))

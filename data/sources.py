@@ -299,7 +299,9 @@ def _outside_of_lakes(pattern: str) -> Iterator[str]:
         folder = os.path.dirname(path)  # noqa: PTH120
         if folder not in known:
             known[folder] = lake_of(folder) is not None
-        if not known[folder] and not is_lake(path):
+        if known[folder] or is_lake(path):
+            continue
+        if not os.path.islink(path) or lake_of(path) is None:  # noqa: PTH114
             yield path
 
 

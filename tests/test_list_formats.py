@@ -11,6 +11,7 @@ import json
 import lzma
 import os
 import random
+import time
 from pathlib import Path
 
 import factories
@@ -364,6 +365,14 @@ def test_each_picture_of_a_list_is_an_item(folder, kind):
     assert [item.label for item in items] == [*["fake"] * 5, "real"]
 
 
+def test_numbers_are_labels_as_numpy_writes_them(folder):
+    text = (
+        "path,label\n" + "".join(f"pics/0.jpg,{x:.18e}\n" for x in (0, 1, 2)) + "pics/0.jpg,1e1\n"
+    )
+    items = listed(put(folder / "a.csv", text))
+    assert [item.label for item in items] == ["real", "fake", None, None]
+
+
 def test_the_same_value_means_the_same_in_every_kind_of_list(folder):
     """Numbers, truth values and words spell labels wherever they stand; NaN and blanks say none."""
     values = [0, 1, 1.0, True, False, " Fake ", "AI-generated", None, float("nan"), "sparrow"]
@@ -408,3 +417,48 @@ def test_files_that_are_no_lists_say_what_they_are(folder):
             listed(put(folder / name, content))
     assert listed(put(folder / "f.csv", "path,label\n")) == []
     assert kind_of(str(put(folder / "g.json", "[]"))) is SourceKind.JSON
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.jsonl", "list.parquet", "list.txt"])
+def test_long_names_without_a_suffix_are_paths_and_stop_no_list(folder, name):
+    """Of any length, such as hashes in hexadecimal, though they look like base64."""
+    names = [("0123456789abcdef" * 5)[:length] for length in (64, 65, 66, 67, 80)]
+    for number, long in enumerate(names[:4]):
+        put(folder / long, PICTURES[number])
+    rows = [*names, "pics/0.jpg"]
+    path = folder / name
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table({"image": [{"path": row} for row in rows]}), path)
+    elif name.endswith(".jsonl"):
+        put(path, "".join(json.dumps({"image": row}) + "\n" for row in rows))
+    else:
+        head = "image\n" if name.endswith(".csv") else "pics/0.jpg\n"
+        put(path, head + "\n".join(rows))
+    found = read(listed(path))[-len(rows) :]
+    assert found == [*PICTURES, Reason.NOT_FOUND, PICTURES[0]]
+
+
+def test_addresses_of_data_and_marks_count_however_lists_were_put_together(folder):
+    """DATA: in capitals, base64 alone on lines, and byte order marks where files were joined."""
+    data = f"image,label\nDATA:IMAGE/JPEG;BASE64,{TEXTS[0]},real\n"
+    assert read(listed(put(folder / "data.csv", data))) == PICTURES[:1]
+    assert read(listed(put(folder / "lines.txt", "\n".join(TEXTS)))) == PICTURES
+    lines = "\n".join(f"data:application/octet-stream;base64,{text}" for text in TEXTS)
+    assert read(listed(put(folder / "data.txt", lines))) == PICTURES
+    joined = put(folder / "joined.csv", "\ufeff\ufeffimage\npics/0.jpg\n\ufeffpics/1.jpg\n")
+    assert read(listed(joined)) == PICTURES[:2]
+    tiny = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+    found = read(listed(put(folder / "tiny.csv", f"image\n{tiny}\n")))
+    assert found == [base64.b64decode(tiny)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_millions_of_empty_lines_take_no_time(folder, end):
+    """They are counted all the same: messages name the line of the file."""
+    text = f"image{end}pics/0.jpg{end}" + end * 4_000_000 + f"pics/1.jpg,1{end}pics/2.jpg"
+    path = put(folder / "list.csv.gz", gzip.compress(text.encode(), 1))
+    began = time.process_time()
+    items = listed(path)
+    assert time.process_time() - began < 2
+    assert read(items) == [PICTURES[0], Reason.BAD_ROW, PICTURES[2]]
+    assert "line 4000003: 2 cells" in items[1].problem[1]
