@@ -144,9 +144,9 @@ def raw_lines(
         if chunk in {b"\n", b"\r\n"} and not kept:
             # A small packed list may hold a hundred million of them.
             n_lines, n_bytes = 1, len(chunk)
-            while more := _EMPTY_LINES.match(stream.peek(_STEP_BYTES)):
-                n_lines += more[0].count(b"\n")
-                n_bytes += len(stream.read(more.end()))
+            while empty := _EMPTY_LINES.match(stream.peek(_STEP_BYTES)):
+                n_lines += empty[0].count(b"\n")
+                n_bytes += len(stream.read(empty.end()))
             yield RawLine(chunk, offset, len(chunk), n_lines)
             offset += n_bytes
             continue
