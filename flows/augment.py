@@ -217,10 +217,14 @@ def augment(
     if request.sources:
         raise ConfigError("augment reads no sources; ingest them first with assay moderate")
     plan.check()
-    # A lake that is not there is an error here: there is nothing to make pictures from.
-    Lake(request.lake, create=any(block.method == "text" for block in plan.blocks))
+    needs_no_parents = any(block.method == "text" for block in plan.blocks)
+    if not needs_no_parents:
+        # A lake that is not there is an error here: there is nothing to make pictures from.
+        Lake(request.lake, create=False)
     tools = LoadedTools(request, settings, generators)
     tools.prepare(plan)
+    if needs_no_parents:
+        Lake(request.lake)
 
     def call(
         lake: Lake, jobs: Sequence[Job], batch_id: str, run_id: str, index: int

@@ -8,11 +8,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from ..data.errors import ConfigError, SynthError
+from ..data.errors import AssayError, ConfigError, SynthError, shorten
 from ..data.file_hashes import file_sha256, files_sha256
+from ..data.wording import shown
 from ..synth.adherence import ClipScorer, load_clip
+from ..synth.answers import reason_of
 from ..synth.attacks.pixel import Logits
 from ..synth.autoencoder import Autoencoder, load_autoencoder
 from ..synth.checkpoints import INDEX, find_generator
@@ -131,7 +133,17 @@ class LoadedTools:
         """
         for block in plan.blocks:
             for settings in block.sweep(*_LOADED):
-                self._prepare(block, settings)
+                try:
+                    self._prepare(block, settings)
+                except OSError as error:
+                    # A dangling link, a name too long for a file, a folder that nobody may read.
+                    named = ", ".join(
+                        f"{name} = {shown(value)}" for name, value in settings.items()
+                    )
+                    raise SynthError(
+                        f"[[make]] {block.name} with {named} cannot be loaded: "
+                        f"{shorten(error.strerror or str(error), 100)}; put the files there"
+                    ) from error
 
     def contents_of(
         self, method: str, settings: Mapping[str, Any], parent_id: str | None
@@ -251,13 +263,6 @@ def _text(settings: Mapping[str, Any], name: str) -> str | None:
     return str(settings[name]) if settings.get(name) else None
 
 
-def _generator_id(generator: Generator) -> Any:
-    """What decides a generator's pixels; the name of a folder does not, where all else is known."""
-    if isinstance(generator, Sd35Generator):
-        return generator.contents
-    return [generator.generator_id, getattr(generator, "contents", None)]
-
-
 def _adapter_contents(lora: str) -> list[list[str | float]]:
     adapters = [parse_adapter(part) for part in lora.split("+") if part]
     return [[file_sha256(one.file), one.weight] for one in adapters]
@@ -275,10 +280,42 @@ def _file_contents(path: Path) -> str:
         return "absent"
 
 
+def _check_members(name: str, given: Generator) -> None:
+    """Refuse members that rows and keys cannot hold."""
+    if not isinstance(given.generator_id, str) or not given.generator_id.strip():
+        raise ConfigError(
+            f"generators[{name!r}].generator_id is {shown(given.generator_id)}; allowed: text that "
+            "names what makes the pictures"
+        )
+    flags: object = given.license_flags
+    if not isinstance(flags, (list, tuple)) or not all(isinstance(flag, str) for flag in flags):
+        raise ConfigError(
+            f"generators[{name!r}].license_flags is {shown(flags)}; allowed: a list of texts"
+        )
+    contents = getattr(given, "contents", None)
+    try:
+        json.dumps(contents)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"generators[{name!r}].contents is {shown(contents)}; allowed: plain values, as JSON "
+            "has them"
+        ) from error
+
+
 def _checked(name: str, given: object) -> Generator:
-    """What was given as a generator, with the members of one."""
-    if isinstance(given, Generator):
-        return given
+    """What was given as a generator, with the members of one, and what rows hold of it."""
+    try:
+        if is_generator := isinstance(given, Generator):
+            _check_members(name, given)
+    except AssayError:
+        raise
+    except Exception as error:
+        # Members may be anybody's code.
+        raise ConfigError(
+            f"generators[{name!r}] cannot be asked what it is: {reason_of(error)}"
+        ) from error
+    if is_generator:
+        return cast("Generator", given)
     hint = (
         "wrap a function as CallableGenerator(generator_id=..., function=...)"
         if callable(given)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..data.errors import SynthError
+from ..data.errors import SynthError, shorten
 from ..data.file_hashes import file_sha256, files_sha256
+from ..data.wording import shown
 from .presets import PRESETS, SMALL, Preset
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
@@ -71,15 +72,22 @@ def find_generator(name: str) -> GeneratorFiles:
             return _checked(EMBEDDED, card, f"{name}@{weights_sha256(EMBEDDED)[:12]}")
         folder = _from_hub(card.repo, card.revision, is_gated=card.is_gated)
         return _checked(folder, card, f"{card.repo}@{card.revision}")
-    if Path(name).is_dir():
-        folder = Path(name)
-        files = _checked(folder, None, folder.name)
-        pinned = f"{folder.name}@{weights_sha256(folder)[:12]}"
-        return dataclasses.replace(files, generator_id=pinned)
+    try:
+        if Path(name).is_dir():
+            folder = Path(name)
+            files = _checked(folder, None, folder.name)
+            pinned = f"{folder.name}@{weights_sha256(folder)[:12]}"
+            return dataclasses.replace(files, generator_id=pinned)
+    except OSError as error:
+        # A name too long for a file, or a link to weights that were moved away.
+        raise SynthError(
+            f"the generator {shown(name)} cannot be read: {shorten(str(error), 120)}; copy its "
+            "files there again, or name another folder"
+        ) from error
     repo, _, revision = name.partition("@")
     if _HUB_ID.fullmatch(repo) is None:
         raise SynthError(
-            f"no generator is named {name!r} and no such folder is there; allowed: "
+            f"no generator is named {shown(name)} and no such folder is there; allowed: "
             f"{', '.join(PRESETS)}, a diffusers folder, or org/name@<commit>"
         )
     if _COMMIT.fullmatch(revision) is None:

@@ -161,7 +161,9 @@ class FolderGenerator:
 
     def _files(self) -> list[Path]:
         suffixes = {".jpg", ".jpeg", ".png", ".webp"}
-        found = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in suffixes)
+        # From Python, a path may come as text.
+        folder = Path(self.folder)
+        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
         if not found:
             raise SynthError(f"{self.folder} holds no pictures (.jpg, .png, .webp)")
         return found

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
 from ..data.errors import SynthError
+from ..data.wording import did_you_mean, shown
 
 VERSION: Final = "laundering@1"
 MIN_SIDE_PX: Final = 16
@@ -64,7 +65,8 @@ def conditions(names: tuple[str, ...] = ()) -> tuple[Condition, ...]:
     known = {c.name for c in CONDITIONS} | {c.family for c in CONDITIONS}
     if unknown := sorted(set(names) - known):
         raise SynthError(
-            f"no laundering is named {', '.join(unknown)}; allowed: {', '.join(sorted(known))}"
+            f"no laundering is named {shown(unknown[0])}; allowed: {', '.join(sorted(known))}"
+            f"{did_you_mean(unknown[0], known)}"
         )
     return tuple(c for c in CONDITIONS if not names or c.name in names or c.family in names)
 

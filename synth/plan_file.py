@@ -92,9 +92,12 @@ def _block(row: Any, earlier: Sequence[str], source: str) -> Block:
             f"{did_you_mean(method, METHODS)}"
         )
     name = row.get("name", method)
-    where = f"{source}, [[make]] {name if isinstance(name, str) else shown(name)}"
+    where = f"{source}, [[make]] {name}"
     if not isinstance(name, str) or _NAME.fullmatch(name) is None or name == "parents":
-        raise ConfigError(f"{where}: the name must be of a-z, 0-9, dots and hyphens")
+        raise ConfigError(
+            f"{source}: name = {shown(name)}; allowed: 1 to 40 of a-z, 0-9, dots, hyphens and "
+            "underscores, a letter or digit first, and not parents"
+        )
     if name in earlier:
         raise ConfigError(f"{where}: that name is taken; give it another with name = ...")
     of = row.get("of", "parents")
@@ -130,7 +133,7 @@ def _check_places(block: Block, folder: Path, where: str) -> None:
         if prompts != MODERATION and not _is_there(folder / str(prompts), is_folder=False):
             raise ConfigError(
                 f"{where}: prompts = {shown(prompts)} is no file; allowed: {MODERATION}, or a file "
-                f"(looked for {folder / str(prompts)})"
+                f"(looked in {folder.resolve()})"
             )
     for mask in _values(block.settings, "mask"):
         if mask not in RULES and not _is_there(Path(str(mask)), is_folder=True):

@@ -88,7 +88,15 @@ def _not_empty(values: tuple[_T, ...]) -> tuple[_T, ...]:
     return values
 
 
+def _not_blank(value: str) -> str:
+    """An empty path is the current folder, and an empty name would be none at all."""
+    if not value.strip():
+        raise _refusal("allowed: a name or a path; leave it out where there is none")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_valid_text)]
+Name = Annotated[Text, AfterValidator(_not_blank)]
 Swept = Annotated[tuple[_T, ...], BeforeValidator(_listed), AfterValidator(_not_empty)]
 Side = Annotated[int, _between(1, 16_384)]
 Share = Annotated[float, _between(0, 1)]
@@ -110,7 +118,7 @@ class ParentsTable(Settings):
 
 
 class _Painted(Settings):
-    generator: Swept[Text]
+    generator: Swept[Name]
     prompt: Swept[Text] = ()
     negative_prompt: Swept[Text] = ()
     steps: Swept[Annotated[int, _between(1, 1000)]] = ()
@@ -141,21 +149,21 @@ class TextSettings(_Painted):
 class InpaintSettings(RepaintSettings):
     """`inpaint`."""
 
-    mask: Swept[Text] = ()
+    mask: Swept[Name] = ()
 
 
 class ControlSettings(_Painted):
     """`control`."""
 
-    controlnet: Swept[Text]
+    controlnet: Swept[Name]
     control: Swept[Annotated[str, _one_of(CONTROLS)]]
-    controls: Swept[Text] = ()
+    controls: Swept[Name] = ()
 
 
 class AlignedSettings(Settings):
     """`aligned`."""
 
-    autoencoder: Swept[Text]
+    autoencoder: Swept[Name]
     dct_blend: Swept[Share] = ()
 
 
@@ -182,7 +190,7 @@ class PixelAttackSettings(_Attack):
 class LatentAttackSettings(_Attack):
     """`latent-attack`."""
 
-    autoencoder: Swept[Text]
+    autoencoder: Swept[Name]
     box: Swept[Annotated[float, _between(0.001, 10)]] = ()
 
 

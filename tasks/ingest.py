@@ -257,6 +257,8 @@ def _is_unchanged(item: Item, outcome: Outcome, before: Sighting) -> bool:
         and item.label in {None, before.label}
         and item.domain in {None, before.domain}
         and (rejection is not None or note_of(item) in {None, before.detail})
+        # Why a picture was not made this time is what people look for to mend it.
+        and (rejection != Reason.NOT_MADE or before.detail == outcome.detail)
     )
 
 

@@ -204,6 +204,7 @@ def test_a_folder_of_finished_pictures_is_known_by_them(tmp_path):
     factories.photo(seed=0, size=(16, 16)).save(tmp_path / "a.png")
     generator = FolderGenerator(folder=tmp_path, generator_id="mine")
     before = generator.contents
+    assert FolderGenerator(folder=str(tmp_path), generator_id="mine").contents == before
     factories.photo(seed=1, size=(16, 16)).save(tmp_path / "a.png")
     assert generator.contents != before
 

@@ -109,7 +109,7 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
             {"make": [{"method": "image-to-image", "generator": "g", "strength": float("nan")}]},
             "strength = nan; allowed: 0.01 to 1",
         ),
-        ({"make": [{"method": "launder", "condition": "jpg"}]}, "no laundering is named jpg"),
+        ({"make": [{"method": "launder", "condition": "jpg"}]}, "no laundering is named 'jpg'"),
         ({"make": [{"method": "text", "generator": "g"}]}, "needs prompt"),
         ({"make": [{"method": "text"}]}, "text needs generator = .*sd3.5-large"),
         ({"make": [{"method": "launder"}], "parents": {"choose": "all"}}, "choose = 'all'"),
@@ -164,6 +164,33 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
         (
             {"make": [{"method": "inpaint", "generator": "g", "mask": "x" * 9000}]},
             "mask = 'xxx.*; allowed: empty",
+        ),
+        (
+            {"make": [{"method": "inpaint", "generator": "g", "mask": ["box", ""]}]},
+            "mask = ''; allowed: a name or a path",
+        ),
+        (
+            {
+                "make": [
+                    {
+                        "method": "control",
+                        "generator": "g",
+                        "controlnet": "n",
+                        "control": "depth",
+                        "controls": " ",
+                    }
+                ]
+            },
+            "controls = ' '; allowed: a name or a path",
+        ),
+        ({"make": [{"method": "aligned", "autoencoder": ""}]}, "autoencoder = ''; allowed: a name"),
+        (
+            {"make": [{"method": "launder", "name": "a\n" + "x" * 9000}]},
+            "^.{0,40}name = .{80,90}; allowed: 1 to 40 of a-z",
+        ),
+        (
+            {"make": [{"method": "launder", "condition": "jpeg-91"}]},
+            "named 'jpeg-91'; .*; did you mean jpeg-90",
         ),
     ],
 )

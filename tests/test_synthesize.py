@@ -13,7 +13,7 @@ from PIL import Image
 from assay.data.errors import StoreError
 from assay.data.lake import Lake
 from assay.tasks import synthesize
-from assay.tasks.synthesize import synthesize_chunk
+from assay.tasks.synthesize import failures_of, synthesize_chunk
 
 TELLING = {
     0: (KeyError("colour"), "KeyError: 'colour'"),
@@ -64,6 +64,36 @@ def test_every_bad_answer_is_a_row_with_its_reason(tmp_path):
     for seed, (_, reason) in TELLING.items():
         assert reason in told[f"key-{seed}"]
         assert "painter@1" in told[f"key-{seed}"]
+
+
+def test_the_reason_of_the_latest_attempt_is_the_one_that_is_told(tmp_path):
+    """Whoever mended one fault is told of the next; the same one again is no new row."""
+    lake, jobs = Lake(tmp_path / "lake"), texts(1)
+
+    def told_after(error, run_id):
+        made_in(lake, jobs, FunctionTools(generator=Raising(error)), run_id=run_id)
+        return failures_of(lake, jobs, "s-plan"), lake.scan("sightings").collect().height
+
+    assert told_after(OSError("nobody listens"), "a")[0] == [("OSError: nobody listens", 1)]
+    assert told_after(OSError("bad token"), "b") == ([("OSError: bad token", 1)], 2)
+    assert told_after(OSError("bad token"), "c") == ([("OSError: bad token", 1)], 2)
+
+
+class Raising:
+    """A generator that refuses every ask in its own way."""
+
+    generator_id, license_flags = "raising@1", ()
+
+    def __init__(self, error):
+        self.error = error
+
+    def check(self, ask):
+        """Refuse."""
+        raise self.error
+
+    def make(self, ask):
+        """Never comes to it."""
+        raise NotImplementedError
 
 
 def test_a_damaged_parent_fails_its_children_alone(tmp_path, monkeypatch):
