@@ -8,6 +8,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from .user_paths import from_home
+
 _log = logging.getLogger(__name__)
 
 
@@ -16,9 +18,9 @@ def cache_folder(*parts: str) -> Path:
     ensure_home()
     stated = os.environ.get("ASSAY_CACHE")
     if stated:
-        return Path(stated).expanduser().joinpath(*parts)
+        return from_home(stated).joinpath(*parts)
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser().joinpath("assay", *parts)
+    return from_home(home).joinpath("assay", *parts)
 
 
 def ensure_home() -> None:

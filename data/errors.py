@@ -9,7 +9,8 @@ what stops a shard or a run::
     │   └── UnreadableImage         one picture cannot be used; caught at the row boundary
     ├── StoreError              4   the lake cannot be read or written
     │   ├── CommitConflict          another writer won; read again and retry
-    │   └── MissingVersion          the table version asked for does not exist
+    │   ├── MissingVersion          the table version asked for does not exist
+    │   └── OutputLost              stdout cannot be written; the work itself is done
     ├── ModelError              5   a detector cannot be had or cannot be trusted
     │   ├── UntrustedWeights        hash, layout or file kind is not the promised one
     │   └── WrongRevision           a revision known to be broken, or not pinned
@@ -90,6 +91,10 @@ class CommitConflict(StoreError):
 
 class MissingVersion(StoreError):
     """The table version asked for does not exist or was vacuumed."""
+
+
+class OutputLost(StoreError):
+    """What the command had to say cannot be written: a full disk behind stdout."""
 
 
 class ModelError(AssayError):

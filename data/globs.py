@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from .folders import list_folder
 from .naming import compile_pattern, is_hidden
+from .user_paths import from_home
 
 _MAGIC: Final = re.compile(r"[*?\[]|\{[^{}/]*(?:,|\.\.)[^{}/]*\}")
 
@@ -24,7 +24,7 @@ def expand_glob(pattern: str) -> Iterator[str]:
 
     Hidden names match only where the pattern writes the dot.
     """
-    parts = Path(pattern).expanduser().absolute().parts
+    parts = from_home(pattern).absolute().parts
     kept = tuple(p for n, p in enumerate(parts) if p != "**" or parts[n - 1] != "**")
     for path in _expand(kept[0], kept[1:]):
         if "**" not in kept or not os.path.isdir(path):  # noqa: PTH112

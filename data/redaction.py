@@ -21,7 +21,8 @@ _MARK_ROUNDS: Final = 1000
 _MARK_BYTES: Final = 8
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-_URL_IN_TEXT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"<>`]+")
+# The scheme is bounded: a long word before it would be tried from each of its letters.
+_URL_IN_TEXT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,31}://[^\s\"<>`]+")
 _MARK: Final = re.compile(rf"q=[0-9a-f]{{{2 * _MARK_BYTES}}}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.\-\[\]$%~:]{1,64}")
 _CLOSING: Final = ")]}'\",.;:!"

@@ -25,6 +25,7 @@ from pyarrow import fs
 from .errors import StoreError, shorten
 from .redaction import redact_url
 from .retry import retried
+from .user_paths import from_home
 
 TMP_PREFIX = ".tmp-"
 
@@ -295,6 +296,8 @@ def open_store(uri: str | Path) -> Store:
             f"the address of a lake is of type {type(uri).__qualname__}; allowed: text or a path"
         )
     text = os.fspath(uri)
+    if not text:
+        raise StoreError("the address of the lake is empty; give a folder or s3://bucket/prefix")
     require_no_secrets(text)
     # A one-letter scheme is a Windows drive.
     try:
@@ -302,7 +305,7 @@ def open_store(uri: str | Path) -> Store:
     except ValueError as error:
         raise StoreError(f"{text} is no address of a lake: {error}") from error
     if isinstance(uri, Path) or len(parts.scheme) < 2:
-        return _local(Path(text).expanduser().absolute())
+        return _local(from_home(text).absolute())
     if parts.scheme == "file":
         return _local(Path(unquote(parts.path)).absolute())
     if parts.scheme in {"s3", "s3a"} and parts.netloc:

@@ -19,7 +19,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     if path.is_file() and (n_bytes := path.stat().st_size) > MAX_BYTES:
         raise ValueError(f"it has {n_bytes:,} bytes, allowed are {MAX_BYTES:,}")
-    return parse_toml(path.read_bytes())
+    with path.open("rb") as file:
+        raw = file.read(MAX_BYTES + 1)  # a device has no size, and no end
+    if len(raw) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes, which is all that is allowed")
+    return parse_toml(raw)
 
 
 def parse_toml(raw: bytes) -> dict[str, Any]:

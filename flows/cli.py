@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..data.cache import ensure_home
-from ..data.errors import AssayError
+from ..data.errors import AssayError, OutputLost
 from . import signals
 from .commands import (
     bench,
@@ -30,7 +30,7 @@ from .commands import (
     training,
     views,
 )
-from .terminal import guarded, unguarded
+from .terminal import drop_output, guarded, open_closed_streams, unguarded
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -69,6 +69,7 @@ app.command(lake.lake_app)
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command and exits with the code of what happened."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_closed_streams()
     with guarded(), signals.handled(_say) as leaving:
         _main(arguments, leaving)
 
@@ -80,15 +81,18 @@ def _main(arguments: list[str], leaving: signals.Leaving) -> None:
     try:
         ensure_home()
         app(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except CycloptsError as error:
         sys.exit(_complain(f"{error}\nTry: assay --help", EXIT_USAGE))
     except AssayError as error:
+        if isinstance(error, OutputLost):
+            drop_output()
         if debug:
             raise
         sys.exit(_complain(str(error), error.exit_code))
     except BrokenPipeError:
         # The reader of stdout went away, as in `assay show ... | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
     except BaseException as error:
         if (code := signals.exit_code_of(error)) is not None:
             _complain(signals.farewell(error), code)

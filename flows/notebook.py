@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from IPython.core.error import UsageError
@@ -11,6 +10,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from ..data.errors import AssayError
+from ..data.user_paths import from_home
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -76,4 +76,4 @@ def _plain(text: str) -> str:
     """What a shell would pass on: IPython keeps the quotes of an argument, and the tilde."""
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text[1:-1]
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+    return str(from_home(text)) if text.startswith("~") else text

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
+from ..data.errors import ConfigError
+
 _ALLOWED: Final = {
     "str": "text or a path",
     "str | None": "text, a path or None",
@@ -29,6 +31,7 @@ def plain_value(name: str, kind: str, given: object) -> object:
     Raises:
         TypeError: Another type. The message names types and no content: a frame or an array
             would fill the screen.
+        ConfigError: A NUL character.
     """
     if given is None and kind.endswith("| None"):
         return None
@@ -77,6 +80,8 @@ def source_text(place: int, given: object) -> str:
 def _text(given: object) -> str | None:
     if isinstance(given, os.PathLike):
         given = os.fspath(given)
+    if isinstance(given, str) and "\0" in given:
+        raise ConfigError(f"{given[:80]!a} has a NUL character in it, which no setting can have")
     return given if isinstance(given, str) else None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..data.cache import ensure_home
 from ..data.errors import ConfigError
+from ..data.user_paths import from_home
 
 
 def configured_api_url() -> str | None:
@@ -66,7 +67,7 @@ def _may_name_server() -> bool:
         return True
     profiles = os.environ.get("PREFECT_PROFILES_PATH")
     home = os.environ.get("PREFECT_HOME") or Path.home() / ".prefect"
-    text = _text(Path(profiles) if profiles else Path(home).expanduser() / "profiles.toml")
+    text = _text(Path(profiles) if profiles else from_home(home) / "profiles.toml")
     try:
         data = tomllib.loads(text)
         active = os.environ.get("PREFECT_PROFILE") or data.get("active")

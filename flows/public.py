@@ -40,7 +40,7 @@ def moderate(
         raise ConfigError(f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
     request = Request(
         sources=tuple(source_text(place, given) for place, given in enumerate(sources, 1)),
-        lake=lake or default_lake(),  # type: ignore[arg-type]  # a path becomes text there
+        lake=default_lake() if lake is None else lake,  # type: ignore[arg-type]  # a path becomes text there
         **settings,
     )
     return start(request, server=server, quiet=quiet)

@@ -35,7 +35,7 @@ class Request:
     is, and one pattern for a tuple of one.
 
     Raises:
-        ConfigError: `fail_on_rejected` is no share.
+        ConfigError: A number out of its range, or an empty text where something is named.
         TypeError: A field has a value of another type; the message names what is allowed.
     """
 
@@ -70,6 +70,14 @@ class Request:
         share = self.fail_on_rejected
         if share is not None and not 0 <= share <= 1:
             raise ConfigError(f"fail_on_rejected is {share}; allowed: a share from 0 to 1")
+        for name in ("max_bytes", "max_pixels", "n_workers"):
+            if (n := getattr(self, name)) is not None and n < 1:
+                raise ConfigError(f"{name} is {n}; allowed: 1 or more")
+        for name in ("lake", "policy", "detector", "roots", "sources"):
+            # A variable of a shell that is not set; the default would be something else.
+            given = getattr(self, name)
+            if given == "" or (isinstance(given, tuple) and "" in given):
+                raise ConfigError(f"{name} is empty; give a value, or leave it out")
 
     @property
     def limits(self) -> ImageLimits:

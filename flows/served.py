@@ -21,6 +21,7 @@ from ..data.folders import is_inside
 from ..data.globs import expand_glob, has_magic
 from ..data.naming import path_of_uri
 from ..data.redaction import redact_url
+from ..data.user_paths import from_home
 from .request import Request
 
 VARIABLE: Final = "ASSAY_SERVED"
@@ -50,7 +51,7 @@ def kept_secrets(sources: Sequence[str]) -> Iterator[None]:
 
 def absolute(request: Request) -> Request:
     """Return a request whose paths mean the same from every folder."""
-    detector = Path(request.detector).expanduser()
+    detector = from_home(request.detector)
     return dataclasses.replace(
         request,
         sources=tuple(_absolute(source) for source in request.sources),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
@@ -21,6 +20,7 @@ from ..data.lake import Lake
 from ..data.schema import Status
 from ..data.sources import Item
 from ..data.store import open_store
+from ..data.user_paths import from_home
 from ..tasks.decide import decide_images, load_policy
 from ..tasks.detector.hub import CONFIG, SETTINGS, WEIGHTS
 from ..tasks.detector.load import Identity, identify, load_detector
@@ -70,7 +70,7 @@ def _identified(name: str, _stamp: object, **settings: Any) -> Identity:
 
 def _stamp(request: Request) -> object:
     """Changes when a folder's files or this machine's quantised weights do."""
-    folder = Path(request.detector).expanduser()
+    folder = from_home(request.detector)
     files = [folder / name for name in (WEIGHTS, CONFIG, SETTINGS)]
     if request.precision == "int8":
         files += sorted(cache_folder("int8").glob(f"*/{FACTS}"))

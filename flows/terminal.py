@@ -8,34 +8,65 @@ command runs. Bars and help are drawn by libraries on the streams beneath, see `
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
-from ..data.errors import clean
+from ..data.errors import OutputLost, clean
 
 # Bars of libraries: back to the start of the line, up some lines.
 _BAR_MOVES = re.compile(r"\r|\n*(?:\x1b\[A)+")
 
 
 class GuardedStream:
-    """A text stream that shows control characters as escapes and hides secrets of URLs."""
+    """A text stream that shows control characters as escapes and hides secrets of URLs.
 
-    def __init__(self, inner: TextIO) -> None:
+    Args:
+        inner: Stream that shows the text.
+        may_be_lost: Whether a text that cannot be written is no error, as for messages: what is
+            worked on goes on without them.
+
+    Raises:
+        OutputLost: From `write` and `flush`, where the text may not be lost.
+    """
+
+    def __init__(self, inner: TextIO, *, may_be_lost: bool = False) -> None:
         self.inner = inner
+        self._may_be_lost = may_be_lost
 
     def write(self, text: str) -> int:
         """Write a text that steers nothing, in whatever characters the stream has."""
         moves = _BAR_MOVES.match(text) if self.inner.isatty() else None
         lead = moves[0] if moves is not None else ""
         shown = lead + clean(text[len(lead) :])
-        try:
-            self.inner.write(shown)
-        except UnicodeEncodeError:
-            encoding = self.inner.encoding or "ascii"
-            self.inner.write(shown.encode(encoding, "backslashreplace").decode(encoding))
+        with self._losses():
+            try:
+                self.inner.write(shown)
+            except UnicodeEncodeError:
+                encoding = self.inner.encoding or "ascii"
+                self.inner.write(shown.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        with self._losses():
+            self.inner.flush()
+
+    @contextlib.contextmanager
+    def _losses(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self._may_be_lost:
+                return
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise OutputLost(
+                f"stdout cannot be written: {error.strerror or error}; what the command did is"
+                " done and kept, only what it had to say is lost"
+            ) from error
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write several texts."""
@@ -44,6 +75,29 @@ class GuardedStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+
+def open_closed_streams() -> None:
+    """Give a process that was started with closed streams empty ones.
+
+    Else the next file that is opened, such as a shard, takes the stream's number, and what a
+    library prints goes into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    # Python has None in the place of a stream that was closed.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
+def drop_output() -> None:
+    """Throw away what stdout holds back and cannot write, which Python tries again at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
@@ -62,7 +116,7 @@ def guard() -> None:
     if not isinstance(sys.stdout, GuardedStream):
         sys.stdout = cast("TextIO", GuardedStream(sys.stdout))
     if not isinstance(sys.stderr, GuardedStream):
-        sys.stderr = cast("TextIO", GuardedStream(sys.stderr))
+        sys.stderr = cast("TextIO", GuardedStream(sys.stderr, may_be_lost=True))
 
 
 def is_guarded() -> bool:

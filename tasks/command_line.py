@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from ..data.redaction import HIDDEN, redact_url
+from ..data.user_paths import from_home
 from .detector.cards import card_by_name
 
 # Settings that have several values, by the option that gives one.
@@ -20,12 +20,13 @@ def command(*words: object, lake: str | None = None, **options: Any) -> str:
 
     Args:
         *words: Verb and arguments.
-        lake: Address of the lake, as the last option; None for a verb without one.
+        lake: Address of the lake, made absolute, as the last option; None for a verb without one.
         **options: Values by option name. None, False and empty ones are left out, True is the
             bare flag, a sequence repeats its option.
     """
     parts = ["assay", *map(str, words)]
-    for name, value in (options | {"lake": lake}).items():
+    where = {"lake": None if lake is None else absolute_source(lake)}
+    for name, value in (options | where).items():
         flag = "--" + name.replace("_", "-")
         if value is True:
             parts.append(flag)
@@ -86,12 +87,12 @@ def score_again(lake: str, detector_id: str, precision: str) -> str:
 
 def absolute_source(source: str) -> str:
     """Return a source as it is named from any folder; URLs stay as they are."""
-    return source if "://" in source else os.path.abspath(Path(source).expanduser())  # noqa: PTH100
+    return source if "://" in source else os.path.abspath(from_home(source))  # noqa: PTH100
 
 
 def _absolute(name: str, value: Any) -> Any:
     """A setting that names files or folders of this machine, as it is named from any folder."""
     if name == "roots":
         return [absolute_source(str(root)) for root in value]
-    is_file = name == "policy" or (name == "detector" and Path(str(value)).expanduser().is_dir())
+    is_file = name == "policy" or (name == "detector" and from_home(str(value)).is_dir())
     return absolute_source(str(value)) if is_file else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..data.errors import ConfigError, InputError, StoreError
 from ..data.lake import Lake
 from ..data.schema import ScoreStatus
 from ..data.score_key import ScoreKey
+from ..data.user_paths import from_home
 from .command_line import command
 from .current import last_judgement, named
 from .detector.cards import card_by_name
@@ -134,7 +134,7 @@ def _any_embedded(lake: Lake, version: int | None = None) -> pl.LazyFrame:
 
 
 def _id_in_folder(detector: str) -> str:
-    if card_by_name(detector) is not None or not Path(detector).expanduser().is_dir():
+    if card_by_name(detector) is not None or not from_home(detector).is_dir():
         return detector
     from .detector.load import find_checkpoint
 

@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 from ..data.errors import StoreError, shorten
 from ..data.image import ImageLimits
@@ -27,6 +26,7 @@ from ..data.lake import Lake
 from ..data.redaction import redact_url
 from ..data.schema import Reason, Status
 from ..data.sources import Item, SourceOptions
+from ..data.user_paths import from_home
 from .reading import Along, outcomes_of
 from .sightings import (
     Outcome,
@@ -295,7 +295,7 @@ def _absolute(source: str) -> str:
     if separator and scheme.lower() != "file":
         return redact_url(source)
     # Not resolved: a link that is pointed elsewhere is still the same standing input.
-    return os.path.normpath(Path(rest if separator else source).expanduser().absolute())
+    return os.path.normpath(from_home(rest if separator else source).absolute())
 
 
 def _ignore(_n_items: int) -> None:

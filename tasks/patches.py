@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..data.errors import ConfigError, InputError, UnreadableImage
 from ..data.image import DEFAULT_LIMITS, ImageLimits
 from ..data.lake import Lake
+from ..data.user_paths import require_output
 from .detector.backends import n_cores
 from .detector.load import Checkpoint
 from .detector.preprocess import preprocess
@@ -80,6 +81,9 @@ def write_patches(
     """
     if dtype not in DTYPES:
         raise ConfigError(f"dtype {dtype!r} is unknown; choose one of {', '.join(DTYPES)}")
+    require_output(file)
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}; allowed: 1 image or more")
     if file.exists():
         raise InputError(f"{file} exists; name a new file")
     places = lake.scan("images").select("image_id", "shard", "row_group", "row").collect()

@@ -27,7 +27,7 @@ from .dataset_card import CardFacts, dataset_card
 from .lake_fit import require_fit
 from .near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .published_files import Tally, write_file
-from .published_place import LOCK_NAME, Place, holding, is_taken
+from .published_place import LOCK_NAME, Place, folder_to_make, holding, is_taken
 from .published_rows import UNLABELLED, Pinned, read_rows
 from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
 from .upright_hashes import with_upright_hashes
@@ -98,9 +98,7 @@ def publish(
         GateRefused: A copy or a child would cross from one split to another.
         StoreError: The lake cannot be read.
     """
-    out = Path(out).absolute()
-    if out.is_symlink():
-        out = out.resolve()
+    out = folder_to_make(out)
     if format != "hf":
         raise ConfigError(f"format {format!r} is not known; allowed: hf")
     with holding(out) as place:

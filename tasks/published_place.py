@@ -19,10 +19,12 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from ..data.errors import ConfigError
+from ..data.errors import ConfigError, shorten
+from ..data.user_paths import from_home
 
 LOCK_NAME: Final = "VERSIONS.lock"
 _OLD: Final = "-old"
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,30 @@ class Place:
             return
         self.out.rename(self.work.with_name(self.work.name + _OLD))
         self.work.rename(self.out)
+
+
+def folder_to_make(out: Path | str) -> Path:
+    """Return a place as an absolute path, a link as what it leads to.
+
+    Raises:
+        ConfigError: It cannot be a folder on this machine.
+    """
+    text = str(out)
+    if _ADDRESS.match(text):  # a path has lost one of the slashes
+        raise ConfigError(f"{text} is no folder; publish to a folder here and copy it there")
+    if not text or "\0" in text:
+        raise ConfigError(f"{text!a} is no name of a folder; give a folder to make")
+    place = from_home(text).absolute()
+    try:
+        if place.is_symlink():
+            place = place.resolve()
+        place.exists()
+    except (OSError, RuntimeError) as error:
+        seen = f"cannot write to {shorten(text)}: {shorten(str(error))}"
+        raise ConfigError(f"{seen}; give another folder") from error
+    if not place.name:
+        raise ConfigError(f"{place} is no folder to make; give one below it")
+    return place
 
 
 @contextlib.contextmanager

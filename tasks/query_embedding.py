@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import AssayError, ConfigError, ModelError
 from ..data.score_key import ScoreKey
+from ..data.user_paths import from_home
 from .detector.load import Checkpoint, find_checkpoint, load_detector
 from .detector.preprocess import preprocess
 from .detector.profiles import profile_for
@@ -57,7 +57,7 @@ def _load(key: ScoreKey, name: str | None) -> Detector:
     # Ids of registered detectors are name@revision; those of the hub load as they are.
     known_as, _, direction = key.detector.partition("+positive=")
     tried = known_as if "/" in known_as else known_as.partition("@")[0]
-    if name is not None and Path(name).expanduser().is_dir():
+    if name is not None and from_home(name).is_dir():
         tried = name
     profile = key.profile.partition(":")[0]
     asked: dict[str, Any] = {"profile": profile, "positive": direction or None}

@@ -9,6 +9,7 @@ from typing import Final
 from ..data.errors import ConfigError, StoreError
 from ..data.lake import Lake
 from ..data.store import Store, open_store
+from ..data.user_paths import require_output
 from .judged import find_run
 from .policy import Policy
 from .report_facts import gather
@@ -45,8 +46,8 @@ def write_report(
     run = find_run(lake, run_id)
     if out is None and not _RUN_ID.fullmatch(run.run_id):
         raise ConfigError(f"run {run.run_id!r} cannot name a file; give the file to write by --out")
-    if out is not None and out.is_dir():
-        raise ConfigError(f"{out} is a folder; give the HTML file to write")
+    if out is not None:
+        require_output(out)
     if policy is None:
         policy = run.policy()
     facts = gather(lake, run, policy)

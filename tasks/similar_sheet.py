@@ -9,6 +9,7 @@ from typing import Final
 from ..data.errors import ConfigError, StoreError
 from ..data.lake import Lake
 from ..data.store import open_store
+from ..data.user_paths import require_output
 from .contact_sheet import PICTURE_PX, draw_sheet, tiles_of
 from .similar_page import render_similar
 from .similar_result import Query, Similar
@@ -26,8 +27,7 @@ def check_sheet(out: Path) -> None:
     """
     if out.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{out} ends in {out.suffix or 'nothing'}; allowed: .png, .html")
-    if out.is_dir():
-        raise ConfigError(f"{out} is a folder; give the file to write")
+    require_output(out)
 
 
 def write_sheet(

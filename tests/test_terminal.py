@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import shlex
+import subprocess
 import sys
 from datetime import UTC, datetime
 
@@ -114,3 +116,30 @@ def test_secrets_in_rows_of_older_lakes_are_not_shown(tmp_path):
     told = find_run(lake, "run-1").params
     assert told == params | {"sources": ["https://***@h/x?sig=***", "pics"]}
     assert is_clean(cut(EVIL))
+
+
+@pytest.mark.parametrize(
+    ("streams", "arguments", "code", "told"),
+    [
+        (">/dev/full", "models list", 4, "stdout cannot be written: No space left"),
+        ("2>/dev/full", "--nope", 2, ""),
+        ("<&- >&- 2>&-", "models list", 0, ""),
+    ],
+)
+def test_streams_that_are_full_or_closed_keep_the_exit_code(streams, arguments, code, told):
+    """A full disk behind stdout is told; messages that nobody can read change nothing."""
+    command = f"{shlex.quote(sys.executable)} -m assay {arguments} {streams}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "bug" not in done.stderr
+
+
+def test_closed_streams_take_no_number_of_a_file():
+    """A file opened later by a process without stdout is not written to by what prints."""
+    code = (
+        "from assay.flows.terminal import open_closed_streams as o; o(); import os;"
+        "assert os.open('/dev/zero', os.O_RDONLY) > 2"
+    )
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} <&- >&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0

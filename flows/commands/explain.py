@@ -37,12 +37,15 @@ def explain(
         json_: Print one JSON object on stdout.
     """
     from ...data.errors import InputError
+    from ...data.user_paths import require_output
     from ...tasks.command_line import command
     from ...tasks.detector.load import chosen_profile, find_checkpoint
     from ...tasks.explain import explain as explained
     from ...tasks.heatmap import draw_heatmap
     from ..lookup import picture_bytes, stored_logit
 
+    if out is not None:
+        require_output(out, inputs=[image])
     checkpoint = find_checkpoint(detector, positive=positive)
     prepared = chosen_profile(profile, checkpoint)
     opened = None if Path(image).is_file() else open_lake(lake)

@@ -97,7 +97,10 @@ def request_of(
     from ..request import Request, default_lake
 
     return Request(
-        lake=lake or default_lake(), sources=tuple(sources), **vars(reading), **vars(judging)
+        lake=default_lake() if lake is None else lake,
+        sources=tuple(sources),
+        **vars(reading),
+        **vars(judging),
     )
 
 
@@ -106,7 +109,7 @@ def open_lake(lake: str | None) -> Lake:
     from ...data.lake import Lake
     from ..request import default_lake
 
-    return Lake(lake or default_lake(), create=False)
+    return Lake(default_lake() if lake is None else lake, create=False)
 
 
 def execute(request: Request, verb: str, *, server: bool | None, quiet: bool) -> Moderation:

@@ -44,15 +44,14 @@ def similar(
         quiet: No progress bars.
         json_: Print one JSON object on stdout.
     """
-    from ...data.errors import ConfigError
+    from ...data.user_paths import from_home, require_output
     from ...tasks.similar import find_similar
     from ...tasks.similar_sheet import check_sheet, write_sheet
     from .. import progress
 
     if out is not None:
         check_sheet(out)
-        if out.resolve() == Path(image).expanduser().resolve():
-            raise ConfigError(f"{out} is the picture itself; give another file for the sheet")
+        require_output(out, inputs=[from_home(image)])
     opened = open_lake(lake)
     query = _query(opened, image)
     with progress.watched(progress.for_terminal(quiet=quiet)) as watcher:
@@ -125,10 +124,11 @@ def drawn(found: Similar) -> str:
 def _query(lake: Lake, image: str) -> Query:
     """The file of that name if there is one, else the stored image whose id begins so."""
     from ...data.errors import InputError, UnreadableImage
+    from ...data.user_paths import from_home
     from ...tasks.similar import picture_query, stored_query
     from ..lookup import find_image
 
-    file = Path(image).expanduser()
+    file = from_home(image)
     if file.is_file():
         try:
             return picture_query(lake, file.read_bytes(), file.name)

@@ -36,12 +36,15 @@ def views(
     """
     from ...data.decode import decode_rgb
     from ...data.errors import InputError
+    from ...data.user_paths import require_output
     from ...tasks.detector.load import load_detector
     from ...tasks.detector.preprocess import preprocess, square_in_picture
     from ...tasks.view_map import draw_views
     from ...tasks.views import views_of
     from ..lookup import picture_bytes
 
+    if out is not None:
+        require_output(out, inputs=[image])
     opened = None if Path(image).is_file() else open_lake(lake)
     image_id, raw = picture_bytes(image, opened)
     loaded = load_detector(detector, profile=profile, positive=positive)

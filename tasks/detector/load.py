@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.errors import ConfigError, ModelError, UntrustedWeights
 from ...data.score_key import ScoreKey
 from ...data.toml_file import parse_toml
+from ...data.user_paths import from_home
 from .backends import Backend, BackendName
 from .cards import (
     DEFAULT_DETECTOR,
@@ -289,7 +290,7 @@ def _locate(
     if card is not None and card.repo is not None:
         hub_id = HubId(repo=card.repo, revision=card.revision)
         return files_from_hub(hub_id, card=card, cache_dir=cache_dir), card, None
-    folder = Path(name).expanduser()
+    folder = from_home(name)
     if folder.is_dir():
         return files_in_folder(folder), None, None
     found = parse_hub_id(name) if not name.startswith((".", "/", "~")) else None
