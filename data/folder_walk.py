@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -64,15 +64,17 @@ def walk_folder(
         own = _metadata_among(folder, shown, options, real_root)
         # The nearest table that names a picture counts.
         tables = (*((len(below), table) for table in own.values()), *tables)
-        waiting.extend(
-            ((*below, name), tables)
-            for name in reversed(folders)
-            if not is_hidden([name]) and not is_lake(_join(folder, name))
-        )
         sidecars = Sidecars(shown)
         above = (Path(real_root).name, *below)
         has_tables = any(name.lower().endswith(TABLE_SUFFIXES) for name in shown) or any(
             "=" in name for name in folders
+        )
+        waiting.extend(
+            ((*below, name), tables)
+            for name in reversed(folders)
+            if not is_hidden([name])
+            and not (has_tables and name in _TABLE_FOLDERS)
+            and not is_lake(_join(folder, name))
         )
         is_dataset = "data" in folders and _holds_tables(_join(folder, "data"))
         for name in shown:
@@ -143,6 +145,10 @@ def items_of_labels(path: str, options: SourceOptions) -> Iterator[Item] | None:
     return None if table is None else _problems(path, folder, table)
 
 
+_HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+# Of Spark and Delta beside their tables: parts that were never committed, and logs.
+_TABLE_FOLDERS: Final = frozenset({"_temporary", "_delta_log", "_spark_metadata"})
+
 _Tables = tuple[tuple[int, Metadata], ...]
 
 
@@ -207,11 +213,7 @@ def _why_barred(path: str, root: str) -> tuple[Reason, str] | None:
 
 def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -> Iterator[Item]:
     """Yield the rows of a Parquet file; one that has no pictures is an item that says so."""
-    partitions: dict[str, object] = {
-        key: unquote(value)
-        for key, equals, value in (name.partition("=") for name in above[1:])
-        if equals
-    }
+    partitions = partitions_of(above[1:])
     try:
         require_parquet(path, options, more=partitions)
     except InputError as error:
@@ -225,6 +227,16 @@ def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -
         yield bad_item(file_uri(path), reason, detail, fingerprint=stamp)
         return
     yield from list_parquet(path, options, more=partitions, folders=above)
+
+
+def partitions_of(folders: Iterable[str]) -> dict[str, object]:
+    """Return the columns that names of folders such as `label=fake` are, as Hive writes them."""
+    pairs = (name.partition("=") for name in folders)
+    return {
+        key: None if value == _HIVE_NULL else unquote(value)
+        for key, equals, value in pairs
+        if equals
+    }
 
 
 def _join(*parts: str) -> str:

@@ -134,7 +134,7 @@ def require_parquet(
     except _DAMAGE as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
     image_column_of(schema, options, path)
-    tag_columns([*schema.names, *(more or {})], options, path)
+    tag_columns([*schema.names, *_without(more or {}, schema)], options, path)
 
 
 def image_column_of(schema: pa.Schema, options: SourceOptions, where: str) -> str:
@@ -264,6 +264,12 @@ def list_parquet(
         first += n_rows
 
 
+def _without(more: Mapping[str, object], schema: pa.Schema) -> dict[str, object]:
+    """Return the values of a file's folder but for columns that the file has itself."""
+    own = {name.strip().lower() for name in schema.names}
+    return {key: value for key, value in more.items() if key.strip().lower() not in own}
+
+
 class _Reader:
     """A file whose columns are chosen, and what is read of it to list its rows."""
 
@@ -274,9 +280,10 @@ class _Reader:
         more: dict[str, object],
         folders: tuple[str, ...],
     ) -> None:
-        self.path, self.options, self._more, self._folders = path, options, more, folders
+        self.path, self.options, self._folders = path, options, folders
         self.file = _open(path)
         schema = self.file.schema_arrow
+        self._more = more = _without(more, schema)
         names = list(schema.names)
         self.column = image_column_of(schema, options, path)
         self.stamp = stamp_of(Path(path).stat())

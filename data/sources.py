@@ -10,13 +10,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from .errors import InputError
 from .fetched import NO_MARK
-from .folder_walk import item_beside_metadata, items_of_labels, walk_folder
+from .folder_walk import (
+    item_beside_metadata,
+    items_of_labels,
+    partitions_of,
+    walk_folder,
+)
 from .folders import (
     is_inside,
     is_sidecar,
@@ -324,7 +330,11 @@ def _items_of_path(
         return
     try:
         kind = kind_of(path) if os.path.exists(path) else SourceKind.FILE  # noqa: PTH110
-        if kind in _LIST:
+        above = takewhile(lambda name: "=" in name, reversed(Path(path).parent.parts))
+        columns = partitions_of(above)
+        if kind is SourceKind.PARQUET:
+            require_parquet(path, options, more=columns)
+        elif kind in _LIST:
             _REQUIRE[kind](path, options)
     except InputError as error:
         detail = str(error).removeprefix(f"{path}: ")
@@ -332,6 +342,8 @@ def _items_of_path(
         return
     if kind is SourceKind.FOLDER:
         yield from walk_folder(path, options, is_listed=is_listed)
+    elif kind is SourceKind.PARQUET:
+        yield from list_parquet(path, options, more=columns)
     elif kind in _LIST:
         yield from _LIST[kind](path, options)
     elif not is_listed(path) and not is_sidecar(path):

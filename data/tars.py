@@ -12,7 +12,7 @@ import struct
 import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final, Protocol, Self, cast
 
@@ -24,7 +24,7 @@ from .labelling import MAX_SIDECAR_BYTES, sidecar_stem, tags_of
 from .metadata import is_metadata
 from .naming import escape_of, is_chosen, is_hidden, member_uri, parts_of, stamp_of
 from .opening import too_many_bytes
-from .packed import PackedTooMuchError, unpacker_of
+from .packed import PackedStream, PackedTooMuchError, unpacker_of
 from .schema import Reason
 from .sidecars import Sidecars
 
@@ -237,6 +237,7 @@ def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
 def _read_headers(file: _Bytes) -> _Listed:
     listed = _Listed()
     room = _MAX_SIDECARS_BYTES
+    file_of: dict[str, _Member] = {}
     try:
         start: int | None = 0
         while start is not None:
@@ -250,6 +251,10 @@ def _read_headers(file: _Bytes) -> _Listed:
                     raise tarfile.ReadError("a member with an impossible size")
                 last = header.offset
                 member = _member_of(header)
+                if header.islnk():
+                    member = _linked(member, file_of.get(header.linkname), file)
+                elif member.problem is None:
+                    file_of[header.name] = member
                 if (most := _kept_bytes(member)) > 0:
                     file.seek(member.offset)
                     body = file.read(min(member.n_bytes, most, room))
@@ -286,6 +291,17 @@ def _member_of(header: tarfile.TarInfo) -> _Member:
     elif header.issparse():
         problem = Reason.UNREADABLE, "a sparse member; pack it without holes"
     return _Member(header.name, header.offset_data, header.size, problem, header.isdir())
+
+
+def _linked(link: _Member, target: _Member | None, file: _Bytes) -> _Member:
+    """Return a hard link as what it is, the second name of a file that came before."""
+    if target is None:
+        return link
+    if isinstance(file, PackedStream):
+        # Going back for every link would unpack the archive as often.
+        detail = "a hard link in a compressed archive to a member before; unpack the archive"
+        return replace(link, problem=(Reason.UNSAFE_PATH, detail))
+    return replace(target, name=link.name)
 
 
 def _start_of_next(file: _Bytes, end: int) -> int | None:

@@ -571,3 +571,23 @@ def test_a_zip_member_that_is_named_like_a_folder_and_holds_bytes_is_an_item(tmp
     ).read_bytes()
     (tmp_path / "x.zip").write_bytes(raw.replace(b"photo.jpgx", b"photo.jpg/"))
     assert inner(listed(tmp_path / "x.zip")) == ["photo.jpg/"]
+
+
+def test_a_hard_link_in_a_tar_is_its_file_under_another_name(tmp_path):
+    """Where the archive can be read anywhere; in a compressed one it is told what to do."""
+    for mode in ("w", "w:gz"):
+        path = tmp_path / f"x.{mode[2:] or 'tar'}"
+        with tarfile.open(path, mode) as out:
+            for name, target in (("0.jpg", ""), ("b.jpg", "0.jpg"), ("c.jpg", "missing.jpg")):
+                info = tarfile.TarInfo(name)
+                raw = b"" if target else PICTURES["0/00.jpg"]
+                info.size, info.linkname = len(raw), target
+                info.type = tarfile.LNKTYPE if target else tarfile.REGTYPE
+                out.addfile(info, io.BytesIO(raw))
+        items = listed(path)
+        assert inner(items) == ["0.jpg", "b.jpg", "c.jpg"]
+        if mode == "w":
+            assert read_item(items[1], SourceOptions()) == PICTURES["0/00.jpg"]
+            assert problems(items) == {"c.jpg": Reason.UNSAFE_PATH}
+        else:
+            assert "unpack the archive" in items[1].problem[1]
