@@ -253,7 +253,7 @@ def _read_headers(file: _Bytes) -> _Listed:
                 member = _member_of(header)
                 if header.islnk():
                     member = _linked(member, file_of.get(header.linkname), file)
-                elif member.problem is None:
+                elif member.problem is None and escape_of(member.name) is None:
                     file_of[header.name] = member
                 if (most := _kept_bytes(member)) > 0:
                     file.seek(member.offset)
