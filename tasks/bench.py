@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..data.errors import InputError, UnreadableImage
+from ..data.errors import ConfigError, InputError, UnreadableImage
 from ..data.lake import Lake
 from .detector.backends import REFERENCE, BackendName
 from .detector.choice import is_within, rate
@@ -32,6 +32,7 @@ from .labels import best_labels
 from .policy import Policy
 
 MAX_HELD_OUT: Final = 200
+MOST_IMAGES: Final = 1_000_000
 _FAKE: Final = {"fake": 1, "real": 0}
 
 
@@ -73,7 +74,12 @@ def sample(lake: Lake, n_images: int, *, leave_out: Sequence[str] = ()) -> pl.Da
 
     Returns:
         Columns image_id, slice, label (1 machine-made, 0 real, null unknown).
+
+    Raises:
+        ConfigError: `n_images` is out of range.
     """
+    if not 1 <= n_images <= MOST_IMAGES:
+        raise ConfigError(f"n = {n_images}; allowed: 1 to {MOST_IMAGES:,} pictures")
     images = (
         lake.scan("images")
         .select(

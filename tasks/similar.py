@@ -28,6 +28,7 @@ from .similar_result import By, Known, Neighbour, Query, Similar
 
 # Up to here a query is compared with every row: 50,000 rows of 384 numbers are 77 MB.
 EXACT_BELOW: Final = 50_000
+MOST_NEIGHBOURS: Final = 1_000_000
 # For `both`: hashes of unrelated pictures differ in 32 bits give or take 4, and in 12 or fewer
 # once in four million pairs. Beyond that a rank by hash is noise and must not enter a fusion.
 MAX_TELLING_BITS: Final = 12
@@ -87,13 +88,13 @@ def find_similar(
         on_rows: Called with the number of embeddings compared or indexed since the last call.
 
     Raises:
-        ConfigError: `k` is below 1, or the detector scored nothing here.
+        ConfigError: `k` is out of range, or the detector scored nothing here.
         InputError: The lake has no images or no embeddings, or the query has none.
         ModelError: The picture is not stored, and the detector cannot be loaded.
         StoreError: The lake cannot be read, or the index not kept.
     """
-    if k < 1:
-        raise ConfigError(f"k = {k}; ask for 1 neighbour or more")
+    if not 1 <= k <= MOST_NEIGHBOURS:
+        raise ConfigError(f"k = {k}; allowed: 1 to {MOST_NEIGHBOURS:,} neighbours")
     by_hash = _by_hash(lake, query)
     key = _key(lake, detector, by)
     if by == "phash" or key is None:

@@ -69,9 +69,9 @@ def test_a_result_tells_its_counts_and_what_to_do_next(tmp_path: Path) -> None:
 
 def test_an_ingest_alone_leads_to_scoring() -> None:
     """Without decisions there is nothing to show or to publish yet."""
-    result = Moderation(run_id="r", lake="x", batch_id="b", items=1, stored=1)
+    result = Moderation(run_id="r", lake="/x", batch_id="b", items=1, stored=1)
     assert "1 item in" in str(result)
-    assert str(result).splitlines()[-1] == "  assay score --lake x"
+    assert str(result).splitlines()[-1] == "  assay score --lake /x"
     assert "all images of the lake" in str(Moderation(run_id="r", lake="x"))
 
 

@@ -296,7 +296,7 @@ def test_reports_go_where_they_are_asked_to_and_leave_nothing_else(tmp_path: Pat
     assert [entry.name for entry in out.parent.iterdir()] == ["page.html"]
     default = write_report(made.lake, run_id=made.run_id)
     assert default == made.lake.path("reports", f"{made.run_id}.html")
-    with pytest.raises(ConfigError, match="is a folder; give the HTML file"):
+    with pytest.raises(ConfigError, match="is a folder; give the file"):
         write_report(made.lake, run_id=made.run_id, out=tmp_path)
     with pytest.raises(StoreError, match=f"no run 'nope'; its latest: {made.run_id}"):
         write_report(made.lake, run_id="nope")

@@ -163,7 +163,7 @@ def test_k_cuts_the_list_and_a_small_lake_gives_what_it_has(made, k):
 @pytest.mark.parametrize("k", [0, -1])
 def test_less_than_one_neighbour_is_refused(made, k):
     """As a wrong argument."""
-    with pytest.raises(ConfigError, match="1 neighbour or more"):
+    with pytest.raises(ConfigError, match="allowed: 1 to 1,000,000 neighbours"):
         ask(made, k=k)
 
 
@@ -422,7 +422,7 @@ def test_a_lake_that_is_too_small_is_told(made, capsys):
         (["{folder}/text.jpg"], 3, "text.jpg cannot be compared: not_an_image"),
         (["{folder}/cut.jpg"], 3, "cut.jpg cannot be compared: truncated"),
         (["{folder}/empty.jpg"], 3, "empty"),
-        (["{a}", "-k", "0"], 2, "1 neighbour or more"),
+        (["{a}", "-k", "0"], 2, "allowed: 1 to 1,000,000 neighbours"),
         (["{a}", "-k", "many"], 2, "many"),
         (["{a}", "--by", "colour"], 2, "colour"),
         (["{a}", "--detector", "unknown"], 2, "allowed: mini@0123456789ab"),

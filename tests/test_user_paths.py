@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from assay.data.errors import ConfigError, StoreError
+from assay.data.errors import AssayError, ConfigError, StoreError
+from assay.data.lake import Lake
 from assay.data.store import open_store
 from assay.data.toml_file import read_toml
 from assay.data.user_paths import from_home, require_output
 from assay.flows.request import Request
+from assay.synth.mini_training.making import MakeSettings, make_mini_sd3
+from assay.tasks.bench import sample
 from assay.tasks.command_line import command
 from assay.tasks.published_place import folder_to_make
 
@@ -82,3 +86,27 @@ def test_a_printed_command_names_the_lake_from_any_folder(
     monkeypatch.chdir(tmp_path)
     assert command("score", lake="my lake") == f"assay score --lake '{tmp_path}/my lake'"
     assert command("score", lake="s3://b/l") == "assay score --lake s3://b/l"
+
+
+def test_what_a_training_reads_last_is_checked_before_it_begins(tmp_path: Path) -> None:
+    for name in ("photos", "held-out"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (64, 64)).save(tmp_path / name / "a.png")
+    told: list[str] = []
+    for texts, held_out in (("none.txt", "held-out"), ("texts.txt", "none")):
+        (tmp_path / "texts.txt").write_text("a house\n")
+        settings = MakeSettings(
+            photos=(tmp_path / "photos",),
+            held_out=(tmp_path / held_out,),
+            texts=tmp_path / texts,
+            out=tmp_path / "out",
+        )
+        with pytest.raises(AssayError, match="none"):
+            make_mini_sd3(settings, on_progress=told.append)
+    assert not told
+
+
+@pytest.mark.parametrize("n", [0, -1, 10**30])
+def test_a_number_of_pictures_to_compare_is_in_its_range(tmp_path: Path, n: int) -> None:
+    with pytest.raises(ConfigError, match="allowed: 1 to 1,000,000"):
+        sample(Lake(tmp_path / "lake"), n)

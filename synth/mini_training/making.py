@@ -17,6 +17,7 @@ from ..autoencoder import load_autoencoder
 from ..autoencoder_fit import FitSettings, fit_autoencoder
 from ..checkpoints import weights_sha256
 from ..loading import load_generator
+from ..prompts import read_prompts
 from .card import Figures, write_card
 from .evaluation import contact_sheet, prompts_followed, reconstruction_db, reduced_photo
 from .model import load_plainly
@@ -72,6 +73,9 @@ def make_mini_sd3(settings: MakeSettings, *, on_progress: Progress = lambda _lin
         InputError: No photos, or no texts.
         SynthError: The autoencoder does not load, or no photo is large enough for its crops.
     """
+    # Before the autoencoder is trained for an hour.
+    find_photos(settings.held_out)
+    read_prompts(settings.texts)
     out = settings.out
     vae = settings.vae or out.with_name(f"{out.name}-vae")
     if settings.vae is None:
