@@ -28,6 +28,8 @@ from assay.synth.plan_file import plan_of_dict, read_plan
 from assay.synth.presets import LARGE
 from assay.tasks.evasion import evasion_table, table_text, told_apart, wilson
 
+pytestmark = pytest.mark.xdist_group("augment")  # one process makes the lakes they share
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):

@@ -12,6 +12,8 @@ import pytest
 
 from assay.data.lake import Lake
 
+pytestmark = pytest.mark.xdist_group("command")  # one process makes the lake they share
+
 FIELDS = {
     "run_id",
     "lake",
@@ -177,6 +179,7 @@ def test_publish_writes_a_folder_that_datasets_opens(world, monkeypatch):
     assert sum(len(split) for split in splits.values()) == 2
 
 
+@pytest.mark.xdist_group("demo")
 def test_the_demo_shows_every_outcome_and_progress_on_a_terminal(tmp_path):
     """The first command of the README: all items accounted for, bars on stderr, data on stdout."""
     ours, theirs = pty.openpty()
