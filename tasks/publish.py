@@ -6,6 +6,7 @@ beside its place, read back and checked, and gets its name last.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
@@ -18,7 +19,8 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from .. import __version__
-from ..data.errors import ConfigError, GateRefused, InputError
+from ..data.damage import explain
+from ..data.errors import ConfigError, GateRefused, InputError, StoreError, brief
 from ..data.lake import Lake
 from ..data.schema import TABLES
 from ..data.score_key import ScoreKey
@@ -101,7 +103,7 @@ def publish(
     out = folder_to_make(out)
     if format != "hf":
         raise ConfigError(f"format {format!r} is not known; allowed: hf")
-    with holding(out) as place:
+    with _told(lake, out), holding(out) as place:
         _check_place(place, overwrite=overwrite)
         return _publish(
             lake,
@@ -114,6 +116,17 @@ def publish(
             fractions=fractions,
             only_labelled=only_labelled,
         )
+
+
+@contextlib.contextmanager
+def _told(lake: Lake, out: Path) -> Iterator[None]:
+    """Turn what the place refuses, as a full disk does, into an error that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if (found := explain(error, lake.uri)) is not None:
+            raise found from error
+        raise StoreError(f"cannot write {out}: {brief(error)}") from error
 
 
 def _publish(

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from lakes import DETECTOR, KEY, Made, Shot, drawn, lake_of, reviewed, synthesised
 
-from assay.data.errors import ConfigError, GateRefused, InputError
+from assay.data.errors import ConfigError, GateRefused, InputError, StoreError
 from assay.data.lake import Lake
 from assay.data.schema import TABLES
 from assay.flows.commands.datasets import opening_command
@@ -368,3 +368,18 @@ def test_wrong_arguments_are_refused_with_what_is_allowed(tmp_path: Path) -> Non
 def test_text_from_outside_cannot_break_the_card() -> None:
     """Pipes and tags in a generator's name stay text."""
     assert _plain("a|b<script>\n`x`") == "a\\|b\\<script\\>\u0020'x'"
+
+
+def test_a_place_without_room_is_told_and_left_as_it_was(tmp_path: Path) -> None:
+    """The error names the place; nothing is left of the attempt, and the lake is not blamed."""
+    resource = pytest.importorskip("resource")
+    made = lake_of(tmp_path / "lake", shots(3))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match=rf"^cannot write {tmp_path / 'out'}: "):
+            publish(made.lake, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["lake"]
+    assert publish(made.lake, tmp_path / "out").splits
