@@ -88,9 +88,12 @@ def _is_blank(sample: Image.Image) -> bool:
 
 
 def _is_brief(durations_ms: list[int]) -> bool:
-    """Whether another frame is seen most of the time, and the first hardly at all."""
+    """Whether the first frame is hardly seen beside one that is, or several, most of the time."""
     whole = sum(durations_ms)
-    return whole > 0 and durations_ms[0] < _BRIEF_SHARE * whole and max(durations_ms) > 0.5 * whole
+    if whole <= 0 or durations_ms[0] >= _BRIEF_SHARE * whole:
+        return False
+    longer = sum(each for each in durations_ms if _BRIEF_SHARE * each > durations_ms[0])
+    return max(longer, max(durations_ms)) > 0.5 * whole
 
 
 def _has_other_colours(image: Image.Image) -> bool:

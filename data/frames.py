@@ -33,7 +33,7 @@ def count_gif_frames(raw: bytes) -> int:
 
 
 def frame_durations_ms(raw: bytes, format_name: str) -> list[int]:
-    """Return how long each frame is shown, of GIF, PNG and WebP; empty for other formats.
+    """Return how long each frame is shown, of GIF, PNG, WebP and AVIF; empty for other formats.
 
     As browsers have it, a frame of 10 ms or less is shown for 100. At most `MAX_FRAMES` frames.
     """
@@ -43,6 +43,8 @@ def frame_durations_ms(raw: bytes, format_name: str) -> list[int]:
         told = _png_durations_ms(raw)
     elif format_name == "WEBP":
         told = _webp_durations_ms(raw)
+    elif format_name == "AVIF":
+        told = _avif_durations_ms(raw)
     else:
         told = []
     return [_AT_ONCE_MS if duration <= _BRIEFEST_MS else duration for duration in told]
@@ -102,6 +104,26 @@ def _webp_durations_ms(raw: bytes) -> list[int]:
         if raw[at : at + 4] == b"ANMF":
             durations_ms.append(int.from_bytes(raw[at + 20 : at + 23], "little"))
         at += 8 + n_body + n_body % 2
+    return durations_ms
+
+
+def _avif_durations_ms(raw: bytes) -> list[int]:
+    """Return those of the first track, by its time scale and its table of times."""
+    movie = raw.find(b"moov")
+    head, table = raw.find(b"mdhd", movie), raw.find(b"stts", movie)
+    if min(movie, head, table) < 0:
+        return []
+    # Two times stand before the scale, of 4 bytes each or, in version 1, of 8.
+    at = head + (24 if raw[head + 4 : head + 5] == b"\1" else 16)
+    per_second = int.from_bytes(raw[at : at + 4], "big") or 1000
+    durations_ms: list[int] = []
+    n_entries = int.from_bytes(raw[table + 8 : table + 12], "big")
+    for at in range(table + 12, min(table + 12 + 8 * n_entries, len(raw) - 7), 8):
+        n_frames = int.from_bytes(raw[at : at + 4], "big")
+        duration_ms = 1000 * int.from_bytes(raw[at + 4 : at + 8], "big") // per_second
+        durations_ms += [duration_ms] * min(n_frames, MAX_FRAMES - len(durations_ms))
+        if len(durations_ms) >= MAX_FRAMES:
+            break
     return durations_ms
 
 
