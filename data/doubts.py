@@ -93,7 +93,7 @@ def _is_brief(durations_ms: list[int]) -> bool:
     if whole <= 0 or durations_ms[0] >= _BRIEF_SHARE * whole:
         return False
     longer = sum(each for each in durations_ms if _BRIEF_SHARE * each > durations_ms[0])
-    return max(longer, max(durations_ms)) > 0.5 * whole
+    return max(longer, *durations_ms) > 0.5 * whole
 
 
 def _has_other_colours(image: Image.Image) -> bool:
