@@ -67,7 +67,8 @@ def key_of(
     decisive = {
         name: _canonical(value)
         for name, value in {**DEFAULTS.get(method, {}), **settings, **contents.pixels}.items()
-        if name not in MEASURED | _TOLD_ABOUT and value is not None
+        # An empty text is none: no negative prompt, no adapter.
+        if name not in MEASURED | _TOLD_ABOUT and value is not None and value != ""
     }
     return row_key(
         version=KEY_VERSION,

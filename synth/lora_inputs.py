@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ def find_captioned(folder: Path, prompt: str, *, out: Path) -> Captioned:
         ConfigError: The adapter would be written among the pictures.
         InputError: There are none, or a caption cannot be read.
     """
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise InputError(f"{folder} is not a folder; name a folder of pictures")
     if out.resolve() == folder.resolve():
         raise ConfigError(
@@ -53,11 +54,13 @@ def find_captioned(folder: Path, prompt: str, *, out: Path) -> Captioned:
     found = []
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if path.suffix.lower() not in SUFFIXES or path.is_dir():
             continue
         if any(part.startswith(".") for part in inside.parts):
             continue
         if written.isdisjoint(path.resolve().parents):
+            if not path.is_file():
+                raise InputError(f"{path} leads to no file; take it out, or put the picture there")
             found.append((path, _caption(path) or prompt))
     if not found:
         raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
@@ -66,7 +69,7 @@ def find_captioned(folder: Path, prompt: str, *, out: Path) -> Captioned:
 
 def _caption(path: Path) -> str:
     beside = path.with_suffix(".txt")
-    if not beside.is_file():
+    if not os.path.lexists(beside):
         return ""
     try:
         return decode_text(beside.read_bytes()).strip()
@@ -98,15 +101,31 @@ def pictures_sha256(pairs: Captioned, folder: Path) -> str:
     return total.hexdigest()
 
 
-def make_folder(out: Path) -> None:
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def make_folder(out: Path, *, base: Path) -> None:
     """Make the folder of the adapter, and be sure that it can be written to.
 
+    Args:
+        out: Folder of the adapter.
+        base: Folder of the generator that is adapted, which is known by all weights below it.
+
     Raises:
-        ConfigError: It is a file, or nothing can be written there.
+        ConfigError: It is a file or lies in the base, or nothing can be written there.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file; give a folder")
+    if base.resolve() in {out.resolve(), *out.resolve().parents}:
+        raise ConfigError(
+            f"--out {out} lies in the folder of the base, which would be another generator with an "
+            "adapter in it; give a folder elsewhere"
+        )
     try:
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"--out {out} is a file; give a folder")
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out) as file:
             file.write(b"0")

@@ -22,6 +22,8 @@ import torch
 from PIL import Image, ImageOps
 
 from ..data.errors import AssayError, ConfigError, SynthError, shorten
+from ..data.text import valid_text
+from ..data.wording import shown
 from .checkpoints import find_generator
 from .curves import draw_losses
 from .flow_matching import draw_times, noised, velocity_loss
@@ -62,6 +64,8 @@ PROJECTIONS: Final = (
 )
 ATTENTIONS: Final = ("attn", "attn2")
 MAX_SEED: Final = 2**32 - 1
+MAX_COUNT: Final = 2**63 - 1
+"""Of steps and the like: libraries count no further."""
 
 Progress = Callable[[str], None]
 
@@ -88,21 +92,37 @@ class LoraSettings:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        least = min(self.rank, self.steps, self.batch, self.save_every)
-        if least < 1 or (self.alpha is not None and self.alpha < 1):
+        counts = {
+            "rank": self.rank,
+            "alpha": self.rank if self.alpha is None else self.alpha,
+            "steps": self.steps,
+            "batch": self.batch,
+            "save_every": self.save_every,
+        }
+        for name, count in counts.items():
+            if not _is_whole(count) or not 1 <= count <= MAX_COUNT:
+                raise ConfigError(
+                    f"{name} = {shown(count)}; allowed: a whole number from 1 to {MAX_COUNT}"
+                )
+        if valid_text(self.prompt) != self.prompt:
+            raise ConfigError(f"prompt = {shown(self.prompt)}; allowed: text that UTF-8 can hold")
+        if self.size_px is not None and (
+            not _is_whole(self.size_px) or self.size_px % MULTIPLE_PX or self.size_px < MULTIPLE_PX
+        ):
             raise ConfigError(
-                f"rank {self.rank}, alpha {self.alpha}, steps {self.steps}, batch {self.batch}, "
-                f"save_every {self.save_every}; allowed: at least 1 each"
+                f"crops of {shown(self.size_px)} px; allowed: multiples of {MULTIPLE_PX}"
             )
-        if self.size_px is not None and (self.size_px % MULTIPLE_PX or self.size_px < MULTIPLE_PX):
-            raise ConfigError(f"crops of {self.size_px} px; allowed: multiples of {MULTIPLE_PX}")
         # Not "outside": what is no number compares as neither.
-        if not 0 < self.learning_rate <= 1:
+        if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate <= 1:
             raise ConfigError(
-                f"a learning rate of {self.learning_rate}; allowed: above 0, at most 1"
+                f"a learning rate of {shown(self.learning_rate)}; allowed: above 0, at most 1"
             )
-        if not 0 <= self.seed <= MAX_SEED:
-            raise ConfigError(f"a seed of {self.seed}; allowed: 0 to {MAX_SEED}")
+        if not _is_whole(self.seed) or not 0 <= self.seed <= MAX_SEED:
+            raise ConfigError(f"a seed of {shown(self.seed)}; allowed: 0 to {MAX_SEED}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +167,7 @@ def train_lora(settings: LoraSettings, *, on_progress: Progress = lambda _line: 
     files = find_generator(settings.base)
     side = settings.size_px or files.preset.default_px
     files.preset.check_size(side, side)
-    make_folder(settings.out)
+    make_folder(settings.out, base=files.folder)
     with fixed_threads():
         generator = load_generator(
             settings.base, LoadSettings(device=settings.device, precision=settings.precision)

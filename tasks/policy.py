@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from ..data.errors import ConfigError
+from ..data.errors import ConfigError, shorten
 from ..data.toml_file import read_toml
 from ..data.wording import did_you_mean, shown
 
@@ -264,9 +264,9 @@ def _take(table: Mapping[str, Any], name: str, source: str, key: str) -> object:
 def _only(table: Mapping[str, Any], allowed: tuple[str, ...], source: str, key: str) -> None:
     for name, value in table.items():
         if name not in allowed:
-            where = f"{key}.{name}" if key else name
+            where = f"{key}.{name}" if key else str(name)
             raise ConfigError(
-                f"policy {source}: unknown key {where} = {shown(value)}; "
+                f"policy {source}: unknown key {shorten(where, 80)} = {shown(value)}; "
                 f"allowed here: {', '.join(allowed)}; correct its spelling or remove it"
                 f"{did_you_mean(name, allowed)}"
             )

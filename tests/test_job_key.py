@@ -84,6 +84,7 @@ def test_what_makes_the_same_picture_has_the_same_key(tmp_path):
     ):
         assert key(tmp_path, other) == same
     assert key(tmp_path, TEXT) == key(tmp_path, TEXT | {"clip": "folder", "ocr": True})
+    assert key(tmp_path, TEXT) == key(tmp_path, TEXT | {"lora": "", "negative_prompt": ""})
     # Nothing is drawn at random in it.
     launder = {"method": "launder", "condition": "half"}
     assert key(tmp_path, launder, seed=1) == key(tmp_path, launder, seed=2)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,8 +190,15 @@ def test_captions_may_be_of_any_encoding(tmp_path):
 
 
 BAD_SETTINGS = [
-    ({"alpha": 0}, "alpha 0"),
-    ({"rank": 0}, "rank 0"),
+    ({"alpha": 0}, "alpha = 0; allowed: a whole number from 1"),
+    ({"alpha": 10**400}, "alpha = a number of 1,329 bits"),
+    ({"rank": 0}, "rank = 0"),
+    ({"rank": True}, "rank = True"),
+    ({"steps": 2.5}, "steps = 2.5"),
+    ({"seed": 1.5}, "a seed of 1.5"),
+    ({"learning_rate": "1e-4"}, "a learning rate of '1e-4'"),
+    ({"prompt": "sky \udcff"}, "prompt = .*allowed: text that UTF-8 can hold"),
+    ({"images": Path("a" * 300)}, "is not a folder; name a folder of pictures"),
     ({"learning_rate": float("nan")}, "a learning rate of nan"),
     ({"learning_rate": float("inf")}, "a learning rate of inf"),
     ({"learning_rate": 0.0}, "a learning rate of 0"),
@@ -223,9 +231,30 @@ def test_a_step_that_memory_is_too_short_for_says_what_to_change(settings, tmp_p
 def test_an_adapter_cannot_be_written_into_a_file(settings, tmp_path):
     """Said before anything is loaded."""
     (tmp_path / "file").write_text("x")
-    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+    for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("file" * 99)):
         with pytest.raises(ConfigError, match=r"--out .*file"):
             train_lora(dataclasses.replace(settings, out=out))
+
+
+def test_an_adapter_cannot_be_written_into_its_base(settings):
+    """Its weights would be part of what the base is known by."""
+    base = Path(settings.base)
+    for out in (base, base / "adapters" / "mine"):
+        with pytest.raises(ConfigError, match="lies in the folder of the base"):
+            train_lora(dataclasses.replace(settings, out=out))
+    assert not (base / "adapters").exists()
+
+
+def test_a_link_to_nowhere_is_said_and_not_left_out(tmp_path):
+    """Of a picture and of a caption alike."""
+    (tmp_path / "a.png").write_bytes(b"picture")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "gone.txt")
+    with pytest.raises(InputError, match=r"the caption .*a\.txt cannot be read"):
+        find_captioned(tmp_path, "x", out=tmp_path / "out")
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(InputError, match=r"b\.png leads to no file; take it out"):
+        find_captioned(tmp_path, "x", out=tmp_path / "out")
 
 
 def test_the_same_tensors_give_the_same_file():

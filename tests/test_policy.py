@@ -100,6 +100,7 @@ def test_a_policy_survives_being_stored_as_plain_values(tmp_path: Path) -> None:
         (("440", "2_000_000"), r"min_short_edge_px = 2000000; allowed: .* from 0 to 1000000"),
         (("440", "0x" + "f" * 4000), r"min_short_edge_px = a number of 16,000 bits; allowed"),
         (("0.8", "[" * 300 + "]" * 300), r"default\.flag_at = \[\[\[\[\.\.\.\]\]\]\]; allowed"),
+        (("[default]", f"{'x' * 500} = 1\n[default]"), r"unknown key x{70,79}… = 1; allowed"),
         (("review_at", "reveiw_at"), r"unknown key default\.reveiw_at.*; did you mean review_at\?"),
         (("[default]", "[Default]"), r"unknown key Default = .*; did you mean default\?"),
         (
