@@ -12,57 +12,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import factories
-import pyarrow as pa
 import pytest
+from archives import (
+    COMPRESSIONS,
+    PICTURES,
+    inner,
+    listed,
+    packed_tar,
+    packed_zip,
+    problems,
+    refusal,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.data import handles, packed, tars
-from assay.data.errors import UnreadableImage
+from assay.data import handles, tars
 from assay.data.handles import WindowedStream
 from assay.data.image import ImageLimits
 from assay.data.naming import escape_of
 from assay.data.schema import Reason
-from assay.data.sources import Item, SourceOptions, find_items, read_item
-
-COMPRESSIONS = ["", "gz", "bz2", "xz"]
-
-
-def listed(*sources: Path | str, **options) -> list[Item]:
-    return list(find_items([str(source) for source in sources], SourceOptions(**options)))
-
-
-def inner(items: list[Item]) -> list[str]:
-    return [item.source_uri.partition("!")[2] for item in items]
-
-
-def problems(items: list[Item]) -> dict[str, Reason]:
-    return {item.source_uri.partition("!")[2]: item.problem[0] for item in items if item.problem}
-
-
-def refusal(item: Item, **options) -> UnreadableImage:
-    with pytest.raises(UnreadableImage) as caught:
-        read_item(item, SourceOptions(**options))
-    return caught.value
-
-
-def packed_zip(path: Path, members: dict[str, bytes], **options) -> Path:
-    with zipfile.ZipFile(path, "w", **options) as out:
-        for name, body in members.items():
-            out.writestr(name, body)
-    return path
-
-
-def packed_tar(path: Path, members: list[tuple[str, bytes]], compression: str = "") -> Path:
-    with tarfile.open(path, f"w:{compression}") as out:
-        for name, body in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(body)
-            out.addfile(info, io.BytesIO(body))
-    return path
-
-
-PICTURES = {f"{n % 3}/{n:02d}.jpg": factories.jpeg(seed=n, size=(16, 16)) for n in range(12)}
+from assay.data.sources import SourceOptions, find_items, read_item
 
 
 @pytest.mark.parametrize(
@@ -376,218 +345,3 @@ def test_a_large_tar_is_listed_in_constant_memory(tmp_path):
     assert inner([first]) == ["0.jpg"]
     assert sum(1 for _ in items) == 2999
     assert threading.active_count() < 20
-
-
-def packed_as(compression: str, raw: bytes) -> bytes:
-    """Bytes compressed by the libraries' own functions."""
-    if compression == "zst":
-        packed: bytes = pa.compress(raw, codec="zstd", asbytes=True)
-        return packed
-    pack = {"": bytes, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
-    return pack[compression](raw)
-
-
-def tar_bytes(members: list[tuple[str, bytes]], **options) -> bytes:
-    """A plain TAR archive."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", **options) as archive:
-        for name, body in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(body)
-            archive.addfile(info, io.BytesIO(body))
-    return out.getvalue()
-
-
-ALL_COMPRESSIONS = [*COMPRESSIONS, "zst"]
-
-
-@pytest.mark.parametrize("compression", ALL_COMPRESSIONS)
-def test_sidecars_come_anywhere_in_an_archive_and_in_any_case(tmp_path, compression):
-    """All pictures first and their sidecars last, or the other way round: as in a ZIP."""
-    pictures = [("p/a.JPG", b"a"), ("p/b.jpg", b"b"), ("p/c.jpg", b"c")]
-    sidecars = [("p/b.CLS", b"0"), ("p/a.JSON", b'{"Label": "fake"}'), ("p/c.jpg.Txt", b"real")]
-    for members in (pictures + sidecars, sidecars + pictures):
-        path = tmp_path / f"x.tar.{compression}"
-        path.write_bytes(packed_as(compression, tar_bytes(members)))
-        zipped = packed_zip(tmp_path / "x.zip", dict(members))
-        for items in (listed(path), listed(zipped)):
-            assert [(name[2:3], i.label) for name, i in zip(inner(items), items, strict=True)] == [
-                ("a", "fake"),
-                ("b", "real"),
-                ("c", "real"),
-            ]
-            assert [read_item(item, SourceOptions()) for item in items] == [b"a", b"b", b"c"]
-
-
-@pytest.mark.parametrize("compression", ALL_COMPRESSIONS)
-@pytest.mark.parametrize("is_packed_together", [True, False])
-def test_archives_that_were_joined_give_the_members_of_all(
-    tmp_path, compression, is_packed_together
-):
-    """`cat a.tar b.tar` and `cat a.tar.gz b.tar.gz` are read to their end."""
-    parts = [tar_bytes([("a.jpg", b"a" * 700)]), tar_bytes([("b.jpg", b"b"), ("a.jpg", b"c")])]
-    raw = packed_as(compression, parts[0] + parts[1])
-    if not is_packed_together:
-        raw = b"".join(packed_as(compression, part) for part in parts)
-    (tmp_path / "x.tar").write_bytes(raw)
-    items = listed(tmp_path / "x.tar")
-    assert inner(items) == ["a.jpg", "b.jpg", "a.jpg#2"]
-    assert [read_item(item, SourceOptions()) for item in items] == [b"a" * 700, b"b", b"c"]
-
-
-@pytest.mark.parametrize("rest", [b"more", b"PK\3\4" + b"x" * 3000], ids=["short", "a zip"])
-def test_what_follows_the_end_of_an_archive_is_told(tmp_path, rest):
-    """Data behind the end that are no archive get a row; zeros there are padding."""
-    whole = tar_bytes([("a.jpg", b"a")])
-    (tmp_path / "x.tar").write_bytes(whole + bytes(50_000))
-    assert inner(listed(tmp_path / "x.tar")) == ["a.jpg"]
-    (tmp_path / "x.tar").write_bytes(whole + rest)
-    items = listed(tmp_path / "x.tar")
-    assert [item.problem is None for item in items] == [True, False]
-    assert "more data follow its end" in items[1].problem[1]
-
-
-def test_a_zip_in_front_of_another_is_told(tmp_path):
-    """`cat a.zip b.zip` has the directory of the second only; a program in front is no archive."""
-    first = packed_zip(tmp_path / "a.zip", {"a.jpg": b"a"}).read_bytes()
-    second = packed_zip(tmp_path / "b.zip", {"b.jpg": b"b"}).read_bytes()
-    (tmp_path / "c.zip").write_bytes(first + second)
-    items = listed(tmp_path / "c.zip")
-    assert [item.problem is None for item in items] == [True, False]
-    assert "lies in front" in items[1].problem[1]
-    (tmp_path / "c.zip").write_bytes(b"MZ a program that unpacks itself" + second)
-    assert inner(listed(tmp_path / "c.zip")) == ["b.jpg"]
-
-
-@pytest.mark.parametrize("compression", ["gz", "bz2", "xz", "zst"])
-def test_a_tar_bomb_is_refused_before_it_is_unpacked(tmp_path, compression, monkeypatch):
-    """What unpacks to far more than it takes ends the archive; what came before it is kept."""
-    monkeypatch.setattr(packed, "CREDIT_BYTES", 2**20)
-    good = tar_bytes([("good.jpg", b"good" * 100)])
-    bomb = tar_bytes([("bomb.jpg", bytes(30_000_000)), ("late.jpg", b"late")])
-    path = tmp_path / f"x.tar.{compression}"
-    path.write_bytes(packed_as(compression, good[:1024] + bomb))
-    streams = []
-    opened = packed.PackedStream.__init__
-
-    def counted(self, *args):
-        opened(self, *args)
-        streams.append(self)
-
-    monkeypatch.setattr(packed.PackedStream, "__init__", counted)
-    items = listed(path)
-    assert inner(items)[:2] == ["good.jpg", "bomb.jpg"]
-    assert items[-1].problem[0] is Reason.TOO_MANY_BYTES
-    assert "unpacks to more than 100 times its size" in items[-1].problem[1]
-    assert max(stream.tell() for stream in streams) < 2_500_000
-    assert read_item(items[0], SourceOptions()) == b"good" * 100
-    assert refusal(items[1], limits=ImageLimits(max_bytes=10**8)).reason is Reason.TOO_MANY_BYTES
-
-
-def test_an_archive_that_shrinks_a_lot_is_read_as_far_as_its_size_goes(tmp_path, monkeypatch):
-    """A hundred to one is allowed for ever, since more goes in; so is any ratio for a while."""
-    monkeypatch.setattr(packed, "CREDIT_BYTES", 2**21)
-    body = b"".join(
-        factories.noise(seed=n, size=(10, 10)).tobytes() + bytes(20_000) for n in range(300)
-    )
-    path = packed_tar(tmp_path / "x.tar.gz", [(f"{n}.bmp", body) for n in range(3)], "gz")
-    assert path.stat().st_size < 3 * len(body) / 30
-    assert [item.problem for item in listed(path)] == [None] * 3
-
-
-def test_zip_members_that_unpack_to_too_much_together_are_refused(tmp_path, monkeypatch):
-    """The same budget holds for a ZIP, from its directory; other members are read."""
-    monkeypatch.setattr(packed, "CREDIT_BYTES", 2**20)
-    members = {f"{n}.jpg": bytes(400_000) for n in range(5)} | {"z.jpg": factories.jpeg()}
-    path = packed_zip(tmp_path / "x.zip", members, compression=zipfile.ZIP_DEFLATED)
-    items = listed(path)
-    refused = problems(items)
-    assert set(refused.values()) == {Reason.TOO_MANY_BYTES}
-    assert set(refused) < {f"{n}.jpg" for n in range(5)}
-    assert len(refused) in {1, 2, 3}
-
-
-def test_zip_members_that_share_their_bytes_are_refused(tmp_path):
-    """A bomb lists the same bytes many times; the first one counts."""
-    path = packed_zip(tmp_path / "x.zip", {"a.jpg": b"a" * 50, "b.jpg": b"b" * 50})
-    raw = bytearray(path.read_bytes())
-    second = raw.rindex(b"PK\1\2")
-    raw[second + 42 : second + 46] = (0).to_bytes(4, "little")
-    path.write_bytes(raw)
-    assert problems(listed(path)) == {"b.jpg": Reason.UNREADABLE}
-
-
-def zip_of_names(path: Path, names: list[bytes], *, flags: int = 0) -> Path:
-    """A ZIP archive whose members' names are just these bytes."""
-    stand_ins = [f"{n:02d}".ljust(len(name), "x") for n, name in enumerate(names)]
-    packed_zip(path, {name: factories.jpeg(seed=n) for n, name in enumerate(stand_ins)})
-    raw = path.read_bytes()
-    for stand_in, name in zip(stand_ins, names, strict=True):
-        raw = raw.replace(stand_in.encode(), name)
-    if flags:
-        changed = bytearray(raw)
-        at = changed.find(b"PK\1\2")
-        while at >= 0:
-            changed[at + 8 : at + 10] = flags.to_bytes(2, "little")
-            at = changed.find(b"PK\1\2", at + 4)
-        raw = bytes(changed)
-    path.write_bytes(raw)
-    return path
-
-
-NAMES = ["表.jpg", "ソ/能.jpg", "十/表/ポ.jpg"]  # their second bytes are those of backslashes
-
-
-@pytest.mark.parametrize("encoding", ["cp932", "gbk", "big5", "utf-8", "euc_jp", "cp1251"])
-def test_every_zip_member_is_an_item_whatever_bytes_its_name_holds(tmp_path, encoding):
-    """Names of old archives are in any encoding; none vanishes, none is taken for a path."""
-    words = NAMES if encoding != "cp1251" else ["ф.jpg", "ж/я.jpg", "щ/ъ/ы.jpg"]
-    names = [name.encode(encoding, "replace") for name in words]
-    items = listed(zip_of_names(tmp_path / "x.zip", names))
-    assert len({item.source_uri for item in items}) == len(names)
-    assert not problems(items)
-    for n, item in enumerate(items):
-        assert read_item(item, SourceOptions()) == factories.jpeg(seed=n)
-
-
-def test_names_that_differ_in_case_or_normal_form_are_items_of_their_own(tmp_path):
-    """So they are for ZIP and TAR, also with names that are no UTF-8."""
-    names = ["A.jpg", "a.jpg", "\u00e9.jpg", "e\u0301.jpg", "x\udcff.jpg", "x\udcfe.jpg"]
-    members = [(name, name.encode("utf-8", "surrogateescape")) for name in names]
-    (tmp_path / "x.tar").write_bytes(tar_bytes(members, format=tarfile.GNU_FORMAT))
-    (tmp_path / "y.tar").write_bytes(tar_bytes(members, format=tarfile.PAX_FORMAT))
-    packed_zip(tmp_path / "x.zip", dict(members[:4]))
-    for name, expected in (("x.tar", members), ("y.tar", members), ("x.zip", members[:4])):
-        items = listed(tmp_path / name)
-        assert len({item.source_uri for item in items}) == len(expected)
-        assert [read_item(item, SourceOptions()) for item in items] == [raw for _, raw in expected]
-        assert all(item.source_uri.isascii() for item in items)
-
-
-def test_a_zip_member_that_is_named_like_a_folder_and_holds_bytes_is_an_item(tmp_path):
-    """Nothing hides behind a slash at the end; empty folders are none, as Windows writes them."""
-    raw = packed_zip(
-        tmp_path / "x.zip", {"photo.jpgx": b"bytes", "d/": b"", "e\\": b""}
-    ).read_bytes()
-    (tmp_path / "x.zip").write_bytes(raw.replace(b"photo.jpgx", b"photo.jpg/"))
-    assert inner(listed(tmp_path / "x.zip")) == ["photo.jpg/"]
-
-
-def test_a_hard_link_in_a_tar_is_its_file_under_another_name(tmp_path):
-    """Where the archive can be read anywhere; in a compressed one it is told what to do."""
-    for mode in ("w", "w:gz"):
-        path = tmp_path / f"x.{mode[2:] or 'tar'}"
-        with tarfile.open(path, mode) as out:
-            for name, target in (("0.jpg", ""), ("b.jpg", "0.jpg"), ("c.jpg", "missing.jpg")):
-                info = tarfile.TarInfo(name)
-                raw = b"" if target else PICTURES["0/00.jpg"]
-                info.size, info.linkname = len(raw), target
-                info.type = tarfile.LNKTYPE if target else tarfile.REGTYPE
-                out.addfile(info, io.BytesIO(raw))
-        items = listed(path)
-        assert inner(items) == ["0.jpg", "b.jpg", "c.jpg"]
-        if mode == "w":
-            assert read_item(items[1], SourceOptions()) == PICTURES["0/00.jpg"]
-            assert problems(items) == {"c.jpg": Reason.UNSAFE_PATH}
-        else:
-            assert "unpack the archive" in items[1].problem[1]
