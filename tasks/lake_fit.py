@@ -43,7 +43,7 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
     images = lake.scan("images").select("image_id", "shard")
     shards = images.select(pl.col("shard").unique().sort()).collect()["shard"].to_list()
     if not shards:
-        _require_no_images(lake)
+        require_no_images(lake)
     if seen is not None:
         unknown = (
             seen.filter(pl.col("status") != Status.REJECTED.value)
@@ -83,7 +83,7 @@ def has_lost_tables(lake: Lake) -> bool:
     )
 
 
-def _require_no_images(lake: Lake) -> None:
+def require_no_images(lake: Lake) -> None:
     """Refuse an empty table of images beside tables and shards that know some."""
     naming = "sightings"
     if lake.version("sightings") is not None:

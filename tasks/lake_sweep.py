@@ -19,7 +19,7 @@ from ..data.lake import Lake
 from ..data.schema import TABLES
 from ..data.store import TMP_PREFIX
 from ..data.tables import FOLDER
-from .lake_fit import require_tables
+from .lake_fit import require_no_images, require_tables
 from .published_place import holding
 
 REPORTS: Final = "reports"
@@ -94,11 +94,9 @@ def _leftovers(lake: Lake, now_s: float, older_than_s: float) -> Iterator[Swept]
     require_tables(lake)
     images = lake.scan("images").select("shard").unique().collect()
     named = set(images["shard"])
-    if not named and any(lake.version(table) is not None for table in ("sightings", "scores")):
-        raise StoreError(
-            f"{lake.uri} has no images and tables that name some; nothing is swept before: assay"
-            f" lake check --lake {lake.uri}"
-        )
+    if not named:
+        # Shards that no row names any more are what a repair needs.
+        require_no_images(lake)
     for file in files:
         path = PurePosixPath(file.name)
         age_s = now_s - file.modified_s

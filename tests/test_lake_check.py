@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from ingesting import ingest as ingest_folder
 from ingesting import picture, put, states
 
 from assay.data.errors import ConfigError, StoreError
@@ -324,10 +325,21 @@ def test_a_sweep_takes_nothing_from_a_lake_that_lost_its_images(lake: Lake) -> N
     shutil.rmtree(only(lake, "tables/images"))
     for shard in Path(lake.uri).glob("shards/*"):
         old(shard, 48)
-    with pytest.raises(StoreError, match="nothing is swept before"):
+    with pytest.raises(StoreError, match="has no images, and its table sightings has rows"):
         sweep(lake, older_than_s=86_400)
     with pytest.raises(StoreError, match="less than a running writer may need"):
         sweep(lake, older_than_s=60)
+
+
+def test_a_lake_in_which_all_was_rejected_can_be_swept(tmp_path: Path) -> None:
+    """It has sightings and no images, and nothing is lost."""
+    lake = Lake(tmp_path / "rejected")
+    ingest_folder(lake, put(tmp_path / "in", {"a.png": b"no picture"}))
+    stray = Path(lake.path("shards/stray.parquet"))
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"")
+    old(stray, 48)
+    assert [one.where for one in sweep(lake, older_than_s=86_400)] == ["shards/stray.parquet"]
 
 
 def test_an_age_is_a_number_and_a_unit(lake: Lake) -> None:
