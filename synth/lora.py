@@ -111,7 +111,8 @@ def attach_adapters(
         except Exception as error:
             # Of diffusers and PEFT, which look at names and metadata in their own ways.
             raise SynthError(
-                f"{adapter.file} cannot be loaded: {shorten(f'{type(error).__name__}: {error}')}"
+                f"{adapter.file} cannot be loaded: {shorten(f'{type(error).__name__}: {error}')}; "
+                "get or train the adapter again"
             ) from error
         names.append(name)
     before = _fingerprint(pipeline, enabled=False)
@@ -137,14 +138,20 @@ def attach_adapters(
 
 @contextlib.contextmanager
 def _without_advice() -> Iterator[None]:
-    """Diffusers warns of every text encoder that an adapter leaves alone, as most do."""
-    log = logging.getLogger("diffusers.loaders.lora_base")
-    before = log.level
-    log.setLevel(logging.ERROR)
+    """Keep to itself what diffusers says of adapters beside its errors.
+
+    It warns of every text encoder that an adapter leaves alone, as most do, and logs each failure
+    that it also raises.
+    """
+    logs = [logging.getLogger(f"diffusers.loaders.{name}") for name in ("lora_base", "peft")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        log.setLevel(before)
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 def check_adapter(
