@@ -26,6 +26,7 @@ from ..tasks.decide import load_policy
 from ..tasks.detector.backends import check_backend
 from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
+from ..tasks.lake_check import require_images_known
 from ..tasks.lake_fit import require_fit, require_tables
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.stopping import is_stop, kept_of, standing_of
@@ -231,6 +232,8 @@ def run(
         state.record(lake, "running")
         close_dead_runs(lake, by=state.run_id)
         require_fit(lake, batch_id)
+        if batch_id is None:
+            require_images_known(lake)
         if bring is not None:
             with state.keeping():
                 state.items += bring(lake, state.run_id)

@@ -21,6 +21,7 @@ from ..data import shards
 from ..data.damage import (
     MAX_LOOK_BYTES,
     advice,
+    damaged,
     empty_entries,
     file_problem,
     is_out_of_reach,
@@ -290,6 +291,21 @@ def unknown_images(
         left_out = without if table == "sightings" else without | lost
         found[table] = set(ids.collect()["image_id"]) - left_out
     return found
+
+
+def require_images_known(lake: Lake) -> None:
+    """Refuse a lake with rows about images that `images` does not have; for work on all of it.
+
+    Raises:
+        StoreError: There are such rows; it names their table, an image, and what to do.
+    """
+    for table, ids in unknown_images(lake, {}).items():
+        if ids:
+            raise damaged(
+                lake.store,
+                f"{FOLDER}/{table}",
+                f"names {len(ids):,} images that `images` does not have, such as {min(ids)[:12]}",
+            )
 
 
 def _check_fit(lake: Lake, is_read: dict[str, bool]) -> list[Finding]:

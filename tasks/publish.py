@@ -26,6 +26,7 @@ from ..data.schema import TABLES
 from ..data.score_key import ScoreKey
 from .current import keyed_decisions, last_judgement
 from .dataset_card import CardFacts, dataset_card
+from .lake_check import require_images_known
 from .lake_fit import require_fit
 from .near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .published_files import Tally, write_file
@@ -105,6 +106,7 @@ def publish(
         raise ConfigError(f"format {format!r} is not known; allowed: hf")
     with _told(lake, out), holding(out) as place:
         _check_place(place, overwrite=overwrite)
+        require_images_known(lake)
         return _publish(
             lake,
             place,

@@ -410,3 +410,21 @@ def test_a_lost_mark_is_told_with_what_to_write(lake: Lake) -> None:
         Lake(lake.uri)
     mark.write_text('{"format": 1}')
     assert check(Lake(lake.uri), deep=True).damage == []
+
+
+def test_what_works_on_all_images_misses_none_that_another_table_names(lake: Lake) -> None:
+    """An older `images` put back from a backup leaves newer rows in other tables."""
+    root = Path(lake.uri)
+    shutil.copytree(root / "tables" / "images", root.parent / "backup")
+    put(root.parent / "pics", {"9.png": picture(9, size=(48, 32))})
+    ingest(root.parent)
+    shutil.rmtree(root / "tables" / "images")
+    shutil.copytree(root.parent / "backup", root / "tables" / "images")
+    for work in (
+        lambda: publish(lake, root.parent / "out"),
+        lambda: run(Request(lake=lake.uri, detector="mini"), flow="score"),
+    ):
+        with pytest.raises(StoreError, match=r"names 1 images .*assay lake check --lake"):
+            work()
+    repair(lake)
+    assert sum(publish(lake, root.parent / "out").splits.values()) == 5
