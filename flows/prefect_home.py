@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from ..data.cache import ensure_home
-from ..data.errors import ConfigError
+from ..data.errors import ConfigError, shorten
 from ..data.user_paths import from_home
 
 
@@ -25,15 +25,30 @@ def configured_api_url() -> str | None:
     ensure_home()
     if not _may_name_server():
         return None
+    return require_settings() or None
+
+
+def require_settings() -> str | None:
+    """Return the server of Prefect's settings, all of which must be readable.
+
+    Raises:
+        ConfigError: A variable or a file of Prefect's has a value that Prefect does not take, or
+            its home is no folder, in which its server would be waited for in vain.
+    """
     from pydantic_settings.exceptions import SettingsError
 
     try:
         from prefect.settings import Settings
 
-        url = Settings().api.url
+        settings = Settings()
     except (SettingsError, ValueError) as error:
-        raise ConfigError(f"Prefect's settings cannot be read: {error}") from error
-    return url or None
+        raise ConfigError(
+            f"Prefect's settings cannot be read: {shorten(str(error), 400)}; correct them"
+            " (PREFECT_* variables, a profile, prefect.toml)"
+        ) from error
+    if settings.home.exists() and not settings.home.is_dir():
+        raise ConfigError(f"{settings.home} is no folder; set PREFECT_HOME to one")
+    return settings.api.url
 
 
 def settle(*, quiet: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from ..data.errors import ConfigError
 from ..data.naming import path_of_uri
-from .prefect_home import configured_api_url, settle
+from .prefect_home import configured_api_url, require_settings, settle
 from .prefect_server import asks_for_login, own_server, require_server
 from .request import Request
 from .served import absolute, announce, with_roots
@@ -42,6 +42,7 @@ def serve(request: Request, *, cron: str | None, name: str | None = None) -> Non
         AssayError: A run of this request could not start: what `moderate` refuses.
     """
     settle(quiet=False)
+    require_settings()
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
     from prefect.types.entrypoint import EntrypointType
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..data.errors import ConfigError
 from ..data.store import require_no_secrets
 from .arenas import limit_arenas
-from .prefect_home import configured_api_url, settle
+from .prefect_home import configured_api_url, require_settings, settle
 from .progress import for_terminal, watched
 from .request import Request
 
@@ -50,6 +50,7 @@ def start(
 
 
 def _as_flow(request: Request, verb: str) -> Moderation:
+    require_settings()
     import httpx
     from prefect.exceptions import PrefectException
 

@@ -14,6 +14,7 @@ from assay.data.lake import Lake
 from assay.data.store import open_store
 from assay.data.toml_file import read_toml
 from assay.data.user_paths import from_home, require_output
+from assay.flows.prefect_home import require_settings
 from assay.flows.request import Request
 from assay.synth.mini_training.making import MakeSettings, make_mini_sd3
 from assay.tasks.bench import sample
@@ -110,3 +111,12 @@ def test_what_a_training_reads_last_is_checked_before_it_begins(tmp_path: Path) 
 def test_a_number_of_pictures_to_compare_is_in_its_range(tmp_path: Path, n: int) -> None:
     with pytest.raises(ConfigError, match="allowed: 1 to 1,000,000"):
         sample(Lake(tmp_path / "lake"), n)
+
+
+@pytest.mark.parametrize(("name", "value"), [("LOGGING_LEVEL", "nope"), ("HOME", "/etc/passwd")])
+def test_odd_settings_of_prefect_are_told_before_it_starts(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"PREFECT_{name}", value)
+    with pytest.raises(ConfigError, match=r"LoggingSettings level|set PREFECT_HOME"):
+        require_settings()
