@@ -151,7 +151,7 @@ def bench_lake(
     def loaded(backend: BackendName, precision: str) -> Detector:
         quantised = None
         if precision == "int8":
-            quantised = find_quantised(checkpoint.weights_sha256, profile)
+            quantised = find_quantised(checkpoint.weights_sha256, profile, detector=checkpoint.name)
         return detector_on(
             checkpoint, profile, make_backend(checkpoint, backend, device, precision, quantised)
         )

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from assay.data.errors import ModelError
 from assay.flows.cli import app
 from assay.flows.commands.options import request_of
 from assay.flows.request import Request
 from assay.tasks.command_line import command, score_again
+from assay.tasks.detector.profiles import profile_for
+from assay.tasks.detector.quantised import find_quantised
 
 # A value of each type that is no default.
 _OTHER = {
@@ -104,3 +107,9 @@ def test_a_detector_is_asked_for_as_it_can_be(
 ) -> None:
     """By its registered name, its whole id on the hub, or a folder that only its user knows."""
     assert score_again("/l", detector_id, precision) == f"assay score {options} --lake /l"
+
+
+def test_missing_int8_weights_are_made_by_a_command_for_this_detector(tmp_path: Path) -> None:
+    """It names the detector and the preprocessing that were asked for."""
+    with pytest.raises(ModelError, match="quantise --detector 'my mini' --profile hf-clip --lake"):
+        find_quantised("0" * 64, profile_for("hf-clip", 384), detector="my mini")

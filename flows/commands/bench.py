@@ -73,7 +73,9 @@ def bench(
         opened = open_lake(lake)
         learnt_from: tuple[str, ...] = ()
         if any(number_format == "int8" for _, number_format in wanted):
-            learnt_from = find_quantised(checkpoint.weights_sha256, prepared).image_ids
+            learnt_from = find_quantised(
+                checkpoint.weights_sha256, prepared, detector=checkpoint.name
+            ).image_ids
         images = sample(opened, n, leave_out=learnt_from)
         with watched(for_terminal(quiet=quiet)) as watcher:
             watcher.begin("bench", len(images) * (1 + len(wanted)))
@@ -95,7 +97,9 @@ def bench(
         def make(name: BackendName, number_format: str) -> Detector:
             quantised = None
             if number_format == "int8":
-                quantised = find_quantised(checkpoint.weights_sha256, prepared)
+                quantised = find_quantised(
+                    checkpoint.weights_sha256, prepared, detector=checkpoint.name
+                )
             runner = make_backend(checkpoint, name, "auto", number_format, quantised)
             return detector_on(checkpoint, prepared, runner)
 
@@ -191,7 +195,7 @@ def _wanted(
     if not formats:
         formats = ["fp32"]
         try:
-            find_quantised(checkpoint.weights_sha256, profile)
+            find_quantised(checkpoint.weights_sha256, profile, detector=checkpoint.name)
         except AssayError:
             pass
         else:

@@ -93,7 +93,9 @@ def identify(
     prepared = chosen_profile(profile, checkpoint)
     wanted = AUTO_PRECISION if precision == "auto" else precision
     if wanted == "int8":
-        wanted = find_quantised(checkpoint.weights_sha256, prepared).precision
+        wanted = find_quantised(
+            checkpoint.weights_sha256, prepared, detector=checkpoint.name
+        ).precision
     return Identity(
         detector_id=checkpoint.detector_id,
         weights_sha256=checkpoint.weights_sha256,
@@ -139,7 +141,7 @@ def load_detector(
     names = candidates(backend, wanted, kind)
     quantised = None
     if wanted == "int8":
-        quantised = find_quantised(checkpoint.weights_sha256, prepared)
+        quantised = find_quantised(checkpoint.weights_sha256, prepared, detector=checkpoint.name)
 
     def make(backend_name: BackendName, number_format: str) -> Detector:
         return detector_on(

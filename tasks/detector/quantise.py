@@ -88,7 +88,7 @@ def quantise(
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return find_quantised(checkpoint.weights_sha256, profile)
+    return find_quantised(checkpoint.weights_sha256, profile, detector=checkpoint.name)
 
 
 def _quantised_model(checkpoint: Checkpoint, pictures: list[NDArray[np.float32]]) -> Any:

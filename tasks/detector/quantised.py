@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,15 +48,21 @@ def quantised_folder(weights_sha256: str, profile: Profile) -> Path:
     return cache_folder("int8", f"{weights_sha256[:16]}-{profile.name}")
 
 
-def find_quantised(weights_sha256: str, profile: Profile) -> Quantised:
-    """The quantised weights of a checkpoint, checked against their hash.
+def find_quantised(weights_sha256: str, profile: Profile, *, detector: str) -> Quantised:
+    """Return the quantised weights of a checkpoint, checked against their hash.
+
+    Args:
+        weights_sha256: Hash of the checkpoint's own weights.
+        profile: Preprocessing that they were quantised under.
+        detector: Name that the checkpoint was asked for by, for messages.
 
     Raises:
         ModelError: There are none on this machine, or their description cannot be read.
         UntrustedWeights: They are not the ones that were made, or are of other weights.
     """
     folder = quantised_folder(weights_sha256, profile)
-    again = "make them with: assay models quantise --lake LAKE --detector NAME"
+    options = ["--detector", detector, "--profile", profile.name, "--lake", "LAKE"]
+    again = f"make them with: {shlex.join(['assay', 'models', 'quantise', *options])}"
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         stated, source, n_images = facts["sha256"], facts["weights_sha256"], facts["n_images"]
