@@ -21,6 +21,8 @@ from typing import Final
 LEAVE_WITHIN_S: Final = 8.0
 # For threads that still read or compute when everything is told.
 LINGER_S: Final = 1.0
+# For whatever has swallowed the exception of a signal to end.
+AGAIN_AFTER_S: Final = 0.05
 # Wrappers such as `uv run` pass on the Ctrl-C that the terminal has sent to everybody.
 SAME_SIGNAL_S: Final = 0.3
 
@@ -68,10 +70,14 @@ class Leaving:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._since_s: float | None = None
+        self._is_lost = False
 
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Raise at the first signal, end the process at the second."""
         now_s = time.monotonic()
+        if self._is_lost:
+            self._is_lost = False
+            raise _stop_of(number)
         if self._since_s is None:
             self._since_s = now_s
             self._leave_in(
@@ -80,12 +86,27 @@ class Leaving:
                 f"stopped {LEAVE_WITHIN_S:.0f} s after the signal; what was not committed by then"
                 " is done again by the same command",
             )
-            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            raise _stop_of(number)
         if now_s - self._since_s > SAME_SIGNAL_S:
             self._leave(
                 128 + number,
                 "left at once; what was not committed is done again by the same command",
             )
+
+    def on_unraisable(self, seen: sys.UnraisableHookArgs) -> bool:
+        """Send a signal again whose exception Python has dropped; return whether it was one.
+
+        That happens where the signal comes while a destructor or a weak reference's callback runs.
+        """
+        if self._since_s is None or not isinstance(seen.exc_value, KeyboardInterrupt):
+            return False
+        self._is_lost = True
+        is_term = isinstance(seen.exc_value, Terminated)
+        number = signal.SIGTERM if is_term else signal.SIGINT
+        again = threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return True
 
     def linger(self, exit_code: int) -> None:
         """Let threads finish for a moment once everything is told, then end the process."""
@@ -104,6 +125,10 @@ class Leaving:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(exit_code)
+
+
+def _stop_of(number: int) -> KeyboardInterrupt:
+    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 @contextlib.contextmanager
@@ -125,9 +150,17 @@ def handled(say: Callable[[str], None]) -> Iterator[Leaving]:
     mine = [number for number in _SIGNALS if before[number] == usual[number]]
     for number in mine:
         signal.signal(number, leaving.on_signal)
+    hook = sys.unraisablehook
+
+    def on_unraisable(seen: sys.UnraisableHookArgs) -> None:
+        if not leaving.on_unraisable(seen):
+            hook(seen)
+
+    sys.unraisablehook = on_unraisable
     try:
         yield leaving
     finally:
+        sys.unraisablehook = hook
         for number in mine:
             signal.signal(number, before[number])
 

@@ -80,8 +80,10 @@ def find_generator(name: str) -> GeneratorFiles:
             return dataclasses.replace(files, generator_id=pinned)
     except OSError as error:
         # A name too long for a file, or a link to weights that were moved away.
+        missing = Path(str(error.filename or "")).name
+        what = f"{error.strerror or error}{f', {shown(missing)}' if missing else ''}"
         raise SynthError(
-            f"the generator {shown(name)} cannot be read: {shorten(str(error), 120)}; copy its "
+            f"the generator {shown(name)} cannot be read: {shorten(what, 120)}; copy its "
             "files there again, or name another folder"
         ) from error
     repo, _, revision = name.partition("@")

@@ -77,6 +77,35 @@ def test_how_far_a_run_came_is_told_in_words():
     assert standing_of(9, 9, "items", "read").startswith("all 9 items are read and kept")
 
 
+class Dropper:
+    """Something in whose destructor a signal comes: Python drops what the signal raises there."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __del__(self):
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, signals.Terminated)]
+)
+def test_a_signal_that_comes_in_a_destructor_stops_the_run_all_the_same(
+    monkeypatch, number, raised
+):
+    """A moment later, as the same exception and not as a second signal."""
+    monkeypatch.setattr(signals.Leaving, "_leave_in", lambda *_: None)
+    monkeypatch.setattr(signals, "SAME_SIGNAL_S", 0)
+
+    def work():
+        Dropper(number)
+        time.sleep(10)
+
+    with signals.handled(print), pytest.raises(raised):
+        work()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_exceptions_of_signals_have_the_exit_codes_of_a_shell():
     """128 and the number of the signal, also for those of libraries; a bug has none of them."""
 
