@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from .commands import command
 from .errors import AssayError, StoreError, brief, is_panic
 from .retry import is_cut_off
 from .store import LocalStore, Store
@@ -60,7 +61,7 @@ def advice(store: Store, error: BaseException | None = None) -> str:
         return "let this user read it"
     if error is not None and _is_of_object_store(error):
         return f"run the same again when {store.uri} answers"
-    return f"see what is affected with: assay lake check --lake {store.uri}"
+    return f"see what is affected with: {command('lake', 'check', lake=store.uri)}"
 
 
 def damaged(store: Store, name: str, problem: str) -> StoreError:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import Final
 
+from .commands import command
 from .errors import InputError
 
 MARKER: Final = "assay-lake.json"
@@ -32,8 +32,8 @@ def require_no_lake(source: str, path: str) -> None:
     if lake is None:
         return
     what = "is an assay lake" if lake == path else f"lies in the assay lake {lake}"
-    shown = shlex.quote(lake)
+    score, publish = command("score", lake=lake), command("publish", lake=lake)
     raise InputError(
-        f"{source} {what}, and a lake is no source; `assay score --lake {shown}` scores what it"
-        f" holds, `assay publish --lake {shown} --to DIR` makes a dataset that is a source"
+        f"{source} {what}, and a lake is no source; `{score}` scores what it holds,"
+        f" `{publish} --to DIR` makes a dataset that is a source"
     )

@@ -6,6 +6,7 @@ format. Whoever reads or writes scores, views, decisions or embeddings names all
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -53,6 +54,10 @@ class ScoreKey:
     def as_row(self) -> Row:
         """Return the columns and their values."""
         return asdict(self)
+
+    def digest(self) -> str:
+        """Return 16 hex digits that tell this key from others, for names."""
+        return hashlib.sha256("\n".join(self.as_row().values()).encode()).hexdigest()[:16]
 
     def describe(self) -> str:
         """Return the key in one line, for a person."""

@@ -17,13 +17,13 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
+from ..data.commands import command
 from ..data.errors import ConfigError
 from ..data.lake import Lake
 from ..synth.generator import Generator
 from ..synth.loading import LoadSettings
 from ..synth.plan import Block, ContentsOf, Job, Plan
 from ..synth.plan_file import plan_of_dict, read_plan
-from ..tasks.command_line import command
 from ..tasks.evasion import evasion_rows, evasion_table, table_text
 from ..tasks.evasion_page import write_evasion
 from ..tasks.ingest import IngestCounts

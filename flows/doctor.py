@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import __version__
+from ..data.commands import command
 from ..data.errors import AssayError, ModelError, StoreError, UntrustedWeights
 from ..data.package_versions import PACKAGES
 from ..data.redaction import redact_url
@@ -145,7 +146,7 @@ def _lake(lake: str | None) -> str:
         first = health.damage[0]
         raise StoreError(
             f"{opened.uri}: {first.where} {first.problem}, {len(health.damage)} damaged in all; see"
-            f" assay lake check --lake {opened.uri}"
+            f" {command('lake', 'check', lake=opened.uri)}"
         )
     rows = ", ".join(f"{name} {n:,}" for name, n in health.rows.items() if n)
     return f"{opened.uri}, {health.images:,} images in {health.shards:,} shards; rows: {rows or 0}"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ..data.commands import command
 from ..data.errors import InputError
 from ..data.lake import Lake
 from ..data.score_key import ScoreKey
-from ..tasks.command_line import command
 from ..tasks.current import current_scores, keyed_decisions
 from ..tasks.lake_fit import require_fit
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ..data.commands import command
 from ..data.errors import AssayError, GateRefused, shorten
 from ..data.schema import Reason
-from ..tasks.command_line import command
 
 if TYPE_CHECKING:
     import polars as pl

@@ -167,26 +167,26 @@ def _ingest(
 @_naming_damage
 def score_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:
     """Scores these images of one shard and commits their logits and embeddings."""
-    lake, detector = Lake(request.lake, create=False), detector_of(request)
-    with turn(lake.uri, "scores", shard, *detector.key.as_row().values()):
-        return score_shard(
-            lake,
-            shard,
-            image_ids,
-            detector,
-            run_id=run_id,
-            n_workers=request.workers,
-            limits=request.limits,
-            on_item=progress.current().advance,
-        )
+    return _on_shard("scores", score_shard, request, run_id, shard, image_ids)
 
 
 @_naming_damage
 def views_step(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ViewCounts:
     """Scores the tiles of these images of one shard."""
+    return _on_shard("views", view_shard, request, run_id, shard, image_ids)
+
+
+def _on_shard(
+    table: str,
+    work: Callable[..., R],
+    request: Request,
+    run_id: str,
+    shard: str,
+    image_ids: Sequence[str],
+) -> R:
     lake, detector = Lake(request.lake, create=False), detector_of(request)
-    with turn(lake.uri, "views", shard, *detector.key.as_row().values()):
-        return view_shard(
+    with turn(lake.uri, table, shard, detector.key.digest()):
+        return work(
             lake,
             shard,
             image_ids,

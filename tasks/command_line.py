@@ -1,40 +1,17 @@
-"""The commands that assay prints: complete, quoted, and good from any folder."""
+"""The commands that ask for a run, or for scores, again: complete, whatever the settings."""
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
+from ..data.commands import absolute_source, command
 from ..data.redaction import HIDDEN, redact_url
 from ..data.user_paths import from_home
 from .detector.cards import card_by_name
 
 # Settings that have several values, by the option that gives one.
 _OPTIONS: Final = {"roots": "root"}
-
-
-def command(*words: object, lake: str | None = None, **options: Any) -> str:
-    """Return a command of assay as a shell reads it.
-
-    Args:
-        *words: Verb and arguments.
-        lake: Address of the lake, made absolute, as the last option; None for a verb without one.
-        **options: Values by option name. None, False and empty ones are left out, True is the
-            bare flag, a sequence repeats its option.
-    """
-    parts = ["assay", *map(str, words)]
-    where = {"lake": None if lake is None else absolute_source(lake)}
-    for name, value in (options | where).items():
-        flag = "--" + name.replace("_", "-")
-        if value is True:
-            parts.append(flag)
-        elif isinstance(value, Sequence) and not isinstance(value, str):
-            parts += [part for one in value for part in (flag, str(one))]
-        elif value is not None and value is not False and value != "":
-            parts += [flag, str(value)]
-    return shlex.join(parts)
 
 
 def run_again(
@@ -83,11 +60,6 @@ def score_again(lake: str, detector_id: str, precision: str) -> str:
         precision=None if number_format == "fp32" else number_format,
         lake=lake,
     )
-
-
-def absolute_source(source: str) -> str:
-    """Return a source as it is named from any folder; URLs stay as they are."""
-    return source if "://" in source else os.path.abspath(from_home(source))  # noqa: PTH100
 
 
 def _absolute(name: str, value: Any) -> Any:

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from ..data.commands import command
 from ..data.errors import ConfigError, InputError, StoreError
 from ..data.lake import Lake
 from ..data.schema import ScoreStatus
 from ..data.score_key import ScoreKey
 from ..data.user_paths import from_home
-from .command_line import command
 from .current import last_judgement, named
 from .detector.cards import card_by_name
 from .neighbours import Vectors

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data import shards
+from ..data.commands import command
 from ..data.damage import (
     MAX_LOOK_BYTES,
     advice,
@@ -367,6 +368,6 @@ def draw(health: Health) -> str:
     how = "every byte was read" if health.deep else "bytes were not read: --deep reads them all"
     n_damage = len(health.damage)
     if n_damage:
-        out.write(f"next   assay lake repair --lake {health.lake}\n")
+        out.write(f"next   {command('lake', 'repair', lake=health.lake)}\n")
     out.write(f"found  {n_damage} damaged; {how}")
     return out.getvalue()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 import pyarrow as pa
 
-from ..data.damage import advice
+from ..data.damage import advice, damaged
 from ..data.errors import StoreError, brief
 from ..data.lake import Lake
 from ..data.schema import TABLES, Status
@@ -56,7 +56,7 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
         if len(unknown):
             raise StoreError(
                 f"{lake.uri} has sightings of {len(unknown):,} images that its table images does"
-                f" not have, such as {unknown.sort()[0]}; {_repair(lake)}"
+                f" not have, such as {unknown.sort()[0]}; {advice(lake.store)}"
             )
     _require_shards(lake, shards)
 
@@ -70,7 +70,7 @@ def require_tables(lake: Lake) -> None:
     if has_lost_tables(lake):
         raise StoreError(
             f"{lake.uri} has shards and no tables: what was known of their images is gone; restore"
-            f" {lake.path('tables')}, or {_repair(lake)}"
+            f" {lake.path('tables')}, or {advice(lake.store)}"
         )
 
 
@@ -101,7 +101,8 @@ def require_no_images(lake: Lake) -> None:
     else:
         return
     raise StoreError(
-        f"{lake.uri} has no images, and its table {naming} has rows about some; {_repair(lake)}"
+        f"{lake.uri} has no images, and its table {naming} has rows about some;"
+        f" {advice(lake.store)}"
     )
 
 
@@ -114,7 +115,7 @@ def _require_shards(lake: Lake, shards: list[str]) -> None:
     there = {file.name: file for file in lake.store.files(FOLDER)}
     for number, shard in enumerate(shards):
         if shard not in there:
-            raise StoreError(f"{lake.store.path(shard)} is missing; {_repair(lake)}")
+            raise damaged(lake.store, shard, "is missing")
         if number >= MAX_SHARDS_OPENED or lake.store.storage_options:
             continue
         size = there[shard].n_bytes
@@ -129,8 +130,4 @@ def _require_shards(lake: Lake, shards: list[str]) -> None:
                 f"cannot read {lake.store.path(shard)}: {brief(error)}; {next_}"
             ) from error
         if not is_whole(head, tail):
-            raise StoreError(f"{lake.store.path(shard)} is cut or overwritten; {_repair(lake)}")
-
-
-def _repair(lake: Lake) -> str:
-    return f"see what is affected with: assay lake check --lake {lake.uri}"
+            raise damaged(lake.store, shard, "is cut or overwritten")

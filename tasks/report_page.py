@@ -10,11 +10,11 @@ from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..data.commands import command
 from ..data.naming import path_of_uri
 from ..data.package_versions import package_versions
 from ..data.redaction import redact_text
 from ..data.schema import DecisionReason, Reason
-from .command_line import command
 from .histogram import histogram_svg
 from .judged import RunRecord
 from .policy import Policy

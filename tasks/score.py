@@ -7,7 +7,6 @@ picture that cannot be scored gets a row with its reason, never a made-up number
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -192,7 +191,6 @@ def commit_rows(
         The rows that were committed.
     """
     ids = [row["image_id"] for row in rows]
-    digest = hashlib.sha256("\n".join(key.as_row().values()).encode()).hexdigest()[:16]
     return append_missing(
         lake,
         "scores",
@@ -204,5 +202,5 @@ def commit_rows(
             .select("image_id")
             .collect()["image_id"]
         ),
-        txn=f"scores:{run_id}:{digest}",
+        txn=f"scores:{run_id}:{key.digest()}",
     )

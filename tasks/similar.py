@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from ..data.commands import command
 from ..data.errors import ConfigError, InputError, UnreadableImage
 from ..data.image import hash_anew, inspect_image
 from ..data.lake import Lake
 from ..data.score_key import ScoreKey
-from .command_line import command
 from .current import current_decisions, current_scores
 from .embedding_search import Found, OnRows, nearest_by_embedding, similarities_to_stored
 from .embeddings import count_embedded, latest_embedded

@@ -6,7 +6,6 @@ as scores are; an image whose tiles have rows is not looked at again.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -231,7 +230,6 @@ def _commit(
 ) -> list[Row]:
     """Append the rows of those images whose tiles no other run has scored under the key."""
     ids = [row["image_id"] for row in rows]
-    digest = hashlib.sha256("\n".join(key.as_row().values()).encode()).hexdigest()[:16]
     return append_missing(
         lake,
         "views",
@@ -239,7 +237,7 @@ def _commit(
         since=since,
         name=lambda row: str(row["image_id"]),
         taken=lambda came: set(_seen(came, key, ids)),
-        txn=f"views:{run_id}:{digest}",
+        txn=f"views:{run_id}:{key.digest()}",
     )
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from assay.data.commands import command
+from assay.data.damage import advice
 from assay.data.errors import ModelError
+from assay.data.lake import Lake
 from assay.flows.cli import app
 from assay.flows.commands.options import request_of
 from assay.flows.request import Request
-from assay.tasks.command_line import command, score_again
+from assay.tasks.command_line import score_again
 from assay.tasks.detector.profiles import profile_for
 from assay.tasks.detector.quantised import find_quantised
 
@@ -113,3 +116,11 @@ def test_missing_int8_weights_are_made_by_a_command_for_this_detector(tmp_path: 
     """It names the detector and the preprocessing that were asked for."""
     with pytest.raises(ModelError, match="quantise --detector 'my mini' --profile hf-clip --lake"):
         find_quantised("0" * 64, profile_for("hf-clip", 384), detector="my mini")
+
+
+def test_advice_for_a_damaged_lake_is_a_command_that_a_shell_takes(tmp_path: Path) -> None:
+    """Also where its address has a blank or a quote in it."""
+    lake = Lake(tmp_path / "it's my lake")
+    said = advice(lake.store)
+    words = shlex.split(said[said.index("assay ") :])
+    assert words == ["assay", "lake", "check", "--lake", lake.uri]

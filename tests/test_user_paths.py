@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from assay.data.commands import command
 from assay.data.errors import AssayError, ConfigError, StoreError
 from assay.data.lake import Lake
 from assay.data.store import open_store
@@ -18,7 +19,6 @@ from assay.flows.prefect_home import require_settings
 from assay.flows.request import Request
 from assay.synth.mini_training.making import MakeSettings, make_mini_sd3
 from assay.tasks.bench import sample
-from assay.tasks.command_line import command
 from assay.tasks.published_place import folder_to_make
 
 

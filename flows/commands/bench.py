@@ -139,8 +139,8 @@ def quantise(
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
+    from ...data.commands import command
     from ...tasks.bench import quantise_on_lake
-    from ...tasks.command_line import command
     from ...tasks.detector.choice import refusal
     from ...tasks.detector.load import chosen_profile, find_checkpoint
     from ...tasks.policy import load_policy

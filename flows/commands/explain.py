@@ -36,9 +36,9 @@ def explain(
         positive: What a high logit of an unregistered checkpoint means: fake or real.
         json_: Print one JSON object on stdout.
     """
+    from ...data.commands import command
     from ...data.errors import InputError
     from ...data.user_paths import require_output
-    from ...tasks.command_line import command
     from ...tasks.detector.load import chosen_profile, find_checkpoint
     from ...tasks.explain import explain as explained
     from ...tasks.heatmap import draw_heatmap

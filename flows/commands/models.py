@@ -20,7 +20,7 @@ Positive = Annotated[
 @models.command(name="list")
 def list_(*, json_: AsJson = False) -> None:
     """The registered detectors, and which of them are on this machine."""
-    from ...tasks.command_line import command
+    from ...data.commands import command
     from ...tasks.detector.cards import CARDS
     from ...tasks.detector.hub import HubId, is_cached
 
@@ -69,7 +69,7 @@ def pull(
         from_: Take them from this folder instead of the hub, for machines without a network.
         json_: Print one JSON object on stdout.
     """
-    from ...tasks.command_line import command
+    from ...data.commands import command
     from ...tasks.detector.pull import pull as pull_files
 
     files = pull_files(name, to=to, source=from_)
@@ -149,7 +149,7 @@ def convert(
         out: New folder.
         positive: fake or real.
     """
-    from ...tasks.command_line import command
+    from ...data.commands import command
     from ...tasks.detector.convert import convert as convert_to
     from ...tasks.detector.load import find_checkpoint
 
@@ -167,8 +167,8 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
         positive: fake or real.
         json_: Print one JSON object on stdout.
     """
+    from ...data.commands import command
     from ...data.errors import InputError
-    from ...tasks.command_line import command
     from ...tasks.detector.cards import MINI_FOLDER, card_by_name
     from ...tasks.detector.load import find_checkpoint
 

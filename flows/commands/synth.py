@@ -186,8 +186,8 @@ def train_mini_generator(
         minutes: Of training the transformer and the text encoders.
         seed: Of everything that is drawn.
     """
+    from ...data.commands import command
     from ...synth.mini_training.making import MakeSettings, make_mini_sd3
-    from ...tasks.command_line import command
     from ..progress import say
 
     settings = MakeSettings(

@@ -33,7 +33,7 @@ def train_mini(
         seed: Of everything that is drawn.
         cache: Folder that keeps reconstructed photos between trainings.
     """
-    from ...tasks.command_line import command
+    from ...data.commands import command
     from ...tasks.detector.training.train import MiniSettings
     from ...tasks.detector.training.train import train_mini as train
     from ..progress import say
