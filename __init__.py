@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .data.import_noise import drop_import_noise
-from .data.openmp import let_waiting_threads_sleep
+from .flows.process.import_noise import drop_import_noise
+from .flows.process.openmp import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
-    from .data.lake import Lake
+    from .data.store.lake import Lake
+    from .flows.api import moderate
     from .flows.notebook import load_ipython_extension
-    from .flows.public import moderate
 
 __version__ = "0.1.0"
 __all__ = ["Lake", "__version__", "load_ipython_extension", "moderate"]
@@ -27,9 +27,9 @@ drop_import_noise()
 let_waiting_threads_sleep()
 
 _HOMES = {
-    "Lake": ".data.lake",
+    "Lake": ".data.store.lake",
     "load_ipython_extension": ".flows.notebook",
-    "moderate": ".flows.public",
+    "moderate": ".flows.api",
 }
 
 

@@ -27,11 +27,11 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from assay.flows.request import Request
 from assay.flows.run import run
-from assay.tasks.detector.backends import n_cores
+from assay.tasks.detector.backends.openvino_graph import quiet_openvino
+from assay.tasks.detector.backends.protocol import n_cores
 from assay.tasks.detector.detector import Detector
-from assay.tasks.detector.lanes import bare_forward
 from assay.tasks.detector.load import load_detector
-from assay.tasks.detector.openvino_graph import quiet_openvino
+from assay.tasks.detector.streaming import bare_forward
 
 ASSAY = "assay moderate, files to report"
 PIPELINE = "transformers.pipeline, batch 1"

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from transformers import ViTConfig, ViTForImageClassification
 
-from assay.tasks.detector.attention import AttendingNetwork
-from assay.tasks.detector.attribution import gradient_weighted, patch_map, rollout
-from assay.tasks.detector.faithfulness import Curves, curves
+from assay.tasks.detector.inputs.preprocess import preprocess
 from assay.tasks.detector.load import chosen_profile, find_checkpoint, load_detector
-from assay.tasks.detector.preprocess import preprocess
+from assay.tasks.explain.attention import AttendingNetwork
+from assay.tasks.explain.attribution import gradient_weighted, patch_map, rollout
+from assay.tasks.explain.faithfulness import Curves, curves
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from photos import photos_between, write_photos
 from PIL import Image
 
-from assay.data.image import inspect_image
+from assay.data.images.inspect_image import inspect_image
 from assay.flows.request import Request
 from assay.flows.run import run
 

@@ -25,10 +25,10 @@ from assay.synth.attacks.expectation import FileDraws, through_files
 from assay.synth.attacks.latent import latent_attack
 from assay.synth.attacks.pixel import AttackSettings, attack
 from assay.synth.autoencoder import load_autoencoder
-from assay.synth.checkpoints import find_generator
-from assay.synth.generator import Ask
+from assay.synth.generators.checkpoints import find_generator
+from assay.synth.generators.load import load_generator
+from assay.synth.generators.protocol import Ask
 from assay.synth.laundering import CONDITIONS
-from assay.synth.loading import load_generator
 from assay.synth.marking import Mark, SourceType, marked
 from assay.synth.reconstruct import aligned_fake
 from assay.tasks.detector.differentiable import differentiable

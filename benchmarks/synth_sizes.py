@@ -25,8 +25,8 @@ from diffusers import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
-from assay.synth.loading import DTYPES
-from assay.synth.presets import PRESETS, Preset
+from assay.synth.generators.load import DTYPES
+from assay.synth.generators.presets import PRESETS, Preset
 
 PROMPT_TOKENS: Final = 77 + 256
 # As the transformers' own config.json have them.

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from assay.data.decode import PLAIN, decode_rgb
-from assay.tasks.decide import load_policy
+from assay.data.images.decode import PLAIN, decode_rgb
+from assay.tasks.decide.decide import load_policy
 from assay.tasks.detector.detector import Detector
+from assay.tasks.detector.inputs.preprocess import preprocess, square_in_picture
 from assay.tasks.detector.load import load_detector
-from assay.tasks.detector.preprocess import preprocess, square_in_picture
 from assay.tasks.views import UNCERTAIN, views_of
 
 MIN_STRIP_PX = 96

@@ -26,9 +26,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .printable import printable
-from .redaction import redact_text
-from .text import valid_text
+from .text.printable import printable
+from .text.redaction import redact_text
+from .text.unicode import valid_text
 
 if TYPE_CHECKING:
     from .schema import Reason

@@ -19,13 +19,13 @@ from prefect.utilities.annotations import quote
 
 from ..data.commands import command
 from ..data.errors import ConfigError
-from ..data.lake import Lake
-from ..synth.generator import Generator
-from ..synth.loading import LoadSettings
-from ..synth.plan import Block, ContentsOf, Job, Plan
-from ..synth.plan_file import plan_of_dict, read_plan
-from ..tasks.evasion import evasion_rows, evasion_table, table_text
-from ..tasks.evasion_page import write_evasion
+from ..data.store.lake import Lake
+from ..synth.generators.load import LoadSettings
+from ..synth.generators.protocol import Generator
+from ..synth.plan.plan import Block, ContentsOf, Job, Plan
+from ..synth.plan.plan_file import plan_of_dict, read_plan
+from ..tasks.evasion.page import write_evasion
+from ..tasks.evasion.table import evasion_rows, evasion_table, table_text
 from ..tasks.ingest import IngestCounts
 from ..tasks.parents import Chosen, choose_parents
 from ..tasks.stopping import hand_on, is_stop, kept_of, standing_of

@@ -15,7 +15,6 @@ from cyclopts import App, CycloptsError
 from .. import __version__
 from ..data.cache import ensure_home
 from ..data.errors import AssayError, OutputLost
-from . import signals
 from .commands import (
     bench,
     datasets,
@@ -30,7 +29,8 @@ from .commands import (
     training,
     views,
 )
-from .terminal import drop_output, guarded, open_closed_streams, unguarded
+from .process import signals
+from .process.terminal import drop_output, guarded, open_closed_streams, unguarded
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -119,7 +119,7 @@ def _damage_behind(error: BaseException) -> AssayError | None:
     """Return the damaged file of a lake that is behind an error of the libraries that read it."""
     if "polars" not in sys.modules:
         return None
-    from ..data.damage import explain
+    from ..data.store.damage import explain
 
     return explain(error)
 

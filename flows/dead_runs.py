@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..data.lake import Lake
+from ..data.store.lake import Lake
 
 # Longer than any run: of a run on another machine, nobody here can see whether it lives.
 MAX_AGE: Final = timedelta(days=7)

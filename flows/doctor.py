@@ -19,7 +19,7 @@ from .. import __version__
 from ..data.commands import command
 from ..data.errors import AssayError, ModelError, StoreError, UntrustedWeights
 from ..data.package_versions import PACKAGES
-from ..data.redaction import redact_url
+from ..data.text.redaction import redact_url
 
 LISTED = (*PACKAGES, "polars", "deltalake")
 OPTIONAL = {
@@ -94,7 +94,7 @@ def _machine() -> str:
 
 
 def _device() -> str:
-    from ..tasks.detector.devices import device_kind
+    from ..tasks.detector.backends.devices import device_kind
 
     return device_kind("auto")
 
@@ -131,8 +131,8 @@ def _real_weights() -> str:
 
 
 def _lake(lake: str | None) -> str:
-    from ..data.lake import Lake
-    from ..tasks.lake_check import check
+    from ..data.store.lake import Lake
+    from ..tasks.lake.check import check
     from .request import default_lake
 
     uri = lake or default_lake()
@@ -153,8 +153,8 @@ def _lake(lake: str | None) -> str:
 
 
 def _prefect() -> str:
-    from .prefect_home import configured_api_url
-    from .prefect_server import require_server
+    from .process.prefect_home import configured_api_url
+    from .serving.prefect_server import require_server
 
     version = importlib.metadata.version("prefect")
     url = configured_api_url()

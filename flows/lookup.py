@@ -10,14 +10,14 @@ import polars as pl
 
 from ..data.commands import command
 from ..data.errors import InputError
-from ..data.lake import Lake
 from ..data.score_key import ScoreKey
-from ..tasks.current import current_scores, keyed_decisions
-from ..tasks.lake_fit import require_fit
+from ..data.store.lake import Lake
+from ..tasks.lake.fit import require_fit
+from ..tasks.latest_rows import current_scores, keyed_decisions
 
 if TYPE_CHECKING:
+    from ..tasks.detector.inputs.profiles import Profile
     from ..tasks.detector.load import Checkpoint
-    from ..tasks.detector.profiles import Profile
 
 MIN_PREFIX_CHARS = 6
 _ABOUT_AN_IMAGE = ("sightings", "scores", "views", "decisions", "reviews", "synthetics")

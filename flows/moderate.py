@@ -17,8 +17,8 @@ from prefect.tasks import Task, exponential_backoff
 from prefect.utilities.annotations import quote
 
 from ..data.errors import CommitConflict, ConfigError
-from ..data.image import ImageLimits
-from ..data.sources import Item
+from ..data.images.inspect_image import ImageLimits
+from ..data.sources.find import Item
 from ..tasks.ingest import IngestCounts
 from ..tasks.score import ScoreCounts
 from ..tasks.views import ViewCounts
@@ -26,7 +26,7 @@ from . import steps
 from .request import DEFAULT_DETECTOR, Request, default_lake
 from .result import Moderation
 from .run import Steps, run
-from .served import confined
+from .serving.served import confined
 
 VERBS = ("moderate", "ingest", "score")
 

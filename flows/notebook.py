@@ -63,7 +63,7 @@ class AssayMagics(Magics):  # type: ignore[misc]  # Class cannot subclass "Magic
             for name, value in given.items()
             if value is not None
         }
-        from .public import moderate
+        from .api import moderate
 
         try:
             return moderate(*sources, **settings)

@@ -25,8 +25,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ..data.printable import printable
-from .terminal import guard, is_guarded, unguarded
+from ..data.text.printable import printable
+from .process.terminal import guard, is_guarded, unguarded
 
 
 class Watcher(Protocol):

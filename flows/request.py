@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..data.errors import ConfigError
-from ..data.image import ImageLimits
-from ..data.redaction import redact_url
-from ..data.sources import SourceOptions
+from ..data.images.inspect_image import ImageLimits
+from ..data.sources.find import SourceOptions
+from ..data.text.redaction import redact_url
 from ..tasks.command_line import run_again
 from .plain_values import plain_value
 

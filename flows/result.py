@@ -75,8 +75,8 @@ class Moderation:
         Raises:
             StoreError: The lake cannot be read.
         """
-        from ..data.lake import Lake
-        from ..tasks.judged import find_run, judged_images
+        from ..data.store.lake import Lake
+        from ..tasks.report.run_record import find_run, judged_images
 
         lake = Lake(self.lake, create=False)
         return (

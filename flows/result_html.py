@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
-from ..data.lake import Lake
-from ..tasks.histogram import histogram_svg
-from ..tasks.judged import find_run
-from ..tasks.report_facts import ReportFacts, gather
-from ..tasks.report_page import SIGNS, score_text, short_name
-from ..tasks.thumbnails import thumbnails
+from ..data.store.lake import Lake
+from ..tasks.pages.histogram import histogram_svg
+from ..tasks.pages.thumbnails import thumbnails
+from ..tasks.report.facts import ReportFacts, gather
+from ..tasks.report.page import SIGNS, score_text, short_name
+from ..tasks.report.run_record import find_run
 
 if TYPE_CHECKING:
     from .result import Moderation

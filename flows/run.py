@@ -17,24 +17,24 @@ from typing import Any, Protocol
 import polars as pl
 
 from .. import __version__
-from ..data.damage import explain
 from ..data.errors import StoreError
-from ..data.lake import Lake
 from ..data.package_versions import package_versions
-from ..data.sources import Item, find_items
-from ..tasks.decide import load_policy
-from ..tasks.detector.backends import check_backend
+from ..data.sources.find import Item, find_items
+from ..data.store.damage import explain
+from ..data.store.lake import Lake
+from ..tasks.decide.decide import load_policy
+from ..tasks.detector.backends.protocol import check_backend
 from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
-from ..tasks.lake_check import require_images_known
-from ..tasks.lake_fit import require_fit, require_tables
+from ..tasks.lake.check import require_images_known
+from ..tasks.lake.fit import require_fit, require_tables
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.stopping import is_stop, kept_of, standing_of
 from ..tasks.views import ViewCounts, check_mode, views_pending
 from . import progress, steps
-from .arenas import limit_arenas
 from .dead_runs import close_dead_runs, this_process
-from .listed_ahead import ListedAhead
+from .lookahead import ListedAhead
+from .process.malloc import limit_arenas
 from .request import Request
 from .result import Moderation
 

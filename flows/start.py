@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..data.errors import ConfigError
-from ..data.store import require_no_secrets
-from .arenas import limit_arenas
-from .prefect_home import configured_api_url, require_settings, settle
+from ..data.store.files import require_no_secrets
+from .process.malloc import limit_arenas
+from .process.prefect_home import configured_api_url, require_settings, settle
 from .progress import for_terminal, watched
 from .request import Request
 
@@ -43,7 +43,7 @@ def start(
 
             return run(request, flow=verb)
         if url is not None:
-            from .prefect_server import require_server
+            from .serving.prefect_server import require_server
 
             require_server(url)
         return _as_flow(request, verb)
@@ -55,7 +55,7 @@ def _as_flow(request: Request, verb: str) -> Moderation:
     from prefect.exceptions import PrefectException
 
     from .moderate import moderate as moderate_flow
-    from .served import kept_secrets
+    from .serving.served import kept_secrets
 
     try:
         with kept_secrets(request.sources):

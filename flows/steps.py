@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
-from ..data import damage
 from ..data.cache import cache_folder
 from ..data.errors import ModelError
-from ..data.lake import Lake
 from ..data.schema import Status
-from ..data.sources import Item
-from ..data.store import open_store
+from ..data.sources.find import Item
+from ..data.store import damage
+from ..data.store.files import open_store
+from ..data.store.lake import Lake
 from ..data.user_paths import from_home
-from ..tasks.decide import decide_images, load_policy
-from ..tasks.detector.hub import CONFIG, SETTINGS, WEIGHTS
+from ..tasks.decide.decide import decide_images, load_policy
+from ..tasks.decide.policy import Policy
 from ..tasks.detector.load import Identity, identify, load_detector
-from ..tasks.detector.measured import drift_allowance
-from ..tasks.detector.quantised import FACTS
+from ..tasks.detector.selection.measurements import drift_allowance
+from ..tasks.detector.weights.hub import CONFIG, SETTINGS, WEIGHTS
+from ..tasks.detector.weights.int8_store import FACTS
 from ..tasks.ingest import IngestCounts, ingest_chunk
-from ..tasks.policy import Policy
+from ..tasks.inline_scorer import ScoreAlong
 from ..tasks.reading import Along
-from ..tasks.report import write_report
+from ..tasks.report.write import write_report
 from ..tasks.score import ScoreCounts, score_shard
-from ..tasks.score_along import ScoreAlong
 from ..tasks.stopping import hand_on, kept_of
 from ..tasks.views import ViewCounts, view_shard
 from . import progress

@@ -12,21 +12,21 @@ from typing import Any, Final, cast
 
 from ..data.errors import AssayError, ConfigError, SynthError, shorten
 from ..data.file_hashes import file_sha256, files_sha256
-from ..data.wording import shown
-from ..synth.adherence import ClipScorer, load_clip
-from ..synth.answers import reason_of
+from ..data.text.wording import shown
 from ..synth.attacks.pixel import Logits
 from ..synth.autoencoder import Autoencoder, load_autoencoder
-from ..synth.checkpoints import INDEX, find_generator
-from ..synth.generator import Generator
-from ..synth.guard import GuardedGenerator
-from ..synth.job_key import Contents
-from ..synth.legibility import TextReader
-from ..synth.loading import LoadSettings, load_generator, usable_device
-from ..synth.lora import parse_adapter
-from ..synth.plan import Block, Plan
-from ..synth.presets import PRESETS
-from ..synth.sd35 import Sd35Generator
+from ..synth.checks.adherence import ClipScorer, load_clip
+from ..synth.checks.legibility import TextReader
+from ..synth.generators.answers import reason_of
+from ..synth.generators.checkpoints import INDEX, find_generator
+from ..synth.generators.guard import GuardedGenerator
+from ..synth.generators.load import LoadSettings, load_generator, usable_device
+from ..synth.generators.lora import parse_adapter
+from ..synth.generators.presets import PRESETS
+from ..synth.generators.protocol import Generator
+from ..synth.generators.sd35 import Sd35Generator
+from ..synth.plan.job_key import Contents
+from ..synth.plan.plan import Block, Plan
 from ..tasks.detector.detector import Detector
 from ..tasks.detector.differentiable import differentiable
 from ..tasks.detector.load import load_detector

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
 from ..data.errors import SynthError
-from ..data.wording import did_you_mean, shown
+from ..data.text.wording import did_you_mean, shown
 
 VERSION: Final = "laundering@1"
 MIN_SIDE_PX: Final = 16

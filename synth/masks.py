@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..data.decode import alpha_of, in_8_bits, orientation_of, turned
 from ..data.errors import SynthError
-from .given import given_picture
+from ..data.images.decode import alpha_of, in_8_bits, orientation_of, turned
+from .user_images import given_picture
 
 Mask = NDArray[np.bool_]
 _WHITE: Final = 255

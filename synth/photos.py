@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..data.decode import UPRIGHT, decode_rgb
 from ..data.errors import InputError, UnreadableImage
+from ..data.images.decode import UPRIGHT, decode_rgb
 
 
 def read_photo(path: Path) -> Image.Image:

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from ..data.decode import PLAIN, to_rgb
 from ..data.errors import SynthError, UnreadableImage
-from ..data.opening import ImageLimits, opened
+from ..data.images.decode import PLAIN, to_rgb
+from ..data.images.limits import ImageLimits, opened
 from .autoencoder import Autoencoder
 from .dct import blend_in_dct
 from .marking import Mark, SourceType, marked

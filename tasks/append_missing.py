@@ -16,8 +16,8 @@ from typing import TypeVar
 import polars as pl
 
 from ..data.errors import CommitConflict
-from ..data.lake import Lake
 from ..data.schema import Row
+from ..data.store.lake import Lake
 
 MAX_ATTEMPTS = 20
 MAX_BACKOFF_S = 2.0

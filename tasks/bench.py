@@ -16,20 +16,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..data.errors import ConfigError, InputError, UnreadableImage
-from ..data.lake import Lake
-from .detector.backends import REFERENCE, BackendName
-from .detector.choice import is_within, rate
+from ..data.store.lake import Lake
+from .decide.policy import Policy
+from .detector.backends.protocol import REFERENCE, BackendName
 from .detector.detector import Detector
-from .detector.drift import SliceReport, drift_by_slice, slice_of
-from .detector.lanes import score_stream
+from .detector.inputs.preprocess import preprocess
+from .detector.inputs.profiles import Profile
 from .detector.load import Checkpoint, detector_on, make_backend
-from .detector.measured import Measured, keep_measured, now
-from .detector.preprocess import preprocess
-from .detector.profiles import Profile
-from .detector.quantise import quantise
-from .detector.quantised import Quantised, find_quantised
+from .detector.selection.choose_backend import is_within, rate
+from .detector.selection.drift import SliceReport, drift_by_slice, slice_of
+from .detector.selection.measurements import Measured, keep_measured, now
+from .detector.streaming import score_stream
+from .detector.tools.quantise import quantise
+from .detector.weights.int8_store import Quantised, find_quantised
 from .labels import best_labels
-from .policy import Policy
 
 MAX_HELD_OUT: Final = 200
 MOST_IMAGES: Final = 1_000_000

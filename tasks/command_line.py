@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..data.commands import absolute_source, command
-from ..data.redaction import HIDDEN, redact_url
+from ..data.text.redaction import HIDDEN, redact_url
 from ..data.user_paths import from_home
-from .detector.cards import card_by_name
+from .detector.weights.registry import card_by_name
 
 # Settings that have several values, by the option that gives one.
 _OPTIONS: Final = {"roots": "root"}

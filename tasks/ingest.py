@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from ..data.errors import StoreError, shorten
-from ..data.image import ImageLimits
-from ..data.labelling import unknown_label
-from ..data.lake import Lake
-from ..data.redaction import redact_url
+from ..data.images.inspect_image import ImageLimits
 from ..data.schema import Reason, Status
-from ..data.sources import Item, SourceOptions
+from ..data.sources.find import Item, SourceOptions
+from ..data.sources.labelling import unknown_label
+from ..data.store.lake import Lake
+from ..data.text.redaction import redact_url
 from ..data.user_paths import from_home
 from .reading import Along, outcomes_of
 from .sightings import (

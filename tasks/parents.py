@@ -5,13 +5,13 @@ from __future__ import annotations
 import polars as pl
 
 from ..data.errors import ConfigError, InputError, shorten
-from ..data.lake import Lake
 from ..data.score_key import ScoreKey
-from ..synth.parent_condition import PARENT_SCHEMA, parse_condition
-from ..synth.plan import Parents
-from .current import current_scores, latest_sightings
+from ..data.store.lake import Lake
+from ..synth.plan.parent_condition import PARENT_SCHEMA, parse_condition
+from ..synth.plan.plan import Parents
+from .decide.policy import Band
 from .labels import best_labels
-from .policy import Band
+from .latest_rows import current_scores, latest_sightings
 
 Chosen = list[tuple[str, str | None]]
 """Ids and labels."""

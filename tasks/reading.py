@@ -15,12 +15,12 @@ from typing import Protocol, TypeVar
 from PIL import Image
 
 from ..data.errors import UnreadableImage, shorten
-from ..data.fetched import Fetched, GoneError, UnansweredError
-from ..data.image import ImageLimits, inspect_and_use
-from ..data.locating import UrlAddress
+from ..data.images.inspect_image import ImageLimits, inspect_and_use
 from ..data.schema import Reason
-from ..data.sources import Item, SourceOptions, read_item
-from .in_order import windowed
+from ..data.sources.cells import UrlAddress
+from ..data.sources.find import Item, SourceOptions, read_item
+from ..data.sources.web.fetched import Fetched, GoneError, UnansweredError
+from .ordered_map import windowed
 from .sightings import Outcome, Sighting, asks_again, mark_in
 from .stopping import workers
 

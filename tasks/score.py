@@ -18,12 +18,12 @@ import polars as pl
 
 from .. import __version__
 from ..data.errors import StoreError
-from ..data.image import DEFAULT_LIMITS, ImageLimits
-from ..data.lake import Lake
+from ..data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ..data.schema import Reason, Row, ScoreStatus
 from ..data.score_key import ScoreKey
+from ..data.store.lake import Lake
 from .append_missing import append_missing
-from .detector.lanes import Scored, score_stream
+from .detector.streaming import Scored, score_stream
 from .stopping import hand_on
 
 if TYPE_CHECKING:

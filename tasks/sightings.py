@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from ..data.errors import CommitConflict, StoreError, shorten
-from ..data.image import ImageFacts
-from ..data.lake import Lake
-from ..data.locating import UrlAddress
+from ..data.images.inspect_image import ImageFacts
 from ..data.schema import Reason, Row, Status
-from ..data.shards import ShardImage
-from ..data.sources import Item
+from ..data.sources.cells import UrlAddress
+from ..data.sources.find import Item
+from ..data.store.lake import Lake
+from ..data.store.shards import ShardImage
 
 MAX_ATTEMPTS = 20
 

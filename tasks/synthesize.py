@@ -23,16 +23,16 @@ import polars as pl
 from PIL import ExifTags, Image
 
 from ..data.errors import AssayError, StoreError, shorten
-from ..data.items import Item, SourceOptions, bad_item
-from ..data.lake import Lake
 from ..data.schema import Reason, Row
-from ..synth.answers import reason_of
-from ..synth.job_key import KEY_VERSION
-from ..synth.methods import Made, Tools, make
-from ..synth.plan import Job
+from ..data.sources.items import Item, SourceOptions, bad_item
+from ..data.store.lake import Lake
+from ..synth.generators.answers import reason_of
+from ..synth.methods.methods import Made, Tools, make
+from ..synth.plan.job_key import KEY_VERSION
+from ..synth.plan.plan import Job
 from .append_missing import append_missing
-from .current import current_sightings
 from .ingest import IngestCounts, ingest_chunk
+from .latest_rows import current_sightings
 from .stopping import hand_on
 
 JOBS_PER_CHUNK = 32

@@ -14,19 +14,19 @@ from typing import Final
 
 import polars as pl
 
-from ..data.decode import decode_rgb
 from ..data.errors import ConfigError, StoreError, UnreadableImage
-from ..data.image import DEFAULT_LIMITS, ImageLimits
-from ..data.lake import Lake
+from ..data.images.decode import decode_rgb
+from ..data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ..data.schema import Reason, Row, ScoreStatus
 from ..data.score_key import ScoreKey
+from ..data.store.lake import Lake
 from .append_missing import append_missing
-from .current import current_scores
 from .detector.detector import Detector
-from .detector.lanes import forward_in_parts, n_streams
-from .detector.profiles import Profile
-from .detector.tiles import Tile, cut, tiles_of
-from .in_order import windowed
+from .detector.inputs.profiles import Profile
+from .detector.inputs.tiles import Tile, cut, tiles_of
+from .detector.streaming import forward_in_parts, n_streams
+from .latest_rows import current_scores
+from .ordered_map import windowed
 from .score import COMMIT_EVERY_S, ROWS_A_COMMIT
 from .stopping import hand_on, workers
 

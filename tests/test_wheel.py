@@ -44,8 +44,8 @@ def test_the_wheel_holds_every_module(names):
 def test_the_wheel_holds_the_files_that_modules_read(names):
     """The policy, the report's template and the embedded detector travel with the code."""
     for name in (
-        "tasks/policy.toml",
-        "tasks/report.html.jinja",
+        "tasks/decide/policy.toml",
+        "tasks/report/report.html.jinja",
         "tasks/detector/mini/model.safetensors",
         "tasks/detector/mini/config.json",
         "tasks/detector/mini/detector.toml",

@@ -12,11 +12,11 @@ from .options import AsJson, LakeUri, Quiet, open_lake
 
 if TYPE_CHECKING:
     from ...tasks.bench import Benched
-    from ...tasks.detector.backends import BackendName
+    from ...tasks.detector.backends.protocol import BackendName
     from ...tasks.detector.detector import Detector
+    from ...tasks.detector.inputs.profiles import Profile
     from ...tasks.detector.load import Checkpoint
-    from ...tasks.detector.measured import Measured
-    from ...tasks.detector.profiles import Profile
+    from ...tasks.detector.selection.measurements import Measured
 
 Name = Annotated[
     str, Parameter(help="Registered name, org/name@<40-hex revision>, or a local folder.")
@@ -58,12 +58,12 @@ def bench(
 
     from ...data.errors import GateRefused
     from ...tasks.bench import bench_lake, sample
-    from ...tasks.detector.choice import is_within, measure, refusal
-    from ...tasks.detector.devices import device_kind
+    from ...tasks.decide.policy import load_policy
+    from ...tasks.detector.backends.devices import device_kind
     from ...tasks.detector.load import chosen_profile, detector_on, find_checkpoint, make_backend
-    from ...tasks.detector.measured import keep_measured, read_measured
-    from ...tasks.detector.quantised import find_quantised
-    from ...tasks.policy import load_policy
+    from ...tasks.detector.selection.choose_backend import is_within, measure, refusal
+    from ...tasks.detector.selection.measurements import keep_measured, read_measured
+    from ...tasks.detector.weights.int8_store import find_quantised
     from ..progress import for_terminal, watched
 
     checkpoint = find_checkpoint(detector)
@@ -141,9 +141,9 @@ def quantise(
     """
     from ...data.commands import command
     from ...tasks.bench import quantise_on_lake
-    from ...tasks.detector.choice import refusal
+    from ...tasks.decide.policy import load_policy
     from ...tasks.detector.load import chosen_profile, find_checkpoint
-    from ...tasks.policy import load_policy
+    from ...tasks.detector.selection.choose_backend import refusal
     from ..progress import for_terminal, watched
 
     checkpoint = find_checkpoint(detector)
@@ -187,9 +187,9 @@ def _wanted(
 ) -> list[tuple[BackendName, str]]:
     """Every combination that was asked for, or that there is."""
     from ...data.errors import AssayError
-    from ...tasks.detector.choice import candidates
-    from ...tasks.detector.devices import choose_precision
-    from ...tasks.detector.quantised import find_quantised
+    from ...tasks.detector.backends.devices import choose_precision
+    from ...tasks.detector.selection.choose_backend import candidates
+    from ...tasks.detector.weights.int8_store import find_quantised
 
     formats = [choose_precision(one, kind) for one in precisions]
     if not formats:
@@ -211,7 +211,7 @@ def _plain(one: Measured) -> dict[str, object]:
     import dataclasses
 
     from ...tasks.bench import plain
-    from ...tasks.detector.choice import is_within
+    from ...tasks.detector.selection.choose_backend import is_within
 
     return plain(dataclasses.asdict(one)) | {"is_within_limit": is_within(one)}
 
@@ -227,7 +227,7 @@ def _rate_table(measured: list[Measured]) -> str:
 
 
 def _drift_table(found: list[Benched]) -> str:
-    from ...tasks.detector.drift import limit_logit
+    from ...tasks.detector.selection.drift import limit_logit
 
     lines = []
     for one in found:

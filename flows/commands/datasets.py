@@ -40,7 +40,7 @@ def publish(
         allow_shortcuts: Reserved for a later check of file format and size as label shortcuts.
         json_: Print one JSON object on stdout.
     """
-    from ...tasks.publish import publish as publish_lake
+    from ...tasks.publish.publish import publish as publish_lake
 
     result = publish_lake(
         open_lake(lake),

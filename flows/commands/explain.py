@@ -40,8 +40,8 @@ def explain(
     from ...data.errors import InputError
     from ...data.user_paths import require_output
     from ...tasks.detector.load import chosen_profile, find_checkpoint
-    from ...tasks.explain import explain as explained
-    from ...tasks.heatmap import draw_heatmap
+    from ...tasks.explain.explain import explain as explained
+    from ...tasks.explain.heatmap import draw_heatmap
     from ..lookup import picture_bytes, stored_logit
 
     if out is not None:

@@ -34,7 +34,7 @@ def check(
         deep: Read every byte and compare each image with its hash.
         json_: Print one JSON object on stdout.
     """
-    from ...tasks import lake_check
+    from ...tasks.lake import check as lake_check
 
     health = lake_check.check(open_lake(lake), deep=deep)
     print(json.dumps(health.to_json()) if json_ else lake_check.draw(health))  # noqa: T201
@@ -54,7 +54,7 @@ def repair(*, lake: LakeUri = None, json_: AsJson = False) -> None:
         lake: Folder or s3:// prefix of the lake.
         json_: Print one JSON object on stdout.
     """
-    from ...tasks import lake_repair
+    from ...tasks.lake import repair as lake_repair
 
     told = lake_repair.repair(open_lake(lake))
     print(json.dumps(told.to_json()) if json_ else lake_repair.draw(told))  # noqa: T201
@@ -82,7 +82,7 @@ def sweep(
         dry_run: Only say what would be removed.
         json_: Print one JSON object on stdout.
     """
-    from ...tasks import lake_sweep
+    from ...tasks.lake import sweep as lake_sweep
 
     swept = lake_sweep.sweep(
         open_lake(lake),

@@ -27,8 +27,8 @@ def report(
         out: File to write [default: reports/RUN_ID.html in the lake].
     """
     from ...data.errors import StoreError
-    from ...tasks.lake_fit import require_fit
-    from ...tasks.report import write_report
+    from ...tasks.lake.fit import require_fit
+    from ...tasks.report.write import write_report
     from ..lookup import find_run
 
     opened = open_lake(lake)

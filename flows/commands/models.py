@@ -21,8 +21,8 @@ Positive = Annotated[
 def list_(*, json_: AsJson = False) -> None:
     """The registered detectors, and which of them are on this machine."""
     from ...data.commands import command
-    from ...tasks.detector.cards import CARDS
-    from ...tasks.detector.hub import HubId, is_cached
+    from ...tasks.detector.weights.hub import HubId, is_cached
+    from ...tasks.detector.weights.registry import CARDS
 
     rows = []
     for card in CARDS:
@@ -70,7 +70,7 @@ def pull(
         json_: Print one JSON object on stdout.
     """
     from ...data.commands import command
-    from ...tasks.detector.pull import pull as pull_files
+    from ...tasks.detector.weights.pull import pull as pull_files
 
     files = pull_files(name, to=to, source=from_)
     found = [str(file) for file in (files.weights, files.config) if file is not None]
@@ -105,7 +105,7 @@ def verify(
     """
     from ...data.errors import UntrustedWeights
     from ...tasks.detector.load import find_checkpoint, load_detector
-    from ...tasks.detector.verify import TOLERANCE_PROB, compare, facts_of, known_scores
+    from ...tasks.detector.tools.verify import TOLERANCE_PROB, compare, facts_of, known_scores
 
     checkpoint = find_checkpoint(name, positive=positive)
     facts, compared = facts_of(checkpoint), []
@@ -150,8 +150,8 @@ def convert(
         positive: fake or real.
     """
     from ...data.commands import command
-    from ...tasks.detector.convert import convert as convert_to
     from ...tasks.detector.load import find_checkpoint
+    from ...tasks.detector.tools.convert import convert as convert_to
 
     written = convert_to(find_checkpoint(path, positive=positive), to, out)
     verify_it = command("models", "verify", written, positive=positive)
@@ -169,8 +169,8 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
     """
     from ...data.commands import command
     from ...data.errors import InputError
-    from ...tasks.detector.cards import MINI_FOLDER, card_by_name
     from ...tasks.detector.load import find_checkpoint
+    from ...tasks.detector.weights.registry import MINI_FOLDER, card_by_name
 
     # A registered name needs no weights; anything else is known by its weights.
     found = card_by_name(name) or find_checkpoint(name, positive=positive).card

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from ...data.lake import Lake
+    from ...data.store.lake import Lake
     from ..request import Request
     from ..result import Moderation
 
@@ -106,7 +106,7 @@ def request_of(
 
 def open_lake(lake: str | None) -> Lake:
     """The lake of the option or the environment, which must be there."""
-    from ...data.lake import Lake
+    from ...data.store.lake import Lake
     from ..request import default_lake
 
     return Lake(default_lake() if lake is None else lake, create=False)

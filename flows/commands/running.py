@@ -91,8 +91,8 @@ def serve(
         reading: How sources are walked and read.
         judging: Which detector scores and which policy decides.
     """
-    from ..serve import serve as serve_flow
-    from ..signals import ctrl_c_left_to_asyncio
+    from ..process.signals import ctrl_c_left_to_asyncio
+    from ..serving.serve import serve as serve_flow
 
     with ctrl_c_left_to_asyncio():
         serve_flow(request_of(lake, sources, reading, judging), cron=cron, name=name)
@@ -114,7 +114,7 @@ def demo(*, lake: str = "demo-lake", json_: AsJson = False, quiet: Quiet = False
     result = execute(request, "moderate", server=False, quiet=quiet)
     if not json_:
         print(f"{result.summary()}\n")  # noqa: T201
-    from ...synth.plan_file import plan_of_dict
+    from ...synth.plan.plan_file import plan_of_dict
     from ..augment import augment
     from ..progress import for_terminal, watched
 

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from .options import AsJson, LakeUri, Quiet, open_lake
 
 if TYPE_CHECKING:
-    from ...data.lake import Lake
-    from ...tasks.similar_result import Query, Similar
+    from ...data.store.lake import Lake
+    from ...tasks.similar.result import Query, Similar
 
 
 def similar(
@@ -45,8 +45,8 @@ def similar(
         json_: Print one JSON object on stdout.
     """
     from ...data.user_paths import from_home, require_output
-    from ...tasks.similar import find_similar
-    from ...tasks.similar_sheet import check_sheet, write_sheet
+    from ...tasks.similar.search import find_similar
+    from ...tasks.similar.write_sheet import check_sheet, write_sheet
     from .. import progress
 
     if out is not None:
@@ -78,7 +78,7 @@ def similar(
 
 def drawn(found: Similar) -> str:
     """The answer for a person: what was asked, a line for each neighbour, how it was searched."""
-    from ...tasks.report_page import cut, score_text, visible
+    from ...tasks.report.page import cut, score_text, visible
 
     query = found.query
     facts = [score_text(query.prob_fake), query.decision, query.label]
@@ -125,7 +125,7 @@ def _query(lake: Lake, image: str) -> Query:
     """The file of that name if there is one, else the stored image whose id begins so."""
     from ...data.errors import InputError, UnreadableImage
     from ...data.user_paths import from_home
-    from ...tasks.similar import picture_query, stored_query
+    from ...tasks.similar.search import picture_query, stored_query
     from ..lookup import find_image
 
     file = from_home(image)

@@ -42,9 +42,9 @@ def augment(
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
-    from ...synth.loading import LoadSettings
-    from ...synth.plan_file import read_plan
-    from ..arenas import limit_arenas
+    from ...synth.generators.load import LoadSettings
+    from ...synth.plan.plan_file import read_plan
+    from ..process.malloc import limit_arenas
     from ..progress import for_terminal, watched
 
     limit_arenas()
@@ -99,7 +99,7 @@ def plan(
         images: How many pictures.
         json_: Print one JSON object on stdout.
     """
-    from ...synth.planning import announce
+    from ...synth.generators.estimate import announce
 
     told = announce(
         generator, memory=memory, t5=t5, precision=precision, device=device, images=images
@@ -139,8 +139,8 @@ def train_lora(
         seed: Of everything that is drawn.
         save_every: Steps between checkpoints and samples; an interrupted training goes on there.
     """
-    from ...synth.lora_training import LoraSettings
-    from ...synth.lora_training import train_lora as train
+    from ...synth.training.lora import LoraSettings
+    from ...synth.training.lora import train_lora as train
     from ..progress import say
 
     settings = LoraSettings(

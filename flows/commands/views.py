@@ -34,12 +34,12 @@ def views(
         positive: What a high logit of an unregistered checkpoint means: fake or real.
         json_: Print one JSON object on stdout.
     """
-    from ...data.decode import decode_rgb
     from ...data.errors import InputError
+    from ...data.images.decode import decode_rgb
     from ...data.user_paths import require_output
+    from ...tasks.detector.inputs.preprocess import preprocess, square_in_picture
     from ...tasks.detector.load import load_detector
-    from ...tasks.detector.preprocess import preprocess, square_in_picture
-    from ...tasks.view_map import draw_views
+    from ...tasks.explain.view_map import draw_views
     from ...tasks.views import views_of
     from ..lookup import picture_bytes
 
@@ -129,7 +129,7 @@ def patches(
         quiet: No progress bars.
     """
     from ...tasks.detector.load import chosen_profile, find_checkpoint
-    from ...tasks.patches import expected_mb, write_patches
+    from ...tasks.explain.patches import expected_mb, write_patches
     from ..progress import for_terminal, watched
 
     opened = open_lake(lake)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..autoencoder import Autoencoder
-from ..generator import Ask, Generator
+from ..generators.protocol import Ask, Generator
 from ..photos import read_photo
 from .captions import KINDS, TEXTURES, caption, combinations, measure, words
 

@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ..autoencoder import load_autoencoder
-from ..autoencoder_fit import FitSettings, fit_autoencoder
-from ..checkpoints import weights_sha256
-from ..loading import load_generator
-from ..prompts import read_prompts
+from ..generators.checkpoints import weights_sha256
+from ..generators.load import load_generator
+from ..plan.prompts import read_prompts
+from ..training.autoencoder import FitSettings, fit_autoencoder
 from .card import Figures, write_card
 from .evaluation import contact_sheet, prompts_followed, reconstruction_db, reduced_photo
 from .model import load_plainly

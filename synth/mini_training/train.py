@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from ...data.errors import InputError
-from ..curves import draw_losses
-from ..fitting import averaged, share_done
-from ..flow_matching import draw_times, noised, velocity_loss
-from ..prompts import read_prompts
+from ..plan.prompts import read_prompts
+from ..training.curves import draw_losses
+from ..training.fitting import averaged, share_done
+from ..training.flow_matching import draw_times, noised, velocity_loss
 from .attention import RepeatedLastToken
 from .captions import caption, vocabulary
 from .model import Shape, build_pipeline, make_tokenizer

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.score_key import ScoreKey
-from .backends import Backend
-from .cards import Direction
-from .layout import Architecture
-from .network import logit_and_embedding
-from .profiles import Profile
+from .backends.network import logit_and_embedding
+from .backends.protocol import Backend
+from .inputs.profiles import Profile
+from .weights.architecture import Architecture
+from .weights.registry import Direction
 
 if TYPE_CHECKING:
     import torch

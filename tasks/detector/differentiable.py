@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .detector import Detector
-from .preprocess import centre_offset, resized_size
+from .inputs.preprocess import centre_offset, resized_size
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,14 @@ from ...data.errors import ConfigError, ModelError, UntrustedWeights
 from ...data.score_key import ScoreKey
 from ...data.toml_file import parse_toml
 from ...data.user_paths import from_home
-from .backends import Backend, BackendName
-from .cards import (
+from .backends.devices import AUTO_PRECISION, choose_precision, device_kind
+from .backends.protocol import Backend, BackendName
+from .inputs.profiles import DEFAULT_PROFILE, Profile, profile_for, profile_names
+from .selection.choose_backend import candidates, choose
+from .weights.architecture import Architecture, architecture_of, check_card
+from .weights.hub import CheckpointFiles, HubId, files_from_hub, files_in_folder, parse_hub_id
+from .weights.int8_store import Quantised, find_quantised
+from .weights.registry import (
     DEFAULT_DETECTOR,
     MINI_FOLDER,
     DetectorCard,
@@ -27,13 +33,7 @@ from .cards import (
     cards_of_repo,
     registered_names,
 )
-from .choice import candidates, choose
-from .devices import AUTO_PRECISION, choose_precision, device_kind
-from .hub import CheckpointFiles, HubId, files_from_hub, files_in_folder, parse_hub_id
-from .identity import check_hash, read_header, read_weights, sha256_of
-from .layout import Architecture, architecture_of, check_card
-from .profiles import DEFAULT_PROFILE, Profile, profile_for, profile_names
-from .quantised import Quantised, find_quantised
+from .weights.safetensors_file import check_hash, read_header, read_weights, sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -178,16 +178,16 @@ def make_backend(
         quantised: The quantised weights.
     """
     if name == "openvino":
-        from .openvino_backend import OpenVinoBackend
-        from .openvino_graph import build_model
+        from .backends.openvino_cpu import OpenVinoBackend
+        from .backends.openvino_graph import build_model
 
         if quantised is not None and precision == "int8":
             return OpenVinoBackend(quantised.model, precision=quantised.precision)
         graph = build_model(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name)
         return OpenVinoBackend(graph, precision=precision)
-    from .devices import choose_device
-    from .network import build_network
-    from .torch_backend import TorchBackend
+    from .backends.devices import choose_device
+    from .backends.network import build_network
+    from .backends.pytorch import TorchBackend
 
     return TorchBackend(
         build_network(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name),
@@ -202,7 +202,7 @@ def detector_on(checkpoint: Checkpoint, profile: Profile, runner: Backend) -> De
     from .detector import Detector
 
     def build_module() -> torch.nn.Module:
-        from .network import build_network
+        from .backends.network import build_network
 
         return build_network(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name)
 

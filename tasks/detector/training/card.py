@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from ..profiles import DEFAULT_PROFILE, profile_for
+from ..inputs.profiles import DEFAULT_PROFILE, profile_for
 from .evaluation import Evaluation, Row
 from .pictures import Part, Picture, Twin
 from .settings import MiniResult, MiniSettings

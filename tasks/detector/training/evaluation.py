@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ....data.decode import PLAIN, to_rgb
+from ....data.images.decode import PLAIN, to_rgb
 from ....synth.reconstruct import encoding_of, reduced
-from ..preprocess import preprocess
-from ..profiles import DEFAULT_PROFILE, profile_for
+from ..inputs.preprocess import preprocess
+from ..inputs.profiles import DEFAULT_PROFILE, profile_for
 from .pictures import Part, Picture, Twin
 
 N_RESAMPLES = 2000

@@ -16,7 +16,7 @@ import torch
 
 from ....data.errors import ConfigError
 from ....synth.autoencoder import load_autoencoder
-from ....synth.autoencoder_fit import FitSettings, fit_autoencoder
+from ....synth.training.autoencoder import FitSettings, fit_autoencoder
 from .card import write_card
 from .evaluation import evaluate, images_per_second, score
 from .fit import fit_detector

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ....data.decode import decode_rgb
-from ..preprocess import normalise
-from ..profiles import DEFAULT_PROFILE, profile_for
+from ....data.images.decode import decode_rgb
+from ..inputs.preprocess import normalise
+from ..inputs.profiles import DEFAULT_PROFILE, profile_for
 
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 

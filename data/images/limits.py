@@ -1,0 +1,226 @@
+"""How one picture is opened: what is refused before decoding, and why a file is unusable.
+
+Every other module opens pictures through `opened`, so that hostile bytes raise
+`UnreadableImage` and nothing else, and nothing is printed. No process-wide switch of
+Pillow is touched; pictures may be opened from many threads at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import UnreadableImage
+from ..schema import Reason
+from .budget import refuse_over_budget
+from .sniff import Kind, Sniffed, sniff
+from .trimming import count_scans, trim_metadata
+
+# Pillow logs some damaged metadata as errors; without a handler Python prints them.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLimits:
+    """What a picture may cost, and which formats are read.
+
+    Attributes:
+        max_bytes: Encoded bytes.
+        max_pixels: Width times height, known from the header and checked before decoding.
+            Pillow refuses by itself above 178,956,970 pixels, whatever this says. What a small
+            file claims is held lower, see `budget`.
+        formats: Pillow's format names. TIFF, HEIC, JPEG XL and the like are left out:
+            each further decoder is one more that reads hostile bytes.
+    """
+
+    max_bytes: int = 64 * 2**20
+    max_pixels: int = 100_000_000
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
+
+
+DEFAULT_LIMITS: Final = ImageLimits()
+
+# What Pillow and its codecs raise on damaged files.
+DAMAGE: Final = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    BufferError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+_BYTES_SHOWN: Final = re.compile(r"""b(['"]).*\1""")
+# Kinds of bitmaps that there are and Pillow does not read; other figures are damage.
+_UNREAD_KIND: Final = re.compile(
+    r"Unsupported BMP (bitfields layout|compression \([456]\)|pixel depth \((0|2|64)\))"
+)
+_CUT_PHRASES: Final = ("truncated", "unexpected end", "broken data stream", "buffer overrun")
+
+
+@contextmanager
+def opened(raw: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
+    """The picture with its header read and its size checked, not yet decoded.
+
+    Whatever Pillow raises inside the `with` block becomes an `UnreadableImage` too.
+
+    Raises:
+        UnreadableImage: The bytes are empty, no picture, of a format that is not accepted,
+            damaged, or beyond a limit.
+    """
+    seen = sniff(raw)
+    _refuse_unopened(raw, seen, limits)
+    formats = (seen.name,) if seen.name in limits.formats else limits.formats
+    trimmed = trim_metadata(raw, seen.name)
+    try:
+        with _quiet(), Image.open(io.BytesIO(trimmed.raw), formats=formats) as image:
+            image.info.update(trimmed.info)
+            _refuse_undecoded(trimmed.raw, image, seen, limits)
+            yield image
+    except DAMAGE as error:
+        reason, detail = _explain(error, raw, seen, limits)
+        raise UnreadableImage(reason, detail) from error
+
+
+def _refuse_unopened(raw: bytes, seen: Sniffed, limits: ImageLimits) -> None:
+    if not raw:
+        raise UnreadableImage(Reason.EMPTY, "0 bytes")
+    if len(raw) > limits.max_bytes:
+        raise too_many_bytes(len(raw), limits)
+    accepted = ", ".join(limits.formats)
+    if seen.kind is Kind.ARCHIVE:
+        raise UnreadableImage(
+            Reason.NOT_AN_IMAGE,
+            f"a {seen.name} archive or table; name it as a SOURCE to read what it holds",
+        )
+    if seen.kind is Kind.OTHER:
+        raise UnreadableImage(Reason.NOT_AN_IMAGE, f"{seen.name}; accepted: {accepted}")
+    if seen.kind is Kind.IMAGE and seen.name not in limits.formats:
+        raise UnreadableImage(
+            Reason.UNSUPPORTED_FORMAT, f"{seen.name}; accepted: {accepted}; convert it first"
+        )
+
+
+def _refuse_undecoded(raw: bytes, image: Image.Image, seen: Sniffed, limits: ImageLimits) -> None:
+    width_px, height_px = image.size
+    if width_px * height_px <= 0:
+        raise UnreadableImage(Reason.UNREADABLE, f"{seen.name} of {width_px}x{height_px} px")
+    refuse_over_budget(raw, seen.name, image.size, max_pixels=limits.max_pixels)
+
+
+def too_many_bytes(n_bytes: int | str, limits: ImageLimits) -> UnreadableImage:
+    """The refusal of something larger than `limits.max_bytes`."""
+    return UnreadableImage(
+        Reason.TOO_MANY_BYTES, f"{n_bytes} bytes; allowed: {limits.max_bytes} (max_bytes)"
+    )
+
+
+def _explain(
+    error: BaseException, raw: bytes, seen: Sniffed, limits: ImageLimits
+) -> tuple[Reason, str]:
+    if isinstance(error, Image.DecompressionBombError):
+        n_pixels = "".join(c for c in str(error).partition(" pixels")[0] if c.isdigit())
+        return Reason.TOO_MANY_PIXELS, f"{n_pixels} pixels; allowed: {limits.max_pixels}"
+    if isinstance(error, MemoryError):
+        return Reason.OUT_OF_MEMORY, f"{seen.name} of {len(raw)} bytes needs too much memory"
+    is_cut = _ends_early(raw, seen.name)
+    if isinstance(error, UnidentifiedImageError):
+        if seen.kind is Kind.UNKNOWN:
+            # Nothing of its content: it may be anybody's file.
+            return Reason.NOT_AN_IMAGE, f"no known picture format in {len(raw)} bytes"
+        text = "its header is damaged"
+    else:
+        text = _BYTES_SHOWN.sub("...", str(error)) or type(error).__name__
+        is_cut = is_cut or any(phrase in text.lower() for phrase in _CUT_PHRASES)
+        if _UNREAD_KIND.match(text):
+            detail = f"a kind of {seen.name} that is not read ({text}); save it as PNG"
+            return Reason.UNSUPPORTED_FORMAT, detail
+    reason = Reason.TRUNCATED if is_cut else Reason.UNREADABLE
+    return reason, f"{seen.name} of {len(raw)} bytes: {text}"
+
+
+def _ends_early(raw: bytes, name: str) -> bool:
+    """Whether the file lacks the end that its format prescribes."""
+    if name == "JPEG":
+        _, end = count_scans(raw)
+        return not raw.endswith(b"\xff\xd9", 0, end)
+    if name == "PNG":
+        return b"IEND" not in raw
+    if name == "GIF":
+        return b";" not in raw[-16:]
+    if name == "WEBP":
+        return int.from_bytes(raw[4:8], "little") + 8 > len(raw)
+    if name == "AVIF":
+        return _boxes_end(raw) > len(raw)
+    if name == "BMP":
+        return len(raw) < 26 or int.from_bytes(raw[2:6], "little") > len(raw)
+    return False
+
+
+def _boxes_end(raw: bytes) -> int:
+    """Where the outermost boxes of an ISO media file end, as their headers say."""
+    at = 0
+    while at + 8 <= len(raw):
+        n_box = int.from_bytes(raw[at : at + 4], "big")
+        if n_box == 1:
+            n_box = int.from_bytes(raw[at + 8 : at + 16], "big")
+        if n_box < 8:  # 0: up to the end of the file; less than its own header: damage
+            return len(raw)
+        at += n_box
+    return at
+
+
+class _WhileOpening:
+    """Stands where a warning filter has a pattern: matches in threads that open a picture.
+
+    `warnings.catch_warnings` swaps the filters of the whole process, so it cannot be used
+    in threads; one filter that looks at a thread-local flag can.
+    """
+
+    def __init__(self) -> None:
+        self.local = threading.local()
+
+    def match(self, _module: str) -> bool:
+        return getattr(self.local, "depth", 0) > 0
+
+
+_while_opening = _WhileOpening()
+_FILTER: Final[Any] = ("ignore", None, Warning, _while_opening, 0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drops the warnings of this thread: a damaged file is a row, not a line on stderr."""
+    filters = cast("list[Any]", warnings.filters)
+    if not filters or filters[0] is not _FILTER:
+        # Somebody set filters since; ours must come first, or `-W error` would reject pictures.
+        with contextlib.suppress(ValueError):
+            filters.remove(_FILTER)
+        filters.insert(0, _FILTER)
+    local = _while_opening.local
+    local.depth = getattr(local, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        local.depth -= 1

@@ -1,0 +1,1 @@
+"""TAR and ZIP archives as sources, plain or compressed."""

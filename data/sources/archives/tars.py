@@ -1,0 +1,340 @@
+"""Pictures in TAR archives, plain or compressed, and in WebDataset's shards.
+
+The headers of the whole archive are read before its first item, since a picture's sidecars may
+come anywhere. A plain archive's members are then read where they lie; a compressed one's from a
+stream that goes forward.
+"""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Final, Protocol, Self, cast
+
+from ...errors import InputError, UnreadableImage
+from ...images.limits import too_many_bytes
+from ...schema import Reason
+from ..folders.metadata import is_metadata
+from ..handles import Handles, WindowedStream
+from ..items import Item, SourceOptions, bad_item
+from ..labelling import MAX_SIDECAR_BYTES, sidecar_stem, tags_of
+from ..sidecars import Sidecars
+from ..uris import escape_of, is_chosen, is_hidden, member_uri, parts_of, stamp_of
+from .archive_tables import MAX_TABLE_BYTES, ArchiveTables
+from .packed import PackedStream, PackedTooMuchError, unpacker_of
+
+_DAMAGE: Final = (
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+)
+# A member's header may announce gigabytes of attributes, which would be read into memory.
+_MAX_HEADER_BYTES: Final = 2**20
+_BLOCK_BYTES: Final = 512
+# Less than a compressed stream goes back.
+_SKIP_BYTES: Final = 2**15
+# Of a compressed archive, whose members cannot be read in any order; sidecars beyond are not read.
+_MAX_SIDECARS_BYTES: Final = 128 * 2**20
+_handles: Final[Handles[WindowedStream]] = Handles()
+
+
+@dataclass(frozen=True, slots=True)
+class TarAddress:
+    """A member by where its data begins in the unpacked archive."""
+
+    path: str
+    offset: int
+    n_bytes: int
+
+    def read(self, options: SourceOptions) -> bytes:
+        """The member's bytes."""
+        if self.n_bytes > options.limits.max_bytes:
+            raise too_many_bytes(self.n_bytes, options.limits)
+        try:
+            raw = self._read()
+        except FileNotFoundError as error:
+            raise UnreadableImage(Reason.NOT_FOUND, "the archive is gone") from error
+        except PackedTooMuchError as error:
+            raise UnreadableImage(Reason.TOO_MANY_BYTES, f"in an archive: {error}") from error
+        except _DAMAGE as error:
+            detail = f"damaged in the archive: {error or type(error).__name__}"
+            raise UnreadableImage(Reason.UNREADABLE, detail) from error
+        if len(raw) < self.n_bytes:
+            raise UnreadableImage(
+                Reason.TRUNCATED, f"the archive ends after {len(raw)} of {self.n_bytes} bytes"
+            )
+        return raw
+
+    def _read(self) -> bytes:
+        unpack = unpacker_of(self.path)
+        if unpack is None:
+            with Path(self.path).open("rb") as file:
+                file.seek(self.offset)
+                return file.read(self.n_bytes)
+        key = (self.path, stamp_of(Path(self.path).stat()))
+        stream = _handles.get(key, lambda: WindowedStream(unpack))
+        return stream.read_at(self.offset, self.n_bytes)
+
+
+class _Bytes(Protocol):
+    """The unpacked bytes of an archive."""
+
+    def read(self, n_bytes: int, /) -> bytes: ...
+    def seek(self, offset: int, /) -> int: ...
+    def tell(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class _SmallReads:
+    """A file as tarfile sees it: headers of unreasonable size are damage."""
+
+    def __init__(self, file: _Bytes) -> None:
+        self._file = file
+
+    def read(self, n_bytes: int) -> bytes:
+        if not 0 <= n_bytes <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {n_bytes} bytes; allowed: {_MAX_HEADER_BYTES}")
+        return self._file.read(n_bytes)
+
+    def seek(self, offset: int) -> int:
+        return self._file.seek(offset)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _open_unpacked(path: str) -> _Bytes:
+    unpack = unpacker_of(path)
+    return cast("_Bytes", Path(path).open("rb")) if unpack is None else unpack()
+
+
+def _open_headers(file: _Bytes) -> tarfile.TarFile:
+    return tarfile.open(fileobj=cast("IO[bytes]", _SmallReads(file)), mode="r:")
+
+
+def require_tar(path: str) -> None:
+    """Raises `InputError` unless the archive's first header can be read."""
+    try:
+        with _open_unpacked(path) as file:
+            _open_headers(file)
+    except _DAMAGE as error:
+        raise InputError(f"{path}: not a readable TAR archive: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """What is kept of a member's header.
+
+    Attributes:
+        name: Path in the archive.
+        offset: Where its data begin.
+        n_bytes: Of its data.
+        problem: Why it is no file that can be read; None for an ordinary one.
+        is_folder: It is no item at all.
+    """
+
+    name: str
+    offset: int
+    n_bytes: int
+    problem: tuple[Reason, str] | None
+    is_folder: bool
+
+
+@dataclass(slots=True)
+class _Listed:
+    """An archive's members as far as they could be read.
+
+    Attributes:
+        members: In the order of the archive.
+        bodies: Beginnings of what may be sidecars or tables of labels, by the number of the member.
+        end: Where the part that was read ends.
+        problem: Why the rest was not read; None where all was.
+    """
+
+    members: list[_Member] = field(default_factory=list)
+    bodies: dict[int, bytes] = field(default_factory=dict)
+    end: int = 0
+    problem: tuple[Reason, str] | None = None
+
+
+def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
+    """The items of a TAR archive in its order, and of those that were joined to it.
+
+    A picture's sidecars are the `.json`, `.txt` and `.cls` of its name, wherever in the archive
+    they come. An archive that is damaged further in, or unpacks to far too much, gives the items
+    before that, and one that says so. Memory: about 250 bytes per member, and the sidecars.
+    """
+    stamp = stamp_of(Path(path).stat())
+    with _open_unpacked(path) as file:
+        listed = _read_headers(file)
+    files = (m.name for m in listed.members if not m.is_folder and m.problem is None)
+    names = dict.fromkeys(files)
+    sidecars = Sidecars(names)
+    number_of = {member.name: n for n, member in enumerate(listed.members) if n in listed.bodies}
+    tables = ArchiveTables(names, lambda name: listed.bodies.get(number_of.get(name, -1)), options)
+    place_of = {
+        member.name: number
+        for number, member in enumerate(listed.members)
+        if member.name in sidecars and number in listed.bodies
+    }
+    seen: set[int] = set()
+    for number, member in enumerate(listed.members):
+        name = member.name
+        parts = parts_of(name)
+        escape = escape_of(name)
+        if member.is_folder or (escape is None and (is_hidden(parts) or name in sidecars)):
+            continue
+        if tables.skips(name, parts) or not is_chosen(parts, options):
+            continue
+        recurs = hash(name) in seen
+        seen.add(hash(name))
+        uri = member_uri("tar", path, name, mark=number if recurs else None)
+        if escape is not None:
+            yield bad_item(uri, Reason.UNSAFE_PATH, f"a member with {escape}")
+        elif member.problem is not None:
+            yield bad_item(uri, *member.problem)
+        else:
+            found, note = sidecars.of(name)
+            tags = tags_of(
+                options,
+                folders=(_stem_of(path), *parts[:-1]),
+                fields=tables.fields_of(parts),
+                sidecars={
+                    suffix: listed.bodies[place_of[sidecar]]
+                    for suffix, sidecar in found.items()
+                    if sidecar in place_of
+                },
+                note=note,
+            )
+            yield Item(
+                source_uri=uri,
+                fingerprint=f"{stamp}-{member.offset}-{member.n_bytes}",
+                label=tags.label,
+                domain=tags.domain,
+                note=tags.note,
+                address=TarAddress(path, member.offset, member.n_bytes),
+            )
+    yield from tables.problems("tar", path)
+    if listed.problem is not None:
+        reason, detail = listed.problem
+        mark = f"damaged-after-{len(listed.members)}"
+        yield bad_item(member_uri("tar", path, "", mark=mark), reason, detail, fingerprint=stamp)
+
+
+def _read_headers(file: _Bytes) -> _Listed:
+    listed = _Listed()
+    room = _MAX_SIDECARS_BYTES
+    file_of: dict[str, _Member] = {}
+    try:
+        start: int | None = 0
+        while start is not None:
+            file.seek(start)
+            archive = _open_headers(file)
+            last = start - 1
+            while (header := archive.next()) is not None:
+                # tarfile keeps every member it has seen; a million of them is a gigabyte.
+                archive.members = []  # type: ignore[attr-defined]
+                if header.size < 0 or header.offset <= last:
+                    raise tarfile.ReadError("a member with an impossible size")
+                last = header.offset
+                member = _member_of(header)
+                if header.islnk():
+                    member = _linked(member, file_of.get(header.linkname), file)
+                elif member.problem is None and escape_of(member.name) is None:
+                    file_of[header.name] = member
+                if (most := _kept_bytes(member)) > 0:
+                    file.seek(member.offset)
+                    body = file.read(min(member.n_bytes, most, room))
+                    room -= len(body)
+                    listed.bodies[len(listed.members)] = body
+                listed.members.append(member)
+            listed.end = archive.offset
+            start = _start_of_next(file, listed.end)
+    except PackedTooMuchError as error:
+        detail = f"the archive is refused after {len(listed.members)} members: {error}"
+        listed.problem = Reason.TOO_MANY_BYTES, detail
+    except _DAMAGE as error:
+        listed.problem = (
+            Reason.UNREADABLE,
+            f"the archive is damaged after {len(listed.members)} members: "
+            f"{error or type(error).__name__}",
+        )
+    return listed
+
+
+def _kept_bytes(member: _Member) -> int:
+    """Return how much of a member is kept: of what may be a sidecar or a table of labels."""
+    if member.problem is not None:
+        return 0
+    if is_metadata(member.name.rpartition("/")[2]):
+        return MAX_TABLE_BYTES if member.n_bytes <= MAX_TABLE_BYTES else 0
+    return MAX_SIDECAR_BYTES if sidecar_stem(member.name) is not None else 0
+
+
+def _member_of(header: tarfile.TarInfo) -> _Member:
+    problem = None
+    if not header.isreg():
+        problem = Reason.UNSAFE_PATH, "a link or a device in an archive"
+    elif header.issparse():
+        problem = Reason.UNREADABLE, "a sparse member; pack it without holes"
+    return _Member(header.name, header.offset_data, header.size, problem, header.isdir())
+
+
+def _linked(link: _Member, target: _Member | None, file: _Bytes) -> _Member:
+    """Return a hard link as what it is, the second name of a file that came before."""
+    if target is None:
+        return link
+    if isinstance(file, PackedStream):
+        # Going back for every link would unpack the archive as often.
+        detail = "a hard link in a compressed archive to a member before; unpack the archive"
+        return replace(link, problem=(Reason.UNSAFE_PATH, detail))
+    return replace(target, name=link.name)
+
+
+def _start_of_next(file: _Bytes, end: int) -> int | None:
+    """Return where an archive begins that was joined behind the end of one; None for none.
+
+    Raises:
+        tarfile.ReadError: Data follow that are no archive, such as half a header.
+    """
+    file.seek(end)
+    at = end
+    while part := file.read(_SKIP_BYTES):
+        rest = part.lstrip(b"\0")
+        if rest:
+            start = at + (len(part) - len(rest)) // _BLOCK_BYTES * _BLOCK_BYTES
+            file.seek(start)
+            if _is_header(file.read(_BLOCK_BYTES)):
+                return start
+            if start == end:
+                # tarfile takes a header that is cut off for the end of the archive.
+                raise tarfile.ReadError("the last header is cut off or damaged")
+            raise tarfile.ReadError("more data follow its end, which are no TAR archive")
+        at += len(part)
+    return None
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _stem_of(path: str) -> str:
+    """The archive's name without ".tar", ".tar.gz" and the like."""
+    return Path(path).name.partition(".")[0]

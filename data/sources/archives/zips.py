@@ -1,0 +1,205 @@
+"""Pictures in ZIP archives: listed from the central directory, read by size that is real.
+
+What a member's header claims is not believed: reading stops at the byte limit, and names
+that lead out of the archive, links and devices are items with a problem.
+"""
+
+from __future__ import annotations
+
+import lzma
+import stat
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ...errors import InputError, UnreadableImage
+from ...images.limits import too_many_bytes
+from ...schema import Reason
+from ..handles import Handles
+from ..items import Item, SourceOptions, bad_item
+from ..labelling import MAX_SIDECAR_BYTES, tags_of
+from ..sidecars import Sidecars
+from ..uris import escape_of, is_chosen, is_hidden, member_uri, parts_of, shielded, stamp_of
+from .archive_tables import MAX_TABLE_BYTES, ArchiveTables
+from .packed import UNPACKS_TOO_MUCH, Credit
+
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    OverflowError,
+)
+_ENCRYPTED: Final = 0x1
+_UTF8_NAME: Final = 0x800
+_LOCAL_HEADER_BYTES: Final = 30
+_handles: Final[Handles[zipfile.ZipFile]] = Handles()
+
+
+@dataclass(frozen=True, slots=True)
+class ZipAddress:
+    """A member by its place in the central directory: names may occur twice."""
+
+    path: str
+    index: int
+    name: str
+
+    def read(self, options: SourceOptions) -> bytes:
+        """The member's bytes, unpacked up to the byte limit and no further."""
+        try:
+            archive = _open(self.path)
+            member = archive.infolist()[self.index]
+            if member.filename != self.name:
+                raise UnreadableImage(Reason.UNREADABLE, "the archive changed since it was listed")
+            return _unpack(archive, member, options)
+        except FileNotFoundError as error:
+            raise UnreadableImage(Reason.NOT_FOUND, "the archive is gone") from error
+        except _DAMAGE as error:
+            detail = f"damaged in the archive: {error or type(error).__name__}"
+            raise UnreadableImage(Reason.UNREADABLE, detail) from error
+
+
+def _open(path: str) -> zipfile.ZipFile:
+    stamp = stamp_of(Path(path).stat())
+    # Reads of one ZipFile from several threads are safe: it locks around its file.
+    return _handles.get((path, stamp), lambda: zipfile.ZipFile(path))
+
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, options: SourceOptions) -> bytes:
+    limit = options.limits.max_bytes
+    if member.flag_bits & _ENCRYPTED:
+        raise UnreadableImage(Reason.UNREADABLE, "encrypted in the archive")
+    if member.file_size > limit:
+        raise too_many_bytes(member.file_size, options.limits)
+    with archive.open(member) as packed:
+        raw = packed.read(limit + 1)
+    if len(raw) > limit:
+        raise too_many_bytes(f"over {limit}", options.limits)
+    return raw
+
+
+def require_zip(path: str) -> None:
+    """Raises `InputError` unless the archive's directory can be read."""
+    try:
+        _open(path)
+    except _DAMAGE as error:
+        raise InputError(f"{path}: not a readable ZIP archive: {error}") from error
+
+
+def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
+    """The items of a ZIP archive, in the order of its directory.
+
+    Members that share bytes with others, as those of bombs do, are items with a problem, and so
+    is an archive in front that the directory does not list. Memory: the directory, about 1 KB
+    per member.
+    """
+    archive = _open(path)
+    members = archive.infolist()
+    n_of_name = Counter(member.filename for member in members)
+    files = {member.filename: member for member in members if not _is_folder(member)}
+    sidecars = Sidecars(files)
+    tables = ArchiveTables(files, lambda name: _table_body(archive, files[name]), options)
+    overlapping = _overlapping(members)
+    credit = Credit()
+    for index, member in enumerate(members):
+        name = member.filename
+        is_plain = name.isascii() or member.flag_bits & _UTF8_NAME
+        parts = parts_of(name if is_plain else shielded(name))
+        escape = escape_of(name if is_plain else shielded(name))
+        if _is_folder(member) or (escape is None and (is_hidden(parts) or name in sidecars)):
+            continue
+        if tables.skips(name, parts) or not is_chosen(parts, options):
+            continue
+        uri = member_uri("zip", path, name, mark=index if n_of_name[name] > 1 else None)
+        mode = member.external_attr >> 16
+        if escape is not None:
+            yield bad_item(uri, Reason.UNSAFE_PATH, f"a member with {escape}")
+        elif stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
+            yield bad_item(uri, Reason.UNSAFE_PATH, "a link or a device in an archive")
+        elif index in overlapping:
+            yield bad_item(uri, Reason.UNREADABLE, "a member that shares its bytes with another")
+        elif not credit.allows(member.compress_size, member.file_size):
+            yield bad_item(
+                uri, Reason.TOO_MANY_BYTES, f"with the members before, {UNPACKS_TOO_MUCH}"
+            )
+        else:
+            found, note = sidecars.of(name)
+            bodies = {suffix: _sidecar_body(archive, files[it]) for suffix, it in found.items()}
+            tags = tags_of(
+                options,
+                folders=(Path(path).stem, *parts[:-1]),
+                fields=tables.fields_of(parts),
+                sidecars=bodies,
+                note=note,
+            )
+            yield Item(
+                source_uri=uri,
+                fingerprint=f"{member.CRC:08x}-{member.file_size}-{member.compress_size}",
+                label=tags.label,
+                domain=tags.domain,
+                note=tags.note,
+                address=ZipAddress(path, index, name),
+            )
+    yield from tables.problems("zip", path)
+    if _has_archive_in_front(path, members):
+        yield bad_item(
+            member_uri("zip", path, "", mark="joined"),
+            Reason.UNREADABLE,
+            "another ZIP archive lies in front of this one, and its members are not listed; "
+            "split them",
+        )
+
+
+def _is_folder(member: zipfile.ZipInfo) -> bool:
+    return member.file_size == 0 and member.filename.endswith(("/", "\\"))
+
+
+def _overlapping(members: list[zipfile.ZipInfo]) -> set[int]:
+    """Return the places of members whose bytes are not theirs alone, but for the first of them."""
+    found: set[int] = set()
+    end = 0
+    for index in sorted(range(len(members)), key=lambda place: members[place].header_offset):
+        member = members[index]
+        if member.header_offset < end:
+            found.add(index)
+        else:
+            end = member.header_offset + _LOCAL_HEADER_BYTES + member.compress_size
+    return found
+
+
+def _has_archive_in_front(path: str, members: list[zipfile.ZipInfo]) -> bool:
+    first = min((member.header_offset for member in members), default=0)
+    if first <= 0:
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(4) == b"PK\3\4"
+
+
+def _table_body(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
+    if member.file_size > MAX_TABLE_BYTES:
+        return None
+    body = _sidecar_body(archive, member, MAX_TABLE_BYTES + 1)
+    return body if len(body) <= MAX_TABLE_BYTES else None
+
+
+def _sidecar_body(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: int = MAX_SIDECAR_BYTES
+) -> bytes:
+    try:
+        if member.flag_bits & _ENCRYPTED:
+            return b""
+        with archive.open(member) as packed:
+            return packed.read(max_bytes)
+    except _DAMAGE:
+        return b""

@@ -1,0 +1,233 @@
+"""What one cell of a table or list points to: a file, a URL, or the bytes themselves."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote, unquote_to_bytes
+
+from ..errors import UnreadableImage
+from ..images.limits import ImageLimits, too_many_bytes
+from ..images.sniff import Kind, sniff
+from ..schema import Reason
+from ..text.redaction import redact_url
+from ..text.unicode import is_valid, valid_text
+from .columns import BYTE_COLUMNS, IMAGE_COLUMNS
+from .folders.files import FileAddress, explain_os_error, root_of
+from .items import Address, SourceOptions
+from .uris import parts_of, path_of_uri, stamp_of
+from .web.fetched import Fetched
+
+_SCHEME: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
+# The smallest GIFs are 48 characters long.
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_\s-]{32,}={0,2}\s*")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
+_WINDOWS_ROOT: Final = re.compile(r"/?[A-Za-z]:(?=[\\/])|\\\\[^\\]+")
+_MAX_PATH_CHARS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class UrlAddress:
+    """A picture at a URL.
+
+    Attributes:
+        url: It may hold a signature.
+        asks_again: Whether a server must be asked if the picture of a known item has changed,
+            since the item's fingerprint does not tell.
+    """
+
+    url: str = field(repr=False)
+    asks_again: bool = True
+
+    @property
+    def server(self) -> str:
+        """Host and port, as the URL has them."""
+        return re.split(r"[/?#]", self.url.partition("://")[2], maxsplit=1)[0].lower()
+
+    def read(self, options: SourceOptions) -> bytes:
+        """What the URL gives, within the limits on bytes, seconds and redirects."""
+        from .web.http import fetch  # most runs fetch nothing, and HTTP takes long to import
+
+        return fetch(self.url, options)
+
+    def read_if_changed(self, options: SourceOptions, mark: str) -> Fetched:
+        """Return what the URL gives, or that it gives what it gave under a mark."""
+        from .web.http import fetch_if_changed
+
+        return fetch_if_changed(self.url, options, mark=mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a cell's bytes are: an address, or the bytes; `target` names it for people."""
+
+    address: Address | None
+    raw: bytes | None
+    fingerprint: str
+    folders: tuple[str, ...] = ()
+
+
+def pictures_in(cell: object) -> list[object] | None:
+    """Return the cells of a list of pictures; None for a cell that is one picture at most.
+
+    A list of whole numbers is the bytes of one.
+    """
+    if not isinstance(cell, list) or (cell and all(isinstance(part, int) for part in cell)):
+        return None
+    return cell
+
+
+def locate(cell: object, base: str, options: SourceOptions) -> Place:
+    """Where the bytes of a cell are.
+
+    A text is a URL, a `data:` URI, base64, or a path: relative ones lie below `base`. Without
+    `options.roots` a path may be absolute and may lead anywhere that this process may read:
+    whoever gives a list names the files in it. A struct has `bytes` or `path`, as Hugging Face
+    writes them.
+
+    Raises:
+        UnreadableImage: The cell is empty or points to nothing; BAD_ROW as a rule. UNSAFE_PATH:
+            a path that leads out of the roots.
+    """
+    if isinstance(cell, Mapping):
+        return _locate_struct(cell, base, options)
+    if isinstance(cell, str):
+        return _locate_text(cell, base, options)
+    if cell is None:
+        raise UnreadableImage(Reason.BAD_ROW, "the cell is empty")
+    return Place(None, _as_bytes(cell), "bytes")
+
+
+def _locate_struct(cell: Mapping[str, object], base: str, options: SourceOptions) -> Place:
+    lower = {key.strip().lower(): value for key, value in cell.items() if value is not None}
+    inner = lower.get("bytes")
+    if inner is None:
+        inner = next((lower[n] for n in BYTE_COLUMNS if isinstance(lower.get(n), bytes)), None)
+    path = lower.get("path")
+    if inner is not None:
+        raw = unbase64(inner, options.limits) if isinstance(inner, str) else _as_bytes(inner)
+        return Place(None, raw, "bytes", folders_of(path) if isinstance(path, str) else ())
+    for name in ("path", *IMAGE_COLUMNS):
+        text = lower.get(name)
+        if isinstance(text, str) and text.strip():
+            return _locate_text(text, base, options)
+    raise UnreadableImage(Reason.BAD_ROW, "neither bytes nor a path")
+
+
+def _as_bytes(cell: object) -> bytes:
+    if isinstance(cell, bytes | bytearray | memoryview):
+        return bytes(cell)
+    if isinstance(cell, list):
+        try:
+            return bytes(cell)
+        except (TypeError, ValueError) as error:
+            raise UnreadableImage(Reason.BAD_ROW, "a list that is not of bytes") from error
+    raise UnreadableImage(Reason.BAD_ROW, f"a cell of type {type(cell).__name__} holds no picture")
+
+
+def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
+    # Files that were joined have a byte order mark in the middle.
+    stripped = text.strip().lstrip("\ufeff").lstrip()
+    if not stripped:
+        raise UnreadableImage(Reason.BAD_ROW, "the cell is empty")
+    scheme = _SCHEME.match(stripped[:32])
+    kind = scheme[1].lower() if scheme else None
+    if kind in {"http", "https"}:
+        url = _valid_url(stripped)
+        return Place(UrlAddress(url), None, redact_url(url), folders_of(path_of_uri(url)))
+    if kind == "data":
+        return Place(None, _from_data_uri(stripped, options.limits), "bytes")
+    if kind == "file":
+        path = os.fsdecode(unquote_to_bytes(path_of_uri(_valid_url(stripped))))
+        return _of_file([path], base, options.roots)
+    if kind is not None and "://" in stripped[:40]:
+        detail = f'a "{kind}" address; allowed: paths, file://, http://, https://'
+        raise UnreadableImage(Reason.BAD_ROW, detail)
+    if is_base64_picture(stripped):
+        return Place(None, unbase64(stripped, options.limits), "bytes")
+    if len(stripped) > _MAX_PATH_CHARS:
+        detail = f"{len(stripped)} characters: neither a path nor a picture in base64"
+        raise UnreadableImage(Reason.BAD_ROW, detail)
+    return _of_file([stripped, text], base, options.roots)
+
+
+def _valid_url(url: str) -> str:
+    """Return a URL with bytes that are no text as escapes, as its server wrote them."""
+    escaped = _ESCAPED_BYTE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", url)
+    if not is_valid(escaped):
+        raise UnreadableImage(Reason.BAD_ROW, "an address with half a character in it")
+    return escaped
+
+
+def is_base64_picture(text: str) -> bool:
+    """Return whether a text is a picture in base64 and not the path of a file."""
+    if not _BASE64.fullmatch(text[: 2 * _MAX_PATH_CHARS]):
+        return False
+    head = "".join(text[:400].split()).rstrip("=")[:256].translate(_URL_SAFE)
+    # Whole groups of four only: the path of a file without a suffix has any length.
+    head = head[: len(head) // 4 * 4]
+    return sniff(base64.b64decode(head)).kind in {Kind.IMAGE, Kind.ARCHIVE}
+
+
+def _of_file(paths: Sequence[str], base: str, roots: tuple[str, ...]) -> Place:
+    """The first of several spellings of a path that is there."""
+    spellings = dict.fromkeys(spelling for path in paths for spelling in _spellings(path))
+    missing: UnreadableImage | None = None
+    for spelling in spellings:
+        absolute = os.path.abspath(os.path.join(base, spelling))  # noqa: PTH100, PTH118
+        try:
+            # Before it is looked at: whether a file outside exists is nobody's business.
+            root = root_of(absolute, roots) if roots else None
+            stamp = stamp_of(os.stat(absolute))  # noqa: PTH116
+        except (OSError, ValueError) as error:
+            missing = missing or UnreadableImage(*explain_os_error(error))
+            continue
+        return Place(FileAddress(absolute, root), None, f"{absolute} {stamp}", folders_of(absolute))
+    drive = _WINDOWS_ROOT.match(paths[0])
+    if drive is not None and os.name != "nt":
+        detail = (
+            f"a path on another machine ({drive[0].lstrip('/')}: a drive or a share of Windows);"
+            " write paths relative to the list"
+        )
+        raise UnreadableImage(Reason.NOT_FOUND, detail)
+    raise missing or UnreadableImage(Reason.BAD_ROW, "the cell is empty")
+
+
+def _spellings(path: str) -> Iterator[str]:
+    """A path as it is written, as Windows writes it, and as Windows' encoding has it."""
+    for text in (path, valid_text(path)):
+        yield text
+        if "\\" in text and _WINDOWS_ROOT.match(text) is None:
+            yield text.replace("\\", "/")
+
+
+def folders_of(path: str) -> tuple[str, ...]:
+    """Return the name of the folder that a path lies in, as a tuple of one, or none."""
+    return tuple(parts_of(path)[:-1][-1:])
+
+
+def unbase64(text: str, limits: ImageLimits) -> bytes:
+    """Bytes of base64; refuses what would be beyond the byte limit before decoding."""
+    if len(text) // 4 * 3 > limits.max_bytes * 1.1:
+        raise too_many_bytes(len(text) // 4 * 3, limits)
+    packed = "".join(text.split()).translate(_URL_SAFE)
+    try:
+        raw = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UnreadableImage(Reason.BAD_ROW, f"not base64: {error}") from error
+    if len(raw) > limits.max_bytes:
+        raise too_many_bytes(len(raw), limits)
+    return raw
+
+
+def _from_data_uri(text: str, limits: ImageLimits) -> bytes:
+    head, comma, body = text.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise UnreadableImage(Reason.BAD_ROW, "a data: address without base64")
+    return unbase64(unquote(body) if "%" in body else body, limits)

@@ -1,0 +1,139 @@
+"""Which column of a table holds pictures, labels and domains: by name in any case, and by type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from ..errors import InputError
+from .items import SourceOptions, column_of
+
+# Columns that hold pictures in the data sets we know, the likeliest first.
+IMAGE_COLUMNS: Final = (
+    *("image", "img", "image_bytes", "bytes", "jpg", "jpeg", "png", "webp", "image_base64"),
+    *("base64", "file_name", "filename", "file", "path", "filepath", "file_path", "image_path"),
+    *("url", "image_url", "uri", "src", "images", "image_urls", "urls", "paths", "file_names"),
+)
+# Names so common that only a column of bytes is taken by them.
+BYTE_COLUMNS: Final = ("content", "data", "picture", "photo", "body")
+_PUNCTUATION: Final = re.compile(r"[\s_-]+")
+_NUMBER: Final = re.compile(r"\s*[-+]?[0-9]+(?:[.,][0-9]*)?\s*")
+
+
+def choose_column(
+    names: Sequence[str],
+    asked: str | None,
+    where: str,
+    *,
+    holds: Callable[[str], bool] | None = None,
+) -> str:
+    """Return the column that holds pictures: the one asked for, or the likeliest.
+
+    Args:
+        names: Names of the columns.
+        asked: The one asked for; None to find it.
+        where: The table, for errors.
+        holds: Whether what a column holds may be pictures; names alone count without it.
+
+    Raises:
+        InputError: There is none, or two differ by case only; names those that there are.
+    """
+    if asked is not None:
+        return column_named(names, asked, where)
+    likely = _likely(tuple(names))
+    for found in likely:
+        if holds is None or any(map(holds, found)):
+            return _only(found, where)
+    if likely:
+        return _only(likely[0], where)
+    raise InputError(
+        f"{where} has no column that looks like pictures; it has: {_listed(names)}; "
+        "name the one to use with image_column (--image-column); the first line of a CSV or TSV"
+        " file names its columns"
+    )
+
+
+def column_named(names: Sequence[str], asked: str, where: str) -> str:
+    """Return a column that was asked for, in any case unless its very name is there.
+
+    Raises:
+        InputError: There is none, or two differ by case only.
+    """
+    if names.count(asked) == 1:
+        return asked
+    found = _named(names, asked)
+    if not found:
+        raise InputError(f'{where} has no column "{asked}"; it has: {_listed(names)}')
+    return _only(found, where)
+
+
+def tag_columns(
+    names: Sequence[str], options: SourceOptions, where: str
+) -> tuple[str | None, str | None]:
+    """Return the columns of labels and of domains; None for one that is not there.
+
+    Raises:
+        InputError: One that was asked for is missing, or two differ by case only.
+    """
+    found: list[str | None] = []
+    for asked, default in ((options.label_from, "label"), (options.domain_from, "domain")):
+        name = column_of(asked)
+        if name is not None:
+            found.append(column_named(names, name, where))
+        else:
+            likely = _named(names, default) if asked is None else []
+            found.append(_only(likely, where) if likely else None)
+    return found[0], found[1]
+
+
+def tags_in(
+    row: Mapping[str, object], columns: tuple[str | None, str | None], options: SourceOptions
+) -> dict[str, object]:
+    """Return the label and the domain of a row, under the names that `tags_of` looks for."""
+    keys = (column_of(options.label_from) or "label", column_of(options.domain_from) or "domain")
+    return {
+        key: row[column]
+        for key, column in zip(keys, columns, strict=True)
+        if column is not None and column in row
+    }
+
+
+def may_hold_picture(value: object) -> bool:
+    """Return whether a cell is a path, an address, bytes or a list of them, and no number."""
+    if isinstance(value, str):
+        return bool(value.strip()) and _NUMBER.fullmatch(value[:64]) is None
+    return isinstance(value, bytes | bytearray | Mapping | list)
+
+
+@lru_cache(maxsize=1024)
+def _likely(names: tuple[str, ...]) -> list[list[str]]:
+    """Return the columns that may be pictures by name; each with those of the same name.
+
+    Where none has such a name, blanks and hyphens count as underscores, or as nothing.
+    """
+    found = [named for name in IMAGE_COLUMNS if (named := _named(names, name))]
+    if found:
+        return found
+    plain = {name: _PUNCTUATION.sub("", name.lower()) for name in names}
+    wanted = dict.fromkeys(name.replace("_", "") for name in IMAGE_COLUMNS)
+    return [named for name in wanted if (named := [n for n in names if plain[n] == name])]
+
+
+def _named(names: Sequence[str], name: str) -> list[str]:
+    wanted = name.strip().lower()
+    return [given for given in names if given.strip().lower() == wanted]
+
+
+def _only(found: Sequence[str], where: str) -> str:
+    if len(found) > 1:
+        shown = ", ".join(f'"{name}"' for name in found)
+        raise InputError(
+            f"{where} has columns whose names differ by case at most: {shown}; rename one of them"
+        )
+    return found[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "") if names else "none"

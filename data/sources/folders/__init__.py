@@ -1,0 +1,1 @@
+"""Folders as sources: the walk, globs, sidecar tables, and one file read safely."""

@@ -1,0 +1,218 @@
+"""Files on disk: one file read safely, the names in a folder, and a file's sidecars."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ...errors import InputError, UnreadableImage
+from ...images.limits import too_many_bytes
+from ...schema import Reason
+from ..items import Item, SourceOptions, bad_item
+from ..labelling import (
+    MAX_SIDECAR_BYTES,
+    PICTURE_SUFFIXES,
+    SIDECAR_SUFFIXES,
+    sidecar_stem,
+    stems_of_picture,
+    tags_of,
+)
+from ..sidecars import Sidecars
+from ..uris import file_uri, stamp_of
+
+# A pipe that somebody left in a folder must not hold the run up: opened without waiting.
+_OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FileAddress:
+    """A file; with `root`, one that must lie below it even after links are followed."""
+
+    path: str
+    root: str | None = None
+
+    def read(self, options: SourceOptions) -> bytes:
+        """The file's bytes, at most `limits.max_bytes`."""
+        if self.root is not None and not is_inside(os.path.realpath(self.path), self.root):
+            raise UnreadableImage(Reason.UNSAFE_PATH, "a link that leads out of its folder")
+        limit = options.limits.max_bytes
+        try:
+            with open(os.open(self.path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+                about = os.fstat(file.fileno())
+                if not stat.S_ISREG(about.st_mode):
+                    raise UnreadableImage(Reason.NOT_AN_IMAGE, "not a regular file")
+                if about.st_size > limit:
+                    raise too_many_bytes(about.st_size, options.limits)
+                raw = file.read(limit + 1)
+        except (OSError, ValueError) as error:
+            raise UnreadableImage(*explain_os_error(error)) from error
+        if len(raw) > limit:  # it grew meanwhile
+            raise too_many_bytes(f"over {limit}", options.limits)
+        return raw
+
+
+def explain_os_error(error: OSError | ValueError) -> tuple[Reason, str]:
+    """Why a file cannot be read, without the path: the item's URI has that."""
+    if isinstance(error, ValueError):
+        return Reason.BAD_ROW, f"not a usable path: {error}"
+    text = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return Reason.NOT_FOUND, text
+    if isinstance(error, IsADirectoryError):
+        return Reason.NOT_AN_IMAGE, "a folder"
+    if isinstance(error, PermissionError):
+        return Reason.NOT_PERMITTED, text
+    if error.errno == errno.ELOOP:
+        return Reason.UNSAFE_PATH, "a link that leads back to itself"
+    if error.errno == errno.ENAMETOOLONG:
+        return Reason.NOT_FOUND, text
+    return Reason.UNREADABLE, text
+
+
+def root_of(path: str, roots: tuple[str, ...]) -> str:
+    """Return the real path of the root that a path lies below, links followed.
+
+    Raises:
+        UnreadableImage: UNSAFE_PATH: it lies below none of them.
+    """
+    real = os.path.realpath(path)
+    for root in map(_real_root, roots):
+        if is_inside(real, root):
+            return root
+    detail = f"a path outside of the folders that lists may name (--root): {', '.join(roots)}"
+    raise UnreadableImage(Reason.UNSAFE_PATH, detail)
+
+
+@functools.lru_cache(maxsize=64)
+def _real_root(root: str) -> str:
+    return os.path.realpath(os.path.expanduser(root))  # noqa: PTH111
+
+
+def is_inside(path: str, root: str) -> bool:
+    """Whether an absolute path is `root` or lies below it."""
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def item_of_file(
+    path: str,
+    options: SourceOptions,
+    *,
+    folders: tuple[str, ...],
+    sidecars: Sidecars,
+    root: str | None = None,
+    fields: Mapping[str, object] | None = None,
+) -> Item:
+    """The item of one file.
+
+    Args:
+        path: Absolute.
+        options: Where labels and domains come from.
+        folders: Names of the folders above it that may name a label.
+        sidecars: Those of its folder.
+        root: Real path of the folder it must not leave; None for a file named by itself.
+        fields: What a table beside it says of it.
+    """
+    folder, name = os.path.split(path)
+    beside, note = sidecars.of(name)
+    bodies = {suffix: _head_of(_join(folder, found), root) for suffix, found in beside.items()}
+    tags = tags_of(options, folders=folders, fields=fields, sidecars=bodies, note=note)
+    uri = file_uri(path)
+    try:
+        if root is not None and leads_out(path, root):
+            detail = "a link that leads out of its folder"
+            return bad_item(uri, Reason.UNSAFE_PATH, detail, tags=tags)
+        fingerprint = stamp_of(os.stat(path))  # noqa: PTH116
+    except OSError as error:
+        reason, detail = explain_os_error(error)
+        return bad_item(uri, reason, detail, fingerprint="missing", tags=tags)
+    return Item(
+        source_uri=uri,
+        fingerprint=fingerprint,
+        label=tags.label,
+        domain=tags.domain,
+        note=tags.note,
+        address=FileAddress(path, root),
+    )
+
+
+def leads_out(path: str, root: str) -> bool:
+    """Return whether a file is a link that leads out of a folder, given by its real path."""
+    return os.path.islink(path) and not is_inside(os.path.realpath(path), root)  # noqa: PTH114
+
+
+def _head_of(path: str, root: str | None) -> bytes:
+    if root is not None and leads_out(path, root):
+        return b""
+    try:
+        with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return b""
+            return file.read(MAX_SIDECAR_BYTES)
+    except OSError:
+        return b""
+
+
+def named_sidecars(path: str) -> Sidecars:
+    """Return the sidecars of a file that was named by itself, without listing its folder."""
+    folder, name = os.path.split(path)
+    beside = (
+        stem + suffix
+        for stem in stems_of_picture(name)
+        for suffix in _SIDECARS
+        if os.path.isfile(_join(folder, stem + suffix))  # noqa: PTH113
+    )
+    return Sidecars([name, *beside])
+
+
+def is_sidecar(path: str) -> bool:
+    """Return whether a file is the sidecar of a picture beside it, by their names."""
+    stem = sidecar_stem(path)
+    if stem is None:
+        return False
+    if stem.lower().endswith(PICTURE_SUFFIXES) and os.path.isfile(stem):  # noqa: PTH113
+        return True
+    return any(os.path.isfile(stem + suffix) for suffix in _PICTURES)  # noqa: PTH113
+
+
+_PICTURES: Final = (*PICTURE_SUFFIXES, *map(str.upper, PICTURE_SUFFIXES))
+_SIDECARS: Final = (*SIDECAR_SUFFIXES, *map(str.upper, SIDECAR_SUFFIXES))
+
+
+def list_folder(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the names of files (and links to them), of folders, and of links to folders."""
+    files: list[str] = []
+    folders: list[str] = []
+    links: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                files.append(entry.name)
+            elif entry.is_symlink():
+                (links if _is_folder(entry) else files).append(entry.name)
+    return sorted(files), sorted(folders), sorted(links)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def require_folder(path: str) -> None:
+    """Raises `InputError` unless the folder can be listed."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a folder that can be read") from error
+
+
+def _join(*parts: str) -> str:
+    return os.path.join(*parts)  # noqa: PTH118

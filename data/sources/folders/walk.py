@@ -1,0 +1,243 @@
+"""Items below a folder: its pictures, the rows of its Parquet files, and never those of a lake."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from ...errors import InputError
+from ...schema import Reason
+from ...store.lake_mark import is_lake, lake_of
+from ..items import Item, SourceOptions, bad_item
+from ..lists.list_files import DAMAGE, open_list
+from ..parquet import list_parquet, require_parquet
+from ..sidecars import Sidecars
+from ..uris import file_uri, is_chosen, is_hidden, member_uri, stamp_of
+from .files import (
+    explain_os_error,
+    is_inside,
+    item_of_file,
+    leads_out,
+    list_folder,
+    named_sidecars,
+)
+from .metadata import NAMES, Metadata, is_metadata, read_metadata
+
+TABLE_SUFFIXES: Final = (".parquet", ".parq", ".pq")
+
+
+def walk_folder(
+    root: str, options: SourceOptions, *, is_listed: Callable[[str], bool] = lambda _path: False
+) -> Iterator[Item]:
+    """Yield the items below a folder: files of a folder by name, then its sub-folders by name.
+
+    Hidden files and folders, sidecars, tables of labels, lakes and what the patterns leave out
+    are no items. A Parquet file with pictures gives its rows; folders such as `label=fake` above
+    it are columns of it; names that begin with an underscore beside it, and the card beside its
+    folder `data`, are no items. Links
+    to files inside the folder are followed; those that lead out become `unsafe_path`; links
+    to folders are never entered, so loops do no harm. Memory: the names of one folder, and what
+    the tables of labels above it say.
+
+    Args:
+        root: Absolute path.
+        options: Patterns, labels, domains.
+        is_listed: Whether a path was listed by an earlier source already.
+    """
+    real_root = os.path.realpath(root)
+    waiting: list[tuple[tuple[str, ...], _Tables]] = [((), ())]
+    while waiting:
+        below, tables = waiting.pop()
+        folder = _join(root, *below)
+        try:
+            files, folders, odd = list_folder(folder)
+        except OSError as error:
+            reason, detail = explain_os_error(error)
+            yield bad_item(file_uri(folder), reason, detail)
+            continue
+        shown = [name for name in files if not is_hidden([name])]
+        own = _metadata_among(folder, shown, options, real_root)
+        # The nearest table that names a picture counts.
+        tables = (*((len(below), table) for table in own.values()), *tables)
+        sidecars = Sidecars(shown)
+        above = (Path(real_root).name, *below)
+        has_tables = any(name.lower().endswith(TABLE_SUFFIXES) for name in shown) or any(
+            "=" in name for name in folders
+        )
+        waiting.extend(
+            ((*below, name), tables)
+            for name in reversed(folders)
+            if not is_hidden([name])
+            and not (has_tables and name in _TABLE_FOLDERS)
+            and not is_lake(_join(folder, name))
+        )
+        is_dataset = "data" in folders and _holds_tables(_join(folder, "data"))
+        for name in shown:
+            path = _join(folder, name)
+            if name in sidecars or not is_chosen((*below, name), options) or is_listed(path):
+                continue
+            if name in own:
+                yield from _problems(path, folder, own[name])
+            elif name.lower().endswith(TABLE_SUFFIXES):
+                barred = _why_barred(path, real_root)
+                if barred is None:
+                    yield from _items_of_table(path, options, above)
+                else:
+                    yield bad_item(file_uri(path), *barred)
+            elif not (has_tables and name.startswith("_")) and not (
+                is_dataset and name in _DATASET_CARDS
+            ):
+                fields = _fields_of((*below, name), tables)
+                yield item_of_file(
+                    path, options, folders=above, sidecars=sidecars, root=real_root, fields=fields
+                )
+        for name in odd:
+            path = _join(folder, name)
+            if is_hidden([name]) or not is_chosen((*below, name), options):
+                continue
+            if not is_inside(os.path.realpath(path), real_root):
+                yield bad_item(
+                    file_uri(path), Reason.UNSAFE_PATH, "a link to a folder outside of its own"
+                )
+
+
+def _holds_tables(folder: str) -> bool:
+    try:
+        return any(name.lower().endswith(TABLE_SUFFIXES) for name in os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return False
+
+
+def item_beside_metadata(path: str, options: SourceOptions) -> Item:
+    """Return the item of a file named by itself, with what lies beside it says of it."""
+    folder, name = os.path.split(path)
+    fields: dict[str, object] = {}
+    for table in NAMES:
+        beside = _join(folder, table)
+        if os.path.isfile(beside):  # noqa: PTH113
+            found = _kept_metadata(beside, stamp_of(os.stat(beside)), options)  # noqa: PTH116
+            fields |= found.fields.get(name, {}) if found is not None else {}
+    return item_of_file(
+        path,
+        options,
+        folders=tuple(Path(folder).parts[-1:]),
+        sidecars=named_sidecars(path),
+        fields=fields,
+    )
+
+
+# What stands beside `data/` in a data set as Hugging Face keeps them, and as assay publishes them.
+_DATASET_CARDS: Final = ("README.md", "VERSIONS.lock", "dataset_infos.json")
+
+
+def items_of_labels(path: str, options: SourceOptions) -> Iterator[Item] | None:
+    """Return the items of a table of labels that a pattern gave: its rows that name no picture.
+
+    None for any other file.
+    """
+    folder, name = os.path.split(path)
+    table = _load(path, options) if is_metadata(name) else None
+    return None if table is None else _problems(path, folder, table)
+
+
+_HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+# Of Spark and Delta beside their tables: parts that were never committed, and logs.
+_TABLE_FOLDERS: Final = frozenset({"_temporary", "_delta_log", "_spark_metadata"})
+
+_Tables = tuple[tuple[int, Metadata], ...]
+
+
+def _fields_of(parts: tuple[str, ...], tables: _Tables) -> dict[str, object]:
+    for depth, table in tables:
+        fields = table.fields.get("/".join(parts[depth:]))
+        if fields is not None:
+            return fields
+    return {}
+
+
+def _metadata_among(
+    folder: str, names: list[str], options: SourceOptions, root: str
+) -> dict[str, Metadata]:
+    """Return the tables of labels among the files of a folder, by their names."""
+    found = {}
+    for name in names:
+        if is_metadata(name) and not leads_out(_join(folder, name), root):
+            table = _load(_join(folder, name), options)
+            if table is not None:
+                found[name] = table
+    return found
+
+
+def _load(path: str, options: SourceOptions) -> Metadata | None:
+    try:
+        if path.lower().endswith(".parquet"):
+            with io.BufferedReader(io.FileIO(path)) as file:
+                return read_metadata(os.path.basename(path), file, options)  # noqa: PTH119
+        with open_list(path) as stream:
+            return read_metadata(os.path.basename(path), stream, options)  # noqa: PTH119
+    except DAMAGE:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _kept_metadata(path: str, _stamp: str, options: SourceOptions) -> Metadata | None:
+    return _load(path, options)
+
+
+def _problems(path: str, folder: str, table: Metadata) -> Iterator[Item]:
+    """Yield an item for each row of a table that names no picture."""
+    missing = {
+        number: (Reason.NOT_FOUND, f"no such file: {name}")
+        for name, number in table.row_of.items()
+        if not os.path.lexists(_join(folder, name))
+    }
+    odd = {number: (Reason.BAD_ROW, problem) for number, problem in table.problems.items()}
+    for number, (reason, detail) in sorted((missing | odd).items()):
+        uri = member_uri(table.scheme, path, str(number))
+        yield bad_item(uri, reason, detail)
+
+
+def _why_barred(path: str, root: str) -> tuple[Reason, str] | None:
+    """Return why a link to a table is not followed; None for what may be read."""
+    if leads_out(path, root):
+        return Reason.UNSAFE_PATH, "a link that leads out of its folder; name the file as a SOURCE"
+    if os.path.islink(path) and lake_of(path) is not None:  # noqa: PTH114
+        return Reason.NOT_AN_IMAGE, "a link to a part of an assay lake, which is no source"
+    return None
+
+
+def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -> Iterator[Item]:
+    """Yield the rows of a Parquet file; one that has no pictures is an item that says so."""
+    partitions = partitions_of(above[1:])
+    try:
+        require_parquet(path, options, more=partitions)
+    except InputError as error:
+        detail = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+        is_damaged = "not a readable Parquet file" in detail
+        reason = Reason.UNREADABLE if is_damaged else Reason.NOT_AN_IMAGE
+        try:
+            stamp = stamp_of(os.stat(path))  # noqa: PTH116
+        except OSError:
+            stamp = "bad"
+        yield bad_item(file_uri(path), reason, detail, fingerprint=stamp)
+        return
+    yield from list_parquet(path, options, more=partitions, folders=above)
+
+
+def partitions_of(folders: Iterable[str]) -> dict[str, object]:
+    """Return the columns that names of folders such as `label=fake` are, as Hive writes them."""
+    pairs = (name.partition("=") for name in folders)
+    return {
+        key: None if value == _HIVE_NULL else unquote(value)
+        for key, equals, value in pairs
+        if equals
+    }
+
+
+def _join(*parts: str) -> str:
+    return os.path.join(*parts)  # noqa: PTH118

@@ -1,0 +1,252 @@
+"""Which label and domain a source gives an item: by column, by sidecar, by folder.
+
+Labels come in many spellings; what none of them covers leaves the item without a label and
+with a note, and each such value is logged once, so that a misspelt vocabulary does not go
+unnoticed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+from ..errors import clean, shorten
+from ..schema import Label
+from ..text.unicode import decode_escaped, decode_text, valid_text
+from .items import PARENT_FOLDER, WITHDRAW, SourceOptions, Tags, column_of
+
+_log = logging.getLogger(__name__)
+
+SIDECAR_SUFFIXES: Final = (".json", ".txt", ".cls")
+MAX_SIDECAR_BYTES: Final = 2**20
+
+_SPELLINGS: Final[dict[str, Label]] = {
+    **dict.fromkeys(
+        ("real", "0", "0_real", "authentic", "genuine", "photo", "natural", "nature", "human"),
+        Label.REAL,
+    ),
+    **dict.fromkeys(
+        ("fake", "1", "1_fake", "ai", "ai_generated", "aigc", "generated", "synthetic", "machine"),
+        Label.FAKE,
+    ),
+    "machine_made": Label.FAKE,
+    "laundered": Label.LAUNDERED,
+    "unsure": Label.UNSURE,
+    "false": Label.REAL,
+    "true": Label.FAKE,
+}
+# NumPy writes 1.000e+00. More digits are no label, and Python refuses to read thousands of them.
+_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}(?:\.0*)?(?:e[+-]?0{1,9})?", re.ASCII)
+# As pandas, R, Spark and databases write them into text.
+_NULLS: Final = frozenset({"", "nan", "null", "none", "<na>", "n/a", "\\n"})
+UNKNOWN_LABEL: Final = "label not known: "
+"""How the note of an item begins whose source names a label that is none."""
+_MAX_WARNED: Final = 10
+_warned: set[str] = set()
+_warned_lock = threading.Lock()
+
+
+def parse_label(value: object) -> Label | None:
+    """Return the label that a value spells, whatever its case; None for any other value.
+
+    Numbers follow the order of the classes real, fake: 0 is real, 1 is fake, and false and true
+    are those numbers. A text means what the value means that it spells: "1.0" is 1, "True" is
+    true, so that a table says the same whatever file it is kept in. A data set that counts the
+    other way must name its classes.
+    """
+    if isinstance(value, bytes):
+        value = decode_escaped(value)
+    if isinstance(value, Decimal):
+        value = str(value)
+    if isinstance(value, bool | float):
+        value = int(value) if math.isfinite(value) and value == int(value) else None
+    if not isinstance(value, str | int) or (isinstance(value, int) and value not in {0, 1}):
+        return None
+    text = str(value).strip().lower()
+    if _WHOLE_NUMBER.fullmatch(text):
+        return _SPELLINGS.get(str(int(re.split("[.e]", text)[0])))
+    return _SPELLINGS.get("_".join(text.replace("-", " ").split())) if text[:1] != "-" else None
+
+
+def unknown_label(note: str | None) -> str | None:
+    """Return the value that an item's note says to be no label; None for other notes."""
+    if note is None or not note.startswith(UNKNOWN_LABEL):
+        return None
+    return note.removeprefix(UNKNOWN_LABEL)
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value says nothing: null, blank, or what tables write for null."""
+    if isinstance(value, bytes):
+        return not value.strip()
+    if isinstance(value, str):
+        return value.strip().lower() in _NULLS
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def pick(
+    fields: Mapping[str, object], name: str, *, is_asked: bool = False
+) -> tuple[object, str | None]:
+    """Return the value of a key in any case, and what is wrong with it.
+
+    Args:
+        fields: A row or a sidecar.
+        name: The key.
+        is_asked: A person wrote the name: the key of just this case wins.
+
+    Returns:
+        None and a note where keys differ by case only, and None and None where there is none.
+    """
+    if is_asked and name in fields:
+        return fields[name], None
+    wanted = name.strip().lower()
+    found = [key for key in fields if str(key).strip().lower() == wanted]
+    if len(found) > 1:
+        return None, f"keys that differ by case only: {', '.join(map(str, found))}"
+    return (fields[found[0]], None) if found else (None, None)
+
+
+def tags_of(
+    options: SourceOptions,
+    *,
+    folders: Sequence[str] = (),
+    fields: Mapping[str, object] | None = None,
+    sidecars: Mapping[str, bytes] | None = None,
+    note: str | None = None,
+) -> Tags:
+    """Return the label and the domain of an item, and a note on what could not be taken.
+
+    Args:
+        options: Where they come from.
+        folders: Names of the folders that the item lies in, the outermost first. The label
+            is the nearest that spells one; the domain is the nearest.
+        fields: The item's row.
+        sidecars: Bytes of its sidecars by suffix; what they say goes before the row.
+        note: What is known to be wrong already.
+    """
+    row = dict(fields or {})
+    if sidecars:
+        told, damage = _read_sidecars(sidecars)
+        nearer = {key.strip().lower() for key in told}
+        row = {key: value for key, value in row.items() if key.strip().lower() not in nearer}
+        row, note = row | told, note or damage
+    value: object = None
+    label: Label | None
+    if options.label_from == WITHDRAW:
+        # The vocabulary's word for an item that has no label after all.
+        label = Label.UNSURE
+    elif options.label_from == PARENT_FOLDER:
+        value = folders[-1] if folders else None
+        label = next(filter(None, map(parse_label, reversed(folders))), None)
+    else:
+        asked = column_of(options.label_from)
+        value, clash = pick(row, asked or "label", is_asked=asked is not None)
+        label, note = parse_label(value), note or clash
+    if label is None and not is_missing(value):
+        shown = _shown(value)
+        _warn_once(shown)
+        note = note or f"{UNKNOWN_LABEL}{shown}"
+    if options.domain_from == WITHDRAW:
+        return Tags(label.value if label else None, "", note)
+    if options.domain_from == PARENT_FOLDER:
+        domain: object = folders[-1] if folders else None
+    else:
+        asked = column_of(options.domain_from)
+        domain, clash = pick(row, asked or "domain", is_asked=asked is not None)
+        note = note or clash
+    is_name = not is_missing(domain) and not isinstance(domain, Mapping | list)
+    named = _plain(domain)[:100] if is_name else ""
+    default = valid_text(options.domain) if options.domain else None
+    return Tags(label.value if label else None, named.strip() or default, note)
+
+
+def _plain(value: object) -> str:
+    """Return a value as one line of valid text."""
+    text = decode_escaped(value) if isinstance(value, bytes) else str(value)
+    return " ".join(clean(valid_text(text[:1000])).split())
+
+
+def _shown(value: object) -> str:
+    return shorten(_plain(value), 80)
+
+
+def sidecar_stem(name: str) -> str | None:
+    """Return what of a sidecar's file name is its picture's; None for other files.
+
+    Suffixes count in any case.
+    """
+    lower = name.lower()
+    for suffix in SIDECAR_SUFFIXES:
+        if lower.endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return None
+
+
+def stems_of_picture(name: str) -> list[str]:
+    """The stems that a sidecar of this picture may have, the nearest first.
+
+    "001.left.jpg" has "001.left.jpg", "001.left" and "001": so do WebDataset and exports
+    that append the suffix. Empty for what is no picture by its name.
+    """
+    if not name.lower().endswith(PICTURE_SUFFIXES):
+        return []
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts), 0, -1) if parts[0]]
+
+
+PICTURE_SUFFIXES: Final = tuple(
+    f".{suffix}"
+    for suffix in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "avif", "gif", "bmp", "dib"),
+        *("tif", "tiff", "heic", "heif", "jxl", "jp2", "psd", "svg", "tga", "ppm", "pgm", "dng"),
+    )
+)
+
+
+def _read_sidecars(bodies: Mapping[str, bytes]) -> tuple[dict[str, object], str | None]:
+    """Return the fields that a picture's sidecars give, and a note on a damaged one.
+
+    `.json` gives its keys, `.cls` a label. `.txt` gives a label when it spells one and is a
+    caption otherwise. A damaged sidecar gives nothing, and is logged.
+    """
+    fields: dict[str, object] = {}
+    note = None
+    if ".txt" in bodies and (label := parse_label(_text(bodies[".txt"])[:100])):
+        fields["label"] = label.value
+    if ".cls" in bodies:
+        fields["label"] = _text(bodies[".cls"])[:100].strip()
+    if ".json" in bodies:
+        try:
+            parsed = json.loads(_text(bodies[".json"]))
+        except (ValueError, RecursionError):
+            _warn_once("(a .json sidecar that is no JSON)")
+            note = "a .json sidecar that is no JSON"
+        else:
+            told = parsed if isinstance(parsed, dict) else {}
+            if "label" in fields and pick(told, "label") != (None, None):
+                del fields["label"]
+            fields |= {key: value for key, value in told.items() if not is_missing(value)}
+    return fields, note
+
+
+def _text(body: bytes) -> str:
+    try:
+        return decode_text(body)
+    except ValueError:
+        return ""
+
+
+def _warn_once(value: str) -> None:
+    shown = clean(value[:1000])[:80]
+    with _warned_lock:
+        if shown in _warned or len(_warned) >= _MAX_WARNED:
+            return
+        _warned.add(shown)
+    known = ", ".join(sorted(_SPELLINGS))
+    _log.warning('label "%s" is not known: kept without a label; known are %s', shown, known)

@@ -1,0 +1,1 @@
+"""Lists of images as sources: CSV and its kin, JSON, plain lines."""

@@ -1,0 +1,140 @@
+"""From one row of a list or table to its items: as a rule one, and one per picture of a list."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import UnreadableImage
+from ...schema import Reason
+from ...text.redaction import redact_text
+from ...text.unicode import decode_escaped, split_lines
+from ..cells import locate, pictures_in
+from ..items import Address, Item, SourceOptions, bad_item
+from ..labelling import tags_of
+from .delimited import split_record
+from .json_rows import parse_json
+from .list_files import read_at
+
+_CHANGED: Final = "the list changed since it was listed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowAddress:
+    """A row that holds the picture itself, by where it lies in the text of a list.
+
+    Attributes:
+        path: The list.
+        offset: First byte of the row in the unpacked UTF-8 text.
+        n_bytes: Its length.
+        column: Key of the picture in a JSON object, or number of the cell; None for the whole row.
+        delimiter: Character between cells; None for other lists.
+        n_cells: Cells that a row of delimited text has.
+        is_text: Whether the row is a line of plain text, and no JSON.
+        part: Number of the picture in a list of them; None for one picture.
+    """
+
+    path: str
+    offset: int
+    n_bytes: int
+    column: str | int | None = None
+    delimiter: str | None = None
+    n_cells: int = 1
+    is_text: bool = False
+    part: int | None = None
+
+    def read(self, options: SourceOptions) -> bytes:
+        """The picture's bytes, decoded from base64."""
+        raw = read_at(self.path, self.offset, self.n_bytes)
+        try:
+            cell = self._cell(raw)
+            if self.part is not None:
+                cell = (pictures_in(cell) or [])[self.part]
+        except (ValueError, LookupError, TypeError) as error:
+            raise UnreadableImage(Reason.BAD_ROW, _CHANGED) from error
+        place = locate(cell, str(Path(self.path).parent), options)
+        if place.raw is None:
+            raise UnreadableImage(Reason.BAD_ROW, _CHANGED)
+        return place.raw
+
+    def _cell(self, raw: bytes) -> Any:
+        if self.delimiter is not None:
+            lines = list(split_lines(decode_escaped(raw)))
+            return split_record(lines, self.delimiter, self.n_cells)[int(self.column or 0)]
+        if self.is_text:
+            return decode_escaped(raw)
+        value = parse_json(raw)
+        return value if self.column is None else value[self.column]
+
+
+def items_of_cell(
+    uri: str,
+    cell: object,
+    fields: Mapping[str, object],
+    base: str,
+    options: SourceOptions,
+    *,
+    holder: Callable[[int | None], Address],
+    content: bytes = b"",
+    note: str | None = None,
+) -> Iterator[Item]:
+    """Yield the items of one row of a list.
+
+    Args:
+        uri: Its name; a picture of a list has its number behind a slash.
+        cell: The cell that holds the picture, points to it, or holds a list of such cells.
+        fields: Label and domain of the row, where it has them.
+        base: Folder that relative paths start from.
+        options: Labels, domains, limits.
+        holder: Gives what reads a picture from the row when the row itself holds it, by its
+            number in the list of pictures, or None.
+        content: The row's bytes, for the fingerprint of a picture in the row.
+        note: What was odd about the row.
+    """
+    parts = pictures_in(cell)
+    if parts is None:
+        yield _item(uri, cell, fields, base, options, holder(None), content, note)
+    elif not parts:
+        tags = tags_of(options, fields=fields, note=note)
+        yield bad_item(uri, Reason.BAD_ROW, "a list without a picture", tags=tags)
+    else:
+        for number, part in enumerate(parts):
+            name = f"{uri}/{number}"
+            yield _item(name, part, fields, base, options, holder(number), content, note)
+
+
+def _item(
+    uri: str,
+    cell: object,
+    fields: Mapping[str, object],
+    base: str,
+    options: SourceOptions,
+    holder: Address,
+    content: bytes,
+    note: str | None,
+) -> Item:
+    try:
+        place = locate(cell, base, options)
+    except UnreadableImage as error:
+        target = digest(redact_text(str(cell)[:4096]).encode("utf-8", "replace"))
+        tags = tags_of(options, fields=fields)
+        detail = f"{error.detail}; {note}" if note else error.detail
+        return bad_item(uri, error.reason, detail, fingerprint=target, tags=tags)
+    tags = tags_of(options, folders=place.folders, fields=fields, note=note)
+    named = place.fingerprint.encode("utf-8", "surrogateescape") if place.address else content
+    return Item(
+        source_uri=uri,
+        fingerprint=digest(named),
+        label=tags.label,
+        domain=tags.domain,
+        note=tags.note,
+        address=place.address or holder,
+    )
+
+
+def digest(content: bytes) -> str:
+    """Return a short hash, for fingerprints."""
+    return hashlib.blake2b(content, digest_size=12).hexdigest()

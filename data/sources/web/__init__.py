@@ -1,0 +1,1 @@
+"""Images from http and https: checked addresses, limits, content codings."""

@@ -1,0 +1,1 @@
+"""The lake: its files, tables and shards, and what damage to them looks like."""

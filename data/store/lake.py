@@ -1,0 +1,246 @@
+"""The lake: one folder or object-store prefix with everything assay knows and keeps.
+
+`shards/` holds image bytes (see `shards`), `tables/` the Delta tables (see `tables`), and
+`assay-lake.json` says that this is a lake and in which format. The commit to a table is
+what makes things exist: shards are written before it, and may be left over, never missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from ..errors import StoreError, brief
+from ..schema import Row
+from . import shards
+from .files import TMP_PREFIX, LocalStore, Store, open_store
+from .lake_mark import MARKER
+from .shards import ShardImage, ShardPlace
+from .tables import Tables
+
+FORMAT_VERSION: Final = 1
+LOCK_TIMEOUT_S: Final = 900.0
+
+
+class Lake:
+    """A folder or `s3://bucket/prefix` with image shards and tables.
+
+    Cheap to make and to pickle (only the address travels); threads may share one.
+
+    Args:
+        uri: Where the lake is. A relative folder is made absolute.
+        create: Make it when there is none. A folder that has files in it and is not a lake
+            is never used.
+
+    Raises:
+        StoreError: There is no lake and `create` is False, the folder holds something else,
+            the lake is of a newer format, or the store cannot be reached.
+    """
+
+    def __init__(self, uri: str | Path, *, create: bool = True) -> None:
+        self._store: Store = open_store(uri)
+        self.uri: str = self._store.uri
+        self._tables = Tables(self._store)
+        try:
+            self._open(create=create)
+        except OSError as error:
+            raise StoreError(f"cannot use {self.uri}: {brief(error)}") from error
+
+    def __repr__(self) -> str:
+        return f"Lake({self.uri!r})"
+
+    def __reduce__(self) -> tuple[type[Lake], tuple[str]]:
+        return type(self), (self.uri,)
+
+    @property
+    def store(self) -> Store:
+        """Where the lake's files are."""
+        return self._store
+
+    @property
+    def tables(self) -> Tables:
+        """The lake's tables."""
+        return self._tables
+
+    def path(self, *parts: str) -> str:
+        """The address of something in the lake: an absolute path, or an `s3://` URI."""
+        return self._store.path("/".join(parts)) if parts else self.uri
+
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        """The rows of a table, now or at a version; see `Tables.scan`."""
+        return self._tables.scan(table, version)
+
+    def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
+        """The rows of a table that came between two versions; see `Tables.added`."""
+        return self._tables.added(table, since, version)
+
+    def append(
+        self,
+        table: str,
+        rows: Sequence[Row] | pa.Table | pl.DataFrame,
+        *,
+        txn: str,
+        after: int | None = None,
+    ) -> bool:
+        """Commit rows under a transaction id, at most once; see `Tables.append`."""
+        return self._tables.append(table, rows, txn=txn, after=after)
+
+    def version(self, table: str) -> int | None:
+        """The latest version of a table, or None when nothing was ever written to it."""
+        return self._tables.version(table)
+
+    def image(self, image_id: str) -> bytes:
+        """The encoded bytes of one image, checked against its id.
+
+        Reads one column of the `images` table and one row group of one shard.
+
+        Raises:
+            StoreError: The lake has no such image, or its bytes were changed.
+        """
+        return next(raw for _, raw in self.images([image_id]))
+
+    def images(self, image_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Ids and bytes of images, each once, in the order in which they are stored.
+
+        One row group (8 MiB or one larger picture) is in memory at a time.
+
+        Raises:
+            StoreError: An image is unknown (before any is given), or bytes were changed.
+        """
+        wanted = pl.LazyFrame({"image_id": list(image_ids)}, schema={"image_id": pl.String})
+        found = (
+            self.scan("images")
+            .select("image_id", "shard", "row_group", "row")
+            .join(wanted.unique(), on="image_id", how="semi")
+            .unique("image_id", keep="any")
+            .sort("shard", "row_group", "row")
+            .collect()
+        )
+        missing = set(image_ids).difference(found["image_id"])
+        if missing:
+            raise StoreError(
+                f"{self.uri} has no image {min(missing)} ({len(missing)} of"
+                f" {len(set(image_ids))} asked for are unknown); see the images table for those"
+                " that it has"
+            )
+        return shards.read_images(
+            self._store, (ShardPlace(**row) for row in found.iter_rows(named=True))
+        )
+
+    def write_shard(self, images: Sequence[ShardImage]) -> list[ShardPlace]:
+        """Write bytes to `shards/`; they exist once an `images` row that names them commits.
+
+        More than a shard may hold goes to several. Returns the places in the order given.
+        """
+        return shards.write_shards(self._store, images)
+
+    def sweep(self, *, older_than_s: float) -> list[str]:
+        """Remove shards that no `images` row names, and unfinished files, of at least that age.
+
+        The age must be more than a writer takes between writing a shard and its commit: an
+        hour is safe. On a local lake the sweep also waits for whoever is `writing`.
+
+        Returns:
+            The names removed, sorted.
+        """
+        with self.writing():
+            before_s = time.time() - older_than_s
+            # Listed before the table is read: what is committed later is younger than that.
+            files = self._store.files(shards.FOLDER) + self._store.files()
+            named = set(self.scan("images").select("shard").unique().collect()["shard"])
+            removed = []
+            for file in files:
+                name = PurePosixPath(file.name)
+                unfinished = name.name.startswith(TMP_PREFIX)
+                shard = name.parent.name == shards.FOLDER and name.suffix == ".parquet"
+                if file.modified_s <= before_s and (
+                    unfinished or (shard and file.name not in named)
+                ):
+                    self._store.delete(file.name)
+                    removed.append(file.name)
+        return sorted(removed)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other ingesting writers of this lake out while the block runs.
+
+        A file lock on a local lake: between processes and between threads, re-entrant in
+        one thread, released by the system when a process dies. Object stores have no lock:
+        there, as on network folders whose locks do not work, `append(after=...)` refuses
+        the second of two writers, who then works its rows out again.
+
+        Raises:
+            StoreError: Another process has held it for a quarter of an hour.
+        """
+        if not isinstance(self._store, LocalStore):
+            yield
+            return
+        lock = FileLock(self._store.path(".lock"), timeout=LOCK_TIMEOUT_S, is_singleton=True)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StoreError(
+                f"another process has been writing to {self.uri} for {LOCK_TIMEOUT_S:.0f} s;"
+                " wait for it or stop it"
+            ) from error
+        except OSError as error:
+            raise StoreError(f"cannot write to {self.uri}: {brief(error)}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _open(self, *, create: bool) -> None:
+        marker = self._store.read(MARKER)
+        if marker is not None:
+            self._check_format(marker)
+            return
+        if isinstance(self._store, LocalStore):
+            self._check_free(self._store.root)
+        elif any(not _is_ours(file.name) for file in self._store.files()):
+            raise StoreError(f"{self.uri} holds files and is not a lake; choose an empty prefix")
+        if not create:
+            raise StoreError(f"there is no lake at {self.uri}; make one by ingesting into it")
+        with self._store.creating(MARKER) as file:
+            file.write(json.dumps({"format": FORMAT_VERSION, "made_by": "assay"}).encode() + b"\n")
+
+    def _check_free(self, root: Path) -> None:
+        if root.exists() and not root.is_dir():
+            raise StoreError(f"{root} is a file; a lake needs a folder")
+        if root.is_dir() and any(not _is_ours(entry.name) for entry in root.iterdir()):
+            if all((root / folder).is_dir() for folder in ("tables", shards.FOLDER)):
+                raise StoreError(
+                    f"{root} has lost its {MARKER}; restore it, or write"
+                    f' {{"format": {FORMAT_VERSION}}} into it'
+                )
+            raise StoreError(
+                f"{root} is not empty and not a lake (it has no {MARKER});"
+                " choose an empty or a new folder, or restore that file if this was a lake"
+            )
+
+    def _check_format(self, marker: bytes) -> None:
+        try:
+            version = int(json.loads(marker)["format"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{self.path(MARKER)} cannot be read: {brief(error)}; restore it, or write"
+                f' {{"format": {FORMAT_VERSION}}} into it'
+            ) from error
+        if version > FORMAT_VERSION:
+            raise StoreError(
+                f"{self.uri} is in format {version}, this assay knows up to {FORMAT_VERSION};"
+                " upgrade assay"
+            )
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file may lie in a folder that is to become a lake: another maker's, or a Mac's."""
+    return name.startswith(TMP_PREFIX) or name in {MARKER, ".lock", ".DS_Store"}

@@ -1,0 +1,178 @@
+"""Mending a table's log: another set of data files in one commit, and a log made anew.
+
+Files that a commit takes out stay where they are, for older versions of the table; what is
+damaged is moved aside by whoever calls, and nothing is deleted.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.transaction import AddAction, RemoveAction
+
+from ..errors import StoreError
+from .conform import conform, schema_of
+from .damage import LOG, Listed, empty_entries, listed_files
+from .files import Store
+from .table_files import DataFile, encode, problem_of, statistics_of
+from .tables import FOLDER, Tables
+
+
+def replace_files(
+    store: Store, tables: Tables, table: str, *, remove: Sequence[Listed], rows: pa.Table | None
+) -> None:
+    """Commit that a table has some of its data files no more, and these rows in their place.
+
+    Raises:
+        StoreError: The store refused, or another writer came in between.
+    """
+    base = tables.open(table)
+    if base is None:
+        raise StoreError(f"{store.uri} has no table {table}")
+    actions: list[AddAction | RemoveAction] = [
+        RemoveAction(
+            path=PurePosixPath(file.name).name,
+            data_change=False,  # as when files are compacted, which append-only tables allow
+            deletion_timestamp=time.time_ns() // 1_000_000,
+        )
+        for file in remove
+    ]
+    if rows is not None and rows.num_rows:
+        actions.append(_written(store, table, encode(conform(table, rows))))
+    _commit(store, tables, base, table, actions)
+
+
+def read_without_checkpoints(store: Store, tables: Tables, table: str, *, aside: str) -> bool:
+    """Move the checkpoints of a log aside, and say whether its entries alone make the table."""
+    log = f"{FOLDER}/{table}/{LOG}"
+    if empty_entries(store, f"{FOLDER}/{table}"):
+        return False
+    found = [
+        file.name for file in store.files(log) if "checkpoint" in PurePosixPath(file.name).name
+    ]
+    for name in found:
+        store.move(name, f"{aside}/{name}")
+    try:
+        return bool(found) and tables.open(table) is not None
+    except StoreError:
+        return False
+
+
+def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tuple[int, list[str]]:
+    """Make a table anew from its data files, its old log moved aside.
+
+    Rows that stand in several files, as a writer leaves them who was refused and tried again,
+    are taken once.
+
+    Returns:
+        How many rows there are now, and the files that cannot be read, which were moved aside.
+    """
+    folder = f"{FOLDER}/{table}"
+    try:
+        store.move(f"{folder}/{LOG}", f"{aside}/{folder}/{LOG}")
+    except NotADirectoryError:  # a file has the folder's name
+        store.move(folder, f"{aside}/{folder}/file")
+    base = tables.create(table)
+    bad: list[str] = []
+    actions: list[AddAction | RemoveAction] = []
+    seen: set[object] = set()
+    n_rows = 0
+    for file in sorted(store.files(folder), key=lambda file: file.modified_s):
+        if not file.name.endswith(".parquet"):
+            continue
+        raw = store.read(file.name) or b""
+        rows = None if problem_of(file.name, raw) else _readable(table, raw)
+        if rows is None:
+            store.move(file.name, f"{aside}/{file.name}")
+            bad.append(file.name)
+            continue
+        keys = _keys(table, rows)
+        fresh = []
+        for number, key in enumerate(keys):
+            if key not in seen:
+                seen.add(key)
+                fresh.append(number)
+        n_rows += len(fresh)
+        if len(fresh) == rows.num_rows:
+            name = PurePosixPath(file.name).name
+            actions.append(_add(name, len(raw), statistics_of(raw)))
+        elif fresh:
+            actions.append(_written(store, table, encode(conform(table, rows.take(fresh)))))
+    if actions:
+        _commit(store, tables, base, table, actions)
+    return n_rows, bad
+
+
+def files_of(table: str, base: DeltaTable) -> list[Listed]:
+    """Return the data files that the latest version of a table names."""
+    return listed_files(f"{FOLDER}/{table}", base)
+
+
+def _readable(table: str, raw: bytes) -> pa.Table | None:
+    """Return the rows of a file, columns that came later as nulls; None where they do not fit."""
+    import io
+
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(io.BytesIO(raw))
+    for field in schema_of(table):
+        if field.name not in rows.column_names:
+            if not field.nullable:
+                return None
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(schema_of(table).names)
+
+
+def _keys(table: str, rows: pa.Table) -> list[object]:
+    """Return what makes a row of a table the same as another, for each row."""
+    if table == "images":
+        return list(rows.column("image_id").to_pylist())
+    plain = [n for n in rows.column_names if not pa.types.is_nested(rows.schema.field(n).type)]
+    return [repr(row) for row in zip(*(rows.column(n).to_pylist() for n in plain), strict=True)]
+
+
+def _written(store: Store, table: str, file: DataFile) -> AddAction:
+    with store.creating(f"{FOLDER}/{table}/{file.name}") as out:
+        out.write(file.raw)
+    return _add(file.name, len(file.raw), file.stats)
+
+
+def _add(name: str, n_bytes: int, stats: str) -> AddAction:
+    return AddAction(
+        path=name,
+        size=n_bytes,
+        partition_values={},
+        modification_time=time.time_ns() // 1_000_000,
+        data_change=True,
+        stats=stats,
+    )
+
+
+def _commit(
+    store: Store,
+    tables: Tables,
+    base: DeltaTable,
+    table: str,
+    actions: list[AddAction | RemoveAction],
+) -> None:
+    # Whoever has worked rows out from an earlier version must look again.
+    txns = [
+        Transaction(f"repair:{secrets.token_hex(8)}", 1),
+        Transaction(tables.exclusive, base.version() + 1),
+    ]
+    begin = base.version() + 1
+    try:
+        base.create_write_transaction(
+            actions,
+            mode="append",
+            schema=schema_of(table),
+            commit_properties=CommitProperties(app_transactions=txns),
+        )
+    except Exception as error:
+        raise StoreError(f"cannot mend {store.path(f'{FOLDER}/{table}')}: {error}") from error
+    tables.sync_log(table, begin)

@@ -1,0 +1,345 @@
+"""The lake's tables: append-only Delta tables whose every commit is made at most once.
+
+A commit carries an application transaction. Delta refuses two commits of one transaction
+even when both writers looked before either wrote, on a folder and on an object store, so
+a step that is repeated after a crash, or by two machines at once, still commits once.
+
+A table grows by nullable columns: one that an older assay made lacks those that came later. It
+is read with nulls in their place, and gets the columns before the next append.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.schema import Schema
+from deltalake.transaction import AddAction
+
+from ..errors import CommitConflict, MissingVersion, StoreError, brief, is_panic
+from ..schema import Row
+from . import damage
+from .conform import conform, schema_of
+from .files import LocalStore, Store
+from .retry import retried
+from .table_files import DataFile, encode
+
+FOLDER = "tables"
+MAX_ATTEMPTS = 12
+MAX_BACKOFF_S = 2.0
+
+# Carried by appends that name the version they were worked out from; see `append`.
+_EXCLUSIVE = "assay-exclusive"
+
+_TABLE_SETTINGS = {
+    "delta.appendOnly": "true",
+    # Published datasets name table versions: the log that finds them must stay.
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Commit:
+    """Rows to append under a transaction id, and whether their file is in the store already."""
+
+    table: str
+    txn: str
+    after: int | None
+    file: DataFile
+    schema: pa.Schema
+    is_written: bool = False
+
+
+class Tables:
+    """Scans and appends; holds no connection and no table state, so threads may share it."""
+
+    exclusive = _EXCLUSIVE
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def version(self, table: str) -> int | None:
+        """The latest version of a table, or None when nothing was ever written to it."""
+        found = self.open(table)
+        return None if found is None else found.version()
+
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        """The rows of a table, at a version or at the latest; pinned when this is called.
+
+        Raises:
+            MissingVersion: The version was never written, or its log was cleaned away.
+            StoreError: There is no such table in the schema, or it cannot be read.
+        """
+        schema = schema_of(table)
+        found = self.open(table)
+        if version is not None:
+            found = _at_version(found, table, version)
+        if found is None:
+            return pl.LazyFrame(schema=pl.Schema(schema))
+        damage.check_files(self._store, f"{FOLDER}/{table}", found)
+        lacking = self._lacking(found, table)
+        if self._store.storage_options or not _is_quoted(found):
+            rows = pl.scan_delta(found, storage_options=self._store.storage_options or None)
+            return _with_nulls(rows, found, schema, lacking)
+        # scan_delta does not find local files whose path Delta percent-encodes. Nothing is
+        # ever deleted from these tables, so their files are their rows.
+        files = [unquote(uri.removeprefix("file://")) for uri in found.file_uris()]
+        if not files:
+            return pl.LazyFrame(schema=pl.Schema(schema))
+        # Of files made before and after a column came, no single one tells all columns.
+        known = pl.Schema(pa.schema(found.schema()))
+        rows = pl.scan_parquet(files, schema=known, missing_columns="insert", glob=False)
+        return _with_nulls(rows, found, schema, lacking)
+
+    def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
+        """The rows that came between two versions; all up to the second where the first is None.
+
+        Raises:
+            MissingVersion: A version was never written, or its log was cleaned away.
+            StoreError: There is no such table in the schema, or it cannot be read.
+        """
+        if since is None or version is None:
+            return self.scan(table, version)
+        schema = schema_of(table)
+        before, after = (self._at(table, number) for number in (since, version))
+        files = sorted(set(after.file_uris()) - set(before.file_uris()))
+        if not files:
+            return pl.LazyFrame(schema=pl.Schema(schema))
+        if not self._store.storage_options:
+            files = [unquote(uri.removeprefix("file://")) for uri in files]
+        rows = pl.scan_parquet(
+            files,
+            schema=pl.Schema(pa.schema(after.schema())),
+            missing_columns="insert",
+            glob=False,
+            storage_options=self._store.storage_options or None,
+        )
+        return _with_nulls(rows, after, schema, self._lacking(after, table))
+
+    def append(
+        self,
+        table: str,
+        rows: Sequence[Row] | pa.Table | pl.DataFrame,
+        *,
+        txn: str,
+        after: int | None = None,
+    ) -> bool:
+        """Commit rows under a transaction id, at most once.
+
+        Args:
+            table: A table of `schema.TABLES`; made when this is its first append.
+            rows: See `rows.conform`; no rows are no commit.
+            txn: Names this very commit. The same id never commits twice.
+            after: The version these rows were worked out from, where they are only right
+                if nobody else has appended rows worked out in the same way since.
+
+        Returns:
+            True when the rows were committed now; False when `txn` was committed before,
+            or there were no rows.
+
+        Raises:
+            CommitConflict: Another append that names `after` came in between: work the rows
+                out again. Or other writers won every attempt.
+            StoreError: The rows do not fit, or the store refused.
+        """
+        data = conform(table, rows)
+        if data.num_rows == 0:
+            return False
+        commit = _Commit(table=table, txn=txn, after=after, file=encode(data), schema=data.schema)
+        for attempt in range(MAX_ATTEMPTS):
+            try:
+                # A commit whose answer was cut off is found by its id when it is tried again.
+                return retried(lambda: self._commit(commit))
+            except CommitFailedError:
+                limit_s = min(MAX_BACKOFF_S, 0.02 * 2**attempt)
+                time.sleep(random.uniform(0, limit_s))  # noqa: S311 - spreads writers, no secret
+            except (DeltaError, OSError) as error:
+                raise StoreError(f"cannot append to {self._uri(table)}: {brief(error)}") from error
+        raise CommitConflict(
+            f"other writers won {MAX_ATTEMPTS} times in a row at {self._uri(table)};"
+            " run again, with fewer writers at once"
+        )
+
+    def _commit(self, commit: _Commit) -> bool:
+        """Try a commit once; False when its transaction was committed before."""
+        table, file = commit.table, commit.file
+        base = self.open(table) or self.create(table)
+        if base.transaction_version(commit.txn) is not None:
+            return commit.is_written and self._is_ours_else_deleted(table, base, file)
+        after = commit.after
+        if after is not None and self._has_exclusive_since(base, table, after):
+            if commit.is_written:
+                self._store.delete(f"{FOLDER}/{table}/{file.name}")
+            raise CommitConflict(
+                f"{table} has rows newer than version {after} that these rows did not"
+                " take into account; read it again and work them out anew"
+            )
+        if lacking := self._lacking(base, table):
+            begin = base.version() + 1
+            base.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
+            self.sync_log(table, begin)
+            base = self.open(table) or base
+        begin = base.version() + 1
+        if not commit.is_written:
+            # On disk before the log names it: a commit is never without its rows.
+            with self._store.creating(f"{FOLDER}/{table}/{file.name}") as out:
+                out.write(file.raw)
+            commit.is_written = True
+        add = AddAction(
+            path=file.name,
+            size=len(file.raw),
+            partition_values={},
+            modification_time=time.time_ns() // 1_000_000,
+            data_change=True,
+            stats=file.stats,
+        )
+        txns = [Transaction(commit.txn, 1)]
+        if after is not None:
+            txns.append(Transaction(_EXCLUSIVE, after + 1))
+        # Delta checks the commits made since `base` was read for the same ids.
+        base.create_write_transaction(
+            [add],
+            mode="append",
+            schema=commit.schema,
+            commit_properties=CommitProperties(app_transactions=txns),
+        )
+        self.sync_log(table, begin)
+        return True
+
+    def _is_ours_else_deleted(self, table: str, base: DeltaTable, file: DataFile) -> bool:
+        """Whether a table names a file; one that it does not name is removed."""
+        if any(uri.endswith(f"/{file.name}") for uri in base.file_uris()):
+            return True
+        self._store.delete(f"{FOLDER}/{table}/{file.name}")
+        return False
+
+    def sync_log(self, table: str, begin: int) -> None:
+        """Keep the log's entries from a version on, and what they led to, through a power cut."""
+        log = f"{FOLDER}/{table}/{damage.LOG}"
+        names = []
+        for version in itertools.count(begin):
+            entry = f"{log}/{version:020}.json"
+            if not isinstance(self._store, LocalStore) or self._store.size(entry) is None:
+                break
+            names.append(entry)
+            checkpoint = f"{log}/{version:020}.checkpoint.parquet"
+            if self._store.size(checkpoint) is not None:
+                names += [checkpoint, f"{log}/_last_checkpoint"]
+        self._store.sync(names)
+
+    def _uri(self, table: str) -> str:
+        schema_of(table)
+        return self._store.path(f"{FOLDER}/{table}")
+
+    def open(self, table: str) -> DeltaTable | None:
+        """Return a table at its latest version, or None when nothing was ever written to it.
+
+        Raises:
+            StoreError: Its log cannot be read, or has lost what it held.
+        """
+        uri = self._uri(table)
+        folder, options = f"{FOLDER}/{table}", self._store.storage_options or None
+        try:
+            try:
+                found = retried(lambda: DeltaTable(uri, storage_options=options))
+            except TableNotFoundError:
+                if not damage.has_lost_log(self._store, folder):
+                    return None
+                # Another writer may have made it between the two looks.
+                found = retried(lambda: DeltaTable(uri, storage_options=options))
+        except TableNotFoundError as error:
+            raise damage.damaged(
+                self._store, folder, "has files and no log that names them"
+            ) from error
+        except BaseException as error:
+            if not isinstance(error, (DeltaError, OSError)) and not is_panic(error):
+                raise
+            what_next = damage.advice(self._store, error)
+            raise StoreError(f"cannot read the table {uri}: {brief(error)}; {what_next}") from error
+        damage.check_log(self._store, folder, found.version())
+        return found
+
+    def _at(self, table: str, version: int) -> DeltaTable:
+        return _at_version(self.open(table), table, version)
+
+    def _has_exclusive_since(self, base: DeltaTable, table: str, after: int) -> bool:
+        """Whether an append that names the version it was worked out from came after `after`."""
+        if base.version() <= after:
+            return False
+        earlier = self.open(table)
+        if earlier is None:
+            return False
+        retried(lambda: earlier.load_as_version(after))
+        # What comes after `base` is seen by Delta itself, when it commits.
+        return earlier.transaction_version(_EXCLUSIVE) != base.transaction_version(_EXCLUSIVE)
+
+    def _lacking(self, found: DeltaTable, table: str) -> list[pa.Field]:
+        """Return the columns that came into the schema after this table was made."""
+        there = {field.name for field in found.schema().fields}
+        lacking = [field for field in schema_of(table) if field.name not in there]
+        if required := [field.name for field in lacking if not field.nullable]:
+            raise StoreError(
+                f"{self._uri(table)} has no column {', '.join(required)}: it was made by something"
+                " else, or is damaged; restore it"
+            )
+        return lacking
+
+    def create(self, table: str) -> DeltaTable:
+        """Make a table without rows, or return the one that is there."""
+        uri = self._uri(table)
+        try:
+            made = retried(
+                lambda: DeltaTable.create(
+                    uri,
+                    schema=schema_of(table),
+                    mode="ignore",
+                    configuration=_TABLE_SETTINGS,
+                    storage_options=self._store.storage_options or None,
+                )
+            )
+            self.sync_log(table, 0)
+        except (DeltaError, OSError) as error:
+            # Two writers may make it at once; the loser uses what the winner made.
+            found = self.open(table)
+            if found is None:
+                raise StoreError(f"cannot make the table {uri}: {brief(error)}") from error
+            return found
+        return made
+
+
+def _at_version(found: DeltaTable | None, table: str, version: int) -> DeltaTable:
+    """Take an open table back to one of its versions."""
+    latest = None if found is None else found.version()
+    if found is None or latest is None or not 0 <= version <= latest:
+        raise MissingVersion(f"{table} has no version {version}; its latest is {latest}")
+    try:
+        retried(lambda: found.load_as_version(version))
+    except DeltaError as error:
+        raise MissingVersion(f"{table} has lost version {version}: {brief(error)}") from error
+    return found
+
+
+def _is_quoted(table: DeltaTable) -> bool:
+    """Whether the table's address has characters that stand for others, such as `%20`."""
+    return "%" in table.table_uri
+
+
+def _with_nulls(
+    rows: pl.LazyFrame, found: DeltaTable, schema: pa.Schema, lacking: Sequence[pa.Field]
+) -> pl.LazyFrame:
+    """Add the columns that a table lacks, and give those of the schema first, in its order."""
+    there = [field.name for field in found.schema().fields]
+    if there == schema.names:
+        return rows
+    kinds = pl.Schema(schema)
+    nulls = {field.name: pl.lit(None, dtype=kinds[field.name]) for field in lacking}
+    later = [name for name in there if name not in schema.names]
+    return rows.with_columns(**nulls).select(*schema.names, *later)

@@ -1,0 +1,98 @@
+"""Which Prefect server this user set, and what assay sets for Prefect before it is imported."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from ...data.cache import ensure_home
+from ...data.errors import ConfigError, shorten
+from ...data.user_paths import from_home
+
+
+def configured_api_url() -> str | None:
+    """Return the server that this user set, wherever Prefect reads its settings from.
+
+    Prefect itself is asked: the environment, `.env`, `prefect.toml`, `pyproject.toml`, profiles.
+    Importing it takes a second, so that is left out where none of these could name a server.
+
+    Raises:
+        ConfigError: One of these files cannot be read.
+    """
+    if "PREFECT_API_URL" in os.environ:  # nothing comes before it
+        return os.environ["PREFECT_API_URL"].strip() or None
+    ensure_home()
+    if not _may_name_server():
+        return None
+    return require_settings() or None
+
+
+def require_settings() -> str | None:
+    """Return the server of Prefect's settings, all of which must be readable.
+
+    Raises:
+        ConfigError: A variable or a file of Prefect's has a value that Prefect does not take, or
+            its home is no folder, in which its server would be waited for in vain.
+    """
+    from pydantic_settings.exceptions import SettingsError
+
+    try:
+        from prefect.settings import Settings
+
+        settings = Settings()
+    except (SettingsError, ValueError) as error:
+        raise ConfigError(
+            f"Prefect's settings cannot be read: {shorten(str(error), 400)}; correct them"
+            " (PREFECT_* variables, a profile, prefect.toml)"
+        ) from error
+    if settings.home.exists() and not settings.home.is_dir():
+        raise ConfigError(f"{settings.home} is no folder; set PREFECT_HOME to one")
+    return settings.api.url
+
+
+def settle(*, quiet: bool) -> None:
+    """Settings that assay wants and that a user's own environment still overrides.
+
+    Args:
+        quiet: Keep Prefect's log off the console, for a command that reports by itself; the
+            server gets all of it.
+    """
+    wanted = {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # The first start migrates a database; the default of 20 s is too short on a small machine.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        # Colours are escape codes, and assay lets none through to the terminal.
+        "PREFECT_LOGGING_COLORS": "false",
+    }
+    if quiet:
+        wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+        wanted["PREFECT_SERVER_LOGGING_LEVEL"] = "CRITICAL"
+    ensure_home()
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+
+
+def _may_name_server() -> bool:
+    """Whether a file that Prefect reads may name a server; too often yes rather than once no."""
+    if Path("prefect.toml").exists():
+        return True
+    if "prefect_" in _text(Path(".env")).lower() or "tool.prefect" in _text(Path("pyproject.toml")):
+        return True
+    profiles = os.environ.get("PREFECT_PROFILES_PATH")
+    home = os.environ.get("PREFECT_HOME") or Path.home() / ".prefect"
+    text = _text(Path(profiles) if profiles else from_home(home) / "profiles.toml")
+    try:
+        data = tomllib.loads(text)
+        active = os.environ.get("PREFECT_PROFILE") or data.get("active")
+        return any("API_URL" in key.upper() for key in data.get("profiles", {}).get(active, {}))
+    except (tomllib.TOMLDecodeError, AttributeError, TypeError):
+        return "api_url" in text.lower()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""Runs on a schedule: the deployment, its settings, the Prefect server."""

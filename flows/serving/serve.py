@@ -1,0 +1,169 @@
+"""A moderation run on a schedule on one machine: a deployment, and a server if there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from ...data.errors import ConfigError
+from ...data.sources.uris import path_of_uri
+from ..process.prefect_home import configured_api_url, require_settings, settle
+from ..request import Request
+from .prefect_server import asks_for_login, own_server, require_server
+from .served import absolute, announce, with_roots
+
+FLOW = "assay-moderate"
+
+
+def serve(request: Request, *, cron: str | None, name: str | None = None) -> None:
+    """Serve the moderation flow until interrupted; on a cron schedule if one is given.
+
+    Without a schedule it waits for runs started from Prefect's pages or API. Runs never overlap:
+    a second one waits, since both would write the same lake. Whoever starts a run may choose
+    sources below the request's roots, and little else; see `served`.
+
+    Args:
+        request: What each run does; its values are the deployment's defaults.
+        cron: Five fields, in UTC, such as `0 * * * *`.
+        name: Name of the deployment; made of the first source and a hash of sources and lake
+            by default.
+
+    Raises:
+        ConfigError: The cron expression is wrong, no server could be reached or started, or the
+            name is taken by another process that serves something else.
+        AssayError: A run of this request could not start: what `moderate` refuses.
+    """
+    settle(quiet=False)
+    require_settings()
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+    from prefect.types.entrypoint import EntrypointType
+
+    from ..run import check
+
+    if cron is not None:
+        _check_cron(cron)
+    request = with_roots(absolute(request))
+    check(request)
+    name = name or default_name(request)
+    parameters = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in request.params().items()
+    }
+    with _server() as (url, login_file):
+        settings: dict[Any, Any] = {PREFECT_API_URL: url}
+        login = os.environ.get("PREFECT_API_AUTH_STRING") if login_file else None
+        if login is not None:
+            settings[PREFECT_API_AUTH_STRING] = login
+        with temporary_settings(settings):
+            require_server(url)
+            _require_free(name, parameters)
+            announce(request)
+            print(_words(name, cron, url, login_file, request), file=sys.stderr, flush=True)  # noqa: T201
+            from ..moderate import moderate
+
+            moderate.serve(
+                name=name,
+                cron=cron,
+                parameters=parameters,
+                tags=["assay"],
+                global_limit=1,
+                print_starting_message=False,
+                # A file path would break the package's relative imports.
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            )
+
+
+def default_name(request: Request) -> str:
+    """Return a deployment's name that differs where the sources or the lake do."""
+    params = request.params()
+    known_by = json.dumps([params["sources"], params["lake"]])
+    digest = hashlib.sha256(known_by.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    first = params["sources"][0] if params["sources"] else ""
+    first = path_of_uri(first) if "://" in first else first
+    word = re.sub(r"[^A-Za-z0-9_.]+", "-", Path(first).name).strip("-.")[:40]
+    return f"{word or 'lake'}-{digest}"
+
+
+def _words(name: str, cron: str | None, url: str, login_file: Path | None, request: Request) -> str:
+    run_it = f"prefect deployment run {shlex.quote(f'{FLOW}/{name}')}"
+    lines = [
+        f"Serving deployment {FLOW}/{name} ({cron or 'no schedule'}); "
+        f"pages: {url.removesuffix('/api')}",
+        f"Runs may read below: {', '.join(request.roots) or 'nothing but the URLs given'}",
+    ]
+    if login_file is not None:
+        where = shlex.quote(str(login_file))
+        lines.append(f"The pages ask for a login: the line in {where} (readable by you alone)")
+        run_it = f'PREFECT_API_AUTH_STRING="$(cat {where})" {run_it}'
+    if configured_api_url() is None:
+        run_it = f"PREFECT_API_URL={url} {run_it}"
+    return "\n".join([*lines, f"Run it now:  {run_it}"])
+
+
+def _check_cron(cron: str) -> None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    try:
+        CronSchedule(cron=cron)
+    except ValueError as error:
+        raise ConfigError(
+            f"--cron {cron!r} is not a cron expression; five fields are wanted, "
+            "such as '0 * * * *' for every full hour"
+        ) from error
+
+
+def _require_free(name: str, parameters: dict[str, Any]) -> None:
+    """Refuse a name under which another process serves something else just now."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            found = client.read_deployment_by_name(f"{FLOW}/{name}")
+        except ObjectNotFound:
+            return
+    # Prefect takes a deployment for served until a minute after it was last asked for work.
+    is_served = str(getattr(found.status, "value", found.status)).upper() == "READY"
+    if is_served and found.parameters != parameters:
+        others = cast("list[str]", found.parameters.get("sources") or [])
+        raise ConfigError(
+            f"{FLOW}/{name} is served already, with other settings (sources: "
+            f"{', '.join(others) or 'none'}); give this one another --name, or stop the other and"
+            " wait a minute"
+        )
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[tuple[str, Path | None]]:
+    """The configured server's API, else one of our own for as long as we serve, and its login."""
+    configured = configured_api_url()
+    if configured is None:
+        with own_server() as (url, login_file):
+            # One that somebody started without a login may run there already.
+            yield url, None if _warn_if_open(url) else login_file
+        return
+    require_server(configured)
+    _warn_if_open(configured)
+    yield configured, None
+
+
+def _warn_if_open(url: str) -> bool:
+    """Say so where a server takes requests from everybody; whether it does."""
+    is_open = not asks_for_login(url)
+    if is_open:
+        print(  # noqa: T201
+            f"assay: the Prefect server at {url} asks for no login: every program that reaches it,"
+            " web pages in a browser on this machine among them, can start runs; README says how"
+            " to give it one",
+            file=sys.stderr,
+            flush=True,
+        )
+    return is_open

@@ -1,0 +1,150 @@
+"""What those who start runs of a served deployment may change, and what they may not.
+
+The serving process says it in an environment variable that its runs inherit and that Prefect's
+API cannot change. Sources of URLs with secrets travel the same way: Prefect's database holds
+their clean names only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from ...data.errors import ConfigError, InputError
+from ...data.sources.folders.files import is_inside
+from ...data.sources.folders.globs import expand_glob, has_magic
+from ...data.sources.uris import path_of_uri
+from ...data.text.redaction import redact_url
+from ...data.user_paths import from_home
+from ..request import Request
+
+VARIABLE: Final = "ASSAY_SERVED"
+
+CALLERS_MAY_CHANGE: Final = frozenset(
+    {
+        *("sources", "domain", "domain_from", "label_from", "image_column"),
+        *("include", "exclude", "views"),
+    }
+)
+
+# Of this process: a run that starts here needs no environment variable.
+_secrets: dict[str, str] = {}
+
+
+@contextlib.contextmanager
+def kept_secrets(sources: Sequence[str]) -> Iterator[None]:
+    """Remember, while the block runs, which URLs stand behind the clean names of sources."""
+    known = {redact_url(source): source for source in sources if redact_url(source) != source}
+    _secrets.update(known)
+    try:
+        yield
+    finally:
+        for name in known:
+            _secrets.pop(name, None)
+
+
+def absolute(request: Request) -> Request:
+    """Return a request whose paths mean the same from every folder."""
+    detector = from_home(request.detector)
+    return dataclasses.replace(
+        request,
+        sources=tuple(_absolute(source) for source in request.sources),
+        lake=_absolute(request.lake),
+        policy=_absolute(request.policy) if request.policy else None,
+        detector=_absolute(request.detector) if detector.is_dir() else request.detector,
+        roots=tuple(_absolute(root) for root in request.roots),
+    )
+
+
+def with_roots(request: Request) -> Request:
+    """Return a request that has roots: those given, else the folders that its sources lie in."""
+    if request.roots:
+        return request
+    local = [_path_of(source) for source in request.sources if not _is_url(source)]
+    return dataclasses.replace(request, roots=tuple(dict.fromkeys(map(_folder_of, local))))
+
+
+def announce(request: Request) -> None:
+    """Tell runs of this process's deployment what they may do: what the request says."""
+    os.environ[VARIABLE] = json.dumps(request.settings())
+
+
+def confined(request: Request) -> Request:
+    """Return what a run may do: the request with its secrets, if the deployment allows it.
+
+    Raises:
+        ConfigError: It changes what the deployment pins.
+        InputError: A source lies outside of the deployment's roots.
+    """
+    told = os.environ.get(VARIABLE)
+    if told is None:
+        return _revealed(request, _secrets)
+    pinned = Request(**_tuples(json.loads(told)))
+    for field in dataclasses.fields(Request):
+        given = getattr(request, field.name)
+        if field.name in CALLERS_MAY_CHANGE or given == getattr(pinned, field.name):
+            continue
+        raise ConfigError(
+            f"this deployment does not let runs change {field.name}; they may change "
+            f"{', '.join(sorted(CALLERS_MAY_CHANGE))}"
+        )
+    own = {redact_url(source): source for source in pinned.sources}
+    for source in request.sources:
+        if source not in own and source not in pinned.sources:
+            _require_inside(source, pinned.roots)
+    return _revealed(request, own)
+
+
+def _revealed(request: Request, known: dict[str, str]) -> Request:
+    sources = tuple(known.get(source, source) for source in request.sources)
+    return dataclasses.replace(request, sources=sources)
+
+
+def _require_inside(source: str, roots: tuple[str, ...]) -> None:
+    allowed = ", ".join(roots) or "none"
+    if _is_url(source):
+        raise InputError(
+            f"{source}: this deployment takes no other URLs than its own; sources lie below: "
+            f"{allowed}"
+        )
+    path = _path_of(source)
+    real_roots = [os.path.realpath(root) for root in roots]
+    is_glob = has_magic(path) and not os.path.lexists(path)
+    for found in expand_glob(path) if is_glob else (path,):
+        if not any(is_inside(os.path.realpath(found), root) for root in real_roots):
+            raise InputError(f"{source}: outside of what this deployment reads: {allowed}")
+
+
+def _is_url(source: str) -> bool:
+    scheme, separator, _ = source.partition("://")
+    return bool(separator) and scheme.lower() != "file"
+
+
+def _path_of(source: str) -> str:
+    scheme, separator, _ = source.partition("://")
+    if separator and scheme.lower() == "file":
+        source = unquote(path_of_uri(source))
+    return os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
+
+
+def _absolute(text: str) -> str:
+    return text if _is_url(text) or "://" in text else _path_of(text)
+
+
+def _folder_of(path: str) -> str:
+    folder = Path(path)
+    if not folder.is_dir():
+        folder = folder.parent
+    while has_magic(str(folder)) and not folder.exists():
+        folder = folder.parent
+    return str(folder)
+
+
+def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}

@@ -1,0 +1,1 @@
+"""Checks of a made image against its prompt: CLIP adherence and legible words."""

@@ -1,0 +1,198 @@
+"""Loading generators of the Stable Diffusion 3.5 family: which parts, where, in how many bits."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+
+from ...data.errors import SynthError, shorten
+from .checkpoints import find_generator
+from .lora import Adapter, attach_adapters
+from .memory import TILE_PX, MemoryPlan, best_plan, parse_memory, plan_of
+from .presets import Preset
+from .quantised_parts import quantised_parts, quantisers
+from .sd35 import Sd35Generator, quiet
+
+DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+ACCELERATORS: Final = ("cuda", "xpu", "mps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSettings:
+    """How a generator is loaded; what is None or `auto` follows from the device."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    """fp32, bf16 or fp16; auto: bf16 on an accelerator, fp32 on a CPU."""
+    t5: str = "auto"
+    """keep, drop, int8 or nf4; auto: as the memory allows, else keep."""
+    memory: str | None = None
+    """Of the device, such as `24GB`; picks what is quantised and what takes turns."""
+    controlnet: str | None = None
+    """A local ControlNet folder."""
+    adapters: tuple[Adapter, ...] = ()
+    fuse: bool = False
+    """Whether adapters become part of the weights: less work a step, last bits may differ."""
+
+
+def plan_for(
+    preset: Preset, settings: LoadSettings, *, device: str, missing: Sequence[str] = ()
+) -> MemoryPlan:
+    """What `load_generator` would do with these settings, in gigabytes.
+
+    Raises:
+        SynthError: It does not fit.
+    """
+    precision = settings.precision
+    if precision == "auto":
+        precision = "fp32" if device == "cpu" else "bf16"
+    if precision not in DTYPES:
+        raise SynthError(f"a precision of {precision!r}; allowed: auto, {', '.join(DTYPES)}")
+    if settings.t5 not in {"auto", "keep", "drop", "int8", "nf4"}:
+        raise SynthError(f"T5 as {settings.t5!r}; allowed: auto, keep, drop, int8, nf4")
+    t5: Any = None if settings.t5 == "auto" else settings.t5
+    if "text_encoder_3" in missing:  # of what counts here, the one part that may be
+        t5 = "drop"
+    side = preset.default_px
+    if settings.memory is not None:
+        return best_plan(
+            preset,
+            parse_memory(settings.memory),
+            width_px=side,
+            height_px=side,
+            precision=precision,
+            quantisers=quantisers(device),
+            takes_turns=device != "cpu",
+            t5=t5,
+        )
+    return plan_of(preset, precision=precision, t5=t5 or "keep", width_px=side, height_px=side)
+
+
+def load_generator(
+    name: str, settings: LoadSettings | None = None, *, plan: MemoryPlan | None = None
+) -> Sd35Generator:
+    """A generator of the family, ready to make pictures.
+
+    Args:
+        name: A registered name, `org/name@commit`, or a local folder.
+        settings: How to load it.
+        plan: What goes where in which precision; default: what `plan_for` makes of the settings.
+
+    Raises:
+        SynthError: The files cannot be had or trusted, an adapter does not fit, or the device
+            cannot do what was asked.
+    """
+    from diffusers import StableDiffusion3ControlNetPipeline, StableDiffusion3Pipeline
+
+    settings = settings or LoadSettings()
+    files = find_generator(name)
+    device = usable_device(settings.device)
+    plan = plan or plan_for(files.preset, settings, device=device, missing=files.missing)
+    dtype = DTYPES[plan.precision]
+    parts: dict[str, Any] = dict.fromkeys(files.missing)
+    if plan.t5 == "drop":
+        parts |= {"text_encoder_3": None, "tokenizer_3": None}
+    with _no_bars():
+        parts |= quantised_parts(files.folder, plan, dtype, device)
+    kind: Any = StableDiffusion3Pipeline
+    if settings.controlnet is not None:
+        kind = StableDiffusion3ControlNetPipeline
+        parts["controlnet"] = _controlnet(Path(settings.controlnet), dtype)
+    try:
+        with _no_bars():
+            pipeline = kind.from_pretrained(
+                files.folder, dtype=dtype, use_safetensors=True, local_files_only=True, **parts
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise SynthError(
+            f"{files.folder} cannot be loaded: {shorten(f'{type(error).__name__}: {error}')}"
+        ) from error
+    quiet(pipeline)
+    adapters = attach_adapters(pipeline, settings.adapters, files, fuse=settings.fuse)
+    if plan.vae_tiling:
+        _code_in_tiles(pipeline.vae)
+    if plan.offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+    is_fused = settings.fuse and bool(adapters)
+    return Sd35Generator(pipeline, files, plan, adapters, is_fused=is_fused)
+
+
+def _code_in_tiles(vae: Any) -> None:
+    """Tiles of the plan's size: by itself the family's autoencoder would begin above 1024 px."""
+    vae.enable_tiling()
+    vae.tile_sample_min_size = TILE_PX
+    vae.tile_latent_min_size = TILE_PX // 2 ** (len(vae.config.block_out_channels) - 1)
+    vae.enable_slicing()  # for those who take the pipeline and make batches with it
+
+
+def _controlnet(folder: Path, dtype: torch.dtype) -> Any:
+    from diffusers import SD3ControlNetModel
+
+    if not any(folder.glob("*.safetensors")):
+        raise SynthError(f"{folder} has no safetensors; name the folder of an SD3 ControlNet")
+    try:
+        return SD3ControlNetModel.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise SynthError(f"{folder} is no SD3 ControlNet: {shorten(str(error))}") from error
+
+
+def device_of(name: str) -> str:
+    """The device of a name; `auto` is the accelerator that is there, else the CPU.
+
+    Raises:
+        SynthError: No kind of device is named so.
+    """
+    if name == "auto":
+        return next(filter(_is_there, ACCELERATORS), "cpu")
+    if name.partition(":")[0] not in {"cpu", *ACCELERATORS}:
+        raise SynthError(
+            f"no device is named {name!r}; allowed: auto, cpu, {', '.join(ACCELERATORS)}"
+        )
+    return name
+
+
+def usable_device(name: str) -> str:
+    """The device of a name, which this machine has.
+
+    Raises:
+        SynthError: It has none, or no kind of device is named so.
+    """
+    device = device_of(name)
+    if not _is_there(device.partition(":")[0]):
+        raise SynthError(f"this machine has no {device} that PyTorch can use; use auto or cpu")
+    return device
+
+
+def _is_there(kind: str) -> bool:
+    backend = getattr(torch, kind, None)
+    return kind == "cpu" or (backend is not None and bool(backend.is_available()))
+
+
+@contextlib.contextmanager
+def _no_bars() -> Iterator[None]:
+    """Loading bars only where a terminal shows them."""
+    import diffusers
+    import transformers
+
+    if sys.stderr.isatty():
+        yield
+        return
+    libraries = (diffusers.utils.logging, transformers.utils.logging)
+    for library in libraries:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in libraries:
+            library.enable_progress_bar()

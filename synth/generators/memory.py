@@ -1,0 +1,173 @@
+"""Which parts of a generator go where, in how many gigabytes, before anything is loaded.
+
+Estimates: parameters times bytes a parameter, and a working set that grows with the pixels. They
+are said as estimates; `benchmarks/synth.py` measures the real peaks where there is a device.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from ...data.errors import ConfigError, SynthError
+from .presets import Preset
+
+T5 = Literal["keep", "drop", "int8", "nf4"]
+BYTES: Final = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.05, "nf4": 0.56}
+"""Bytes a parameter; the quantised ones with their scales."""
+# Activations of the transformer and the autoencoder's decoder in bf16, by the megapixel. The
+# decoder alone, at its true widths and on a CPU, took 2.0 GB for one and 0.5 GB in tiles.
+_WORKING_GB_PER_MP: Final = 2.5
+_TILED_WORKING_GB: Final = 0.8
+TILE_PX: Final = 512
+"""Side of what the autoencoder takes at once where it works in tiles."""
+_UNITS: Final = {"gb": 1e9, "gib": 2**30, "mb": 1e6, "mib": 2**20}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """How a generator is loaded, and what that takes."""
+
+    precision: str
+    t5: T5
+    transformer: str
+    """Precision of the transformer's weights, or `int8` or `nf4`."""
+    offload: Literal["none", "model"]
+    """`model`: parts wait in main memory and take turns on the device."""
+    vae_tiling: bool
+    component_gb: dict[str, float]
+    device_gb: float
+    host_gb: float
+
+    def describe(self) -> str:
+        """One line for a person."""
+        parts = ", ".join(f"{name} {gb:.2f}" for name, gb in self.component_gb.items())
+        ways = [f"{self.precision}"]
+        if self.transformer != self.precision:
+            ways.append(f"transformer {self.transformer}")
+        ways.append({"keep": "T5 kept", "drop": "without T5"}.get(self.t5, f"T5 in {self.t5}"))
+        if self.offload == "model":
+            ways.append("parts take turns on the device")
+        if self.vae_tiling:
+            ways.append("decoded in tiles")
+        return (
+            f"{', '.join(ways)}: about {self.device_gb:.1f} GB on the device, "
+            f"{self.host_gb:.1f} GB in main memory (GB by part: {parts})"
+        )
+
+
+def parse_memory(text: str) -> float:
+    """Bytes of `24GB`, `16GiB` or `900MB`.
+
+    Raises:
+        ConfigError: Anything else.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(gb|gib|mb|mib)\s*", text, re.IGNORECASE)
+    if match is None or float(match[1]) == 0:
+        raise ConfigError(f"a memory of {text!r}; allowed: a number with GB, GiB, MB or MiB: 24GB")
+    return float(match[1]) * _UNITS[match[2].lower()]
+
+
+def plan_of(
+    preset: Preset,
+    *,
+    precision: str,
+    t5: T5,
+    width_px: int,
+    height_px: int,
+    transformer: str | None = None,
+    offload: Literal["none", "model"] = "none",
+    vae_tiling: bool = False,
+) -> MemoryPlan:
+    """What loading a generator this way takes."""
+    parts = {}
+    for name, billions in preset.parameters.items():
+        stored = precision
+        if name == "transformer":
+            stored = transformer or precision
+        if name == "text_encoder_3":
+            if t5 == "drop":
+                continue
+            stored = precision if t5 == "keep" else t5
+        parts[name] = billions * BYTES[stored]
+    megapixels = width_px * height_px / 1e6
+    working = _WORKING_GB_PER_MP * megapixels * BYTES[precision] / 2
+    if vae_tiling:
+        working = min(working, _TILED_WORKING_GB * BYTES[precision] / 2)
+    on_device = max(parts.values()) if offload == "model" else sum(parts.values())
+    return MemoryPlan(
+        precision=precision,
+        t5=t5,
+        transformer=transformer or precision,
+        offload=offload,
+        vae_tiling=vae_tiling,
+        component_gb={name: round(gb, 3) for name, gb in parts.items()},
+        device_gb=on_device + working,
+        host_gb=sum(parts.values()) if offload == "model" else 0.0,
+    )
+
+
+def best_plan(
+    preset: Preset,
+    memory_bytes: float,
+    *,
+    width_px: int,
+    height_px: int,
+    precision: str = "bf16",
+    quantisers: Sequence[str] = ("int8", "nf4"),
+    takes_turns: bool = True,
+    t5: T5 | None = None,
+) -> MemoryPlan:
+    """The first plan that fits, from the plainest to the most sparing.
+
+    Args:
+        preset: What shall be loaded.
+        memory_bytes: Of the device.
+        width_px: Of the largest picture.
+        height_px: Of the largest picture.
+        precision: Of what is not quantised.
+        quantisers: What the device can hold weights in: `int8`, `nf4`, the finest first.
+        takes_turns: Whether parts can wait elsewhere: not on a CPU, whose memory is the only one.
+        t5: What becomes of the T5 encoder, where that is not for the plan to choose.
+
+    Raises:
+        SynthError: Not even the most sparing plan fits.
+    """
+    # T5 goes last: without it, text in pictures and long prompts suffer; taking turns costs time.
+    ways: list[dict[str, Any]] = [
+        {"t5": "keep"},
+        *({"t5": bits} for bits in quantisers),
+        {"t5": "keep", "offload": "model"},
+        *(
+            {"t5": bits, "transformer": bits, "vae_tiling": tiling}
+            for bits in quantisers
+            for tiling in (False, True)
+        ),
+        {"t5": "drop"},
+        {"t5": "drop", "offload": "model", "vae_tiling": True},
+        *(
+            {"t5": "drop", "transformer": bits, "vae_tiling": True, "offload": offload}
+            for offload in ("none", "model")
+            for bits in quantisers
+        ),
+    ]
+    if t5 is not None:
+        ways = [way | {"t5": t5} for way in ways]
+    if not takes_turns:
+        ways = [way for way in ways if way.get("offload") != "model"]
+    plans = [
+        plan_of(preset, precision=precision, width_px=width_px, height_px=height_px, **way)
+        for way in ways
+    ]
+    for plan in plans:
+        # A tenth is left for the allocator and the driver.
+        if plan.device_gb * 1e9 <= 0.9 * memory_bytes:
+            return plan
+    least = min(plan.device_gb for plan in plans)
+    raise SynthError(
+        f"{preset.name} at {width_px}x{height_px} px needs about {least / 0.9:.1f} GB even "
+        f"quantised and in turns; {memory_bytes / 1e9:.1f} GB were given. Choose a smaller model "
+        "or size"
+    )

@@ -1,0 +1,1 @@
+"""The synthesis methods: how one image of one job is made."""

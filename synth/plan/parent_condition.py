@@ -1,0 +1,149 @@
+"""The condition on parents: one SQL expression over the columns of an image, and nothing else.
+
+A plan may come from somebody else, and SQL reaches further than a comparison: a subquery may read
+any file of the machine. So the words of a condition are looked at before an SQL parser sees them:
+only columns, literals, operators and the functions named here pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import polars as pl
+
+from ...data.errors import ConfigError, shorten
+from ...data.text.wording import did_you_mean
+
+PARENT_SCHEMA: Final = pl.Schema(
+    {
+        "image_id": pl.String(),
+        "label": pl.String(),
+        "prob_fake": pl.Float32(),
+        "logit": pl.Float32(),
+        "domain": pl.String(),
+        "source_uri": pl.String(),
+        "format": pl.String(),
+        "width_px": pl.Int32(),
+        "height_px": pl.Int32(),
+        "n_bytes": pl.Int64(),
+        "jpeg_quality": pl.Int32(),
+        "ai_declared": pl.String(),
+    }
+)
+"""What a condition may ask of an image."""
+FUNCTIONS: Final = (
+    "abs",
+    "avg",
+    "cast",
+    "ceil",
+    "coalesce",
+    "ends_with",
+    "floor",
+    "greatest",
+    "least",
+    "length",
+    "lower",
+    "max",
+    "min",
+    "nullif",
+    "regexp_like",
+    "round",
+    "starts_with",
+    "strpos",
+    "upper",
+)
+"""The functions that a condition may call; none makes a value much larger than its arguments."""
+_EXAMPLE: Final = pl.DataFrame(
+    [{name: "1" if kind == pl.String else 1 for name, kind in PARENT_SCHEMA.items()}],
+    schema=PARENT_SCHEMA,
+    strict=False,
+)
+# Deeper nesting than this text can hold would overrun the stack of the SQL parser.
+MAX_CHARS: Final = 2000
+
+_OPERATORS: Final = ("and", "or", "not", "in", "is", "null", "like", "ilike", "between")
+_CASES: Final = ("true", "false", "case", "when", "then", "else", "end", "as")
+_TYPES: Final = ("float", "double", "int", "integer", "bigint", "varchar", "text", "boolean")
+_STATEMENTS: Final = frozenset({"select", "from", "table", "union", "values", "with"})
+_WORDS: Final = frozenset({*_OPERATORS, *_CASES, *_TYPES})
+_TOKEN: Final = re.compile(
+    r"""(?P<space>\s+)
+      | (?P<text>'(?:[^']|'')*')
+      | (?P<name>"[^"]+"|[A-Za-z_][A-Za-z0-9_]*)
+      | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+      | (?P<comment>--|/\*)
+      | (?P<sign><=|>=|<>|!=|::|\|\||!?~\*?|[-+*/%=<>(),])""",
+    re.VERBOSE,
+)
+
+
+def parse_condition(where: str) -> pl.Expr:
+    """Return the expression of a condition on `PARENT_SCHEMA`.
+
+    Args:
+        where: SQL as it stands after WHERE, such as `width_px >= 512 and label = 'real'`.
+
+    Raises:
+        ConfigError: It holds anything but columns, literals, operators and `FUNCTIONS`, or is
+            neither true nor false of an image.
+    """
+    if not where.strip():
+        raise _refusal(where, "it is empty")
+    if len(where) > MAX_CHARS:
+        raise _refusal(where, f"it has {len(where):,} characters, allowed are {MAX_CHARS:,}")
+    _check_words(where)
+    try:
+        condition = pl.sql_expr(where)
+        kind = _EXAMPLE.lazy().select(condition=condition).collect_schema()
+        # What a regular expression or a comparison cannot do shows on an image only.
+        _EXAMPLE.filter(condition.cast(pl.Boolean))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        raise _refusal(where, shorten(str(error).partition("\n")[0], 100)) from error
+    if kind["condition"] != pl.Boolean:
+        raise _refusal(where, f"it gives {kind['condition']}, not true or false")
+    return condition
+
+
+def _check_words(where: str) -> None:
+    """Refuse what is neither a column nor part of an expression."""
+    tokens = list(_tokens(where))
+    texts = [text for _, text in tokens] + [""] * 2
+    for at, (kind, token) in enumerate(tokens):
+        following, argument = texts[at + 1 : at + 3]
+        if kind == "comment":
+            raise _refusal(where, f"{token} begins a comment")
+        if kind != "name":
+            continue
+        plain = token.lower()
+        if following == "(" and plain not in _WORDS:
+            if plain not in FUNCTIONS:
+                raise _refusal(
+                    where, f"{token} is no function here; allowed: {', '.join(FUNCTIONS)}"
+                )
+            if argument == ")":
+                raise _refusal(where, f"{token} is called with nothing")
+        elif plain not in _WORDS and token.strip('"') not in PARENT_SCHEMA:
+            told = did_you_mean(token, PARENT_SCHEMA)
+            if plain in _STATEMENTS:
+                told = " (subqueries and other tables cannot be reached)"
+            raise _refusal(where, f"{token} is no column{told}")
+
+
+def _tokens(where: str) -> Iterator[tuple[str, str]]:
+    at = 0
+    while at < len(where):
+        found = _TOKEN.match(where, at)
+        if found is None:
+            raise _refusal(where, f"{where[at]!r} has no place in a condition")
+        at = found.end()
+        if found.lastgroup != "space":
+            yield str(found.lastgroup), found.group()
+
+
+def _refusal(where: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"where = {shorten(where, 80)!r} is no condition on the images: {why}; columns: "
+        f"{', '.join(PARENT_SCHEMA)}"
+    )

@@ -1,0 +1,53 @@
+"""Pictures that a user gives for images of the lake, each named by its image id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from ..data.errors import SynthError, UnreadableImage
+from ..data.images.decode import orientation_of
+from ..data.images.limits import opened
+
+
+@contextmanager
+def given_picture(
+    folder: Path, image_id: str, size_px: tuple[int, int], *, what: str
+) -> Iterator[Image.Image]:
+    """Open the picture `IMAGE_ID.png` of a folder, decoded and not yet turned.
+
+    Args:
+        folder: Folder of such pictures.
+        image_id: Id of the image that it belongs to.
+        size_px: Width and height of that image, which it must have too once both are upright.
+        what: What it is, for messages: `mask` or `control`.
+
+    Raises:
+        SynthError: There is none for this image, it cannot be read, or its size is another.
+    """
+    path = folder / f"{image_id}.png"
+    try:
+        with opened(path.read_bytes()) as image:
+            image.load()
+            _check_size(image, size_px, path.name, what)
+            yield image
+    except FileNotFoundError:
+        raise SynthError(
+            f"{folder} has no {what} for this picture; allowed: {image_id}.png"
+        ) from None
+    except (OSError, UnreadableImage) as error:
+        raise SynthError(f"the {what} {path} cannot be read: {error}") from error
+
+
+def _check_size(image: Image.Image, size_px: tuple[int, int], name: str, what: str) -> None:
+    width, height = image.size
+    if orientation_of(image) > 4:  # 5 to 8 lie on their side
+        width, height = height, width
+    if (width, height) != size_px:
+        raise SynthError(
+            f"the {what} {name} is {width}x{height} px, its picture {size_px[0]}x{size_px[1]} px; "
+            "they must be alike"
+        )

@@ -1,0 +1,1 @@
+"""From scores to decisions: the policy file and the rule that applies it."""

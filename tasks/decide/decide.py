@@ -1,0 +1,234 @@
+"""From scores to decisions: clear, review or flag, each with its reasons.
+
+`decide` is a pure and total function of a table: every row gets one decision and at least
+one reason. A score never clears what its own metadata declares to be machine-made, nor what
+people may see otherwise than it was scored, and what cannot be judged (no score, too small) is
+left to people.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from datetime import UTC, datetime
+
+import polars as pl
+
+from ...data.schema import Decision, DecisionReason, ScoreStatus
+from ...data.score_key import ScoreKey
+from ...data.store.lake import Lake
+from ..append_missing import until_alone
+from ..latest_rows import Bucket, buckets, current_decisions, current_scores, latest_sightings
+from ..views import highest_views
+from .policy import Policy, load_policy
+
+__all__ = ["decide", "decide_images", "load_policy", "with_thresholds"]
+
+
+def with_thresholds(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """Add `review_at`, `flag_at` (float32) and `is_listed`, by each row's detector and domain.
+
+    Rows keep their number and order. `is_listed` is False where the row has a domain and the
+    policy has no thresholds for it.
+    """
+    scores = scores.with_columns(pl.col("detector", "domain").cast(pl.String))
+    pairs = scores.select("detector", "domain").unique()
+    bands = [policy.band(detector or "", domain) for detector, domain in pairs.iter_rows()]
+    thresholds = pairs.with_columns(
+        # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
+        pl.Series("review_at", [band.review_at for band, _ in bands], dtype=pl.Float32),
+        pl.Series("flag_at", [band.flag_at for band, _ in bands], dtype=pl.Float32),
+        pl.Series("is_listed", [is_listed for _, is_listed in bands], dtype=pl.Boolean),
+    )
+    return scores.join(
+        thresholds, on=["detector", "domain"], how="left", nulls_equal=True, maintain_order="left"
+    )
+
+
+def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """Decide every row by a policy.
+
+    Args:
+        scores: Columns image_id, detector, status, prob_fake, width_px, height_px, domain,
+            ai_declared and, optionally, view_prob (the highest of any view) and doubt; any row
+            may hold nulls, and an unknown size counts as too small.
+        policy: The rules.
+
+    Returns:
+        The same rows in the same order with two more columns: `decision` (clear, review,
+        flag) and `reasons` (list of `DecisionReason`, never empty). The first rule that
+        holds decides: not scored, review; short edge too small, review; a domain left to
+        people, review; at or above flag_at, flag; at or above review_at, review; declared
+        machine-made, a view at or above flag_at, or a doubt, review; else clear.
+    """
+    given = scores.columns
+    if "view_prob" not in given:
+        scores = scores.with_columns(view_prob=pl.lit(None, dtype=pl.Float64))
+    if "doubt" not in given:
+        scores = scores.with_columns(doubt=pl.lit(None, dtype=pl.String))
+    prob = pl.col("prob_fake").cast(pl.Float32)
+    short_edge = pl.min_horizontal(
+        pl.col("width_px").cast(pl.Int64).fill_null(-1),
+        pl.col("height_px").cast(pl.Int64).fill_null(-1),
+    )
+    has_score = (pl.col("status") == ScoreStatus.SCORED.value) & prob.is_between(0, 1)
+    facts = with_thresholds(scores, policy).with_columns(
+        # is_between is true of no null; NaN compares as larger than any number.
+        has_score=has_score.fill_null(value=False),
+        is_small=short_edge < policy.min_short_edge_px,
+        is_declared=pl.col("ai_declared").cast(pl.String).str.strip_chars().fill_null("") != "",
+        is_seen_otherwise=pl.col("doubt").is_not_null(),
+        is_flagged=(prob >= pl.col("flag_at")).fill_null(value=False),
+        is_doubtful=(prob >= pl.col("review_at")).fill_null(value=False),
+        is_raised=(pl.col("view_prob").cast(pl.Float32) >= pl.col("flag_at")).fill_null(
+            value=False
+        ),
+    )
+    can_judge = pl.col("has_score") & ~pl.col("is_small")
+    left_to_people = (
+        ~pl.col("is_listed") if policy.unlisted_domain == "review" else pl.lit(value=False)
+    )
+    decision = (
+        pl.when(~can_judge | left_to_people)
+        .then(pl.lit(Decision.REVIEW.value))
+        .when(pl.col("is_flagged"))
+        .then(pl.lit(Decision.FLAG.value))
+        .when(pl.any_horizontal("is_doubtful", "is_declared", "is_raised", "is_seen_otherwise"))
+        .then(pl.lit(Decision.REVIEW.value))
+        .otherwise(pl.lit(Decision.CLEAR.value))
+    )
+    # In the order a reader wants them: what decided first, notes last.
+    holds = {
+        DecisionReason.NOT_SCORED: ~pl.col("has_score"),
+        DecisionReason.LOW_RESOLUTION: pl.col("is_small"),
+        DecisionReason.AT_OR_ABOVE_FLAG: can_judge & pl.col("is_flagged"),
+        DecisionReason.IN_REVIEW_BAND: can_judge & ~pl.col("is_flagged") & pl.col("is_doubtful"),
+        DecisionReason.BELOW_REVIEW: can_judge & ~pl.col("is_doubtful"),
+        DecisionReason.VIEW_ABOVE_FLAG: can_judge & pl.col("is_raised"),
+        DecisionReason.DECLARED_AI: pl.col("is_declared"),
+        DecisionReason.NOT_AS_SEEN: pl.col("is_seen_otherwise"),
+        DecisionReason.NO_DOMAIN_THRESHOLD: can_judge & ~pl.col("is_listed"),
+    }
+    reasons = pl.concat_list(
+        [pl.when(condition).then(pl.lit(reason.value)) for reason, condition in holds.items()]
+    ).list.drop_nulls()
+    decided = facts.select(decision=decision, reasons=reasons)
+    return scores.select(given).with_columns(decided.get_columns())
+
+
+def decide_images(
+    lake: Lake,
+    *,
+    image_ids: pl.Series | None,
+    key: ScoreKey,
+    policy: Policy,
+    run_id: str,
+) -> dict[str, int]:
+    """Decide images by their current score, and record what is new.
+
+    An image without a score row is decided too (review, not_scored). Its domain is that of
+    its latest sighting. A row is written only where decision or reasons differ from the last
+    ones recorded for the image under this key and policy, so running again writes none.
+
+    Args:
+        lake: Where images, sightings and scores are, and where decisions go.
+        image_ids: Which images, or None for all in the lake.
+        key: Of the scores that are decided by. A policy that allows for the drift of one
+            precision is not for the scores of another.
+        policy: The rules.
+        run_id: Stamped on the new rows.
+
+    Returns:
+        How many images are clear, review and flag now, over all of `image_ids`.
+
+    Raises:
+        StoreError: The lake cannot be read or written.
+    """
+    counts = {decision.value: 0 for decision in Decision}
+    wanted = None if image_ids is None else image_ids.unique().rename("image_id").to_frame().lazy()
+    for bucket in buckets(lake, "images"):
+        decided = until_alone(
+            functools.partial(_decide_bucket, lake, wanted, key, policy, run_id, bucket)
+        )
+        for decision, n_images in decided["decision"].value_counts().iter_rows():
+            counts[decision] += n_images
+    return counts
+
+
+def _decide_bucket(
+    lake: Lake,
+    wanted: pl.LazyFrame | None,
+    key: ScoreKey,
+    policy: Policy,
+    run_id: str,
+    bucket: Bucket,
+) -> pl.DataFrame:
+    """Decide a part of the images, and record what differs from the decisions at one version."""
+    # Before the scores are read: of two runs at once, the one that knows fewer of them is refused.
+    version = lake.version("decisions")
+    scores = current_scores(lake, key, bucket=bucket)
+    facts = (
+        _score_facts(lake, wanted, scores, bucket)
+        .join(highest_views(lake, key), on="image_id", how="left")
+        .with_columns(detector=pl.lit(key.detector))
+    )
+    decided = decide(facts.collect(), policy)
+    known = current_decisions(
+        lake, key, policy_id=policy.policy_id, bucket=bucket, version=version
+    ).select("image_id", was=_in_words())
+    fresh = (
+        decided.lazy()
+        .with_columns(now=_in_words())
+        .join(known, on="image_id", how="left")
+        .filter(pl.col("was").is_null() | (pl.col("was") != pl.col("now")))
+        .sort("image_id")
+        .collect()
+    )
+    if fresh.height:
+        _record(lake, fresh, key, policy.policy_id, run_id, after=version or 0)
+    return decided
+
+
+def _score_facts(
+    lake: Lake, wanted: pl.LazyFrame | None, scores: pl.LazyFrame, bucket: Bucket
+) -> pl.LazyFrame:
+    images = bucket.of(lake.scan("images"), "image_id").select(
+        "image_id", "width_px", "height_px", "ai_declared", "doubt"
+    )
+    if wanted is not None:
+        images = images.join(wanted, on="image_id", how="semi")
+    domains = latest_sightings(lake, bucket=bucket).select("image_id", "domain")
+    return (
+        # An interrupted ingest may leave an image row twice; an image is decided once.
+        images.unique(subset=["image_id"], keep="any")
+        .join(scores.select("image_id", "status", "prob_fake"), on="image_id", how="left")
+        .join(domains, on="image_id", how="left")
+    )
+
+
+def _in_words() -> pl.Expr:
+    return pl.concat_str("decision", pl.col("reasons").list.join(","), separator=":")
+
+
+def _record(
+    lake: Lake, fresh: pl.DataFrame, key: ScoreKey, policy_id: str, run_id: str, *, after: int
+) -> None:
+    rows = fresh.select(
+        "image_id",
+        **{name: pl.lit(value) for name, value in key.as_row().items()},
+        policy_id=pl.lit(policy_id),
+        calibration_id=pl.lit(None, dtype=pl.String),
+        prob_calibrated=pl.lit(None, dtype=pl.Float32),
+        decision="decision",
+        reasons="reasons",
+        group_id=pl.lit(None, dtype=pl.String),
+        run_id=pl.lit(run_id),
+        decided_at=pl.lit(datetime.now(UTC)).dt.cast_time_unit("us"),
+    )
+    # Keyed by what is written: a retry of the same write commits once, while a resumed run
+    # that has more to say is not taken for a repetition.
+    content = hashlib.sha256()
+    for image_id, words in fresh.select("image_id", "now").iter_rows():
+        content.update(f"{image_id} {words}\n".encode())
+    txn = f"decide:{run_id}:{policy_id}:{content.hexdigest()[:16]}"
+    lake.append("decisions", rows, txn=txn, after=after)

@@ -1,0 +1,67 @@
+"""The network in OpenVINO on a CPU: a stream for each core, one picture in each."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .openvino_graph import quiet_openvino
+from .protocol import Embeddings, Logits, n_cores
+
+if TYPE_CHECKING:
+    import openvino
+
+# OpenVINO would take half formats by itself where a CPU has them, and move every score.
+_ARITHMETIC: Final = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVinoBackend:
+    """A compiled graph; see `Backend`.
+
+    Args:
+        model: A graph of `openvino_graph`, or the file of a quantised one.
+        precision: `fp32`, `bf16`, or `int8@...` for a quantised graph.
+        n_streams: Pictures scored at once; default: one for each core.
+    """
+
+    def __init__(
+        self, model: openvino.Model | Path, *, precision: str, n_streams: int | None = None
+    ) -> None:
+        streams = n_streams or n_cores()
+        settings = {
+            "INFERENCE_PRECISION_HINT": _ARITHMETIC.get(precision, "f32"),
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": streams,
+            # Pinned threads of two processes would share one core and leave another idle.
+            "ENABLE_CPU_PINNING": False,
+        }
+        core = quiet_openvino().Core()
+        self._compiled: Any = core.compile_model(model, "CPU", settings)
+        self.name = "openvino-cpu"
+        self.precision = precision
+        self.device = "cpu"
+        self.batch_images = 1
+        self._mine = threading.local()
+
+    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
+        """The network's own logits (N,) and embeddings (N, D); N is at least 1."""
+        request = getattr(self._mine, "request", None)
+        if request is None:
+            request = self._mine.request = self._compiled.create_infer_request()
+        # The outputs are the request's own memory, which its next pass overwrites.
+        found = request.infer([pixels_f32_nchw], share_inputs=True, share_outputs=True)
+        return found["logits"].copy(), found["embeddings"].copy()
+
+    @contextlib.contextmanager
+    def streams(self, n_streams: int) -> Iterator[Callable[[], None]]:
+        """Nothing to prepare: each stream has one thread as it is."""
+        yield lambda: None
+
+    def free(self) -> None:
+        """Nothing to do: a stream keeps the memory of its one picture."""

@@ -1,0 +1,71 @@
+"""What runs the network: one small protocol, and the names that choose between its kinds.
+
+`torch` in fp32 is the reference that every other backend and precision is measured against.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....data.errors import ConfigError
+
+BackendName = Literal["torch", "torch-compile", "openvino"]
+BACKENDS: Final[tuple[BackendName, ...]] = get_args(BackendName)
+REFERENCE: Final[BackendName] = "torch"
+
+Logits = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
+
+
+class Backend(Protocol):
+    """A network ready to run. On a CPU `run` may be called from many threads at once.
+
+    Attributes:
+        name: Library and kind of device, as in `scores.backend`: `openvino-cpu`, `torch-cuda`.
+        precision: As in `scores.precision`: `fp32`, `bf16`, `fp16`, or `int8@` and the first
+            digits of the quantised weights' own hash.
+        device: Kind of device: `cpu`, `cuda`, `mps`, `xpu` or `tpu`.
+        batch_images: Images in one pass, to begin with.
+    """
+
+    name: str
+    precision: str
+    device: str
+    batch_images: int
+
+    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
+        """The network's own logits (N,), whatever their sign means, and embeddings (N, D)."""
+
+    def streams(self, n_streams: int) -> AbstractContextManager[Callable[[], None]]:
+        """For as long as so many threads call `run`; each of them first calls what this gives."""
+
+    def free(self) -> None:
+        """Give back what memory can be given back, after a pass ran out of it."""
+
+
+def check_backend(name: str) -> None:
+    """Refuse a name that is neither `auto` nor a backend's.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if name not in {"auto", *BACKENDS}:
+        raise ConfigError(
+            f"backend {name!r} is unknown; choose auto or one of {', '.join(BACKENDS)}"
+        )
+
+
+def n_cores() -> int:
+    """Cores that this process may use; OMP_NUM_THREADS, where set, counts as their number."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdecimal() and int(stated) > 0:
+        return int(stated)
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,142 @@
+"""The network in PyTorch, as the library has it or compiled, on any device."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....data.errors import ModelError
+from .devices import batch_images
+from .network import logit_and_embedding
+from .protocol import Embeddings, Logits
+
+if TYPE_CHECKING:
+    import torch
+
+_AUTOCAST: Final = {"bf16": "bfloat16", "fp16": "float16"}
+
+
+class TorchBackend:
+    """A module in eval mode on one device; see `Backend`.
+
+    Args:
+        module: Of transformers or timm.
+        device: Where it runs.
+        precision: `fp32`, `bf16` or `fp16`; half formats by autocast.
+        compiled: Compile it with `torch.compile` at the first pass of each batch size.
+    """
+
+    def __init__(
+        self, module: torch.nn.Module, *, device: torch.device, precision: str, compiled: bool
+    ) -> None:
+        self.module = module.to(device)
+        self.torch_device = device
+        self.device = "tpu" if device.type == "xla" else device.type
+        self.name = f"torch-compile-{self.device}" if compiled else f"torch-{self.device}"
+        self.precision = precision
+        self.batch_images = batch_images(device)
+        self._lock = threading.Lock()
+        self._compiled = compiled
+        self._pass: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None
+
+    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
+        """The network's own logits (N,) and embeddings (N, D); N is at least 1."""
+        import torch
+
+        n_images = len(pixels_f32_nchw)
+        pixels = torch.from_numpy(pixels_f32_nchw)
+        if self.device == "cuda":
+            pixels = pixels.pin_memory()
+        if self.device == "tpu" or self._compiled:
+            # Both compile anew for every batch size; a full batch is always the same one.
+            missing = -n_images % self.batch_images
+            pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
+        with torch.inference_mode(), number_format(self.torch_device, self.precision):
+            forward = self._pass or self._first_pass(pixels)
+            logits, embeddings = forward(
+                self.module, pixels.to(self.torch_device, non_blocking=True)
+            )
+            return (
+                logits[:n_images].float().cpu().numpy(),
+                embeddings[:n_images].float().cpu().numpy(),
+            )
+
+    @contextlib.contextmanager
+    def streams(self, n_streams: int) -> Iterator[Callable[[], None]]:
+        """On a CPU, several streams of one thread each score more than one stream of several."""
+        import torch
+
+        before = torch.get_num_threads()
+
+        def begin() -> None:
+            if n_streams > 1 and self.device == "cpu":
+                torch.set_num_threads(1)
+
+        try:
+            yield begin
+        finally:
+            # The limit is kept by the thread, but new threads would inherit it.
+            torch.set_num_threads(before)
+
+    def free(self) -> None:
+        """Empty the allocator's cache where there is one."""
+        import torch
+
+        for kind in ("cuda", "xpu", "mps"):
+            if self.device == kind:
+                getattr(torch, kind).empty_cache()
+
+    def _first_pass(self, pixels: torch.Tensor) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+        """The function that runs the network; the compiler is entered by one thread alone."""
+        import torch
+
+        if not self._compiled:
+            self._pass = logit_and_embedding
+            return logit_and_embedding
+        with self._lock:
+            if self._pass is None:
+                compiled = torch.compile(logit_and_embedding, dynamic=False)
+                try:
+                    compiled(self.module, pixels.to(self.torch_device))
+                except Exception as error:
+                    reason = " ".join(str(error).split())[:200]
+                    raise ModelError(
+                        f"torch.compile cannot compile the network here ({reason}); it needs a C++"
+                        " compiler on a CPU; use --backend auto"
+                    ) from error
+                self._pass = compiled
+        return self._pass
+
+
+@contextlib.contextmanager
+def number_format(device: torch.device, precision: str) -> Iterator[None]:
+    """Arithmetic in a precision: exact float32, or a half format by autocast."""
+    import torch
+
+    if precision == "fp32":
+        with _exact_fp32(device):
+            yield
+    else:
+        with torch.autocast(device.type, dtype=getattr(torch, _AUTOCAST[precision])):
+            yield
+
+
+@contextlib.contextmanager
+def _exact_fp32(device: torch.device) -> Iterator[None]:
+    """Keep NVIDIA GPUs from rounding factors to ten bits, as PyTorch lets convolutions do."""
+    import torch
+
+    if device.type != "cuda":
+        yield
+        return
+    matmul, conv = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, conv

@@ -1,0 +1,1 @@
+"""From image bytes to the input of the network."""

@@ -1,0 +1,206 @@
+"""From encoded bytes to the network's input, with Pillow and numpy alone.
+
+Equal to torchvision's `Resize`, `CenterCrop`, `ToTensor` and `Normalize` on the Pillow
+picture, to the last bit before the normalisation. Runs in many threads at once: Pillow lets
+go of the interpreter lock while it decodes and resizes.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ....data.images.decode import to_rgb
+from ....data.images.limits import DEFAULT_LIMITS, ImageLimits, opened
+from .profiles import Profile
+
+# Pictures longer than this after the resize go through `resize_window`: resized whole, a
+# picture of 1x10000 px would take 5 GB. At 440 px short edge it is an aspect of 18 to 1.
+MAX_WHOLE_LONG_PX: Final = 8192
+
+# Pillow's fixed-point bits for filter weights on 8-bit channels.
+_WEIGHT_BITS: Final = 22
+
+
+def preprocess(
+    raw: bytes, profile: Profile, limits: ImageLimits = DEFAULT_LIMITS
+) -> NDArray[np.float32]:
+    """The network's input for one picture, shape (3, crop, crop), channels R, G, B.
+
+    Raises:
+        UnreadableImage: The bytes cannot be decoded within `limits`.
+    """
+    with opened(raw, limits) as image:
+        image.load()
+        return preprocess_decoded(image, profile)
+
+
+def preprocess_decoded(image: Image.Image, profile: Profile) -> NDArray[np.float32]:
+    """What `preprocess` gives, of a picture that is decoded and still open.
+
+    Whatever Pillow raises for a damaged picture comes through, see `data.images.limits.DAMAGE`.
+    """
+    return normalise(centre_square(to_rgb(image, profile.decode), profile), profile)
+
+
+def centre_square(image: Image.Image, profile: Profile) -> NDArray[np.uint8]:
+    """The scored square of an RGB picture, shape (crop, crop, 3)."""
+    out_width, out_height = resized_size(image.size, profile.resize_px)
+    left, top = (
+        centre_offset(out_width, profile.crop_px),
+        centre_offset(out_height, profile.crop_px),
+    )
+    window = (left, top, left + profile.crop_px, top + profile.crop_px)
+    if max(out_width, out_height) > MAX_WHOLE_LONG_PX:
+        return resize_window(image, (out_width, out_height), window)
+    return np.asarray(_resized_crop(image, (out_width, out_height), window))
+
+
+def resized_size(size_px: tuple[int, int], short_px: int) -> tuple[int, int]:
+    """Width and height with the short edge at `short_px`; the long edge is rounded down."""
+    width, height = size_px
+    if width <= height:
+        return short_px, int(short_px * height / width)
+    return int(short_px * width / height), short_px
+
+
+def centre_offset(length_px: int, crop_px: int) -> int:
+    """Where a centred crop begins; halves go to the even neighbour, as the authors' code has it."""
+    return round((length_px - crop_px) / 2.0)
+
+
+def square_in_picture(
+    size_px: tuple[int, int], profile: Profile
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the scored square in pixels of the decoded picture."""
+    resized = resized_size(size_px, profile.resize_px)
+    edges = []
+    for axis in (0, 1):
+        start = centre_offset(resized[axis], profile.crop_px)
+        scale = size_px[axis] / resized[axis]
+        edges.append((start * scale, (start + profile.crop_px) * scale))
+    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+
+
+def normalise(square_u8_hwc: NDArray[np.uint8], profile: Profile) -> NDArray[np.float32]:
+    """Scaled to [0, 1], minus mean, by std: float32, shape (3, H, W)."""
+    table = _normalised_values(profile.mean, profile.std)
+    out = np.empty((3, *square_u8_hwc.shape[:2]), dtype=np.float32)
+    for channel in range(3):
+        # Bytes cannot be out of range; "raise" would go through a buffer.
+        np.take(table[channel], square_u8_hwc[:, :, channel], out=out[channel], mode="clip")
+    return out
+
+
+@functools.lru_cache(maxsize=8)
+def _normalised_values(
+    mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """What each of the 256 byte values becomes in each channel, shape (3, 256)."""
+    scaled = np.arange(256, dtype=np.float32) / np.float32(255)
+    shift = np.asarray(mean, dtype=np.float32)[:, None]
+    return (scaled[None, :] - shift) / np.asarray(std, dtype=np.float32)[:, None]
+
+
+def _resized_crop(
+    image: Image.Image, out_size_px: tuple[int, int], window: tuple[int, int, int, int]
+) -> Image.Image:
+    """`image.resize(out_size_px, BILINEAR).crop(window)`, bit for bit, touching less.
+
+    Pillow goes across the rows, rounds to bytes and goes down the columns. Done as two calls,
+    the first leaves out rows, the second columns, that the window never sees. (Its own `box`
+    takes the window as 32-bit floats and differs by up to two levels.)
+    """
+    left, top, right, bottom = window
+    width, height = image.size
+    out_width, out_height = out_size_px
+    if height > 2 * width:  # down the columns first, see `resize_window`
+        return image.resize(out_size_px, Image.Resampling.BILINEAR).crop(window)
+    scale = height / out_height
+    reach = max(scale, 1.0)
+    # One row more than the filter reaches on either side, so that rounding cannot matter.
+    y0 = max(0, math.floor((top + 0.5) * scale - reach) - 1)
+    y1 = min(height, math.ceil((bottom - 0.5) * scale + reach) + 1)
+    across = image.crop((0, y0, width, y1)).resize((out_width, y1 - y0), Image.Resampling.BILINEAR)
+    seen = Image.new("RGB", (right - left, height))
+    seen.paste(across.crop((left, 0, right, y1 - y0)), (0, y0))
+    down = seen.resize((right - left, out_height), Image.Resampling.BILINEAR)
+    return down.crop((0, top, right - left, bottom))
+
+
+def resize_window(
+    image: Image.Image, out_size_px: tuple[int, int], window: tuple[int, int, int, int]
+) -> NDArray[np.uint8]:
+    """A window of what `image.resize(out_size_px, BILINEAR)` would give, bit for bit.
+
+    Only the pixels under the window are touched. Slower than Pillow for ordinary pictures.
+
+    Args:
+        image: Mode RGB.
+        out_size_px: Width and height of the whole resized picture, which is never made.
+        window: Left, top, right, bottom in the resized picture.
+    """
+    left, top, right, bottom = window
+    columns, column_weights = _taps(image.width, out_size_px[0], left, right)
+    rows, row_weights = _taps(image.height, out_size_px[1], top, bottom)
+    x0, y0 = int(columns.min()), int(rows.min())
+    box = (x0, y0, int(columns.max()) + 1, int(rows.max()) + 1)
+    source = np.asarray(image.crop(box))
+    # Pillow rounds to bytes between the passes. Since version 13 it goes down the columns first
+    # where the height shrinks much more than the width.
+    if image.height > out_size_px[1] and image.height > 2 * image.width:
+        half = _down(source, rows - y0, row_weights)
+        return _across(half, columns - x0, column_weights)
+    half = _across(source, columns - x0, column_weights)
+    return _down(half, rows - y0, row_weights)
+
+
+def _across(
+    source_u8_hwc: NDArray[np.uint8], columns: NDArray[np.int64], weights: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    out = np.empty((len(source_u8_hwc), len(columns), 3), dtype=np.uint8)
+    for y, line in enumerate(source_u8_hwc):
+        out[y] = _weighted(line[columns], weights)
+    return out
+
+
+def _down(
+    source_u8_hwc: NDArray[np.uint8], rows: NDArray[np.int64], weights: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    out = np.empty((len(rows), source_u8_hwc.shape[1], 3), dtype=np.uint8)
+    for x in range(source_u8_hwc.shape[1]):
+        out[:, x] = _weighted(source_u8_hwc[rows, x], weights)
+    return out
+
+
+def _weighted(taps_u8_nkc: NDArray[np.uint8], weights_nk: NDArray[np.int64]) -> NDArray[np.uint8]:
+    total: NDArray[np.int64] = (taps_u8_nkc * weights_nk[:, :, None]).sum(axis=1)
+    rounded = (total + (1 << (_WEIGHT_BITS - 1))) >> _WEIGHT_BITS
+    clipped: NDArray[np.uint8] = np.clip(rounded, 0, 255).astype(np.uint8)
+    return clipped
+
+
+def _taps(
+    in_px: int, out_px: int, start: int, stop: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Source positions and fixed-point weights for output positions start to stop - 1.
+
+    Both of shape (stop - start, k); places beyond the picture's edge have weight 0.
+    """
+    scale = in_px / out_px
+    reach = max(scale, 1.0)
+    centres = (np.arange(start, stop, dtype=np.float64) + 0.5) * scale
+    first = np.maximum((centres - reach + 0.5).astype(np.int64), 0)
+    last = np.minimum((centres + reach + 0.5).astype(np.int64), in_px)
+    offsets = np.arange(math.ceil(reach) * 2 + 1)
+    places = first[:, None] + offsets[None, :]
+    distance = np.abs((places - centres[:, None] + 0.5) * (1.0 / reach))
+    weights = np.where(places < last[:, None], np.maximum(1.0 - distance, 0.0), 0.0)
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    fixed = (weights * (1 << _WEIGHT_BITS) + 0.5).astype(np.int64)
+    return np.minimum(places, in_px - 1), fixed

@@ -1,0 +1,1 @@
+"""Which backend runs a checkpoint on this machine, by measured rate and drift."""

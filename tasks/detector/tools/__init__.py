@@ -1,0 +1,1 @@
+"""Work on checkpoints: convert, verify, quantise."""

@@ -1,0 +1,206 @@
+"""From one layout of a checkpoint to the other, bit for bit: names change, numbers do not.
+
+timm keeps queries, keys and values in one tensor, transformers in three; everything else is
+another name for the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from ....data.errors import InputError
+from ..load import Checkpoint
+from ..weights.architecture import TIMM_EPS, Architecture, roles_of
+from ..weights.hub import CONFIG, SETTINGS, WEIGHTS
+from ..weights.registry import Layout
+
+_STEM: Final[dict[Layout, dict[str, str]]] = {
+    "timm": {
+        "cls_token": "vit.cls_token",
+        "position": "vit.pos_embed",
+        "patch": "vit.patch_embed.proj",
+        "norm": "vit.norm",
+        "head": "vit.head",
+    },
+    "transformers": {
+        "cls_token": "vit.embeddings.cls_token",
+        "position": "vit.embeddings.position_embeddings",
+        "patch": "vit.embeddings.patch_embeddings.projection",
+        "norm": "vit.layernorm",
+        "head": "classifier",
+    },
+}
+_BLOCK: Final[dict[Layout, tuple[str, dict[str, str]]]] = {
+    "timm": (
+        "vit.blocks",
+        {
+            "norm1": "norm1",
+            "qkv": "attn.qkv",
+            "out": "attn.proj",
+            "norm2": "norm2",
+            "fc1": "mlp.fc1",
+            "fc2": "mlp.fc2",
+        },
+    ),
+    "transformers": (
+        "vit.encoder.layer",
+        {
+            "norm1": "layernorm_before",
+            "q": "attention.attention.query",
+            "k": "attention.attention.key",
+            "v": "attention.attention.value",
+            "out": "attention.output.dense",
+            "norm2": "layernorm_after",
+            "fc1": "intermediate.dense",
+            "fc2": "output.dense",
+        },
+    ),
+}
+Tensor = dict[str, Any]
+
+
+def convert(checkpoint: Checkpoint, to: Layout, folder: Path) -> Path:
+    """Write a checkpoint in a layout as a folder that loads here and in that library.
+
+    Args:
+        checkpoint: Checked already.
+        to: `timm`, as the authors publish it, or `transformers`, as the hub's port is.
+        folder: New or empty. Gets `model.safetensors`, `config.json` for transformers, and a
+            `detector.toml` with what the weights do not tell.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: The folder has files in it, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not an empty folder; name a new one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / WEIGHTS).write_bytes(converted(checkpoint.raw_weights, to, checkpoint.name))
+        if to == "transformers":
+            config = transformers_config(checkpoint.architecture)
+            (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (folder / SETTINGS).write_text(_settings(checkpoint, to), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def converted(raw_weights: bytes, to: Layout, what: str) -> bytes:
+    """A safetensors file with the same numbers under the names of a layout."""
+    import safetensors
+
+    pieces: Any = safetensors.deserialize(raw_weights)  # type: ignore[no-untyped-call]
+    tensors: dict[str, Tensor] = dict(pieces)
+    roles = roles_of(tensors, what)
+    by_role = {role: tensors[name] for name, role in roles.items()}
+    is_fused = "0.qkv.weight" in by_role
+    if to == "timm" and not is_fused:
+        by_role = _fused(by_role)
+    elif to == "transformers" and is_fused:
+        by_role = _split(by_role)
+    return safetensors_file({name_of(role, to): tensor for role, tensor in by_role.items()})
+
+
+def safetensors_file(tensors: dict[str, Tensor]) -> bytes:
+    """A file of that format: length of the header, header, bytes.
+
+    Args:
+        tensors: By name: `dtype` as the format calls it, `shape`, and `data`, little-endian.
+    """
+    # The library's own writer takes arrays of a framework, and numpy has no bfloat16.
+    # Other libraries look at this key to know whose tensors these are.
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + len(tensor["data"])
+        header[name] = {
+            "dtype": tensor["dtype"],
+            "shape": list(tensor["shape"]),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    data = b"".join(bytes(tensor["data"]) for tensor in tensors.values())
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def name_of(role: str, layout: Layout) -> str:
+    """What a layout calls the tensor of a role."""
+    first, _, rest = role.partition(".")
+    if first.isdigit():
+        part, _, kind = rest.partition(".")
+        stem, parts = _BLOCK[layout]
+        return f"{stem}.{first}.{parts[part]}.{kind}"
+    return f"{_STEM[layout][first]}.{rest}" if rest else _STEM[layout][first]
+
+
+def transformers_config(architecture: Architecture) -> dict[str, Any]:
+    """A `config.json` that states everything, so that no default of any version counts."""
+    return {
+        "architectures": ["ViTForImageClassification"],
+        "attention_probs_dropout_prob": 0.0,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.0,
+        "hidden_size": architecture.width,
+        "id2label": {"0": "LABEL_0"},
+        "image_size": architecture.image_px,
+        "intermediate_size": architecture.mlp_width,
+        "label2id": {"LABEL_0": 0},
+        "layer_norm_eps": architecture.layer_norm_eps,
+        "model_type": "vit",
+        "num_attention_heads": architecture.heads,
+        "num_channels": 3,
+        "num_hidden_layers": architecture.depth,
+        "patch_size": architecture.patch_px,
+        "qkv_bias": True,
+    }
+
+
+def _fused(by_role: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Queries, keys and values of each block one below the other, as timm keeps them."""
+    out: dict[str, Tensor] = {}
+    for role, tensor in by_role.items():
+        block, _, part = role.partition(".")
+        letter, _, kind = part.partition(".")
+        if not block.isdigit() or letter not in {"q", "k", "v"}:
+            out[role] = tensor
+        elif letter == "q":
+            three = [by_role[f"{block}.{name}.{kind}"] for name in "qkv"]
+            # Rows lie one after the other in memory.
+            data = b"".join(bytes(one["data"]) for one in three)
+            shape = [3 * tensor["shape"][0], *tensor["shape"][1:]]
+            out[f"{block}.qkv.{kind}"] = tensor | {"shape": shape, "data": data}
+    return out
+
+
+def _split(by_role: dict[str, Tensor]) -> dict[str, Tensor]:
+    out: dict[str, Tensor] = {}
+    for role, tensor in by_role.items():
+        if ".qkv." not in role:
+            out[role] = tensor
+            continue
+        data = bytes(tensor["data"])
+        third = len(data) // 3
+        shape = [tensor["shape"][0] // 3, *tensor["shape"][1:]]
+        for index, name in enumerate("qkv"):
+            piece = data[index * third : (index + 1) * third]
+            out[role.replace(".qkv.", f".{name}.")] = tensor | {"shape": shape, "data": piece}
+    return out
+
+
+def _settings(checkpoint: Checkpoint, to: Layout) -> str:
+    lines = [
+        f"# Converted to {to}'s layout from {checkpoint.detector_id},",
+        f"# whose weights have sha256 {checkpoint.weights_sha256}.",
+        f'positive = "{checkpoint.positive}"',
+        f'profile = "{checkpoint.profile_name}"',
+        f"heads = {checkpoint.architecture.heads}",
+    ]
+    if to == "timm" and checkpoint.architecture.layer_norm_eps != TIMM_EPS:
+        lines.append(f"layer_norm_eps = {checkpoint.architecture.layer_norm_eps!r}")
+    return "\n".join(lines) + "\n"

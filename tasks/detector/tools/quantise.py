@@ -1,0 +1,126 @@
+"""Quantised weights from a user's own pictures: 8-bit integers by NNCF, with their own hash."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import io
+import json
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....data.errors import ConfigError, InputError
+from ..backends.openvino_graph import build_model, quiet_openvino
+from ..inputs.profiles import Profile
+from ..load import Checkpoint
+from ..selection.measurements import now
+from ..weights.int8_store import (
+    FACTS,
+    MODEL,
+    Quantised,
+    files_sha256,
+    find_quantised,
+    quantised_folder,
+)
+
+MIN_IMAGES: Final = 32
+
+
+def quantise(
+    checkpoint: Checkpoint,
+    profile: Profile,
+    pixels_f32_chw: Iterable[NDArray[np.float32]],
+    *,
+    image_ids: Iterable[str] = (),
+) -> Quantised:
+    """Quantise a checkpoint on prepared pictures and keep it on this machine.
+
+    Weights and activations of the matrix products become 8-bit integers (post-training
+    quantisation with SmoothQuant, by NNCF). The patch embedding and the head stay fp32: the
+    first sees the pixels' whole range, and in the second every error adds up.
+
+    Args:
+        checkpoint: Checked already.
+        profile: How the pictures were prepared; the result belongs to it.
+        pixels_f32_chw: At least `MIN_IMAGES`, each (3, side, side), as `preprocess` gives them.
+        image_ids: Whose pictures they are; kept, so that drift is measured on others.
+
+    Raises:
+        ConfigError: NNCF is not installed.
+        InputError: There are too few pictures, or the result cannot be written.
+    """
+    if importlib.util.find_spec("nncf") is None:
+        raise ConfigError(
+            "quantising needs NNCF, which is not installed: pip install 'assay[int8]'"
+        )
+    pictures = [one[None] for one in pixels_f32_chw]
+    if len(pictures) < MIN_IMAGES:
+        raise InputError(
+            f"{len(pictures)} pictures are too few to measure ranges on; {MIN_IMAGES} or more, of"
+            " the kinds that are to be scored, are needed: ingest more"
+        )
+    model = _quantised_model(checkpoint, pictures)
+    folder = quantised_folder(checkpoint.weights_sha256, profile)
+    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        unfinished.mkdir(parents=True)
+        openvino = quiet_openvino()
+        openvino.save_model(model, str(unfinished / MODEL), compress_to_fp16=False)
+        facts = {
+            "weights_sha256": checkpoint.weights_sha256,
+            "profile": profile.describe(),
+            "sha256": files_sha256(unfinished),
+            "n_images": len(pictures),
+            "image_ids": sorted(image_ids),
+            "pictures_sha256": hashlib.sha256(
+                b"".join(hashlib.sha256(one.tobytes()).digest() for one in pictures)
+            ).hexdigest(),
+            "made_at": now(),
+            "versions": {name: importlib.metadata.version(name) for name in ("nncf", "openvino")},
+        }
+        (unfinished / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(unfinished, folder)  # noqa: PTH105
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return find_quantised(checkpoint.weights_sha256, profile, detector=checkpoint.name)
+
+
+def _quantised_model(checkpoint: Checkpoint, pictures: list[NDArray[np.float32]]) -> Any:
+    quiet_openvino()  # before NNCF, which reports its use likewise
+    import nncf
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    nncf.set_log_level(logging.ERROR)
+    graph = build_model(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name)
+    head = [node for node in graph.get_ordered_ops() if node.get_type_name() == "MatMul"][-1]
+    # Its bars go to stdout, which is for data.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return nncf.quantize(
+            graph,
+            nncf.Dataset(pictures),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(pictures),
+            ignored_scope=nncf.IgnoredScope(
+                types=["Convolution"], names=[head.get_friendly_name()]
+            ),
+            # Of what was tried (other smoothing, quantile ranges, the defaults) this moved
+            # logits least.
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=0.5),
+            ),
+        )

@@ -1,0 +1,1 @@
+"""Checkpoints: the registry, where files come from, what they are."""

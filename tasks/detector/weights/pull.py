@@ -1,0 +1,132 @@
+"""Getting a registered checkpoint onto this machine: exactly its pinned files, hashes checked."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from ....data.errors import ConfigError, InputError, UntrustedWeights
+from .hub import (
+    CONFIG,
+    WEIGHTS,
+    CheckpointFiles,
+    HubId,
+    cache_root,
+    files_from_hub,
+    files_in_folder,
+)
+from .registry import DetectorCard, card_by_name, registered_names
+from .safetensors_file import check_hash, read_weights, sha256_of
+
+
+def pull(
+    name: str,
+    *,
+    to: Path | None = None,
+    source: Path | None = None,
+    cache_dir: str | Path | None = None,
+) -> CheckpointFiles:
+    """Put a registered checkpoint where its name loads it from: the hub's cache.
+
+    A file that lies there with another hash is discarded and fetched once more. Downloads go
+    through huggingface_hub, which keeps what is unfinished under another name and resumes it.
+
+    Args:
+        name: Registered.
+        to: A folder to copy the files to as well.
+        source: A folder that holds the files already; nothing is downloaded then.
+        cache_dir: Of the hub; default: the hub's own, as its environment variables say.
+
+    Raises:
+        ConfigError: The name is not registered, or needs no download.
+        ModelError: The files cannot be had.
+        UntrustedWeights: What can be had is not what is pinned; it is not kept.
+        InputError: The folder cannot be written.
+    """
+    card = card_by_name(name)
+    if card is None or card.repo is None:
+        known = ", ".join(n for n in registered_names() if getattr(card_by_name(n), "repo", None))
+        raise ConfigError(f"{name!r} is not something to pull; choose one of: {known}")
+    hub_id = HubId(repo=card.repo, revision=card.revision)
+    if source is not None:
+        files = _adopt(files_in_folder(source), card, hub_id, cache_dir)
+    else:
+        files = files_from_hub(hub_id, card=card, cache_dir=cache_dir)
+        if wrong := _not_as_pinned(files, card):
+            for file in wrong:
+                _discard(file)
+            files = files_from_hub(hub_id, card=card, cache_dir=cache_dir)
+    if wrong := _not_as_pinned(files, card):
+        for file in wrong:
+            _discard(file)
+        raise UntrustedWeights(
+            f"{hub_id}: {', '.join(file.name for file in wrong)} came with another hash than the"
+            " pinned one, and was discarded; whoever answers for the hub here does not give the"
+            " published file"
+        )
+    if to is not None:
+        _copy(files, to)
+    return files
+
+
+def _not_as_pinned(files: CheckpointFiles, card: DetectorCard) -> list[Path]:
+    expected = [(files.weights, card.weights_sha256), (files.config, card.config_sha256)]
+    return [
+        file
+        for file, sha256 in expected
+        if file is not None
+        and sha256 is not None
+        and not sha256_of(read_weights(file)).startswith(sha256)
+    ]
+
+
+def _adopt(
+    found: CheckpointFiles, card: DetectorCard, hub_id: HubId, cache_dir: str | Path | None
+) -> CheckpointFiles:
+    """Files of a folder, checked, then put into the cache as the hub's library would."""
+    check_hash(
+        sha256_of(read_weights(found.weights)),
+        card.weights_sha256,
+        str(found.weights),
+        do="copy the right file",
+    )
+    wanted = {WEIGHTS: found.weights}
+    if card.config_sha256 is not None:
+        if found.config is None:
+            raise UntrustedWeights(f"{found.weights.parent} has no {CONFIG}; copy it too")
+        digest = sha256_of(read_weights(found.config))
+        check_hash(digest, card.config_sha256, str(found.config), do="copy the right file")
+        wanted[CONFIG] = found.config
+    repo = cache_root(cache_dir) / f"models--{hub_id.repo.replace('/', '--')}"
+    snapshot = repo / "snapshots" / hub_id.revision
+    _copy_all(wanted, snapshot)
+    return CheckpointFiles(
+        weights=snapshot / WEIGHTS,
+        config=snapshot / CONFIG if CONFIG in wanted else None,
+        settings=None,
+    )
+
+
+def _discard(file: Path) -> None:
+    """The entry of the cache and the file that it leads to."""
+    file.resolve().unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
+
+
+def _copy(files: CheckpointFiles, folder: Path) -> None:
+    found = {WEIGHTS: files.weights, CONFIG: files.config}
+    _copy_all({name: file for name, file in found.items() if file is not None}, folder)
+
+
+def _copy_all(files: dict[str, Path], folder: Path) -> None:
+    """Each under another name first, so that no half-written file is ever found."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, file in files.items():
+            unfinished = folder / f".{name}.{secrets.token_hex(4)}"
+            shutil.copyfile(file, unfinished)
+            os.replace(unfinished, folder / name)  # noqa: PTH105
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""Who evades the detector: the table of made images and its page."""

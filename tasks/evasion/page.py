@@ -1,0 +1,108 @@
+"""What a plan's pictures came to, as one HTML file: who evades, and the pairs to look at.
+
+No scripts, no network; every picture veiled until it is clicked, as in the run's report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from jinja2 import Environment, StrictUndefined
+
+from ...data.schema import Label
+from ...data.score_key import ScoreKey
+from ...data.store.files import open_store
+from ...data.store.lake import Lake
+from ...synth.generators.presets import notices
+from ..decide.policy import Policy
+from ..pages.thumbnails import Thumbnail, thumbnails
+from ..report.page import score_text, visible
+from ..report.write import write_page
+from .table import evasion_table
+
+TEMPLATE: Final = Path(__file__).with_name("evasion.html.jinja")
+PAIRS_PER_SETTING: Final = 3
+MAX_PAIRS: Final = 48
+THUMBNAIL_PX: Final = 224
+THUMBNAIL_BYTES: Final = 14_000
+
+
+def write_evasion(
+    lake: Lake, rows: pl.DataFrame, *, run_id: str, key: ScoreKey, policy: Policy
+) -> str:
+    """Draws the page of a plan's pictures and gives its address.
+
+    Args:
+        lake: Where the pictures are, and where the page goes: `reports/<run_id>-evasion.html`.
+        rows: As `evasion_rows` gives them.
+        run_id: Of the run.
+        key: Of the scores.
+        policy: Whose review threshold decides what evades.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    pairs = chosen_pairs(rows)
+    ids = [pair[name] for pair in pairs for name in ("image_id", "parent_id") if pair[name]]
+    thumbs = thumbnails(lake, ids, max_px=THUMBNAIL_PX, max_bytes=THUMBNAIL_BYTES)
+    page = render_evasion(
+        evasion_table(rows),
+        pairs,
+        thumbs,
+        key=key,
+        policy=policy,
+        run_id=run_id,
+        notices=notices(rows["license_flags"].explode().drop_nulls()),
+    )
+    name = f"reports/{run_id}-evasion.html"
+    return write_page(open_store(lake.uri), name, page.encode("utf-8", "replace"))
+
+
+def chosen_pairs(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """The pictures to show: of each setting those that came furthest past, fakes first."""
+    shown = (
+        rows.filter(pl.col("logit").is_not_null())
+        .sort("logit", "image_id")
+        .group_by("block", "setting", "label", maintain_order=True)
+        .head(PAIRS_PER_SETTING)
+        .sort(
+            pl.col("label") != Label.FAKE.value,
+            "block",
+            "setting",
+            "logit",
+            maintain_order=True,
+        )
+    )
+    return list(shown.head(MAX_PAIRS).iter_rows(named=True))
+
+
+def render_evasion(
+    table: pl.DataFrame,
+    pairs: Sequence[Mapping[str, Any]],
+    thumbs: Mapping[str, Thumbnail],
+    *,
+    key: ScoreKey,
+    policy: Policy,
+    run_id: str,
+    notices: Sequence[str] = (),
+) -> str:
+    """The whole page; `notices` are what licences want said beside the pictures."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"visible": visible, "score": score_text}
+    band, _ = policy.band(key.detector)
+    fakes = [row for row in table.iter_rows(named=True) if row["label"] == Label.FAKE.value]
+    others = [row for row in table.iter_rows(named=True) if row["label"] != Label.FAKE.value]
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        fakes=sorted(fakes, key=lambda row: -(row["share"] or 0)),
+        others=others,
+        pairs=pairs,
+        thumbs=thumbs,
+        key=key,
+        policy_id=policy.policy_id,
+        review_at=band.review_at,
+        run_id=run_id,
+        notices=notices,
+    )

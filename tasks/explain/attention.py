@@ -1,0 +1,111 @@
+"""The network with its attention in the open: every block's softmax kept, with its gradient.
+
+The libraries' fused attention never materialises these matrices. This pass is built from the
+checkpoint by role, so that both layouts give the same, and its logit is the scoring pass's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..detector.backends.openvino_graph import weights_by_role
+from ..detector.load import Checkpoint
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attended:
+    """One picture's pass.
+
+    Attributes:
+        logit: Positive towards machine-made.
+        attention_lhtt: Softmax of each block and head, (L, heads, T, T); T is 1 + patches, the
+            class token first; rows sum to 1.
+        gradient_lhtt: Of the logit by each of them.
+    """
+
+    logit: float
+    attention_lhtt: NDArray[np.float32]
+    gradient_lhtt: NDArray[np.float32]
+
+
+class AttendingNetwork:
+    """A ViT with one logit in plain PyTorch operations, fp32, on the CPU.
+
+    Raises:
+        UntrustedWeights: A weight is not a finite number.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        import torch
+
+        a = checkpoint.architecture
+        weights = weights_by_role(checkpoint.raw_weights, a, checkpoint.name)
+        self._w = {role: torch.from_numpy(values.copy()) for role, values in weights.items()}
+        self._a = a
+        self._sign = 1.0 if checkpoint.positive == "fake" else -1.0
+
+    def attend(self, pixels_f32_chw: NDArray[np.float32]) -> Attended:
+        """The pass of one prepared picture (3, side, side), with gradients."""
+        import torch
+
+        with torch.enable_grad():
+            logits, attention = self.forward(torch.from_numpy(pixels_f32_chw[None]))
+            gradients = torch.autograd.grad(logits.sum(), attention)
+        return Attended(
+            logit=float(logits.detach()[0]),
+            attention_lhtt=np.stack([one[0].detach().numpy() for one in attention]),
+            gradient_lhtt=np.stack([one[0].numpy() for one in gradients]),
+        )
+
+    def forward(self, pixels_nchw: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Logits (N,), positive towards machine-made, and each block's softmax (N, heads, T, T)."""
+        import torch
+        from torch.nn import functional
+
+        w, patch = self._w, self._a.patch_px
+        x = functional.conv2d(pixels_nchw, w["patch.weight"], w["patch.bias"], stride=patch)
+        x = x.flatten(2).transpose(1, 2)
+        x = torch.cat([w["cls_token"].expand(len(x), -1, -1), x], dim=1) + w["position"]
+        kept: list[torch.Tensor] = []
+        for block in range(self._a.depth):
+            mixed, attention = self._attention(self._norm(x, f"{block}.norm1"), block)
+            kept.append(attention)
+            x = x + self._linear(mixed, f"{block}.out")
+            hidden = self._linear(self._norm(x, f"{block}.norm2"), f"{block}.fc1")
+            x = x + self._linear(functional.gelu(hidden), f"{block}.fc2")
+        logits = self._linear(self._norm(x, "norm")[:, 0], "head")[:, 0]
+        return self._sign * logits, kept
+
+    def _attention(self, x: torch.Tensor, block: int) -> tuple[torch.Tensor, torch.Tensor]:
+        n_images, n_tokens, width = x.shape
+        heads = self._a.heads
+        q, k, v = (
+            self._linear(x, f"{block}.{name}")
+            .view(n_images, n_tokens, heads, width // heads)
+            .transpose(1, 2)
+            for name in "qkv"
+        )
+        attention = (q @ k.transpose(2, 3) * (width // heads) ** -0.5).softmax(dim=-1)
+        # Gradients are asked for these alone, not for the weights.
+        if not attention.requires_grad:
+            attention.requires_grad_()
+        mixed = (attention @ v).transpose(1, 2).reshape(n_images, n_tokens, width)
+        return mixed, attention
+
+    def _linear(self, x: torch.Tensor, role: str) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.linear(x, self._w[f"{role}.weight"], self._w[f"{role}.bias"])
+
+    def _norm(self, x: torch.Tensor, role: str) -> torch.Tensor:
+        from torch.nn import functional
+
+        weight, bias = self._w[f"{role}.weight"], self._w[f"{role}.bias"]
+        return functional.layer_norm(x, weight.shape, weight, bias, self._a.layer_norm_eps)

@@ -1,0 +1,125 @@
+"""Why one picture scores as it does, as far as attention tells.
+
+Two maps over the square that was scored. Neither is a cause: rollout tells where information
+could flow, gradient-weighted attention where it flowed and raised the score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.images.decode import decode_rgb
+from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
+from ..detector.inputs.preprocess import centre_square, normalise, square_in_picture
+from ..detector.inputs.profiles import Profile
+from ..detector.load import Checkpoint
+from .attention import AttendingNetwork
+from .attribution import Map, gradient_weighted, patch_map, rollout
+
+CAVEAT = (
+    "Where the network looked, not why, and not which pixels are machine-made."
+    " Only this centre square was scored; the rest of the picture was not seen."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One picture's score and two maps over the square that was scored.
+
+    Attributes:
+        detector_id: Whose score.
+        logit: Of the explaining pass, positive towards machine-made.
+        towards: `fake` or `real`: what the gradient-weighted map explains, as the logit's sign
+            has it.
+        square_u8_hwc: The square, (S, S, 3).
+        rollout: (P, P), sums to less than 1: the rest is the class token's own.
+        attribution: (P, P), none negative.
+        square_px: Left, top, right, bottom of the square in the decoded picture.
+    """
+
+    detector_id: str
+    logit: float
+    towards: str
+    square_u8_hwc: NDArray[np.uint8]
+    rollout: Map
+    attribution: Map
+    square_px: tuple[float, float, float, float]
+
+    @property
+    def prob_fake(self) -> float:
+        """Sigmoid of the logit."""
+        return float(1 / (1 + np.exp(-self.logit)))
+
+    def top_patches(self, n: int = 5) -> list[dict[str, Any]]:
+        """The patches with most attribution: share of the whole, and box in the decoded picture."""
+        per_side = len(self.attribution)
+        left, top, right, bottom = self.square_px
+        wide, high = (right - left) / per_side, (bottom - top) / per_side
+        total = float(self.attribution.sum()) or 1.0
+        out = []
+        for index in np.argsort(-self.attribution.ravel(), kind="stable")[:n]:
+            row, column = divmod(int(index), per_side)
+            x, y = left + column * wide, top + row * high
+            out.append(
+                {
+                    "share": float(self.attribution[row, column]) / total,
+                    "box_px": [round(x), round(y), round(x + wide), round(y + high)],
+                }
+            )
+        return out
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints of it."""
+        return {
+            "detector": self.detector_id,
+            "logit": self.logit,
+            "prob_fake": self.prob_fake,
+            "explains_towards": self.towards,
+            "square_px": [round(edge) for edge in self.square_px],
+            "top_patches": self.top_patches(),
+            "caveat": CAVEAT,
+        }
+
+
+def explain(
+    raw: bytes,
+    checkpoint: Checkpoint,
+    profile: Profile,
+    *,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    network: AttendingNetwork | None = None,
+) -> Explanation:
+    """Explain the score of one encoded picture.
+
+    Args:
+        raw: Its bytes.
+        checkpoint: Checked already.
+        profile: How it is prepared for scoring.
+        limits: What decoding may cost.
+        network: The checkpoint's, where it is built already.
+
+    Raises:
+        UnreadableImage: It cannot be decoded within `limits`.
+        UntrustedWeights: A weight is not a finite number.
+    """
+    picture = decode_rgb(raw, profile.decode, limits=limits)
+    square = centre_square(picture, profile)
+    attended = (network or AttendingNetwork(checkpoint)).attend(normalise(square, profile))
+    # A map of what speaks for "fake" says nothing of a picture that scores as real.
+    sign = 1.0 if attended.logit >= 0 else -1.0
+    relevance = gradient_weighted(
+        attended.attention_lhtt, np.float32(sign) * attended.gradient_lhtt
+    )
+    return Explanation(
+        detector_id=checkpoint.detector_id,
+        logit=attended.logit,
+        towards="fake" if sign > 0 else "real",
+        square_u8_hwc=square,
+        rollout=patch_map(rollout(attended.attention_lhtt)),
+        attribution=patch_map(relevance),
+        square_px=square_in_picture(picture.size, profile),
+    )

@@ -1,0 +1,38 @@
+"""All tokens of a picture after the network's last norm: an embedding of every patch."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..detector.backends.openvino_graph import build_model, quiet_openvino
+from ..detector.backends.protocol import n_cores
+from ..detector.load import Checkpoint
+
+
+class Tokens:
+    """The network up to its last norm, fp32, on the CPU; `run` may be called from many threads."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        graph = build_model(
+            checkpoint.raw_weights, checkpoint.architecture, checkpoint.name, tokens=True
+        )
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "NUM_STREAMS": n_cores(),
+            "INFERENCE_NUM_THREADS": n_cores(),
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._compiled: Any = quiet_openvino().Core().compile_model(graph, "CPU", settings)
+        self._mine = threading.local()
+
+    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Tokens (N, 1 + patches, D) of prepared pictures, the class token first."""
+        request = getattr(self._mine, "request", None)
+        if request is None:
+            request = self._mine.request = self._compiled.create_infer_request()
+        tokens: NDArray[np.float32] = request.infer([pixels_f32_nchw])["tokens"].copy()
+        return tokens

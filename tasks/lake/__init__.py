@@ -1,0 +1,1 @@
+"""Care of a lake: fit to work on, checked, repaired, swept."""

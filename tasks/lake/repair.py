@@ -1,0 +1,414 @@
+"""Bringing back what can be of a damaged lake, and recording what cannot.
+
+In this order: logs of tables are made anew from their data files, data files that cannot be read
+are taken out of their tables, images are found again in shards or read again from their sources,
+and what is found nowhere is recorded as lost in `sightings`. What is damaged is moved to
+`damaged/` in the lake; nothing is deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from ...data.errors import AssayError, UnreadableImage
+from ...data.images.inspect_image import ImageFacts, inspect_image
+from ...data.images.limits import DEFAULT_LIMITS
+from ...data.schema import TABLES, Reason, Row, Status
+from ...data.sources.find import SourceOptions, find_items, read_item
+from ...data.store import shards
+from ...data.store.lake import Lake
+from ...data.store.shards import ShardImage, ShardPlace
+from ...data.store.table_repair import (
+    files_of,
+    read_without_checkpoints,
+    rebuild_log,
+    replace_files,
+)
+from .check import (
+    LOST,
+    PLACE,
+    Health,
+    check,
+    check_table,
+    lost_images,
+    places_of,
+    read_each,
+    shard_problem,
+    unknown_images,
+)
+
+# What people answered, how pictures were made, and what runs came to: nothing else knows it.
+_NOT_MADE_AGAIN = {"reviews", "synthetics", "runs"}
+
+FLUSH_BYTES = 128 * 2**20
+
+
+@dataclass(slots=True, kw_only=True)
+class Repair:
+    """What a repair did, in sentences, what is lost, and how the lake is now."""
+
+    lake: str
+    done: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    lost_images: list[str] = field(default_factory=list)
+    health: Health | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The repair as plain values."""
+        told = asdict(self) | {"health": None}
+        return told if self.health is None else told | {"health": self.health.to_json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """An image that is there: its bytes' place, or its bytes where they lie in no shard."""
+
+    facts: ImageFacts
+    place: ShardPlace
+
+
+def repair(lake: Lake) -> Repair:
+    """Bring back what can be, and record what cannot.
+
+    Reads every byte of the lake, and sources again only for images whose bytes are nowhere in it.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
+    told = Repair(lake=lake.uri)
+    aside = f"damaged/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    with lake.writing():
+        for table in TABLES:
+            _mend_table(lake, table, aside, told)
+        _mend_images(lake, aside, told)
+    told.health = check(lake)
+    return told
+
+
+def _mend_table(lake: Lake, table: str, aside: str, told: Repair) -> None:
+    findings, _ = check_table(lake, table, deep=True)
+    is_unreadable = any(finding.what == "table" for finding in findings)
+    if is_unreadable and read_without_checkpoints(lake.store, lake.tables, table, aside=aside):
+        told.done.append(f"{table}: damaged checkpoint of its log moved to {aside}/")
+        findings, _ = check_table(lake, table, deep=True)
+        is_unreadable = any(finding.what == "table" for finding in findings)
+    if is_unreadable:
+        n_rows, bad = rebuild_log(lake.store, lake.tables, table, aside=aside)
+        told.done.append(
+            f"{table}: log made anew from the data files, {n_rows:,} rows; older versions are gone"
+        )
+        if bad:
+            told.lost.append(f"{table}: {len(bad):,} data files cannot be read, now in {aside}/")
+        return
+    damaged = {finding.where for finding in findings}
+    if not damaged:
+        return
+    opened = lake.tables.open(table)
+    remove = [] if opened is None else files_of(table, opened)
+    remove = [file for file in remove if file.name in damaged]
+    replace_files(lake.store, lake.tables, table, remove=remove, rows=None)
+    n_lost = sum(file.n_rows or 0 for file in remove)
+    told.done.append(f"{table}: {len(remove):,} files taken out that are damaged or missing")
+    _set_aside(lake, [file.name for file in remove], aside, told)
+    if table != "images":
+        fate = (
+            "cannot be made again: restore the file from a backup if there is one"
+            if table in _NOT_MADE_AGAIN
+            else "are made again by the next run"
+        )
+        told.lost.append(f"{table}: {n_lost:,} rows of damaged files, which {fate}")
+
+
+def _mend_images(lake: Lake, aside: str, told: Repair) -> None:
+    """Find the images again whose bytes or rows are gone, and record those found nowhere."""
+    places = places_of(lake)
+    bad, broken = _bad_images(lake, places)
+    unknown = set().union(*unknown_images(lake, {}, without=frozenset(bad)).values())
+    # With no row at all, whatever lies in the shards counts.
+    wanted = None if places.is_empty() else bad | unknown
+    found: dict[str, _Found] = {}
+    for one in _in_shards(lake, places, wanted):
+        found[one.facts.image_id] = one
+    if found:
+        told.done.append(f"images: {len(found):,} found in shards and recorded again")
+    # Before sources are read: a shard of the same images gets the same name again.
+    _set_aside(lake, set(broken) - {one.place.shard for one in found.values()}, aside, told)
+    missing = (bad | unknown) - set(found)
+    reread = _from_sources(lake, missing) if missing else {}
+    if reread:
+        told.done.append(f"images: {len(reread):,} read again from their sources")
+    found |= reread
+    lost = missing - set(found)
+    _record(lake, bad, found)
+    if lost:
+        n_items = _record_lost(lake, lost)
+        told.lost_images = sorted(lost)
+        told.lost.append(
+            f"images: {len(lost):,} are in no shard and in no source that can be read; {n_items:,}"
+            " items are now recorded as bytes_lost, and are read again when their source is back"
+        )
+
+
+def _set_aside(lake: Lake, names: Iterable[str], aside: str, told: Repair) -> None:
+    """Move damaged files out of the way, where somebody may still get something out of them."""
+    for name in names:
+        if lake.store.size(name) is not None:
+            lake.store.move(name, f"{aside}/{name}")
+            told.done.append(f"{name}: moved to {aside}/")
+
+
+def _bad_images(lake: Lake, places: pl.DataFrame) -> tuple[set[str], list[str]]:
+    """Return the images whose bytes are not as stored, and the shards that hold no other."""
+    bad: set[str] = set()
+    broken = []
+    for (name,), rows in places.group_by("shard", maintain_order=True):
+        shard = str(name)
+        if shard_problem(lake, shard, rows) is not None:
+            ids = set(rows["image_id"])
+        else:
+            ids = {image_id for image_id, raw in read_each(lake, rows) if raw is None}
+        bad |= ids
+        if len(ids) == rows.height and lake.store.size(shard) is not None:
+            broken.append(shard)
+    return bad, broken
+
+
+def _in_shards(lake: Lake, places: pl.DataFrame, wanted: set[str] | None) -> Iterator[_Found]:
+    """Return images that lie in shards elsewhere than `images` says, or without its saying so."""
+    if wanted is not None and not wanted:
+        return
+    known = set(places.select(PLACE).iter_rows())
+    done: set[str] = set()
+    for file in lake.store.files(shards.FOLDER):
+        if not file.name.endswith(".parquet"):
+            continue
+        try:
+            with lake.store.open_input(file.name) as opened:
+                parts = pq.ParquetFile(opened)
+                rows = [
+                    {"image_id": image_id, "shard": file.name, "row_group": group, "row": row}
+                    for group in range(parts.num_row_groups)
+                    for row, image_id in enumerate(
+                        parts.read_row_group(group, columns=["image_id"])["image_id"].to_pylist()
+                    )
+                ]
+        except (OSError, ValueError):
+            continue
+        rows = [
+            row
+            for row in rows
+            if row["image_id"] not in done
+            and (wanted is None or row["image_id"] in wanted)
+            and tuple(row.values()) not in known
+        ]
+        by_id = {row["image_id"]: row for row in rows}
+        for image_id, raw in read_each(lake, pl.DataFrame(rows, schema=places.schema)):
+            if raw is None or image_id in done:
+                continue
+            facts = _facts(raw)
+            if facts is not None:
+                done.add(image_id)
+                yield _Found(facts=facts, place=ShardPlace(**by_id[image_id]))
+
+
+def _facts(raw: bytes) -> ImageFacts | None:
+    try:
+        return inspect_image(raw, limits=DEFAULT_LIMITS)
+    except UnreadableImage:
+        return None
+
+
+def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
+    """Read images again from where they were seen, and store those that are still the same."""
+    seen = (
+        lake.scan("sightings")
+        .filter(pl.col("image_id").is_in(list(missing)))
+        .select("batch_id", "source_uri")
+        .unique()
+        .collect()
+    )
+    found: dict[str, _Found] = {}
+    waiting: list[tuple[ImageFacts, bytes]] = []
+
+    def flush() -> None:
+        images = [ShardImage(image_id=f.image_id, raw=r, format=f.format) for f, r in waiting]
+        for (facts, _), place in zip(waiting, lake.write_shard(images), strict=True):
+            found[facts.image_id] = _Found(facts=facts, place=place)
+        waiting.clear()
+
+    stored: set[str] = set()
+    for (batch_id,), rows in seen.group_by("batch_id", maintain_order=True):
+        for raw in _read_again(lake, str(batch_id), set(rows["source_uri"])):
+            image_id = hashlib.sha256(raw).hexdigest()
+            facts = _facts(raw) if image_id in missing - stored else None
+            if facts is not None:
+                stored.add(image_id)
+                waiting.append((facts, raw))
+            if sum(len(raw) for _, raw in waiting) > FLUSH_BYTES:
+                flush()
+    if waiting:
+        flush()
+    return found
+
+
+def _read_again(lake: Lake, batch_id: str, uris: set[str]) -> Iterator[bytes]:
+    """Return the bytes of items of a batch, listed again as its last run listed them."""
+    for sources, options in chain(_asked(lake, batch_id), [(_named_by(uris), SourceOptions())]):
+        for source in sources:
+            try:
+                for item in find_items([source], options):
+                    if item.source_uri in uris and item.problem is None:
+                        try:
+                            raw = read_item(item, options)
+                        except UnreadableImage:
+                            continue
+                        uris.discard(item.source_uri)
+                        yield raw
+            except AssayError:
+                continue  # a source that is gone must not keep the others back
+        if not uris:
+            return
+
+
+def _named_by(uris: set[str]) -> list[str]:
+    """Return the files, archives and URLs that items lie in, for want of a run that listed them.
+
+    An item's address is that of what it lies in, and its place in there after a `!`.
+    """
+    sources = set()
+    for uri in uris:
+        scheme, _, rest = uri.partition("://")
+        is_url = scheme in {"http", "https"}
+        sources.add(uri if is_url else unquote(rest.partition("!")[0]))
+    return sorted(sources)
+
+
+def _asked(lake: Lake, batch_id: str) -> Iterator[tuple[list[str], SourceOptions]]:
+    """Return the sources and options of the runs that brought a batch in, the latest first."""
+    runs = lake.scan("runs").sort("started_at", descending=True).select("params").collect()
+    done = set()
+    for text in runs["params"]:
+        try:
+            params = json.loads(text)
+        except ValueError:
+            continue
+        if params.get("batch_id") != batch_id or not params.get("sources"):
+            continue
+        names = ("include", "exclude", "image_column", "allow_private_urls", "roots")
+        settings = {name: params[name] for name in names if params.get(name)}
+        key = json.dumps([params["sources"], settings], sort_keys=True)
+        if key in done:
+            continue
+        done.add(key)
+        lists = {n: tuple(v) for n, v in settings.items() if isinstance(v, list)}
+        yield list(params["sources"]), SourceOptions(**settings | lists)
+
+
+def _record(lake: Lake, bad: set[str], found: dict[str, _Found]) -> None:
+    """Take rows of bad images out of `images`, and add those of the images found."""
+    opened = lake.tables.open("images")
+    if opened is None and not found:
+        return
+    opened = opened or lake.tables.create("images")
+    remove, kept = [], []
+    for file in files_of("images", opened) if bad else []:
+        raw = lake.store.read(file.name)
+        rows = pl.read_parquet(raw or b"")
+        if rows["image_id"].is_in(list(bad)).any():
+            remove.append(file)
+            kept += rows.filter(~pl.col("image_id").is_in(list(bad))).to_dicts()
+    before = {row["image_id"]: row for row in _old_rows(lake, bad)}
+    kept += [_row(one, before.get(image_id), lake) for image_id, one in found.items()]
+    columns = TABLES["images"].names
+    kept = [{name: row.get(name) for name in columns} for row in kept]
+    if remove or kept:
+        import pyarrow as pa
+
+        rows_of_all = pa.Table.from_pylist(kept, schema=TABLES["images"]) if kept else None
+        replace_files(lake.store, lake.tables, "images", remove=remove, rows=rows_of_all)
+
+
+def _old_rows(lake: Lake, bad: set[str]) -> list[dict[str, Any]]:
+    if not bad or lake.version("images") is None:
+        return []
+    return lake.scan("images").filter(pl.col("image_id").is_in(list(bad))).collect().to_dicts()
+
+
+def _row(found: _Found, before: dict[str, Any] | None, lake: Lake) -> Row:
+    place = {"shard": found.place.shard, "row_group": found.place.row_group, "row": found.place.row}
+    if before is not None:
+        return before | place
+    facts = {name: getattr(found.facts, name) for name in found.facts.__slots__}
+    seen = _first_sighting(lake, found.facts.image_id)
+    return facts | place | seen
+
+
+def _first_sighting(lake: Lake, image_id: str) -> Row:
+    if lake.version("sightings") is not None:
+        rows = lake.scan("sightings").filter(image_id=image_id).sort("seen_at").head(1).collect()
+        if rows.height:
+            return {"batch_id": rows["batch_id"][0], "ingested_at": rows["seen_at"][0]}
+    return {"batch_id": "repaired", "ingested_at": datetime.now(UTC)}
+
+
+def _record_lost(lake: Lake, lost: set[str]) -> int:
+    """Record the items that led to lost images as rejected; the latest sighting counts."""
+    with lake.store.creating(LOST) as file:
+        file.write(json.dumps(sorted(lost | lost_images(lake)), indent=0).encode())
+    if lake.version("sightings") is None:
+        return 0
+    latest = (
+        lake.scan("sightings")
+        .sort("seen_at")
+        .unique(["batch_id", "source_uri"], keep="last", maintain_order=True)
+        .filter(pl.col("image_id").is_in(list(lost)))
+        .collect()
+    )
+    now = datetime.now(UTC)
+    rows = [
+        row
+        | {
+            "status": Status.REJECTED.value,
+            "reason": Reason.BYTES_LOST.value,
+            "detail": f"image {row['image_id']} was stored and its bytes are lost",
+            "image_id": None,
+            "seen_at": now + timedelta(microseconds=number),
+        }
+        for number, row in enumerate(latest.iter_rows(named=True))
+    ]
+    lake.append("sightings", rows, txn=f"repair:{secrets.token_hex(8)}")
+    return len(rows)
+
+
+def draw(told: Repair) -> str:
+    """Return what a repair did for a person."""
+    lines = [f"done   {line}" for line in told.done]
+    if not told.done and not told.lost:
+        lines.append("done   nothing: no damage was found")
+    lines += [f"lost   {line}" for line in told.lost]
+    lines += [f"       image {image_id}" for image_id in told.lost_images[:20]]
+    if len(told.lost_images) > 20:
+        lines.append(f"       and {len(told.lost_images) - 20:,} more: --json names all")
+    health = told.health
+    if health is not None:
+        n_damage = len(health.damage)
+        lines.append(
+            f"now    {n_damage} damaged; {health.images:,} images in {health.shards:,} shards"
+        )
+    if told.done or told.lost:
+        lines.append(
+            "next   run the moderate command of each source again, and synth augment with each"
+            " plan: they do what is missing"
+        )
+    return "\n".join(lines)

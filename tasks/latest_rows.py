@@ -1,0 +1,220 @@
+"""The rows that count: tables only grow, so each question has a rule for which row answers.
+
+Every function gives a LazyFrame and reads nothing by itself. `Bucket` cuts a table into
+parts by the hash of a key, so that a step over a million rows holds one part at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from ..data.schema import TABLES
+from ..data.score_key import ScoreKey, rows_that_count
+from ..data.store.conform import schema_of
+from ..data.store.lake import Lake
+
+ROWS_AT_A_TIME = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Part `index` of `count` parts of a table, by the hash of a key column."""
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
+        """The rows of this part; parts are disjoint and together are the whole."""
+        if self.count == 1:
+            return frame
+        # The remainder of the hash itself is what polars' own joins partition by.
+        return frame.filter((pl.col(key).hash(seed=7) // 1024) % self.count == self.index)
+
+
+WHOLE = Bucket()
+
+
+def buckets(lake: Lake, table: str, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> Iterator[Bucket]:
+    """Parts of about `rows_at_a_time` rows of a table; one part for a small or empty table."""
+    n_rows = lake.scan(table).select(pl.len()).collect().item()
+    count = max(1, -(-n_rows // rows_at_a_time))
+    for index in range(count):
+        yield Bucket(index=index, count=count)
+
+
+def current_sightings(
+    lake: Lake, batch_id: str, *, bucket: Bucket = WHOLE, version: int | None = None
+) -> pl.LazyFrame:
+    """One row for each item of a batch: the latest seen."""
+    rows = lake.scan("sightings", version).filter(pl.col("batch_id") == batch_id)
+    return _latest(bucket.of(rows, "source_uri"), ["source_uri"], ["seen_at"])
+
+
+def latest_sightings(
+    lake: Lake, *, batch_id: str | None = None, bucket: Bucket = WHOLE, version: int | None = None
+) -> pl.LazyFrame:
+    """One row for each stored image: its latest sighting, in one batch or in any.
+
+    The domain is that of the latest sighting of the image that names one, in whichever batch; an
+    empty domain withdraws those before it.
+    """
+    rows = bucket.of(
+        lake.scan("sightings", version).filter(pl.col("image_id").is_not_null()), "image_id"
+    )
+    order = ["seen_at", "source_uri"]
+    domains = (
+        _latest(rows.filter(pl.col("domain").is_not_null()), ["image_id"], order)
+        .select("image_id", "domain")
+        .filter(pl.col("domain") != "")
+    )
+    if batch_id is not None:
+        rows = rows.filter(pl.col("batch_id") == batch_id)
+    columns = list(schema_of("sightings").names)
+    return (
+        _latest(rows, ["image_id"], order)
+        .drop("domain")
+        .join(domains, on="image_id", how="left", maintain_order="left")
+        .select(columns)
+    )
+
+
+def current_scores(
+    lake: Lake, key: ScoreKey, *, bucket: Bucket = WHOLE, version: int | None = None
+) -> pl.LazyFrame:
+    """One row for each image under a key: a score before a failure, then the latest.
+
+    All columns but the embedding, which only few need and which is most of the table.
+    """
+    rows = lake.scan("scores", version).select(pl.exclude("embedding")).filter(key.where())
+    return rows_that_count(bucket.of(rows, "image_id"))
+
+
+def current_decisions(
+    lake: Lake,
+    key: ScoreKey,
+    *,
+    policy_id: str | None = None,
+    bucket: Bucket = WHOLE,
+    version: int | None = None,
+) -> pl.LazyFrame:
+    """One row for each image under a key and a policy: the latest decided.
+
+    Args:
+        lake: To look in.
+        key: Of the scores that were decided by.
+        policy_id: As in the decisions; None: any.
+        bucket: Part of the images.
+        version: Of the decisions.
+    """
+    rows = keyed_decisions(lake, version).filter(key.where())
+    if policy_id is not None:
+        rows = rows.filter(pl.col("policy_id") == policy_id)
+    return _latest(bucket.of(rows, "image_id"), ["image_id"], ["decided_at"])
+
+
+def keyed_decisions(lake: Lake, version: int | None = None) -> pl.LazyFrame:
+    """All decisions with their score keys, whichever assay wrote them.
+
+    Older rows name the detector only; the record of their run has the rest. Where there is no
+    record either, the key stays null and the decision is nobody's.
+    """
+    rows = lake.scan("decisions", version)
+    rest = [name for name in ScoreKey.columns() if name != "detector"]
+    bare = rows.filter(pl.col("precision").is_null()).select("run_id").unique()
+    recorded = (
+        lake.scan("runs")
+        .join(bare, on="run_id", how="semi")
+        .select("run_id", *(of_record(name).alias(f"{name}_of_run") for name in rest))
+        .filter(pl.col("precision_of_run").is_not_null())
+        .unique("run_id", keep="any")
+    )
+    return rows.join(recorded, on="run_id", how="left", maintain_order="left").select(
+        pl.coalesce(name, f"{name}_of_run").alias(name) if name in rest else name
+        for name in TABLES["decisions"].names
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The key of scores, when it was last used, and the policy if anything was decided by them."""
+
+    key: ScoreKey
+    at: datetime
+    policy_id: str | None
+
+
+def last_judgement(
+    lake: Lake,
+    *,
+    detector: str | None = None,
+    precision: str | None = None,
+    policy_id: str | None = None,
+    versions: Mapping[str, int | None] | None = None,
+) -> Judgement | None:
+    """Return by what the last completed run decided, of those that fit; None where nothing does.
+
+    A run that repeats earlier decisions writes no rows, so runs are asked first, then decisions
+    without a run, then scores.
+
+    Args:
+        lake: To look in.
+        detector: A name, or an id as in the tables; a name stands for any revision.
+        precision: As in the tables, or `int8` for any quantised weights.
+        policy_id: As in the decisions.
+        versions: Of the tables; None: now.
+    """
+    at = versions or {}
+    names = ScoreKey.columns()
+    whole = pl.all_horizontal(pl.col(names).is_not_null()) & named(detector, precision)
+    judged = whole
+    if policy_id is not None:
+        judged = whole & (pl.col("policy_id") == policy_id)
+    decided = keyed_decisions(lake, at.get("decisions")).filter(judged)
+    completed = lake.scan("runs", at.get("runs")).filter(pl.col("status") == "completed")
+    candidates = [
+        (
+            completed.select("finished_at", **{n: of_record(n) for n in (*names, "policy_id")})
+            .filter(judged)
+            .join(
+                decided.select(*names, "policy_id").unique(), on=[*names, "policy_id"], how="semi"
+            ),
+            "finished_at",
+        ),
+        (decided, "decided_at"),
+    ]
+    if policy_id is None:
+        scored = lake.scan("scores", at.get("scores")).filter(whole)
+        candidates.append((scored.with_columns(policy_id=pl.lit(None, pl.String)), "scored_at"))
+    for rows, time in candidates:
+        found = rows.select(time, *names, "policy_id").top_k(1, by=time).collect()
+        if not found.is_empty():
+            row = found.row(0, named=True)
+            key = ScoreKey(**{name: row[name] for name in names})
+            return Judgement(key=key, at=row[time], policy_id=row["policy_id"])
+    return None
+
+
+def named(detector: str | None, precision: str | None = None) -> pl.Expr:
+    """Whether a row is of a detector and of a precision, named in full or up to the `@`."""
+    return _is_called("detector", detector) & _is_called("precision", precision)
+
+
+def _is_called(column: str, name: str | None) -> pl.Expr:
+    if name is None:
+        return pl.lit(value=True)
+    return (pl.col(column) == name) | pl.col(column).str.starts_with(f"{name}@")
+
+
+def of_record(name: str) -> pl.Expr:
+    """A text in the record of a run."""
+    return pl.col("params").str.json_path_match(f"$.{name}")
+
+
+def _latest(rows: pl.LazyFrame, keys: list[str], order: list[str]) -> pl.LazyFrame:
+    return rows.sort(order, maintain_order=True).unique(
+        subset=keys, keep="last", maintain_order=True
+    )

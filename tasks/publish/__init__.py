@@ -1,0 +1,1 @@
+"""Published datasets: rows, splits, files and the dataset card."""

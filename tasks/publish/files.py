@@ -1,0 +1,101 @@
+"""The Parquet files of a published dataset: bytes streamed from the lake beside their columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...data.store.lake import Lake
+from ..labels import CLASSES
+from .rows import UNLABELLED, Pinned, arrow_schema, read_rows
+
+# The Hub's viewer and `datasets` like row groups below 100 MB.
+MAX_GROUP_BYTES: Final = 32 * 2**20
+MAX_GROUP_ROWS: Final = 1000
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counted while rows pass by."""
+
+    labels: Counter[str] = field(default_factory=Counter)
+    evidence: Counter[str] = field(default_factory=Counter)
+    generators: Counter[str] = field(default_factory=Counter)
+    license_flags: set[str] = field(default_factory=set)
+    n_conflicts: int = 0
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Count these rows, as `read_rows` gives them."""
+        names = dict(enumerate(CLASSES)) | {UNLABELLED: "unlabelled"}
+        self.labels.update(names[label] for label in rows["label"])
+        self.evidence.update(evidence or "none" for evidence in rows["label_evidence"])
+        made = rows.filter("is_synthetic")
+        self.generators.update(generator or "none" for generator in made["synthetic_generator"])
+        self.license_flags.update(made["synthetic_license_flags"].explode().drop_nulls())
+        self.n_conflicts += rows["label_note"].count()
+
+
+def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally: Tally) -> None:
+    """Write one Parquet file; a portion of 32 MiB of pictures is in memory at a time.
+
+    Args:
+        lake: Where the bytes are.
+        pinned: What the other columns are read from.
+        file: To write.
+        part: Columns image_id, group_id and phash.
+        tally: Counts the rows that pass.
+    """
+    schema = arrow_schema()
+    rows = read_rows(lake, pinned, part["image_id"])
+    # Of older images the hash that they were grouped by is not the one in the tables.
+    rows = rows.drop("phash").join(part.select("image_id", "group_id", "phash"), on="image_id")
+    tally.add(rows)
+    leaves = [leaf.path for leaf in pq.ParquetFile(_empty(schema)).schema]
+    writer = pq.ParquetWriter(
+        file,
+        schema,
+        # JPEG, PNG and WebP do not compress again, and bounds of picture bytes only bloat.
+        compression={leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in leaves},
+        write_statistics=[leaf for leaf in leaves if not leaf.startswith("image.")],
+        use_dictionary=[leaf for leaf in leaves if not leaf.startswith("image.")],
+        write_page_index=True,
+        use_content_defined_chunking=True,
+    )
+    with writer:
+        for raw_by_id in _portions(lake.images(part["image_id"].to_list())):
+            ids = pl.DataFrame({"image_id": list(raw_by_id)})
+            some = ids.join(rows, on="image_id", how="left", maintain_order="left")
+            images = [
+                {"bytes": raw, "path": path}
+                for raw, path in zip(raw_by_id.values(), some["path"], strict=True)
+            ]
+            others = some.select(*schema.names[1:]).to_arrow().columns
+            columns = [pa.array(images, schema.field("image").type), *others]
+            fitted = [column.cast(kind.type) for column, kind in zip(columns, schema, strict=True)]
+            writer.write_table(pa.table(fitted, schema=schema), row_group_size=len(images))
+
+
+def _empty(schema: pa.Schema) -> pa.BufferReader:
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    return pa.BufferReader(sink.getvalue())
+
+
+def _portions(images: Iterator[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
+    portion: dict[str, bytes] = {}
+    n_bytes = 0
+    for image_id, raw in images:
+        if portion and (n_bytes + len(raw) > MAX_GROUP_BYTES or len(portion) >= MAX_GROUP_ROWS):
+            yield portion
+            portion, n_bytes = {}, 0
+        portion[image_id] = raw
+        n_bytes += len(raw)
+    if portion:
+        yield portion

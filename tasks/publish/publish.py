@@ -1,0 +1,371 @@
+"""A labelled dataset out of the lake: a Hugging Face folder that nothing leaks across.
+
+The tables are read at pinned versions; bytes stream from the shards; the folder is written
+beside its place, read back and checked, and gets its name last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from ... import __version__
+from ...data.errors import ConfigError, GateRefused, InputError, StoreError, brief
+from ...data.schema import TABLES
+from ...data.score_key import ScoreKey
+from ...data.store.damage import explain
+from ...data.store.lake import Lake
+from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
+from ..lake.check import require_images_known
+from ..lake.fit import require_fit
+from ..latest_rows import keyed_decisions, last_judgement
+from ..similar.near_duplicates import MAX_DISTANCE, group_near_duplicates
+from .dataset_card import CardFacts, dataset_card
+from .files import Tally, write_file
+from .rows import UNLABELLED, Pinned, read_rows
+from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
+from .upright_hashes import with_upright_hashes
+
+# The Hub's viewer and `datasets` like files below 500 MB.
+MAX_FILE_BYTES: Final = 400_000_000
+# A plan for so many images at a time where their rows are looked at whole.
+_IDS_AT_A_TIME: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishResult:
+    """What was published, in numbers of images; `split_note` says where splits are not as asked."""
+
+    out: str
+    splits: dict[str, int]
+    split_note: str | None
+    labels: dict[str, int]
+    groups: int
+    files: tuple[str, ...]
+    versions: dict[str, int | None]
+    key: ScoreKey | None
+    policy_id: str | None
+    recovered: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values; those of the score key, or null, under its columns' names."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "key"}
+        return values | {"files": list(self.files)} | _plain_key(self.key)
+
+
+def publish(
+    lake: Lake,
+    out: Path | str,
+    *,
+    format: str = "hf",  # noqa: A002 - the name of the command's flag
+    allow_shortcuts: bool = False,
+    seed: int = 0,
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    detector: str | None = None,
+    precision: str | None = None,
+    policy_id: str | None = None,
+    labels_from_decisions: bool = False,
+    only_labelled: bool = False,
+    overwrite: bool = False,
+) -> PublishResult:
+    """Write every stored image with its best label, scores and lineage, split by group.
+
+    Args:
+        lake: Where the images are.
+        out: The folder to make.
+        format: Only "hf": Parquet files, a card, and `VERSIONS.lock`.
+        allow_shortcuts: Reserved for a check of file format and size; recorded.
+        seed: For the splits.
+        fractions: Of the images, for train, validation and test; as near as whole groups allow.
+        detector: Whose scores: a name, or an id as in the tables; by default that of the last
+            run that decided.
+        precision: Of the scores, as in the tables, or `int8`; by default likewise.
+        policy_id: Whose decisions; by default likewise.
+        labels_from_decisions: Label what has no other evidence by the detector's decision
+            (flag: fake, clear: real), with `label_evidence` "decision".
+        only_labelled: Leave out pictures without a label.
+        overwrite: Replace `out` when it is a dataset that assay published.
+
+    Raises:
+        ConfigError: A wrong argument, or `out` is there already.
+        InputError: There is nothing to publish.
+        GateRefused: A copy or a child would cross from one split to another.
+        StoreError: The lake cannot be read.
+    """
+    out = folder_to_make(out)
+    if format != "hf":
+        raise ConfigError(f"format {format!r} is not known; allowed: hf")
+    with _told(lake, out), holding(out) as place:
+        _check_place(place, overwrite=overwrite)
+        require_images_known(lake)
+        return _publish(
+            lake,
+            place,
+            pinned=_pin(
+                lake, detector, precision, policy_id, labels_from_decisions=labels_from_decisions
+            ),
+            allow_shortcuts=allow_shortcuts,
+            seed=seed,
+            fractions=fractions,
+            only_labelled=only_labelled,
+        )
+
+
+@contextlib.contextmanager
+def _told(lake: Lake, out: Path) -> Iterator[None]:
+    """Turn what the place refuses, as a full disk does, into an error that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if (found := explain(error, lake.uri)) is not None:
+            raise found from error
+        raise StoreError(f"cannot write {out}: {brief(error)}") from error
+
+
+def _publish(
+    lake: Lake,
+    place: Place,
+    *,
+    pinned: Pinned,
+    allow_shortcuts: bool,
+    seed: int,
+    fractions: Sequence[float],
+    only_labelled: bool,
+) -> PublishResult:
+    """Write the folder beside its place, check it, and put it there."""
+    out = place.out
+    plan = _grouped(lake, pinned)
+    if only_labelled:
+        plan = _labelled(lake, pinned, plan)
+    plan = plan.with_columns(assign_splits(plan["group_id"], fractions=fractions, seed=seed))
+    if plan.is_empty():
+        require_fit(lake, None)
+        raise InputError(
+            f"{lake.uri} has no {'labelled ' if only_labelled else ''}images to publish; "
+            "run assay moderate first" + (", with labels" if only_labelled else "")
+        )
+    work = place.work
+    (work / "data").mkdir(parents=True)
+    tally = Tally()
+    files = []
+    for name, part in _files(plan):
+        files.append(work / name)
+        write_file(lake, pinned, files[-1], part, tally)
+    _refuse_leaks(files)
+    splits = {split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))}
+    split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
+    facts = CardFacts(
+        name=out.name,
+        lake=lake.uri,
+        pinned=pinned,
+        splits=splits,
+        split_bytes=_uncompressed_bytes(files),
+        download_bytes=sum(file.stat().st_size for file in files),
+        split_note=split_note,
+        labels=_sorted(tally.labels),
+        evidence=_sorted(tally.evidence),
+        generators=_sorted(tally.generators),
+        license_flags=sorted(tally.license_flags),
+        n_groups=plan["group_id"].n_unique(),
+        n_conflicts=tally.n_conflicts,
+        seed=seed,
+        fractions=tuple(fractions),
+        max_distance=MAX_DISTANCE,
+        code_version=__version__,
+    )
+    (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
+    lock = _lock(facts, work, files, allow_shortcuts=allow_shortcuts)
+    (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
+    place.put()
+    return PublishResult(
+        out=str(out),
+        splits=splits,
+        split_note=split_note,
+        labels=dict(facts.labels),
+        groups=facts.n_groups,
+        files=tuple(file.relative_to(work).as_posix() for file in files),
+        versions=dict(pinned.versions),
+        key=pinned.key,
+        policy_id=pinned.policy_id,
+        recovered=place.recovered,
+    )
+
+
+def _check_place(place: Place, *, overwrite: bool) -> None:
+    out = place.out
+    if not is_taken(out):
+        return
+    if not out.is_dir():
+        raise ConfigError(f"{out} is a file; give a folder to make")
+    if not overwrite:
+        found = f" ({place.recovered})" if place.recovered else ""
+        raise ConfigError(
+            f"{out} is not empty{found}; give another folder, or overwrite it by flag"
+        )
+    if not (out / LOCK_NAME).is_file():
+        raise ConfigError(
+            f"{out} is not a dataset published by assay (it has no {LOCK_NAME}) and will not be "
+            "replaced; give another folder"
+        )
+
+
+def _pin(
+    lake: Lake,
+    detector: str | None,
+    precision: str | None,
+    policy_id: str | None,
+    *,
+    labels_from_decisions: bool,
+) -> Pinned:
+    versions = {table: lake.version(table) for table in TABLES}
+    asked = {"detector": detector, "precision": precision, "policy_id": policy_id}
+    found = last_judgement(lake, **asked, versions=versions)
+    if found is None and any(asked.values()):
+        raise _unknown(lake, versions, asked)
+    return Pinned(
+        versions=versions,
+        key=found.key if found else None,
+        policy_id=found.policy_id if found else None,
+        labels_from_decisions=labels_from_decisions,
+    )
+
+
+def _unknown(
+    lake: Lake, versions: Mapping[str, int | None], asked: Mapping[str, str | None]
+) -> ConfigError:
+    """Say what was asked for and which of it there is."""
+    table = "decisions" if asked["policy_id"] else "scores"
+    rows = keyed_decisions(lake, versions[table]) if asked["policy_id"] else lake.scan(table)
+    columns = [name for name, value in asked.items() if value is not None]
+    there = rows.select(columns).unique().sort(columns).collect().rows()
+    seen = ", ".join(f"{name.removesuffix('_id')} {asked[name]!r}" for name in columns)
+    allowed = "; ".join(" with ".join(str(part) for part in row) for row in there)
+    return ConfigError(f"no image here was judged by {seen}; allowed: {allowed or 'none yet'}")
+
+
+def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
+    """Image ids with group, hash and size, in the order in which their bytes are stored."""
+    images = (
+        lake.scan("images", pinned.versions["images"])
+        .select(
+            *("image_id", "phash", "phash_of", "ingested_at"),
+            *("shard", "row_group", "row", "n_bytes"),
+        )
+        .unique(subset=["image_id"], keep="any")
+        .sort("shard", "row_group", "row")
+        .collect()
+    )
+    lineage = (
+        lake.scan("synthetics", pinned.versions["synthetics"])
+        .select("image_id", "parent_id")
+        .collect()
+    )
+    images = with_upright_hashes(lake, images)
+    groups = group_near_duplicates(images, lineage)
+    return images.select("image_id", "n_bytes", "phash").with_columns(groups["group_id"])
+
+
+def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
+    """The part of a plan that has labels."""
+    kept = [
+        some.join(
+            read_rows(lake, pinned, some["image_id"]).filter(pl.col("label") != UNLABELLED),
+            on="image_id",
+            how="semi",
+            maintain_order="left",
+        )
+        for some in plan.iter_slices(_IDS_AT_A_TIME)
+    ]
+    return pl.concat(kept) if kept else plan
+
+
+def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Names below the folder, and the images that go into each."""
+    for split in SPLITS:
+        rows = plan.filter(pl.col("split") == split)
+        if rows.is_empty():
+            continue
+        before = rows["n_bytes"].cum_sum() - rows["n_bytes"]
+        parts = rows.with_columns(part=before // MAX_FILE_BYTES).partition_by(
+            "part", maintain_order=True
+        )
+        for number, part in enumerate(parts):
+            yield f"data/{split}-{number:05d}-of-{len(parts):05d}.parquet", part
+
+
+def _uncompressed_bytes(files: list[Path]) -> dict[str, int]:
+    """Of each split, what its rows take when they are read."""
+    n_bytes: Counter[str] = Counter()
+    for file in files:
+        metadata = pq.read_metadata(file)
+        groups = range(metadata.num_row_groups)
+        n_bytes[file.name.partition("-")[0]] += sum(
+            metadata.row_group(group).total_byte_size for group in groups
+        )
+    return dict(n_bytes)
+
+
+def _refuse_leaks(files: list[Path]) -> None:
+    columns = ["image_id", "group_id", "phash", "synthetic_parent_id"]
+    rows = pl.concat(
+        pl.from_arrow(pq.read_table(file, columns=columns)).with_columns(  # type: ignore[union-attr]
+            split=pl.lit(file.name.partition("-")[0])
+        )
+        for file in files
+    )
+    leaks = find_leaks(rows.rename({"synthetic_parent_id": "parent_id"}))
+    if leaks:
+        raise GateRefused(
+            f"not published, since pictures would leak between splits: {'; '.join(leaks)}; "
+            "this is a fault of the grouping: please report it"
+        )
+
+
+def _lock(
+    facts: CardFacts, work: Path, files: list[Path], *, allow_shortcuts: bool
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "lake": facts.lake,
+        "tables": dict(facts.pinned.versions),
+        **_plain_key(facts.pinned.key),
+        "policy_id": facts.pinned.policy_id,
+        "labels_from_decisions": facts.pinned.labels_from_decisions,
+        "allow_shortcuts": allow_shortcuts,
+        "seed": facts.seed,
+        "fractions": list(facts.fractions),
+        "near_duplicate_max_distance": facts.max_distance,
+        "splits": dict(facts.splits),
+        "split_note": facts.split_note,
+        "groups": facts.n_groups,
+        "assay": facts.code_version,
+        "files": {
+            file.relative_to(work).as_posix(): {
+                "sha256": _sha256(file),
+                "n_bytes": file.stat().st_size,
+            }
+            for file in files
+        },
+    }
+
+
+def _plain_key(key: ScoreKey | None) -> dict[str, str | None]:
+    return dict.fromkeys(ScoreKey.columns()) if key is None else key.as_row()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items()))

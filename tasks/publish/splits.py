@@ -1,0 +1,194 @@
+"""Which part of a published dataset a picture goes to, and the check that no copy crosses.
+
+A group goes as a whole, by a hash of its name. Where that gives shares within a point of those
+asked for, as it does where groups are many and small, nothing else counts: the same group goes to
+the same part in every release with the same seed and fractions. Else large groups are placed
+first, each where most is missing, and the others fill what is left in the order of their hashes,
+so that another picture moves a group or two, and not all.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from ...data.errors import ConfigError
+from ..similar.near_duplicates import MAX_DISTANCE, close_pairs, parse_hashes
+
+SPLITS: Final = ("train", "validation", "test")
+# As a share of all rows: how far a split may lie from what was asked for without a word.
+TOLERANCE: Final = 0.01
+
+Shares: TypeAlias = Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """A group, its size, and its place in [0, 1) by seed and name."""
+
+    name: str
+    n_rows: int
+    position: float
+
+
+def assign_splits(group_ids: pl.Series, *, fractions: Sequence[float], seed: int) -> pl.Series:
+    """The split of every row, by its group; sizes come as near the fractions as groups allow.
+
+    Args:
+        group_ids: One group name a row.
+        fractions: Of rows for train, validation and test; in [0, 1], summing to 1.
+        seed: Another seed shuffles all groups anew.
+
+    Raises:
+        ConfigError: The fractions are not three shares of one.
+    """
+    shares = _shares(fractions)
+    n_rows = len(group_ids)
+    groups = [
+        _Group(name=str(name), n_rows=n, position=_position(str(name), seed))
+        for name, n in group_ids.value_counts().sort(group_ids.name).iter_rows()
+    ]
+    split_of = {group.name: _by_hash(group.position, shares) for group in groups}
+    sizes = _sizes(groups, split_of)
+    if any(abs(sizes[split] - part * n_rows) > TOLERANCE * n_rows for split, part in shares):
+        split_of = _balanced(groups, shares, n_rows)
+    return group_ids.replace_strict(split_of, return_dtype=pl.String).rename("split")
+
+
+def unmet_shares(
+    group_ids: pl.Series, splits: pl.Series, *, fractions: Sequence[float]
+) -> str | None:
+    """Say where the sizes of splits are not those asked for, and why; None where they are.
+
+    Less than one picture, or one in a hundred, is no difference, unless a split has none at all.
+    """
+    n_rows = len(splits)
+    if n_rows == 0:
+        return None
+    sizes = {split: int((splits == split).sum()) for split in SPLITS}
+    shares = _shares(fractions)
+    is_near = all(
+        abs(sizes[split] - part * n_rows) < max(1, TOLERANCE * n_rows)
+        and (sizes[split] > 0 or part == 0)
+        for split, part in shares
+    )
+    if is_near:
+        return None
+    asked = ", ".join(f"{split} {part:.0%}" for split, part in shares)
+    came_to = ", ".join(f"{split} {sizes[split] / n_rows:.0%}" for split, _ in shares)
+    largest = int(group_ids.value_counts()["count"].max())  # type: ignore[arg-type]
+    n_groups = group_ids.n_unique()
+    why = f"{n_rows:,} images in {n_groups:,} group{'' if n_groups == 1 else 's'} are too few"
+    if largest > 1:
+        why = f"groups are never cut, and the largest has {largest:,} of {n_rows:,} images"
+    return f"asked for {asked}; came to {came_to}: {why}"
+
+
+def find_leaks(rows: pl.DataFrame, *, max_distance: int = MAX_DISTANCE) -> list[str]:
+    """What crosses from one split to another, in words; an empty list when nothing does.
+
+    Looks at the pictures themselves again, not only at the names of their groups.
+
+    Args:
+        rows: Columns image_id, split, group_id, phash, parent_id.
+        max_distance: As when the groups were made.
+    """
+    leaks = []
+    repeated = rows.filter(pl.col("image_id").is_duplicated())
+    if repeated.height:
+        leaks.append(f"image {repeated['image_id'][0]} is published {repeated.height} times")
+    crossing = rows.group_by("group_id").agg(pl.col("split").unique().sort())
+    crossing = crossing.filter(pl.col("split").list.len() > 1).sort("group_id")
+    if crossing.height:
+        splits = " and ".join(crossing["split"][0])
+        leaks.append(f"group {crossing['group_id'][0]} is in {splits} ({crossing.height} such)")
+    parents = rows.select(pl.col("image_id").alias("parent_id"), parent_split="split")
+    children = rows.join(parents, on="parent_id").filter(pl.col("split") != pl.col("parent_split"))
+    if children.height:
+        leaks.append(
+            f"image {children['image_id'][0]} and its parent {children['parent_id'][0]} "
+            f"are in different splits ({children.height} such)"
+        )
+    return leaks + _close_across(rows, max_distance)
+
+
+def _close_across(rows: pl.DataFrame, max_distance: int) -> list[str]:
+    # Equal hashes too: a hash in two splits is one row here for each of them.
+    distinct = rows.unique(subset=["phash", "split"], keep="first", maintain_order=True)
+    split_code = distinct["split"].cast(pl.Enum(SPLITS)).to_physical().to_numpy()
+    for left, right in close_pairs(parse_hashes(distinct["phash"]), max_distance=max_distance):
+        crossing = np.flatnonzero(split_code[left] != split_code[right])
+        if len(crossing):
+            one, other = (distinct["image_id"][int(side[crossing[0]])] for side in (left, right))
+            return [
+                f"images {one} and {other} look alike "
+                f"(at most {max_distance} bits apart) and are in different splits"
+            ]
+    return []
+
+
+def _shares(fractions: Sequence[float]) -> list[tuple[str, float]]:
+    fractions = tuple(fractions)
+    if (
+        len(fractions) != len(SPLITS)
+        or not all(0 <= part <= 1 for part in fractions)
+        or not math.isclose(sum(fractions), 1, abs_tol=1e-6)
+    ):
+        raise ConfigError(
+            f"fractions {fractions} are not shares for {', '.join(SPLITS)}; "
+            "give three numbers from 0 to 1 that sum to 1, such as 0.8, 0.1, 0.1"
+        )
+    return list(zip(SPLITS, fractions, strict=True))
+
+
+def _position(group_id: str, seed: int) -> float:
+    digest = hashlib.sha256(f"{seed}:{group_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _by_hash(position: float, shares: Shares) -> str:
+    edge = 0.0
+    for split, part in shares:
+        edge += part
+        if position < edge:
+            return split
+    # Rounding may leave the last edge just below 1: the last split that may have any takes it.
+    return next(split for split, part in reversed(shares) if part > 0)
+
+
+def _sizes(groups: Sequence[_Group], split_of: Mapping[str, str]) -> dict[str, int]:
+    sizes = dict.fromkeys(SPLITS, 0)
+    for group in groups:
+        sizes[split_of[group.name]] += group.n_rows
+    return sizes
+
+
+def _balanced(groups: Sequence[_Group], shares: Shares, n_rows: int) -> dict[str, str]:
+    missing = {split: part * n_rows for split, part in shares if part > 0}
+    is_large = [group.n_rows > max(1, TOLERANCE * n_rows) for group in groups]
+    split_of = {}
+    large = [group for group, large in zip(groups, is_large, strict=True) if large]
+    for group in sorted(large, key=lambda group: (-group.n_rows, group.position, group.name)):
+        split = max(missing, key=lambda split: missing[split])
+        split_of[group.name] = split
+        missing[split] -= group.n_rows
+    small = [group for group, large in zip(groups, is_large, strict=True) if not large]
+    room = {split: max(rest, 0.0) for split, rest in missing.items()}
+    # A split that large groups have overfilled leaves the others less than they asked for.
+    scale = sum(group.n_rows for group in small) / (sum(room.values()) or 1.0)
+    edges = list(itertools.accumulate(rest * scale for rest in room.values()))
+    done = 0
+    for group in sorted(small, key=lambda group: (group.position, group.name)):
+        middle = done + group.n_rows / 2
+        place = min(bisect.bisect_left(edges, middle), len(edges) - 1)
+        split_of[group.name] = list(room)[place]
+        done += group.n_rows
+    return split_of

@@ -1,0 +1,59 @@
+"""Hashes of upright pixels for images of earlier versions, which hashed pixels as stored.
+
+Such rows have no `phash_of`. Nothing is written: what is worked out anew serves one comparison.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import polars as pl
+
+from ...data.errors import UnreadableImage
+from ...data.images.inspect_image import hash_anew, is_stored_as_seen
+from ...data.store.lake import Lake
+from ..ordered_map import windowed
+
+_N_WORKERS: Final = 2
+
+
+def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
+    """Return images with `phash` of upright pixels in every row.
+
+    Of older rows the bytes are read, and those pictures decoded that are turned, transparent or
+    of 16 bits; for all others the two hashes are the same.
+
+    Args:
+        lake: Where the bytes are.
+        images: Columns image_id, phash and phash_of; others are left as they are.
+
+    Raises:
+        StoreError: Bytes cannot be read.
+    """
+    older = images.filter(pl.col("phash_of").is_null())["image_id"].unique(maintain_order=True)
+    if older.is_empty():
+        return images
+    with ThreadPoolExecutor(_N_WORKERS, "assay-hash") as pool:
+        anew = [
+            {"image_id": image_id, "anew": phash}
+            for image_id, phash in windowed(
+                pool, _hashed, lake.images(older.to_list()), n_ahead=4 * _N_WORKERS
+            )
+            if phash is not None
+        ]
+    found = pl.DataFrame(anew, schema={"image_id": pl.String, "anew": pl.String})
+    return (
+        images.join(found, on="image_id", how="left", maintain_order="left")
+        .with_columns(phash=pl.coalesce("anew", "phash"))
+        .drop("anew")
+    )
+
+
+def _hashed(stored: tuple[str, bytes]) -> tuple[str, str | None]:
+    """Return an image's id and its hash; None for it where that of the stored pixels will do."""
+    image_id, raw = stored
+    try:
+        return image_id, None if is_stored_as_seen(raw) else hash_anew(raw)[0]
+    except UnreadableImage:
+        return image_id, None

@@ -1,0 +1,145 @@
+"""A finished or broken run as the tables tell it: its record, and its images as judged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from ...data.errors import ConfigError, StoreError
+from ...data.score_key import ScoreKey
+from ...data.store.lake import Lake
+from ...data.text.redaction import redact_text
+from ..decide.policy import Policy, load_policy, policy_from_dict
+from ..labels import best_labels
+from ..latest_rows import WHOLE, Bucket, current_decisions, current_scores, latest_sightings
+
+# No row has it: a run without a detector has neither scores nor decisions.
+_NOBODY: Final = ScoreKey(detector="", weights_sha256="", profile="", precision="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run's latest row in `runs`, its JSON columns opened; `counts` is empty until it ends."""
+
+    run_id: str
+    flow: str
+    status: str
+    params: dict[str, Any]
+    counts: dict[str, Any]
+    code_version: str
+    started_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def batch_id(self) -> str | None:
+        """The batch it ingested; None when it went over the whole lake."""
+        return self._text("batch_id")
+
+    @property
+    def key(self) -> ScoreKey | None:
+        """What its scores are known by, and its decisions were made by; None without a detector."""
+        # Before loading, `detector` is only the name that was asked for, and the rest is missing.
+        return ScoreKey.of(self.params)
+
+    @property
+    def detector_id(self) -> str | None:
+        """The detector as it was loaded; None when none was."""
+        return self.key.detector if self.key else None
+
+    @property
+    def policy_id(self) -> str | None:
+        """The policy it decided by; None when it decided nothing."""
+        return self._text("policy_id")
+
+    def policy(self) -> Policy | None:
+        """The rules it decided by, when they can still be had and have the same identity."""
+        candidates = []
+        try:
+            if isinstance(self.params.get("policy_rules"), dict):
+                candidates.append(policy_from_dict(self.params["policy_rules"], source="run"))
+            candidates.append(load_policy())
+        except ConfigError:
+            return None
+        return next((rules for rules in candidates if rules.policy_id == self.policy_id), None)
+
+    def _text(self, name: str) -> str | None:
+        value = self.params.get(name)
+        return value if isinstance(value, str) and value else None
+
+
+def find_run(lake: Lake, run_id: str) -> RunRecord:
+    """The record of a run; of several rows, that of its end.
+
+    Raises:
+        StoreError: The lake has no such run, or its record cannot be read.
+    """
+    rows = (
+        lake.scan("runs")
+        .filter(pl.col("run_id") == run_id)
+        .sort("finished_at", nulls_last=False, maintain_order=True)
+        .collect()
+    )
+    if rows.is_empty():
+        known = lake.scan("runs").select("run_id", "started_at").top_k(3, by="started_at")
+        latest = ", ".join(known.collect()["run_id"].unique(maintain_order=True)) or "none"
+        raise StoreError(f"{lake.uri} has no run {run_id!r}; its latest: {latest}")
+    row = rows.row(-1, named=True)
+    try:
+        # Runs of older versions wrote down URLs with their secrets.
+        params = json.loads(redact_text(row["params"]))
+        counts = json.loads(row["counts"] or "{}")
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{lake.uri}: the record of run {run_id} is not JSON: {error}") from error
+    return RunRecord(
+        **{name: row[name] for name in ("run_id", "flow", "status", "code_version")},
+        params=params,
+        counts=counts,
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def judged_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.LazyFrame:
+    """The images of a run's batch, or of the lake, one row each, with what is known of them now.
+
+    Score and decision are those of the run's key, whatever else has scored the images.
+
+    Columns: image_id, source_uri, domain, detector, backend, score_status, score_reason,
+    prob_fake, decision, reasons, label, label_evidence. All but the first may be null.
+    """
+    seen = latest_sightings(lake, batch_id=run.batch_id, bucket=bucket)
+    frame = seen.select("image_id", "source_uri", "domain")
+    wanted = frame.select("image_id")
+    key = run.key or _NOBODY
+    scores = current_scores(lake, key, bucket=bucket).select(
+        "image_id", "prob_fake", "backend", score_status="status", score_reason="reason"
+    )
+    decisions = current_decisions(lake, key, policy_id=run.policy_id or "", bucket=bucket).select(
+        "image_id", "decision", "reasons"
+    )
+    labels = best_labels(
+        *(
+            bucket.of(lake.scan(table), "image_id").join(wanted, on="image_id", how="semi")
+            for table in ("reviews", "synthetics", "sightings")
+        )
+    )
+    for more in (scores, decisions, labels):
+        frame = frame.join(more, on="image_id", how="left")
+    return frame.with_columns(detector=pl.lit(run.detector_id, dtype=pl.String)).select(
+        "image_id",
+        "source_uri",
+        "domain",
+        "detector",
+        "backend",
+        "score_status",
+        "score_reason",
+        "prob_fake",
+        "decision",
+        "reasons",
+        "label",
+        "label_evidence",
+    )

@@ -1,0 +1,1 @@
+"""Similar images: embeddings, the index, neighbours, the contact sheet."""

@@ -1,0 +1,177 @@
+"""A contact sheet: the picture that was asked about and its neighbours, as one PNG."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ..pages.thumbnails import Thumbnail
+from ..report.page import score_text, short_name, visible
+from .result import Known, Similar
+
+PICTURE_PX: Final = 220
+_MAX_COLUMNS: Final = 5
+_GAP_PX: Final = 18
+_LINE_PX: Final = 19
+_N_LINES: Final = 4
+_HEADER_PX: Final = 62
+_INK: Final = "#1b1f24"
+_SOFT: Final = "#59626d"
+_PAPER: Final = "#ffffff"
+_EMPTY: Final = "#eef1f4"
+_ACCENT: Final = "#0b57a4"
+# The report's colours, and shapes beside them for those who cannot tell colours apart.
+_COLOURS: Final = {"clear": "#0072b2", "review": "#e69f00", "flag": "#aa3377"}
+_QUERY: Final = "query"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """What stands under one picture; `key` finds its thumbnail."""
+
+    key: str
+    heading: str
+    score: str
+    decision: str | None
+    note: str
+    image_id: str
+    is_query: bool = False
+
+
+def tiles_of(similar: Similar) -> list[Tile]:
+    """The query first, then its neighbours in order."""
+    query = similar.query
+    tiles = [_tile(query, query.image_id or _QUERY, _QUERY, similar.query_name, is_query=True)]
+    for neighbour in similar.neighbours:
+        heading = [f"{neighbour.rank}."]
+        if neighbour.similarity is not None:
+            heading.append(f"cosine {neighbour.similarity:.3f}")
+        heading.append(f"{neighbour.hamming_bits} bits apart")
+        known = neighbour.known
+        name = short_name(known.source_uri)
+        tiles.append(_tile(known, known.image_id or "", "  ".join(heading), name))
+    return tiles
+
+
+def draw_sheet(
+    similar: Similar, thumbs: Mapping[str, Thumbnail], *, is_veiled: bool = False
+) -> Image.Image:
+    """The sheet in RGB, as wide as its columns need.
+
+    Args:
+        similar: The answer.
+        thumbs: Small pictures by `Tile.key`; what is missing is drawn as an empty frame.
+        is_veiled: Draw each as a few blurred squares that tell light from dark only.
+    """
+    tiles = tiles_of(similar)
+    # At least three columns, so that the heading has room.
+    n_columns = max(3, min(_MAX_COLUMNS, len(tiles)))
+    n_rows = -(-len(tiles) // n_columns)
+    cell_px = PICTURE_PX + _GAP_PX
+    cell_height_px = PICTURE_PX + 6 + _N_LINES * _LINE_PX + _GAP_PX
+    sheet = Image.new(
+        "RGB", (n_columns * cell_px + _GAP_PX, _HEADER_PX + n_rows * cell_height_px), _PAPER
+    )
+    draw = ImageDraw.Draw(sheet)
+    width_px = sheet.width - 2 * _GAP_PX
+    _text(draw, (_GAP_PX, 12), visible(similar.title()), 20, _INK, width_px)
+    _text(draw, (_GAP_PX, 38), similar.subtitle(), 13, _SOFT, width_px)
+    for number, tile in enumerate(tiles):
+        left = _GAP_PX + number % n_columns * cell_px
+        top = _HEADER_PX + number // n_columns * cell_height_px
+        _picture(sheet, (left, top), thumbs.get(tile.key), is_veiled=is_veiled)
+        if tile.is_query:
+            frame = (left - 4, top - 4, left + PICTURE_PX + 3, top + PICTURE_PX + 3)
+            draw.rectangle(frame, outline=_ACCENT, width=4)
+        _caption(draw, (left, top + PICTURE_PX + 6), tile)
+    return sheet
+
+
+def _tile(known: Known, key: str, heading: str, name: str, *, is_query: bool = False) -> Tile:
+    note = f"{known.label}: {visible(name)}" if known.label else visible(name)
+    return Tile(
+        key=key,
+        heading=heading,
+        score=score_text(known.prob_fake),
+        decision=known.decision,
+        note=note,
+        image_id=known.image_id[:12] if known.image_id else "not in the lake",
+        is_query=is_query,
+    )
+
+
+def _picture(
+    sheet: Image.Image, at: tuple[int, int], thumb: Thumbnail | None, *, is_veiled: bool
+) -> None:
+    left, top = at
+    box = (left, top, left + PICTURE_PX, top + PICTURE_PX)
+    ImageDraw.Draw(sheet).rectangle(box, fill=_EMPTY)
+    if thumb is None:
+        centre = (left + PICTURE_PX // 2, top + PICTURE_PX // 2)
+        ImageDraw.Draw(sheet).text(
+            centre, "could not be drawn", _SOFT, ImageFont.load_default(13), anchor="mm"
+        )
+        return
+    picture = _decoded(thumb.veil if is_veiled else thumb.sharp)
+    scale = min(PICTURE_PX / thumb.width_px, PICTURE_PX / thumb.height_px)
+    if is_veiled or scale < 1:
+        size = (max(1, round(thumb.width_px * scale)), max(1, round(thumb.height_px * scale)))
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    sheet.paste(
+        picture,
+        (left + (PICTURE_PX - picture.width) // 2, top + (PICTURE_PX - picture.height) // 2),
+    )
+
+
+def _caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], tile: Tile) -> None:
+    left, top = at
+    _text(draw, (left, top), tile.heading, 15, _ACCENT if tile.is_query else _INK, PICTURE_PX)
+    top += _LINE_PX
+    _text(draw, (left, top), f"score {tile.score}", 14, _INK, PICTURE_PX)
+    if tile.decision is not None:
+        _sign(draw, (left + 100, top + 2), tile.decision)
+        _text(draw, (left + 118, top), tile.decision, 14, _INK, PICTURE_PX - 118)
+    _text(draw, (left, top + _LINE_PX), tile.note, 13, _SOFT, PICTURE_PX)
+    _text(draw, (left, top + 2 * _LINE_PX), tile.image_id, 13, _SOFT, PICTURE_PX)
+
+
+def _sign(draw: ImageDraw.ImageDraw, at: tuple[int, int], decision: str) -> None:
+    left, top = at
+    size, colour = 12, _COLOURS.get(decision, _SOFT)
+    if decision == "clear":
+        draw.ellipse((left, top, left + size, top + size), fill=colour)
+        return
+    half = size // 2
+    corners: Sequence[tuple[int, int]] = [(left + half, top), (left + size, top + half)]
+    corners = [*corners, (left + half, top + size), (left, top + half)]
+    if decision == "flag":
+        corners = [(left + half, top), (left + size, top + size), (left, top + size)]
+    draw.polygon(corners, fill=colour)
+
+
+def _text(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    size_px: int,
+    colour: str,
+    width_px: int,
+) -> None:
+    """One line, cut in its middle where it is too wide: both ends of a name tell something."""
+    font = ImageFont.load_default(size_px)
+    kept = len(text)
+    shown = text
+    while kept > 4 and draw.textlength(shown, font) > width_px:
+        kept -= 1
+        shown = f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
+    draw.text(at, shown, colour, font)
+
+
+def _decoded(address: str) -> Image.Image:
+    encoded = base64.b64decode(address.partition(",")[2])
+    return Image.open(io.BytesIO(encoded)).convert("RGB")

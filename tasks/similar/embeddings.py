@@ -1,0 +1,141 @@
+"""Embeddings as the lake holds them: whose they are, and how to read them a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ...data.commands import command
+from ...data.errors import ConfigError, InputError, StoreError
+from ...data.schema import ScoreStatus
+from ...data.score_key import ScoreKey
+from ...data.store.lake import Lake
+from ...data.user_paths import from_home
+from ..detector.weights.registry import card_by_name
+from ..latest_rows import last_judgement, named
+from .neighbours import Vectors
+
+BATCH_ROWS: Final = 8192
+
+
+def embedded(lake: Lake, key: ScoreKey, version: int | None = None) -> pl.LazyFrame:
+    """Return the rows of `scores` under a key that have an embedding.
+
+    Only vectors of one key can be compared.
+    """
+    return _any_embedded(lake, version).filter(key.where())
+
+
+def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
+    """Return the key whose embeddings were last written, or last used by a run that wrote none.
+
+    Args:
+        lake: To look in.
+        detector: A name, an id as in the tables, or a folder with a checkpoint; None: any.
+
+    Raises:
+        InputError: Nothing here was scored.
+        ConfigError: Nothing here was scored by that detector.
+        ModelError: The folder holds no checkpoint.
+    """
+    known_as = None if detector is None else _id_in_folder(detector)
+    # A registered name stands for its latest revision that scored anything here.
+    rows = _any_embedded(lake).filter(named(known_as))
+    latest = rows.select("scored_at", *ScoreKey.columns()).top_k(1, by="scored_at").collect()
+    key = None if latest.is_empty() else ScoreKey.of(latest.row(0, named=True))
+    last = last_judgement(lake, detector=known_as)
+    # A run that found everything scored has written no row, and is the last word all the same.
+    if (
+        last is not None
+        and last.key != key
+        and not latest.filter(pl.col("scored_at") < last.at).is_empty()
+        and not embedded(lake, last.key).head(1).collect().is_empty()
+    ):
+        return last.key
+    if key is None:
+        seen = (
+            _any_embedded(lake).select("detector").unique().collect()["detector"].sort().to_list()
+        )
+        if detector is not None and seen:
+            raise ConfigError(
+                f"no image of {lake.uri} was scored by {detector!r}; allowed: {', '.join(seen)}"
+            )
+        raise InputError(
+            f"no image of {lake.uri} has an embedding yet; run: {command('score', lake=lake.uri)}"
+            " (or compare by perceptual hash alone: --by phash)"
+        )
+    return key
+
+
+def count_embedded(lake: Lake, key: ScoreKey) -> int:
+    """Images that have an embedding under this key."""
+    return int(embedded(lake, key).select(pl.col("image_id").n_unique()).collect().item())
+
+
+def embedding_batches(rows: pl.LazyFrame) -> Iterator[tuple[pl.Series, Vectors]]:
+    """Ids and embeddings, some thousands of rows at a time, shapes (N,) and (N, D).
+
+    An image comes as often as it has rows. A batch of 8192 by 384 numbers is 13 MB.
+
+    Raises:
+        StoreError: Rows have embeddings of different lengths.
+    """
+    selected = rows.select("image_id", "embedding")
+    width: int | None = None
+    for batch in selected.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+        if batch.is_empty():
+            continue
+        lengths = batch["embedding"].list.len()
+        width = width or int(lengths[0])
+        if not (lengths == width).all():
+            other = int(lengths.filter(lengths != width)[0])
+            raise StoreError(
+                f"the scores table has embeddings of {width} and of {other} numbers from one"
+                " detector; restore the table, or score again with the detector you want"
+            )
+        vectors = batch["embedding"].list.to_array(width).to_numpy()
+        yield batch["image_id"], vectors.astype(np.float32, copy=False)
+
+
+def distinct_batches(
+    rows: pl.LazyFrame, image_ids: pl.Series
+) -> Iterator[tuple[pl.Series, Vectors]]:
+    """The same for some images only, each given once however many rows it has."""
+    wanted = image_ids.rename("image_id").unique().to_frame()
+    for ids, vectors in embedding_batches(rows):
+        here = (
+            ids.to_frame()
+            .with_row_index("at")
+            .unique("image_id", keep="first", maintain_order=True)
+            .join(wanted, on="image_id", how="semi", maintain_order="left")
+        )
+        if not here.is_empty():
+            wanted = wanted.join(here, on="image_id", how="anti")
+            yield here["image_id"], vectors[here["at"].to_numpy()]
+
+
+def vectors_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str, Vectors]:
+    """Embeddings of some images, each of shape (D,); those that have none are missing."""
+    rows = embedded(lake, key).filter(pl.col("image_id").is_in(list(image_ids)))
+    return {
+        image_id: vector
+        for ids, vectors in embedding_batches(rows)
+        for image_id, vector in zip(ids, vectors, strict=True)
+    }
+
+
+def _any_embedded(lake: Lake, version: int | None = None) -> pl.LazyFrame:
+    return lake.scan("scores", version).filter(
+        (pl.col("status") == ScoreStatus.SCORED.value) & pl.col("embedding").is_not_null()
+    )
+
+
+def _id_in_folder(detector: str) -> str:
+    if card_by_name(detector) is not None or not from_home(detector).is_dir():
+        return detector
+    from ..detector.load import find_checkpoint
+
+    return find_checkpoint(detector).detector_id

@@ -1,0 +1,204 @@
+"""Which stored images are most like one: by embedding, by perceptual hash, or by both.
+
+Embeddings are the detector's own: pictures lie close when the detector sees the same traces
+in them, which often but not always means the same subject. A perceptual hash finds copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ...data.commands import command
+from ...data.errors import ConfigError, InputError, UnreadableImage
+from ...data.images.inspect_image import hash_anew, inspect_image
+from ...data.score_key import ScoreKey
+from ...data.store.lake import Lake
+from ..labels import best_labels
+from ..lake.fit import require_fit
+from ..latest_rows import current_decisions, current_scores
+from .embedding_search import Found, OnRows, nearest_by_embedding, similarities_to_stored
+from .embeddings import count_embedded, latest_embedded
+from .near_duplicates import parse_hashes
+from .neighbours import competition_ranks, fuse_ranks, hamming_distances
+from .result import By, Known, Neighbour, Query, Similar
+
+# Up to here a query is compared with every row: 50,000 rows of 384 numbers are 77 MB.
+EXACT_BELOW: Final = 50_000
+MOST_NEIGHBOURS: Final = 1_000_000
+# For `both`: hashes of unrelated pictures differ in 32 bits give or take 4, and in 12 or fewer
+# once in four million pairs. Beyond that a rank by hash is noise and must not enter a fusion.
+MAX_TELLING_BITS: Final = 12
+
+
+def stored_query(lake: Lake, image_id: str) -> Query:
+    """An image of the lake as the picture to ask about.
+
+    Raises:
+        InputError: The lake has no such image.
+    """
+    mine = lake.scan("images").filter(pl.col("image_id") == image_id).select("phash").head(1)
+    found = mine.collect()["phash"]
+    if found.is_empty():
+        raise InputError(f"{lake.uri} has no image {image_id}")
+    return Query(name=image_id[:12], image_id=image_id, phash=str(found[0]))
+
+
+def picture_query(lake: Lake, raw: bytes, name: str) -> Query:
+    """A picture's bytes as what to ask about; where the lake has the same bytes, that image.
+
+    Raises:
+        UnreadableImage: The bytes are no picture that can be used.
+    """
+    facts = inspect_image(raw)
+    mine = lake.scan("images").filter(pl.col("image_id") == facts.image_id)
+    if not mine.select("image_id").head(1).collect().is_empty():
+        return Query(name=name, image_id=facts.image_id, phash=facts.phash)
+    return Query(name=name, raw=raw, phash=facts.phash)
+
+
+def find_similar(
+    lake: Lake,
+    query: Query,
+    *,
+    by: By = "both",
+    k: int = 12,
+    detector: str | None = None,
+    exact: bool = False,
+    exact_below: int = EXACT_BELOW,
+    on_rows: OnRows | None = None,
+) -> Similar:
+    """The `k` stored images most like the query, which is never among them.
+
+    `both` fuses ranks: the nearest 2k + 60 by embedding, and all whose hashes differ in at most
+    12 bits (reciprocal rank fusion; see `neighbours.fuse_ranks`).
+
+    Args:
+        lake: To look in.
+        query: From `stored_query` or `picture_query`.
+        by: What to compare.
+        k: How many; a lake with fewer gives all it has.
+        detector: Whose embeddings: a name, an id as in the tables or a checkpoint's folder; by
+            default that which scored last.
+        exact: Compare with every embedding however many there are.
+        exact_below: Number of embeddings from which an index is used.
+        on_rows: Called with the number of embeddings compared or indexed since the last call.
+
+    Raises:
+        ConfigError: `k` is out of range, or the detector scored nothing here.
+        InputError: The lake has no images or no embeddings, or the query has none.
+        ModelError: The picture is not stored, and the detector cannot be loaded.
+        StoreError: The lake cannot be read, or the index not kept.
+    """
+    if not 1 <= k <= MOST_NEIGHBOURS:
+        raise ConfigError(f"k = {k}; allowed: 1 to {MOST_NEIGHBOURS:,} neighbours")
+    by_hash = _by_hash(lake, query)
+    key = _key(lake, detector, by)
+    if by == "phash" or key is None:
+        ids = by_hash["image_id"].head(k).to_list()
+        found = Found(similarity=similarities_to_stored(lake, key, query, ids))
+    else:
+        copies = by_hash.filter(pl.col("bits") <= MAX_TELLING_BITS)
+        found = nearest_by_embedding(
+            lake,
+            key,
+            query,
+            detector=detector,
+            n=k if by == "embedding" else 2 * k + 60,
+            also=copies["image_id"].to_list() if by == "both" else [],
+            use_index=not exact and count_embedded(lake, key) >= exact_below,
+            on_rows=on_rows,
+        )
+        ids = found.near["image_id"].to_list()
+        if by == "both":
+            ids = list(fuse_ranks([_ranks(found.near, "similarity"), _ranks(copies, "bits")]))
+        ids = ids[:k]
+    known = _known(lake, key, [*ids, *filter(None, [query.image_id])])
+    bits = dict(by_hash.filter(pl.col("image_id").is_in(ids)).iter_rows())
+    unstored = Known(image_id=None, prob_fake=found.prob_fake)
+    return Similar(
+        query=known.get(query.image_id or "", unstored),
+        query_name=query.name,
+        query_precision=found.precision,
+        by=by,
+        k=k,
+        key=key,
+        search=found.search,
+        n_hashes=0 if by == "embedding" else by_hash.height,
+        neighbours=tuple(
+            Neighbour(
+                rank=rank,
+                similarity=found.similarity.get(image_id),
+                hamming_bits=bits[image_id],
+                known=known[image_id],
+            )
+            for rank, image_id in enumerate(ids, start=1)
+        ),
+    )
+
+
+def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
+    """image_id and bits of every stored image but the query, fewest bits first, then by id."""
+    hashes = (
+        lake.scan("images").select("image_id", "phash", "phash_of").unique("image_id").collect()
+    )
+    if hashes.is_empty():
+        require_fit(lake, None)
+        run = command("moderate", "SOURCE", lake=lake.uri)
+        raise InputError(f"{lake.uri} has no images; run: {run}")
+    others = hashes.filter(pl.col("image_id").ne_missing(query.image_id))
+    parsed = parse_hashes(others["phash"])
+    bits = hamming_distances(int(query.phash, 16), parsed)
+    if hashes["phash_of"].is_null().any() and (anew := _hashed_anew(lake, query)) is not None:
+        # Older hashes are of pixels as stored: compared with both of the query's.
+        upright, stored = (hamming_distances(int(phash, 16), parsed) for phash in anew)
+        bits = np.where(others["phash_of"].is_null(), np.minimum(upright, stored), upright)
+    return others.select("image_id", bits=pl.Series(bits)).sort("bits", "image_id")
+
+
+def _hashed_anew(lake: Lake, query: Query) -> tuple[str, str] | None:
+    """Return the query's hashes of upright and of stored pixels; None where it is refused today."""
+    raw = query.raw if query.raw is not None else lake.image(query.image_id or "")
+    try:
+        return hash_anew(raw)
+    except UnreadableImage:
+        return None
+
+
+def _key(lake: Lake, detector: str | None, by: By) -> ScoreKey | None:
+    """Whose embeddings and scores; None where hashes are asked for and nothing was scored."""
+    try:
+        return latest_embedded(lake, detector)
+    except InputError:
+        if by == "phash":
+            return None
+        raise
+
+
+def _ranks(rows: pl.DataFrame, column: str) -> dict[str, int]:
+    return dict(zip(rows["image_id"], competition_ranks(rows[column].to_list()), strict=True))
+
+
+def _known(lake: Lake, key: ScoreKey | None, image_ids: Sequence[str]) -> dict[str, Known]:
+    wanted = pl.LazyFrame({"image_id": list(image_ids)}, schema={"image_id": pl.String})
+
+    def mine(table: str) -> pl.LazyFrame:
+        return lake.scan(table).join(wanted, on="image_id", how="semi")
+
+    def last(rows: pl.LazyFrame, time: str, *columns: str) -> pl.LazyFrame:
+        rows = rows.sort(time, maintain_order=True)
+        return rows.unique("image_id", keep="last").select("image_id", *columns)
+
+    labels = best_labels(mine("reviews"), mine("synthetics"), mine("sightings"))
+    frame = wanted.join(last(mine("sightings"), "seen_at", "source_uri"), on="image_id", how="left")
+    frame = frame.join(labels.select("image_id", "label"), on="image_id", how="left")
+    if key is not None:
+        for rows, column in (
+            (current_scores(lake, key), "prob_fake"),
+            (current_decisions(lake, key), "decision"),
+        ):
+            frame = frame.join(rows.select("image_id", column), on="image_id", how="left")
+    return {row["image_id"]: Known(**row) for row in frame.collect().iter_rows(named=True)}

@@ -1,0 +1,70 @@
+"""Writing the contact sheet: which pictures it needs, which format, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Final
+
+from ...data.errors import ConfigError, StoreError
+from ...data.store.files import open_store
+from ...data.store.lake import Lake
+from ...data.user_paths import require_output
+from ..pages.thumbnails import thumbnail, thumbnails
+from .contact_sheet import PICTURE_PX, draw_sheet, tiles_of
+from .page import render_similar
+from .result import Query, Similar
+
+_MAX_BYTES: Final = 60_000
+SUFFIXES: Final = (".png", ".html", ".htm")
+
+
+def check_sheet(out: Path) -> None:
+    """Refuse a name that no sheet can be written to, before any work is done.
+
+    Raises:
+        ConfigError: It is a folder, or ends in neither .png nor .html.
+    """
+    if out.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{out} ends in {out.suffix or 'nothing'}; allowed: .png, .html")
+    require_output(out)
+
+
+def write_sheet(
+    lake: Lake, query: Query, similar: Similar, out: Path, *, is_veiled: bool = False
+) -> str:
+    """Draw the sheet as PNG or HTML, by the name's ending, and give its address.
+
+    Args:
+        lake: Where the pictures are.
+        query: What was asked about.
+        similar: The answer.
+        out: The file; replaced when it is there.
+        is_veiled: Veil the pictures of a PNG; those of a page always are, until clicked.
+
+    Raises:
+        ConfigError: The name is no sheet's.
+        StoreError: The file cannot be written.
+    """
+    check_sheet(out)
+    tiles = tiles_of(similar)
+    stored = [tile.key for tile in tiles if query.raw is None or not tile.is_query]
+    thumbs = thumbnails(lake, stored, max_px=PICTURE_PX, max_bytes=_MAX_BYTES)
+    own = (
+        None if query.raw is None else thumbnail(query.raw, max_px=PICTURE_PX, max_bytes=_MAX_BYTES)
+    )
+    if own is not None:
+        thumbs[tiles[0].key] = own
+    if out.suffix.lower() == ".png":
+        raw = io.BytesIO()
+        draw_sheet(similar, thumbs, is_veiled=is_veiled).save(raw, "PNG", optimize=True)
+        sheet = raw.getvalue()
+    else:
+        sheet = render_similar(similar, thumbs).encode("utf-8", "replace")
+    out = out.absolute()
+    try:
+        with open_store(out.parent).creating(out.name) as file:
+            file.write(sheet)
+    except OSError as error:
+        raise StoreError(f"cannot write {out}: {error}") from error
+    return str(out)

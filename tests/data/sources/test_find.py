@@ -1,0 +1,434 @@
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pickle
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+
+import factories
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.data.errors import ConfigError, InputError, UnreadableImage
+from assay.data.images.inspect_image import ImageLimits
+from assay.data.schema import Label, Reason
+from assay.data.sources import labelling
+from assay.data.sources.find import Item, SourceKind, SourceOptions, find_items, kind_of, read_item
+from assay.data.sources.labelling import parse_label
+
+
+def tree(root: Path, *names: str) -> Path:
+    """A folder with a different small picture under each name."""
+    for seed, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(factories.png(seed=seed, size=(8, 8)))
+    return root
+
+
+def listed(*sources: Path | str, **options) -> list[Item]:
+    return list(find_items([str(source) for source in sources], SourceOptions(**options)))
+
+
+def names(items: list[Item], root: Path) -> list[str]:
+    return [item.source_uri.removeprefix(f"{root.as_uri()}/") for item in items]
+
+
+def test_a_folder_gives_every_regular_file_in_a_fixed_order(tmp_path):
+    """Files of a folder by name, then those of its folders; whatever the suffix."""
+    tree(tmp_path, "b.jpg", "a.png", "notes", "z/c.jpg", "d/e/f.jpg", "readme.txt")
+    assert names(listed(tmp_path), tmp_path) == [
+        *("a.png", "b.jpg", "notes", "readme.txt"),
+        *("d/e/f.jpg", "z/c.jpg"),
+    ]
+
+
+def test_hidden_files_and_folders_are_no_items(tmp_path):
+    """What begins with a dot, and what macOS adds, is left out."""
+    tree(tmp_path, "a.jpg", ".b.jpg", ".git/c.jpg", "__MACOSX/d.jpg", "x/.cache/e.jpg")
+    assert names(listed(tmp_path), tmp_path) == ["a.jpg"]
+
+
+def test_items_give_the_bytes_and_survive_pickling(tmp_path):
+    """An item holds an address only, which another process can read."""
+    tree(tmp_path, "a.jpg")
+    (item,) = listed(tmp_path)
+    again = pickle.loads(pickle.dumps(item))
+    assert again == item
+    assert read_item(again, SourceOptions()) == (tmp_path / "a.jpg").read_bytes()
+
+
+def test_names_of_any_bytes_become_ascii_uris(tmp_path):
+    """Spaces, accents and bytes that are no text are percent-encoded, and still read."""
+    tree(tmp_path, "my pic!.jpg", "é.jpg")
+    odd = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
+    Path(os.fsdecode(odd)).write_bytes(factories.jpeg())
+    items = listed(tmp_path)
+    assert names(items, tmp_path) == ["my%20pic%21.jpg", "%C3%A9.jpg", "%FF%FE.jpg"]
+    assert all(read_item(item, SourceOptions()) for item in items)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        (("*.jpg",), (), ["B.JPG", "a.jpg", "x/c.jpg", "x/y/d.jpg"]),
+        (("x",), (), ["x/c.jpg", "x/e.png", "x/y/d.jpg"]),
+        (("x/*.jpg",), (), ["x/c.jpg"]),
+        (("x/**/*.jpg",), (), ["x/c.jpg", "x/y/d.jpg"]),
+        (("**/d.jpg",), (), ["x/y/d.jpg"]),
+        ((), ("*.jpg",), ["x/e.png"]),
+        ((), ("x/y",), ["B.JPG", "a.jpg", "x/c.jpg", "x/e.png"]),
+        (("*.jpg",), ("x",), ["B.JPG", "a.jpg"]),
+        (("[ab].jpg",), (), ["B.JPG", "a.jpg"]),
+        (("[!ab].jp?",), (), ["x/c.jpg", "x/y/d.jpg"]),
+    ],
+)
+def test_include_and_exclude_choose_by_pattern(tmp_path, include, exclude, expected):
+    """Patterns compare names and folders, or whole paths when they hold a slash."""
+    tree(tmp_path, "a.jpg", "B.JPG", "x/c.jpg", "x/y/d.jpg", "x/e.png")
+    assert names(listed(tmp_path, include=include, exclude=exclude), tmp_path) == expected
+    archive = tmp_path / "all.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for name in ("B.JPG", "a.jpg", "x/c.jpg", "x/e.png", "x/y/d.jpg"):
+            out.writestr(name, b"x")
+    inside = [
+        item.source_uri.partition("!")[2]
+        for item in listed(archive, include=include, exclude=exclude)
+    ]
+    assert inside == expected
+
+
+def test_links_that_lead_out_are_unsafe_and_loops_end(tmp_path):
+    """A link to a file inside is followed; one that leads out, or in a circle, is a problem."""
+    outside, inside = tmp_path / "outside", tmp_path / "inside"
+    tree(outside, "secret.jpg")
+    tree(inside, "a.jpg", "sub/b.jpg")
+    (inside / "fine.jpg").symlink_to("a.jpg")
+    (inside / "out.jpg").symlink_to(outside / "secret.jpg")
+    (inside / "out-folder").symlink_to(outside)
+    (inside / "self").symlink_to("self")
+    (inside / "gone.jpg").symlink_to("nowhere.jpg")
+    (inside / "sub" / "loop").symlink_to(inside)
+    items = {
+        name: item for item, name in zip(listed(inside), names(listed(inside), inside), strict=True)
+    }
+    problems = {name: item.problem[0] for name, item in items.items() if item.problem}
+    assert sorted(items) == [
+        *("a.jpg", "fine.jpg", "gone.jpg", "out-folder", "out.jpg", "self", "sub/b.jpg"),
+    ]
+    assert problems == {
+        "out.jpg": Reason.UNSAFE_PATH,
+        "out-folder": Reason.UNSAFE_PATH,
+        "self": Reason.UNSAFE_PATH,
+        "gone.jpg": Reason.NOT_FOUND,
+    }
+
+
+def test_a_link_that_is_swapped_after_listing_is_still_unsafe(tmp_path):
+    """Reading checks again: what was a file when it was listed may be a link by then."""
+    tree(tmp_path / "in", "a.jpg")
+    tree(tmp_path / "out", "secret.jpg")
+    (item,) = listed(tmp_path / "in")
+    (tmp_path / "in" / "a.jpg").unlink()
+    (tmp_path / "in" / "a.jpg").symlink_to(tmp_path / "out" / "secret.jpg")
+    with pytest.raises(UnreadableImage) as caught:
+        read_item(item, SourceOptions())
+    assert caught.value.reason is Reason.UNSAFE_PATH
+
+
+def test_a_pipe_in_a_folder_is_no_item_and_does_not_block(tmp_path):
+    """Pipes are no regular files; a file that became one is refused without waiting."""
+    tree(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (item,) = listed(tmp_path)
+    (tmp_path / "a.jpg").unlink()
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(UnreadableImage, match="not a regular file"):
+        read_item(item, SourceOptions())
+
+
+def test_what_changes_between_listing_and_reading_has_a_reason(tmp_path):
+    """A file that vanished is not_found; one beyond the limit is too_many_bytes."""
+    tree(tmp_path, "a.jpg", "b.jpg")
+    first, second = listed(tmp_path)
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(UnreadableImage) as caught:
+        read_item(first, SourceOptions())
+    assert caught.value.reason is Reason.NOT_FOUND
+    with pytest.raises(UnreadableImage) as caught:
+        read_item(second, SourceOptions(limits=ImageLimits(max_bytes=10)))
+    assert caught.value.reason is Reason.TOO_MANY_BYTES
+
+
+def test_a_folder_that_may_not_be_read_is_a_row(tmp_path):
+    """What lies in it is unknown, and the run says so instead of passing over it."""
+    tree(tmp_path, "a.jpg", "locked/b.jpg")
+    (tmp_path / "locked").chmod(0)
+    try:
+        if os.access(tmp_path / "locked", os.R_OK):
+            pytest.skip("this user may read everything")
+        items = listed(tmp_path)
+    finally:
+        (tmp_path / "locked").chmod(0o700)
+    assert [item.problem and item.problem[0] for item in items] == [None, Reason.NOT_PERMITTED]
+
+
+def test_the_fingerprint_changes_with_the_file(tmp_path):
+    """Same file, same fingerprint; new content or a new time, a new one."""
+    tree(tmp_path, "a.jpg")
+    (before,) = listed(tmp_path)
+    assert listed(tmp_path) == [before]
+    os.utime(tmp_path / "a.jpg", ns=(1, 1))
+    (touched,) = listed(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"other")
+    (changed,) = listed(tmp_path)
+    assert len({before.fingerprint, touched.fingerprint, changed.fingerprint}) == 3
+    assert before.source_uri == changed.source_uri
+
+
+def test_sidecars_label_their_picture_and_are_no_items(tmp_path):
+    """`.json`, `.cls` and `.txt` beside a picture speak for it; without one they are items."""
+    tree(tmp_path, "a.jpg", "b.png", "c.jpg", "d.jpg", "e.jpg", "x.y.jpg")
+    (tmp_path / "a.json").write_text('{"label": "fake", "domain": "art", "other": [1]}')
+    (tmp_path / "b.cls").write_text("0\n")
+    (tmp_path / "c.txt").write_text("a photo of a cat")
+    (tmp_path / "d.txt").write_text("Fake")
+    (tmp_path / "e.jpg.json").write_text("{not json")
+    (tmp_path / "x.cls").write_text("1")
+    (tmp_path / "alone.txt").write_text("no picture beside me")
+    items = listed(tmp_path, domain="default")
+    assert [
+        (name, item.label, item.domain)
+        for item, name in zip(items, names(items, tmp_path), strict=True)
+    ] == [
+        ("a.jpg", "fake", "art"),
+        ("alone.txt", None, "default"),
+        ("b.png", "real", "default"),
+        ("c.jpg", None, "default"),
+        ("d.jpg", "fake", "default"),
+        ("e.jpg", None, "default"),
+        ("x.y.jpg", "fake", "default"),
+    ]
+
+
+def test_keys_and_suffixes_of_sidecars_count_in_any_case(tmp_path):
+    """Exports by other systems shout; where two differ by case only, neither is believed."""
+    tree(tmp_path, "a.JPG", "b.jpg", "c.jpg", "d.jpg")
+    (tmp_path / "a.JSON").write_text('\ufeff{" Label": "1.0", "DOMAIN": "art"}', encoding="utf-8")
+    (tmp_path / "b.Cls").write_bytes("\ufeffFALSE\r\n".encode("utf-16-le"))
+    (tmp_path / "c.json").write_text('{"label": "real", "Label": "fake", "domain": "x"}')
+    (tmp_path / "d.txt").write_text("fake")
+    (tmp_path / "d.TXT").write_text("real")
+    items = listed(tmp_path)
+    assert [(item.label, item.domain, item.note) for item in items] == [
+        ("fake", "art", None),
+        ("real", None, None),
+        (None, "x", "keys that differ by case only: label, Label"),
+        (None, None, "sidecars that differ by case only: d.TXT, d.txt"),
+    ]
+    assert [(item.label, item.note) for item in listed(tmp_path / "a.JPG")] == [("fake", None)]
+    assert listed(tmp_path / "a.JPG", tmp_path / "a.JSON") == listed(tmp_path / "a.JPG")
+
+
+def test_text_that_utf8_cannot_hold_is_mended_and_never_stops_a_source(tmp_path):
+    """Lone surrogates in JSON, and folders named in Latin-1 or by bytes that are no text."""
+    tree(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "a.json").write_text('{"domain": "\\ud800x", "label": "\\udfff"}')
+    (tmp_path / "b.json").write_bytes('{"domain": "Zürich"}'.encode("latin-1"))
+    for name in (b"caf\xe9", "café".encode(), b"\x81\xff"):
+        tree(tmp_path / "x" / os.fsdecode(name), "c.jpg")
+    items = listed(tmp_path)
+    assert [item.domain for item in items[:2]] == ["\ufffdx", "Zürich"]
+    assert items[0].note == "label not known: \ufffd"
+    items = listed(tmp_path / "x", domain_from="parent-folder", label_from="parent-folder")
+    assert {(item.source_uri.split("/")[-2], item.domain) for item in items} == {
+        ("%81%FF", r"\x81ÿ"),
+        ("caf%C3%A9", "café"),
+        ("caf%E9", "café"),
+    }
+    assert all((item.note or "").encode() for item in items)
+
+
+def test_other_keys_of_a_sidecar_can_be_asked_for(tmp_path):
+    """`column:NAME` names the key of a sidecar."""
+    tree(tmp_path, "a.jpg")
+    (tmp_path / "a.json").write_text('{"label": "fake", "truth": "real", "set": "news"}')
+    (item,) = listed(tmp_path, label_from="column:truth", domain_from="column:set")
+    assert (item.label, item.domain) == ("real", "news")
+
+
+def test_folders_give_labels_and_domains(tmp_path):
+    """The nearest folder whose name spells a label gives it; the nearest of all the domain."""
+    tree(tmp_path, "real/kodak/a.jpg", "1_fake/b.jpg", "misc/c.jpg")
+    items = listed(tmp_path, label_from="parent-folder", domain_from="parent-folder")
+    assert [(item.label, item.domain) for item in items] == [
+        ("fake", "1_fake"),
+        (None, "misc"),
+        ("real", "kodak"),
+    ]
+    (item,) = listed(tmp_path / "1_fake", label_from="parent-folder")
+    assert item.label == "fake"
+    (item,) = listed(tmp_path / "1_fake" / "b.jpg", label_from="parent-folder")
+    assert item.label == "fake"
+
+
+def test_an_unknown_label_is_kept_out_and_logged_once(tmp_path, caplog, monkeypatch):
+    """A word outside of the vocabulary gives no label, and one line in the log."""
+    monkeypatch.setattr(labelling, "_warned", set())
+    tree(tmp_path, "a.jpg", "b.jpg")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.cls").write_text("sparrow")
+    with caplog.at_level(logging.WARNING):
+        assert [item.label for item in listed(tmp_path)] == [None, None]
+    assert [r.getMessage().partition(":")[0] for r in caplog.records] == [
+        'label "sparrow" is not known'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        ("real", Label.REAL),
+        (" Real ", Label.REAL),
+        ("0_real", Label.REAL),
+        (0, Label.REAL),
+        (0.0, Label.REAL),
+        (False, Label.REAL),
+        ("AI-generated", Label.FAKE),
+        ("machine made", Label.FAKE),
+        (1, Label.FAKE),
+        ("1", Label.FAKE),
+        (True, Label.FAKE),
+        ("laundered", Label.LAUNDERED),
+        ("Unsure", Label.UNSURE),
+        (2, None),
+        (0.5, None),
+        (float("nan"), None),
+        ("", None),
+        (None, None),
+        ("1.0", Label.FAKE),
+        ("0.", Label.REAL),
+        ("TRUE", Label.FAKE),
+        ("False", Label.REAL),
+        (b"fake", Label.FAKE),
+        (Decimal("1.00"), Label.FAKE),
+        ("0.5", None),
+        ("-1", None),
+        (-1, None),
+        ("-1.0", None),
+        (10**20, None),
+        ("9" * 5000, None),
+        ([1], None),
+    ],
+)
+def test_labels_have_many_spellings(value, label):
+    """0 is real and 1 is fake; words in any case; everything else is no label."""
+    assert parse_label(value) is label
+
+
+@given(st.one_of(st.text(), st.floats(), st.integers(), st.none(), st.binary()))
+def test_any_value_is_a_label_or_none(value):
+    """Whatever a column holds, nothing is raised."""
+    assert parse_label(value) in {None, *Label}
+
+
+def test_globs_give_files_in_order_and_folders_as_folders(tmp_path):
+    """A glob's matches are sources themselves; with `**` only its files are."""
+    tree(tmp_path, "b.jpg", "a.jpg", "x/c.jpg", "x/y/d.jpg", ".h.jpg", "x/.g.jpg")
+    (tmp_path / "a.json").write_text('{"label": "real"}')
+    every = names(listed(tmp_path / "*"), tmp_path)
+    assert every == ["a.jpg", "b.jpg", "x/c.jpg", "x/y/d.jpg"]
+    assert names(listed(tmp_path / "*.jpg"), tmp_path) == ["a.jpg", "b.jpg"]
+    deep = names(listed(f"{tmp_path}/**/*.jpg"), tmp_path)
+    assert deep == ["a.jpg", "b.jpg", "x/c.jpg", "x/y/d.jpg"]
+    assert names(listed(f"{tmp_path}/**"), tmp_path) == deep
+    assert names(listed(f"{tmp_path}/x/*/d.jpg"), tmp_path) == ["x/y/d.jpg"]
+    assert listed(tmp_path / "a*.jpg")[0].label == "real"
+
+
+def test_sources_that_overlap_are_listed_once(tmp_path):
+    """A file or folder inside an earlier source, or given twice, is no second item."""
+    tree(tmp_path, "a.jpg", "x/b.jpg", "x/c.jpg")
+    once = listed(tmp_path)
+    assert listed(tmp_path, tmp_path, tmp_path / "x", tmp_path / "a.jpg") == once
+    assert listed(tmp_path, f"{tmp_path}/", tmp_path.as_uri()) == once
+    first = listed(tmp_path / "x" / "b.jpg", tmp_path, tmp_path / "x" / "b.jpg")
+    assert sorted(names(first, tmp_path)) == ["a.jpg", "x/b.jpg", "x/c.jpg"]
+
+
+def test_sources_come_one_after_the_other(tmp_path):
+    """The order of the sources is the order of the items."""
+    tree(tmp_path, "b/1.jpg", "a/2.jpg")
+    assert names(listed(tmp_path / "b", tmp_path / "a"), tmp_path) == ["b/1.jpg", "a/2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{tmp}/nothing.jpg", "no such file or folder"),
+        ("{tmp}/nothing*.jpg", "nothing matches"),
+        ("ftp://example.org/a.jpg", "ftp:// is not read"),
+        ("s3://bucket/a.jpg", "s3:// is not read"),
+        ("{tmp}/bad.zip", "not a readable ZIP"),
+        ("{tmp}/bad.tar", "not a readable TAR"),
+        ("{tmp}/bad.parquet", "not a readable Parquet"),
+        ("{tmp}/bad.csv", "no column that looks like pictures"),
+        ("{tmp}/bad.7z", "7-Zip archives are not read"),
+        ("a\0b", "no such file or folder"),
+    ],
+)
+def test_a_source_that_cannot_be_opened_stops_before_the_first_item(tmp_path, source, message):
+    """The error comes from the call itself, and names the source and what was wrong."""
+    tree(tmp_path, "good.jpg")
+    for name in ("bad.zip", "bad.tar", "bad.parquet"):
+        (tmp_path / name).write_bytes(b"no archive at all")
+    (tmp_path / "bad.csv").write_text("one,two\n1,2\n")
+    (tmp_path / "bad.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(20))
+    with pytest.raises(InputError, match=message):
+        find_items([str(tmp_path / "good.jpg"), source.format(tmp=tmp_path)], SourceOptions())
+
+
+def test_no_source_is_an_error():
+    """An empty list of sources is a mistake, not an empty batch."""
+    with pytest.raises(InputError, match="no source"):
+        find_items([], SourceOptions())
+
+
+def test_options_are_checked_at_once():
+    """A misspelt choice is a usage error before anything is listed."""
+    with pytest.raises(ConfigError, match='"parent-folder", "column:NAME"'):
+        SourceOptions(label_from="folder")
+    with pytest.raises(ConfigError, match="include has an empty pattern"):
+        SourceOptions(include=("*.jpg", ""))
+    with pytest.raises(ConfigError, match="fetch_timeout_s"):
+        SourceOptions(fetch_timeout_s=0)
+
+
+def test_kinds_are_told_by_suffix_and_by_content(tmp_path):
+    """An archive without its suffix is known by its first bytes; a picture is a file."""
+    tree(tmp_path, "a.jpg")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as out:
+        out.writestr("a", "b")
+    (tmp_path / "no-suffix").write_bytes(packed.getvalue())
+    assert kind_of(str(tmp_path)) is SourceKind.FOLDER
+    assert kind_of(str(tmp_path / "a.jpg")) is SourceKind.FILE
+    assert kind_of(str(tmp_path / "no-suffix")) is SourceKind.ZIP
+    assert kind_of(f"{tmp_path}/*.jpg") is SourceKind.GLOB
+    assert kind_of("HTTPS://example.org/a.jpg") is SourceKind.URL
+    for suffix, kind in (("tar.gz", "tar"), ("TGZ", "tar"), ("ndjson", "jsonl"), ("tsv", "csv")):
+        (tmp_path / f"x.{suffix}").write_bytes(b"")
+        assert kind_of(str(tmp_path / f"x.{suffix}")) == kind
+
+
+def test_a_folder_is_listed_lazily(tmp_path):
+    """The first item comes before the last folder was looked at."""
+    tree(tmp_path, "a/1.jpg", "b/2.jpg")
+    items = find_items([str(tmp_path)], SourceOptions())
+    assert next(items).source_uri.endswith("a/1.jpg")
+    tree(tmp_path, "b/3.jpg")
+    assert [item.source_uri[-5:] for item in items] == ["2.jpg"[-5:], "3.jpg"[-5:]]

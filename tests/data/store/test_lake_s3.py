@@ -1,0 +1,343 @@
+"""The lake on an object store: a real S3 server on loopback, spoken to over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import polars as pl
+import pytest
+from faulty_proxy import faulty_proxy
+from moto.server import ThreadedMotoServer
+from PIL import Image
+
+from assay.data.errors import CommitConflict, MissingVersion, StoreError
+from assay.data.sources.find import SourceOptions, find_items
+from assay.data.store.files import s3_storage_options
+from assay.data.store.lake import Lake
+from assay.data.store.shards import ShardImage, ShardPlace
+from assay.tasks.append_missing import append_missing
+from assay.tasks.ingest import IngestCounts, chunks, ingest_chunk
+
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[object]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with environment(
+        {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+    ):
+        client = boto3.client("s3", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
+        client.create_bucket(Bucket="pictures")
+        yield client
+    server.stop()
+
+
+def review(image_id: str, reviewer: str = "ann") -> dict[str, object]:
+    return {
+        "image_id": image_id,
+        "label": "real",
+        "reviewer": reviewer,
+        "note": None,
+        "reviewed_at": NOW,
+    }
+
+
+def pictures(*payloads: bytes) -> list[ShardImage]:
+    return [
+        ShardImage(image_id=hashlib.sha256(raw).hexdigest(), raw=raw, format="PNG")
+        for raw in payloads
+    ]
+
+
+def image_rows(places: list[ShardPlace]) -> list[dict[str, object]]:
+    return [
+        {
+            "image_id": place.image_id,
+            "shard": place.shard,
+            "row_group": place.row_group,
+            "row": place.row,
+            "n_bytes": 3,
+            "format": "PNG",
+            "mode": "RGB",
+            "width_px": 1,
+            "height_px": 1,
+            "n_frames": 1,
+            "phash": "0" * 16,
+            "jpeg_quality": None,
+            "capture": None,
+            "ai_declared": None,
+            "batch_id": "b",
+            "ingested_at": NOW,
+        }
+        for place in places
+    ]
+
+
+def test_the_whole_lake_works_on_s3(s3: object) -> None:
+    """Marker, shards, tables, one image, versions and sweeping, all through S3."""
+    lake = Lake("s3://pictures/one/lake")
+    assert lake.uri == "s3://pictures/one/lake"
+    assert lake.path("reports", "x.html") == "s3://pictures/one/lake/reports/x.html"
+    assert lake.version("images") is None
+    assert lake.scan("images").collect().is_empty()
+    kept = pictures(b"one", b"two")
+    with lake.writing():
+        assert lake.append("images", image_rows(lake.write_shard(kept)), txn="t") is True
+    left_over = lake.write_shard(pictures(b"nobody's"))
+    reopened = Lake("s3://pictures/one/lake", create=False)
+    assert [reopened.image(image.image_id) for image in kept] == [b"one", b"two"]
+    assert reopened.scan("images").collect().get_column("ingested_at").to_list() == [NOW, NOW]
+    assert reopened.scan("images", version=0).collect().height == 0
+    with pytest.raises(MissingVersion, match="no version 9"):
+        reopened.scan("images", version=9)
+    assert reopened.sweep(older_than_s=3600) == []
+    assert reopened.sweep(older_than_s=-5) == [left_over[0].shard]
+    assert reopened.image(kept[1].image_id) == b"two"
+
+
+def test_a_missing_lake_on_s3_is_not_made_up(s3: object) -> None:
+    """Without create, and where other files lie, there is an error that says what to do."""
+    with pytest.raises(StoreError, match="make one by ingesting"):
+        Lake("s3://pictures/none", create=False)
+    s3.put_object(Bucket="pictures", Key="holiday/beach.jpg", Body=b"x")
+    with pytest.raises(StoreError, match="choose an empty prefix"):
+        Lake("s3://pictures/holiday")
+    with pytest.raises(StoreError, match="no-such-bucket"):
+        Lake("s3://no-such-bucket/lake")
+
+
+def test_a_shard_on_s3_is_one_object_and_no_leftover_upload(s3: object) -> None:
+    """A shard larger than one part of a multipart upload appears under its name alone."""
+    lake = Lake("s3://pictures/large")
+    raw = os.urandom(12 * 2**20)
+    [place] = lake.write_shard(pictures(raw))
+    listed = s3.list_objects_v2(Bucket="pictures", Prefix="large/shards/")["Contents"]
+    assert [entry["Key"] for entry in listed] == [f"large/{place.shard}"]
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="pictures")
+    lake.append("images", image_rows([place]), txn="t")
+    assert lake.image(place.image_id) == raw
+
+
+def test_writers_at_once_lose_and_double_nothing_on_s3(s3: object) -> None:
+    """Six threads with three own rows each, and one row that all six try to commit."""
+    lake = Lake("s3://pictures/crowd")
+
+    def write(writer: int) -> int:
+        own = Lake("s3://pictures/crowd", create=False)
+        first = [
+            own.append("reviews", [review(f"{writer}-{n}")], txn=f"own-{writer}-{n}")
+            for n in range(3)
+        ]
+        assert all(first)
+        return own.append("reviews", [review("shared")], txn="shared")
+
+    with ThreadPoolExecutor(6) as pool:
+        won = list(pool.map(write, range(6)))
+    assert sorted(won) == [False] * 5 + [True]
+    ids = lake.scan("reviews").collect().get_column("image_id").to_list()
+    assert sorted(ids) == sorted([f"{w}-{n}" for w in range(6) for n in range(3)] + ["shared"])
+
+
+def test_the_second_of_two_deciders_is_refused_on_s3(s3: object) -> None:
+    """Two appends worked out from one version: the first commits, the second must look again."""
+    lake = Lake("s3://pictures/deciders")
+    lake.append("reviews", [review("a")], txn="a")
+    seen = lake.version("reviews")
+    assert lake.append("reviews", [review("b")], txn="b", after=seen)
+    with pytest.raises(CommitConflict, match="work them out anew"):
+        lake.append("reviews", [review("c")], txn="c", after=seen)
+    assert lake.append("reviews", [review("c")], txn="c", after=lake.version("reviews"))
+
+
+def test_another_process_reads_with_the_environment_alone(s3: object) -> None:
+    """Nothing but the variables is needed to open the lake and filter a table."""
+    lake = Lake("s3://pictures/env")
+    lake.append("reviews", [review("a"), review("b")], txn="t")
+    code = (
+        "import json, polars as pl; from assay.data.store.lake import Lake;"
+        "rows = Lake('s3://pictures/env', create=False).scan('reviews');"
+        "print(json.dumps(rows.filter(pl.col('image_id') == 'b').collect()['image_id'].to_list()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert json.loads(done.stdout) == ["b"]
+
+
+def test_plain_http_must_be_allowed() -> None:
+    """An endpoint without TLS is refused unless the environment allows it."""
+    with pytest.raises(StoreError, match="set AWS_ALLOW_HTTP=true"):
+        s3_storage_options({"AWS_ENDPOINT_URL": "http://store.example:9000"})
+    options = s3_storage_options(
+        {"AWS_ENDPOINT_URL": "http://store.example:9000", "AWS_ALLOW_HTTP": "TRUE"}
+    )
+    assert options == {
+        "aws_endpoint_url": "http://store.example:9000",
+        "aws_allow_http": "TRUE",
+    }
+
+
+def test_lists_survive_s3(s3: object) -> None:
+    """A decision's list of reasons and an empty one come back as they were."""
+    lake = Lake("s3://pictures/lists")
+    row = {
+        "image_id": "a",
+        "detector": "d",
+        "weights_sha256": "0" * 64,
+        "profile": "p",
+        "precision": "fp32",
+        "policy_id": "p",
+        "calibration_id": None,
+        "prob_calibrated": 0.5,
+        "decision": "clear",
+        "reasons": ["x", "y"],
+        "group_id": None,
+        "run_id": "r",
+        "decided_at": NOW,
+    }
+    lake.append("decisions", [row, row | {"image_id": "b", "reasons": []}], txn="t")
+    found = lake.scan("decisions").sort("image_id").collect()
+    assert found.schema["reasons"] == pl.List(pl.String)
+    assert found.get_column("reasons").to_list() == [["x", "y"], []]
+
+
+def test_two_ingests_at_once_store_a_picture_once_on_s3(s3: object, tmp_path: Path) -> None:
+    """Without any lock, two batches of the same ten pictures agree who was first."""
+    for n in range(10):
+        Image.new("RGB", (20 + n, 20), (n, 2 * n, 3 * n)).save(tmp_path / f"{n}.png")
+    lake = Lake("s3://pictures/ingest")
+    options = SourceOptions()
+    items = list(find_items([str(tmp_path)], options))
+    start = threading.Barrier(2)
+
+    def work(batch_id: str) -> IngestCounts:
+        own = Lake(lake.uri)
+        start.wait()
+        total = IngestCounts()
+        for index, chunk in enumerate(chunks(items, max_items=5)):
+            total += ingest_chunk(
+                own,
+                chunk,
+                batch_id=batch_id,
+                run_id=batch_id,
+                chunk_index=index,
+                options=options,
+                n_workers=2,
+            )
+        return total
+
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(work, ["b-1", "b-2"])
+    assert (one.items, two.items) == (10, 10)
+    assert one.stored + two.stored == 10
+    assert one.duplicates + two.duplicates == 10
+    images = lake.scan("images").collect()
+    assert images["image_id"].n_unique() == images.height == 10
+    assert lake.scan("sightings").filter(status="stored").collect().height == 10
+    assert sum(1 for _ in lake.images(images["image_id"].to_list())) == 10
+
+
+def test_a_store_that_cuts_answers_off_loses_nothing(
+    s3: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one answer in five broken off in its body, a lake is made, filled and read back."""
+    parts = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with faulty_proxy(parts.hostname, parts.port, share=0.2) as (proxy, address):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        lake = Lake("s3://pictures/cut")
+        kept = pictures(b"one", b"two", os.urandom(300_000))
+        assert lake.append("images", image_rows(lake.write_shard(kept)), txn="t") is True
+        for n in range(3):
+            assert lake.append("reviews", [review(str(n))], txn=str(n)) is True
+        reopened = Lake("s3://pictures/cut", create=False)
+        assert reopened.append("reviews", [review("0")], txn="0") is False
+        for _ in range(3):
+            assert dict(reopened.images([image.image_id for image in kept])) == {
+                image.image_id: image.raw for image in kept
+            }
+        assert sorted(reopened.scan("reviews").collect()["image_id"]) == ["0", "1", "2"]
+    assert proxy.n_cut > 5
+
+
+def test_a_store_that_always_fails_is_told_in_one_line(
+    s3: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without colours and frames of Rust, and with what to do."""
+    parts = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    assert parts.hostname is not None
+    assert parts.port is not None
+    Lake("s3://pictures/gone").append("reviews", [review("a")], txn="a")
+    monkeypatch.setattr("assay.data.store.retry.MAX_TRIES", 3)
+    with faulty_proxy(parts.hostname, parts.port, share=0.0) as (proxy, address):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        lake = Lake("s3://pictures/gone", create=False)
+        proxy.share = 1.0
+        with pytest.raises(StoreError, match=r"cannot read the table s3://\S+/reviews: ") as caught:
+            lake.scan("reviews")
+    told = str(caught.value)
+    assert told.isprintable()
+    assert told.endswith("run the same again when s3://pictures/gone answers")
+
+
+def test_writers_that_found_the_same_missing_append_it_once_on_s3(s3: object) -> None:
+    """Three threads that all come to commit the same ten rows, without any lock."""
+    lake = Lake("s3://pictures/missing")
+    lake.append("reviews", [review("before")], txn="before")
+    since = lake.version("reviews")
+    start = threading.Barrier(3)
+
+    def work(writer: int) -> int:
+        own = Lake(lake.uri)
+        start.wait()
+        return len(
+            append_missing(
+                own,
+                "reviews",
+                [review(f"{n}") for n in range(10)],
+                since=since,
+                name=lambda row: str(row["image_id"]),
+                taken=lambda came: set(came.collect()["image_id"]),
+                txn=f"{writer}",
+            )
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        committed = list(pool.map(work, range(3)))
+    assert sorted(committed) == [0, 0, 10]
+    ids = lake.scan("reviews").collect()["image_id"].to_list()
+    assert sorted(ids) == sorted(["before", *(f"{n}" for n in range(10))])

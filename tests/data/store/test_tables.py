@@ -1,0 +1,101 @@
+"""Tables that an older assay made: read, appended to, and grown by the columns they lack."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from assay.data.errors import CommitConflict, StoreError
+from assay.data.schema import TABLES
+from assay.data.store.lake import Lake
+
+NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+MakeOld = Callable[..., Lake]
+
+
+def row(image_id: str, **more: Any) -> dict[str, Any]:
+    values = {"image_id": image_id, "label": "real", "reviewer": "ann", "reviewed_at": NOW}
+    return values | more
+
+
+@pytest.fixture
+def old_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeOld:
+    """Makes a lake whose `reviews` an assay wrote that did not know the column `note`."""
+
+    def make(name: str = "lake", *, without: str = "note") -> Lake:
+        lake = Lake(tmp_path / name)
+        now = TABLES["reviews"]
+        known = [field for field in now if field.name != without]
+        with monkeypatch.context() as then:
+            then.setitem(TABLES, "reviews", pa.schema(known))
+            kept = row("a", note="seen")
+            kept.pop(without)
+            assert lake.append("reviews", [kept], txn="first")
+        return lake
+
+    return make
+
+
+def notes(lake: Lake, version: int | None = None) -> dict[str, str | None]:
+    rows = lake.scan("reviews", version).collect()
+    assert rows.columns == TABLES["reviews"].names
+    assert rows.schema["note"] == pl.String
+    return dict(rows.select("image_id", "note").iter_rows())
+
+
+@pytest.mark.parametrize("name", ["lake", "täglich neu"])
+def test_a_column_that_came_later_is_null_until_rows_bring_it(old_lake: MakeOld, name: str) -> None:
+    """Read before and after the first append that has it, now and at the old version."""
+    lake = old_lake(name)
+    version = lake.version("reviews")
+    assert notes(lake) == {"a": None}
+    assert lake.scan("reviews").filter(pl.col("note").is_null()).collect().height == 1
+    assert lake.version("reviews") == version
+    assert lake.append("reviews", [row("b", note="new")], txn="second")
+    assert notes(lake) == {"a": None, "b": "new"}
+    assert notes(lake, version) == {"a": None}
+    assert lake.append("reviews", [row("b", note="new")], txn="second") is False
+    assert lake.append("reviews", [row("z", note="new")], txn="first") is False
+    after = lake.version("reviews")
+    assert lake.append("reviews", [row("c", note=None)], txn="third")
+    assert lake.version("reviews") == (after or 0) + 1
+    assert notes(lake) == {"a": None, "b": "new", "c": None}
+
+
+def test_two_writers_may_bring_the_column_at_once(old_lake: MakeOld) -> None:
+    """Every row is there once, whoever added the column."""
+    lake = old_lake()
+
+    def write(number: int) -> bool:
+        return Lake(lake.uri).append("reviews", [row(f"n{number}", note="x")], txn=f"t{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(write, range(4)))
+    assert notes(lake) == {"a": None, **{f"n{n}": "x" for n in range(4)}}
+
+
+def test_rows_worked_out_from_an_old_version_still_count_as_such(old_lake: MakeOld) -> None:
+    """Adding a column in between is no newer row; another append that names its version is."""
+    lake = old_lake()
+    seen = lake.version("reviews")
+    assert lake.append("reviews", [row("b", note="x")], txn="b")
+    assert lake.append("reviews", [row("c", note="x")], txn="c", after=seen)
+    with pytest.raises(CommitConflict, match="newer than version"):
+        lake.append("reviews", [row("d", note="x")], txn="d", after=seen)
+    assert set(notes(lake)) == {"a", "b", "c"}
+
+
+def test_a_table_without_a_column_that_must_be_there_is_refused(old_lake: MakeOld) -> None:
+    """Nulls stand only where a row may have none."""
+    lake = old_lake(without="reviewer")
+    with pytest.raises(StoreError, match="reviews has no column reviewer"):
+        lake.scan("reviews")
+    with pytest.raises(StoreError, match="reviews has no column reviewer"):
+        lake.append("reviews", [row("b", note=None)], txn="b")

@@ -1,0 +1,490 @@
+"""Plans, prompts, seeds, masks and memory: what is asked for, before anything is made."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.data.errors import AssayError, ConfigError, InputError, SynthError
+from assay.flows.commands.synth import EXAMPLE_PLAN
+from assay.synth.generators.estimate import announce
+from assay.synth.generators.memory import best_plan, parse_memory, plan_of
+from assay.synth.generators.presets import LARGE, LARGE_TURBO, MEDIUM, PRESETS, SMALL
+from assay.synth.masks import draw_mask
+from assay.synth.plan.plan_file import plan_of_dict, read_plan
+from assay.synth.plan.prompts import expand, moderation_prompts, read_prompts
+from assay.synth.plan.seeds import row_key, row_seed
+from assay.synth.plan.settings import METHODS
+
+PARENTS = [("a" * 64, "real"), ("b" * 64, "fake")]
+
+
+def plan(tmp_path, **told):
+    return plan_of_dict(told, folder=tmp_path)
+
+
+def test_lists_are_swept_over_every_parent(tmp_path):
+    """Two strengths and two masks of two parents are eight pictures, each its own key and seed."""
+    made = plan(
+        tmp_path,
+        make=[
+            {"method": "inpaint", "generator": "g", "strength": [0.2, 0.5], "mask": ["box", "half"]}
+        ],
+    )
+    jobs = list(made.jobs(made.blocks[0], PARENTS))
+    assert len(jobs) == 8
+    assert len({job.key for job in jobs}) == len({job.seed for job in jobs}) == 8
+    assert {job.parent_label for job in jobs} == {"real", "fake"}
+    assert [job.key for job in jobs] == [job.key for job in made.jobs(made.blocks[0], PARENTS)]
+
+
+def test_a_job_keeps_its_key_when_the_plan_grows(tmp_path):
+    """So that adding a block or a strength makes only what is new."""
+    small = plan(tmp_path, make=[{"method": "aligned", "autoencoder": "a", "dct_blend": 0.5}])
+    large = plan(
+        tmp_path,
+        make=[
+            {"method": "launder"},
+            {"method": "aligned", "autoencoder": "a", "dct_blend": [1, 0.5]},
+        ],
+    )
+    few = {job.key for job in small.jobs(small.blocks[0], PARENTS)}
+    assert few < {job.key for job in large.jobs(large.blocks[1], PARENTS)}
+
+
+def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
+    """Two prompts, three times each; no parents are needed."""
+    (tmp_path / "p.txt").write_text("a dog\n\na cat\n")
+    made = plan(
+        tmp_path, make=[{"method": "text", "generator": "g", "prompts": "p.txt", "times": 3}]
+    )
+    jobs = list(made.jobs(made.blocks[0], []))
+    assert len({job.seed for job in jobs}) == 6
+    assert {job.settings["prompt"] for job in jobs} == {"a dog", "a cat"}
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({}, "makes nothing"),
+        ({"make": [{"method": "draw"}]}, "no method is named 'draw'; allowed: text,"),
+        (
+            {"make": [{"method": "aligned", "strength": 1}]},
+            "unknown strength; allowed: autoencoder",
+        ),
+        ({"make": [{"method": "aligned", "of": "x"}]}, "of = 'x'; allowed: parents"),
+        ({"make": [{"method": "launder"}] * 2}, "that name is taken"),
+        ({"make": [{"method": "attack", "epsilon": "4"}]}, "epsilon = '4' is not a number"),
+        ({"make": [{"method": "attack", "epsilon": [2, 80]}]}, "epsilon = 80; allowed: 1 to 64"),
+        ({"make": [{"method": "attack", "kind": "fgsm"}]}, "kind = 'fgsm'; allowed: pgd, apgd"),
+        ({"make": [{"method": "attack", "aim": "down"}]}, "aim = 'down'; allowed: lower, raise"),
+        (
+            {"make": [{"method": "control", "generator": "g", "controls": "d", "control": "cany"}]},
+            "control = 'cany'; allowed: canny, depth, blur",
+        ),
+        (
+            {
+                "make": [
+                    {
+                        "method": "control",
+                        "generator": "g",
+                        "controlnet": "n",
+                        "control": ["canny", "depth"],
+                    }
+                ]
+            },
+            "depth is not estimated here; give depth pictures",
+        ),
+        (
+            {"make": [{"method": "inpaint", "generator": "g", "mask": ["box", "boxx"]}]},
+            "mask = 'boxx'; allowed: empty, full, .*or a folder of masks",
+        ),
+        (
+            {"make": [{"method": "text", "generator": "g", "prompts": "none.txt"}]},
+            "prompts = 'none.txt' is no file; allowed: moderation, or a file",
+        ),
+        (
+            {"make": [{"method": "image-to-image", "generator": "g", "strength": float("nan")}]},
+            "strength = nan; allowed: 0.01 to 1",
+        ),
+        ({"make": [{"method": "launder", "condition": "jpg"}]}, "no laundering is named 'jpg'"),
+        ({"make": [{"method": "text", "generator": "g"}]}, "needs prompt"),
+        ({"make": [{"method": "text"}]}, "text needs generator = .*sd3.5-large"),
+        ({"make": [{"method": "launder"}], "parents": {"choose": "all"}}, "choose = 'all'"),
+        ({"make": [{"method": "launder"}], "seed": "1"}, "seed is '1'"),
+        ({"make": [{"method": "launder"}], "sed": 1}, "unknown sed; allowed: seed"),
+        ({"make": [{"method": "launder"}], "seed": -1}, r"seed is -1; allowed: .* from 0 to 184"),
+        ({"make": [{"method": "launder"}], "seed": 2**64}, "seed is 18446744073709551616; allowed"),
+        ({"make": [{"method": "launder"}], "seed": 1 << 99999}, "seed is a number of 100,000 bits"),
+        ({"make": [{"method": "launder"}], "seed": True}, "seed is True; allowed"),
+        ({"make": [{"method": "launder"}], "parents": {"n": True}}, "n = True is not a whole numb"),
+        (
+            {"make": [{"method": "launder"}], "parents": {"n": -1}},
+            "n = -1; allowed: 0 to 1,000,000",
+        ),
+        ({"make": [{"method": "launder"}], "parents": {"n": 2.0}}, "n = 2.0 is not a whole number"),
+        (
+            {"make": [{"method": "launder"}], "parents": [1]},
+            r"\[parents\] is \[1\]; allowed: a table",
+        ),
+        ({"make": [{"method": "launder"}], "parents": {"where": 1}}, "where = 1 is not text"),
+        (
+            {"make": [{"method": "launder"}], "parents": {"where": "size > 1"}},
+            r"\[parents\]: where = 'size > 1' is no condition on the images: size is no column",
+        ),
+        ({"make": {"method": "launder"}}, r"make is a table; write \[\[make\]\]"),
+        ({"make": ["launder"]}, "make holds 'launder'; allowed: tables"),
+        ({"make": [{"method": ["launder", "attack"]}]}, r"no method is named \['launder', 'att"),
+        ({"make": [{"method": "laundry"}]}, r"allowed: text, .*; did you mean launder\?"),
+        ({"make": [{"method": "launder", "of": ["x"]}]}, r"of = \['x'\]; allowed"),
+        ({"make": [{"method": "launder", "condition": []}]}, "condition = .*at least one"),
+        ({"make": [{"method": "attack", "epsilon": []}]}, "epsilon = .*or a list of at least one"),
+        ({"make": [{"method": "attack", "epsilon": 0.5}]}, "epsilon = 0.5; allowed: 1 to 64"),
+        (
+            {"make": [{"method": "attack", "epsilon": [2, 1.5]}]},
+            "epsilon = 1.5; allowed: whole lev",
+        ),
+        ({"make": [{"method": "attack", "steps": True}]}, "steps = True is not a whole number"),
+        ({"make": [{"method": "attack", "steps": [[[[[[[[4]]]]]]]]}]}, "steps = .* is not a whole"),
+        ({"make": [{"method": "latent-attack", "autoencoder": "a", "box": -1}]}, "box = -1"),
+        (
+            {"make": [{"method": "text", "generator": "g", "prompt": "x", "width": 0}]},
+            "width = 0; allowed: 1 to 16,384",
+        ),
+        (
+            {"make": [{"method": "text", "generator": "g", "prompt": "x", "guidence": 1}]},
+            r"unknown guidence; .*; did you mean guidance\?",
+        ),
+        (
+            {"make": [{"method": "text", "generator": "g", "prompt": "\ud800"}]},
+            "prompt = .*allowed: text that UTF-8 can hold",
+        ),
+        (
+            {"make": [{"method": "inpaint", "generator": "g", "mask": "x" * 9000}]},
+            "mask = 'xxx.*; allowed: empty",
+        ),
+        (
+            {"make": [{"method": "inpaint", "generator": "g", "mask": ["box", ""]}]},
+            "mask = ''; allowed: a name or a path",
+        ),
+        (
+            {
+                "make": [
+                    {
+                        "method": "control",
+                        "generator": "g",
+                        "controlnet": "n",
+                        "control": "depth",
+                        "controls": " ",
+                    }
+                ]
+            },
+            "controls = ' '; allowed: a name or a path",
+        ),
+        ({"make": [{"method": "aligned", "autoencoder": ""}]}, "autoencoder = ''; allowed: a name"),
+        (
+            {"make": [{"method": "launder", "name": "a\n" + "x" * 9000}]},
+            "^.{0,40}name = .{80,90}; allowed: 1 to 40 of a-z",
+        ),
+        (
+            {"make": [{"method": "launder", "condition": "jpeg-91"}]},
+            "named 'jpeg-91'; .*; did you mean jpeg-90",
+        ),
+    ],
+)
+def test_a_plan_with_a_slip_is_refused(tmp_path, told, message):
+    """The message names the place, what was seen and what is allowed."""
+    with pytest.raises((ConfigError, SynthError), match=message):
+        plan(tmp_path, **told)
+
+
+def test_prompts_are_templates_where_variables_are_given(tmp_path):
+    """Every combination, of prompts from a file too; what is no list of texts is refused."""
+    (tmp_path / "p.txt").write_text("a {colour} car\n")
+    told = {"method": "text", "generator": "g", "prompts": "p.txt", "prompt": "{time}, {colour}"}
+    variables = {"colour": ["red", "blue"], "time": ["noon", "night"]}
+    made = plan(tmp_path, make=[told | {"variables": variables}])
+    jobs = list(made.jobs(made.blocks[0], []))
+    assert [job.settings["prompt"] for job in jobs] == [
+        "noon, red",
+        "noon, blue",
+        "night, red",
+        "night, blue",
+        "a red car",
+        "a blue car",
+    ]
+    assert all("variables" not in job.settings for job in jobs)
+    missing = plan(tmp_path, make=[told | {"variables": {"colour": ["red"]}}])
+    with pytest.raises(InputError, match="needs values for time"):
+        list(missing.jobs(missing.blocks[0], []))
+    with pytest.raises(ConfigError, match=r"variables.colour = 'red' is not a list of texts"):
+        plan(tmp_path, make=[told | {"variables": {"colour": "red"}}])
+
+
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.dates(),
+    st.sampled_from(["mini-sd3", "parents", "near", "box", "{}", "{a}", "\ud800", "a\0b", 10**400]),
+)
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner)
+)
+BLOCKS = st.fixed_dictionaries(
+    {"method": st.sampled_from(list(METHODS)) | VALUES},
+    optional=dict.fromkeys(
+        {"name", "of"}.union(*(model.model_fields for model in METHODS.values())), VALUES
+    ),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"make": st.lists(BLOCKS, max_size=2) | VALUES},
+        optional={"seed": VALUES, "parents": VALUES},
+    )
+)
+def test_any_values_are_a_plan_or_one_line(tmp_path_factory, told):
+    """No other error comes out, whatever is put where."""
+    said = ""
+    try:
+        made = plan_of_dict(told, folder=tmp_path_factory.getbasetemp())
+        made.check()
+        assert all(job.key for block in made.blocks for job in made.jobs(block, PARENTS))
+    except AssayError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert len(said) < 1000
+
+
+@pytest.mark.parametrize("template", ["{}", "{0}", "a {colour.real} car", "{colour:>99}", "{a"])
+def test_a_template_has_names_in_braces_and_nothing_else(tmp_path, template):
+    """Said by a check of the plan, before anything is made; without variables it is a prompt."""
+    make = {"method": "text", "generator": "g", "prompt": template}
+    with pytest.raises(InputError, match=r"needs values for|by itself"):
+        plan(tmp_path, make=[make | {"variables": {"colour": ["red"]}}]).check()
+    literal = plan(tmp_path, make=[make])
+    literal.check()
+    assert [job.settings["prompt"] for job in literal.jobs(literal.blocks[0], [])] == [template]
+
+
+def test_a_misspelt_variable_is_told_with_the_one_that_is_there(tmp_path):
+    """And doubled braces stand for single ones."""
+    make = {"method": "text", "generator": "g", "prompt": "a {colour} car"}
+    made = plan(tmp_path, make=[make | {"variables": {"color": ["red"]}}])
+    with pytest.raises(InputError, match=r"needs values for colour; given: color; did you mean c"):
+        made.check()
+    assert expand("{{a}} {a}", {"a": ["x"]}) == ["{a} x"]
+
+
+def test_more_pictures_than_can_be_listed_are_refused_by_counting(tmp_path):
+    """20^6 of a template at once, and of a sweep by as many parents; nothing is multiplied out."""
+    twenty = [f"v{number}" for number in range(20)]
+    template = " ".join(f"{{{name}}}" for name in "abcdef")
+    make = {"method": "text", "generator": "g", "prompt": template}
+    made = plan(tmp_path, make=[make | {"variables": dict.fromkeys("abcdef", twenty)}])
+    with pytest.raises(ConfigError, match=r"text asks for 64,000,000 pictures; allowed are 1,0"):
+        made.check()
+    steps = list(range(1, 1001))
+    swept = {"method": "attack", "epsilon": list(range(1, 65)), "steps": steps}
+    made = plan(tmp_path, make=[swept, {"method": "launder", "of": "attack", "condition": "half"}])
+    made.check()
+    with pytest.raises(ConfigError, match=r"attack asks for 6,400,000 pictures, 64,000 for each"):
+        made.check(100)
+
+
+def test_a_plan_may_begin_with_a_byte_order_mark(tmp_path):
+    """And one that cannot be TOML is told as such, however deep it is."""
+    path = tmp_path / "plan.toml"
+    path.write_bytes(b'\xef\xbb\xbf[[make]]\nmethod = "launder"\n')
+    assert read_plan(path).blocks[0].method == "launder"
+    for raw, message in (
+        (b"x = " + b"[" * 100_000, "nested too deeply"),
+        ("seed = 1".encode("utf-16"), "byte 0 is not UTF-8"),
+        (b"seed =", "cannot be read as a plan"),
+        (b"seed = 1" + b"0" * 5000, "cannot be read as a plan"),
+    ):
+        path.write_bytes(raw)
+        with pytest.raises(ConfigError, match=message):
+            read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("generator", "sizes", "message"),
+    [
+        ("sd3.5-large", {"width": 1000}, "must be multiples of 16; the nearest is 992x1024"),
+        ("sd3.5-medium", {"width": [1024, 256], "height": 256}, "256x256 px well: allowed are"),
+        ("sd3.5-large-turbo", {"height": 2048}, "1024x2048 px well"),
+    ],
+)
+def test_sizes_are_refused_before_anything_is_loaded(tmp_path, generator, sizes, message):
+    """The plan alone tells, of registered names; a folder's limits are known once it is read."""
+    make = {"method": "text", "prompt": "x"} | sizes
+    with pytest.raises(SynthError, match=message):
+        plan(tmp_path, make=[make | {"generator": generator}])
+    assert plan(tmp_path, make=[make | {"generator": "folder"}]).blocks
+
+
+def test_the_example_is_a_plan(tmp_path):
+    """What `assay synth example` prints is accepted."""
+    (tmp_path / "plan.toml").write_text(EXAMPLE_PLAN)
+    made = read_plan(tmp_path / "plan.toml")
+    told = {block.method for block in made.blocks}
+    assert told == {"launder", "attack", "aligned", "image-to-image", "text"}
+    (tmp_path / "plan.toml").write_text("# a comment\n" + EXAMPLE_PLAN)
+    assert read_plan(tmp_path / "plan.toml").plan_id == made.plan_id
+
+
+def test_prompts_come_from_text_and_tables(tmp_path):
+    """PartiPrompts' columns, and others in any case."""
+    (tmp_path / "parti.tsv").write_text(
+        "Prompt\tCategory\tChallenge\tNote\nbond\tAbstract\tBasic\tx\n"
+    )
+    (tmp_path / "own.jsonl").write_text('{"text": "a sign", "expected_text": "OPEN"}\n')
+    (only,) = read_prompts(tmp_path / "parti.tsv")
+    assert (only.prompt, only.category) == ("bond", "Abstract")
+    assert read_prompts(tmp_path / "own.jsonl")[0].settings() == {
+        "prompt": "a sign",
+        "expected_text": "OPEN",
+    }
+    (tmp_path / "bad.csv").write_text("title\nx\n")
+    with pytest.raises(InputError, match="no column prompt, text, caption; seen: title"):
+        read_prompts(tmp_path / "bad.csv")
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(InputError, match="holds no prompt"):
+        read_prompts(tmp_path / "empty.txt")
+
+
+def test_templates_take_every_combination():
+    """Two by two; a variable without values is an error."""
+    assert expand("{a} {b} {a}", {"a": ["x", "y"], "b": ["1", "2"]}) == [
+        "x 1 x",
+        "x 2 x",
+        "y 1 y",
+        "y 2 y",
+    ]
+    with pytest.raises(InputError, match="needs values for b"):
+        expand("{b}", {})
+
+
+def test_moderation_prompts_say_the_text_that_must_be_readable():
+    """Every prompt holds its expected words."""
+    prompts = moderation_prompts()
+    assert len({row.prompt for row in prompts}) == 30
+    assert all(row.expected_text and row.expected_text in row.prompt for row in prompts)
+
+
+@given(st.integers(0, 2**31), st.text(max_size=20))
+def test_seeds_are_whole_numbers_that_follow_run_and_row(run_seed, name):
+    """In range, repeatable, and other for another run."""
+    key = row_key(name=name)
+    seed = row_seed(run_seed, key)
+    assert 0 <= seed < 2**63
+    assert seed == row_seed(run_seed, row_key(name=name)) != row_seed(run_seed + 1, key)
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99))
+def test_masks_have_the_pictures_size_and_follow_their_rule(width, height, seed):
+    """At any size."""
+    masks = {
+        rule: draw_mask(rule, width, height, seed)
+        for rule in ("empty", "full", "centre", "half", "box", "strokes")
+    }
+    assert all(mask.shape == (height, width) and mask.dtype == bool for mask in masks.values())
+    assert not masks["empty"].any()
+    assert masks["full"].all()
+    assert masks["box"].any()
+    np.testing.assert_array_equal(masks["box"], draw_mask("box", width, height, seed))
+
+
+def test_an_unknown_mask_rule_is_refused():
+    """With the list of rules."""
+    with pytest.raises(SynthError, match="allowed: empty, full"):
+        draw_mask("circle", 8, 8, 0)
+
+
+@pytest.mark.parametrize("preset", [*PRESETS.values(), SMALL], ids=lambda p: p.name)
+def test_what_is_fitted_can_be_made(preset):
+    """Any picture, reduced to what the model can make and padded to 16, passes its check."""
+    for width, height in itertools.product((64, 700, 1024, 3000, 8000), repeat=2):
+        fitted = preset.fitted(width, height)
+        padded = [-(-side // 16) * 16 for side in fitted]
+        assert padded[0] * padded[1] <= preset.max_pixels
+        assert max(padded) <= preset.max_side_px
+
+
+def test_presets_are_the_publishers_settings():
+    """Not the pipeline's defaults of 28 steps at guidance 7."""
+    assert (LARGE.steps, LARGE.guidance) == (40, 4.5)
+    assert (LARGE_TURBO.steps, LARGE_TURBO.guidance) == (4, 0.0)
+    assert (MEDIUM.steps, MEDIUM.guidance, MEDIUM.skip_layers) == (50, 4.0, (7, 8, 9))
+    MEDIUM.check_size(1024, 2000)
+    with pytest.raises(SynthError, match="areas from 512x512"):
+        LARGE.check_size(2048, 2048)
+
+
+def test_a_plan_of_memory_fits_and_the_plainest_is_taken():
+    """By hand: Large in bf16 with T5 is 2 * (8.146 + 0.124 + 0.695 + 4.762 + 0.084) = 27.62 GB."""
+    plain = plan_of(LARGE, precision="bf16", t5="keep", width_px=1024, height_px=1024)
+    assert sum(plain.component_gb.values()) == pytest.approx(27.62, abs=0.01)
+    assert best_plan(LARGE, 80e9, width_px=1024, height_px=1024) == plain
+    small = best_plan(LARGE, 24e9, width_px=1024, height_px=1024)
+    assert small.device_gb <= 0.9 * 24
+    assert (small.t5, small.offload) == ("keep", "model")
+    tight = best_plan(MEDIUM, 12e9, width_px=1024, height_px=1024, quantisers=())
+    assert tight.device_gb <= 0.9 * 12
+    # On a CPU nothing can wait elsewhere; int8 halves T5 before it is given up.
+    alone = best_plan(
+        MEDIUM, 18e9, width_px=1024, height_px=1024, quantisers=["int8"], takes_turns=False
+    )
+    assert (alone.t5, alone.transformer, alone.offload) == ("int8", "bf16", "none")
+    with pytest.raises(SynthError, match=r"2\.0 GB were given"):
+        best_plan(LARGE, 2e9, width_px=1024, height_px=1024)
+
+
+@given(st.floats(3, 200), st.sampled_from([(), ("int8",), ("int8", "nf4")]), st.booleans())
+def test_no_plan_asks_for_more_than_there_is(gigabytes, quantisers, takes_turns):
+    """For any memory, either it fits within nine tenths or it is refused."""
+    try:
+        found = best_plan(
+            LARGE,
+            gigabytes * 1e9,
+            width_px=1024,
+            height_px=1024,
+            quantisers=quantisers,
+            takes_turns=takes_turns,
+        )
+    except SynthError:
+        return
+    assert found.device_gb <= 0.9 * gigabytes
+
+
+def test_memory_is_said_with_its_unit():
+    """Decimal and binary."""
+    assert parse_memory("24GB") == 24e9
+    assert parse_memory("16 GiB") == 16 * 2**30
+    for bad in ("24", "lots", "0GB"):
+        with pytest.raises(ConfigError, match="24GB"):
+            parse_memory(bad)
+
+
+@pytest.mark.parametrize("images", [-5, 0, 10**12])
+def test_a_number_of_pictures_that_cannot_be_is_refused(images):
+    """Before any is counted."""
+    with pytest.raises(ConfigError, match=f"images = {images}; allowed: 1 to 1,000,000,000"):
+        announce("mini-sd3", memory=None, t5="auto", precision="auto", device="cpu", images=images)
+
+
+def test_a_plan_is_said_without_the_weights():
+    """Registered generators need not be there to say what they would take."""
+    told = announce(
+        "sd3.5-large-turbo", memory=None, t5="auto", precision="bf16", device="cpu", images=10
+    )
+    assert told.passes == 40
+    assert "Powered by Stability AI" in told.summary()
+    assert told.to_json()["device_gb"] == pytest.approx(27.62 + 2.5 * 1.049, abs=0.1)

@@ -1,0 +1,99 @@
+"""Devices are chosen by what is there; nothing is used in place of what was asked for."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import timm_tensors, write_timm
+
+from assay.data.errors import ConfigError
+from assay.tasks.detector.backends import devices
+from assay.tasks.detector.backends.devices import (
+    available_devices,
+    batch_images,
+    choose_device,
+    choose_precision,
+)
+from assay.tasks.detector.load import load_detector
+
+CPU = torch.device("cpu")
+MISSING = [kind for kind in ("cuda", "mps", "xpu", "tpu") if kind not in available_devices()]
+
+
+def test_a_cpu_is_always_there_and_last():
+    """The fastest comes first; the CPU is what is left."""
+    assert available_devices()[-1] == "cpu"
+    assert choose_device("cpu") == CPU
+
+
+def test_auto_takes_the_first():
+    """Without an accelerator that is the CPU."""
+    chosen = choose_device("auto")
+    assert chosen.type.replace("xla", "tpu") == available_devices()[0]
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_a_device_that_is_not_there(kind):
+    """Refused with what there is, and never replaced in silence."""
+    with pytest.raises(ConfigError, match=f"'{kind}' is not there; this machine has: .*cpu"):
+        choose_device(kind)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cpu:x", "cuda:-1", "", "cpu:1"])
+def test_names_that_are_no_devices(name):
+    """Unknown names, and numbers beyond what there is."""
+    with pytest.raises(ConfigError, match="device"):
+        choose_device(name)
+
+
+def test_precision_is_exact_unless_asked():
+    """Half formats move logits by more than the same picture may differ."""
+    assert choose_precision("auto", "cpu") == "fp32"
+    assert choose_precision("auto", "cuda") == "fp32"
+    assert choose_precision("bf16", "cpu") == "bf16"
+    assert choose_precision("fp16", "cuda") == "fp16"
+    with pytest.raises(ConfigError, match="fp32 or bf16"):
+        choose_precision("fp16", "cpu")
+
+
+def test_batches():
+    """How much goes through at once to begin with."""
+    assert batch_images(CPU) < batch_images(torch.device("cuda"))
+
+
+def test_a_machine_without_accelerators_is_told_without_pytorch():
+    """Importing it takes longer than a run that finds nothing new."""
+    if devices._may_have_accelerator():
+        pytest.skip("this machine has an accelerator")
+    code = (
+        "import sys; from assay.tasks.detector.backends.devices import device_kind as k; print(k())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["cpu", "False"]
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_bf16_is_used_where_it_is_asked_for(tmp_path, backend):
+    """Its logits are near those of fp32 and not the same; both are float32 on the way out."""
+    folder = str(write_timm(tmp_path, timm_tensors()))
+    pixels = np.random.default_rng(0).standard_normal((8, 3, 64, 64), dtype=np.float32)
+    exact, _ = load_detector(folder, backend=backend).forward(pixels)
+    asked = {"precision": "bf16", "backend": backend, "force_drift": True}
+    half, embeddings = load_detector(folder, **asked).forward(pixels)
+    assert half.dtype == embeddings.dtype == np.float32
+    if backend == "openvino" and not _has_bf16():
+        pytest.skip("this processor has no bf16, which OpenVINO needs to use it")
+    assert 1e-3 < np.abs(exact - half).max() < 0.1 * np.ptp(exact) + 0.5
+
+
+def _has_bf16() -> bool:
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "avx512_bf16" in cpuinfo.read_text()

@@ -1,0 +1,123 @@
+"""The OpenVINO graph is the libraries' network, and may be used by several threads at once."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import TINY, hf_config, timm_tensors, write_hf, write_timm
+
+from assay.data.errors import UntrustedWeights
+from assay.tasks.detector.backends.openvino_graph import build_model, quiet_openvino
+from assay.tasks.detector.load import find_checkpoint
+
+TENSORS = timm_tensors(seed=11)
+PIXELS = np.random.default_rng(1).standard_normal((3, 3, 64, 64), dtype=np.float32)
+
+
+@pytest.fixture(scope="module", params=["timm", "hf"])
+def checkpoint(request, tmp_path_factory):
+    here = tmp_path_factory.mktemp(request.param)
+    if request.param == "timm":
+        return find_checkpoint(str(write_timm(here / "m", TENSORS)))
+    return find_checkpoint(str(write_hf(here / "m", TENSORS, hf_config())))
+
+
+@pytest.fixture(scope="module")
+def by_timm():
+    """Logits, class tokens and all tokens after the final norm, by timm itself."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    model = VisionTransformer(
+        img_size=TINY.image_px,
+        patch_size=TINY.patch_px,
+        embed_dim=TINY.width,
+        depth=TINY.depth,
+        num_heads=TINY.heads,
+        num_classes=1,
+    ).eval()
+    model.load_state_dict({name.removeprefix("vit."): value for name, value in TENSORS.items()})
+    with torch.inference_mode():
+        pixels = torch.from_numpy(PIXELS)
+        tokens = model.forward_features(pixels)
+        return model(pixels)[:, 0].numpy(), tokens[:, 0].numpy(), tokens.numpy()
+
+
+@pytest.fixture(scope="module")
+def by_transformers(tmp_path_factory):
+    """The same by transformers, which reads a folder of the hub's layout itself."""
+    from transformers import ViTForImageClassification
+
+    folder = write_hf(tmp_path_factory.mktemp("hub") / "m", TENSORS, hf_config(num_labels=1))
+    model = ViTForImageClassification.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        pixels = torch.from_numpy(PIXELS)
+        tokens = model.vit(pixels).last_hidden_state
+        return model(pixels).logits[:, 0].numpy(), tokens[:, 0].numpy(), tokens.numpy()
+
+
+def run(checkpoint, *, tokens: bool, pixels=PIXELS):
+    graph = build_model(
+        checkpoint.raw_weights, checkpoint.architecture, checkpoint.name, tokens=tokens
+    )
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = quiet_openvino().Core().compile_model(graph, "CPU", settings)
+    return compiled([pixels])
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.parametrize("library", ["by_timm", "by_transformers"])
+def test_the_graph_is_the_libraries_network(checkpoint, library, tokens, request):
+    """Logits, embeddings and, on request, every token, of a batch of three."""
+    logits, embeddings, all_tokens = request.getfixturevalue(library)
+    assert np.ptp(logits) > 0.5
+    found = run(checkpoint, tokens=tokens)
+    np.testing.assert_allclose(found["logits"], logits, atol=1e-4)
+    np.testing.assert_allclose(found["embeddings"], embeddings, atol=1e-4)
+    if tokens:
+        np.testing.assert_allclose(found["tokens"], all_tokens, atol=1e-4)
+    else:
+        assert len(found) == 2
+
+
+def test_a_batch_is_its_pictures(checkpoint):
+    """What one picture scores does not depend on its neighbours."""
+    together = run(checkpoint, tokens=False)["logits"]
+    alone = [run(checkpoint, tokens=False, pixels=one[None])["logits"][0] for one in PIXELS]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, bad):
+    """With the tensor's name."""
+    tensors = {name: value.clone() for name, value in TENSORS.items()}
+    tensors["vit.blocks.1.mlp.fc1.weight"][3, 5] = bad
+    found = find_checkpoint(str(write_timm(tmp_path / "m", tensors)))
+    with pytest.raises(UntrustedWeights, match=r"blocks\.1\.mlp\.fc1\.weight holds NaN"):
+        build_model(found.raw_weights, found.architecture, found.name)
+
+
+FIRST_USE = """
+import sys, threading
+import numpy as np
+from assay.tasks.detector.load import find_checkpoint, make_backend
+runner = make_backend(find_checkpoint(sys.argv[1]), "openvino", "cpu", "fp32")
+sys.setswitchinterval(1e-6)  # a race that is rare otherwise
+ready = threading.Barrier(4)
+def work():
+    runner._mine.request = runner._compiled.create_infer_request()
+    ready.wait()
+    runner.run(np.zeros((1, 3, 64, 64), np.float32))
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_first_passes_of_a_process_may_be_several_at_once(tmp_path, attempt):
+    """The library's own first use deadlocks two threads; runs hung at their first picture."""
+    folder = write_timm(tmp_path / "m", TENSORS)
+    command = [sys.executable, "-c", FIRST_USE, str(folder)]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)

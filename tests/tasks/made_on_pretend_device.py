@@ -1,0 +1,147 @@
+"""Run as a program: makes pictures on the CPU and on a pretended device, prints how they differ."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pretend_device
+import tiny_models
+import tiny_sd3
+import torch
+from PIL import Image
+
+from assay.synth.attacks.latent import latent_attack
+from assay.synth.attacks.pixel import AttackSettings, attack, pixels_of, rgb_of
+from assay.synth.autoencoder import load_autoencoder
+from assay.synth.generators import load
+from assay.synth.generators.load import LoadSettings, load_generator, plan_for
+from assay.synth.generators.protocol import Ask
+from assay.synth.reconstruct import encoded_as
+from assay.synth.training.lora import LoraSettings, train_lora
+from assay.tasks.detector.backends.network import build_network
+from assay.tasks.detector.backends.pytorch import TorchBackend
+from assay.tasks.detector.differentiable import differentiable
+from assay.tasks.detector.load import chosen_profile, detector_on, find_checkpoint
+from assay.tasks.detector.streaming import score_stream
+
+PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
+_TOLD: dict[str, Any] = {"prompt": "a dark blue sky", "seed": 7, "steps": 4}
+ASKS = {
+    "text": Ask(**_TOLD, width_px=64, height_px=48),
+    "image-to-image": Ask(**_TOLD, parent_rgb=PARENT, strength=0.9),
+    "inpaint": Ask(**_TOLD, parent_rgb=PARENT, mask_hw=PARENT[..., 0] > 127, strength=1.0),
+    "control": Ask(**_TOLD, width_px=64, height_px=48, control_rgb=np.resize(PARENT, (48, 64, 3))),
+}
+
+
+def differences(
+    folder: Path, asks: dict[str, Ask], settings: LoadSettings, **plan: Any
+) -> dict[str, Any]:
+    """Mean absolute difference of the pixels by ask, in levels, and where the parts rest."""
+    there = load_generator(str(folder), dataclasses.replace(settings, device="cpu"))
+    chosen = plan_for(there.preset, settings, device=pretend_device.NAME)
+    here = load_generator(
+        str(folder),
+        dataclasses.replace(settings, device=pretend_device.NAME),
+        plan=dataclasses.replace(chosen, **plan),
+    )
+    told: dict[str, Any] = {
+        name: float(np.abs(there.make(ask).astype(float) - here.make(ask)).mean())
+        for name, ask in asks.items()
+    }
+    modules = [m for m in here.pipeline.components.values() if isinstance(m, torch.nn.Module)]
+    told["at rest on"] = sorted({str(next(module.parameters()).device) for module in modules})
+    return told
+
+
+def through_networks(folder: Path, vae: Path) -> dict[str, float]:
+    """The same for what goes through an autoencoder or a detector; scores as logits."""
+    checkpoint = find_checkpoint(str(folder))
+    settings = AttackSettings(steps=3)
+    names = ("aligned", "attack", "latent-attack", "score")
+    made: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for device in ("cpu", pretend_device.NAME):
+        runner = TorchBackend(
+            build_network(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name),
+            device=torch.device(device),
+            precision="fp32",
+            compiled=False,
+        )
+        detector = detector_on(checkpoint, chosen_profile(None, checkpoint), runner)
+        logits = differentiable(detector)
+        autoencoder = load_autoencoder(vae, device=device)
+        made["aligned"].append(autoencoder.reconstruct(PARENT))
+        made["attack"].append(rgb_of(attack(pixels_of(PARENT), logits, settings)))
+        made["latent-attack"].append(
+            latent_attack(PARENT, autoencoder, logits, settings).rgb_u8_hwc
+        )
+        png = encoded_as(Image.fromarray(PARENT), {"format": "PNG"})
+        scored = score_stream(detector, [("a", png), ("b", png)])
+        made["score"].append(np.array([one.logit for part in scored for one in part]))
+    return {
+        name: float(np.abs(one.astype(float) - other).mean()) for name, (one, other) in made.items()
+    }
+
+
+def losses(base: Path, images: Path, device: str) -> tuple[float, ...]:
+    """Of a few steps of training an adapter."""
+    settings = LoraSettings(
+        images=images,
+        base=str(base),
+        out=images.parent / f"trained-on-{device}",
+        steps=4,
+        size_px=32,
+        batch=2,
+        learning_rate=2e-2,
+        device=device,
+        precision="fp32",
+    )
+    return train_lora(settings).losses
+
+
+def _is_refused(work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except (RuntimeError, TypeError):
+        return True
+    return False
+
+
+def main(folder: Path) -> None:
+    """Models are made in the folder."""
+    model = tiny_sd3.tiny_folder_with_t5(folder / "three-encoders")
+    net = tiny_sd3.tiny_controlnet(folder / "net")
+    layers = {"transformer_blocks.0.attn.to_q": (32, 32)}
+    adapter = tiny_sd3.adapter_file(folder / "adapter", shapes=layers)
+    kept = pretend_device.register()
+    load.ACCELERATORS = (*load.ACCELERATORS, pretend_device.NAME)
+    plain = {name: ask for name, ask in ASKS.items() if name != "control"}
+    fp32 = LoadSettings(precision="fp32")
+    guided = dataclasses.replace(fp32, controlnet=str(net))
+    adapted = dataclasses.replace(fp32, adapters=(adapter,))
+    told: dict[str, Any] = {
+        "walled off": _is_refused(lambda: torch.ones(2, device=pretend_device.NAME) + torch.ones(2))
+        and _is_refused(lambda: np.asarray(torch.ones(2, device=pretend_device.NAME))),
+        "whole": differences(model, ASKS, guided),
+        "in turns": differences(model, ASKS, guided, offload="model"),
+        "adapted": differences(model, {"text": ASKS["text"]}, adapted, offload="model"),
+        "bf16": differences(model, plain, LoadSettings(precision="auto"), offload="model"),
+        "fp16": differences(model, plain, LoadSettings(precision="fp16"), offload="model"),
+    }
+    detector = tiny_models.write_timm(folder / "detector", tiny_models.timm_tensors())
+    told["through networks"] = through_networks(detector, model / "vae")
+    (folder / "photos").mkdir()
+    Image.fromarray(PARENT).save(folder / "photos" / "a.png")
+    told["losses"] = {
+        device: losses(model, folder / "photos", device) for device in ("cpu", pretend_device.NAME)
+    }
+    print(json.dumps(told))
+    del kept
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

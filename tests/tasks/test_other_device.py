@@ -1,0 +1,71 @@
+"""Networks on a device that is not the CPU: generators, attacks, scores, training.
+
+A real accelerator is pretended, see `pretend_device`: its memory and its speed are not.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("pretended device")  # one process makes them all
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, here / "made_on_pretend_device.py", tmp_path_factory.mktemp("made")],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(here.parent / "synth")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_pretended_device_is_no_cpu(told):
+    """Its tensors and the CPU's cannot be added, and numpy does not see them."""
+    assert told["walled off"]
+
+
+@pytest.mark.parametrize("ask", ["text", "image-to-image", "inpaint", "control"])
+def test_a_device_makes_the_pictures_that_the_cpu_makes(told, ask):
+    """In fp32; a tensor left on the wrong device would have stopped it."""
+    assert told["whole"][ask] < 0.01
+    assert told["whole"]["at rest on"] == ["pretend:0"]
+
+
+@pytest.mark.parametrize("ask", ["text", "image-to-image", "inpaint", "control"])
+def test_parts_that_take_turns_make_the_same_pictures(told, ask):
+    """And leave the device to others: the autoencoder alone, at most, stays there."""
+    assert told["in turns"][ask] < 0.01
+
+
+def test_adapters_come_along_to_the_device(told):
+    """Loaded before the parts are sent on their way."""
+    assert told["adapted"]["text"] < 0.01
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("ask", ["text", "image-to-image", "inpaint"])
+def test_half_formats_run_on_a_device(told, precision, ask):
+    """Within rounding of the CPU's own in that format, or in fp32 for what `auto` takes there."""
+    assert told[precision][ask] < 2
+
+
+@pytest.mark.parametrize("method", ["aligned", "attack", "latent-attack", "score"])
+def test_what_goes_through_networks_on_a_device_comes_back_the_same(told, method):
+    """Reconstructions, scores, and attacks, whose gradients cross to the device and back."""
+    assert told["through networks"][method] < 0.01
+
+
+def test_an_adapter_learns_on_a_device_as_on_the_cpu(told):
+    """The same losses, step by step, with activations checkpointed."""
+    assert told["losses"]["pretend"] == pytest.approx(told["losses"]["cpu"], rel=1e-4)
