@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from .flows.process.import_noise import drop_import_noise
 from .flows.process.openmp import let_waiting_threads_sleep
+from .version import __version__
 
 if TYPE_CHECKING:
     from .data.store.lake import Lake
     from .flows.api import moderate
     from .flows.notebook import load_ipython_extension
 
-__version__ = "0.1.0"
 __all__ = ["Lake", "__version__", "load_ipython_extension", "moderate"]
 
 drop_import_noise()

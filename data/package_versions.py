@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from .. import __version__
+from ..version import __version__
 
 PACKAGES: Final = (
     "torch",

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from .. import __version__
 from ..data.cache import ensure_home
 from ..data.errors import AssayError, OutputLost
+from ..version import __version__
 from .commands import (
     bench,
     datasets,

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .. import __version__
 from ..data.commands import command
 from ..data.errors import AssayError, ModelError, StoreError, UntrustedWeights
 from ..data.package_versions import PACKAGES
 from ..data.text.redaction import redact_url
+from ..version import __version__
 
 LISTED = (*PACKAGES, "polars", "deltalake")
 OPTIONAL = {

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from .. import __version__
 from ..data.errors import StoreError
 from ..data.package_versions import package_versions
 from ..data.sources.find import Item, find_items
@@ -31,6 +30,7 @@ from ..tasks.lake.fit import require_fit, require_tables
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.stopping import is_stop, kept_of, standing_of
 from ..tasks.views import ViewCounts, check_mode, views_pending
+from ..version import __version__
 from . import progress, steps
 from .dead_runs import close_dead_runs, this_process
 from .lookahead import ListedAhead

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from .. import __version__
 from ..data.errors import StoreError
 from ..data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ..data.schema import Reason, Row, ScoreStatus
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
+from ..version import __version__
 from .append_missing import append_missing
 from .detector.streaming import Scored, score_stream
 from .stopping import hand_on

@@ -18,13 +18,13 @@ from typing import Any, Final
 import polars as pl
 import pyarrow.parquet as pq
 
-from ... import __version__
 from ...data.errors import ConfigError, GateRefused, InputError, StoreError, brief
 from ...data.schema import TABLES
 from ...data.score_key import ScoreKey
 from ...data.store.damage import explain
 from ...data.store.lake import Lake
 from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
+from ...version import __version__
 from ..lake.check import require_images_known
 from ..lake.fit import require_fit
 from ..latest_rows import keyed_decisions, last_judgement
