@@ -3,6 +3,9 @@
 import os
 
 import pytest
+from plugin_package import plugin
+
+__all__ = ["own_cache", "plugin"]
 
 # Before PyTorch loads, here and in what tests start: several processes share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

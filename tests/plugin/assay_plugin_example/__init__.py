@@ -1,0 +1,1 @@
+"""Adds to assay what its entry points name."""
