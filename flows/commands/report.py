@@ -1,15 +1,14 @@
-"""`assay report` and `show`: looking at what a run or an image came to."""
+"""`assay report`: the HTML report of a run, drawn again."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, open_lake
+from .options import LakeUri, open_lake
 
 
 def report(
@@ -38,11 +37,3 @@ def report(
     except StoreError as error:
         # The report stands on the tables alone; that images are gone is for whoever reads it.
         print(f"assay: warning: {error}", file=sys.stderr)  # noqa: T201
-
-
-def show(image_id: str, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:
-    """Show all that is known of one image; the first 6 or more characters of its id will do."""
-    from ..lookup import describe_image, draw_image
-
-    known = describe_image(open_lake(lake), image_id)
-    print(json.dumps(known, default=str) if json_ else draw_image(known))  # noqa: T201

@@ -30,7 +30,7 @@ def train_mini(
         manifest: TSV that names each picture's generator and licence. Repeatable.
         hold_out: Source or generator to learn nothing from; `*` matches any characters.
         minutes: Training time.
-        seed: Of everything that is drawn.
+        seed: Seed of the split, the sampling and the training.
         cache: Folder that keeps reconstructed photos between trainings.
     """
     from ...data.commands import command

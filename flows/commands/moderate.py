@@ -1,0 +1,40 @@
+"""`assay moderate`: from images to a scored dataset."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .options import (
+    JUDGING,
+    READING,
+    AsJson,
+    Judging,
+    LakeUri,
+    Quiet,
+    Reading,
+    Server,
+    execute_and_tell,
+    request_of,
+)
+
+
+def moderate(
+    sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
+    /,
+    *,
+    lake: LakeUri = None,
+    reading: Reading = READING,
+    judging: Judging = JUDGING,
+    server: Server = None,
+    json_: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Ingest, score, decide and report: from pictures to a scored dataset.
+
+    A SOURCE is a file, a folder, a glob, a zip or tar, a Parquet, JSONL or CSV table, or a URL.
+    Running it again reads nothing that has not changed and scores nothing twice.
+    """
+    request = request_of(lake, sources, reading, judging)
+    execute_and_tell(request, "moderate", server=server, quiet=quiet, as_json=json_)

@@ -1,0 +1,15 @@
+"""`assay show`: all that is known of one image."""
+
+from __future__ import annotations
+
+import json
+
+from .options import AsJson, LakeUri, open_lake
+
+
+def show(image_id: str, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:
+    """Show all that is known of one image; the first 6 or more characters of its id will do."""
+    from ..lookup import describe_image, draw_image
+
+    known = describe_image(open_lake(lake), image_id)
+    print(json.dumps(known, default=str) if json_ else draw_image(known))  # noqa: T201
