@@ -27,7 +27,7 @@ from assay.synth.attacks.pixel import AttackSettings, attack
 from assay.synth.autoencoder import load_autoencoder
 from assay.synth.generators.checkpoints import find_generator
 from assay.synth.generators.load import load_generator
-from assay.synth.generators.protocol import Ask
+from assay.synth.generators.protocol import ImageRequest
 from assay.synth.laundering import CONDITIONS
 from assay.synth.marking import Mark, SourceType, marked
 from assay.synth.reconstruct import aligned_fake
@@ -60,10 +60,10 @@ def main() -> None:
     ten = AttackSettings(steps=10)
     ways: dict[str, Callable[[bytes], object]] = {
         f"text, {small} px, {generator.preset.steps} steps": lambda _: generator.make(
-            Ask(prompt="a dark blue photo")
+            ImageRequest(prompt="a dark blue photo")
         ),
         f"image to image, {small} px, half of the steps": lambda raw: generator.make(
-            Ask(parent_rgb=rgb(raw)[:small, :small], strength=0.5)
+            ImageRequest(parent_rgb=rgb(raw)[:small, :small], strength=0.5)
         ),
         "aligned": lambda raw: aligned_fake(raw, autoencoder),
         "aligned, half of the frequencies": lambda raw: aligned_fake(

@@ -8,16 +8,16 @@ from typing import Any, Final
 from ...data.errors import GeneratorFailed
 from .answers import answer_of
 from .presets import Preset
-from .protocol import Ask, Generator, Rgb
+from .protocol import Generator, ImageRequest, Rgb
 
 MAX_FAILURES_IN_A_ROW: Final = 20
 """A service that is down must not cost its timeout for each of thousands of pictures."""
 
 
 class GuardedGenerator:
-    """Another generator; refuses every further ask after `MAX_FAILURES_IN_A_ROW` failures.
+    """Another generator; refuses every further request after `MAX_FAILURES_IN_A_ROW` failures.
 
-    Asks that a generator refuses because they cannot be made do not count.
+    Requests that a generator refuses because they cannot be made do not count.
     """
 
     def __init__(self, inner: Generator) -> None:
@@ -50,7 +50,7 @@ class GuardedGenerator:
         """What decides pictures of the generator behind it beside its id, looked at once."""
         return getattr(self.inner, "contents", None)
 
-    def check(self, ask: Ask) -> None:
+    def check(self, request: ImageRequest) -> None:
         """Refuse what the generator refuses, and everything once it has failed too often.
 
         Raises:
@@ -61,16 +61,16 @@ class GuardedGenerator:
                 f"not tried: {self.generator_id} failed {self._n_failed} times in a row "
                 f"({self._last}); mend it and run again"
             )
-        self.inner.check(ask)
+        self.inner.check(request)
 
-    def make(self, ask: Ask) -> Rgb:
+    def make(self, request: ImageRequest) -> Rgb:
         """Return the picture of the generator behind it, and keep count of failures.
 
         Raises:
             SynthError: As the generator behind it raises.
         """
         try:
-            made = answer_of(self.generator_id, lambda: self.inner.make(ask))
+            made = answer_of(self.generator_id, lambda: self.inner.make(request))
         except GeneratorFailed as error:
             self._n_failed += 1
             self._last = str(error)

@@ -1,7 +1,7 @@
-"""What a generator is to assay: something that makes one picture of one ask.
+"""What a generator is to assay: something that makes one picture of one request.
 
 Any diffusers pipeline, function, HTTP service or folder of finished pictures can stand in by
-having these few members. What is drawn at random comes from the ask's own seed and nothing else.
+having these few members. What is drawn at random comes from the request's own seed alone.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ...data.images.limits import DEFAULT_LIMITS
 from .answers import Rgb, answer_of, as_rgb, decoded
 
 __all__ = [
-    "Ask",
     "CallableGenerator",
     "FolderGenerator",
     "Generator",
     "HttpGenerator",
+    "ImageRequest",
     "Rgb",
     "as_rgb",
 ]
@@ -41,7 +41,7 @@ _DATA_URI: Final = re.compile(r"^data:[^,]{0,200},", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class ImageRequest:
     """One picture to be made. What is None is up to the generator's preset."""
 
     prompt: str = ""
@@ -81,7 +81,7 @@ class Ask:
 class Generator(Protocol):
     """Makes pictures. `generator_id` names the exact weights, adapters included.
 
-    Pictures of one id count as the same for the same ask; where the id does not tell everything
+    Pictures of one id count as the same for the same request; where the id does not tell all
     that decides them, an attribute `contents` of plain values tells the rest.
     """
 
@@ -95,7 +95,7 @@ class Generator(Protocol):
         """What the licence says of the pictures, as closed words."""
         ...
 
-    def check(self, ask: Ask) -> None:
+    def check(self, request: ImageRequest) -> None:
         """Refuse what cannot be made, before anything is computed.
 
         Raises:
@@ -103,8 +103,8 @@ class Generator(Protocol):
         """
         ...
 
-    def make(self, ask: Ask) -> Rgb:
-        """The picture of this ask; the same ask gives the same pixels.
+    def make(self, request: ImageRequest) -> Rgb:
+        """The picture of this request; the same request gives the same pixels.
 
         Raises:
             SynthError: It cannot be made.
@@ -114,22 +114,22 @@ class Generator(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallableGenerator:
-    """A function from an ask to a picture, under a name."""
+    """A function from a request to a picture, under a name."""
 
     generator_id: str
-    function: Callable[[Ask], Rgb | Image.Image]
+    function: Callable[[ImageRequest], Rgb | Image.Image]
     license_flags: tuple[str, ...] = ()
 
-    def check(self, ask: Ask) -> None:
+    def check(self, request: ImageRequest) -> None:
         """Everything is allowed; the function says no by raising."""
 
-    def make(self, ask: Ask) -> Rgb:
+    def make(self, request: ImageRequest) -> Rgb:
         """Return what the function returns, checked.
 
         Raises:
             GeneratorFailed: It raised, or returned no picture.
         """
-        return answer_of(self.generator_id, lambda: self.function(ask))
+        return answer_of(self.generator_id, lambda: self.function(request))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,18 +145,18 @@ class FolderGenerator:
         """Hashes of the pictures, in the order in which seeds pick them."""
         return [file_sha256(path) for path in self._files()]
 
-    def check(self, ask: Ask) -> None:
+    def check(self, request: ImageRequest) -> None:
         """Refuses a folder without pictures."""
         self._files()
 
-    def make(self, ask: Ask) -> Rgb:
+    def make(self, request: ImageRequest) -> Rgb:
         """Return one of the pictures, decoded.
 
         Raises:
             GeneratorFailed: It cannot be read or decoded.
         """
         files = self._files()
-        path = files[ask.seed % len(files)]
+        path = files[request.seed % len(files)]
         return answer_of(str(path), lambda: decoded(path.read_bytes(), str(path)))
 
     def _files(self) -> list[Path]:
@@ -173,7 +173,7 @@ class FolderGenerator:
 class HttpGenerator:
     """A service that takes JSON and answers with an encoded picture.
 
-    The body has the ask's plain fields (`prompt`, `negative_prompt`, `seed`, `width`, `height`,
+    The body has the request's plain fields (`prompt`, `negative_prompt`, `seed`, `width`, `height`,
     `steps`, `guidance`, `strength`, and `image` and `mask` as base64 PNG). The answer is the
     picture itself, or JSON whose `images[0]` or `image` is one in base64 or a `data:` URI.
     """
@@ -184,32 +184,32 @@ class HttpGenerator:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 300.0
 
-    def check(self, ask: Ask) -> None:
+    def check(self, request: ImageRequest) -> None:
         """Nothing is known of the service's limits."""
 
-    def make(self, ask: Ask) -> Rgb:
+    def make(self, request: ImageRequest) -> Rgb:
         """Return what the service answers, decoded.
 
         Raises:
             GeneratorFailed: It cannot be reached, or its answer is no picture.
         """
-        return answer_of(self.url, lambda: self._asked(ask))
+        return answer_of(self.url, lambda: self._asked(request))
 
-    def _asked(self, ask: Ask) -> Rgb:
+    def _asked(self, request: ImageRequest) -> Rgb:
         import httpx
 
         body = {
-            "prompt": ask.prompt,
-            "negative_prompt": ask.negative_prompt,
-            "seed": ask.seed,
-            "width": ask.width_px,
-            "height": ask.height_px,
-            "steps": ask.steps,
-            "guidance": ask.guidance,
-            "strength": ask.strength,
-            "image": None if ask.parent_rgb is None else _base64_png(ask.parent_rgb),
-            "mask": None if ask.mask_hw is None else _base64_png(ask.mask_hw),
-            **ask.extra,
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt,
+            "seed": request.seed,
+            "width": request.width_px,
+            "height": request.height_px,
+            "steps": request.steps,
+            "guidance": request.guidance,
+            "strength": request.strength,
+            "image": None if request.parent_rgb is None else _base64_png(request.parent_rgb),
+            "mask": None if request.mask_hw is None else _base64_png(request.mask_hw),
+            **request.extra,
         }
         sent = {name: value for name, value in body.items() if value is not None}
         with httpx.stream(

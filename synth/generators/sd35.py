@@ -21,7 +21,7 @@ from .control import control_input
 from .lora import Adapter
 from .memory import MemoryPlan
 from .presets import MULTIPLE_PX, Preset
-from .protocol import Ask, Rgb
+from .protocol import ImageRequest, Rgb
 
 _T5_MAX_TOKENS: Final = 512
 _T5_TOKENS: Final = 256
@@ -54,7 +54,7 @@ class Sd35Generator:
 
     @functools.cached_property
     def contents(self) -> dict[str, Any]:
-        """What decides the pixels beside the ask and the adapters: files, bits and tiles."""
+        """What decides the pixels beside the request and the adapters: files, bits and tiles."""
         plan, preset = self.plan, self.preset
         return {
             "files": contents_sha256(self._files.folder),
@@ -74,49 +74,49 @@ class Sd35Generator:
         """The diffusers pipeline itself."""
         return self._pipeline
 
-    def check(self, ask: Ask) -> None:
+    def check(self, request: ImageRequest) -> None:
         """Refuse sizes, prompts and strengths that the model does not take."""
-        width, height = self._size(ask)
+        width, height = self._size(request)
         self.preset.check_size(width, height)
-        for what in (ask.prompt, ask.negative_prompt):
+        for what in (request.prompt, request.negative_prompt):
             self._check_length(what)
-        if ask.parent_rgb is not None:
-            steps, strength = self._steps(ask), self._strength(ask)
+        if request.parent_rgb is not None:
+            steps, strength = self._steps(request), self._strength(request)
             if int(steps * strength) < 1:
                 raise SynthError(
                     f"{steps} steps at strength {strength} leave none to take; allowed: strengths "
                     f"from {1 / steps:.3g} for {steps} steps"
                 )
-        if ask.control_rgb is not None and not hasattr(self._pipeline, "controlnet"):
+        if request.control_rgb is not None and not hasattr(self._pipeline, "controlnet"):
             raise SynthError("a control picture, but no ControlNet is loaded; name its folder")
-        if ask.control_rgb is not None and ask.parent_rgb is not None:
+        if request.control_rgb is not None and request.parent_rgb is not None:
             raise SynthError(
                 "a control picture and a parent; the family's ControlNets make pictures from "
                 "text: give one of them"
             )
-        if ask.control_rgb is not None and ask.control_rgb.shape[:2] != (height, width):
-            seen = ask.control_rgb.shape
+        if request.control_rgb is not None and request.control_rgb.shape[:2] != (height, width):
+            seen = request.control_rgb.shape
             raise SynthError(
                 f"the control is {seen[1]}x{seen[0]} px, the picture {width}x{height} px; they "
                 "must be alike"
             )
 
-    def make(self, ask: Ask) -> Rgb:
-        """The picture of this ask, at the ask's own seed."""
-        self.check(ask)
-        width, height = self._size(ask)
+    def make(self, request: ImageRequest) -> Rgb:
+        """The picture of this request, at the request's own seed."""
+        self.check(request)
+        width, height = self._size(request)
         preset = self.preset
         options: dict[str, Any] = {
-            "prompt": ask.prompt,
-            "negative_prompt": ask.negative_prompt or None,
-            "num_inference_steps": self._steps(ask),
-            "guidance_scale": self._guidance(ask),
-            "generator": torch.Generator("cpu").manual_seed(ask.seed),
-            "max_sequence_length": self._sequence_length(ask),
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt or None,
+            "num_inference_steps": self._steps(request),
+            "guidance_scale": self._guidance(request),
+            "generator": torch.Generator("cpu").manual_seed(request.seed),
+            "max_sequence_length": self._sequence_length(request),
             "output_type": "np",
-        } | dict(ask.extra)
-        if ask.parent_rgb is None:
-            pipeline = self._pipeline if ask.control_rgb is not None else self._text_to_image
+        } | dict(request.extra)
+        if request.parent_rgb is None:
+            pipeline = self._pipeline if request.control_rgb is not None else self._text_to_image
             options |= {"width": width, "height": height}
             if preset.skip_layers and options["guidance_scale"] > 1:
                 options |= {
@@ -125,24 +125,24 @@ class Sd35Generator:
                     "skip_layer_guidance_start": preset.skip_span[0],
                     "skip_layer_guidance_stop": preset.skip_span[1],
                 }
-            if ask.control_rgb is not None:
+            if request.control_rgb is not None:
                 # ControlNet's pipeline knows no skipped layers.
                 options = {k: v for k, v in options.items() if not k.startswith("skip_")}
-                options["control_image"] = control_input(ask.control_kind, ask.control_rgb)
+                options["control_image"] = control_input(request.control_kind, request.control_rgb)
         else:
             options |= {
-                "image": Image.fromarray(_fitted(ask.parent_rgb, width, height)),
-                "strength": self._strength(ask),
+                "image": Image.fromarray(_fitted(request.parent_rgb, width, height)),
+                "strength": self._strength(request),
                 "width": width,
                 "height": height,
             }
             pipeline = self._image_to_image
-            if ask.mask_hw is not None:
+            if request.mask_hw is not None:
                 pipeline = self._inpaint
-                mask = _fitted(ask.mask_hw.astype(np.uint8) * 255, width, height)
+                mask = _fitted(request.mask_hw.astype(np.uint8) * 255, width, height)
                 options["mask_image"] = Image.fromarray(mask)
         try:
-            with _all_noise_from(ask.seed, pipeline._execution_device):
+            with _all_noise_from(request.seed, pipeline._execution_device):
                 made = pipeline(**options).images[0]
         except (ValueError, RuntimeError, TypeError, MemoryError) as error:
             raise GeneratorFailed(
@@ -153,8 +153,8 @@ class Sd35Generator:
                 f"{self.generator_id} gave values that are not finite: {self._remedy()}"
             )
         pixels: Rgb = np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)
-        if ask.parent_rgb is not None:
-            pixels = pixels[: ask.parent_rgb.shape[0], : ask.parent_rgb.shape[1]]
+        if request.parent_rgb is not None:
+            pixels = pixels[: request.parent_rgb.shape[0], : request.parent_rgb.shape[1]]
         return np.ascontiguousarray(pixels)
 
     def _remedy(self) -> str:
@@ -191,33 +191,33 @@ class Sd35Generator:
         parts.pop("controlnet", None)
         return parts
 
-    def _size(self, ask: Ask) -> tuple[int, int]:
-        if ask.parent_rgb is not None:
+    def _size(self, request: ImageRequest) -> tuple[int, int]:
+        if request.parent_rgb is not None:
             # Padded by repetition up to the multiple, cut again afterwards.
             height, width = (
-                -(-side // MULTIPLE_PX) * MULTIPLE_PX for side in ask.parent_rgb.shape[:2]
+                -(-side // MULTIPLE_PX) * MULTIPLE_PX for side in request.parent_rgb.shape[:2]
             )
             return width, height
         default = self.preset.default_px
-        return ask.width_px or default, ask.height_px or default
+        return request.width_px or default, request.height_px or default
 
-    def _steps(self, ask: Ask) -> int:
-        usual, _ = self.preset.usual(controlled=ask.control_rgb is not None)
-        steps = usual if ask.steps is None else ask.steps
+    def _steps(self, request: ImageRequest) -> int:
+        usual, _ = self.preset.usual(controlled=request.control_rgb is not None)
+        steps = usual if request.steps is None else request.steps
         if steps < 1:
             raise SynthError(f"{steps} steps; allowed: at least 1")
         return steps
 
-    def _guidance(self, ask: Ask) -> float:
-        if ask.guidance is not None:
-            return ask.guidance
-        return self.preset.usual(controlled=ask.control_rgb is not None)[1]
+    def _guidance(self, request: ImageRequest) -> float:
+        if request.guidance is not None:
+            return request.guidance
+        return self.preset.usual(controlled=request.control_rgb is not None)[1]
 
-    def _strength(self, ask: Ask) -> float:
-        return 0.5 if ask.strength is None else ask.strength
+    def _strength(self, request: ImageRequest) -> float:
+        return 0.5 if request.strength is None else request.strength
 
-    def _sequence_length(self, ask: Ask) -> int:
-        longest = max(self._t5_tokens(ask.prompt), self._t5_tokens(ask.negative_prompt))
+    def _sequence_length(self, request: ImageRequest) -> int:
+        longest = max(self._t5_tokens(request.prompt), self._t5_tokens(request.negative_prompt))
         return _T5_TOKENS if longest <= _T5_TOKENS else _T5_MAX_TOKENS
 
     def _t5_tokens(self, text: str) -> int:

@@ -27,7 +27,7 @@ from ..checks.legibility import TextReader
 from ..generators.answers import answer_of, decoded
 from ..generators.control import drawn_control
 from ..generators.presets import MULTIPLE_PX
-from ..generators.protocol import Ask, Generator, Rgb
+from ..generators.protocol import Generator, ImageRequest, Rgb
 from ..laundering import conditions
 from ..marking import Mark, SourceType, marked
 from ..masks import Mask, draw_mask, given_mask
@@ -149,7 +149,7 @@ def _painted(
             notes |= {"mask": rule, "painted_share": round(float(mask.mean()), 4)}
         if job.method == "control":
             control, rgb, strength = _control(job, parent.image, rgb), None, None
-    ask = Ask(
+    request = ImageRequest(
         prompt=str(told.get("prompt", "")),
         negative_prompt=str(told.get("negative_prompt", "")),
         seed=job.seed,
@@ -163,10 +163,10 @@ def _painted(
         control_rgb=control,
         control_kind=str(told.get("control", "canny")),
     )
-    generator.check(ask)
-    pixels = answer_of(generator.generator_id, lambda: generator.make(ask))
-    notes |= _measured(pixels, ask.prompt, told, tools)
-    steps, guidance = ask.steps, ask.guidance
+    generator.check(request)
+    pixels = answer_of(generator.generator_id, lambda: generator.make(request))
+    notes |= _measured(pixels, request.prompt, told, tools)
+    steps, guidance = request.steps, request.guidance
     if preset is not None:
         usual = preset.usual(controlled=control is not None)
         steps, guidance = steps or usual[0], usual[1] if guidance is None else guidance
@@ -175,8 +175,8 @@ def _painted(
         label=FAKE,
         generator=generator.generator_id,
         lora=getattr(generator, "lora", None),
-        prompt=ask.prompt or None,
-        negative_prompt=ask.negative_prompt or None,
+        prompt=request.prompt or None,
+        negative_prompt=request.negative_prompt or None,
         steps=steps,
         guidance=guidance,
         strength=strength,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..autoencoder import Autoencoder
-from ..generators.protocol import Ask, Generator
+from ..generators.protocol import Generator, ImageRequest
 from ..photos import read_photo
 from .captions import KINDS, TEXTURES, caption, combinations, measure, words
 
@@ -81,7 +81,7 @@ def prompts_followed(
     for index, asked in enumerate(captions):
         for turn in range(times):
             made = generator.make(
-                Ask(
+                ImageRequest(
                     prompt=caption(asked),
                     seed=index * 1000 + turn,
                     width_px=side_px,
@@ -122,7 +122,7 @@ def contact_sheet(generator: Generator, path: Path, *, side_px: int = 96, column
     sheet = Image.new("RGB", (columns * side_px, rows * side_px), "white")
     for index, asked in enumerate(captions):
         made = generator.make(
-            Ask(prompt=caption(asked), seed=index, width_px=side_px, height_px=side_px)
+            ImageRequest(prompt=caption(asked), seed=index, width_px=side_px, height_px=side_px)
         )
         at = (index % columns * side_px, index // columns * side_px)
         sheet.paste(Image.fromarray(made), at)

@@ -28,7 +28,7 @@ from ..generators.checkpoints import find_generator
 from ..generators.load import LoadSettings, load_generator
 from ..generators.lora import WEIGHTS
 from ..generators.presets import MULTIPLE_PX
-from ..generators.protocol import Ask
+from ..generators.protocol import ImageRequest
 from ..generators.sd35 import Sd35Generator
 from ..marking import Mark, SourceType, marked
 from ..photos import read_photo
@@ -432,7 +432,7 @@ def _sample(
     transformer.eval()
     try:
         pixels = generator.make(
-            Ask(prompt=caption, seed=settings.seed, width_px=side, height_px=side)
+            ImageRequest(prompt=caption, seed=settings.seed, width_px=side, height_px=side)
         )
         folder = settings.out / SAMPLES
         folder.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from ...data.errors import ConfigError, InputError, SynthError
 from ...data.file_hashes import file_sha256
 from ...data.text.unicode import decode_text
 from ..generators.lora import WEIGHTS
-from ..generators.protocol import Ask, Generator
+from ..generators.protocol import Generator, ImageRequest
 from .lora_state import STATE
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -85,7 +85,7 @@ def check_captions(pairs: Captioned, generator: Generator, side_px: int) -> None
     """
     for caption in dict.fromkeys(caption for _, caption in pairs):
         try:
-            generator.check(Ask(prompt=caption, width_px=side_px, height_px=side_px))
+            generator.check(ImageRequest(prompt=caption, width_px=side_px, height_px=side_px))
         except SynthError as error:
             path = next(path for path, told in pairs if told == caption)
             raise InputError(f"{path}: {error}") from error

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from assay.synth.generators.protocol import Ask, CallableGenerator
+from assay.synth.generators.protocol import CallableGenerator, ImageRequest
 from assay.synth.plan.plan import Job
 
 
@@ -20,7 +20,7 @@ class FunctionTools:
     """Tools with one function as every generator, and brightness as the detector."""
 
     def __init__(self, function=None, *, generator=None):
-        self.asked: list[Ask] = []
+        self.asked: list[ImageRequest] = []
 
         def told(ask):
             self.asked.append(ask)

@@ -19,7 +19,7 @@ from assay.synth.attacks.pixel import AttackSettings, attack, pixels_of, rgb_of
 from assay.synth.autoencoder import load_autoencoder
 from assay.synth.generators import load
 from assay.synth.generators.load import LoadSettings, load_generator, plan_for
-from assay.synth.generators.protocol import Ask
+from assay.synth.generators.protocol import ImageRequest
 from assay.synth.reconstruct import encoded_as
 from assay.synth.training.lora import LoraSettings, train_lora
 from assay.tasks.detector.backends.network import build_network
@@ -31,15 +31,17 @@ from assay.tasks.detector.streaming import score_stream
 PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
 _TOLD: dict[str, Any] = {"prompt": "a dark blue sky", "seed": 7, "steps": 4}
 ASKS = {
-    "text": Ask(**_TOLD, width_px=64, height_px=48),
-    "image-to-image": Ask(**_TOLD, parent_rgb=PARENT, strength=0.9),
-    "inpaint": Ask(**_TOLD, parent_rgb=PARENT, mask_hw=PARENT[..., 0] > 127, strength=1.0),
-    "control": Ask(**_TOLD, width_px=64, height_px=48, control_rgb=np.resize(PARENT, (48, 64, 3))),
+    "text": ImageRequest(**_TOLD, width_px=64, height_px=48),
+    "image-to-image": ImageRequest(**_TOLD, parent_rgb=PARENT, strength=0.9),
+    "inpaint": ImageRequest(**_TOLD, parent_rgb=PARENT, mask_hw=PARENT[..., 0] > 127, strength=1.0),
+    "control": ImageRequest(
+        **_TOLD, width_px=64, height_px=48, control_rgb=np.resize(PARENT, (48, 64, 3))
+    ),
 }
 
 
 def differences(
-    folder: Path, asks: dict[str, Ask], settings: LoadSettings, **plan: Any
+    folder: Path, asks: dict[str, ImageRequest], settings: LoadSettings, **plan: Any
 ) -> dict[str, Any]:
     """Mean absolute difference of the pixels by ask, in levels, and where the parts rest."""
     there = load_generator(str(folder), dataclasses.replace(settings, device="cpu"))

@@ -20,7 +20,7 @@ from assay.flows.cli import main
 from assay.synth.autoencoder import load_autoencoder
 from assay.synth.generators.checkpoints import EMBEDDED, find_generator, weights_sha256
 from assay.synth.generators.load import load_generator
-from assay.synth.generators.protocol import Ask
+from assay.synth.generators.protocol import ImageRequest
 from assay.synth.mini_training.evaluation import prompts_followed, psnr_db
 from assay.synth.mini_training.making import MakeSettings, make_mini_sd3
 from assay.synth.mini_training.train import MiniSettings
@@ -96,7 +96,7 @@ def test_the_same_seed_gives_the_same_picture_at_any_allowed_size():
 
     def made(seed, side):
         return generator.make(
-            Ask(prompt="a photo", seed=seed, width_px=side, height_px=side, steps=2)
+            ImageRequest(prompt="a photo", seed=seed, width_px=side, height_px=side, steps=2)
         )
 
     for side in (32, 96, 384):

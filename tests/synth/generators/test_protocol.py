@@ -14,19 +14,26 @@ from PIL import Image
 from assay.data.errors import GeneratorFailed, SynthError
 from assay.synth.dct import blend_in_dct
 from assay.synth.generators.guard import MAX_FAILURES_IN_A_ROW, GuardedGenerator
-from assay.synth.generators.protocol import Ask, CallableGenerator, FolderGenerator, HttpGenerator
+from assay.synth.generators.protocol import (
+    CallableGenerator,
+    FolderGenerator,
+    HttpGenerator,
+    ImageRequest,
+)
 
 RED = np.full((8, 9, 3), (200, 10, 20), np.uint8)
 
 
 def test_a_function_is_a_generator():
     """Arrays and pictures alike; anything else is refused by name."""
-    assert (CallableGenerator(generator_id="f", function=lambda _: RED).make(Ask()) == RED).all()
+    assert (
+        CallableGenerator(generator_id="f", function=lambda _: RED).make(ImageRequest()) == RED
+    ).all()
     drawn = CallableGenerator(generator_id="f", function=lambda _: factories.photo())
-    assert drawn.make(Ask()).shape == (64, 96, 3)
+    assert drawn.make(ImageRequest()).shape == (64, 96, 3)
     bad = CallableGenerator(generator_id="floats", function=lambda _: RED / 255)
     with pytest.raises(SynthError, match="floats gave an array of float64"):
-        bad.make(Ask())
+        bad.make(ImageRequest())
 
 
 def test_a_folder_of_finished_pictures_is_a_generator(tmp_path):
@@ -34,11 +41,11 @@ def test_a_folder_of_finished_pictures_is_a_generator(tmp_path):
     for index in range(3):
         factories.photo(seed=index).save(tmp_path / f"{index}.png")
     folder = FolderGenerator(folder=tmp_path, generator_id="studio")
-    picked = [folder.make(Ask(seed=seed)) for seed in (0, 1, 3)]
+    picked = [folder.make(ImageRequest(seed=seed)) for seed in (0, 1, 3)]
     assert (picked[0] == picked[2]).all()
     assert (picked[0] != picked[1]).any()
     with pytest.raises(SynthError, match="holds no pictures"):
-        FolderGenerator(folder=tmp_path / "none", generator_id="x").check(Ask())
+        FolderGenerator(folder=tmp_path / "none", generator_id="x").check(ImageRequest())
 
 
 def told(image):
@@ -95,7 +102,7 @@ def test_a_service_is_a_generator(service):
     url, asked = service
     for path in ("/", "/json"):
         made = HttpGenerator(url=url + path, generator_id="remote").make(
-            Ask(prompt="a dog", seed=4, parent_rgb=RED, strength=0.5)
+            ImageRequest(prompt="a dog", seed=4, parent_rgb=RED, strength=0.5)
         )
         np.testing.assert_array_equal(made, np.asarray(factories.photo()))
     assert {"prompt": "a dog", "seed": 4, "strength": 0.5}.items() <= asked[0].items()
@@ -107,10 +114,10 @@ def test_a_service_that_gives_no_picture_fails_with_its_reason(service):
     reasons = {path: answer[2] for path, answer in ANSWERS.items()} | {"/busy": "answered 503"}
     for path, reason in reasons.items():
         with pytest.raises(GeneratorFailed, match=rf"{path} gave no picture: .*{reason}"):
-            HttpGenerator(url=service[0] + path, generator_id="remote").make(Ask())
+            HttpGenerator(url=service[0] + path, generator_id="remote").make(ImageRequest())
     for url in ("http://127.0.0.1:9/", "htp://x/", "http://[::1/", "http://name:port/"):
         with pytest.raises(GeneratorFailed, match=r"failed: \w+"):
-            HttpGenerator(url=url, generator_id="remote").make(Ask())
+            HttpGenerator(url=url, generator_id="remote").make(ImageRequest())
 
 
 def test_a_picture_as_a_data_uri_is_taken(service):
@@ -121,7 +128,7 @@ def test_a_picture_as_a_data_uri_is_taken(service):
         "application/json",
         "",
     )
-    made = HttpGenerator(url=service[0] + "/uri", generator_id="remote").make(Ask())
+    made = HttpGenerator(url=service[0] + "/uri", generator_id="remote").make(ImageRequest())
     np.testing.assert_array_equal(made, np.asarray(factories.photo()))
     del ANSWERS["/uri"]
 
@@ -137,13 +144,13 @@ def test_whatever_a_function_raises_is_the_failure_of_one_picture(error):
         raise error
 
     with pytest.raises(GeneratorFailed, match=r"f failed: (Key|Type|OS|Timeout)?(Error|StopIt)"):
-        CallableGenerator(generator_id="f", function=fails).make(Ask())
+        CallableGenerator(generator_id="f", function=fails).make(ImageRequest())
 
     def stops(_ask):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        CallableGenerator(generator_id="f", function=stops).make(Ask())
+        CallableGenerator(generator_id="f", function=stops).make(ImageRequest())
 
 
 @pytest.mark.parametrize(
@@ -163,7 +170,7 @@ def test_what_is_no_picture_is_refused_by_name(answer, seen):
     """With what is allowed."""
     generator = CallableGenerator(generator_id="f", function=lambda _: answer)
     with pytest.raises(GeneratorFailed, match=rf"f gave .*{seen}.*; allowed"):
-        generator.make(Ask())
+        generator.make(ImageRequest())
 
 
 @pytest.mark.parametrize(
@@ -178,7 +185,7 @@ def test_what_is_no_picture_is_refused_by_name(answer, seen):
 )
 def test_an_answer_of_any_mode_is_what_it_shows(image, colour):
     """As a file of it would be."""
-    made = CallableGenerator(generator_id="f", function=lambda _: image).make(Ask())
+    made = CallableGenerator(generator_id="f", function=lambda _: image).make(ImageRequest())
     assert (made == colour).all()
 
 
@@ -195,11 +202,11 @@ def test_a_generator_that_fails_without_end_is_not_asked_any_more():
     guarded = GuardedGenerator(CallableGenerator(generator_id="f", function=fails_but_once))
     for seed in range(5 + 1 + MAX_FAILURES_IN_A_ROW):
         with contextlib.suppress(GeneratorFailed):
-            guarded.make(Ask(seed=seed))
+            guarded.make(ImageRequest(seed=seed))
     with pytest.raises(
         GeneratorFailed, match=r"not tried: f failed 20 times.*no answer.*run again"
     ):
-        guarded.check(Ask(seed=99))
+        guarded.check(ImageRequest(seed=99))
     assert asked == list(range(26))
 
 

@@ -19,12 +19,12 @@ from assay.synth.generators.control import control_input, drawn_control
 from assay.synth.generators.load import LoadSettings, load_generator, plan_for
 from assay.synth.generators.lora import WEIGHTS, Adapter
 from assay.synth.generators.presets import LARGE, LARGE_TURBO
-from assay.synth.generators.protocol import Ask
+from assay.synth.generators.protocol import ImageRequest
 from assay.synth.generators.quantised_parts import quantised_parts
 from assay.synth.masks import draw_mask
 
 PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
-TEXT = Ask(prompt="a dark blue sky", seed=7, width_px=64, height_px=48, steps=2)
+TEXT = ImageRequest(prompt="a dark blue sky", seed=7, width_px=64, height_px=48, steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,12 @@ def with_t5(tmp_path_factory):
 def test_an_ask_gives_its_pixels_whatever_was_made_before(tiny):
     """Order and company change nothing; the seed and the prompt do."""
     first = tiny.make(TEXT)
-    tiny.make(Ask(prompt="a sign", seed=1, width_px=32, height_px=32, steps=1))
+    tiny.make(ImageRequest(prompt="a sign", seed=1, width_px=32, height_px=32, steps=1))
     np.testing.assert_array_equal(tiny.make(TEXT), first)
     assert first.shape == (48, 64, 3)
     for other in ({"seed": 8}, {"prompt": "a bright green field"}):
         told = {"prompt": TEXT.prompt, "seed": 7, "width_px": 64, "height_px": 48, "steps": 2}
-        assert (tiny.make(Ask(**told | other)) != first).any()
+        assert (tiny.make(ImageRequest(**told | other)) != first).any()
 
 
 def plainly(pipeline, guidance):
@@ -77,7 +77,7 @@ def test_pixels_are_those_of_plain_diffusers(folder, tiny):
 
 def test_a_parent_of_any_size_comes_back_at_its_size(tiny):
     """Sides that 16 does not divide are padded for the way and cut again."""
-    ask = Ask(prompt="x", seed=1, parent_rgb=PARENT, strength=0.5, steps=4)
+    ask = ImageRequest(prompt="x", seed=1, parent_rgb=PARENT, strength=0.5, steps=4)
     assert tiny.make(ask).shape == PARENT.shape
 
 
@@ -85,7 +85,7 @@ def test_more_strength_leaves_less_of_the_parent(tiny):
     """Measured as the distance to what the autoencoder alone gives back."""
 
     def made(strength):
-        ask = Ask(prompt="x", seed=1, parent_rgb=PARENT, strength=strength, steps=10)
+        ask = ImageRequest(prompt="x", seed=1, parent_rgb=PARENT, strength=strength, steps=10)
         return tiny.make(ask).astype(float)
 
     base = made(0.1)
@@ -97,7 +97,7 @@ def test_inpainting_changes_what_the_mask_names(tiny):
     parent = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
 
     def painted(rule_mask):
-        ask = Ask(seed=2, parent_rgb=parent, mask_hw=rule_mask, strength=1.0, steps=4)
+        ask = ImageRequest(seed=2, parent_rgb=parent, mask_hw=rule_mask, strength=1.0, steps=4)
         return tiny.make(ask).astype(int)
 
     nothing = painted(draw_mask("empty", 128, 64, 0))
@@ -114,7 +114,7 @@ def test_controlnet_is_followed_when_it_is_loaded(folder, tmp_path):
     guided = load_generator(str(folder), LoadSettings(controlnet=str(tmp_path / "canny")))
     black, noisy = np.zeros((64, 64, 3), np.uint8), np.resize(PARENT, (64, 64, 3))
     asks = [
-        Ask(prompt="x", seed=1, width_px=64, height_px=64, steps=2, control_rgb=control)
+        ImageRequest(prompt="x", seed=1, width_px=64, height_px=64, steps=2, control_rgb=control)
         for control in (black, noisy)
     ]
     assert (guided.make(asks[0]) != guided.make(asks[1])).any()
@@ -194,11 +194,11 @@ def test_a_controlnet_has_the_steps_and_guidance_of_its_publishers():
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (Ask(width_px=65, height_px=64), "multiples of 16; the nearest is 64x64"),
-        (Ask(width_px=16, height_px=16), "areas from 32x32"),
-        (Ask(prompt="word " * 100), "a prompt of 402 tokens.*take 77.*or keep T5"),
-        (Ask(parent_rgb=PARENT, strength=0.1, steps=4), "strengths from 0.25 for 4 steps"),
-        (Ask(steps=0), "at least 1"),
+        (ImageRequest(width_px=65, height_px=64), "multiples of 16; the nearest is 64x64"),
+        (ImageRequest(width_px=16, height_px=16), "areas from 32x32"),
+        (ImageRequest(prompt="word " * 100), "a prompt of 402 tokens.*take 77.*or keep T5"),
+        (ImageRequest(parent_rgb=PARENT, strength=0.1, steps=4), "strengths from 0.25 for 4 steps"),
+        (ImageRequest(steps=0), "at least 1"),
     ],
 )
 def test_what_cannot_be_made_is_refused_before_the_work(tiny, ask, message):
@@ -210,7 +210,7 @@ def test_what_cannot_be_made_is_refused_before_the_work(tiny, ask, message):
 def test_a_mask_of_another_size_is_refused():
     """Both sizes are named."""
     with pytest.raises(SynthError, match="the mask is 8x9 px, its picture 71x50 px"):
-        Ask(parent_rgb=PARENT, mask_hw=np.zeros((9, 8), bool))
+        ImageRequest(parent_rgb=PARENT, mask_hw=np.zeros((9, 8), bool))
 
 
 def test_folders_that_are_not_what_they_say_are_refused(folder, tmp_path):

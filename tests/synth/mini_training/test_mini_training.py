@@ -9,7 +9,7 @@ from diffusers import StableDiffusion3Pipeline
 from PIL import Image
 
 from assay.data.errors import InputError
-from assay.synth.generators.protocol import Ask, CallableGenerator
+from assay.synth.generators.protocol import CallableGenerator, ImageRequest
 from assay.synth.mini_training.attention import RepeatedLastToken
 from assay.synth.mini_training.captions import caption, measure, vocabulary, words
 from assay.synth.mini_training.evaluation import prompts_followed, psnr_db
@@ -122,7 +122,7 @@ def test_following_is_counted_against_the_same_rule():
         "blue": (0.1, 0.2, 1),
     }
 
-    def obedient(ask: Ask):
+    def obedient(ask: ImageRequest):
         _, brightness, colour, texture, _ = ask.prompt.split()
         level = 0.25 if brightness == "dark" else 1.0
         rgb = np.array(paints[colour]) * (0.95 * level)
