@@ -28,7 +28,6 @@ from ..tasks.evasion.page import write_evasion
 from ..tasks.evasion.table import evasion_rows, evasion_table, table_text
 from ..tasks.ingest import IngestCounts
 from ..tasks.parents import Chosen, choose_parents
-from ..tasks.stopping import hand_on, is_stop, kept_of, standing_of
 from ..tasks.synthesize import (
     JOBS_PER_CHUNK,
     KNOWN_JOBS_PER_CHUNK,
@@ -38,6 +37,7 @@ from ..tasks.synthesize import (
     made_of,
     synthesize_chunk,
 )
+from ..tasks.work.stopping import hand_on, is_stop, kept_of, standing_of
 from . import progress, steps
 from .request import Request, default_lake
 from .result import Moderation

@@ -28,8 +28,8 @@ from ..tasks.ingest import IngestCounts, batch_id_of, chunks
 from ..tasks.lake.check import require_images_known
 from ..tasks.lake.fit import require_fit, require_tables
 from ..tasks.score import ScoreCounts, pending
-from ..tasks.stopping import is_stop, kept_of, standing_of
 from ..tasks.views import ViewCounts, check_mode, views_pending
+from ..tasks.work.stopping import is_stop, kept_of, standing_of
 from ..version import __version__
 from . import progress, steps
 from .dead_runs import close_dead_runs, this_process

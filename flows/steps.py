@@ -32,8 +32,8 @@ from ..tasks.inline_scorer import ScoreAlong
 from ..tasks.reading import Along
 from ..tasks.report.write import write_report
 from ..tasks.score import ScoreCounts, score_shard
-from ..tasks.stopping import hand_on, kept_of
 from ..tasks.views import ViewCounts, view_shard
+from ..tasks.work.stopping import hand_on, kept_of
 from . import progress
 from .request import Request
 from .taking_turns import turn

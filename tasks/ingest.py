@@ -36,7 +36,7 @@ from .sightings import (
     find_sightings,
     note_of,
 )
-from .stopping import hand_on
+from .work.stopping import hand_on
 
 # What is read is committed once it is so large or so old, so that a kill loses little.
 _MAX_VALUES = 100
@@ -150,7 +150,7 @@ def ingest_chunk(
 
     Raises:
         StoreError: The lake cannot be read or written. Bad pictures raise nothing.
-        BaseException: Whatever stops it, once what is read is committed; see `stopping.kept_of`.
+        BaseException: Whatever stops it, once what is read is committed; see `kept_of`.
     """
     tell = on_item or _ignore
     since = lake.version("sightings")

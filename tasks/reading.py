@@ -20,9 +20,9 @@ from ..data.schema import Reason
 from ..data.sources.cells import UrlAddress
 from ..data.sources.find import Item, SourceOptions, read_item
 from ..data.sources.web.fetched import Fetched, GoneError, UnansweredError
-from .ordered_map import windowed
 from .sightings import Outcome, Sighting, asks_again, mark_in
-from .stopping import workers
+from .work.ordered_map import ordered_map
+from .work.workers import workers
 
 T = TypeVar("T")
 
@@ -92,14 +92,16 @@ def outcomes_of(
 
     with (
         workers(N_READERS, "assay-read") as readers,
-        closing(windowed(readers, read, items, n_ahead=2 * N_READERS, weigh=n_held_bytes)) as reads,
+        closing(
+            ordered_map(readers, read, items, n_ahead=2 * N_READERS, weigh=n_held_bytes)
+        ) as reads,
     ):
         if along is not None:
             yield from along.through(reads, inspect)
             return
         n_workers = max(1, n_workers)
         with workers(n_workers, "assay-ingest") as pool:
-            yield from windowed(
+            yield from ordered_map(
                 pool,
                 lambda read: inspect(read, _nothing)[0],
                 reads,

@@ -24,7 +24,7 @@ from ..data.store.lake import Lake
 from ..version import __version__
 from .append_missing import append_missing
 from .detector.streaming import Scored, score_stream
-from .stopping import hand_on
+from .work.stopping import hand_on
 
 if TYPE_CHECKING:
     from .detector.detector import Detector

@@ -33,7 +33,7 @@ from ..synth.plan.plan import Job
 from .append_missing import append_missing
 from .ingest import IngestCounts, ingest_chunk
 from .latest_rows import current_sightings
-from .stopping import hand_on
+from .work.stopping import hand_on
 
 JOBS_PER_CHUNK = 32
 KNOWN_JOBS_PER_CHUNK = 1000

@@ -26,9 +26,10 @@ from .detector.inputs.profiles import Profile
 from .detector.inputs.tiles import Tile, cut, tiles_of
 from .detector.streaming import forward_in_parts, n_streams
 from .latest_rows import current_scores
-from .ordered_map import windowed
 from .score import COMMIT_EVERY_S, ROWS_A_COMMIT
-from .stopping import hand_on, workers
+from .work.ordered_map import ordered_map
+from .work.stopping import hand_on
+from .work.workers import workers
 
 MODES: Final = ("centre", "tiles", "adaptive")
 # Where others look a second time: neither clearly real nor clearly machine-made.
@@ -176,7 +177,7 @@ def view_shard(
             workers(streams, "assay-views", begin) as pool,
         ):
             images = lake.images(left) if left else iter(())
-            for image_id, found in windowed(pool, work, images, n_ahead=2 * streams):
+            for image_id, found in ordered_map(pool, work, images, n_ahead=2 * streams):
                 rows += [_row(image_id, view, detector, run_id) for view in found]
                 if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
                     commit()

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ...data.errors import UnreadableImage
 from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ...data.schema import Reason
-from ..ordered_map import weightless, windowed
-from ..stopping import workers
+from ..work.ordered_map import ordered_map, weightless
+from ..work.workers import workers
 from .backends.protocol import n_cores
 from .inputs.preprocess import preprocess
 
@@ -117,7 +117,7 @@ def forward_stream(
         prepare: From a job to whatever shall be given back with it, and its pixels. A reason
             instead of pixels, or None, goes past the network. Called in the threads.
         n_workers: Threads; see `n_streams`.
-        weigh: Bytes that something given back holds on to; see `windowed`.
+        weigh: Bytes that something given back holds on to; see `ordered_map`.
 
     Raises:
         Whatever `jobs` or `prepare` raise.
@@ -146,7 +146,7 @@ def _decode_and_forward(
     ):
         batches = _batches(jobs, detector.batch_images)
         # Enough for the threads to go on while what is done is committed.
-        yield from windowed(pool, work, batches, n_ahead=4 * streams, weigh=weight)
+        yield from ordered_map(pool, work, batches, n_ahead=4 * streams, weigh=weight)
 
 
 def _decode_ahead(
@@ -161,7 +161,7 @@ def _decode_ahead(
 
     with workers(streams, "assay-decode") as pool:
         ahead = 2 * detector.batch_images + streams
-        ready = windowed(pool, prepare, jobs, n_ahead=ahead, weigh=weight)
+        ready = ordered_map(pool, prepare, jobs, n_ahead=ahead, weigh=weight)
         while batch := list(islice(ready, detector.batch_images)):
             yield _forward(detector, batch)
 

@@ -26,7 +26,7 @@ from ..detector.backends.protocol import n_cores
 from ..detector.inputs.preprocess import preprocess
 from ..detector.inputs.profiles import Profile
 from ..detector.load import Checkpoint
-from ..ordered_map import windowed
+from ..work.ordered_map import ordered_map
 from .tokens import Tokens
 
 DTYPES: Final = {"float16": pa.float16(), "float32": pa.float32()}
@@ -145,7 +145,7 @@ def _tokens(
         return item[0], network.run(pixels[None])[0, 1:]
 
     with ThreadPoolExecutor(n_cores(), "assay-patches") as pool:
-        yield from windowed(pool, work, lake.images(ids), n_ahead=2 * n_cores())
+        yield from ordered_map(pool, work, lake.images(ids), n_ahead=2 * n_cores())
 
 
 def _table(rows: list[tuple[str, NDArray[np.float32]]], schema: pa.Schema, dtype: str) -> pa.Table:

@@ -13,7 +13,7 @@ import polars as pl
 from ...data.errors import UnreadableImage
 from ...data.images.inspect_image import hash_anew, is_stored_as_seen
 from ...data.store.lake import Lake
-from ..ordered_map import windowed
+from ..work.ordered_map import ordered_map
 
 _N_WORKERS: Final = 2
 
@@ -37,7 +37,7 @@ def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
     with ThreadPoolExecutor(_N_WORKERS, "assay-hash") as pool:
         anew = [
             {"image_id": image_id, "anew": phash}
-            for image_id, phash in windowed(
+            for image_id, phash in ordered_map(
                 pool, _hashed, lake.images(older.to_list()), n_ahead=4 * _N_WORKERS
             )
             if phash is not None

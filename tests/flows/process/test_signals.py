@@ -18,7 +18,7 @@ from assay.flows.cli import main
 from assay.flows.process import signals
 from assay.flows.request import Request
 from assay.flows.run import run
-from assay.tasks.stopping import standing_of
+from assay.tasks.work.stopping import standing_of
 
 
 @pytest.fixture

@@ -7,9 +7,6 @@ tell them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, Final
 
 _KEPT: Final = "_assay_kept"
@@ -54,25 +51,3 @@ def standing_of(n_done: int, total: int | None, what: str, verb: str) -> str:
         f"{n_done:,} of {total:,} {what} are {verb} and kept;"
         f" the same command goes on with the other {total - n_done:,}"
     )
-
-
-@contextmanager
-def workers(
-    n_threads: int, name: str, begin: Callable[[], None] | None = None
-) -> Iterator[ThreadPoolExecutor]:
-    """Open a pool of threads that is waited for at the end, but not when the run is stopped.
-
-    A thread may be in a download that takes a minute; what is done has to be committed before.
-
-    Args:
-        n_threads: Number of threads.
-        name: Prefix of the threads' names.
-        begin: Function that each thread calls first.
-    """
-    pool = ThreadPoolExecutor(n_threads, name, initializer=begin)
-    try:
-        yield pool
-    except BaseException as error:
-        pool.shutdown(wait=not is_stop(error), cancel_futures=True)
-        raise
-    pool.shutdown()

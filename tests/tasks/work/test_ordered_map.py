@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.flows.lookahead import ListedAhead
-from assay.tasks import ordered_map
-from assay.tasks.ordered_map import windowed
+from assay.tasks.work.ordered_map import MAX_WAITING_BYTES, ordered_map
 
 
 @settings(max_examples=50, deadline=None)
@@ -20,7 +19,7 @@ from assay.tasks.ordered_map import windowed
     waits_ms=st.lists(st.integers(0, 3), max_size=20),
     n_workers=st.integers(1, 4),
     n_ahead=st.integers(1, 6),
-    n_bytes=st.sampled_from([0, 1, ordered_map.MAX_WAITING_BYTES]),
+    n_bytes=st.sampled_from([0, 1, MAX_WAITING_BYTES]),
 )
 def test_results_come_in_the_order_of_the_jobs(waits_ms, n_workers, n_ahead, n_bytes):
     """However long each takes, however few may wait, and however heavy they are."""
@@ -31,7 +30,7 @@ def test_results_come_in_the_order_of_the_jobs(waits_ms, n_workers, n_ahead, n_b
 
     with ThreadPoolExecutor(n_workers) as pool:
         jobs = enumerate(waits_ms)
-        done = list(windowed(pool, work, jobs, n_ahead=n_ahead, weigh=lambda _: n_bytes))
+        done = list(ordered_map(pool, work, jobs, n_ahead=n_ahead, weigh=lambda _: n_bytes))
     assert done == list(range(len(waits_ms)))
 
 
@@ -56,9 +55,7 @@ def test_few_jobs_are_drawn_while_heavy_results_wait():
         return index
 
     with ThreadPoolExecutor(4) as pool:
-        results = windowed(
-            pool, work, jobs(), n_ahead=8, weigh=lambda _: ordered_map.MAX_WAITING_BYTES // 2
-        )
+        results = ordered_map(pool, work, jobs(), n_ahead=8, weigh=lambda _: MAX_WAITING_BYTES // 2)
         assert next(results) == 0
         assert max(drawn) <= 3
         assert list(results) == list(range(1, 20))
@@ -73,7 +70,7 @@ def test_an_error_in_a_job_is_raised_where_its_result_would_be():
         return index
 
     with ThreadPoolExecutor(2) as pool:
-        results = windowed(pool, work, range(100), n_ahead=4, weigh=lambda _: 1)
+        results = ordered_map(pool, work, range(100), n_ahead=4, weigh=lambda _: 1)
         assert [next(results) for _ in range(3)] == [0, 1, 2]
         with pytest.raises(ValueError, match="the fourth"):
             next(results)
@@ -104,7 +101,7 @@ def test_ctrl_c_is_heard_while_a_job_takes_long():
         with ThreadPoolExecutor(1) as pool:
             ctrl_c.start()
             with pytest.raises(KeyboardInterrupt):
-                list(windowed(pool, done.wait, [10.0], n_ahead=1))
+                list(ordered_map(pool, done.wait, [10.0], n_ahead=1))
             assert time.monotonic() - started_s < 5
             done.set()
     finally:

@@ -20,7 +20,7 @@ def weightless(_out: object) -> int:
     return 0
 
 
-def windowed(
+def ordered_map(
     pool: ThreadPoolExecutor,
     work: Callable[[_In], _Out],
     jobs: Iterable[_In],
