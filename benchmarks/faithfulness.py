@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.special import expit
 from transformers import ViTConfig, ViTForImageClassification
 
 from assay.tasks.detector.inputs.preprocess import preprocess
@@ -72,7 +73,7 @@ def _table(name: str, files: list[Path], n_random: int) -> None:
 
         def score(batch: np.ndarray, sign: float = sign) -> np.ndarray:
             logits = np.concatenate([detector.forward(one[None])[0] for one in batch])
-            return 1 / (1 + np.exp(-sign * logits.astype(np.float64)))
+            return expit(sign * logits.astype(np.float64))
 
         maps = {
             "rollout": patch_map(rollout(attended.attention_lhtt)),

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.special import expit
 from tqdm import tqdm
 
 from assay.data.images.decode import PLAIN, decode_rgb
-from assay.tasks.decide.decide import load_policy
+from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.detector.detector import Detector
 from assay.tasks.detector.inputs.preprocess import preprocess, square_in_picture
 from assay.tasks.detector.load import load_detector
@@ -112,7 +113,7 @@ def _look(raw: bytes, detector: Detector) -> tuple[float, list[float]]:
 
 
 def _prob(logit: float) -> float:
-    return float(1 / (1 + np.exp(-logit)))
+    return float(expit(logit))
 
 
 def _looks_further(prob: float, mode: str) -> bool:

@@ -25,6 +25,7 @@ from .commands import (
     models,
     moderate,
     patches,
+    policy,
     publish,
     report,
     score,
@@ -70,6 +71,7 @@ models.models.command(bench.quantise)
 app.command(models.models)
 app.command(synth.synth)
 app.command(lake.lake_app)
+app.command(policy.policy)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

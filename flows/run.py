@@ -21,7 +21,7 @@ from ..data.package_versions import package_versions
 from ..data.sources.find import Item, find_items
 from ..data.store.damage import explain
 from ..data.store.lake import Lake
-from ..tasks.decide.decide import load_policy
+from ..tasks.decide.policy_file import load_policy
 from ..tasks.detector.backends.protocol import check_backend
 from ..tasks.detector.load import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks

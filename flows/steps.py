@@ -21,8 +21,9 @@ from ..data.store import damage
 from ..data.store.files import open_store
 from ..data.store.lake import Lake
 from ..data.user_paths import from_home
-from ..tasks.decide.decide import decide_images, load_policy
+from ..tasks.decide.decide import decide_images
 from ..tasks.decide.policy import Policy
+from ..tasks.decide.policy_file import load_policy
 from ..tasks.detector.load import Identity, identify, load_detector
 from ..tasks.detector.selection.measurements import drift_allowance
 from ..tasks.detector.weights.hub import CONFIG, SETTINGS, WEIGHTS

@@ -7,7 +7,6 @@ picture that cannot be scored gets a row with its reason, never a made-up number
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+from scipy.special import expit
 
 from ..data.errors import StoreError
 from ..data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
@@ -154,7 +154,7 @@ def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:
         "status": status.value,
         "reason": None if reason is None else reason.value,
         "logit": logit,
-        "prob_fake": None if logit is None else _sigmoid(logit),
+        "prob_fake": None if logit is None else float(expit(logit)),
         "embedding": scored.embedding,
         "run_id": run_id,
         "code_version": __version__,
@@ -166,13 +166,6 @@ def counts_of(rows: Sequence[Row]) -> ScoreCounts:
     """How many rows hold a score, and how many a reason."""
     n_failed = sum(row["reason"] is not None for row in rows)
     return ScoreCounts(scored=len(rows) - n_failed, failed=n_failed)
-
-
-def _sigmoid(logit: float) -> float:
-    # Either branch keeps exp from overflowing.
-    if logit >= 0:
-        return 1.0 / (1.0 + math.exp(-logit))
-    return math.exp(logit) / (1.0 + math.exp(logit))
 
 
 def commit_rows(

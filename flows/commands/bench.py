@@ -58,7 +58,7 @@ def bench(
 
     from ...data.errors import GateRefused
     from ...tasks.bench import bench_lake, sample
-    from ...tasks.decide.policy import load_policy
+    from ...tasks.decide.policy_file import load_policy
     from ...tasks.detector.backends.devices import device_kind
     from ...tasks.detector.load import chosen_profile, detector_on, find_checkpoint, make_backend
     from ...tasks.detector.selection.choose_backend import is_within, measure, refusal
@@ -141,7 +141,7 @@ def quantise(
     """
     from ...data.commands import command
     from ...tasks.bench import quantise_on_lake
-    from ...tasks.decide.policy import load_policy
+    from ...tasks.decide.policy_file import load_policy
     from ...tasks.detector.load import chosen_profile, find_checkpoint
     from ...tasks.detector.selection.choose_backend import refusal
     from ..progress import for_terminal, watched

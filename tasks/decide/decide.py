@@ -20,9 +20,9 @@ from ...data.store.lake import Lake
 from ..append_missing import until_alone
 from ..latest_rows import Bucket, buckets, current_decisions, current_scores, latest_sightings
 from ..views import highest_views
-from .policy import Policy, load_policy
+from .policy import Policy
 
-__all__ = ["decide", "decide_images", "load_policy", "with_thresholds"]
+__all__ = ["decide", "decide_images", "with_thresholds"]
 
 
 def with_thresholds(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:

@@ -1,7 +1,8 @@
-"""The policy file: which score clears, which flags, and what only people may decide.
+"""The policy: which score clears, which flags, and what only people may decide.
 
-Reading and checking only; `decide` applies it. A policy is identified by its rules, not
-by its bytes: comments, order and spacing do not change `policy_id`.
+The rules as pydantic models; `policy_file` reads them and `decide` applies them. A policy is
+identified by its rules, not by its bytes: comments, order and spacing of a file do not change
+`policy_id`.
 """
 
 from __future__ import annotations
@@ -9,58 +10,91 @@ from __future__ import annotations
 import decimal
 import hashlib
 import json
-import math
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+from scipy.special import expit, logit
 
-from ...data.errors import ConfigError, shorten
-from ...data.text.wording import did_you_mean, shown
-from ...data.toml_file import read_toml
+NAME_MAX_CHARS: Final = 64
+# Larger than any image that is decoded.
+MAX_EDGE_PX: Final = 1_000_000
+REFUSED: Final = "refused"
+"""Type of the errors of rules over two values; their text is what is allowed."""
+MISSING: Final = "missing"
+"""Type of the error of a value that is not there, as pydantic calls it."""
 
-PACKAGED_POLICY: Final = Path(__file__).with_name("policy.toml")
-
-_NAME_MAX_CHARS: Final = 64
-_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_NAME_MAX_CHARS - 1}}}")
-# Larger than any picture that is decoded.
-_MAX_EDGE_PX: Final = 1_000_000
 _TWO_DIGITS: Final = decimal.Context(prec=2, rounding=decimal.ROUND_CEILING)
-# Below it exp would overflow, and the probability is 0 in float32.
-_LOGIT_OF_ZERO: Final = -700.0
-_TOP_KEYS: Final = ("name", "min_short_edge_px", "unlisted_domain", "default", "detectors")
-_BAND_KEYS: Final = ("review_at", "flag_at")
-_UNLISTED: Final = ("default", "review")
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
+class _Rules(BaseModel):
+    """Rules by name; nothing else is allowed beside them, and nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Band(_Rules):
     """Two thresholds on the score, 0 <= review_at <= flag_at <= 1; equal means no review band."""
 
-    review_at: float
-    flag_at: float
+    review_at: Share = Field(description="Score at or above which an image goes to review.")
+    flag_at: Share = Field(description="Score at or above which an image is flagged.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        _check_order(self.review_at, self.flag_at)
+        return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorRules:
-    """The thresholds of one detector; `band` is None when it names domains only."""
+class DetectorRules(_Rules):
+    """The thresholds of one detector; it may leave out its own and name domains only."""
 
-    band: Band | None = None
-    domains: Mapping[str, Band] = field(default_factory=dict)
+    review_at: Share | None = Field(default=None, description="Threshold of review, any domain.")
+    flag_at: Share | None = Field(default=None, description="Threshold of flag, any domain.")
+    domains: dict[str, Band] = Field(default={}, description="Thresholds by domain.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name, own, other in (
+            ("review_at", self.review_at, self.flag_at),
+            ("flag_at", self.flag_at, self.review_at),
+        ):
+            if own is None and other is not None:
+                raise PydanticCustomError(MISSING, "{name}", {"name": name})
+        if self.review_at is not None and self.flag_at is not None:
+            _check_order(self.review_at, self.flag_at)
+        return self
+
+    @property
+    def band(self) -> Band | None:
+        """The detector's own thresholds; None when it names domains only."""
+        if self.review_at is None or self.flag_at is None:
+            return None
+        return Band(review_at=self.review_at, flag_at=self.flag_at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(_Rules):
     """Every rule by which a score becomes a decision."""
 
-    name: str
-    min_short_edge_px: int
-    unlisted_domain: str
-    default: Band
-    detectors: Mapping[str, DetectorRules]
+    name: str = Field(
+        pattern=rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_MAX_CHARS - 1}}}$",
+        description="Name of the policy, kept in every decision.",
+    )
+    min_short_edge_px: int = Field(
+        ge=0,
+        le=MAX_EDGE_PX,
+        description="Short edge below which an image goes to review whatever its score.",
+    )
+    unlisted_domain: Literal["default", "review"] = Field(
+        description="How an image is decided whose domain has no thresholds of its own: by the "
+        "detector's general ones, or by people."
+    )
+    default: Band = Field(description="Thresholds for every detector without a table of its own.")
+    detectors: dict[str, DetectorRules] = Field(
+        default={}, description="Thresholds by the detector's name or its whole id, which wins."
+    )
 
     @property
     def policy_id(self) -> str:
@@ -103,13 +137,13 @@ class Policy:
         drift = float(_TWO_DIGITS.create_decimal(repr(float(drift_logit))))
         suffix = f"-drift-{drift:g}".replace("+", "")
         return Policy(
-            name=self.name[: _NAME_MAX_CHARS - len(suffix)] + suffix,
+            name=self.name[: NAME_MAX_CHARS - len(suffix)] + suffix,
             min_short_edge_px=self.min_short_edge_px,
             unlisted_domain=self.unlisted_domain,
             default=_widened(self.default, drift),
             detectors={
                 detector: DetectorRules(
-                    band=None if rules.band is None else _widened(rules.band, drift),
+                    **_plain(None if rules.band is None else _widened(rules.band, drift)),
                     domains={name: _widened(band, drift) for name, band in rules.domains.items()},
                 )
                 for detector, rules in self.detectors.items()
@@ -117,7 +151,7 @@ class Policy:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The rules as plain values; `policy_from_dict` reads them back to an equal policy."""
+        """Return the rules as plain values; `policy_from_dict` gives an equal policy back."""
         return {
             "name": self.name,
             "min_short_edge_px": self.min_short_edge_px,
@@ -131,6 +165,11 @@ class Policy:
         }
 
 
+def _check_order(review_at: float, flag_at: float) -> None:
+    if review_at > flag_at:
+        raise PydanticCustomError(REFUSED, "review_at above flag_at", {"flag_at": flag_at})
+
+
 def _widened(band: Band, drift_logit: float) -> Band:
     return Band(
         review_at=_shifted(band.review_at, -drift_logit),
@@ -139,7 +178,7 @@ def _widened(band: Band, drift_logit: float) -> Band:
 
 
 def _shifted(prob: float, by_logit: float) -> float:
-    """The probability whose logit is so much larger, as a float32 that lies never short of it.
+    """Return the probability whose logit is so much larger, as a float32 never short of it.
 
     0 and 1 stay what they are.
     """
@@ -151,131 +190,7 @@ def _shifted(prob: float, by_logit: float) -> float:
     near = float(np.nextafter(np.float32(prob), end))
     if near in {0.0, 1.0}:
         return near
-    logit = math.log(near) - math.log1p(-near) + by_logit
-    moved = 1 / (1 + math.exp(-logit)) if logit > _LOGIT_OF_ZERO else 0.0
-    return float(np.nextafter(np.float32(moved), end))
-
-
-def load_policy(path: Path | None = None) -> Policy:
-    """Read a policy file, the packaged one when no path is given.
-
-    Raises:
-        ConfigError: The file cannot be read, is not TOML, has an unknown or missing key, or a
-            value outside its range; the message names file, key, value, and what is allowed.
-    """
-    file = PACKAGED_POLICY if path is None else Path(path)
-    try:
-        values = read_toml(file)
-    except OSError as error:
-        raise ConfigError(
-            f"policy {file}: cannot be read ({error.strerror}); "
-            "give --policy a TOML file, or leave it out for the packaged one"
-        ) from error
-    except ValueError as error:
-        raise ConfigError(
-            f"policy {file}: is not TOML ({error}); correct it, or start from {PACKAGED_POLICY}"
-        ) from error
-    return policy_from_dict(values, source=str(file))
-
-
-def policy_from_dict(values: Mapping[str, Any], *, source: str) -> Policy:
-    """Check plain values and make the policy; `source` is what messages call the file.
-
-    Raises:
-        ConfigError: As for `load_policy`.
-    """
-    _only(values, _TOP_KEYS, source, "")
-    name = _take(values, "name", source, "")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise _refusal(
-            source,
-            "name",
-            name,
-            "1 to 64 letters, digits, '.', '_' or '-', a letter or digit first",
-        )
-    short_edge = _take(values, "min_short_edge_px", source, "")
-    is_whole = isinstance(short_edge, int) and not isinstance(short_edge, bool)
-    if not is_whole or not 0 <= cast("int", short_edge) <= _MAX_EDGE_PX:
-        allowed = f"a whole number from 0 to {_MAX_EDGE_PX}"
-        raise _refusal(source, "min_short_edge_px", short_edge, allowed)
-    unlisted = _take(values, "unlisted_domain", source, "")
-    if unlisted not in _UNLISTED:
-        raise _refusal(source, "unlisted_domain", unlisted, '"default" or "review"')
-    return Policy(
-        name=name,
-        min_short_edge_px=cast("int", short_edge),
-        unlisted_domain=unlisted,
-        default=_band(_take(values, "default", source, ""), source, "default"),
-        detectors={
-            detector: _detector(rules, source, f'detectors."{detector}"')
-            for detector, rules in _table(values.get("detectors", {}), source, "detectors").items()
-        },
-    )
-
-
-def _detector(value: object, source: str, key: str) -> DetectorRules:
-    table = _table(value, source, key)
-    _only(table, (*_BAND_KEYS, "domains"), source, key)
-    own = {name: table[name] for name in _BAND_KEYS if name in table}
-    return DetectorRules(
-        band=_band(own, source, key) if own else None,
-        domains={
-            domain: _band(band, source, f'{key}.domains."{domain}"')
-            for domain, band in _table(table.get("domains", {}), source, f"{key}.domains").items()
-        },
-    )
-
-
-def _band(value: object, source: str, key: str) -> Band:
-    table = _table(value, source, key)
-    _only(table, _BAND_KEYS, source, key)
-    review_at, flag_at = (_share(table, name, source, key) for name in _BAND_KEYS)
-    if review_at > flag_at:
-        raise _refusal(
-            source,
-            f"{key}.review_at",
-            review_at,
-            f"at most {key}.flag_at, which is {flag_at}",
-        )
-    return Band(review_at=review_at, flag_at=flag_at)
-
-
-def _share(table: Mapping[str, Any], name: str, source: str, key: str) -> float:
-    value = _take(table, name, source, key)
-    # A comparison with NaN is false; true and false are numbers in Python, but not here.
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise _refusal(source, f"{key}.{name}", value, "a number from 0 to 1")
-    return float(value)
-
-
-def _table(value: object, source: str, key: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _refusal(source, key, value, f"a table, written [{key}]")
-    return value
-
-
-def _take(table: Mapping[str, Any], name: str, source: str, key: str) -> object:
-    where = f"{key}.{name}" if key else name
-    if name not in table:
-        raise ConfigError(f"policy {source}: {where} is missing; add it, see {PACKAGED_POLICY}")
-    return table[name]
-
-
-def _only(table: Mapping[str, Any], allowed: tuple[str, ...], source: str, key: str) -> None:
-    for name, value in table.items():
-        if name not in allowed:
-            where = f"{key}.{name}" if key else str(name)
-            raise ConfigError(
-                f"policy {source}: unknown key {shorten(where, 80)} = {shown(value)}; "
-                f"allowed here: {', '.join(allowed)}; correct its spelling or remove it"
-                f"{did_you_mean(name, allowed)}"
-            )
-
-
-def _refusal(source: str, key: str, seen: object, allowed: str) -> ConfigError:
-    return ConfigError(
-        f"policy {source}: {key} = {shown(seen)}; allowed: {allowed}; correct the file"
-    )
+    return float(np.nextafter(np.float32(expit(logit(near) + by_logit)), end))
 
 
 def _plain(band: Band | None) -> dict[str, Any]:

@@ -7,7 +7,6 @@ declares is left out: whoever wants to pass strips that first.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -24,7 +23,6 @@ from ..decide.policy import Policy
 from ..latest_rows import current_scores
 from ..synthesize import made_of
 
-Z_95: Final = 1.959964
 N_RESAMPLES: Final = 2000
 _MAX_NAME: Final = 72
 # How well a picture shows its prompt, and the share of the text asked for that can be read.
@@ -200,15 +198,14 @@ _SCHEMA: Final = {
 }
 
 
-def wilson(k: int, n: int, z: float = Z_95) -> tuple[float, float]:
-    """Wilson's score interval for k of n (Wilson 1927); (0, 1) for none."""
+def wilson(k: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % score interval for k of n (Wilson 1927); (0, 1) for none."""
     if n == 0:
         return 0.0, 1.0
-    share = k / n
-    centre = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
+    from scipy.stats import binomtest
+
+    low, high = binomtest(k, n).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(low), float(high)
 
 
 def _mean_change(change: np.ndarray) -> dict[str, float | None]:

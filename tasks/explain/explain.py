@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ...data.images.decode import decode_rgb
 from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
@@ -52,7 +53,7 @@ class Explanation:
     @property
     def prob_fake(self) -> float:
         """Sigmoid of the logit."""
-        return float(1 / (1 + np.exp(-self.logit)))
+        return float(expit(self.logit))
 
     def top_patches(self, n: int = 5) -> list[dict[str, Any]]:
         """The patches with most attribution: share of the whole, and box in the decoded picture."""

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.special import expit
 
 from ..views import View
 from .heatmap import coloured
@@ -62,7 +63,7 @@ def draw_views(
 
 
 def _prob(view: View) -> float:
-    return float(1 / (1 + np.exp(-(view.logit or 0.0))))
+    return float(expit(view.logit or 0.0))
 
 
 def _box(view: View, scale: float) -> tuple[int, int, int, int]:

@@ -13,7 +13,8 @@ from ...data.errors import ConfigError, StoreError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...data.text.redaction import redact_text
-from ..decide.policy import Policy, load_policy, policy_from_dict
+from ..decide.policy import Policy
+from ..decide.policy_file import load_policy, policy_from_dict
 from ..labels import best_labels
 from ..latest_rows import WHOLE, Bucket, current_decisions, current_scores, latest_sightings
 

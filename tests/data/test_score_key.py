@@ -21,7 +21,8 @@ from assay.flows.lookup import describe_image, stored_logit
 from assay.flows.result import Moderation
 from assay.synth.plan.plan import Parents
 from assay.tasks.decide.decide import decide_images
-from assay.tasks.decide.policy import Band, load_policy
+from assay.tasks.decide.policy import Band
+from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.latest_rows import current_decisions, keyed_decisions, last_judgement
 from assay.tasks.parents import candidates, choose_parents
 from assay.tasks.publish.publish import publish

@@ -23,7 +23,7 @@ from assay.flows.run import run
 from assay.synth.plan.plan_file import plan_of_dict
 from assay.tasks.append_missing import append_missing
 from assay.tasks.decide.decide import decide_images
-from assay.tasks.decide.policy import load_policy
+from assay.tasks.decide.policy_file import load_policy
 
 SIZE = (96, 80)
 

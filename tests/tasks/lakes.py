@@ -20,7 +20,8 @@ from assay.data.score_key import ScoreKey
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage
 from assay.tasks.decide.decide import decide_images
-from assay.tasks.decide.policy import Policy, load_policy
+from assay.tasks.decide.policy import Policy
+from assay.tasks.decide.policy_file import load_policy
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DETECTOR = "mini@0123456789ab"

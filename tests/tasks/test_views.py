@@ -14,7 +14,8 @@ from tiny_models import timm_tensors, write_timm
 
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
-from assay.tasks.decide.decide import decide, load_policy
+from assay.tasks.decide.decide import decide
+from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.detector.inputs.preprocess import normalise, preprocess
 from assay.tasks.detector.inputs.tiles import MAX_TILES, cut, tiles_of
 from assay.tasks.detector.load import load_detector

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 # In fp32 the same picture must score the same everywhere: every picture, not most.
 EXACT_LIMIT_LOGIT: Final = 1e-3
@@ -117,8 +118,7 @@ def drift_by_slice(
 
 def _judged(logits: NDArray[np.float32], review_at: float, flag_at: float) -> NDArray[np.int64]:
     """0 clear, 1 review, 2 flag; NaN is no score, and goes to review."""
-    with np.errstate(over="ignore"):
-        prob = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+    prob = expit(logits.astype(np.float64)).astype(np.float32)
     judged = np.digitize(prob, [np.float32(review_at), np.float32(flag_at)])
     # What is no score goes to people; `digitize` would put it above every threshold.
     return np.where(np.isnan(prob), 1, judged).astype(np.int64)

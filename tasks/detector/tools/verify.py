@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy.special import expit
 
 from ....data.errors import InputError, UnreadableImage
 from ....data.toml_file import read_toml
@@ -106,5 +107,5 @@ def _compared(detector: Detector, golden: Golden, file: Path) -> Compared:
         logits, _ = detector.forward(preprocess(raw, detector.profile)[None])
     except (OSError, UnreadableImage) as error:
         return told(None, str(error))
-    prob = float(1 / (1 + np.exp(-logits[0].astype(np.float64))))
+    prob = float(expit(logits[0].astype(np.float64)))
     return told(prob) if np.isfinite(prob) else told(None, "the logit is not a number")

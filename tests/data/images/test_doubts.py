@@ -16,7 +16,7 @@ from assay.data.images.frames import frame_durations_ms
 from assay.data.images.inspect_image import UPRIGHT_PIXELS, inspect_image
 from assay.data.schema import Doubt
 from assay.tasks.decide.decide import decide
-from assay.tasks.decide.policy import load_policy
+from assay.tasks.decide.policy_file import load_policy
 
 PHOTO = factories.photo(seed=5, size=(120, 80))
 OTHER = factories.photo(seed=6, size=(120, 80))

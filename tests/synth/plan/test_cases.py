@@ -6,7 +6,7 @@ import pytest
 
 from assay.flows.cli import main
 from assay.synth.plan.prompts import read_prompts
-from assay.tasks.decide.policy import load_policy
+from assay.tasks.decide.policy_file import load_policy
 
 PARTI = Path(__file__).resolve().parents[4] / "shared/generators/prompts/PartiPrompts.tsv"
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from assay.data.errors import ConfigError
-from assay.tasks.decide.policy import PACKAGED_POLICY, Band, load_policy, policy_from_dict
+from assay.flows.cli import main
+from assay.tasks.decide.policy import Band
+from assay.tasks.decide.policy_file import (
+    PACKAGED_POLICY,
+    load_policy,
+    policy_from_dict,
+    policy_schema,
+)
 
 MINIMAL = """
 name = "house"
@@ -150,3 +159,40 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
         load_policy(tmp_path / "absent.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_policy(tmp_path)
+
+
+def test_the_schema_accepts_the_packaged_policy_and_refuses_what_reading_refuses() -> None:
+    """Editors and `load_policy` agree on keys, types and ranges."""
+    checks = jsonschema.Draft202012Validator(policy_schema())
+    checks.check_schema(policy_schema())
+    good = load_policy().as_dict()
+    assert checks.is_valid(good)
+    for key, value in (
+        ("name", "a b/c"),
+        ("min_short_edge_px", -1),
+        ("unlisted_domain", "flag"),
+        ("default", {"review_at": 0.4}),
+        ("default", {"review_at": 0.4, "flag_at": 1.5}),
+        ("detectors", {"x": {"domain": {}}}),
+        ("extra", 1),
+    ):
+        assert not checks.is_valid(good | {key: value}), key
+
+
+def test_the_schema_is_printed_or_written_and_nothing_is_overwritten_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`assay policy schema`, with --out to a file, with --overwrite over one that is there."""
+    main(["policy", "schema"])
+    assert json.loads(capsys.readouterr().out) == policy_schema()
+    file = tmp_path / "policy.schema.json"
+    main(["policy", "schema", "--out", str(file)])
+    assert json.loads(file.read_text(encoding="utf-8")) == policy_schema()
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["policy", "schema", "--out", str(file)])
+    assert stopped.value.code == 2
+    assert "add --overwrite" in capsys.readouterr().err
+    assert file.read_text(encoding="utf-8") == "mine"
+    main(["policy", "schema", "--out", str(file), "--overwrite"])
+    assert json.loads(file.read_text(encoding="utf-8")) == policy_schema()

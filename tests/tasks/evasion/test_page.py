@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from lakes import KEY
 
-from assay.tasks.decide.policy import load_policy
+from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.evasion.page import chosen_pairs, render_evasion
 from assay.tasks.evasion.table import evasion_table
 from assay.tasks.pages.thumbnails import Thumbnail

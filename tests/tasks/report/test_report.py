@@ -19,7 +19,8 @@ from assay.data.errors import ConfigError, StoreError
 from assay.data.package_versions import package_versions
 from assay.data.schema import DecisionReason, Explained, Reason
 from assay.tasks import latest_rows
-from assay.tasks.decide.policy import Band, load_policy, policy_from_dict
+from assay.tasks.decide.policy import Band
+from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.pages.histogram import N_BINS, by_label, histogram_svg, score_bins
 from assay.tasks.pages.thumbnails import thumbnail, thumbnails
 from assay.tasks.report import facts

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.tasks.decide.policy import Band, load_policy, policy_from_dict
+from assay.tasks.decide.policy import Band
+from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.detector.selection.drift import (
     EXACT_LIMIT_LOGIT,
     REDUCED_LIMIT_LOGIT,
