@@ -25,10 +25,10 @@ from PIL import Image
 from tqdm import tqdm
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
 
+from assay.data.machine import n_cores
 from assay.flows.request import Request
 from assay.flows.run import run
 from assay.tasks.detector.backends.openvino_graph import quiet_openvino
-from assay.tasks.detector.backends.protocol import n_cores
 from assay.tasks.detector.detector import Detector
 from assay.tasks.detector.load import load_detector
 from assay.tasks.detector.streaming import bare_forward

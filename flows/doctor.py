@@ -17,6 +17,7 @@ from typing import Literal
 
 from ..data.commands import command
 from ..data.errors import AssayError, ModelError, StoreError, UntrustedWeights
+from ..data.machine import n_cores
 from ..data.package_versions import PACKAGES
 from ..data.text.redaction import redact_url
 from ..version import __version__
@@ -88,9 +89,10 @@ def _guarded(
 
 
 def _machine() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
-    return f"{platform.system()} {platform.machine()}, {cores} cores, {free_gb:.0f} GB free here"
+    return (
+        f"{platform.system()} {platform.machine()}, {n_cores()} cores, {free_gb:.0f} GB free here"
+    )
 
 
 def _device() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..data.errors import ConfigError
 from ..data.images.inspect_image import ImageLimits
+from ..data.machine import n_cores
 from ..data.sources.find import SourceOptions
 from ..data.text.redaction import redact_url
 from ..tasks.command_line import run_again
@@ -107,11 +108,7 @@ class Request:
     @property
     def workers(self) -> int:
         """Threads that read and decode: as many as this process may use cores."""
-        if self.n_workers:
-            return self.n_workers
-        if hasattr(os, "sched_getaffinity"):  # not on macOS
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return self.n_workers or n_cores()
 
     def params(self) -> dict[str, Any]:
         """Return the request as JSON-ready values without secrets, as it may be written down."""

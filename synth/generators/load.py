@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from ...data.errors import SynthError, shorten
+from ...data.machine import parse_device, require_device
 from .checkpoints import find_generator
 from .lora import Adapter, attach_adapters
 from .memory import TILE_PX, MemoryPlan, best_plan, parse_memory, plan_of
@@ -88,6 +89,7 @@ def load_generator(
     Raises:
         SynthError: The files cannot be had or trusted, an adapter does not fit, or the device
             cannot do what was asked.
+        ConfigError: This machine has no such device.
     """
     from diffusers import StableDiffusion3ControlNetPipeline, StableDiffusion3Pipeline
 
@@ -151,14 +153,10 @@ def device_of(name: str) -> str:
     """The device of a name; `auto` is the accelerator that is there, else the CPU.
 
     Raises:
-        SynthError: No kind of device is named so.
+        ConfigError: No kind of device is named so.
     """
-    if name == "auto":
-        return next(filter(_is_there, ACCELERATORS), "cpu")
-    if name.partition(":")[0] not in {"cpu", *ACCELERATORS}:
-        raise SynthError(
-            f"no device is named {name!r}; allowed: auto, cpu, {', '.join(ACCELERATORS)}"
-        )
+    if parse_device(name, kinds=("cpu", *ACCELERATORS))[0] == "auto":
+        return next(filter(_n_devices, ACCELERATORS), "cpu")
     return name
 
 
@@ -166,17 +164,19 @@ def usable_device(name: str) -> str:
     """The device of a name, which this machine has.
 
     Raises:
-        SynthError: It has none, or no kind of device is named so.
+        ConfigError: It has none, or no kind of device is named so.
     """
     device = device_of(name)
-    if not _is_there(device.partition(":")[0]):
-        raise SynthError(f"this machine has no {device} that PyTorch can use; use auto or cpu")
+    kinds = (*ACCELERATORS, "cpu")
+    require_device(device, {kind: _n_devices(kind) for kind in kinds}, kinds=kinds)
     return device
 
 
-def _is_there(kind: str) -> bool:
+def _n_devices(kind: str) -> int:
     backend = getattr(torch, kind, None)
-    return kind == "cpu" or (backend is not None and bool(backend.is_available()))
+    if kind == "cpu":
+        return 1
+    return backend.device_count() if backend is not None and backend.is_available() else 0
 
 
 @contextlib.contextmanager

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from ...data.errors import ConfigError, InputError, UnreadableImage
 from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
+from ...data.machine import n_cores
 from ...data.store.lake import Lake
 from ...data.user_paths import require_output
-from ..detector.backends.protocol import n_cores
 from ..detector.inputs.preprocess import preprocess
 from ..detector.inputs.profiles import Profile
 from ..detector.load import Checkpoint

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.machine import n_cores
 from ..detector.backends.openvino_graph import build_model, quiet_openvino
-from ..detector.backends.protocol import n_cores
 from ..detector.load import Checkpoint
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ....data.errors import ConfigError
+from ....data.machine import DEVICE_KINDS, require_device
 
 if TYPE_CHECKING:
     import torch
 
 PRECISIONS: Final = ("fp32", "bf16", "fp16", "int8")
 AUTO_PRECISION: Final = "fp32"
-KINDS: Final = ("cuda", "mps", "xpu", "tpu", "cpu")
 
 # NVIDIA, NVIDIA under Windows, AMD, Intel and others.
 _ACCELERATOR_FILES: Final = ("nvidiactl", "dxg", "kfd", "dri", "accel")
@@ -32,16 +32,7 @@ _BATCH_ELSEWHERE: Final = 64
 
 def available_devices() -> tuple[str, ...]:
     """The kinds of device that this machine offers to PyTorch, fastest first."""
-    import torch
-
-    found = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "xpu": torch.xpu.is_available(),
-        "tpu": _has_tpu(),
-        "cpu": True,
-    }
-    return tuple(kind for kind in KINDS if found[kind])
+    return tuple(kind for kind, n in _device_counts().items() if n)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -52,22 +43,10 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     import torch
 
-    available = available_devices()
-    kind, colon, number = name.partition(":")
-    kind = available[0] if name == "auto" else "tpu" if kind == "xla" else kind
-    if kind not in KINDS or (colon and not number.isdecimal()):
-        raise ConfigError(f"device {name!r} is unknown; choose auto or one of {', '.join(KINDS)}")
-    if kind not in available:
-        raise ConfigError(f"device {name!r} is not there; this machine has: {', '.join(available)}")
+    kind, number = require_device(name, _device_counts())
     if kind == "tpu":
         return _tpu()
-    if not colon:
-        return torch.device(kind)
-    n_devices = {"cuda": torch.cuda.device_count, "xpu": torch.xpu.device_count}
-    count = n_devices[kind]() if kind in n_devices else 1
-    if int(number) >= count:
-        raise ConfigError(f"device {name!r} is not there; this machine has {count} of {kind}")
-    return torch.device(kind, int(number))
+    return torch.device(kind) if number is None else torch.device(kind, number)
 
 
 def device_kind(name: str = "auto") -> str:
@@ -115,6 +94,20 @@ def choose_precision(name: str, kind: str) -> str:
 def batch_images(device: torch.device) -> int:
     """How many images go through the network at once, to begin with."""
     return _BATCH.get(device.type, _BATCH_ELSEWHERE)
+
+
+def _device_counts() -> dict[str, int]:
+    """How many devices of each kind this machine offers to PyTorch, fastest kind first."""
+    import torch
+
+    found = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+        "xpu": torch.xpu.device_count() if torch.xpu.is_available() else 0,
+        "tpu": int(_has_tpu()),
+        "cpu": 1,
+    }
+    return {kind: found[kind] for kind in DEVICE_KINDS}
 
 
 def _may_have_accelerator() -> bool:

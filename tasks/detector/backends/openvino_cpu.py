@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ....data.machine import n_cores
 from .openvino_graph import quiet_openvino
-from .protocol import Embeddings, Logits, n_cores
+from .protocol import Embeddings, Logits
 
 if TYPE_CHECKING:
     import openvino

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, Literal, Protocol, get_args
@@ -59,13 +58,3 @@ def check_backend(name: str) -> None:
         raise ConfigError(
             f"backend {name!r} is unknown; choose auto or one of {', '.join(BACKENDS)}"
         )
-
-
-def n_cores() -> int:
-    """Cores that this process may use; OMP_NUM_THREADS, where set, counts as their number."""
-    stated = os.environ.get("OMP_NUM_THREADS", "")
-    if stated.isdecimal() and int(stated) > 0:
-        return int(stated)
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

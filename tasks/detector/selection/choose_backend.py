@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....data.errors import ConfigError, GateRefused
-from ..backends.protocol import REFERENCE, BackendName, check_backend, n_cores
+from ....data.machine import n_cores
+from ..backends.protocol import REFERENCE, BackendName, check_backend
 from ..streaming import bare_forward
 from .drift import drift_between, is_exact, judged_logit, limit_logit
 from .measurements import Measured, keep_measured, now, read_measured

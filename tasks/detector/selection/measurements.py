@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ....data.cache import cache_folder
+from ....data.machine import n_cores
 from ....data.package_versions import package_versions
-from ..backends.protocol import n_cores
 from .drift import Drift, is_exact
 
 
