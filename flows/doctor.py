@@ -25,7 +25,6 @@ from ..version import __version__
 LISTED = (*PACKAGES, "polars", "deltalake")
 OPTIONAL = {
     "c2pa": ("c2pa-python", "reads C2PA manifests", "assay[c2pa]"),
-    "datasets": ("datasets", "opens published folders", "assay[hub]"),
     "IPython": ("ipython", "the %moderate magic", "assay[notebook]"),
 }
 

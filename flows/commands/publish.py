@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shlex
 import shutil
@@ -74,7 +73,7 @@ def opening_command(out: str) -> str:
     python = "python" if known and Path(known).samefile(sys.executable) else sys.executable
     code = f"import datasets; print(datasets.load_dataset({_literal(out)}))"
     # datasets takes these signs for patterns and finds nothing; Arrow takes none.
-    if set("*?[]") & set(out) or importlib.util.find_spec("datasets") is None:
+    if set("*?[]") & set(out):
         data = _literal(f"{out}/data")
         code = f"import pyarrow.dataset as d; print(d.dataset({data}).schema.names)"
     return shlex.join([python, "-c", code])

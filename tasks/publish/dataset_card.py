@@ -10,7 +10,7 @@ from typing import Final
 from huggingface_hub import DatasetCardData
 
 from ...synth.generators.presets import notices
-from .rows import Pinned, card_features
+from .rows import Pinned, features
 
 _SIZES: Final = (
     (1_000, "n<1K"),
@@ -48,7 +48,10 @@ class CardFacts:
 
 
 def dataset_card(facts: CardFacts) -> str:
-    """The whole README.md."""
+    """Return the whole README.md."""
+    from datasets import DatasetInfo
+    from datasets.info import DatasetInfosDict
+
     n_images = sum(facts.splits.values())
     data = DatasetCardData(
         license="other",
@@ -65,16 +68,17 @@ def dataset_card(facts: CardFacts) -> str:
                 ],
             }
         ],
-        dataset_info={
-            "features": card_features(),
-            "splits": [
-                {"name": split, "num_bytes": facts.split_bytes[split], "num_examples": count}
-                for split, count in facts.splits.items()
-            ],
-            "download_size": facts.download_bytes,
-            "dataset_size": sum(facts.split_bytes.values()),
-        },
     )
+    info = DatasetInfo(
+        features=features(),
+        splits={
+            split: {"name": split, "num_bytes": facts.split_bytes[split], "num_examples": count}
+            for split, count in facts.splits.items()
+        },
+        download_size=facts.download_bytes,
+        dataset_size=sum(facts.split_bytes.values()),
+    )
+    DatasetInfosDict({"default": info}).to_dataset_card_data(data)
     return f"---\n{data.to_yaml()}\n---\n\n{_text(facts, n_images)}"
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from ...data.store.lake import Lake
 from ..labels import CLASSES
-from .rows import UNLABELLED, Pinned, arrow_schema, read_rows
+from .rows import UNLABELLED, Pinned, features, read_rows
 
 # The Hub's viewer and `datasets` like row groups below 100 MB.
 MAX_GROUP_BYTES: Final = 32 * 2**20
@@ -52,7 +52,7 @@ def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally
         part: Columns image_id, group_id and phash.
         tally: Counts the rows that pass.
     """
-    schema = arrow_schema()
+    schema = features().arrow_schema
     rows = read_rows(lake, pinned, part["image_id"])
     # Of older images the hash that they were grouped by is not the one in the tables.
     rows = rows.drop("phash").join(part.select("image_id", "group_id", "phash"), on="image_id")

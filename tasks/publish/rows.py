@@ -6,13 +6,11 @@ and the card's YAML all come from it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
-import pyarrow as pa
 
 from ...data.schema import TABLES, Decision
 from ...data.score_key import ScoreKey
@@ -20,10 +18,13 @@ from ...data.store.lake import Lake
 from ..labels import CLASSES, best_labels
 from ..latest_rows import current_decisions, current_scores, latest_sightings
 
+if TYPE_CHECKING:
+    from datasets import Features
+
 UNLABELLED: Final = -1
 _EXTENSIONS: Final = {"JPEG": "jpg", "TIFF": "tif"}
 
-# image and label are special; the rest are Arrow types by Hugging Face's names.
+# image, class and list are special; the rest are Arrow types by the names of `datasets`.
 FEATURES: Final[dict[str, str]] = {
     "image": "image",
     "image_id": "string",
@@ -55,16 +56,6 @@ FEATURES: Final[dict[str, str]] = {
     "synthetic_seed": "int64",
     "synthetic_license_flags": "list<string>",
 }
-_ARROW: Final = {
-    "image": pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())]),
-    "class": pa.int64(),
-    "string": pa.string(),
-    "float32": pa.float32(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "bool": pa.bool_(),
-    "list<string>": pa.list_(pa.string()),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,27 +71,16 @@ class Pinned:
     labels_from_decisions: bool = False
 
 
-def arrow_schema() -> pa.Schema:
-    """The Parquet schema, with the metadata by which `datasets` knows Image and ClassLabel."""
-    features = {name: _huggingface(kind) for name, kind in FEATURES.items()}
-    return pa.schema(
-        [pa.field(name, _ARROW[kind]) for name, kind in FEATURES.items()],
-        metadata={"huggingface": json.dumps({"info": {"features": features}})},
-    )
+def features() -> Features:
+    """Return the columns as `datasets` knows them: their Arrow schema and the card follow."""
+    from datasets import ClassLabel, Features, Image, List, Value
 
-
-def card_features() -> list[dict[str, Any]]:
-    """The same columns as the `dataset_info.features` of a dataset card."""
-    rows: list[dict[str, Any]] = []
-    for name, kind in FEATURES.items():
-        if kind == "class":
-            names = {str(index): value for index, value in enumerate(CLASSES)}
-            rows.append({"name": name, "dtype": {"class_label": {"names": names}}})
-        elif kind == "list<string>":
-            rows.append({"name": name, "list": "string"})
-        else:
-            rows.append({"name": name, "dtype": kind})
-    return rows
+    special = {
+        "image": Image(),
+        "class": ClassLabel(names=list(CLASSES)),
+        "list<string>": List(Value("string")),
+    }
+    return Features({name: special.get(kind) or Value(kind) for name, kind in FEATURES.items()})
 
 
 def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
@@ -200,13 +180,3 @@ def _with_pseudo_labels(frame: pl.LazyFrame) -> pl.LazyFrame:
         label=pl.when(is_open).then(guess).otherwise("label"),
         label_evidence=pl.when(is_open).then(pl.lit("decision")).otherwise("label_evidence"),
     )
-
-
-def _huggingface(kind: str) -> dict[str, Any]:
-    if kind == "image":
-        return {"_type": "Image"}
-    if kind == "class":
-        return {"names": list(CLASSES), "_type": "ClassLabel"}
-    if kind == "list<string>":
-        return {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"}
-    return {"dtype": kind, "_type": "Value"}
