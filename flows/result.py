@@ -123,7 +123,7 @@ class Moderation:
         try:
             from .result_html import result_html
 
-            return result_html(self)
+            return result_html(self.lake, self.run_id, head=self.head, counts=self.to_json())
         except AssayError as error:
             # The lake may be gone by the time a cell is drawn again; the counts are still true.
             return f"<pre>{escape(self.summary())}\n\n{escape(str(error))}</pre>"

@@ -6,7 +6,8 @@ a viewer drops styles, since a closed `details` hides them by itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
@@ -16,9 +17,6 @@ from ..tasks.pages.thumbnails import thumbnails
 from ..tasks.report.facts import ReportFacts, gather
 from ..tasks.report.page import SIGNS, score_text, short_name
 from ..tasks.report.run_record import find_run
-
-if TYPE_CHECKING:
-    from .result import Moderation
 
 N_PICTURES: Final = 24
 THUMBNAIL_PX: Final = 128
@@ -70,14 +68,20 @@ Rows: <code>.scores()</code>, lake: <code>{{ result.lake }}</code></p>
 </div>"""
 
 
-def result_html(result: Moderation) -> str:
-    """The cell's HTML.
+def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, Any]) -> str:
+    """Return the cell's HTML.
+
+    Args:
+        lake_uri: Folder or s3:// prefix of the lake.
+        run_id: Id of the run.
+        head: What the run went over, in words.
+        counts: The run's result as plain values: counts, decisions, seconds, report.
 
     Raises:
         StoreError: The lake or the run's record cannot be read.
     """
-    lake = Lake(result.lake, create=False)
-    run = find_run(lake, result.run_id)
+    lake = Lake(lake_uri, create=False)
+    run = find_run(lake, run_id)
     policy = run.policy()
     facts = gather(lake, run, policy, n_pictures=N_PICTURES)
     band = policy.band(run.detector_id)[0] if policy and run.detector_id else None
@@ -90,8 +94,8 @@ def result_html(result: Moderation) -> str:
     )
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(_TEMPLATE)
     return template.render(
-        result=result,
-        head=result.head,
+        result=counts,
+        head=head,
         signs=SIGNS,
         histogram=histogram_svg(facts.histogram, band, width_px=640) if facts.histogram else None,
         pictures=[
