@@ -3,138 +3,117 @@
 `find_items` lists without reading pictures, in an order that does not change from run to
 run; `read_item` gives the bytes of one. What is wrong with one item is that item's problem;
 what is wrong with a SOURCE as a whole stops the run before anything is ingested.
+
+A kind of source is one row of `SOURCES`: the first that takes a text reads it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from ..errors import InputError
-from ..images.sniff import Kind, sniff
 from ..schema import Reason
 from ..store.lake_mark import is_lake, lake_of, require_no_lake
-from ..text.redaction import redact_url
-from .archives.packed import unpacker_of
 from .archives.tars import list_tar, require_tar
 from .archives.zips import list_zip, require_zip
-from .cells import UrlAddress
-from .folders.files import (
-    is_inside,
-    is_sidecar,
-    require_folder,
-)
+from .folders.files import is_inside, is_sidecar, require_folder
 from .folders.globs import expand_glob, has_magic
-from .folders.walk import (
-    item_beside_metadata,
-    items_of_labels,
-    partitions_of,
-    walk_folder,
-)
+from .folders.walk import item_beside_metadata, items_of_labels, partitions_of, walk_folder
+from .forms import Form, is_text_file
+from .installed import InstalledSource, installed_schemes
 from .items import Address, Item, SourceOptions, bad_item
-from .labelling import tags_of
-from .lists.list_files import PACKED_SUFFIXES, read_head
 from .lists.listings import (
-    has_header,
     list_csv,
     list_json,
     list_lines,
-    looks_like_list,
     require_csv,
     require_json,
     require_lines,
 )
 from .parquet import list_parquet, require_parquet
-from .uris import compile_pattern, file_uri, is_chosen, is_hidden, path_of_uri, stamp_of
-from .web.fetched import NO_MARK
+from .protocol import FormSource, IsListed, SourceRef, SourceRow
+from .uris import compile_pattern, file_uri, is_chosen, is_hidden, stamp_of
+from .url_source import SCHEMES, UrlSource
 
-__all__ = ["Address", "Item", "SourceKind", "SourceOptions", "find_items", "kind_of", "read_item"]
-
-
-class SourceKind(StrEnum):
-    """What a SOURCE is."""
-
-    FOLDER = "folder"
-    FILE = "file"
-    GLOB = "glob"
-    URL = "url"
-    ZIP = "zip"
-    TAR = "tar"
-    PARQUET = "parquet"
-    JSONL = "jsonl"
-    JSON = "json"
-    CSV = "csv"
-    TXT = "txt"
+__all__ = ["SOURCES", "Address", "Item", "SourceOptions", "find_items", "kind_of", "read_item"]
 
 
-_BY_SUFFIX: Final = {
-    ".zip": SourceKind.ZIP,
-    ".cbz": SourceKind.ZIP,
-    ".tar": SourceKind.TAR,
-    ".tar.gz": SourceKind.TAR,
-    ".tgz": SourceKind.TAR,
-    ".tar.bz2": SourceKind.TAR,
-    ".tbz2": SourceKind.TAR,
-    ".tar.xz": SourceKind.TAR,
-    ".txz": SourceKind.TAR,
-    ".tar.zst": SourceKind.TAR,
-    ".tzst": SourceKind.TAR,
-    ".parquet": SourceKind.PARQUET,
-    ".parq": SourceKind.PARQUET,
-    ".pq": SourceKind.PARQUET,
-}
-# Tables that are not read, of which some are ZIP archives or text to look at.
-_OTHER_TABLES: Final = {
-    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods"), "a spreadsheet"),
-    **dict.fromkeys((".feather", ".arrow", ".orc", ".avro"), "a table of another kind"),
-    **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".duckdb"), "a database"),
-}
-_LIST_SUFFIXES: Final = {
-    ".jsonl": SourceKind.JSONL,
-    ".ndjson": SourceKind.JSONL,
-    ".json": SourceKind.JSON,
-    ".csv": SourceKind.CSV,
-    ".tsv": SourceKind.CSV,
-    ".txt": SourceKind.TXT,
-    ".lst": SourceKind.TXT,
-}
-_BY_MAGIC: Final = {
-    "ZIP": SourceKind.ZIP,
-    "TAR": SourceKind.TAR,
-    "gzip": SourceKind.TAR,
-    "bzip2": SourceKind.TAR,
-    "xz": SourceKind.TAR,
-    "Zstandard": SourceKind.TAR,
-    "Parquet": SourceKind.PARQUET,
-}
-_REQUIRE: Final[dict[SourceKind, Callable[[str, SourceOptions], None]]] = {
-    SourceKind.FOLDER: lambda path, _options: require_folder(path),
-    SourceKind.ZIP: lambda path, _options: require_zip(path),
-    SourceKind.TAR: lambda path, _options: require_tar(path),
-    SourceKind.PARQUET: require_parquet,
-    SourceKind.JSONL: require_json,
-    SourceKind.JSON: require_json,
-    SourceKind.CSV: require_csv,
-    SourceKind.TXT: require_lines,
-}
-_LIST: Final[dict[SourceKind, Callable[[str, SourceOptions], Iterator[Item]]]] = {
-    SourceKind.ZIP: list_zip,
-    SourceKind.TAR: list_tar,
-    SourceKind.PARQUET: list_parquet,
-    SourceKind.JSONL: list_json,
-    SourceKind.JSON: list_json,
-    SourceKind.CSV: list_csv,
-    SourceKind.TXT: list_lines,
-}
+class _FolderSource:
+    """A folder, with all below it."""
+
+    name = "folder"
+
+    def takes(self, ref: SourceRef) -> bool:
+        return ref.is_folder
+
+    def check(self, ref: SourceRef, _options: SourceOptions) -> None:
+        require_folder(str(ref))
+
+    def items(self, ref: SourceRef, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
+        yield from walk_folder(str(ref), options, is_listed=is_listed)
+
+
+class _GlobSource:
+    """The files and folders that a glob names, each a source by itself."""
+
+    name = "glob"
+
+    def takes(self, ref: SourceRef) -> bool:
+        return ref.path is not None and not ref.exists and has_magic(ref.text)
+
+    def check(self, ref: SourceRef, _options: SourceOptions) -> None:
+        if next(_outside_of_lakes(str(ref)), None) is not None:
+            return
+        inside = next(expand_glob(str(ref)), None)
+        if inside is None:
+            raise InputError(f"{ref}: nothing matches")
+        require_no_lake(str(ref), inside)
+
+    def items(self, ref: SourceRef, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
+        for path in _outside_of_lakes(str(ref)):
+            yield from _items_of_path(path, options, is_listed)
+
+
+class _FileSource:
+    """A picture, or whatever else is no archive, table or list."""
+
+    name = Form.FILE.value
+
+    def takes(self, ref: SourceRef) -> bool:
+        return ref.form is Form.FILE
+
+    def check(self, ref: SourceRef, _options: SourceOptions) -> None:
+        pass
+
+    def items(self, ref: SourceRef, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
+        path = str(ref)
+        if not is_listed(path) and not is_sidecar(path):
+            yield item_beside_metadata(path, options)
+
+
+SOURCES: Final[tuple[SourceRow, ...]] = (
+    UrlSource(),
+    InstalledSource(),
+    _FolderSource(),
+    _GlobSource(),
+    FormSource(Form.ZIP, require_zip, list_zip),
+    FormSource(Form.TAR, require_tar, list_tar),
+    FormSource(Form.PARQUET, require_parquet, list_parquet),
+    FormSource(Form.JSONL, require_json, list_json),
+    FormSource(Form.JSON, require_json, list_json),
+    FormSource(Form.CSV, require_csv, list_csv),
+    FormSource(Form.TXT, require_lines, list_lines),
+    _FileSource(),
+)
+"""The kinds of source, in the order in which they are asked."""
 
 
 def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]:
-    """The items of all sources, in the order of the sources, each listed lazily.
+    """Return the items of all sources, in the order of the sources, each listed lazily.
 
     A source given twice, or inside a folder given earlier, is listed once.
 
@@ -148,20 +127,18 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
         compile_pattern(pattern)
     for root in options.roots:
         require_folder(os.path.expanduser(root))  # noqa: PTH111
-    found = [(kind_of(source), _plain(source)) for source in dict.fromkeys(sources)]
-    if all(kind is SourceKind.FILE and _is_text_file(path) for kind, path in found):
+    refs = {str(ref): ref for ref in map(SourceRef, sources)}.values()
+    rows = [(_row_for(ref), ref) for ref in refs]
+    if all(row.name == Form.FILE and is_text_file(str(ref)) for row, ref in rows):
         raise InputError(
-            f"{found[0][1]}: a text whose lines are neither paths nor addresses of pictures; write"
+            f"{rows[0][1]}: a text whose lines are neither paths nor addresses of pictures; write"
             " one on each line, relative to the list, or a CSV with a column path"
         )
-    for kind, source in found:
-        if kind is SourceKind.GLOB:
-            _require_match(source)
-        elif kind is not SourceKind.URL:
-            require_no_lake(source, source)
-        if kind in _REQUIRE:
-            _REQUIRE[kind](source, options)
-    return _find(dict.fromkeys(found), options)
+    for row, ref in rows:
+        if ref.exists:
+            require_no_lake(str(ref), str(ref))
+        row.check(ref, options)
+    return _find(rows, options)
 
 
 def read_item(item: Item, options: SourceOptions) -> bytes:
@@ -173,99 +150,30 @@ def read_item(item: Item, options: SourceOptions) -> bytes:
     return item.address.read(options)
 
 
-def kind_of(source: str) -> SourceKind:
-    """What a SOURCE is: by its scheme, by what lies on disk, by its suffix, by its first bytes.
+def kind_of(source: str) -> str:
+    """Return the name of the row that reads a SOURCE.
 
     Raises:
         InputError: It does not exist, or is of a kind that is not read.
     """
-    scheme, separator, _ = source.partition("://")
-    if separator and scheme.lower() in {"http", "https"}:
-        return SourceKind.URL
-    if separator and scheme.lower() != "file":
-        raise InputError(f"{source}: {scheme}:// is not read; allowed: paths, file, http, https")
-    path = _plain(source)
+    return _row_for(SourceRef(source)).name
+
+
+def _row_for(ref: SourceRef) -> SourceRow:
+    """Return the first row that takes a source: by scheme, by what lies on disk, by content."""
     try:
-        if os.path.isdir(path):  # noqa: PTH112
-            return SourceKind.FOLDER
-        if not os.path.exists(path):  # noqa: PTH110
-            if has_magic(source):
-                return SourceKind.GLOB
-            raise InputError(f"{source}: no such file or folder (looked at {path})")
-        return _kind_of_file(path)
+        row = next((row for row in SOURCES if row.takes(ref)), None)
     except (OSError, ValueError) as error:
-        raise InputError(f"{source}: {error}") from error
+        raise InputError(f"{ref.text}: {error}") from error
+    if row is not None:
+        return row
+    if ref.path is None:
+        allowed = ", ".join(["paths", "file", *SCHEMES, *installed_schemes()])
+        raise InputError(f"{ref.text}: {ref.scheme}:// is not read; allowed: {allowed}")
+    raise InputError(f"{ref.text}: no such file or folder (looked at {ref})")
 
 
-def _kind_of_file(path: str) -> SourceKind:
-    name = Path(path).name.lower()
-    for suffix, kind in _BY_SUFFIX.items():
-        if name.endswith(suffix):
-            return kind
-    if not Path(path).is_file():
-        raise InputError(f"{path}: neither a file nor a folder")
-    if (other := _OTHER_TABLES.get(Path(name).suffix)) is not None:
-        raise InputError(f"{path}: {other}, which is not read; save it as CSV or Parquet")
-    with Path(path).open("rb") as file:
-        head = file.read(1024)
-    packed = next((suffix for suffix in PACKED_SUFFIXES if name.endswith(suffix)), "")
-    list_kind = _LIST_SUFFIXES.get(Path(name.removesuffix(packed)).suffix)
-    is_packed = unpacker_of(path) is not None
-    if list_kind is not None and (is_packed or not packed):
-        if is_sidecar(path):
-            return SourceKind.FILE
-        return _kind_of_text(path) if list_kind is SourceKind.TXT else list_kind
-    seen = sniff(head)
-    if is_packed:
-        return _kind_of_packed(path, seen.name)
-    if seen.kind is Kind.ARCHIVE:
-        if seen.name in _BY_MAGIC:
-            return _BY_MAGIC[seen.name]
-        raise InputError(f"{path}: {seen.name} archives are not read; unpack it, or use zip or tar")
-    return SourceKind.FILE
-
-
-def _kind_of_text(path: str) -> SourceKind:
-    """A list with a header, one path per line, or any other text."""
-    try:
-        if has_header(path):
-            return SourceKind.CSV
-        return SourceKind.TXT if looks_like_list(path) else SourceKind.FILE
-    except InputError:
-        return SourceKind.FILE
-
-
-def _kind_of_packed(path: str, packing: str) -> SourceKind:
-    """What is in a file that was packed by itself: an archive, or a list by its first bytes."""
-    try:
-        head = read_head(path)
-    except InputError:
-        # Not text: an archive, or damage that opening it as one will name.
-        return SourceKind.TAR
-    if sniff(head).name == "TAR":
-        return SourceKind.TAR
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"["}:
-        return SourceKind.JSON
-    kind = _kind_of_text(path)
-    if kind is SourceKind.FILE:
-        raise InputError(
-            f"{path}: {packing}, and neither a TAR archive nor a list of pictures inside; name it"
-            " by what it holds, such as list.csv.gz, or unpack it"
-        )
-    return kind
-
-
-def _plain(source: str) -> str:
-    """A source without `file://` and `~`, absolute; URLs and globs likewise usable."""
-    scheme, separator, _ = source.partition("://")
-    if separator and scheme.lower() in {"http", "https"}:
-        return source
-    if separator and scheme.lower() == "file":
-        return os.fsdecode(unquote_to_bytes(path_of_uri(source)))
-    return os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
-
-
-def _find(found: dict[tuple[SourceKind, str], None], options: SourceOptions) -> Iterator[Item]:
+def _find(rows: Sequence[tuple[SourceRow, SourceRef]], options: SourceOptions) -> Iterator[Item]:
     roots: list[str] = []
     named: set[str] = set()
 
@@ -278,24 +186,16 @@ def _find(found: dict[tuple[SourceKind, str], None], options: SourceOptions) -> 
                 return not is_hidden(parts) and is_chosen(parts, options)
         return False
 
-    for kind, source in found:
-        if kind is SourceKind.FOLDER:
-            if not any(is_inside(source, root) for root in roots):
-                yield from walk_folder(source, options, is_listed=is_listed)
-                roots.append(source)
-        elif kind is SourceKind.GLOB:
-            for path in _outside_of_lakes(source):
-                yield from _items_of_path(path, options, is_listed)
-        elif kind is SourceKind.FILE:
-            yield from _items_of_path(source, options, is_listed)
-            named.add(source)
-        elif kind is SourceKind.URL:
-            yield _item_of_url(source, options)
-        elif kind is SourceKind.PARQUET and is_listed(source):
-            continue
-        else:
-            named.add(source)
-            yield from _LIST[kind](source, options)
+    for row, ref in rows:
+        path = str(ref)
+        if row.name == _FolderSource.name:
+            if any(is_inside(path, root) for root in roots):
+                continue
+            yield from row.items(ref, options, is_listed)
+            roots.append(path)
+        elif row.name != Form.PARQUET or not is_listed(path):
+            yield from row.items(ref, options, is_listed)
+            named.add(path)
 
 
 def _outside_of_lakes(pattern: str) -> Iterator[str]:
@@ -311,43 +211,31 @@ def _outside_of_lakes(pattern: str) -> Iterator[str]:
             yield path
 
 
-def _require_match(pattern: str) -> None:
-    if next(_outside_of_lakes(pattern), None) is not None:
-        return
-    inside = next(expand_glob(pattern), None)
-    if inside is None:
-        raise InputError(f"{pattern}: nothing matches")
-    require_no_lake(pattern, inside)
-
-
-def _items_of_path(
-    path: str, options: SourceOptions, is_listed: Callable[[str], bool]
-) -> Iterator[Item]:
+def _items_of_path(path: str, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
     """The items of one path that a glob gave; one that cannot be read is an item that says so."""
     labels = items_of_labels(path, options)
     if labels is not None:
         yield from labels
         return
+    ref = SourceRef(path)
     try:
-        kind = kind_of(path) if os.path.exists(path) else SourceKind.FILE  # noqa: PTH110
-        above = takewhile(lambda name: "=" in name, reversed(Path(path).parent.parts))
-        columns = partitions_of(above)
-        if kind is SourceKind.PARQUET:
+        row = _row_for(ref) if ref.exists else _FileSource()
+        if row.name == Form.PARQUET:
+            # Folders such as `label=fake` above a table are columns of it.
+            above = takewhile(lambda name: "=" in name, reversed(Path(path).parent.parts))
+            columns = partitions_of(above)
             require_parquet(path, options, more=columns)
-        elif kind in _LIST:
-            _REQUIRE[kind](path, options)
+            found = list_parquet(path, options, more=columns)
+        else:
+            # A folder that may not be read is an item with a reason of its own.
+            if row.name != _FolderSource.name:
+                row.check(ref, options)
+            found = row.items(ref, options, is_listed)
     except InputError as error:
         detail = str(error).removeprefix(f"{path}: ")
         yield bad_item(file_uri(path), Reason.UNREADABLE, detail, fingerprint=_stamp(path))
         return
-    if kind is SourceKind.FOLDER:
-        yield from walk_folder(path, options, is_listed=is_listed)
-    elif kind is SourceKind.PARQUET:
-        yield from list_parquet(path, options, more=columns)
-    elif kind in _LIST:
-        yield from _LIST[kind](path, options)
-    elif not is_listed(path) and not is_sidecar(path):
-        yield item_beside_metadata(path, options)
+    yield from found
 
 
 def _stamp(path: str) -> str:
@@ -355,24 +243,3 @@ def _stamp(path: str) -> str:
         return stamp_of(os.stat(path))  # noqa: PTH116
     except OSError:
         return "bad"
-
-
-def _is_text_file(path: str) -> bool:
-    name = Path(path).name.lower()
-    for suffix in PACKED_SUFFIXES:
-        name = name.removesuffix(suffix)
-    return _LIST_SUFFIXES.get(Path(name).suffix) is SourceKind.TXT and not is_sidecar(path)
-
-
-def _item_of_url(url: str, options: SourceOptions) -> Item:
-    from .web.http import fingerprint_of_url
-
-    tags = tags_of(options, folders=Path(path_of_uri(url)).parts[:-1][-1:])
-    return Item(
-        source_uri=redact_url(url),
-        fingerprint=fingerprint_of_url(url, options) or NO_MARK,
-        label=tags.label,
-        domain=tags.domain,
-        note=tags.note,
-        address=UrlAddress(url, asks_again=False),
-    )

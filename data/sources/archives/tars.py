@@ -125,8 +125,8 @@ def _open_headers(file: _Bytes) -> tarfile.TarFile:
     return tarfile.open(fileobj=cast("IO[bytes]", _SmallReads(file)), mode="r:")
 
 
-def require_tar(path: str) -> None:
-    """Raises `InputError` unless the archive's first header can be read."""
+def require_tar(path: str, _options: SourceOptions) -> None:
+    """Raise `InputError` unless the archive's first header can be read."""
     try:
         with _open_unpacked(path) as file:
             _open_headers(file)

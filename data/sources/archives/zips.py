@@ -89,8 +89,8 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, options: SourceOp
     return raw
 
 
-def require_zip(path: str) -> None:
-    """Raises `InputError` unless the archive's directory can be read."""
+def require_zip(path: str, _options: SourceOptions) -> None:
+    """Raise `InputError` unless the archive's directory can be read."""
     try:
         _open(path)
     except _DAMAGE as error:

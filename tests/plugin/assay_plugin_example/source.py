@@ -1,4 +1,4 @@
-"""A source: `example://N` gives N images that are made in memory."""
+"""A source: `example://N` gives N images that are made in memory, every second one fake."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from PIL import Image
 
 from assay.data.errors import InputError
 from assay.data.sources.items import Item, SourceOptions
+from assay.data.sources.labelling import tags_of
+from assay.data.sources.protocol import SourceRef
 
 MAX_IMAGES = 10_000
 
@@ -21,9 +23,9 @@ class ExampleAddress:
     number: int
 
     def read(self, options: SourceOptions) -> bytes:
-        """Return the encoded image."""
+        """Return the encoded image; `UnreadableImage` rejects it with a reason."""
         file = io.BytesIO()
-        colour = (self.number % 256, self.number // 256 % 256, 128)
+        colour = (self.number % 256, self.number // 256, 128)
         Image.new("RGB", (32, 32), colour).save(file, "PNG")
         return file.getvalue()
 
@@ -31,19 +33,22 @@ class ExampleAddress:
 class ExampleSource:
     """Reads `example://N`."""
 
-    def check(self, text: str, options: SourceOptions) -> None:
+    def check(self, ref: SourceRef, options: SourceOptions) -> None:
         """Refuse a text that names nothing, before anything is ingested."""
-        count = text.removeprefix("example://")
+        count = ref.text.partition("://")[2]
         if not count.isdecimal() or not 1 <= int(count) <= MAX_IMAGES:
-            raise InputError(f"{text}: give a number from 1 to {MAX_IMAGES}, as in example://10")
+            raise InputError(f"{ref}: give a number from 1 to {MAX_IMAGES}, as in example://10")
 
-    def items(self, text: str, options: SourceOptions) -> Iterator[Item]:
-        """Yield one item per image, without reading any."""
-        for number in range(int(text.removeprefix("example://"))):
+    def items(self, ref: SourceRef, options: SourceOptions) -> Iterator[Item]:
+        """Yield one item per image, without making any."""
+        for number in range(int(ref.text.partition("://")[2])):
+            # Applies --label-from, --domain and --domain-from, as every built-in source does.
+            tags = tags_of(options, fields={"label": "ai" if number % 2 else "real"})
             yield Item(
                 source_uri=f"example://{number}",
                 fingerprint="1",
-                label="fake" if number % 2 else "real",
-                domain=options.domain,
+                label=tags.label,
+                domain=tags.domain,
+                note=tags.note,
                 address=ExampleAddress(number),
             )

@@ -1,0 +1,36 @@
+"""From the text of a SOURCE to a scheme and an absolute path: once, for all who need it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from ..user_paths import from_home
+from .uris import path_of_uri
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def scheme_of(source: str) -> str:
+    """Return the scheme of a URL in lower case; "" for a path or a glob."""
+    found = _SCHEME.match(source)
+    return found[1].lower() if found else ""
+
+
+def path_of(source: str) -> str | None:
+    """Return the absolute path of a source; None where another scheme than `file` is given.
+
+    Links are not resolved. "" for a `file://` URI without a path, which names nothing.
+    """
+    scheme = scheme_of(source)
+    if scheme == "file":
+        path = os.fsdecode(unquote_to_bytes(path_of_uri(source)))
+        return os.path.abspath(path) if path else ""  # noqa: PTH100
+    return None if scheme else os.path.abspath(from_home(source))  # noqa: PTH100
+
+
+def absolute_source(source: str) -> str:
+    """Return a source as it is named from any folder; URLs stay as they are."""
+    return source if scheme_of(source) else path_of(source) or source
