@@ -1,4 +1,4 @@
-"""Finding one run or one image in a lake, and saying all that is known of it."""
+"""One image of a lake: found by the beginning of its id, and all that is known of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ..data.commands import command
 from ..data.errors import InputError
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
 from ..tasks.lake.fit import require_fit
-from ..tasks.latest_rows import current_scores, keyed_decisions
+from ..tasks.latest_rows import keyed_decisions, latest_scores
 
 if TYPE_CHECKING:
     from ..tasks.detector.inputs.profiles import Profile
@@ -29,24 +28,6 @@ _WHEN = {
     "reviews": "reviewed_at",
     "synthetics": "created_at",
 }
-
-
-def find_run(lake: Lake, run_id: str) -> str:
-    """The run's id itself, or that of the run that finished last for `latest`.
-
-    Raises:
-        InputError: There is no such run.
-    """
-    runs = lake.scan("runs").filter(pl.col("flow") != "ingest").sort("started_at")
-    ids = runs.select(pl.col("run_id").unique(maintain_order=True)).collect()["run_id"]
-    if run_id == "latest" and len(ids):
-        return str(ids[-1])
-    if run_id in ids:
-        return run_id
-    if not len(ids):
-        start = command("moderate", "SOURCE", lake=lake.uri)
-        raise InputError(f"{lake.uri} has no runs yet; start one with: {start}")
-    raise InputError(f"no run {run_id} in {lake.uri}; the last ones are {', '.join(ids[-5:])}")
 
 
 def find_image(lake: Lake, prefix: str) -> str:
@@ -109,7 +90,7 @@ def stored_logit(
     )
     for row in known.collect().iter_rows(named=True):
         key = ScoreKey(**{name: row[name] for name in ScoreKey.columns()})
-        found = current_scores(lake, key).filter(pl.col("image_id") == image_id)
+        found = latest_scores(lake, key).filter(pl.col("image_id") == image_id)
         logit = found.select("logit").collect()["logit"]
         if logit.count():
             return float(logit[0]), key.precision

@@ -73,14 +73,15 @@ class Moderation:
         Columns: image_id, source_uri, prob_fake (float32 or null), decision, reasons (list).
 
         Raises:
+            InputError: The lake has no record of the run.
             StoreError: The lake cannot be read.
         """
         from ..data.store.lake import Lake
-        from ..tasks.report.run_record import find_run, judged_images
+        from ..tasks.report.run_record import find_run, run_images
 
         lake = Lake(self.lake, create=False)
         return (
-            judged_images(lake, find_run(lake, self.run_id))
+            run_images(lake, find_run(lake, self.run_id))
             .select("image_id", "source_uri", "prob_fake", "decision", "reasons")
             .sort("prob_fake", "source_uri", descending=[True, False], nulls_last=True)
             .collect()

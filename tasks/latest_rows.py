@@ -46,7 +46,7 @@ def buckets(lake: Lake, table: str, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> 
         yield Bucket(index=index, count=count)
 
 
-def current_sightings(
+def latest_items(
     lake: Lake, batch_id: str, *, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
     """One row for each item of a batch: the latest seen."""
@@ -82,7 +82,7 @@ def latest_sightings(
     )
 
 
-def current_scores(
+def latest_scores(
     lake: Lake, key: ScoreKey, *, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
     """One row for each image under a key: a score before a failure, then the latest.
@@ -93,7 +93,7 @@ def current_scores(
     return rows_that_count(bucket.of(rows, "image_id"))
 
 
-def current_decisions(
+def latest_decisions(
     lake: Lake,
     key: ScoreKey,
     *,

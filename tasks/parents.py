@@ -11,7 +11,7 @@ from ..synth.plan.parent_condition import PARENT_SCHEMA, parse_condition
 from ..synth.plan.plan import Parents
 from .decide.policy import Band
 from .labels import best_labels
-from .latest_rows import current_scores, latest_sightings
+from .latest_rows import latest_scores, latest_sightings
 
 Chosen = list[tuple[str, str | None]]
 """Ids and labels."""
@@ -72,7 +72,7 @@ def candidates(lake: Lake, key: ScoreKey) -> pl.DataFrame:
     """Every image that assay did not make, with what is known of it and its score under a key."""
     images = lake.scan("images").unique("image_id", keep="any")
     labels = best_labels(lake.scan("reviews"), lake.scan("synthetics"), lake.scan("sightings"))
-    scores = current_scores(lake, key)
+    scores = latest_scores(lake, key)
     seen = latest_sightings(lake)
     return (
         images.join(lake.scan("synthetics").select("image_id"), on="image_id", how="anti")

@@ -32,7 +32,7 @@ from ..synth.plan.job_key import KEY_VERSION
 from ..synth.plan.plan import Job
 from .append_missing import append_missing
 from .ingest import IngestCounts, ingest_chunk
-from .latest_rows import current_sightings
+from .latest_rows import latest_items
 from .work.stopping import hand_on
 
 JOBS_PER_CHUNK = 32
@@ -170,7 +170,7 @@ def failures_of(lake: Lake, jobs: Sequence[Job], batch_id: str) -> list[tuple[st
     A job that was made since, or is none of these, does not count.
     """
     rows = (
-        current_sightings(lake, batch_id)
+        latest_items(lake, batch_id)
         .filter(
             pl.col("source_uri").is_in([uri_of(job) for job in jobs])
             & (pl.col("reason") == Reason.NOT_MADE.value)
@@ -408,7 +408,7 @@ def _commit(
         The number of pictures that were stored, and of rows that were committed.
     """
     stored = (
-        current_sightings(lake, batch_id)
+        latest_items(lake, batch_id)
         .filter(
             pl.col("source_uri").is_in([uri_of(job) for job, _ in made])
             & pl.col("image_id").is_not_null()

@@ -25,7 +25,7 @@ from .detector.detector import Detector
 from .detector.inputs.profiles import Profile
 from .detector.inputs.tiles import Tile, cut, tiles_of
 from .detector.streaming import forward_in_parts, n_streams
-from .latest_rows import current_scores
+from .latest_rows import latest_scores
 from .score import COMMIT_EVERY_S, ROWS_A_COMMIT
 from .work.ordered_map import ordered_map
 from .work.stopping import hand_on
@@ -95,7 +95,7 @@ def views_pending(
         wanted = pl.LazyFrame({"image_id": image_ids}, schema={"image_id": pl.String})
         images = images.join(wanted.unique(), on="image_id", how="semi")
     if mode == "adaptive":
-        uncertain = current_scores(lake, key).filter(
+        uncertain = latest_scores(lake, key).filter(
             (pl.col("prob_fake") >= UNCERTAIN[0]) & (pl.col("prob_fake") < UNCERTAIN[1])
         )
         images = images.join(uncertain.select("image_id"), on="image_id", how="semi")

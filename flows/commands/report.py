@@ -21,17 +21,16 @@ def report(
     """Draw the HTML report of a run again and print its path.
 
     Args:
-        run_id: A run's id, or `latest`.
+        run_id: Id of a run, or `latest` for the last that scored.
         lake: Folder or s3:// prefix of the lake.
         out: File to write [default: reports/RUN_ID.html in the lake].
     """
     from ...data.errors import StoreError
     from ...tasks.lake.fit import require_fit
     from ...tasks.report.write import write_report
-    from ..lookup import find_run
 
     opened = open_lake(lake)
-    print(write_report(opened, run_id=find_run(opened, run_id), out=out))  # noqa: T201
+    print(write_report(opened, run_id=run_id, out=out))  # noqa: T201
     try:
         require_fit(opened, None)
     except StoreError as error:

@@ -18,7 +18,7 @@ from ...data.schema import Decision, DecisionReason, ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..append_missing import until_alone
-from ..latest_rows import Bucket, buckets, current_decisions, current_scores, latest_sightings
+from ..latest_rows import Bucket, buckets, latest_decisions, latest_scores, latest_sightings
 from ..views import highest_views
 from .policy import Policy
 
@@ -166,14 +166,14 @@ def _decide_bucket(
     """Decide a part of the images, and record what differs from the decisions at one version."""
     # Before the scores are read: of two runs at once, the one that knows fewer of them is refused.
     version = lake.version("decisions")
-    scores = current_scores(lake, key, bucket=bucket)
+    scores = latest_scores(lake, key, bucket=bucket)
     facts = (
         _score_facts(lake, wanted, scores, bucket)
         .join(highest_views(lake, key), on="image_id", how="left")
         .with_columns(detector=pl.lit(key.detector))
     )
     decided = decide(facts.collect(), policy)
-    known = current_decisions(
+    known = latest_decisions(
         lake, key, policy_id=policy.policy_id, bucket=bucket, version=version
     ).select("image_id", was=_in_words())
     fresh = (

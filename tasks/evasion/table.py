@@ -20,7 +20,7 @@ from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...synth.plan.plan import Job
 from ..decide.policy import Policy
-from ..latest_rows import current_scores
+from ..latest_rows import latest_scores
 from ..synthesize import made_of
 
 N_RESAMPLES: Final = 2000
@@ -60,7 +60,7 @@ def evasion_rows(
     side for the detector, while its child was made upright, has none to compare with.
     """
     made = made_of(lake, jobs)
-    scores = current_scores(lake, key).select("image_id", "logit", "prob_fake").collect()
+    scores = latest_scores(lake, key).select("image_id", "logit", "prob_fake").collect()
     band, _ = policy.band(key.detector)
     # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
     review_at, flag_at = (float(np.float32(edge)) for edge in (band.review_at, band.flag_at))

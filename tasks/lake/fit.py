@@ -15,7 +15,7 @@ from ...data.store.damage import advice, damaged
 from ...data.store.lake import Lake
 from ...data.store.shards import FOLDER
 from ...data.store.table_files import is_whole
-from ..latest_rows import current_sightings
+from ..latest_rows import latest_items
 
 # Opened to see whether they are whole; of more, only their being there is asked for.
 MAX_SHARDS_OPENED = 500
@@ -39,7 +39,7 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
     # before them, and another run may be at work.
     seen = None
     if batch_id is not None and lake.version("sightings") is not None:
-        seen = current_sightings(lake, batch_id)
+        seen = latest_items(lake, batch_id)
     images = lake.scan("images").select("image_id", "shard")
     shards = images.select(pl.col("shard").unique().sort()).collect()["shard"].to_list()
     if not shards:

@@ -16,7 +16,7 @@ from ...data.schema import TABLES, Decision
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..labels import CLASSES, best_labels
-from ..latest_rows import current_decisions, current_scores, latest_sightings
+from ..latest_rows import latest_decisions, latest_scores, latest_sightings
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -131,14 +131,14 @@ def _scores(lake: Lake, pinned: Pinned) -> pl.LazyFrame:
     names = ("image_id", "logit", "prob_fake", *ScoreKey.columns(), "backend")
     if pinned.key is None:
         return _nothing("scores", *names)
-    rows = current_scores(lake, pinned.key, version=pinned.versions["scores"])
+    rows = latest_scores(lake, pinned.key, version=pinned.versions["scores"])
     return rows.filter(pl.col("logit").is_not_null()).select(names)
 
 
 def _decisions(lake: Lake, pinned: Pinned) -> pl.LazyFrame:
     if pinned.key is None or pinned.policy_id is None:
         return _nothing("decisions", "image_id", "decision")
-    rows = current_decisions(
+    rows = latest_decisions(
         lake, pinned.key, policy_id=pinned.policy_id, version=pinned.versions["decisions"]
     )
     return rows.select("image_id", "decision")

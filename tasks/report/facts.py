@@ -13,9 +13,9 @@ from ...data.schema import Decision, Status
 from ...data.store.lake import Lake
 from ..decide.decide import with_thresholds
 from ..decide.policy import Band, Policy
-from ..latest_rows import buckets, current_sightings
+from ..latest_rows import buckets, latest_items
 from ..pages.histogram import by_label, score_bins
-from .run_record import RunRecord, judged_images
+from .run_record import RunRecord, run_images
 
 N_PICTURES: Final = 12
 N_EXAMPLES: Final = 5
@@ -68,7 +68,7 @@ def gather(
     backends: Counter[str] = Counter()
     domains: set[str] = set()
     for bucket in buckets(lake, "images"):
-        rows = judged_images(lake, run, bucket=bucket).collect()
+        rows = run_images(lake, run, bucket=bucket).collect()
         rows = _with_distance(rows, policy)
         facts.n_images += rows.height
         facts.n_scored += rows["prob_fake"].count()
@@ -144,7 +144,7 @@ def _add_items(facts: ReportFacts, lake: Lake, batch_id: str) -> None:
     copies = []
     for bucket in buckets(lake, "sightings"):
         rows = (
-            current_sightings(lake, batch_id, bucket=bucket)
+            latest_items(lake, batch_id, bucket=bucket)
             .select("source_uri", "status", "reason", "detail", "image_id")
             .collect()
             .sort("source_uri")

@@ -1,4 +1,4 @@
-"""A finished or broken run as the tables tell it: its record, and its images as judged."""
+"""A finished or broken run as the tables tell it: its record, and its images with their scores."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from typing import Any, Final
 
 import polars as pl
 
-from ...data.errors import ConfigError, StoreError
+from ...data.commands import command
+from ...data.errors import ConfigError, InputError, StoreError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...data.text.redaction import redact_text
 from ..decide.policy import Policy
 from ..decide.policy_file import load_policy, policy_from_dict
 from ..labels import best_labels
-from ..latest_rows import WHOLE, Bucket, current_decisions, current_scores, latest_sightings
+from ..latest_rows import WHOLE, Bucket, latest_decisions, latest_scores, latest_sightings
 
+LATEST: Final = "latest"
+_RUNS_NAMED: Final = 5
 # No row has it: a run without a detector has neither scores nor decisions.
 _NOBODY: Final = ScoreKey(detector="", weights_sha256="", profile="", precision="")
 
@@ -73,11 +76,19 @@ class RunRecord:
 
 
 def find_run(lake: Lake, run_id: str) -> RunRecord:
-    """The record of a run; of several rows, that of its end.
+    """Return the record of a run; of several rows, that of its end.
+
+    Args:
+        lake: Where the run is recorded.
+        run_id: Id of the run, or `latest` for the one that started last; runs that only ingested
+            do not count as that.
 
     Raises:
-        StoreError: The lake has no such run, or its record cannot be read.
+        InputError: The lake has no such run.
+        StoreError: The record cannot be read.
     """
+    if run_id == LATEST:
+        run_id = _latest_id(lake)
     rows = (
         lake.scan("runs")
         .filter(pl.col("run_id") == run_id)
@@ -85,9 +96,8 @@ def find_run(lake: Lake, run_id: str) -> RunRecord:
         .collect()
     )
     if rows.is_empty():
-        known = lake.scan("runs").select("run_id", "started_at").top_k(3, by="started_at")
-        latest = ", ".join(known.collect()["run_id"].unique(maintain_order=True)) or "none"
-        raise StoreError(f"{lake.uri} has no run {run_id!r}; its latest: {latest}")
+        last = ", ".join(_scoring_runs(lake)[-_RUNS_NAMED:]) or "none"
+        raise InputError(f"no run {run_id} in {lake.uri}; the last ones are {last}")
     row = rows.row(-1, named=True)
     try:
         # Runs of older versions wrote down URLs with their secrets.
@@ -104,7 +114,22 @@ def find_run(lake: Lake, run_id: str) -> RunRecord:
     )
 
 
-def judged_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.LazyFrame:
+def _latest_id(lake: Lake) -> str:
+    ids = _scoring_runs(lake)
+    if ids:
+        return ids[-1]
+    start = command("moderate", "SOURCE", lake=lake.uri)
+    raise InputError(f"{lake.uri} has no runs yet; start one with: {start}")
+
+
+def _scoring_runs(lake: Lake) -> list[str]:
+    """Return the ids of the runs that scored, the latest start last."""
+    runs = lake.scan("runs").filter(pl.col("flow") != "ingest").sort("started_at")
+    ids = runs.select(pl.col("run_id").unique(maintain_order=True)).collect()["run_id"]
+    return [str(run_id) for run_id in ids]
+
+
+def run_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.LazyFrame:
     """The images of a run's batch, or of the lake, one row each, with what is known of them now.
 
     Score and decision are those of the run's key, whatever else has scored the images.
@@ -116,10 +141,10 @@ def judged_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.L
     frame = seen.select("image_id", "source_uri", "domain")
     wanted = frame.select("image_id")
     key = run.key or _NOBODY
-    scores = current_scores(lake, key, bucket=bucket).select(
+    scores = latest_scores(lake, key, bucket=bucket).select(
         "image_id", "prob_fake", "backend", score_status="status", score_reason="reason"
     )
-    decisions = current_decisions(lake, key, policy_id=run.policy_id or "", bucket=bucket).select(
+    decisions = latest_decisions(lake, key, policy_id=run.policy_id or "", bucket=bucket).select(
         "image_id", "decision", "reasons"
     )
     labels = best_labels(

@@ -31,7 +31,7 @@ def write_report(
 
     Args:
         lake: Where the run is recorded.
-        run_id: Of the run.
+        run_id: Id of the run, or `latest`.
         out: The file to write; by default `reports/<run_id>.html` in the lake.
         policy: Its rules, for the thresholds; by default those in the run's record, or the
             packaged policy if it is the one that the run used.
@@ -41,7 +41,8 @@ def write_report(
 
     Raises:
         ConfigError: `out` is a folder, or the run's name cannot be a file's.
-        StoreError: There is no such run, or the file cannot be written.
+        InputError: There is no such run.
+        StoreError: The run's record cannot be read, or the file cannot be written.
     """
     run = find_run(lake, run_id)
     if out is None and not _RUN_ID.fullmatch(run.run_id):

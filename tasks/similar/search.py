@@ -19,7 +19,7 @@ from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..labels import best_labels
 from ..lake.fit import require_fit
-from ..latest_rows import current_decisions, current_scores
+from ..latest_rows import latest_decisions, latest_scores
 from .embedding_search import Found, OnRows, nearest_by_embedding, similarities_to_stored
 from .embeddings import count_embedded, latest_embedded
 from .near_duplicates import parse_hashes
@@ -197,8 +197,8 @@ def _known(lake: Lake, key: ScoreKey | None, image_ids: Sequence[str]) -> dict[s
     frame = frame.join(labels.select("image_id", "label"), on="image_id", how="left")
     if key is not None:
         for rows, column in (
-            (current_scores(lake, key), "prob_fake"),
-            (current_decisions(lake, key), "decision"),
+            (latest_scores(lake, key), "prob_fake"),
+            (latest_decisions(lake, key), "decision"),
         ):
             frame = frame.join(rows.select("image_id", column), on="image_id", how="left")
     return {row["image_id"]: Known(**row) for row in frame.collect().iter_rows(named=True)}

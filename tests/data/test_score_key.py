@@ -23,10 +23,10 @@ from assay.synth.plan.plan import Parents
 from assay.tasks.decide.decide import decide_images
 from assay.tasks.decide.policy import Band
 from assay.tasks.decide.policy_file import load_policy
-from assay.tasks.latest_rows import current_decisions, keyed_decisions, last_judgement
+from assay.tasks.latest_rows import keyed_decisions, last_judgement, latest_decisions
 from assay.tasks.parents import candidates, choose_parents
 from assay.tasks.publish.publish import publish
-from assay.tasks.report.run_record import find_run, judged_images
+from assay.tasks.report.run_record import find_run, run_images
 from assay.tasks.report.write import write_report
 from assay.tasks.similar.embeddings import latest_embedded
 from assay.tasks.similar.search import find_similar, stored_query
@@ -136,7 +136,7 @@ def test_decisions_under_one_key_are_not_those_under_another(
     assert run_under(made, other, "second", hours=2)["clear"] == 1
     assert decisions_of(made).height == 2
     for key, decision in ((KEY, "flag"), (other, "clear")):
-        found = current_decisions(made.lake, key, policy_id=load_policy().policy_id).collect()
+        found = latest_decisions(made.lake, key, policy_id=load_policy().policy_id).collect()
         assert found["decision"].to_list() == [decision]
         assert ScoreKey.of(found.row(0, named=True)) == key
         assert run_under(made, key, f"again {key.precision}", hours=4)[decision] == 1
@@ -175,9 +175,9 @@ def test_decisions_of_an_older_assay_have_the_key_of_their_run(
         ]
         made.lake.append("decisions", rows, txn="old")
     record_run(made, KEY, "old", hours=0)
-    assert current_decisions(made.lake, KEY).collect()["image_id"].to_list() == [made.ids["a"]]
-    assert current_decisions(made.lake, INT8).collect().is_empty()
-    judged = judged_images(made.lake, find_run(made.lake, "old")).collect()
+    assert latest_decisions(made.lake, KEY).collect()["image_id"].to_list() == [made.ids["a"]]
+    assert latest_decisions(made.lake, INT8).collect().is_empty()
+    judged = run_images(made.lake, find_run(made.lake, "old")).collect()
     assert by_name(made, judged, "decision") == {"a": "flag", "b": None}
     shown = describe_image(made.lake, made.ids["a"])["decisions"]
     assert [ScoreKey.of(row) for row in shown] == [KEY]

@@ -5,8 +5,9 @@ import pytest
 
 import assay
 from assay.data.errors import ConfigError, InputError
-from assay.flows.lookup import find_image, find_run
+from assay.flows.lookup import find_image
 from assay.flows.process.prefect_home import configured_api_url
+from assay.tasks.report.run_record import find_run
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_an_image_is_found_by_the_beginning_of_its_id(moderated):
 def test_the_latest_run_is_found_by_name(moderated):
     """`latest` is the run that was made; another id names those that there are."""
     result, lake = moderated
-    assert find_run(lake, "latest") == result.run_id
+    assert find_run(lake, "latest").run_id == result.run_id
     with pytest.raises(InputError, match=result.run_id):
         find_run(lake, "never")
 

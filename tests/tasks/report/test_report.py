@@ -6,7 +6,7 @@ import base64
 import io
 import pickle
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 from lakes import DETECTOR, Made, Shot, drawn, lake_of, reviewed
 from PIL import Image
 
-from assay.data.errors import ConfigError, StoreError
+from assay.data.errors import ConfigError, InputError
 from assay.data.package_versions import package_versions
 from assay.data.schema import DecisionReason, Explained, Reason
 from assay.tasks import latest_rows
@@ -29,6 +29,7 @@ from assay.tasks.report.page import cut, render_page, score_text, short_name
 from assay.tasks.report.run_record import RunRecord, find_run
 from assay.tasks.report.write import write_report
 
+HOUR = timedelta(hours=1)
 MAX_PAGE_BYTES = 1_500_000
 
 
@@ -300,7 +301,7 @@ def test_reports_go_where_they_are_asked_to_and_leave_nothing_else(tmp_path: Pat
     assert default == made.lake.path("reports", f"{made.run_id}.html")
     with pytest.raises(ConfigError, match="is a folder; give the file"):
         write_report(made.lake, run_id=made.run_id, out=tmp_path)
-    with pytest.raises(StoreError, match=f"no run 'nope'; its latest: {made.run_id}"):
+    with pytest.raises(InputError, match=f"no run nope in .*; the last ones are {made.run_id}"):
         write_report(made.lake, run_id="nope")
 
 
@@ -443,3 +444,15 @@ def test_a_reason_without_a_text_does_not_load() -> None:
 
         class Odd(Explained):
             WORD = "word"
+
+
+def test_latest_is_the_last_run_that_scored(tmp_path: Path) -> None:
+    """A run that only ingested is drawn when its id is given, and is not `latest`."""
+    made = lake_of(tmp_path / "lake", [Shot(name="a")])
+    row = (
+        made.lake.scan("runs").filter(pl.col("run_id") == made.run_id).collect().row(-1, named=True)
+    )
+    later = row | {"run_id": "ingest-1", "flow": "ingest", "started_at": row["started_at"] + HOUR}
+    made.lake.append("runs", [later], txn="run:ingest-1")
+    assert find_run(made.lake, "latest").run_id == made.run_id
+    assert find_run(made.lake, "ingest-1").flow == "ingest"
