@@ -32,12 +32,12 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: The file cannot be read.
     """
-    found = path.stat()
+    status = path.stat()
     state = json.dumps(
-        [str(path.resolve()), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     )
-    is_settled = time.time() - max(found.st_mtime, found.st_ctime) > _SETTLED_AFTER_S
-    is_kept = found.st_size >= _KEPT_FROM_BYTES
+    is_settled = time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_AFTER_S
+    is_kept = status.st_size >= _KEPT_FROM_BYTES
     if is_settled:
         if is_kept and state not in _known:
             _known.update(_kept())

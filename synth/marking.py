@@ -59,13 +59,13 @@ class Mark:
             fields["Iptc4xmpExt:AISystemUsed"] = self.generator
         if self.origin:
             fields["assay:Origin"] = self.origin
-        told = " ".join(f"{name}={quoteattr(value)}" for name, value in fields.items())
+        attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in fields.items())
         return (
             '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
             'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
             'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
             'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:assay="urn:assay:marks:1" '
-            f"{told}/></rdf:RDF></x:xmpmeta>"
+            f"{attributes}/></rdf:RDF></x:xmpmeta>"
         ).encode()
 
 
@@ -143,12 +143,12 @@ def _into_webp(raw: bytes, packet: bytes) -> bytes:
 
 
 def _riff_chunks(raw: bytes) -> list[tuple[bytes, bytes]]:
-    at, found = 12, []
+    at, chunks = 12, []
     while at + 8 <= len(raw):
         n_bytes = int.from_bytes(raw[at + 4 : at + 8], "little")
-        found.append((raw[at : at + 4], raw[at + 8 : at + 8 + n_bytes]))
+        chunks.append((raw[at : at + 4], raw[at + 8 : at + 8 + n_bytes]))
         at += 8 + n_bytes + n_bytes % 2
-    return found
+    return chunks
 
 
 def _certificate() -> tuple[bytes, bytes] | None:

@@ -190,9 +190,9 @@ def last_judgement(
         scored = lake.scan("scores", at.get("scores")).filter(whole)
         candidates.append((scored.with_columns(policy_id=pl.lit(None, pl.String)), "scored_at"))
     for rows, time in candidates:
-        found = rows.select(time, *names, "policy_id").top_k(1, by=time).collect()
-        if not found.is_empty():
-            row = found.row(0, named=True)
+        latest = rows.select(time, *names, "policy_id").top_k(1, by=time).collect()
+        if not latest.is_empty():
+            row = latest.row(0, named=True)
             key = ScoreKey(**{name: row[name] for name in names})
             return Judgement(key=key, at=row[time], policy_id=row["policy_id"])
     return None

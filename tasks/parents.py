@@ -19,7 +19,7 @@ Chosen = list[tuple[str, str | None]]
 
 def choose_parents(
     lake: Lake,
-    asked: Parents,
+    parents: Parents,
     *,
     key: ScoreKey,
     band: Band,
@@ -35,34 +35,34 @@ def choose_parents(
         InputError: Nothing fits, though parents are asked for.
     """
     frame = candidates(lake, key)
-    if asked.where is not None:
-        condition = parse_condition(asked.where)
+    if parents.where is not None:
+        condition = parse_condition(parents.where)
         try:
             frame = frame.filter(condition)
         except (pl.exceptions.PolarsError, ValueError) as error:
             raise ConfigError(
-                f"where = {shorten(asked.where, 80)!r} cannot be told of these images: "
+                f"where = {shorten(parents.where, 80)!r} cannot be told of these images: "
                 f"{shorten(str(error).partition(chr(10))[0], 100)}"
             ) from error
-    if asked.choose in {"real", "fake"}:
-        frame = frame.filter(pl.col("label") == asked.choose)
-    if asked.choose == "near":
+    if parents.choose in {"real", "fake"}:
+        frame = frame.filter(pl.col("label") == parents.choose)
+    if parents.choose == "near":
         distance = pl.min_horizontal(
             (pl.col("prob_fake") - edge).abs() for edge in (band.review_at, band.flag_at)
         )
         frame = frame.filter(pl.col("prob_fake").is_not_null()).sort(distance, "image_id")
     else:
         frame = frame.sort(pl.col("image_id").hash(seed=seed), "image_id")
-    chosen = frame.head(asked.n)
-    if asked.n and chosen.is_empty():
+    chosen = frame.head(parents.n)
+    if parents.n and chosen.is_empty():
         hint = (
             "label them (--label-from parent-folder, a label column, or reviews)"
-            if asked.choose in {"real", "fake"}
+            if parents.choose in {"real", "fake"}
             else "ingest and score pictures first, or loosen the condition"
         )
         raise InputError(
-            f"{lake.uri} has no parents to choose with choose = {asked.choose!r}"
-            + (f" and where = {asked.where!r}" if asked.where else "")
+            f"{lake.uri} has no parents to choose with choose = {parents.choose!r}"
+            + (f" and where = {parents.where!r}" if parents.where else "")
             + f"; {hint}"
         )
     return list(chosen.select("image_id", "label").iter_rows())

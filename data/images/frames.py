@@ -38,16 +38,16 @@ def frame_durations_ms(raw: bytes, format_name: str) -> list[int]:
     As browsers have it, a frame of 10 ms or less is shown for 100. At most `MAX_FRAMES` frames.
     """
     if format_name == "GIF":
-        told = _gif_durations_ms(raw)
+        durations_ms = _gif_durations_ms(raw)
     elif format_name == "PNG":
-        told = _png_durations_ms(raw)
+        durations_ms = _png_durations_ms(raw)
     elif format_name == "WEBP":
-        told = _webp_durations_ms(raw)
+        durations_ms = _webp_durations_ms(raw)
     elif format_name == "AVIF":
-        told = _avif_durations_ms(raw)
+        durations_ms = _avif_durations_ms(raw)
     else:
-        told = []
-    return [_AT_ONCE_MS if duration <= _BRIEFEST_MS else duration for duration in told]
+        durations_ms = []
+    return [_AT_ONCE_MS if duration <= _BRIEFEST_MS else duration for duration in durations_ms]
 
 
 def _gif_durations_ms(raw: bytes) -> list[int]:

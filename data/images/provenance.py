@@ -62,12 +62,12 @@ def read_capture(image: Image.Image) -> dict[str, str | None] | None:
     """
     exif = _exif(image)
     software = exif.get(ExifTags.Base.Software) or image.info.get("Software")
-    found = {
+    capture = {
         "make": _name(exif.get(ExifTags.Base.Make)),
         "model": _name(exif.get(ExifTags.Base.Model)),
         "software": _name(software),
     }
-    return found if any(found.values()) else None
+    return capture if any(capture.values()) else None
 
 
 def read_ai_declared(raw: bytes, image: Image.Image) -> str | None:
@@ -160,8 +160,8 @@ def _maker_of_text(key: str, value: str) -> str | None:
 
 
 def _is_a1111(text: str) -> bool:
-    for found in islice(_A1111_STEPS.finditer(text), _A1111_MAX_TRIES):
-        if _A1111_SETTING.search(text, found.end(), found.end() + _A1111_SPAN_CHARS):
+    for steps in islice(_A1111_STEPS.finditer(text), _A1111_MAX_TRIES):
+        if _A1111_SETTING.search(text, steps.end(), steps.end() + _A1111_SPAN_CHARS):
             return True
     return False
 

@@ -80,15 +80,15 @@ def count_scans(raw: bytes) -> tuple[int, int]:
     """
     n_scans = n_parts = 0
     at = 2
-    while (found := _JPEG_MARKER.search(raw, at)) is not None:
+    while (marker := _JPEG_MARKER.search(raw, at)) is not None:
         n_parts += 1
         if n_parts > MAX_PARTS:
             raise _too_many_parts("JPEG", "segments")
-        kind = raw[found.end() - 1]
+        kind = raw[marker.end() - 1]
         if kind == _END:
-            return n_scans, found.end()
+            return n_scans, marker.end()
         n_scans += kind == _SCAN
-        at = found.end()
+        at = marker.end()
         if kind not in _NO_LENGTH:
             at += max(2, int.from_bytes(raw[at : at + 2], "big"))
     return n_scans, len(raw)
@@ -104,19 +104,19 @@ def _trim_jpeg(raw: bytes) -> bytes:
     """Leave out the comments and application segments after the first 2,000 of them."""
     kept: list[bytes] = [raw[:2]]
     at, n_parts, n_metadata = 2, 0, 0
-    while (found := _JPEG_MARKER.match(raw, at)) is not None:
-        kind = raw[found.end() - 1]
+    while (marker := _JPEG_MARKER.match(raw, at)) is not None:
+        kind = raw[marker.end() - 1]
         if kind in {_SCAN, _END}:
             break
         n_parts += 1
         if n_parts > MAX_PARTS:
             raise _too_many_parts("JPEG", "segments")
-        end = found.end()
+        end = marker.end()
         if kind not in _NO_LENGTH:
             end += max(2, int.from_bytes(raw[end : end + 2], "big"))
         n_metadata += 0xE0 <= kind <= 0xEF or kind == _COMMENT
         if n_metadata <= _MAX_METADATA_PARTS or not (0xE0 <= kind <= 0xEF or kind == _COMMENT):
-            kept.append(raw[found.end() - 2 : end])
+            kept.append(raw[marker.end() - 2 : end])
         at = end
     if n_metadata <= _MAX_METADATA_PARTS:
         return raw

@@ -180,10 +180,10 @@ def named(uri: str) -> Iterator[None]:
     except AssayError:
         raise
     except BaseException as error:
-        found = explain(error, uri)
-        if found is None:
+        damage = explain(error, uri)
+        if damage is None:
             raise
-        raise found from error
+        raise damage from error
 
 
 def explain(error: BaseException, uri: str | None = None) -> StoreError | None:
@@ -199,7 +199,7 @@ def explain(error: BaseException, uri: str | None = None) -> StoreError | None:
     if not is_panic(error) and not isinstance(error, kinds):
         return None
     with _lock:
-        latest = [one for one in reversed(_scanned.values()) if uri in {None, one.store.uri}]
+        latest = [scan for scan in reversed(_scanned.values()) if uri in {None, scan.store.uri}]
     for scanned in latest:
         for file in scanned.files:
             try:

@@ -116,7 +116,7 @@ class Lake:
             StoreError: An image is unknown (before any is given), or bytes were changed.
         """
         wanted = pl.LazyFrame({"image_id": list(image_ids)}, schema={"image_id": pl.String})
-        found = (
+        places = (
             self.scan("images")
             .select("image_id", "shard", "row_group", "row")
             .join(wanted.unique(), on="image_id", how="semi")
@@ -124,7 +124,7 @@ class Lake:
             .sort("shard", "row_group", "row")
             .collect()
         )
-        missing = set(image_ids).difference(found["image_id"])
+        missing = set(image_ids).difference(places["image_id"])
         if missing:
             raise StoreError(
                 f"{self.uri} has no image {min(missing)} ({len(missing)} of"
@@ -132,7 +132,7 @@ class Lake:
                 " that it has"
             )
         return shards.read_images(
-            self._store, (ShardPlace(**row) for row in found.iter_rows(named=True))
+            self._store, (ShardPlace(**row) for row in places.iter_rows(named=True))
         )
 
     def write_shard(self, images: Sequence[ShardImage]) -> list[ShardPlace]:

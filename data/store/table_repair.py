@@ -52,13 +52,13 @@ def read_without_checkpoints(store: Store, tables: Tables, table: str, *, aside:
     log = f"{FOLDER}/{table}/{LOG}"
     if empty_entries(store, f"{FOLDER}/{table}"):
         return False
-    found = [
+    checkpoints = [
         file.name for file in store.files(log) if "checkpoint" in PurePosixPath(file.name).name
     ]
-    for name in found:
+    for name in checkpoints:
         store.move(name, f"{aside}/{name}")
     try:
-        return bool(found) and tables.open(table) is not None
+        return bool(checkpoints) and tables.open(table) is not None
     except StoreError:
         return False
 

@@ -68,8 +68,8 @@ class Tables:
 
     def version(self, table: str) -> int | None:
         """The latest version of a table, or None when nothing was ever written to it."""
-        found = self.open(table)
-        return None if found is None else found.version()
+        opened = self.open(table)
+        return None if opened is None else opened.version()
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
         """The rows of a table, at a version or at the latest; pinned when this is called.
@@ -79,25 +79,25 @@ class Tables:
             StoreError: There is no such table in the schema, or it cannot be read.
         """
         schema = schema_of(table)
-        found = self.open(table)
+        opened = self.open(table)
         if version is not None:
-            found = _at_version(found, table, version)
-        if found is None:
+            opened = _at_version(opened, table, version)
+        if opened is None:
             return pl.LazyFrame(schema=pl.Schema(schema))
-        damage.check_files(self._store, f"{FOLDER}/{table}", found)
-        lacking = self._lacking(found, table)
-        if self._store.storage_options or not _is_quoted(found):
-            rows = pl.scan_delta(found, storage_options=self._store.storage_options or None)
-            return _with_nulls(rows, found, schema, lacking)
+        damage.check_files(self._store, f"{FOLDER}/{table}", opened)
+        lacking = self._lacking(opened, table)
+        if self._store.storage_options or not _is_quoted(opened):
+            rows = pl.scan_delta(opened, storage_options=self._store.storage_options or None)
+            return _with_nulls(rows, opened, schema, lacking)
         # scan_delta does not find local files whose path Delta percent-encodes. Nothing is
         # ever deleted from these tables, so their files are their rows.
-        files = [unquote(uri.removeprefix("file://")) for uri in found.file_uris()]
+        files = [unquote(uri.removeprefix("file://")) for uri in opened.file_uris()]
         if not files:
             return pl.LazyFrame(schema=pl.Schema(schema))
         # Of files made before and after a column came, no single one tells all columns.
-        known = pl.Schema(pa.schema(found.schema()))
+        known = pl.Schema(pa.schema(opened.schema()))
         rows = pl.scan_parquet(files, schema=known, missing_columns="insert", glob=False)
-        return _with_nulls(rows, found, schema, lacking)
+        return _with_nulls(rows, opened, schema, lacking)
 
     def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
         """The rows that came between two versions; all up to the second where the first is None.
@@ -249,12 +249,12 @@ class Tables:
         folder, options = f"{FOLDER}/{table}", self._store.storage_options or None
         try:
             try:
-                found = retried(lambda: DeltaTable(uri, storage_options=options))
+                opened = retried(lambda: DeltaTable(uri, storage_options=options))
             except TableNotFoundError:
                 if not damage.has_lost_log(self._store, folder):
                     return None
                 # Another writer may have made it between the two looks.
-                found = retried(lambda: DeltaTable(uri, storage_options=options))
+                opened = retried(lambda: DeltaTable(uri, storage_options=options))
         except TableNotFoundError as error:
             raise damage.damaged(
                 self._store, folder, "has files and no log that names them"
@@ -264,8 +264,8 @@ class Tables:
                 raise
             what_next = damage.advice(self._store, error)
             raise StoreError(f"cannot read the table {uri}: {brief(error)}; {what_next}") from error
-        damage.check_log(self._store, folder, found.version())
-        return found
+        damage.check_log(self._store, folder, opened.version())
+        return opened
 
     def _at(self, table: str, version: int) -> DeltaTable:
         return _at_version(self.open(table), table, version)
@@ -281,9 +281,9 @@ class Tables:
         # What comes after `base` is seen by Delta itself, when it commits.
         return earlier.transaction_version(_EXCLUSIVE) != base.transaction_version(_EXCLUSIVE)
 
-    def _lacking(self, found: DeltaTable, table: str) -> list[pa.Field]:
+    def _lacking(self, opened: DeltaTable, table: str) -> list[pa.Field]:
         """Return the columns that came into the schema after this table was made."""
-        there = {field.name for field in found.schema().fields}
+        there = {field.name for field in opened.schema().fields}
         lacking = [field for field in schema_of(table) if field.name not in there]
         if required := [field.name for field in lacking if not field.nullable]:
             raise StoreError(
@@ -308,23 +308,23 @@ class Tables:
             self.sync_log(table, 0)
         except (DeltaError, OSError) as error:
             # Two writers may make it at once; the loser uses what the winner made.
-            found = self.open(table)
-            if found is None:
+            opened = self.open(table)
+            if opened is None:
                 raise StoreError(f"cannot make the table {uri}: {brief(error)}") from error
-            return found
+            return opened
         return made
 
 
-def _at_version(found: DeltaTable | None, table: str, version: int) -> DeltaTable:
+def _at_version(opened: DeltaTable | None, table: str, version: int) -> DeltaTable:
     """Take an open table back to one of its versions."""
-    latest = None if found is None else found.version()
-    if found is None or latest is None or not 0 <= version <= latest:
+    latest = None if opened is None else opened.version()
+    if opened is None or latest is None or not 0 <= version <= latest:
         raise MissingVersion(f"{table} has no version {version}; its latest is {latest}")
     try:
-        retried(lambda: found.load_as_version(version))
+        retried(lambda: opened.load_as_version(version))
     except DeltaError as error:
         raise MissingVersion(f"{table} has lost version {version}: {brief(error)}") from error
-    return found
+    return opened
 
 
 def _is_quoted(table: DeltaTable) -> bool:
@@ -333,10 +333,10 @@ def _is_quoted(table: DeltaTable) -> bool:
 
 
 def _with_nulls(
-    rows: pl.LazyFrame, found: DeltaTable, schema: pa.Schema, lacking: Sequence[pa.Field]
+    rows: pl.LazyFrame, opened: DeltaTable, schema: pa.Schema, lacking: Sequence[pa.Field]
 ) -> pl.LazyFrame:
     """Add the columns that a table lacks, and give those of the schema first, in its order."""
-    there = [field.name for field in found.schema().fields]
+    there = [field.name for field in opened.schema().fields]
     if there == schema.names:
         return rows
     kinds = pl.Schema(schema)

@@ -52,9 +52,9 @@ def has_user_info(url: str) -> bool:
 
 
 def _redacted_match(match: re.Match[str]) -> str:
-    found = match[0]
-    plain = found.rstrip(_CLOSING)
-    return _split(plain)[0] + found[len(plain) :]
+    url = match[0]
+    plain = url.rstrip(_CLOSING)
+    return _split(plain)[0] + url[len(plain) :]
 
 
 def _split(url: str) -> tuple[str, str]:

@@ -76,8 +76,8 @@ def valid_text(text: str) -> str:
     return _SURROGATE.sub(_mend, text)
 
 
-def _mend(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _mend(surrogate: re.Match[str]) -> str:
+    code = ord(surrogate[0])
     if not 0xDC80 <= code <= 0xDCFF:
         return _REPLACEMENT
     byte = bytes([code - 0xDC00])

@@ -29,6 +29,6 @@ def did_you_mean(name: object, allowed: Iterable[str]) -> str:
     """Return `; did you mean NAME?` for the allowed name nearest to a misspelt one, else ""."""
     if not isinstance(name, str):
         return ""
-    known = {one.lower(): one for one in allowed}
+    known = {word.lower(): word for word in allowed}
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
     return f"; did you mean {known[near[0]]}?" if near else ""

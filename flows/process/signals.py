@@ -56,8 +56,8 @@ def said_of(error: BaseException | None) -> list[str]:
 def farewell(error: BaseException) -> str:
     """Return what to tell people of a stop: how far the work is kept, as its notes say."""
     word = "stopped by SIGTERM" if exit_code_of(error) == 128 + signal.SIGTERM else "interrupted"
-    told = "; ".join(said_of(error))
-    return f"{word}: {told or 'what is committed is kept; the same command does the rest'}"
+    kept = "; ".join(said_of(error))
+    return f"{word}: {kept or 'what is committed is kept; the same command does the rest'}"
 
 
 class Leaving:

@@ -51,8 +51,8 @@ class TextReader:
     def read(self, rgb_u8_hwc: NDArray[np.uint8], expected: str) -> Legibility:
         """Read a picture of shape (H, W, 3), and compare with the words that it shall show."""
         # It takes pictures as OpenCV reads them: blue first.
-        found = self._engine(np.ascontiguousarray(rgb_u8_hwc[..., ::-1]))
-        text = " ".join(found.txts or ())
+        lines = self._engine(np.ascontiguousarray(rgb_u8_hwc[..., ::-1]))
+        text = " ".join(lines.txts or ())
         return Legibility(read=text, share=readable_share(expected, text))
 
 

@@ -39,14 +39,14 @@ def other_base(metadata: Mapping[str, str], generator_id: str, repo: str) -> str
 
 def named_bases(metadata: Mapping[str, str]) -> list[str]:
     """Return what metadata names as the base, in any of the places where trainers put it."""
-    found = [metadata.get(key, "") for key in BASE_KEYS]
+    names = [metadata.get(key, "") for key in BASE_KEYS]
     try:
-        told = json.loads(metadata.get(_PEFT_KEY, "{}"))
+        config = json.loads(metadata.get(_PEFT_KEY, "{}"))
     except (ValueError, RecursionError):
-        told = {}
-    if isinstance(told, dict):
-        found.append(told.get("transformer.base_model_name_or_path") or "")
-    return [name.strip() for name in found if isinstance(name, str) and name.strip()]
+        config = {}
+    if isinstance(config, dict):
+        names.append(config.get("transformer.base_model_name_or_path") or "")
+    return [name.strip() for name in names if isinstance(name, str) and name.strip()]
 
 
 def _is_same(named: str, generator_id: str, repo: str) -> bool:

@@ -114,7 +114,9 @@ def weights_sha256(folder: Path) -> str:
 
 def contents_sha256(folder: Path) -> str:
     """One hash of all that a generator is loaded from: weights, configurations, vocabularies."""
-    others = files_sha256(folder, [one for one in _WANTED if not one.endswith(".safetensors")])
+    others = files_sha256(
+        folder, [pattern for pattern in _WANTED if not pattern.endswith(".safetensors")]
+    )
     return hashlib.sha256(f"{weights_sha256(folder)} {others}".encode()).hexdigest()
 
 
@@ -151,15 +153,15 @@ def _checked(folder: Path, preset: Preset | None, generator_id: str) -> Generato
 
 def _index(folder: Path) -> dict[str, Any]:
     try:
-        told = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SynthError(
             f"{folder} is no diffusers folder: {INDEX} cannot be read ({error})"
         ) from error
-    kind = told.get("_class_name") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or not str(kind).startswith("StableDiffusion3"):
+    kind = index.get("_class_name") if isinstance(index, dict) else None
+    if not isinstance(index, dict) or not str(kind).startswith("StableDiffusion3"):
         raise SynthError(f"{folder} holds a {kind}; allowed: StableDiffusion3Pipeline")
-    return told
+    return index
 
 
 def _guessed(folder: Path) -> Preset:
@@ -183,7 +185,7 @@ def _from_hub(repo: str, revision: str, *, is_gated: bool) -> Path:
     )
 
     def snapshot(**options: Any) -> Path:
-        found = hub.snapshot_download(
+        folder = hub.snapshot_download(
             repo,
             revision=revision,
             allow_patterns=_WANTED,
@@ -191,7 +193,7 @@ def _from_hub(repo: str, revision: str, *, is_gated: bool) -> Path:
             etag_timeout=10.0,
             **options,
         )
-        return Path(found)
+        return Path(folder)
 
     try:
         try:

@@ -70,16 +70,16 @@ def parse_adapter(text: str) -> Adapter:
     Raises:
         SynthError: The weight is no number, or too large.
     """
-    path, colon, told = text.rpartition(":")
+    path, colon, suffix = text.rpartition(":")
     if not colon or not path or Path(text).exists():
         return Adapter(path=Path(text))
     try:
-        weight = float(told)
+        weight = float(suffix)
     except ValueError as error:
         if not Path(path).exists():
             return Adapter(path=Path(text))
         raise SynthError(
-            f"{path} at a weight of {told!r}; allowed: {_allowed_weights(path)}"
+            f"{path} at a weight of {suffix!r}; allowed: {_allowed_weights(path)}"
         ) from error
     return Adapter(path=Path(path), weight=weight)
 
@@ -176,12 +176,12 @@ def check_adapter(
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
-            found = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-            broken = next((name for name in found if not _is_finite(opened.get_tensor(name))), None)
+            own = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+            broken = next((name for name in own if not _is_finite(opened.get_tensor(name))), None)
     except (OSError, SafetensorError) as error:
         raise SynthError(f"{file} cannot be read as an adapter: {error}") from error
     named = next(iter(named_bases(metadata)), "")
-    pairs = _pairs(file, found)
+    pairs = _pairs(file, own)
     for layer, (down, up) in pairs.items():
         base = shapes.get(f"{layer}.weight")
         # Rows of the first and columns of the second are the rank.
@@ -210,12 +210,12 @@ def check_adapter(
 
 
 def _pairs(
-    file: Path, found: dict[str, tuple[int, ...]]
+    file: Path, shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
     """By layer: the shapes of the two matrices of its update."""
     layers: dict[str, dict[str, tuple[int, ...]]] = {}
     unknown = []
-    for name, shape in found.items():
+    for name, shape in shapes.items():
         match = _LORA.fullmatch(name)
         if match is None:
             unknown.append(name)
@@ -225,7 +225,7 @@ def _pairs(
     if not layers:
         raise SynthError(
             f"{file} holds no LoRA of a diffusers SD3 transformer (names like "
-            f"transformer.*.lora_A.weight); seen: {', '.join(sorted(found)[:2]) or 'nothing'}"
+            f"transformer.*.lora_A.weight); seen: {', '.join(sorted(shapes)[:2]) or 'nothing'}"
         )
     if unknown:
         raise SynthError(

@@ -28,12 +28,12 @@ NOTICE: Final = (
 
 def notices(license_flags: Iterable[str]) -> list[str]:
     """The sentences that licences want beside pictures with these flags, where they are shown."""
-    flags, told = set(license_flags), []
+    flags, sentences = set(license_flags), []
     if POWERED_BY in flags:
-        told.append(f"Powered by Stability AI. {NOTICE}.")
+        sentences.append(f"Powered by Stability AI. {NOTICE}.")
     if NO_FOUNDATION_MODELS in flags:
-        told.append("Outputs may not be used to train foundational generative models.")
-    return told
+        sentences.append("Outputs may not be used to train foundational generative models.")
+    return sentences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,9 @@ class Sd35Generator:
         self._is_fused = is_fused
         self.plan = plan
         self.preset: Preset = files.preset
-        self.lora = "+".join(one.describe() for one in adapters) + " fused" * is_fused or None
+        self.lora = (
+            "+".join(adapter.describe() for adapter in adapters) + " fused" * is_fused or None
+        )
         """The adapters as `name@hash*weight`, joined by a plus; None without any."""
 
     @property

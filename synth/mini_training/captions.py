@@ -49,12 +49,12 @@ def measure(rgb_u8_hwc: NDArray[np.uint8]) -> Measures:
     )
 
 
-def words(found: Measures, *, luma_at: float, roughness_at: float) -> tuple[str, str, str]:
+def words(measures: Measures, *, luma_at: float, roughness_at: float) -> tuple[str, str, str]:
     """Brightness, colour and texture of a picture; the thresholds are medians of the photos."""
     return (
-        BRIGHTNESS[found.luma >= luma_at],
-        found.colour,
-        TEXTURES[found.roughness >= roughness_at],
+        BRIGHTNESS[measures.luma >= luma_at],
+        measures.colour,
+        TEXTURES[measures.roughness >= roughness_at],
     )
 
 

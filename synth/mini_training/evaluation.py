@@ -51,11 +51,11 @@ def reconstruction_db(
     photos: Sequence[Path], autoencoder: Autoencoder, *, long_px: int = 512
 ) -> list[float]:
     """PSNR of each photo through the autoencoder and back, reduced to this long edge first."""
-    found = []
+    psnrs_db = []
     for path in photos:
         pixels = reduced_photo(path, long_px)
-        found.append(psnr_db(pixels, autoencoder.reconstruct(pixels)))
-    return found
+        psnrs_db.append(psnr_db(pixels, autoencoder.reconstruct(pixels)))
+    return psnrs_db
 
 
 def prompts_followed(
@@ -78,24 +78,24 @@ def prompts_followed(
     n = 0
     roughness: dict[tuple[str, str, str], list[float]] = {}
     captions = combinations()
-    for index, asked in enumerate(captions):
+    for index, wanted_words in enumerate(captions):
         for turn in range(times):
             made = generator.make(
                 ImageRequest(
-                    prompt=caption(asked),
+                    prompt=caption(wanted_words),
                     seed=index * 1000 + turn,
                     width_px=side_px,
                     height_px=side_px,
                     steps=steps,
                 )
             )
-            found = measure(made)
-            roughness.setdefault(asked, []).append(found.roughness)
-            seen = words(found, luma_at=luma_at, roughness_at=roughness_at)
-            for kind, wanted, got in zip(KINDS, asked, seen, strict=True):
+            measures = measure(made)
+            roughness.setdefault(wanted_words, []).append(measures.roughness)
+            seen = words(measures, luma_at=luma_at, roughness_at=roughness_at)
+            for kind, wanted, got in zip(KINDS, wanted_words, seen, strict=True):
                 hits[kind] += wanted == got
             n += 1
-        on_progress(f"{caption(asked)}: done {index + 1} of {len(captions)}")
+        on_progress(f"{caption(wanted_words)}: done {index + 1} of {len(captions)}")
     rows = [
         Followed(kind=kind, pictures=n, hits=hits[kind], chance=1 / len(options))
         for kind, options in KINDS.items()
@@ -120,9 +120,11 @@ def contact_sheet(generator: Generator, path: Path, *, side_px: int = 96, column
     captions = combinations()
     rows = -(-len(captions) // columns)
     sheet = Image.new("RGB", (columns * side_px, rows * side_px), "white")
-    for index, asked in enumerate(captions):
+    for index, wanted_words in enumerate(captions):
         made = generator.make(
-            ImageRequest(prompt=caption(asked), seed=index, width_px=side_px, height_px=side_px)
+            ImageRequest(
+                prompt=caption(wanted_words), seed=index, width_px=side_px, height_px=side_px
+            )
         )
         at = (index % columns * side_px, index // columns * side_px)
         sheet.paste(Image.fromarray(made), at)

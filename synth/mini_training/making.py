@@ -90,7 +90,7 @@ def make_mini_sd3(settings: MakeSettings, *, on_progress: Progress = lambda _lin
             ),
             on_progress=on_progress,
         )
-    told = replace(
+    settings_here = replace(
         settings.pipeline or MiniSettings(photos=(), vae=vae, texts=settings.texts, out=out),
         photos=settings.photos,
         vae=vae,
@@ -102,7 +102,7 @@ def make_mini_sd3(settings: MakeSettings, *, on_progress: Progress = lambda _lin
         squares_each=settings.squares_each,
         seed=settings.seed,
     )
-    result = train_mini_sd3(told, on_progress=on_progress)
+    result = train_mini_sd3(settings_here, on_progress=on_progress)
     shrink(out)
     figures = _measured(settings, result.squares.luma_at, result.squares.roughness_at, on_progress)
     figures = replace(figures, steps=len(result.losses), seconds=round(result.seconds))
@@ -130,13 +130,13 @@ def shrink(folder: Path) -> None:
     for encoder in ("text_encoder", "text_encoder_2"):
         # Else transformers computes them in the 16 bits of the file, beside 32 of the rest.
         config = folder / encoder / "config.json"
-        told = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"}
-        config.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        values = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"}
+        config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     for config in (folder / "model_index.json", *folder.rglob("config.json")):
         # Where it lay when it was made is nobody's business.
-        told = json.loads(config.read_text(encoding="utf-8"))
-        told.pop("_name_or_path", None)
-        config.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        values = json.loads(config.read_text(encoding="utf-8"))
+        values.pop("_name_or_path", None)
+        config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _measured(

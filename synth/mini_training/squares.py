@@ -46,22 +46,26 @@ def cut_squares(photos: Sequence[Path], *, n_each: int, side_px: int, seed: int)
         _square(pictures[int(rng.integers(len(pictures)))], side_px, rng)
         for _ in range(n_each * 24)
     ]
-    found = [_measured(square) for square in drawn]
-    luma_at = float(np.median([one.luma for one in found]))
-    roughness_at = float(np.median([one.roughness for one in found]))
+    measured = [_measured(square) for square in drawn]
+    luma_at = float(np.median([measures.luma for measures in measured]))
+    roughness_at = float(np.median([measures.roughness for measures in measured]))
     by_caption: dict[tuple[str, str, str], list[NDArray[np.uint8]]] = {}
     # As they are first, so that swapped channels only fill what is missing.
     for order in [(0, 1, 2), *sorted(itertools.permutations(range(3)))[1:]]:
         for square in drawn:
             swapped = square[..., order]
-            told = words(_measured(swapped), luma_at=luma_at, roughness_at=roughness_at)
-            kept = by_caption.setdefault(told, [])
+            caption_words = words(_measured(swapped), luma_at=luma_at, roughness_at=roughness_at)
+            kept = by_caption.setdefault(caption_words, [])
             if len(kept) < n_each:
                 kept.append(np.ascontiguousarray(swapped))
-    rows = [(told, square) for told in sorted(by_caption) for square in by_caption[told]]
+    rows = [
+        (caption_words, square)
+        for caption_words in sorted(by_caption)
+        for square in by_caption[caption_words]
+    ]
     return Squares(
         rgb_u8_nhwc=np.stack([square for _, square in rows]),
-        words=tuple(told for told, _ in rows),
+        words=tuple(caption_words for caption_words, _ in rows),
         luma_at=luma_at,
         roughness_at=roughness_at,
     )
@@ -80,8 +84,8 @@ def latents_of(
         ]
         pixels = torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.inference_mode():
-            found = vae.encode(pixels).latent_dist.mode()
-        out.append((found - config.shift_factor) * config.scaling_factor)
+            mode = vae.encode(pixels).latent_dist.mode()
+        out.append((mode - config.shift_factor) * config.scaling_factor)
     return torch.cat(out).clone()
 
 

@@ -133,15 +133,15 @@ def find_photos(folders: Sequence[Path]) -> list[Path]:
     Raises:
         InputError: There are none.
     """
-    found = [
+    photos = [
         path
         for folder in folders
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in SUFFIXES
     ]
-    if not found:
+    if not photos:
         raise InputError(f"no photos below {', '.join(map(str, folders))}")
-    return found
+    return photos
 
 
 def _fit(
@@ -169,12 +169,12 @@ def _fit(
             group["lr"] = settings.learning_rate * min((len(losses) + 1) / 100, 1.0 - done + 1e-3)
         side = settings.sides_px[int(rng.integers(len(settings.sides_px)))]
         picks = rng.integers(0, len(squares.words), settings.batch)
-        told = [partial_caption(squares.words[index], rng) for index in picks]
-        distinct = list(dict.fromkeys(told))
+        captions = [partial_caption(squares.words[index], rng) for index in picks]
+        distinct = list(dict.fromkeys(captions))
         tokens = pipeline.tokenizer(
             distinct, padding="max_length", truncation=True, return_tensors="pt"
         ).input_ids
-        rows = torch.tensor([distinct.index(one) for one in told])
+        rows = torch.tensor([distinct.index(words) for words in captions])
         clean = latents[side][torch.from_numpy(picks)]
         noise = torch.randn(clean.shape, generator=draws)
         sigma = draw_times(settings.batch, draws, shift=shift)
@@ -194,8 +194,8 @@ def _fit(
     return losses
 
 
-def partial_caption(told: tuple[str, ...], rng: np.random.Generator) -> str:
+def partial_caption(words: tuple[str, ...], rng: np.random.Generator) -> str:
     """The caption with words left out at random; nothing at all one time in ten."""
     if rng.random() < 0.1:
         return ""
-    return caption(tuple(word for word in told if rng.random() < 0.75))
+    return caption(tuple(word for word in words if rng.random() < 0.75))

@@ -278,7 +278,7 @@ def _train(
 
 def lora_targets(transformer: torch.nn.Module) -> list[str]:
     """The attention projections of every block, Medium's second attention included."""
-    found = [
+    targets = [
         name
         for name, module in transformer.named_modules()
         if isinstance(module, torch.nn.Linear)
@@ -287,9 +287,9 @@ def lora_targets(transformer: torch.nn.Module) -> list[str]:
             f".{attention}.{name_}" in name for attention in ATTENTIONS for name_ in PROJECTIONS
         )
     ]
-    if not found:
+    if not targets:
         raise SynthError(f"{type(transformer).__name__} has no attention projections to adapt")
-    return found
+    return targets
 
 
 def _check_rank(rank: int, transformer: torch.nn.Module, targets: Sequence[str]) -> None:

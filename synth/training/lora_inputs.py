@@ -51,7 +51,7 @@ def find_captioned(folder: Path, prompt: str, *, out: Path) -> Captioned:
     }
     if folder.resolve() in written:
         written = written - {folder.resolve()} | {(folder / SAMPLES).resolve()}
-    found = []
+    pairs = []
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.suffix.lower() not in SUFFIXES or path.is_dir():
@@ -61,10 +61,10 @@ def find_captioned(folder: Path, prompt: str, *, out: Path) -> Captioned:
         if written.isdisjoint(path.resolve().parents):
             if not path.is_file():
                 raise InputError(f"{path} leads to no file; take it out, or put the picture there")
-            found.append((path, _caption(path) or prompt))
-    if not found:
+            pairs.append((path, _caption(path) or prompt))
+    if not pairs:
         raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    return found
+    return pairs
 
 
 def _caption(path: Path) -> str:
@@ -87,7 +87,7 @@ def check_captions(pairs: Captioned, generator: Generator, side_px: int) -> None
         try:
             generator.check(ImageRequest(prompt=caption, width_px=side_px, height_px=side_px))
         except SynthError as error:
-            path = next(path for path, told in pairs if told == caption)
+            path = next(path for path, text in pairs if text == caption)
             raise InputError(f"{path}: {error}") from error
 
 
@@ -96,8 +96,8 @@ def pictures_sha256(pairs: Captioned, folder: Path) -> str:
     total = hashlib.sha256()
     for path, caption in pairs:
         name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
-        told = f"{file_sha256(path)} {hashlib.sha256(caption.encode()).hexdigest()}"
-        total.update(hashlib.sha256(name).digest() + told.encode())
+        line = f"{file_sha256(path)} {hashlib.sha256(caption.encode()).hexdigest()}"
+        total.update(hashlib.sha256(name).digest() + line.encode())
     return total.hexdigest()
 
 

@@ -38,14 +38,14 @@ def write_state(folder: Path, state: TrainingState) -> None:
     Raises:
         SynthError: It cannot be written.
     """
-    told = {
+    values = {
         "identity": json.dumps(state.identity, sort_keys=True),
         "adapter": dict(state.adapter),
         "optimizer": dict(state.optimizer),
         "losses": list(state.losses),
     }
     buffer = io.BytesIO()
-    torch.save(told | {"sha256": _digest(told)}, buffer)
+    torch.save(values | {"sha256": _digest(values)}, buffer)
     replace_file(folder / STATE, buffer.getvalue())
 
 
@@ -96,12 +96,12 @@ def _read(path: Path) -> TrainingState:
         ) from error
 
 
-def _state_of(told: Any) -> TrainingState:
-    if not isinstance(told, dict) or set(told) != _PARTS:
+def _state_of(values: Any) -> TrainingState:
+    if not isinstance(values, dict) or set(values) != _PARTS:
         raise ValueError("it is no state of a training of this version")
-    if told.pop("sha256") != _digest(told):
+    if values.pop("sha256") != _digest(values):
         raise ValueError("its content does not have the hash that was written with it")
-    return TrainingState(**told | {"identity": json.loads(told["identity"])})
+    return TrainingState(**values | {"identity": json.loads(values["identity"])})
 
 
 def _difference(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -122,8 +122,8 @@ def _feed(total: Any, value: Any) -> None:
             total.update(f"{name}:".encode())
             _feed(total, value[name])
     elif isinstance(value, (list, tuple)):
-        for one in value:
-            _feed(total, one)
+        for item in value:
+            _feed(total, item)
     elif isinstance(value, torch.Tensor):
         total.update(f"{value.dtype} {tuple(value.shape)}".encode())
         flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
@@ -141,10 +141,10 @@ def safetensors_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str
     raw = save(dict(tensors), metadata=dict(metadata))
     (n_bytes,) = struct.unpack_from("<Q", raw)
     header = json.loads(raw[8 : 8 + n_bytes])
-    told = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    told += b" " * (-len(told) % 8)
+    head = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
     body: bytes = raw[8 + n_bytes :]
-    return struct.pack("<Q", len(told)) + told + body
+    return struct.pack("<Q", len(head)) + head + body
 
 
 def replace_file(path: Path, raw: bytes) -> None:

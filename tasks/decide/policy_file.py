@@ -62,7 +62,7 @@ def policy_from_dict(values: Mapping[str, Any], *, source: str) -> Policy:
         return Policy.model_validate(dict(values))
     except ValidationError as error:
         # A misspelt key is told first: what is missing beside it is the same slip.
-        first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN)
+        first = min(error.errors(), key=lambda detail: detail["type"] != _UNKNOWN)
         raise ConfigError(f"policy {source}: {_reason(first)}") from error
 
 

@@ -64,10 +64,10 @@ def evasion_rows(
     band, _ = policy.band(key.detector)
     # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
     review_at, flag_at = (float(np.float32(edge)) for edge in (band.review_at, band.flag_at))
-    told = [setting_of(params) for params in made["params"]]
+    settings = [setting_of(params) for params in made["params"]]
     return (
         made.with_columns(
-            setting=pl.Series(told_apart(made["block"].to_list(), told), dtype=pl.String)
+            setting=pl.Series(told_apart(made["block"].to_list(), settings), dtype=pl.String)
         )
         .join(scores, on="image_id", how="left")
         .join(
@@ -132,14 +132,14 @@ def told_apart(blocks: Sequence[str], settings: Sequence[Sequence[str]]) -> list
 def setting_of(params: str) -> list[str]:
     """What a job was told, a few words a setting."""
     settings = json.loads(params).get("settings", {})
-    told = []
+    parts = []
     for name in _TOLD:
         if name in settings:
             value = settings[name]
             # Folders and versions are in the tables; here the last part tells enough.
             plain = str(value).rpartition("/")[2] if isinstance(value, str) else f"{value}"
-            told.append(plain if name in {"condition", "kind", "category"} else f"{name} {plain}")
-    return told
+            parts.append(plain if name in {"condition", "kind", "category"} else f"{name} {plain}")
+    return parts
 
 
 def evasion_table(rows: pl.DataFrame) -> pl.DataFrame:
@@ -248,11 +248,11 @@ def measured_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What was measured of prompts and text, a line a setting; none where nothing was."""
     lines = []
     for row in rows:
-        told = []
+        means = []
         if row["clip_cosine"] is not None:
-            told.append(f"CLIP cosine to the prompt {row['clip_cosine']:.3f}")
+            means.append(f"CLIP cosine to the prompt {row['clip_cosine']:.3f}")
         if row["text_readable_share"] is not None:
-            told.append(f"{row['text_readable_share']:.0%} of the text asked for can be read")
-        if told:
-            lines.append(f"{row['block']}: {row['setting']}: {', '.join(told)} (means)")
+            means.append(f"{row['text_readable_share']:.0%} of the text asked for can be read")
+        if means:
+            lines.append(f"{row['block']}: {row['setting']}: {', '.join(means)} (means)")
     return ["", *lines] if lines else []

@@ -60,8 +60,8 @@ class AttendingNetwork:
             gradients = torch.autograd.grad(logits.sum(), attention)
         return Attended(
             logit=float(logits.detach()[0]),
-            attention_lhtt=np.stack([one[0].detach().numpy() for one in attention]),
-            gradient_lhtt=np.stack([one[0].numpy() for one in gradients]),
+            attention_lhtt=np.stack([block[0].detach().numpy() for block in attention]),
+            gradient_lhtt=np.stack([block[0].numpy() for block in gradients]),
         )
 
     def forward(self, pixels_nchw: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:

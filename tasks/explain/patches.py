@@ -107,10 +107,10 @@ def write_patches(
     )
     unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     n_failed = 0
-    found = _tokens(lake, ids, Tokens(checkpoint), profile, limits)
+    streamed = _tokens(lake, ids, Tokens(checkpoint), profile, limits)
     try:
         with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
-            while rows := list(islice(found, IMAGES_A_ROW_GROUP)):
+            while rows := list(islice(streamed, IMAGES_A_ROW_GROUP)):
                 whole = [(image_id, tokens) for image_id, tokens in rows if tokens is not None]
                 n_failed += len(rows) - len(whole)
                 writer.write_table(_table(whole, schema, dtype))

@@ -100,9 +100,9 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
     rows: dict[str, int] = {}
     is_read: dict[str, bool] = {}
     for table in TABLES:
-        found, n_rows = check_table(lake, table, deep=deep)
-        findings += found
-        is_read[table] = not any(finding.is_damage for finding in found)
+        of_table, n_rows = check_table(lake, table, deep=deep)
+        findings += of_table
+        is_read[table] = not any(finding.is_damage for finding in of_table)
         rows[table] = n_rows
     places = pl.DataFrame(schema=dict.fromkeys(PLACE, pl.String))
     lost = lost_images(lake)
@@ -277,7 +277,7 @@ def unknown_images(
         tables: Whether a table can be read; those not named can.
         without: Images to leave out of account.
     """
-    found = {}
+    unknown = {}
     lost = lost_images(lake)  # scores and the like go on to name those
     for table in ("sightings", *_ABOUT_IMAGES):
         if not tables.get(table, True) or lake.version(table) is None:
@@ -290,8 +290,8 @@ def unknown_images(
         names = lake.scan("images").select("image_id")
         ids = rows.select("image_id").drop_nulls().unique().join(names, on="image_id", how="anti")
         left_out = without if table == "sightings" else without | lost
-        found[table] = set(ids.collect()["image_id"]) - left_out
-    return found
+        unknown[table] = set(ids.collect()["image_id"]) - left_out
+    return unknown
 
 
 def require_images_known(lake: Lake) -> None:

@@ -66,8 +66,8 @@ class Repair:
 
     def to_json(self) -> dict[str, Any]:
         """The repair as plain values."""
-        told = asdict(self) | {"health": None}
-        return told if self.health is None else told | {"health": self.health.to_json()}
+        values = asdict(self) | {"health": None}
+        return values if self.health is None else values | {"health": self.health.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,30 +86,30 @@ def repair(lake: Lake) -> Repair:
     Raises:
         StoreError: The store does not answer.
     """
-    told = Repair(lake=lake.uri)
+    report = Repair(lake=lake.uri)
     aside = f"damaged/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     with lake.writing():
         for table in TABLES:
-            _mend_table(lake, table, aside, told)
-        _mend_images(lake, aside, told)
-    told.health = check(lake)
-    return told
+            _mend_table(lake, table, aside, report)
+        _mend_images(lake, aside, report)
+    report.health = check(lake)
+    return report
 
 
-def _mend_table(lake: Lake, table: str, aside: str, told: Repair) -> None:
+def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
     findings, _ = check_table(lake, table, deep=True)
     is_unreadable = any(finding.what == "table" for finding in findings)
     if is_unreadable and read_without_checkpoints(lake.store, lake.tables, table, aside=aside):
-        told.done.append(f"{table}: damaged checkpoint of its log moved to {aside}/")
+        report.done.append(f"{table}: damaged checkpoint of its log moved to {aside}/")
         findings, _ = check_table(lake, table, deep=True)
         is_unreadable = any(finding.what == "table" for finding in findings)
     if is_unreadable:
         n_rows, bad = rebuild_log(lake.store, lake.tables, table, aside=aside)
-        told.done.append(
+        report.done.append(
             f"{table}: log made anew from the data files, {n_rows:,} rows; older versions are gone"
         )
         if bad:
-            told.lost.append(f"{table}: {len(bad):,} data files cannot be read, now in {aside}/")
+            report.lost.append(f"{table}: {len(bad):,} data files cannot be read, now in {aside}/")
         return
     damaged = {finding.where for finding in findings}
     if not damaged:
@@ -119,53 +119,54 @@ def _mend_table(lake: Lake, table: str, aside: str, told: Repair) -> None:
     remove = [file for file in remove if file.name in damaged]
     replace_files(lake.store, lake.tables, table, remove=remove, rows=None)
     n_lost = sum(file.n_rows or 0 for file in remove)
-    told.done.append(f"{table}: {len(remove):,} files taken out that are damaged or missing")
-    _set_aside(lake, [file.name for file in remove], aside, told)
+    report.done.append(f"{table}: {len(remove):,} files taken out that are damaged or missing")
+    _set_aside(lake, [file.name for file in remove], aside, report)
     if table != "images":
         fate = (
             "cannot be made again: restore the file from a backup if there is one"
             if table in _NOT_MADE_AGAIN
             else "are made again by the next run"
         )
-        told.lost.append(f"{table}: {n_lost:,} rows of damaged files, which {fate}")
+        report.lost.append(f"{table}: {n_lost:,} rows of damaged files, which {fate}")
 
 
-def _mend_images(lake: Lake, aside: str, told: Repair) -> None:
+def _mend_images(lake: Lake, aside: str, report: Repair) -> None:
     """Find the images again whose bytes or rows are gone, and record those found nowhere."""
     places = places_of(lake)
     bad, broken = _bad_images(lake, places)
     unknown = set().union(*unknown_images(lake, {}, without=frozenset(bad)).values())
     # With no row at all, whatever lies in the shards counts.
     wanted = None if places.is_empty() else bad | unknown
-    found: dict[str, _Found] = {}
-    for one in _in_shards(lake, places, wanted):
-        found[one.facts.image_id] = one
-    if found:
-        told.done.append(f"images: {len(found):,} found in shards and recorded again")
+    recovered: dict[str, _Found] = {}
+    for image in _in_shards(lake, places, wanted):
+        recovered[image.facts.image_id] = image
+    if recovered:
+        report.done.append(f"images: {len(recovered):,} found in shards and recorded again")
     # Before sources are read: a shard of the same images gets the same name again.
-    _set_aside(lake, set(broken) - {one.place.shard for one in found.values()}, aside, told)
-    missing = (bad | unknown) - set(found)
+    whole = {image.place.shard for image in recovered.values()}
+    _set_aside(lake, set(broken) - whole, aside, report)
+    missing = (bad | unknown) - set(recovered)
     reread = _from_sources(lake, missing) if missing else {}
     if reread:
-        told.done.append(f"images: {len(reread):,} read again from their sources")
-    found |= reread
-    lost = missing - set(found)
-    _record(lake, bad, found)
+        report.done.append(f"images: {len(reread):,} read again from their sources")
+    recovered |= reread
+    lost = missing - set(recovered)
+    _record(lake, bad, recovered)
     if lost:
         n_items = _record_lost(lake, lost)
-        told.lost_images = sorted(lost)
-        told.lost.append(
+        report.lost_images = sorted(lost)
+        report.lost.append(
             f"images: {len(lost):,} are in no shard and in no source that can be read; {n_items:,}"
             " items are now recorded as bytes_lost, and are read again when their source is back"
         )
 
 
-def _set_aside(lake: Lake, names: Iterable[str], aside: str, told: Repair) -> None:
+def _set_aside(lake: Lake, names: Iterable[str], aside: str, report: Repair) -> None:
     """Move damaged files out of the way, where somebody may still get something out of them."""
     for name in names:
         if lake.store.size(name) is not None:
             lake.store.move(name, f"{aside}/{name}")
-            told.done.append(f"{name}: moved to {aside}/")
+            report.done.append(f"{name}: moved to {aside}/")
 
 
 def _bad_images(lake: Lake, places: pl.DataFrame) -> tuple[set[str], list[str]]:
@@ -238,13 +239,13 @@ def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
         .unique()
         .collect()
     )
-    found: dict[str, _Found] = {}
+    recovered: dict[str, _Found] = {}
     waiting: list[tuple[ImageFacts, bytes]] = []
 
     def flush() -> None:
         images = [ShardImage(image_id=f.image_id, raw=r, format=f.format) for f, r in waiting]
         for (facts, _), place in zip(waiting, lake.write_shard(images), strict=True):
-            found[facts.image_id] = _Found(facts=facts, place=place)
+            recovered[facts.image_id] = _Found(facts=facts, place=place)
         waiting.clear()
 
     stored: set[str] = set()
@@ -259,7 +260,7 @@ def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
                 flush()
     if waiting:
         flush()
-    return found
+    return recovered
 
 
 def _read_again(lake: Lake, batch_id: str, uris: set[str]) -> Iterator[bytes]:
@@ -315,10 +316,10 @@ def _asked(lake: Lake, batch_id: str) -> Iterator[tuple[list[str], SourceOptions
         yield list(params["sources"]), SourceOptions(**settings | lists)
 
 
-def _record(lake: Lake, bad: set[str], found: dict[str, _Found]) -> None:
+def _record(lake: Lake, bad: set[str], recovered: dict[str, _Found]) -> None:
     """Take rows of bad images out of `images`, and add those of the images found."""
     opened = lake.tables.open("images")
-    if opened is None and not found:
+    if opened is None and not recovered:
         return
     opened = opened or lake.tables.create("images")
     remove, kept = [], []
@@ -329,7 +330,7 @@ def _record(lake: Lake, bad: set[str], found: dict[str, _Found]) -> None:
             remove.append(file)
             kept += rows.filter(~pl.col("image_id").is_in(list(bad))).to_dicts()
     before = {row["image_id"]: row for row in _old_rows(lake, bad)}
-    kept += [_row(one, before.get(image_id), lake) for image_id, one in found.items()]
+    kept += [_row(image, before.get(image_id), lake) for image_id, image in recovered.items()]
     columns = TABLES["images"].names
     kept = [{name: row.get(name) for name in columns} for row in kept]
     if remove or kept:
@@ -345,12 +346,12 @@ def _old_rows(lake: Lake, bad: set[str]) -> list[dict[str, Any]]:
     return lake.scan("images").filter(pl.col("image_id").is_in(list(bad))).collect().to_dicts()
 
 
-def _row(found: _Found, before: dict[str, Any] | None, lake: Lake) -> Row:
-    place = {"shard": found.place.shard, "row_group": found.place.row_group, "row": found.place.row}
+def _row(image: _Found, before: dict[str, Any] | None, lake: Lake) -> Row:
+    place = {"shard": image.place.shard, "row_group": image.place.row_group, "row": image.place.row}
     if before is not None:
         return before | place
-    facts = {name: getattr(found.facts, name) for name in found.facts.__slots__}
-    seen = _first_sighting(lake, found.facts.image_id)
+    facts = {name: getattr(image.facts, name) for name in image.facts.__slots__}
+    seen = _first_sighting(lake, image.facts.image_id)
     return facts | place | seen
 
 
@@ -391,22 +392,22 @@ def _record_lost(lake: Lake, lost: set[str]) -> int:
     return len(rows)
 
 
-def draw(told: Repair) -> str:
+def draw(report: Repair) -> str:
     """Return what a repair did for a person."""
-    lines = [f"done   {line}" for line in told.done]
-    if not told.done and not told.lost:
+    lines = [f"done   {line}" for line in report.done]
+    if not report.done and not report.lost:
         lines.append("done   nothing: no damage was found")
-    lines += [f"lost   {line}" for line in told.lost]
-    lines += [f"       image {image_id}" for image_id in told.lost_images[:20]]
-    if len(told.lost_images) > 20:
-        lines.append(f"       and {len(told.lost_images) - 20:,} more: --json names all")
-    health = told.health
+    lines += [f"lost   {line}" for line in report.lost]
+    lines += [f"       image {image_id}" for image_id in report.lost_images[:20]]
+    if len(report.lost_images) > 20:
+        lines.append(f"       and {len(report.lost_images) - 20:,} more: --json names all")
+    health = report.health
     if health is not None:
         n_damage = len(health.damage)
         lines.append(
             f"now    {n_damage} damaged; {health.images:,} images in {health.shards:,} shards"
         )
-    if told.done or told.lost:
+    if report.done or report.lost:
         lines.append(
             "next   run the moderate command of each source again, and synth augment with each"
             " plan: they do what is missing"

@@ -72,19 +72,19 @@ def sweep(
         )
     with lake.writing():
         now_s = time.time()
-        found = [
+        leftovers = [
             *_leftovers(lake, now_s, older_than_s),
             *_reports(lake, now_s, reports_older_than_s),
         ]
         if not dry_run:
-            for one in found:
-                lake.store.delete(one.where)
+            for leftover in leftovers:
+                lake.store.delete(leftover.where)
     folders = list(_publishes(published, now_s, older_than_s)) if published else []
     if folders and not dry_run and published is not None:
         # Finishes or undoes a swap that was cut off, and removes what is left of the rest.
         with holding(published.absolute()):
             pass
-    return found + folders
+    return leftovers + folders
 
 
 def _leftovers(lake: Lake, now_s: float, older_than_s: float) -> Iterator[Swept]:
@@ -145,6 +145,9 @@ def _publishes(published: Path, now_s: float, older_than_s: float) -> Iterator[S
 def draw(swept: list[Swept], *, dry_run: bool) -> str:
     """Return what was removed for a person, a line per thing."""
     verb = "would remove" if dry_run else "removed"
-    lines = [f"{verb}  {one.what} {one.where} ({one.n_bytes:,} bytes)" for one in swept]
-    total = sum(one.n_bytes for one in swept)
+    lines = [
+        f"{verb}  {leftover.what} {leftover.where} ({leftover.n_bytes:,} bytes)"
+        for leftover in swept
+    ]
+    total = sum(leftover.n_bytes for leftover in swept)
     return "\n".join([*lines, f"{verb}  {len(swept):,} things, {total:,} bytes"])

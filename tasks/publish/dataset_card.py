@@ -169,7 +169,7 @@ def _table(counts: Mapping[str, int]) -> str:
 
 def _side_by_side(left: Mapping[str, int], right: Mapping[str, int]) -> str:
     pairs = itertools.zip_longest(_cells(left), _cells(right), fillvalue=" | ")
-    return "\n".join(f"| {one} | | {other} |" for one, other in pairs)
+    return "\n".join(f"| {left} | | {right} |" for left, right in pairs)
 
 
 def _cells(counts: Mapping[str, int]) -> list[str]:
@@ -185,9 +185,9 @@ def _generators(generators: Mapping[str, int]) -> str:
 def _notices(license_flags: Sequence[str]) -> str:
     if not license_flags:
         return ""
-    told = " ".join(notices(license_flags))
+    text = " ".join(notices(license_flags))
     flags = ", ".join(f"`{_plain(flag)}`" for flag in license_flags)
-    return f"\nLicence flags of these: {flags}. {told}".rstrip() + "\n"
+    return f"\nLicence flags of these: {flags}. {text}".rstrip() + "\n"
 
 
 def _plain(text: str) -> str:

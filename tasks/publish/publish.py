@@ -126,8 +126,8 @@ def _told(lake: Lake, out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if (found := explain(error, lake.uri)) is not None:
-            raise found from error
+        if (damage := explain(error, lake.uri)) is not None:
+            raise damage from error
         raise StoreError(f"cannot write {out}: {brief(error)}") from error
 
 
@@ -207,9 +207,9 @@ def _check_place(place: Place, *, overwrite: bool) -> None:
     if not out.is_dir():
         raise ConfigError(f"{out} is a file; give a folder to make")
     if not overwrite:
-        found = f" ({place.recovered})" if place.recovered else ""
+        recovered = f" ({place.recovered})" if place.recovered else ""
         raise ConfigError(
-            f"{out} is not empty{found}; give another folder, or overwrite it by flag"
+            f"{out} is not empty{recovered}; give another folder, or overwrite it by flag"
         )
     if not (out / LOCK_NAME).is_file():
         raise ConfigError(
@@ -227,27 +227,27 @@ def _pin(
     labels_from_decisions: bool,
 ) -> Pinned:
     versions = {table: lake.version(table) for table in TABLES}
-    asked = {"detector": detector, "precision": precision, "policy_id": policy_id}
-    found = last_judgement(lake, **asked, versions=versions)
-    if found is None and any(asked.values()):
-        raise _unknown(lake, versions, asked)
+    wanted = {"detector": detector, "precision": precision, "policy_id": policy_id}
+    judgement = last_judgement(lake, **wanted, versions=versions)
+    if judgement is None and any(wanted.values()):
+        raise _unknown(lake, versions, wanted)
     return Pinned(
         versions=versions,
-        key=found.key if found else None,
-        policy_id=found.policy_id if found else None,
+        key=judgement.key if judgement else None,
+        policy_id=judgement.policy_id if judgement else None,
         labels_from_decisions=labels_from_decisions,
     )
 
 
 def _unknown(
-    lake: Lake, versions: Mapping[str, int | None], asked: Mapping[str, str | None]
+    lake: Lake, versions: Mapping[str, int | None], wanted: Mapping[str, str | None]
 ) -> ConfigError:
     """Say what was asked for and which of it there is."""
-    table = "decisions" if asked["policy_id"] else "scores"
-    rows = keyed_decisions(lake, versions[table]) if asked["policy_id"] else lake.scan(table)
-    columns = [name for name, value in asked.items() if value is not None]
+    table = "decisions" if wanted["policy_id"] else "scores"
+    rows = keyed_decisions(lake, versions[table]) if wanted["policy_id"] else lake.scan(table)
+    columns = [name for name, value in wanted.items() if value is not None]
     there = rows.select(columns).unique().sort(columns).collect().rows()
-    seen = ", ".join(f"{name.removesuffix('_id')} {asked[name]!r}" for name in columns)
+    seen = ", ".join(f"{name.removesuffix('_id')} {wanted[name]!r}" for name in columns)
     allowed = "; ".join(" with ".join(str(part) for part in row) for row in there)
     return ConfigError(f"no image here was judged by {seen}; allowed: {allowed or 'none yet'}")
 

@@ -82,14 +82,14 @@ def unmet_shares(
     )
     if is_near:
         return None
-    asked = ", ".join(f"{split} {part:.0%}" for split, part in shares)
+    wanted = ", ".join(f"{split} {part:.0%}" for split, part in shares)
     came_to = ", ".join(f"{split} {sizes[split] / n_rows:.0%}" for split, _ in shares)
     largest = int(group_ids.value_counts()["count"].max())  # type: ignore[arg-type]
     n_groups = group_ids.n_unique()
     why = f"{n_rows:,} images in {n_groups:,} group{'' if n_groups == 1 else 's'} are too few"
     if largest > 1:
         why = f"groups are never cut, and the largest has {largest:,} of {n_rows:,} images"
-    return f"asked for {asked}; came to {came_to}: {why}"
+    return f"asked for {wanted}; came to {came_to}: {why}"
 
 
 def find_leaks(rows: pl.DataFrame, *, max_distance: int = MAX_DISTANCE) -> list[str]:
@@ -127,9 +127,10 @@ def _close_across(rows: pl.DataFrame, max_distance: int) -> list[str]:
     for left, right in close_pairs(parse_hashes(distinct["phash"]), max_distance=max_distance):
         crossing = np.flatnonzero(split_code[left] != split_code[right])
         if len(crossing):
-            one, other = (distinct["image_id"][int(side[crossing[0]])] for side in (left, right))
+            at = crossing[0]
+            ids = distinct["image_id"]
             return [
-                f"images {one} and {other} look alike "
+                f"images {ids[int(left[at])]} and {ids[int(right[at])]} look alike "
                 f"(at most {max_distance} bits apart) and are in different splits"
             ]
     return []

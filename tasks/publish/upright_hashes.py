@@ -42,9 +42,9 @@ def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
             )
             if phash is not None
         ]
-    found = pl.DataFrame(anew, schema={"image_id": pl.String, "anew": pl.String})
+    hashes = pl.DataFrame(anew, schema={"image_id": pl.String, "anew": pl.String})
     return (
-        images.join(found, on="image_id", how="left", maintain_order="left")
+        images.join(hashes, on="image_id", how="left", maintain_order="left")
         .with_columns(phash=pl.coalesce("anew", "phash"))
         .drop("anew")
     )

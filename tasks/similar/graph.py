@@ -79,8 +79,8 @@ def search_graph(graph: Any, query_f32_d: Vectors, k: int) -> tuple[Keys, Vector
     """Keys and cosines of the nearest `k` or fewer that the graph leads to, nearest first."""
     # What the walk holds in its list anyway is compared again, exactly, before it is cut.
     count = min(max(k, _EF), len(graph))
-    found = graph.search(unit_rows(query_f32_d[None])[0], count, threads=1)
-    keys = np.sort(found.keys.astype(np.int64))
+    matches = graph.search(unit_rows(query_f32_d[None])[0], count, threads=1)
+    keys = np.sort(matches.keys.astype(np.int64))
     cosines = cosine_similarities(query_f32_d, vectors_at(graph, keys))
     best = smallest(-cosines, k)
     return keys[best], cosines[best]
@@ -106,7 +106,7 @@ def measure_recall(graph: Any, ids: pl.Series, rows: pl.LazyFrame) -> Recall:
     keys = np.random.default_rng(0).choice(len(ids), n_queries, replace=False)
     queries = vectors_at(graph, keys)
     own = pl.DataFrame({"image_id": ids[keys], "query": np.arange(n_queries)})
-    found = pl.concat(
+    answers = pl.concat(
         [
             _found(graph, ids, query, number, int(key), depth)
             for number, (query, key) in enumerate(zip(queries, keys, strict=True))
@@ -119,7 +119,7 @@ def measure_recall(graph: Any, ids: pl.Series, rows: pl.LazyFrame) -> Recall:
         at = batch_ids.to_frame().with_row_index("at")
         mine = own.join(at, on="image_id")
         cosines[mine["query"].to_numpy(), mine["at"].to_numpy()] = -np.inf
-        hits = found.join(at, on="image_id")
+        hits = answers.join(at, on="image_id")
         query, place = hits["query"].to_numpy(), hits["place"].to_numpy()
         found_similarity[query, place] = cosines[query, hits["at"].to_numpy()]
         both = np.concatenate([true_similarity, cosines], axis=1)

@@ -85,11 +85,11 @@ class EmbeddingIndex:
 
     def similarities(self, query_f32_d: Vectors, image_ids: Sequence[str]) -> dict[str, float]:
         """Cosines of the query with some images; those that have no embedding are missing."""
-        found = self.vectors(image_ids)
-        if not found:
+        vectors = self.vectors(image_ids)
+        if not vectors:
             return {}
-        cosines = cosine_similarities(query_f32_d, np.stack(list(found.values())))
-        return dict(zip(found, cosines.tolist(), strict=True))
+        cosines = cosine_similarities(query_f32_d, np.stack(list(vectors.values())))
+        return dict(zip(vectors, cosines.tolist(), strict=True))
 
 
 def index_folder(lake: Lake, key: ScoreKey) -> Path:

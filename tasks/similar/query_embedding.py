@@ -60,18 +60,18 @@ def _load(key: ScoreKey, name: str | None) -> Detector:
     if name is not None and from_home(name).is_dir():
         tried = name
     profile = key.profile.partition(":")[0]
-    asked: dict[str, Any] = {"profile": profile, "positive": direction or None}
+    wanted: dict[str, Any] = {"profile": profile, "positive": direction or None}
     advice = (
         "name the folder that has its weights (--detector FOLDER), or compare by perceptual hash"
         " alone (--by phash)"
     )
     try:
-        _check_same(find_checkpoint(tried, positive=asked["positive"]), key, tried, profile)
+        _check_same(find_checkpoint(tried, positive=wanted["positive"]), key, tried, profile)
         try:
             # The rest of an int8 format's name is the hash of its weights.
-            return load_detector(tried, precision=key.precision.partition("@")[0], **asked)
+            return load_detector(tried, precision=key.precision.partition("@")[0], **wanted)
         except AssayError:
-            return load_detector(tried, **asked)
+            return load_detector(tried, **wanted)
     except (ConfigError, ModelError) as error:
         raise ModelError(
             f"the picture is not in the lake, and what made the lake's embeddings cannot be"

@@ -41,10 +41,10 @@ def stored_query(lake: Lake, image_id: str) -> Query:
         InputError: The lake has no such image.
     """
     mine = lake.scan("images").filter(pl.col("image_id") == image_id).select("phash").head(1)
-    found = mine.collect()["phash"]
-    if found.is_empty():
+    hashes = mine.collect()["phash"]
+    if hashes.is_empty():
         raise InputError(f"{lake.uri} has no image {image_id}")
-    return Query(name=image_id[:12], image_id=image_id, phash=str(found[0]))
+    return Query(name=image_id[:12], image_id=image_id, phash=str(hashes[0]))
 
 
 def picture_query(lake: Lake, raw: bytes, name: str) -> Query:
@@ -99,10 +99,10 @@ def find_similar(
     key = _key(lake, detector, by)
     if by == "phash" or key is None:
         ids = by_hash["image_id"].head(k).to_list()
-        found = Found(similarity=similarities_to_stored(lake, key, query, ids))
+        result = Found(similarity=similarities_to_stored(lake, key, query, ids))
     else:
         copies = by_hash.filter(pl.col("bits") <= MAX_TELLING_BITS)
-        found = nearest_by_embedding(
+        result = nearest_by_embedding(
             lake,
             key,
             query,
@@ -112,26 +112,26 @@ def find_similar(
             use_index=not exact and count_embedded(lake, key) >= exact_below,
             on_rows=on_rows,
         )
-        ids = found.near["image_id"].to_list()
+        ids = result.near["image_id"].to_list()
         if by == "both":
-            ids = list(fuse_ranks([_ranks(found.near, "similarity"), _ranks(copies, "bits")]))
+            ids = list(fuse_ranks([_ranks(result.near, "similarity"), _ranks(copies, "bits")]))
         ids = ids[:k]
     known = _known(lake, key, [*ids, *filter(None, [query.image_id])])
     bits = dict(by_hash.filter(pl.col("image_id").is_in(ids)).iter_rows())
-    unstored = Known(image_id=None, prob_fake=found.prob_fake)
+    unstored = Known(image_id=None, prob_fake=result.prob_fake)
     return Similar(
         query=known.get(query.image_id or "", unstored),
         query_name=query.name,
-        query_precision=found.precision,
+        query_precision=result.precision,
         by=by,
         k=k,
         key=key,
-        search=found.search,
+        search=result.search,
         n_hashes=0 if by == "embedding" else by_hash.height,
         neighbours=tuple(
             Neighbour(
                 rank=rank,
-                similarity=found.similarity.get(image_id),
+                similarity=result.similarity.get(image_id),
                 hamming_bits=bits[image_id],
                 known=known[image_id],
             )

@@ -74,23 +74,23 @@ def aligned_verdict(held_out: Evaluation) -> str:
     rows = [r for r in held_out.rows if r.kind == "aligned"]
     if not rows:
         return ""
-    found = [r for r in rows if r.model.low > 0.5]
+    better = [r for r in rows if r.model.low > 0.5]
     missed = [r for r in rows if r.model.low <= 0.5]
 
-    def told(some: Sequence[Row]) -> str:
+    def spans(some: Sequence[Row]) -> str:
         return ", ".join(f"{_aligned_name(r)} {r.model}" for r in some)
 
-    if not found:
+    if not better:
         return (
-            f"Of aligned fakes of held-out photos it finds nothing (AUC: {told(rows)}): what it "
+            f"Of aligned fakes of held-out photos it finds nothing (AUC: {spans(rows)}): what it "
             "has learnt is how the pictures of its sources look, not the trace of a decoder."
         )
     sentences = [
         "On aligned fakes of held-out photos, where content cannot help, its AUC is above "
-        f"chance for {told(found)}."
+        f"chance for {spans(better)}."
     ]
     if missed:
-        sentences.append(f"It is no better than chance for {told(missed)}.")
+        sentences.append(f"It is no better than chance for {spans(missed)}.")
     return " ".join(sentences)
 
 

@@ -88,17 +88,17 @@ def find_pictures(
         InputError: no photo or no machine-made picture is left to learn from, or a name to hold
             out matches nothing (a slip there would leak the test into the training).
     """
-    told = _read_manifests(manifests)
-    found: list[Picture] = []
+    rows = _read_manifests(manifests)
+    pictures: list[Picture] = []
     used: set[str] = set()
     for folders, is_fake in ((real, False), (fake, True)):
         for path, source in _below(folders):
-            row = told.get(path.resolve(), {})
+            row = rows.get(path.resolve(), {})
             generator = row.get("generator", source) if is_fake else source
             names = [n for n in hold_out if fnmatchcase(source, n) or fnmatchcase(generator, n)]
             used.update(names)
             part = Part.HELD_OUT if names else _part(source, path.name, validation_share, seed)
-            found.append(
+            pictures.append(
                 Picture(
                     path=path,
                     source=source,
@@ -110,12 +110,12 @@ def find_pictures(
                 )
             )
     if idle := sorted(set(hold_out) - used):
-        known = sorted({p.source for p in found} | {p.generator for p in found})
+        known = sorted({p.source for p in pictures} | {p.generator for p in pictures})
         raise InputError(f"nothing to hold out is named {idle}; known: {', '.join(known)}")
     for is_fake, word in ((False, "photos"), (True, "machine-made pictures")):
-        if not any(p.is_fake == is_fake and p.part is Part.TRAIN for p in found):
+        if not any(p.is_fake == is_fake and p.part is Part.TRAIN for p in pictures):
             raise InputError(f"no {word} left to learn from; name more folders or hold out less")
-    return found
+    return pictures
 
 
 def make_twins(
@@ -210,12 +210,12 @@ def _part(source: str, name: str, validation_share: float, seed: int) -> Part:
 
 
 def _read_manifests(manifests: Sequence[Path]) -> dict[Path, dict[str, str]]:
-    told: dict[Path, dict[str, str]] = {}
+    row_of: dict[Path, dict[str, str]] = {}
     for manifest in manifests:
         with manifest.open(encoding="utf-8", newline="") as lines:
             rows = csv.DictReader(lines, delimiter="\t")
             if not {"path", "generator"} <= set(rows.fieldnames or ()):
                 raise InputError(f"{manifest} needs tab-separated columns path and generator")
             for row in rows:
-                told[(manifest.parent / row["path"]).resolve()] = row
-    return told
+                row_of[(manifest.parent / row["path"]).resolve()] = row
+    return row_of
