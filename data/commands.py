@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from .user_paths import from_home
+from .source_paths import absolute_source
 
 
 def command(*words: object, lake: str | None = None, **options: Any) -> str:
@@ -30,8 +29,3 @@ def command(*words: object, lake: str | None = None, **options: Any) -> str:
         elif value is not None and value is not False and value != "":
             parts += [flag, str(value)]
     return shlex.join(parts)
-
-
-def absolute_source(source: str) -> str:
-    """Return a source as it is named from any folder; URLs stay as they are."""
-    return source if "://" in source else os.path.abspath(from_home(source))  # noqa: PTH100

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..data.commands import absolute_source, command
+from ..data.commands import command
+from ..data.source_paths import absolute_source
 from ..data.text.redaction import HIDDEN, redact_url
 from ..data.user_paths import from_home
 from .detector.weights.registry import card_by_name

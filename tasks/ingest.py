@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os.path
 import re
 import time
 from collections import Counter
@@ -22,11 +21,11 @@ from itertools import islice
 from ..data.errors import StoreError, shorten
 from ..data.images.inspect_image import ImageLimits
 from ..data.schema import Reason, Status
+from ..data.source_paths import path_of
 from ..data.sources.find import Item, SourceOptions
 from ..data.sources.labelling import unknown_label
 from ..data.store.lake import Lake
 from ..data.text.redaction import redact_url
-from ..data.user_paths import from_home
 from .reading import Along, outcomes_of
 from .sightings import (
     Outcome,
@@ -291,11 +290,9 @@ def _count(item: Item, status: Status, reason: str | None, n_items: int) -> Inge
 
 
 def _absolute(source: str) -> str:
-    scheme, separator, rest = source.partition("://")
-    if separator and scheme.lower() != "file":
-        return redact_url(source)
     # Not resolved: a link that is pointed elsewhere is still the same standing input.
-    return os.path.normpath(from_home(rest if separator else source).absolute())
+    path = path_of(source)
+    return redact_url(source) if path is None else path
 
 
 def _ignore(_n_items: int) -> None:

@@ -15,12 +15,13 @@ from ..errors import UnreadableImage
 from ..images.limits import ImageLimits, too_many_bytes
 from ..images.sniff import Kind, sniff
 from ..schema import Reason
+from ..source_paths import path_of_uri
 from ..text.redaction import redact_url
 from ..text.unicode import is_valid, valid_text
 from .columns import BYTE_COLUMNS, IMAGE_COLUMNS
 from .folders.files import FileAddress, explain_os_error, root_of
 from .items import Address, SourceOptions
-from .uris import parts_of, path_of_uri, stamp_of
+from .uris import parts_of, stamp_of
 from .web.fetched import Fetched
 
 _SCHEME: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..source_paths import path_of, scheme_of
 from .forms import Form, form_of
 from .items import Item, SourceOptions
-from .paths import path_of, scheme_of
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from .items import SourceOptions
 MAX_PATTERNS: Final = 1000
 # Slashes separate on every system, and hidden names are the callers' business.
 _FLAGS: Final = glob.GLOBSTAR | glob.IGNORECASE | glob.DOTGLOB | glob.BRACE | glob.FORCEUNIX
-_BEHIND_PATH: Final = re.compile(r"[?#]")
 _DRIVE: Final = re.compile(r"^[A-Za-z]:")
 _SECOND_BYTE: Final = re.compile(r"(?<=[^\x00-\x7f])\\")
 
@@ -36,18 +35,6 @@ def member_uri(scheme: str, container: str, member: str, *, mark: str | int | No
     inner = quote(member.encode("utf-8", "surrogateescape"), safe="/")
     uri = f"{scheme}://{file_uri(container).removeprefix('file://')}!{inner}"
     return uri if mark is None else f"{uri}#{mark}"
-
-
-def path_of_uri(uri: str) -> str:
-    """Return the path of a URI as it is written; "" where there is none, whatever else is wrong.
-
-    The standard library's parser raises on what lists hold: brackets, odd ports.
-    """
-    _, separator, rest = uri.partition("://")
-    if not separator:
-        return _BEHIND_PATH.split(uri.partition(":")[2], maxsplit=1)[0]
-    _, slash, path = _BEHIND_PATH.split(rest, maxsplit=1)[0].partition("/")
-    return slash + path
 
 
 def stamp_of(stat: os.stat_result) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ..source_paths import path_of_uri
 from ..text.redaction import redact_url
 from .cells import UrlAddress
 from .items import Item, SourceOptions
 from .labelling import tags_of
 from .protocol import IsListed, SourceRef
-from .uris import path_of_uri
 from .web.fetched import NO_MARK
 
 SCHEMES: Final = ("http", "https")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...data.errors import ConfigError
-from ...data.sources.uris import path_of_uri
+from ...data.source_paths import path_of_uri
 from ..process.prefect_home import configured_api_url, require_settings, settle
 from ..request import Request
 from .prefect_server import asks_for_login, own_server, require_server

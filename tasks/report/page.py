@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ...data.commands import command
 from ...data.package_versions import package_versions
 from ...data.schema import DecisionReason, Reason
-from ...data.sources.uris import path_of_uri
+from ...data.source_paths import path_of_uri
 from ...data.text.redaction import redact_text
 from ..decide.policy import Policy
 from ..pages.histogram import histogram_svg

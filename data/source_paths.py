@@ -1,4 +1,4 @@
-"""From the text of a SOURCE to a scheme and an absolute path: once, for all who need it."""
+"""What the text of a SOURCE says: its scheme, its absolute path, and the path of a URI."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from ..user_paths import from_home
-from .uris import path_of_uri
+from .user_paths import from_home
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BEHIND_PATH: Final = re.compile(r"[?#]")
 
 
 def scheme_of(source: str) -> str:
@@ -34,3 +34,15 @@ def path_of(source: str) -> str | None:
 def absolute_source(source: str) -> str:
     """Return a source as it is named from any folder; URLs stay as they are."""
     return source if scheme_of(source) else path_of(source) or source
+
+
+def path_of_uri(uri: str) -> str:
+    """Return the path of a URI as it is written; "" where there is none, whatever else is wrong.
+
+    The standard library's parser raises on what lists hold: brackets, odd ports.
+    """
+    _, separator, rest = uri.partition("://")
+    if not separator:
+        return _BEHIND_PATH.split(uri.partition(":")[2], maxsplit=1)[0]
+    _, slash, path = _BEHIND_PATH.split(rest, maxsplit=1)[0].partition("/")
+    return slash + path
