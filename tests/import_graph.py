@@ -33,13 +33,25 @@ def imports() -> Graph:
 
 def circles(graph: Graph) -> list[list[str]]:
     """Groups of names that lead back to themselves, each sorted."""
-    reached = {name: _reached(graph, name) for name in graph}
+    ahead = {name: reached(graph, name) for name in graph}
     groups = {
-        tuple(sorted({name, *(other for other in reached[name] if name in reached.get(other, ()))}))
+        tuple(sorted({name, *(other for other in ahead[name] if name in ahead.get(other, ()))}))
         for name in graph
-        if name in reached[name]
+        if name in ahead[name]
     }
     return [list(group) for group in sorted(groups)]
+
+
+def reached(graph: Graph, start: str) -> set[str]:
+    """Names that a name imports, at first hand or through others."""
+    seen: set[str] = set()
+    ahead = list(graph[start])
+    while ahead:
+        name = ahead.pop()
+        if name not in seen:
+            seen.add(name)
+            ahead += graph.get(name, ())
+    return seen
 
 
 def rooms(folder: str) -> Graph:
@@ -55,17 +67,6 @@ def rooms(folder: str) -> Graph:
             if room(name) and room(target) and room(name) != room(target):
                 graph[room(name)].add(room(target))
     return dict(graph)
-
-
-def _reached(graph: Graph, start: str) -> set[str]:
-    seen: set[str] = set()
-    ahead = list(graph[start])
-    while ahead:
-        name = ahead.pop()
-        if name not in seen:
-            seen.add(name)
-            ahead += graph.get(name, ())
-    return seen
 
 
 def _name(path: Path) -> str:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from import_graph import LAYERS, ROOT, circles, folders, imports, modules, rooms
+from import_graph import LAYERS, ROOT, circles, folders, imports, modules, reached, rooms
 
 MAX_LINES = 500
 MAX_MODULES = 20
@@ -78,6 +78,13 @@ def test_only_flows_import_prefect():
     for layer in ("synth", "tasks"):
         for path in of_layer(layer):
             assert "prefect" not in absolute_imports(path), path
+
+
+@pytest.mark.parametrize("module", ["flows.run", "flows.augmentation.run"])
+def test_plain_runs_know_no_prefect(module):
+    """A run without a server, of sources or of a plan, needs nothing that imports Prefect."""
+    for name in {module, *reached(imports(), module)}:
+        assert "prefect" not in absolute_imports(modules()[name]), name
 
 
 def test_no_file_is_long():

@@ -26,7 +26,7 @@ def demo(*, lake: str = "demo-lake", json_: AsJson = False, quiet: Quiet = False
     if not json_:
         print(f"{result.summary()}\n")  # noqa: T201
     from ...synth.plan.plan_file import plan_of_dict
-    from ..augment import augment
+    from ..augmentation.run import augment
     from ..progress import for_terminal, watched
 
     with watched(for_terminal(quiet=quiet)):

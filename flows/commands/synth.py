@@ -49,7 +49,7 @@ def augment(
 
     limit_arenas()
     told = read_plan(plan)
-    from ..augment import augment as run_augment
+    from ..augmentation.run import augment as run_augment
 
     with watched(for_terminal(quiet=quiet)):
         result = run_augment(

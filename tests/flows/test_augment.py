@@ -19,7 +19,7 @@ from tiny_models import MINI_ON_TORCH
 
 from assay.data.errors import ConfigError, InputError, SynthError
 from assay.data.store.lake import Lake
-from assay.flows.augment import augment
+from assay.flows.augmentation.run import augment
 from assay.flows.cli import main
 from assay.flows.request import Request
 from assay.flows.run import run

@@ -13,7 +13,7 @@ from PIL import Image
 from tiny_models import MINI_ON_TORCH, timm_tensors, write_hf
 
 from assay.data.store.lake import Lake
-from assay.flows.augment import augment
+from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
 from assay.flows.run import run
 from assay.flows.synth_tools import LoadedTools

@@ -4,7 +4,7 @@ import pytest
 from tiny_models import MINI_ON_TORCH
 
 from assay.data.errors import ConfigError, SynthError
-from assay.flows.augment import augment
+from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
 from assay.flows.synth_tools import LoadedTools
 from assay.synth.generators.checkpoints import find_generator

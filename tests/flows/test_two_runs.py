@@ -17,7 +17,7 @@ from tiny_models import MINI_ON_TORCH, timm_tensors, write_timm
 from assay.data.cache import cache_folder
 from assay.data.store.lake import Lake
 from assay.flows import progress, steps, taking_turns
-from assay.flows.augment import augment
+from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
 from assay.flows.run import run
 from assay.synth.plan.plan_file import plan_of_dict

@@ -14,7 +14,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from assay.data.errors import SynthError
 from assay.data.store.lake import Lake
-from assay.flows.augment import augment
+from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
 from assay.synth.checks.adherence import load_clip
 from assay.synth.generators.protocol import CallableGenerator

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tiny_models import MINI_ON_TORCH
 
 from assay.data.store.lake import Lake
-from assay.flows.augment import augment
+from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
 from assay.synth.checks.legibility import TextReader, readable_share
 from assay.synth.generators.protocol import CallableGenerator

@@ -1,0 +1,1 @@
+"""The run of a plan, without Prefect: its pictures made, ingested, scored and reported."""

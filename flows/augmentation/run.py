@@ -1,0 +1,105 @@
+"""Make what a plan asks for, ingest it, score it, and say who gets past the detector.
+
+The run is that of `flows.run`, with a plan in the place of sources: its pictures enter the lake by
+the same gate, are scored and decided by the same steps, and stand in the same tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ...data.errors import ConfigError
+from ...data.store.lake import Lake
+from ...synth.generators.load import LoadSettings
+from ...synth.generators.protocol import Generator
+from ...synth.plan.plan import Job, Plan
+from ...tasks.evasion.page import write_evasion
+from ...tasks.evasion.table import evasion_rows, evasion_table
+from ...tasks.synthesize import SynthCounts, failures_of, synthesize_chunk
+from .. import progress, steps
+from ..request import Request
+from ..run import Steps, run
+from ..synth_tools import LoadedTools
+from ..taking_turns import turn
+from .plan_source import PlanSource
+from .result import Augmentation
+
+
+def augment(
+    request: Request,
+    plan: Plan,
+    *,
+    settings: LoadSettings | None = None,
+    generators: Mapping[str, Generator] | None = None,
+    calls: Steps | None = None,
+    synthesize: Callable[..., SynthCounts] = synthesize_chunk,
+) -> Augmentation:
+    """Make, ingest, score and report a plan's pictures; what is there already is not made again.
+
+    Args:
+        request: The lake, the detector and the policy; its sources are not read.
+        plan: What to make.
+        settings: How generators are loaded.
+        generators: Others by the names that the plan gives them: functions, services, folders.
+        calls: How the steps of scoring are called; directly by default.
+        synthesize: How a chunk of jobs is made; directly by default.
+
+    Raises:
+        AssayError: The lake has no parents, or a generator, a detector or the policy cannot be
+            used. A picture that cannot be made is a row, not an error.
+    """
+    if request.sources:
+        raise ConfigError("augment reads no sources; ingest them first with assay moderate")
+    plan.check()
+    needs_no_parents = any(block.method == "text" for block in plan.blocks)
+    if not needs_no_parents:
+        # A lake that is not there is an error here: there is nothing to make pictures from.
+        Lake(request.lake, create=False)
+    tools = LoadedTools(request, settings, generators)
+    tools.prepare(plan)
+    if needs_no_parents:
+        Lake(request.lake)
+
+    def call(
+        lake: Lake, jobs: Sequence[Job], batch_id: str, run_id: str, index: int
+    ) -> SynthCounts:
+        with turn(lake.uri, batch_id):
+            return synthesize(
+                lake,
+                jobs,
+                tools,
+                batch_id=batch_id,
+                run_id=run_id,
+                chunk_index=index,
+                n_workers=request.workers,
+                on_item=progress.current().advance,
+            )
+
+    made = PlanSource(plan=plan, request=request, call=call, contents_of=tools.contents_of)
+    moderation = run(request, calls=calls, flow="augment", bring=made)
+    lake = Lake(request.lake, create=False)
+    identity = steps.identity_of(request)
+    policy = steps.policy_of(request, identity)
+    jobs = [job for of_block in made.jobs.values() for job in of_block]
+    rows = evasion_rows(
+        lake,
+        jobs=jobs,
+        key=identity.key,
+        policy=policy,
+    )
+    return Augmentation(
+        moderation=moderation,
+        made=made.counts.made,
+        known=made.counts.known,
+        failed=made.counts.failed,
+        equal=made.counts.equal,
+        evasion_report=write_evasion(
+            lake,
+            rows,
+            run_id=moderation.run_id,
+            key=identity.key,
+            policy=policy,
+        ),
+        table=evasion_table(rows),
+        failures=tuple(failures_of(lake, jobs, made.batch_id)) if made.counts.failed else (),
+    )
