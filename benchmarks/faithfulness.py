@@ -17,7 +17,8 @@ from scipy.special import expit
 from transformers import ViTConfig, ViTForImageClassification
 
 from assay.tasks.detector.inputs.preprocess import preprocess
-from assay.tasks.detector.load import chosen_profile, find_checkpoint, load_detector
+from assay.tasks.detector.load import load_detector
+from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
 from assay.tasks.explain.attention import AttendingNetwork
 from assay.tasks.explain.attribution import gradient_weighted, patch_map, rollout
 from assay.tasks.explain.faithfulness import Curves, curves

@@ -16,7 +16,7 @@ from ..tasks.latest_rows import keyed_decisions, latest_scores
 
 if TYPE_CHECKING:
     from ..tasks.detector.inputs.profiles import Profile
-    from ..tasks.detector.load import Checkpoint
+    from ..tasks.detector.weights.checkpoint import Checkpoint
 
 MIN_PREFIX_CHARS = 6
 _ABOUT_AN_IMAGE = ("sightings", "scores", "views", "decisions", "reviews", "synthetics")

@@ -23,7 +23,7 @@ from ..data.store.damage import explain
 from ..data.store.lake import Lake
 from ..tasks.decide.policy_file import load_policy
 from ..tasks.detector.backends.protocol import check_backend
-from ..tasks.detector.load import Identity
+from ..tasks.detector.identity import Identity
 from ..tasks.ingest import IngestCounts, batch_id_of, chunks
 from ..tasks.lake.check import require_images_known
 from ..tasks.lake.fit import require_fit, require_tables

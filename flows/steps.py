@@ -24,7 +24,8 @@ from ..data.user_paths import from_home
 from ..tasks.decide.decide import decide_images
 from ..tasks.decide.policy import Policy
 from ..tasks.decide.policy_file import load_policy
-from ..tasks.detector.load import Identity, identify, load_detector
+from ..tasks.detector.identity import Identity
+from ..tasks.detector.load import identify, load_detector
 from ..tasks.detector.selection.measurements import drift_allowance
 from ..tasks.detector.weights.hub import CONFIG, SETTINGS, WEIGHTS
 from ..tasks.detector.weights.int8_store import FACTS

@@ -18,16 +18,18 @@ from numpy.typing import NDArray
 from ..data.errors import ConfigError, InputError, UnreadableImage
 from ..data.store.lake import Lake
 from .decide.policy import Policy
+from .detector.backends.make import make_backend
 from .detector.backends.protocol import REFERENCE, BackendName
 from .detector.detector import Detector
 from .detector.inputs.preprocess import preprocess
 from .detector.inputs.profiles import Profile
-from .detector.load import Checkpoint, detector_on, make_backend
+from .detector.load import detector_on
 from .detector.selection.choose_backend import is_within, rate
 from .detector.selection.drift import SliceReport, drift_by_slice, slice_of
 from .detector.selection.measurements import Measured, keep_measured, now
 from .detector.streaming import score_stream
 from .detector.tools.quantise import quantise
+from .detector.weights.checkpoint import Checkpoint
 from .detector.weights.int8_store import Quantised, find_quantised
 from .labels import best_labels
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ...tasks.detector.backends.protocol import BackendName
     from ...tasks.detector.detector import Detector
     from ...tasks.detector.inputs.profiles import Profile
-    from ...tasks.detector.load import Checkpoint
     from ...tasks.detector.selection.measurements import Measured
+    from ...tasks.detector.weights.checkpoint import Checkpoint
 
 Name = Annotated[
     str, Parameter(help="Registered name, org/name@<40-hex revision>, or a local folder.")
@@ -60,9 +60,11 @@ def bench(
     from ...tasks.bench import bench_lake, sample
     from ...tasks.decide.policy_file import load_policy
     from ...tasks.detector.backends.devices import device_kind
-    from ...tasks.detector.load import chosen_profile, detector_on, find_checkpoint, make_backend
+    from ...tasks.detector.backends.make import make_backend
+    from ...tasks.detector.load import detector_on
     from ...tasks.detector.selection.choose_backend import is_within, measure, refusal
     from ...tasks.detector.selection.measurements import keep_measured, read_measured
+    from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
     from ...tasks.detector.weights.int8_store import find_quantised
     from ..progress import for_terminal, watched
 
@@ -142,8 +144,8 @@ def quantise(
     from ...data.commands import command
     from ...tasks.bench import quantise_on_lake
     from ...tasks.decide.policy_file import load_policy
-    from ...tasks.detector.load import chosen_profile, find_checkpoint
     from ...tasks.detector.selection.choose_backend import refusal
+    from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
     from ..progress import for_terminal, watched
 
     checkpoint = find_checkpoint(detector)

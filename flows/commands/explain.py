@@ -39,7 +39,7 @@ def explain(
     from ...data.commands import command
     from ...data.errors import InputError
     from ...data.user_paths import require_output
-    from ...tasks.detector.load import chosen_profile, find_checkpoint
+    from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
     from ...tasks.explain.explain import explain as explained
     from ...tasks.explain.heatmap import draw_heatmap
     from ..lookup import picture_bytes, stored_logit

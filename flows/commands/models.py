@@ -104,8 +104,9 @@ def verify(
         json_: Print one JSON object on stdout.
     """
     from ...data.errors import UntrustedWeights
-    from ...tasks.detector.load import find_checkpoint, load_detector
+    from ...tasks.detector.load import load_detector
     from ...tasks.detector.tools.verify import TOLERANCE_PROB, compare, facts_of, known_scores
+    from ...tasks.detector.weights.checkpoint import find_checkpoint
 
     checkpoint = find_checkpoint(name, positive=positive)
     facts, compared = facts_of(checkpoint), []
@@ -150,8 +151,8 @@ def convert(
         positive: fake or real.
     """
     from ...data.commands import command
-    from ...tasks.detector.load import find_checkpoint
     from ...tasks.detector.tools.convert import convert as convert_to
+    from ...tasks.detector.weights.checkpoint import find_checkpoint
 
     written = convert_to(find_checkpoint(path, positive=positive), to, out)
     verify_it = command("models", "verify", written, positive=positive)
@@ -169,7 +170,7 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
     """
     from ...data.commands import command
     from ...data.errors import InputError
-    from ...tasks.detector.load import find_checkpoint
+    from ...tasks.detector.weights.checkpoint import find_checkpoint
     from ...tasks.detector.weights.registry import MINI_FOLDER, card_by_name
 
     # A registered name needs no weights; anything else is known by its weights.

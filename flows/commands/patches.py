@@ -35,7 +35,7 @@ def patches(
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
-    from ...tasks.detector.load import chosen_profile, find_checkpoint
+    from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
     from ...tasks.explain.patches import expected_mb, write_patches
     from ..progress import for_terminal, watched
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...data.score_key import ScoreKey
 from .backends.network import logit_and_embedding
 from .backends.protocol import Backend
+from .identity import Identity
 from .inputs.profiles import Profile
 from .weights.architecture import Architecture
 from .weights.registry import Direction
@@ -26,9 +27,7 @@ class Detector:
     `forward` may be called from many threads at once on a CPU.
 
     Attributes:
-        detector_id: What `scores.detector` holds.
-        weights_sha256: Of the weights file.
-        profile: How pictures must be prepared.
+        identity: What its scores are known by.
         architecture: Of the network.
         runner: The backend.
         batch_images: Images in one pass, to begin with; halves when memory runs out.
@@ -39,18 +38,14 @@ class Detector:
         self,
         runner: Backend,
         *,
-        detector_id: str,
-        weights_sha256: str,
-        profile: Profile,
+        identity: Identity,
         architecture: Architecture,
         build_module: Callable[[], torch.nn.Module],
         positive: Direction = "fake",
         why: str = "as asked",
     ) -> None:
         self.runner = runner
-        self.detector_id = detector_id
-        self.weights_sha256 = weights_sha256
-        self.profile = profile
+        self.identity = identity
         self.architecture = architecture
         self.batch_images = runner.batch_images
         self.why = why
@@ -62,6 +57,21 @@ class Detector:
         return f"<Detector {self.detector_id} {self.backend} {self.precision}>"
 
     @property
+    def detector_id(self) -> str:
+        """Name and revision, as in `scores.detector`."""
+        return self.identity.detector_id
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the weights file."""
+        return self.identity.weights_sha256
+
+    @property
+    def profile(self) -> Profile:
+        """How pictures must be prepared."""
+        return self.identity.profile
+
+    @property
     def backend(self) -> str:
         """Library and kind of device: `openvino-cpu`, `torch-cuda` and so on."""
         return self.runner.name
@@ -69,17 +79,12 @@ class Detector:
     @property
     def precision(self) -> str:
         """`fp32`, `bf16`, `fp16`, or `int8@` and digits of the quantised weights' hash."""
-        return self.runner.precision
+        return self.identity.precision
 
     @property
     def key(self) -> ScoreKey:
         """What its scores are known by."""
-        return ScoreKey(
-            detector=self.detector_id,
-            weights_sha256=self.weights_sha256,
-            profile=self.profile.describe(),
-            precision=self.precision,
-        )
+        return self.identity.key
 
     @property
     def positive(self) -> Direction:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..detector.backends.openvino_graph import weights_by_role
-from ..detector.load import Checkpoint
+from ..detector.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import torch

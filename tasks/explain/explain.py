@@ -17,7 +17,7 @@ from ...data.images.decode import decode_rgb
 from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ..detector.inputs.preprocess import centre_square, normalise, square_in_picture
 from ..detector.inputs.profiles import Profile
-from ..detector.load import Checkpoint
+from ..detector.weights.checkpoint import Checkpoint
 from .attention import AttendingNetwork
 from .attribution import Map, gradient_weighted, patch_map, rollout
 

@@ -25,7 +25,7 @@ from ...data.store.lake import Lake
 from ...data.user_paths import require_output
 from ..detector.inputs.preprocess import preprocess
 from ..detector.inputs.profiles import Profile
-from ..detector.load import Checkpoint
+from ..detector.weights.checkpoint import Checkpoint
 from ..work.ordered_map import ordered_map
 from .tokens import Tokens
 

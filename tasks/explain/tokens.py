@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...data.machine import n_cores
 from ..detector.backends.openvino_graph import build_model, quiet_openvino
-from ..detector.load import Checkpoint
+from ..detector.weights.checkpoint import Checkpoint
 
 
 class Tokens:

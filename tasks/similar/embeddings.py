@@ -136,6 +136,6 @@ def _any_embedded(lake: Lake, version: int | None = None) -> pl.LazyFrame:
 def _id_in_folder(detector: str) -> str:
     if card_by_name(detector) is not None or not from_home(detector).is_dir():
         return detector
-    from ..detector.load import find_checkpoint
+    from ..detector.weights.checkpoint import find_checkpoint
 
     return find_checkpoint(detector).detector_id

@@ -10,8 +10,8 @@ from ...data.errors import AssayError, ConfigError, ModelError
 from ...data.score_key import ScoreKey
 from ...data.user_paths import from_home
 from ..detector.inputs.preprocess import preprocess
-from ..detector.inputs.profiles import profile_for
-from ..detector.load import Checkpoint, find_checkpoint, load_detector
+from ..detector.load import load_detector
+from ..detector.weights.checkpoint import Checkpoint, chosen_profile, find_checkpoint
 from .neighbours import Vectors
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _load(key: ScoreKey, name: str | None) -> Detector:
 
 
 def _check_same(checkpoint: Checkpoint, key: ScoreKey, name: str, profile: str) -> None:
-    described = profile_for(profile, checkpoint.architecture.image_px).describe()
+    described = chosen_profile(profile, checkpoint).describe()
     if (checkpoint.weights_sha256, described) != (key.weights_sha256, key.profile):
         raise ModelError(
             f"{name} is {checkpoint.detector_id} with {described} now, and the lake's are of"

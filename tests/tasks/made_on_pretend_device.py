@@ -25,8 +25,9 @@ from assay.synth.training.lora import LoraSettings, train_lora
 from assay.tasks.detector.backends.network import build_network
 from assay.tasks.detector.backends.pytorch import TorchBackend
 from assay.tasks.detector.differentiable import differentiable
-from assay.tasks.detector.load import chosen_profile, detector_on, find_checkpoint
+from assay.tasks.detector.load import detector_on
 from assay.tasks.detector.streaming import score_stream
+from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
 
 PARENT = np.random.default_rng(3).integers(0, 256, (50, 71, 3), dtype=np.uint8)
 _TOLD: dict[str, Any] = {"prompt": "a dark blue sky", "seed": 7, "steps": 4}

@@ -7,14 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 from factories import encoded, photo
+from opened_files import opened_by
 from tiny_models import timm_tensors, write_timm
 
 from assay.data.errors import ModelError, UntrustedWeights
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
 from assay.tasks.bench import halves, plain, sample
-from assay.tasks.detector.load import chosen_profile, find_checkpoint, load_detector
+from assay.tasks.detector.load import load_detector
 from assay.tasks.detector.selection.measurements import read_measured
+from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
 from assay.tasks.detector.weights.int8_store import find_quantised, quantised_folder
 
 N_PICTURES = 48
@@ -140,7 +142,11 @@ def test_int8_from_the_lake_to_decisions(lake, model, capsys, tmp_path):
     assert on_others["drift"]["n_images"] == N_PICTURES - 36
     copy = str(tmp_path / "copy")
     shutil.copytree(lake, copy)
-    told(capsys, "score", "--detector", model, "--lake", copy, "--precision", "int8")
+    opened = opened_by(
+        *("score", "--detector", model, "--lake", copy, "--precision", "int8", "--quiet")
+    )
+    # What was hashed is what runs: OpenVINO is given the bytes, not the files.
+    assert [opened[name] for name in ("model.safetensors", "model.bin", "model.xml")] == [1, 1, 1]
     scores = Lake(copy).scan("scores").collect()
     assert scores["precision"].unique().to_list() == [precision]
     assert scores["backend"].unique().to_list() == ["openvino-cpu"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,13 +25,17 @@ class OpenVinoBackend:
     """A compiled graph; see `Backend`.
 
     Args:
-        model: A graph of `openvino_graph`, or the file of a quantised one.
+        model: Graph of `openvino_graph`, or bytes of a quantised graph and of its weights.
         precision: `fp32`, `bf16`, or `int8@...` for a quantised graph.
         n_streams: Pictures scored at once; default: one for each core.
     """
 
     def __init__(
-        self, model: openvino.Model | Path, *, precision: str, n_streams: int | None = None
+        self,
+        model: openvino.Model | tuple[bytes, bytes],
+        *,
+        precision: str,
+        n_streams: int | None = None,
     ) -> None:
         streams = n_streams or n_cores()
         settings = {
@@ -43,6 +46,10 @@ class OpenVinoBackend:
             "ENABLE_CPU_PINNING": False,
         }
         core = quiet_openvino().Core()
+        if isinstance(model, tuple):
+            graph, weights = model
+            # From memory: what was hashed is what runs.
+            model = core.read_model(graph, weights)
         self._compiled: Any = core.compile_model(model, "CPU", settings)
         self.name = "openvino-cpu"
         self.precision = precision

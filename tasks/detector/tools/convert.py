@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ....data.errors import InputError
-from ..load import Checkpoint
 from ..weights.architecture import TIMM_EPS, Architecture, roles_of
+from ..weights.checkpoint import Checkpoint
 from ..weights.hub import CONFIG, SETTINGS, WEIGHTS
 from ..weights.registry import Layout
 
@@ -198,7 +198,7 @@ def _settings(checkpoint: Checkpoint, to: Layout) -> str:
         f"# Converted to {to}'s layout from {checkpoint.detector_id},",
         f"# whose weights have sha256 {checkpoint.weights_sha256}.",
         f'positive = "{checkpoint.positive}"',
-        f'profile = "{checkpoint.profile_name}"',
+        f'profile = "{checkpoint.profile.name}"',
         f"heads = {checkpoint.architecture.heads}",
     ]
     if to == "timm" and checkpoint.architecture.layer_norm_eps != TIMM_EPS:

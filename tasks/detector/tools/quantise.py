@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from ....data.errors import ConfigError, InputError
 from ..backends.openvino_graph import build_model, quiet_openvino
 from ..inputs.profiles import Profile
-from ..load import Checkpoint
 from ..selection.measurements import now
+from ..weights.checkpoint import Checkpoint
 from ..weights.int8_store import (
     FACTS,
     MODEL,

@@ -13,7 +13,7 @@ from scipy.special import expit
 from ....data.errors import InputError, UnreadableImage
 from ....data.toml_file import read_toml
 from ..inputs.preprocess import preprocess
-from ..load import Checkpoint
+from ..weights.checkpoint import Checkpoint
 from ..weights.registry import Golden
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def facts_of(checkpoint: Checkpoint) -> dict[str, str]:
             f" {a.depth} blocks of {a.heads} heads, epsilon {a.layer_norm_eps:g}, one logit"
         ),
         "direction": f"a larger logit means {checkpoint.positive}",
-        "profile": checkpoint.profile_name,
+        "profile": checkpoint.profile.name,
     }
 
 

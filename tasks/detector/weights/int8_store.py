@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shlex
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,19 +22,25 @@ MODEL: Final = "model.xml"
 WEIGHTS: Final = "model.bin"
 FACTS: Final = "quantised.json"
 
+_READING: Final = threading.Lock()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantised:
     """An OpenVINO model in 8-bit integers.
 
     Attributes:
-        model: Its graph; the weights lie beside it.
-        sha256: Of both files.
+        model: File of its graph; the weights lie beside it.
+        graph: Bytes of that file, as they were hashed.
+        weights: Bytes of the other.
+        sha256: Hash of both files.
         n_images: Pictures that its ranges were measured on.
         image_ids: Which, where they are known: no figure of its drift may come from them.
     """
 
     model: Path
+    graph: bytes = field(repr=False)
+    weights: bytes = field(repr=False)
     sha256: str
     n_images: int
     image_ids: tuple[str, ...] = ()
@@ -51,6 +59,8 @@ def quantised_folder(weights_sha256: str, profile: Profile) -> Path:
 def find_quantised(weights_sha256: str, profile: Profile, *, detector: str) -> Quantised:
     """Return the quantised weights of a checkpoint, checked against their hash.
 
+    The last ones stay in memory: as long as no file changes, they are read and hashed once.
+
     Args:
         weights_sha256: Hash of the checkpoint's own weights.
         profile: Preprocessing that they were quantised under.
@@ -64,10 +74,10 @@ def find_quantised(weights_sha256: str, profile: Profile, *, detector: str) -> Q
     options = ["--detector", detector, "--profile", profile.name, "--lake", "LAKE"]
     again = f"make them with: {shlex.join(['assay', 'models', 'quantise', *options])}"
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        stated, source, n_images = facts["sha256"], facts["weights_sha256"], facts["n_images"]
-        image_ids = tuple(map(str, facts.get("image_ids", ())))
-        found = files_sha256(folder)
+        files = [(folder / name).stat() for name in (FACTS, MODEL, WEIGHTS)]
+        state = tuple((of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for of in files)
+        with _READING:
+            found, stated, source = _read(folder, state)
     except FileNotFoundError as error:
         raise ModelError(
             f"there are no int8 weights of this detector under {profile.name} on this machine"
@@ -75,18 +85,37 @@ def find_quantised(weights_sha256: str, profile: Profile, *, detector: str) -> Q
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} cannot be read ({error}); {again}") from error
-    if found != stated or source != weights_sha256:
+    if found.sha256 != stated or source != weights_sha256:
         raise UntrustedWeights(
-            f"{folder} has sha256 {found}, made was {stated} of weights {source}; {again}"
+            f"{folder} has sha256 {found.sha256}, made was {stated} of weights {source}; {again}"
         )
-    return Quantised(
-        model=folder / MODEL, sha256=found, n_images=int(n_images), image_ids=image_ids
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _read(folder: Path, _state: object) -> tuple[Quantised, str, str]:
+    """The model, the hash that was stated of it, and that of the weights it was made from."""
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    stated, source, n_images = facts["sha256"], facts["weights_sha256"], facts["n_images"]
+    image_ids = tuple(map(str, facts.get("image_ids", ())))
+    graph, weights = (folder / MODEL).read_bytes(), (folder / WEIGHTS).read_bytes()
+    found = Quantised(
+        model=folder / MODEL,
+        graph=graph,
+        weights=weights,
+        sha256=_sha256(graph, weights),
+        n_images=int(n_images),
+        image_ids=image_ids,
     )
+    return found, stated, source
 
 
 def files_sha256(folder: Path) -> str:
-    """Hash of graph and weights together."""
-    digest = hashlib.sha256()
-    for name in (MODEL, WEIGHTS):
-        digest.update((folder / name).read_bytes())
+    """Return the hash of graph and weights together."""
+    return _sha256((folder / MODEL).read_bytes(), (folder / WEIGHTS).read_bytes())
+
+
+def _sha256(graph: bytes, weights: bytes) -> str:
+    digest = hashlib.sha256(graph)
+    digest.update(weights)
     return digest.hexdigest()

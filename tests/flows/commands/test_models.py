@@ -21,9 +21,10 @@ from tiny_models import TINY, VIT_S, hf_config, hf_tensors, timm_tensors, write_
 from assay.data.errors import ConfigError, InputError, ModelError, UntrustedWeights
 from assay.flows.cli import main
 from assay.tasks.detector.inputs.preprocess import preprocess
-from assay.tasks.detector.load import find_checkpoint, load_detector
+from assay.tasks.detector.load import load_detector
 from assay.tasks.detector.tools.convert import convert, converted
 from assay.tasks.detector.weights import registry
+from assay.tasks.detector.weights.checkpoint import find_checkpoint
 from assay.tasks.detector.weights.hub import HubId, is_cached
 from assay.tasks.detector.weights.pull import pull
 

@@ -19,7 +19,8 @@ from torchvision import transforms
 
 from assay.data.errors import AssayError, ConfigError, ModelError, UntrustedWeights, WrongRevision
 from assay.tasks.detector.inputs.preprocess import preprocess
-from assay.tasks.detector.load import find_checkpoint, load_detector
+from assay.tasks.detector.load import load_detector
+from assay.tasks.detector.weights.checkpoint import find_checkpoint
 from assay.tasks.detector.weights.registry import MINI_FOLDER
 
 TENSORS = timm_tensors()
@@ -292,7 +293,7 @@ ANSWERS = {
 PROBE = """
 import sys
 from assay.data.errors import AssayError
-from assay.tasks.detector.load import find_checkpoint
+from assay.tasks.detector.weights.checkpoint import find_checkpoint
 try:
     find_checkpoint(sys.argv[1], positive="fake", cache_dir=sys.argv[2])
 except AssayError as error:
@@ -356,7 +357,7 @@ def test_checks_need_no_model_library():
     """Whether a checkpoint is good is known before torch is imported."""
     code = (
         "import sys\n"
-        "from assay.tasks.detector.load import find_checkpoint\n"
+        "from assay.tasks.detector.weights.checkpoint import find_checkpoint\n"
         "find_checkpoint('mini')\n"
         "print({'torch', 'transformers', 'timm', 'huggingface_hub'} & set(sys.modules))"
     )

@@ -14,7 +14,8 @@ from PIL import Image
 from tiny_models import TINY, Shape, hf_config, timm_tensors, write_hf, write_timm
 
 from assay.flows.cli import main
-from assay.tasks.detector.load import chosen_profile, find_checkpoint, load_detector
+from assay.tasks.detector.load import load_detector
+from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
 from assay.tasks.explain.attention import AttendingNetwork
 from assay.tasks.explain.attribution import gradient_weighted, patch_map, rollout, stretched
 from assay.tasks.explain.explain import explain

@@ -13,7 +13,7 @@ from tiny_models import TINY, hf_config, timm_tensors, write_hf
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
 from assay.tasks.detector.inputs.preprocess import preprocess
-from assay.tasks.detector.load import chosen_profile, find_checkpoint
+from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
 from assay.tasks.explain import patches
 from assay.tasks.explain.patches import read_patches, write_patches
 

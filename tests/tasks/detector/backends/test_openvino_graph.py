@@ -10,7 +10,7 @@ from tiny_models import TINY, hf_config, timm_tensors, write_hf, write_timm
 
 from assay.data.errors import UntrustedWeights
 from assay.tasks.detector.backends.openvino_graph import build_model, quiet_openvino
-from assay.tasks.detector.load import find_checkpoint
+from assay.tasks.detector.weights.checkpoint import find_checkpoint
 
 TENSORS = timm_tensors(seed=11)
 PIXELS = np.random.default_rng(1).standard_normal((3, 3, 64, 64), dtype=np.float32)
@@ -101,7 +101,8 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, bad):
 FIRST_USE = """
 import sys, threading
 import numpy as np
-from assay.tasks.detector.load import find_checkpoint, make_backend
+from assay.tasks.detector.backends.make import make_backend
+from assay.tasks.detector.weights.checkpoint import find_checkpoint
 runner = make_backend(find_checkpoint(sys.argv[1]), "openvino", "cpu", "fp32")
 sys.setswitchinterval(1e-6)  # a race that is rare otherwise
 ready = threading.Barrier(4)

@@ -11,7 +11,8 @@ from safetensors.torch import save
 from tiny_models import TINY, Shape, hf_config, hf_tensors, timm_tensors, write_hf, write_timm
 
 from assay.data.errors import ModelError, UntrustedWeights
-from assay.tasks.detector.load import find_checkpoint, load_detector
+from assay.tasks.detector.load import load_detector
+from assay.tasks.detector.weights.checkpoint import find_checkpoint
 from assay.tasks.detector.weights.registry import MINI_FOLDER
 from assay.tasks.detector.weights.safetensors_file import read_header, read_weights
 
@@ -84,7 +85,7 @@ def test_one_changed_byte_of_embedded_weights(tmp_path, monkeypatch):
     raw = bytearray((tmp_path / "model.safetensors").read_bytes())
     raw[-5] ^= 1
     (tmp_path / "model.safetensors").write_bytes(raw)
-    monkeypatch.setattr("assay.tasks.detector.load.MINI_FOLDER", tmp_path)
+    monkeypatch.setattr("assay.tasks.detector.weights.locate.MINI_FOLDER", tmp_path)
     with pytest.raises(UntrustedWeights, match="pinned is"):
         load_detector("mini")
     # The same folder by path is refused by the hash that its own detector.toml promises.
