@@ -82,26 +82,27 @@ def is_chosen(parts: Sequence[str], options: SourceOptions) -> bool:
     folders; one with a slash with the whole path from the top. `*` stays within a folder,
     `**` goes through several, `{a,b}` is either. Upper and lower case are the same.
     """
-    if options.include and not _matches(parts, options.include):
+    # `**` of wcmatch does not pass "..", which names of unsafe members of archives have.
+    path = "/".join(part for part in parts if part != "..")
+    if options.include and not _matcher_of(options.include).match(path):
         return False
-    return not (options.exclude and _matches(parts, options.exclude))
+    return not (options.exclude and _matcher_of(options.exclude).match(path))
 
 
-def _matches(parts: Sequence[str], patterns: tuple[str, ...]) -> bool:
+@functools.lru_cache(maxsize=64)
+def _matcher_of(patterns: tuple[str, ...]) -> glob.WcMatcher[str]:
+    """Return what tells whether any of the patterns matches a path or a folder above it."""
+    every = []
     for pattern in patterns:
         plain = pattern.removeprefix("./").strip("/")
-        matcher = compile_pattern(plain)
-        if "/" in plain:
-            if any(matcher.match("/".join(parts[: n + 1])) for n in range(len(parts))):
-                return True
-        elif any(map(matcher.match, parts)):
-            return True
-    return False
+        top = plain if "/" in plain else f"**/{plain}"
+        every += [top, f"{top}/**"]
+    return glob.compile(every, flags=_FLAGS, limit=0)  # each was within the limit by itself
 
 
 @functools.lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> glob.WcMatcher[str]:
-    """Return what tells whether a path with slashes matches a pattern, see `is_chosen`.
+    """Return what tells whether a path with slashes matches a pattern.
 
     Raises:
         ConfigError: The pattern has too many alternatives in braces.

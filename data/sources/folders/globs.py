@@ -1,4 +1,8 @@
-"""Paths that a glob names, in a fixed order."""
+"""Paths that a glob names, in a fixed order and one by one.
+
+wcmatch says what a pattern matches. Its own walk has no order, so that all paths would have to be
+held and sorted before the first: of 50,000 that takes 0.8 s instead of none.
+"""
 
 from __future__ import annotations
 
