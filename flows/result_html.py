@@ -7,65 +7,21 @@ a viewer drops styles, since a closed `details` hides them by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined
-
 from ..data.store.lake import Lake
+from ..tasks.pages.captions import SIGNS, score_text, short_name
+from ..tasks.pages.environment import environment
 from ..tasks.pages.histogram import histogram_svg
 from ..tasks.pages.thumbnails import thumbnails
 from ..tasks.report.facts import ReportFacts, gather
-from ..tasks.report.page import SIGNS, score_text, short_name
 from ..tasks.report.run_record import find_run
 
 N_PICTURES: Final = 24
 THUMBNAIL_PX: Final = 128
 # 24 of them in base64 are 192 kB.
 THUMBNAIL_BYTES: Final = 6_000
-
-_TEMPLATE: Final = """<div class="assay-result">
-<style>
-.assay-result { font:14px/1.45 system-ui, sans-serif; max-width:860px }
-.assay-result p { margin:4px 0 } .assay-result .soft { opacity:.75; font-size:.9em }
-.assay-result .keys { display:flex; flex-wrap:wrap; gap:2px 22px; margin:6px 0 }
-.assay-result .clear i { color:#2a8fd0 } .assay-result .review i { color:#e69f00 }
-.assay-result .flag i { color:#c2559a } .assay-result i { font-style:normal; margin-right:.3em }
-.assay-result .hist { max-width:100%; height:auto; display:block }
-.assay-result .pics { display:grid; grid-template-columns:repeat(auto-fill, minmax(100px, 1fr));
-  gap:10px; margin-top:10px }
-.assay-result details { position:relative; aspect-ratio:1; overflow:hidden; border-radius:6px;
-  background:rgba(128,128,128,.15) }
-.assay-result summary { list-style:none; cursor:pointer; position:absolute; inset:0 }
-.assay-result summary::-webkit-details-marker { display:none }
-.assay-result summary:focus-visible { outline:3px solid #2a8fd0; outline-offset:-3px }
-.assay-result details img { position:absolute; inset:0; width:100%; height:100%; margin:0;
-  object-fit:contain }
-.assay-result .veil { object-fit:cover!important; filter:blur(7px) }
-.assay-result details[open] .veil { visibility:hidden }
-.assay-result details[open] .sharp { pointer-events:none }
-.assay-result .name { display:block; white-space:nowrap; overflow:hidden; text-overflow:ellipsis }
-</style>
-<p><b>{{ head }}</b> in {{ "{:,.1f}".format(result.seconds) }} s
-<span class="soft">run <code>{{ result.run_id }}</code></span></p>
-{% if result.batch_id %}<p class="soft">stored {{ "{:,}".format(result.stored) }},
-duplicates {{ "{:,}".format(result.duplicates) }}, rejected {{ "{:,}".format(result.rejected) }};
-scored {{ "{:,}".format(result.scored) }}, failed {{ "{:,}".format(result.failed) }}</p>{% endif %}
-<p class="keys">{% for name, n in result.decisions.items() %}
-<span class="{{ name }}"><i aria-hidden="true">{{ signs.get(name, "") }}</i>{{ name }}
-<b>{{ "{:,}".format(n) }}</b></span>{% endfor %}</p>
-{% if histogram %}{{ histogram }}{% endif %}
-{% if pictures %}<div class="pics">{% for row in pictures %}<div>
-<details><summary aria-label="Show or hide the picture {{ row.name }}, score {{ row.score }}">
-{%- if row.thumb %}<img class="veil" src="{{ row.thumb.veil }}" alt="">{% endif %}</summary>
-{%- if row.thumb %}<img class="sharp" src="{{ row.thumb.sharp }}" alt="{{ row.name }}">{% endif -%}
-</details><span class="{{ row.decision or '' }}"><b>{{ row.score }}</b>
-<i aria-hidden="true">{{ signs.get(row.decision, "") }}</i>{{ row.decision or "" }}</span>
-<bdi class="name soft" title="{{ row.name }}">{{ row.name }}</bdi></div>{% endfor %}</div>
-<p class="soft">Highest, nearest the flag threshold, lowest. Veiled: click, or press Enter on one,
-to see it.</p>{% endif %}
-<p class="soft">{% if result.report %}Report: <code>{{ result.report }}</code><br>{% endif %}
-Rows: <code>.scores()</code>, lake: <code>{{ result.lake }}</code></p>
-</div>"""
 
 
 def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, Any]) -> str:
@@ -92,7 +48,7 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
         max_px=THUMBNAIL_PX,
         max_bytes=THUMBNAIL_BYTES,
     )
-    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(_TEMPLATE)
+    template = environment(Path(__file__).parent).get_template("result.html.jinja")
     return template.render(
         result=counts,
         head=head,

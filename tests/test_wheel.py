@@ -42,10 +42,16 @@ def test_the_wheel_holds_every_module(names):
 
 
 def test_the_wheel_holds_the_files_that_modules_read(names):
-    """The policy, the report's template and the embedded detector travel with the code."""
+    """The policy, the templates of pages and the embedded detector travel with the code."""
     for name in (
         "tasks/decide/policy.toml",
         "tasks/report/report.html.jinja",
+        "tasks/pages/page.html.jinja",
+        "tasks/pages/theme.css",
+        "tasks/pages/veil.css",
+        "tasks/evasion/evasion.html.jinja",
+        "tasks/similar/similar.html.jinja",
+        "flows/result.html.jinja",
         "tasks/detector/mini/model.safetensors",
         "tasks/detector/mini/config.json",
         "tasks/detector/mini/detector.toml",

@@ -78,7 +78,7 @@ def similar(
 
 def drawn(found: Similar) -> str:
     """The answer for a person: what was asked, a line for each neighbour, how it was searched."""
-    from ...tasks.report.page import cut, score_text, visible
+    from ...tasks.pages.captions import cut, score_text, visible
 
     query = found.query
     facts = [score_text(query.prob_fake), query.decision, query.label]

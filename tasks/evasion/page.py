@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-from jinja2 import Environment, StrictUndefined
 
 from ...data.schema import Label
 from ...data.score_key import ScoreKey
@@ -18,12 +17,11 @@ from ...data.store.files import open_store
 from ...data.store.lake import Lake
 from ...synth.generators.presets import notices
 from ..decide.policy import Policy
+from ..pages.environment import environment
 from ..pages.thumbnails import Thumbnail, thumbnails
-from ..report.page import score_text, visible
-from ..report.write import write_page
+from ..pages.write import write_page
 from .table import evasion_table
 
-TEMPLATE: Final = Path(__file__).with_name("evasion.html.jinja")
 PAIRS_PER_SETTING: Final = 3
 MAX_PAIRS: Final = 48
 THUMBNAIL_PX: Final = 224
@@ -90,19 +88,21 @@ def render_evasion(
     notices: Sequence[str] = (),
 ) -> str:
     """The whole page; `notices` are what licences want said beside the pictures."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"visible": visible, "score": score_text}
     band, _ = policy.band(key.detector)
     fakes = [row for row in table.iter_rows(named=True) if row["label"] == Label.FAKE.value]
     others = [row for row in table.iter_rows(named=True) if row["label"] != Label.FAKE.value]
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        fakes=sorted(fakes, key=lambda row: -(row["share"] or 0)),
-        others=others,
-        pairs=pairs,
-        thumbs=thumbs,
-        key=key,
-        policy_id=policy.policy_id,
-        review_at=band.review_at,
-        run_id=run_id,
-        notices=notices,
+    return (
+        environment(Path(__file__).parent)
+        .get_template("evasion.html.jinja")
+        .render(
+            fakes=sorted(fakes, key=lambda row: -(row["share"] or 0)),
+            others=others,
+            pairs=pairs,
+            thumbs=thumbs,
+            key=key,
+            policy_id=policy.policy_id,
+            review_at=band.review_at,
+            run_id=run_id,
+            notices=notices,
+        )
     )

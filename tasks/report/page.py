@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ...data.commands import command
 from ...data.package_versions import package_versions
 from ...data.schema import DecisionReason, Reason
-from ...data.source_paths import path_of_uri
-from ...data.text.redaction import redact_text
 from ..decide.policy import Policy
+from ..pages.captions import SIGNS, cut, score_text, short_name
+from ..pages.environment import environment
 from ..pages.histogram import histogram_svg
 from ..pages.thumbnails import Thumbnail
 from .facts import ReportFacts
 from .run_record import RunRecord
 
-# Shapes beside the colours, for those who cannot tell the colours apart.
-SIGNS: Final = {"clear": "●", "review": "◆", "flag": "▲"}
 _MAX_SOURCES: Final = 4
-_URI_CHARS: Final = 160
 
 # What a caption adds to score and decision; the score's own reasons say nothing new there.
 _NOTES: Final = {
@@ -51,7 +44,7 @@ def render_page(
         for name in ("highest", "nearest", "lowest")
     }
     return (
-        _environment()
+        environment(Path(__file__).parent)
         .get_template("report.html.jinja")
         .render(
             run=run,
@@ -92,59 +85,6 @@ def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     # Words that a newer assay wrote are shown as they are.
     others = sorted(set(counts) - set(DecisionReason))
     return [(DecisionReason.text_of(word), counts[word]) for word in (*known, *others)]
-
-
-def score_text(prob: float | None) -> str:
-    """Three decimals, but never 0.000 or 1.000 for what is neither."""
-    if prob is None:
-        return "no score"
-    if 0 < prob < 0.0005:
-        return "<0.001"
-    if 0.9995 <= prob < 1:
-        return ">0.999"
-    return f"{prob:.3f}"
-
-
-def short_name(source_uri: str | None) -> str:
-    """What a person would call an item: the last part of its path, or its place in a table."""
-    if not source_uri:
-        return "unnamed"
-    container, _, member = source_uri.rpartition("!")
-    if container and member.isdigit():
-        return f"{short_name(container)} row {member}"
-    path = member if container else path_of_uri(source_uri.replace("#", "%23"))
-    return visible(PurePosixPath(unquote(path)).name or source_uri)
-
-
-def visible(text: str) -> str:
-    """Without secrets of URLs, and without signs that hide or turn round what follows.
-
-    Rows of older lakes may hold secrets; of signs, a right-to-left override is the plainest.
-    """
-    return "".join(
-        "�" if unicodedata.category(sign) in {"Cc", "Cf"} else sign for sign in redact_text(text)
-    )
-
-
-def cut(text: str) -> str:
-    """At most 160 characters: the end of an address tells more than its middle."""
-    text = visible(text)
-    if len(text) <= _URI_CHARS:
-        return text
-    return f"{text[:40]}…{text[-(_URI_CHARS - 41) :]}"
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cut"] = cut
-    environment.filters["visible"] = visible
-    return environment
 
 
 def _picture(row: Mapping[str, Any], thumbs: Mapping[str, Thumbnail]) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Final
 
-from ...data.errors import ConfigError, StoreError
-from ...data.store.files import Store, open_store
+from ...data.errors import ConfigError
+from ...data.store.files import open_store
 from ...data.store.lake import Lake
 from ...data.user_paths import require_output
 from ..decide.policy import Policy
 from ..pages.thumbnails import thumbnails
+from ..pages.write import write_page
 from .facts import gather
 from .page import render_page
 from .run_record import find_run
@@ -61,17 +62,3 @@ def write_report(
         out = out.absolute()
         store, name = open_store(out.parent), out.name
     return write_page(store, name, page)
-
-
-def write_page(store: Store, name: str, page: bytes) -> str:
-    """Writes a file of the store whole or not at all, and gives its address.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    try:
-        with store.creating(name) as file:
-            file.write(page)
-    except OSError as error:
-        raise StoreError(f"cannot write {store.path(name)}: {error}") from error
-    return store.path(name)

@@ -10,8 +10,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..pages.captions import score_text, short_name, visible
 from ..pages.thumbnails import Thumbnail
-from ..report.page import score_text, short_name, visible
 from .result import Known, Similar
 
 PICTURE_PX: Final = 220

@@ -21,11 +21,12 @@ from assay.data.schema import DecisionReason, Explained, Reason
 from assay.tasks import latest_rows
 from assay.tasks.decide.policy import Band
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
+from assay.tasks.pages.captions import cut, score_text, short_name
 from assay.tasks.pages.histogram import N_BINS, by_label, histogram_svg, score_bins
 from assay.tasks.pages.thumbnails import thumbnail, thumbnails
 from assay.tasks.report import facts
 from assay.tasks.report.facts import ReportFacts, gather
-from assay.tasks.report.page import cut, render_page, score_text, short_name
+from assay.tasks.report.page import render_page
 from assay.tasks.report.run_record import RunRecord, find_run
 from assay.tasks.report.write import write_report
 

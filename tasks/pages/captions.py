@@ -1,0 +1,55 @@
+"""How a page names an image and its score: short, without secrets, and never turned round."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import unquote
+
+from ...data.source_paths import path_of_uri
+from ...data.text.redaction import redact_text
+
+# Shapes beside the colours, for those who cannot tell the colours apart.
+SIGNS: Final = {"clear": "●", "review": "◆", "flag": "▲"}
+_URI_CHARS: Final = 160
+
+
+def score_text(prob: float | None) -> str:
+    """Three decimals, but never 0.000 or 1.000 for what is neither."""
+    if prob is None:
+        return "no score"
+    if 0 < prob < 0.0005:
+        return "<0.001"
+    if 0.9995 <= prob < 1:
+        return ">0.999"
+    return f"{prob:.3f}"
+
+
+def short_name(source_uri: str | None) -> str:
+    """What a person would call an item: the last part of its path, or its place in a table."""
+    if not source_uri:
+        return "unnamed"
+    container, _, member = source_uri.rpartition("!")
+    if container and member.isdigit():
+        return f"{short_name(container)} row {member}"
+    path = member if container else path_of_uri(source_uri.replace("#", "%23"))
+    return visible(PurePosixPath(unquote(path)).name or source_uri)
+
+
+def visible(text: str) -> str:
+    """Without secrets of URLs, and without signs that hide or turn round what follows.
+
+    Rows of older lakes may hold secrets; of signs, a right-to-left override is the plainest.
+    """
+    return "".join(
+        "�" if unicodedata.category(sign) in {"Cc", "Cf"} else sign for sign in redact_text(text)
+    )
+
+
+def cut(text: str) -> str:
+    """At most 160 characters: the end of an address tells more than its middle."""
+    text = visible(text)
+    if len(text) <= _URI_CHARS:
+        return text
+    return f"{text[:40]}…{text[-(_URI_CHARS - 41) :]}"

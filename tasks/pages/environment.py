@@ -1,0 +1,32 @@
+"""The jinja environment of every page: all escaped, nothing undefined, one head and one theme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from .captions import cut, score_text, visible
+
+_SHARED: Final = Path(__file__).parent
+
+
+def environment(folder: Path = _SHARED) -> Environment:
+    """Return the environment for the templates of a folder.
+
+    Templates may extend `page.html.jinja`, which forbids scripts and requests and brings the
+    theme and the veil. Filters: `cut`, `visible` and `score` of `captions`.
+
+    Args:
+        folder: Folder of the page's own templates.
+    """
+    made = Environment(
+        loader=FileSystemLoader([folder, _SHARED]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"cut": cut, "visible": visible, "score": score_text}
+    return made
