@@ -16,12 +16,12 @@ from prefect.utilities.annotations import quote
 
 from ..data.store.lake import Lake
 from ..synth.generators.load import LoadSettings
-from ..synth.plan.plan import Job
+from ..synth.job import Job
 from ..synth.plan.plan_file import plan_of_dict, read_plan
 from ..tasks.synthesize import SynthCounts, synthesize_chunk
+from .augmentation.loaded_tools import LoadedTools
 from .augmentation.run import augment
 from .request import Request, default_lake
-from .synth_tools import LoadedTools
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -20,9 +20,11 @@ from PIL import Image, JpegImagePlugin
 from ..data.errors import SynthError, UnreadableImage
 from ..data.images.decode import PLAIN, to_rgb
 from ..data.images.limits import ImageLimits, opened
-from .autoencoder import Autoencoder
 from .dct import blend_in_dct
 from .marking import Mark, SourceType, marked
+
+if TYPE_CHECKING:
+    from .autoencoder import Autoencoder
 
 ORIENTATION_TAG = 0x0112
 WEBP_QUALITY = 90

@@ -27,9 +27,10 @@ from ..data.schema import Reason, Row
 from ..data.sources.items import Item, SourceOptions, bad_item
 from ..data.store.lake import Lake
 from ..synth.generators.answers import reason_of
-from ..synth.methods.methods import Made, Tools, make
+from ..synth.job import Job
+from ..synth.methods.make import make
+from ..synth.methods.protocol import Made, Tools
 from ..synth.plan.job_key import KEY_VERSION
-from ..synth.plan.plan import Job
 from .append_missing import append_missing
 from .ingest import IngestCounts, ingest_chunk
 from .latest_rows import latest_items

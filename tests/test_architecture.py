@@ -20,8 +20,6 @@ ALLOWED_CIRCLES = {
     "data/sources": {"archives", "cells", "folders", "lists", "parquet"},
     # A flow asks what its deployment allows, and the deployment serves the flow.
     "flows": {"moderate", "serving"},
-    # Plans know the presets of generators, and controls know the settings of plans.
-    "synth": {"generators", "plan"},
 }
 
 

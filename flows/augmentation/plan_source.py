@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...data.store.lake import Lake
-from ...synth.plan.plan import Block, ContentsOf, Job, Plan
+from ...synth.job import Job
+from ...synth.plan.plan import Block, ContentsOf, Plan
 from ...tasks.ingest import IngestCounts
 from ...tasks.parents import Chosen, choose_parents
 from ...tasks.synthesize import (
@@ -85,7 +86,7 @@ class PlanSource:
         return self.counts.items
 
     def _parents(self, lake: Lake) -> Chosen:
-        wanted = any(b.method != "text" and b.of == "parents" for b in self.plan.blocks)
+        wanted = any(b.needs_parents and b.of == "parents" for b in self.plan.blocks)
         if not wanted:
             return []
         identity = steps.identity_of(self.request)

@@ -12,15 +12,16 @@ from ...data.errors import ConfigError
 from ...data.store.lake import Lake
 from ...synth.generators.load import LoadSettings
 from ...synth.generators.protocol import Generator
-from ...synth.plan.plan import Job, Plan
+from ...synth.job import Job
+from ...synth.plan.plan import Plan
 from ...tasks.evasion.page import write_evasion
 from ...tasks.evasion.table import evasion_rows, evasion_table
 from ...tasks.synthesize import SynthCounts, failures_of, synthesize_chunk
 from .. import progress, steps
 from ..request import Request
 from ..run import Steps, run
-from ..synth_tools import LoadedTools
 from ..taking_turns import turn
+from .loaded_tools import LoadedTools
 from .plan_source import PlanSource
 from .result import Augmentation
 
@@ -51,7 +52,7 @@ def augment(
     if request.sources:
         raise ConfigError("augment reads no sources; ingest them first with assay moderate")
     plan.check()
-    needs_no_parents = any(block.method == "text" for block in plan.blocks)
+    needs_no_parents = any(not block.needs_parents for block in plan.blocks)
     if not needs_no_parents:
         # A lake that is not there is an error here: there is nothing to make pictures from.
         Lake(request.lake, create=False)

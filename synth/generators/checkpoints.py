@@ -18,6 +18,7 @@ from ...data.errors import SynthError, shorten
 from ...data.file_hashes import file_sha256, files_sha256
 from ...data.text.wording import shown
 from .presets import PRESETS, SMALL, Preset
+from .registry import generator_names
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
@@ -90,7 +91,7 @@ def find_generator(name: str) -> GeneratorFiles:
     if _HUB_ID.fullmatch(repo) is None:
         raise SynthError(
             f"no generator is named {shown(name)} and no such folder is there; allowed: "
-            f"{', '.join(PRESETS)}, a diffusers folder, or org/name@<commit>"
+            f"{', '.join(generator_names())}, a diffusers folder, or org/name@<commit>"
         )
     if _COMMIT.fullmatch(revision) is None:
         raise SynthError(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 from PIL import Image, ImageFilter
 
 from ...data.errors import SynthError
-from ..plan.settings import CONTROLS, DEPTH_IS_GIVEN
 from .protocol import Rgb
 
-KINDS: Final = CONTROLS
+if TYPE_CHECKING:
+    import torch
+
+KINDS: Final = ("canny", "depth", "blur")
 """As the family's ControlNets are named."""
+DEPTH_IS_GIVEN: Final = (
+    "depth is not estimated here; give depth pictures: controls = FOLDER, with IMAGE_ID.png"
+)
 # The thresholds of the publishers' example for their edge network.
 _CANNY_LOW, _CANNY_HIGH = 100, 200
 _BLUR_SHARE: Final = 1 / 64
@@ -52,5 +56,7 @@ def control_input(kind: str, rgb_u8_hwc: Rgb) -> torch.Tensor:
     In [-1, 1], but for `canny`: that network was trained on values from 0.5 to 128, and follows
     nothing else (diffusers pull request 10020).
     """
+    import torch
+
     pixels = torch.from_numpy(rgb_u8_hwc.copy()).permute(2, 0, 1)[None].float()
     return pixels * 0.5 + 0.5 if kind == "canny" else pixels / 127.5 - 1.0

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,24 +64,28 @@ def _allowed_weights(path: str | Path) -> str:
     return f"a number from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, such as {path}:0.8"
 
 
-def parse_adapter(text: str) -> Adapter:
+def parse_adapter(text: str, find: Callable[[str], Path] = Path) -> Adapter:
     """Return an adapter from `PATH` or `PATH:WEIGHT`.
+
+    Args:
+        text: Path, or path and weight.
+        find: Function from a path as written to where it leads.
 
     Raises:
         SynthError: The weight is no number, or too large.
     """
     path, colon, suffix = text.rpartition(":")
-    if not colon or not path or Path(text).exists():
-        return Adapter(path=Path(text))
+    if not colon or not path or find(text).exists():
+        return Adapter(path=find(text))
     try:
         weight = float(suffix)
     except ValueError as error:
-        if not Path(path).exists():
-            return Adapter(path=Path(text))
+        if not find(path).exists():
+            return Adapter(path=find(text))
         raise SynthError(
             f"{path} at a weight of {suffix!r}; allowed: {_allowed_weights(path)}"
         ) from error
-    return Adapter(path=Path(path), weight=weight)
+    return Adapter(path=find(path), weight=weight)
 
 
 def attach_adapters(

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from ..autoencoder import load_autoencoder
 from ..generators.checkpoints import weights_sha256
 from ..generators.load import load_generator
-from ..plan.prompts import read_prompts
+from ..prompts import read_prompts
 from ..training.autoencoder import FitSettings, fit_autoencoder
 from .card import Figures, write_card
 from .evaluation import contact_sheet, prompts_followed, reconstruction_db, reduced_photo

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ...data.errors import InputError
-from ..plan.prompts import read_prompts
+from ..prompts import read_prompts
 from ..training.curves import draw_losses
 from ..training.fitting import averaged, share_done
 from ..training.flow_matching import draw_times, noised, velocity_loss

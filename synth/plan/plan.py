@@ -10,32 +10,43 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
 
 from ...data.errors import ConfigError
-from .job_key import MEASURED, Contents, key_of
-from .prompts import expand, prompts_of, template_names
-from .seeds import row_key, row_seed
+from ...data.text.wording import shown
+from ..job import Contents, Job
+from ..methods.fields import MethodSettings, Role, Text, fields_of
+from ..methods.protocol import Method, swept_values
+from ..methods.registry import method_of
+from .job_key import key_of, recipe_of
+from .seeds import row_seed
 
 Setting = str | int | float | bool
 
-WITHOUT_PARENTS: Final = frozenset({"text"})
-# Settings of `text` that say together which prompts there are.
-TEXTS: Final = frozenset({"prompt", "prompts", "times", "variables"})
+MAX_PARENTS: Final = 1_000_000
 MAX_PICTURES: Final = 1_000_000
 """Of a plan: what it makes is listed in memory, about a kilobyte each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parents:
+class Parents(MethodSettings):
     """Which images of the lake the pictures are made from."""
 
-    choose: str = "real"
-    n: int = 100
-    where: str | None = None
-    """A SQL condition on the columns of the images as judged."""
+    choose: Annotated[
+        Literal["real", "fake", "any", "near"],
+        Field(
+            description="Which images: those labelled real or fake, any, or those nearest to a "
+            "threshold."
+        ),
+    ] = "real"
+    n: Annotated[int, Field(ge=0, le=MAX_PARENTS, description="Number of parents at most.")] = 100
+    where: Annotated[
+        Text | None,
+        Field(description="SQL condition on the columns of an image, such as width_px >= 512."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,38 +59,35 @@ class Block:
     """`parents`, or the name of an earlier block whose pictures are the parents."""
     settings: Mapping[str, Setting | Sequence[Setting]] = field(default_factory=dict)
 
-    def swept(self) -> list[str]:
-        """The settings whose lists are multiplied out."""
-        apart = TEXTS if self.method == "text" else frozenset()
-        return [name for name in self.settings if name not in apart]
-
-    def sweep(self, *names: str) -> Iterator[dict[str, Setting]]:
-        """One set of settings after the other, lists multiplied out; of these names, or of all."""
-        chosen = [name for name in self.swept() if name in names or not names]
-        for row in itertools.product(*(_listed(self.settings[name]) for name in chosen)):
-            yield dict(zip(chosen, row, strict=True))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One picture to be made."""
-
-    key: str
-    """Of everything that decides the pixels."""
-    block: str
-    method: str
-    settings: Mapping[str, Any]
-    seed: int
-    recipe: str = ""
-    """Of the settings as they stand in the plan, names for contents."""
-    parent_id: str | None = None
-    parent_label: str | None = None
-    contents: Contents = field(default_factory=Contents)
+    @property
+    def made_by(self) -> Method[Any]:
+        """The method."""
+        return method_of(self.method)
 
     @property
-    def measured(self) -> str:
-        """What measures the picture, as text."""
-        return json.dumps(dict(self.contents.measures), sort_keys=True)
+    def needs_parents(self) -> bool:
+        """Whether its pictures are made from others."""
+        return self.made_by.uses_parent
+
+    def swept(self) -> list[str]:
+        """The settings whose lists are multiplied out."""
+        apart = self.made_by.expands
+        return [name for name in self.settings if name not in apart]
+
+    def sweep(self) -> Iterator[dict[str, Setting]]:
+        """One set of settings after the other, lists multiplied out."""
+        names = self.swept()
+        for row in itertools.product(*(swept_values(self.settings, name) for name in names)):
+            yield dict(zip(names, row, strict=True))
+
+    def loaded(self) -> Iterator[dict[str, Setting]]:
+        """One set of settings for each thing to load; the first value of the other settings."""
+        loads = fields_of(self.made_by.settings_model, Role.LOADS)
+        names = self.swept()
+        values = (swept_values(self.settings, name) for name in names)
+        chosen = [v if name in loads else v[:1] for name, v in zip(names, values, strict=True)]
+        for row in itertools.product(*chosen):
+            yield dict(zip(names, row, strict=True))
 
 
 ContentsOf = Callable[[str, Mapping[str, Any], str | None], Contents]
@@ -124,7 +132,7 @@ class Plan:
         """
         counts = {"parents": 1 if n_parents is None else n_parents}
         for block in self.blocks:
-            n_sources = 1 if block.method in WITHOUT_PARENTS else counts[block.of]
+            n_sources = counts[block.of] if block.needs_parents else 1
             n_each = self._n_each(block)
             counts[block.name] = n_sources * n_each
             if counts[block.name] > MAX_PICTURES:
@@ -136,17 +144,8 @@ class Plan:
 
     def _n_each(self, block: Block) -> int:
         """How many pictures a block makes of each parent, without listing them."""
-        n_swept = math.prod(len(_listed(block.settings[name])) for name in block.swept())
-        if block.method != "text":
-            return n_swept
-        variables = _variables(block)
-        n_filled = sum(
-            math.prod(len(variables[name]) for name in template_names(row["prompt"], variables))
-            if variables
-            else 1
-            for row in self._prompts(block)
-        )
-        return n_swept * n_filled * _times(block)
+        n_swept = math.prod(len(swept_values(block.settings, name)) for name in block.swept())
+        return n_swept * block.made_by.count(block.settings, self.folder)
 
     def jobs(
         self,
@@ -162,7 +161,7 @@ class Plan:
             contents_of: What names in the settings stand for; by default, the names themselves.
         """
         sources: Sequence[tuple[str | None, str | None]] = parents
-        if block.method in WITHOUT_PARENTS:
+        if not block.needs_parents:
             sources = [(None, None)]
         for (parent_id, label), told in itertools.product(sources, self._told(block)):
             contents = contents_of(block.method, told, parent_id)
@@ -174,49 +173,40 @@ class Plan:
                 seed=self.seed,
                 contents=contents,
             )
-            drawn = {name: value for name, value in told.items() if name not in MEASURED}
             yield Job(
                 key=key,
                 block=block.name,
                 method=block.method,
                 settings=told,
                 seed=row_seed(self.seed, key),
-                recipe=row_key(
-                    method=block.method, settings=drawn, parent=parent_id, seed=self.seed
-                ),
+                recipe=recipe_of(block.method, told, parent_id=parent_id, seed=self.seed),
                 parent_id=parent_id,
                 parent_label=label,
                 contents=contents,
             )
 
+    def with_generator(self, name: str) -> Plan:
+        """Return the plan with another generator in every block that names one.
+
+        Raises:
+            ConfigError: No block names one.
+        """
+        if not any("generator" in block.settings for block in self.blocks):
+            raise ConfigError(
+                f"generator = {shown(name)}, and no block of the plan paints with a generator; "
+                "leave it out"
+            )
+        blocks = [
+            replace(block, settings={**block.settings, "generator": name})
+            if "generator" in block.settings
+            else block
+            for block in self.blocks
+        ]
+        return replace(self, blocks=tuple(blocks))
+
     def _told(self, block: Block) -> Iterator[dict[str, Any]]:
-        """The sets of settings of a block, each with one prompt."""
-        if block.method != "text":
-            yield from block.sweep()
-            return
-        rows, variables = self._prompts(block), _variables(block)
-        if variables:
-            rows = [row | {"prompt": p} for row in rows for p in expand(row["prompt"], variables)]
+        """The sets of settings of a block, those that its method expands included."""
+        expanded = list(block.made_by.expand(block.settings, self.folder))
         for plain in block.sweep():
-            for row, turn in itertools.product(rows, range(_times(block))):
-                yield plain | row | ({"turn": turn} if turn else {})
-
-    def _prompts(self, block: Block) -> list[dict[str, str]]:
-        """The prompts of a block, its own and those of its file, as templates."""
-        rows = [{"prompt": str(prompt)} for prompt in _listed(block.settings.get("prompt", []))]
-        if named := block.settings.get("prompts"):
-            rows += [row.settings() for row in prompts_of(str(named), self.folder)]
-        return rows
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, (list, tuple)) else [value]
-
-
-def _variables(block: Block) -> Mapping[str, Sequence[str]]:
-    found: Any = block.settings.get("variables", {})
-    return cast("Mapping[str, Sequence[str]]", found)
-
-
-def _times(block: Block) -> int:
-    return int(cast("int", block.settings.get("times", 1)))
+            for row in expanded:
+                yield plain | row

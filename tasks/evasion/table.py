@@ -18,7 +18,8 @@ from ...data.images.decode import UPRIGHT
 from ...data.schema import Label
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
-from ...synth.plan.plan import Job
+from ...synth.job import Job
+from ...synth.methods.registry import method_of
 from ..decide.policy import Policy
 from ..latest_rows import latest_scores
 from ..synthesize import made_of
@@ -27,22 +28,6 @@ N_RESAMPLES: Final = 2000
 _MAX_NAME: Final = 72
 # How well a picture shows its prompt, and the share of the text asked for that can be read.
 MEASURED: Final = ("clip_cosine", "text_readable_share")
-# What names a setting in the table, in this order, where a job has it.
-_TOLD: Final = (
-    "generator",
-    "autoencoder",
-    "condition",
-    "kind",
-    "epsilon",
-    "strength",
-    "mask",
-    "dct_blend",
-    "box",
-    "survive_files",
-    "detector",
-    "lora",
-    "category",
-)
 
 
 def evasion_rows(
@@ -64,7 +49,7 @@ def evasion_rows(
     band, _ = policy.band(key.detector)
     # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
     review_at, flag_at = (float(np.float32(edge)) for edge in (band.review_at, band.flag_at))
-    settings = [setting_of(params) for params in made["params"]]
+    settings = [setting_of(*row) for row in made.select("method", "params").iter_rows()]
     return (
         made.with_columns(
             setting=pl.Series(told_apart(made["block"].to_list(), settings), dtype=pl.String)
@@ -129,17 +114,10 @@ def told_apart(blocks: Sequence[str], settings: Sequence[Sequence[str]]) -> list
     return out
 
 
-def setting_of(params: str) -> list[str]:
-    """What a job was told, a few words a setting."""
+def setting_of(method: str, params: str) -> list[str]:
+    """Return a job's settings as its method names them, a few words per setting."""
     settings = json.loads(params).get("settings", {})
-    parts = []
-    for name in _TOLD:
-        if name in settings:
-            value = settings[name]
-            # Folders and versions are in the tables; here the last part tells enough.
-            plain = str(value).rpartition("/")[2] if isinstance(value, str) else f"{value}"
-            parts.append(plain if name in {"condition", "kind", "category"} else f"{name} {plain}")
-    return parts
+    return method_of(method).words(settings)
 
 
 def evasion_table(rows: pl.DataFrame) -> pl.DataFrame:

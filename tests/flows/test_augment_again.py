@@ -13,10 +13,10 @@ from PIL import Image
 from tiny_models import MINI_ON_TORCH, timm_tensors, write_hf
 
 from assay.data.store.lake import Lake
+from assay.flows.augmentation.loaded_tools import LoadedTools
 from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
 from assay.flows.run import run
-from assay.flows.synth_tools import LoadedTools
 from assay.synth.generators.lora import WEIGHTS
 from assay.synth.generators.protocol import CallableGenerator, FolderGenerator
 from assay.synth.plan.plan_file import plan_of_dict

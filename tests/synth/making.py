@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from assay.synth.generators.protocol import CallableGenerator, ImageRequest
-from assay.synth.plan.plan import Job
+from assay.synth.job import Job
 
 
 def brightness(pixels):
@@ -39,6 +40,10 @@ class FunctionTools:
     def detector_id(self, detector=None):
         """A name for it."""
         return "brightness@1"
+
+    def path(self, name):
+        """The path as it stands."""
+        return Path(name)
 
 
 def job(method, *, seed=0, parent="p", label="real", key="k", **settings) -> Job:

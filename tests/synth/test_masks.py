@@ -8,7 +8,7 @@ from PIL import Image
 
 from assay.data.errors import SynthError
 from assay.synth.masks import given_mask
-from assay.synth.methods.methods import make
+from assay.synth.methods.make import make
 
 LEFT = np.zeros((20, 40), bool)
 LEFT[:, :10] = True

@@ -10,7 +10,7 @@ from PIL import Image
 from assay.data.errors import ConfigError, SynthError
 from assay.data.images.decode import UPRIGHT, decode_rgb
 from assay.synth.generators.load import LoadSettings, load_generator
-from assay.synth.methods.methods import make
+from assay.synth.methods.make import make
 from assay.synth.parent_image import open_parent
 
 # Tall, with a bright upper half: lying on its side it is wide, with a bright half at one side.

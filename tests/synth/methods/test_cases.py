@@ -7,7 +7,7 @@ import pytest
 from making import FunctionTools, job, pixels_of
 
 from assay.data.images.decode import UPRIGHT, decode_rgb
-from assay.synth.methods.methods import make
+from assay.synth.methods.make import make
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 TURNED = CASES.parent / "hostile" / "exif-orientation"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay.flows.cli import main
-from assay.synth.plan.prompts import read_prompts
+from assay.synth.prompts import read_prompts
 from assay.tasks.decide.policy_file import load_policy
 
 PARTI = Path(__file__).resolve().parents[4] / "shared/generators/prompts/PartiPrompts.tsv"

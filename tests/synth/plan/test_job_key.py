@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.synth.plan.job_key import Contents
+from assay.synth.job import Contents
 from assay.synth.plan.plan_file import plan_of_dict
 
 PARENTS = [("a" * 64, "real"), ("b" * 64, "fake"), ("c" * 64, None)]

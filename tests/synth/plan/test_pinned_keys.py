@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 
 from assay.flows.commands.synth import EXAMPLE_PLAN
-from assay.synth.plan.job_key import Contents
+from assay.synth.job import Contents
 from assay.synth.plan.plan_file import plan_of_dict, read_plan
 
 PARENTS = [("a" * 64, "real"), ("b" * 64, "fake"), ("c" * 64, "laundered"), ("d" * 64, None)]

@@ -13,10 +13,10 @@ from assay.synth.generators.estimate import announce
 from assay.synth.generators.memory import best_plan, parse_memory, plan_of
 from assay.synth.generators.presets import LARGE, LARGE_TURBO, MEDIUM, PRESETS, SMALL
 from assay.synth.masks import draw_mask
+from assay.synth.methods.registry import method_names, method_of
 from assay.synth.plan.plan_file import plan_of_dict, read_plan
-from assay.synth.plan.prompts import expand, moderation_prompts, read_prompts
 from assay.synth.plan.seeds import row_key, row_seed
-from assay.synth.plan.settings import METHODS
+from assay.synth.prompts import expand, moderation_prompts, read_prompts
 
 PARENTS = [("a" * 64, "real"), ("b" * 64, "fake")]
 
@@ -223,6 +223,7 @@ def test_prompts_are_templates_where_variables_are_given(tmp_path):
         plan(tmp_path, make=[told | {"variables": {"colour": "red"}}])
 
 
+METHODS = {name: method_of(name).settings_model for name in method_names()}
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),

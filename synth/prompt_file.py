@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ...data.errors import InputError
-from ...data.sources.lists.delimited import Line, Record, RowTests, Table, open_table
-from ...data.text.unicode import decode_text, split_lines, valid_text
-from ...data.text.wording import shown
+from ..data.errors import InputError
+from ..data.sources.lists.delimited import Line, Record, RowTests, Table, open_table
+from ..data.text.unicode import decode_text, split_lines, valid_text
+from ..data.text.wording import shown
 
 _PROMPT: Final = ("prompt", "text", "caption")
 _NEGATIVE: Final = ("negative_prompt", "negative")

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from assay.data.errors import InputError
-from assay.synth.plan.prompts import read_prompts
+from assay.synth.prompts import read_prompts
 
 
 def prompts_of(tmp_path, name, content):

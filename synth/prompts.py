@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ...data.errors import InputError
-from ...data.text.wording import did_you_mean, shown
+from ..data.errors import InputError
+from ..data.text.wording import did_you_mean, shown
 from .prompt_file import Prompt, read_prompts
 
 __all__ = ["MODERATION", "Prompt", "expand", "moderation_prompts", "prompts_of", "read_prompts"]

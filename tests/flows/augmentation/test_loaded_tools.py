@@ -4,9 +4,9 @@ import pytest
 from tiny_models import MINI_ON_TORCH
 
 from assay.data.errors import ConfigError, SynthError
+from assay.flows.augmentation.loaded_tools import LoadedTools
 from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
-from assay.flows.synth_tools import LoadedTools
 from assay.synth.generators.checkpoints import find_generator
 from assay.synth.plan.plan_file import plan_of_dict
 
@@ -107,3 +107,32 @@ def test_members_that_rows_cannot_hold_are_refused_before_the_work(generator, sa
     """A generator from Python is anybody's code."""
     with pytest.raises(ConfigError, match=said):
         LoadedTools(Request(lake="x"), generators={"g": generator})
+
+
+def test_a_path_of_the_working_folder_is_said_once(tmp_path, monkeypatch, capsys):
+    """One of the plan's folder is used without a word."""
+    plans = tmp_path / "plans"
+    (plans / "masks").mkdir(parents=True)
+    (tmp_path / "old").mkdir()
+    monkeypatch.chdir(tmp_path)
+    masks = {"method": "inpaint", "generator": "g", "mask": ["masks", "old"]}
+    plan = plan_of_dict({"make": [masks]}, folder=plans)
+    tools = LoadedTools(Request(lake="x"), generators={"g": Given()})
+    tools.prepare(plan)
+    assert tools.path("masks") == plans / "masks"
+    assert str(tools.path("old")) == str(tools.path("old")) == "old"
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("'old' is read from the working folder, since the plan's folder")
+
+
+def test_a_generator_is_looked_for_beside_the_plan(tmp_path, monkeypatch):
+    """And so is an adapter, with its weight; what is wrong with them is said by their path."""
+    plans = tmp_path / "plans"
+    (plans / "mine").mkdir(parents=True)
+    (plans / "look.safetensors").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    tools = LoadedTools(Request(lake="x"))
+    with pytest.raises(SynthError, match=r"plans/mine is no diffusers folder"):
+        tools.prepare(plan_of_dict({"make": [TEXT | {"generator": "mine"}]}, folder=plans))
+    (adapter,) = tools.adapters("look.safetensors:0.8")
+    assert (adapter.path, adapter.weight) == (plans / "look.safetensors", 0.8)

@@ -1,0 +1,119 @@
+"""Tables of a file checked against pydantic models, with errors in the words of the file.
+
+An error says where, what was seen and what is allowed: the model's own ranges and choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ...data.errors import ConfigError
+from ...data.text.wording import did_you_mean, shown
+from ..methods.fields import REFUSED
+
+_TYPES: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+}
+_BOUNDS: Final = ("greater_than_equal", "greater_than", "less_than_equal", "less_than")
+
+
+def check_table(
+    model: type[BaseModel],
+    table: Any,
+    *,
+    where: str,
+    missing: Mapping[str, str] | None = None,
+) -> None:
+    """Check the values of a table.
+
+    Args:
+        model: Names, types and ranges.
+        table: Values by name, as a file holds them.
+        where: Beginning of the message.
+        missing: What to say of a required name that is not there.
+
+    Raises:
+        ConfigError: Says of the first value that is out of place what was seen and is allowed.
+    """
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where} is {shown(table)}; allowed: a table")
+    names = tuple(model.model_fields)
+    if unknown := [name for name in table if name not in names]:
+        raise ConfigError(
+            f"{where}: unknown {', '.join(map(str, unknown))}; allowed: {', '.join(names)}"
+            f"{did_you_mean(unknown[0], names)}"
+        )
+    try:
+        model.model_validate(dict(table), strict=True)
+    except ValidationError as error:
+        # What is there and wrong is told before what is not there.
+        first = min(error.errors(), key=lambda one: one["type"] == "missing")
+        raise ConfigError(f"{where}: {_sentence(model, first, missing or {})}") from error
+
+
+def _sentence(model: type[BaseModel], error: ErrorDetails, missing: Mapping[str, str]) -> str:
+    kind, loc = error["type"], error["loc"]
+    first, rest = (str(loc[0]), loc[1:]) if loc else ("the table", ())
+    if kind == "missing":
+        return missing.get(first) or _lacking(model, first)
+    # The number of a swept value within its list tells nobody anything.
+    name = ".".join([first, *(part for part in rest if isinstance(part, str))])
+    seen = f"{name} = {shown(error['input'])}"
+    if kind == REFUSED and error["msg"].startswith("is "):
+        return f"{seen} {error['msg']}"
+    if kind == REFUSED:
+        return f"{seen}; {error['msg']}"
+    if kind == "literal_error":
+        allowed = _choices(model, first)
+        return f"{seen}; allowed: {', '.join(allowed)}{did_you_mean(error['input'], allowed)}"
+    if kind in _BOUNDS and (allowed_range := _range(_item(model, first))):
+        return f"{seen}; allowed: {allowed_range}"
+    if kind in _TYPES:
+        return f"{seen} is not {_TYPES[kind]}"
+    return f"{seen}; {error['msg'].removeprefix('Value error, ')}"
+
+
+def _lacking(model: type[BaseModel], name: str) -> str:
+    """What to do about a required setting: its own description tells what it may be."""
+    description = model.model_fields[name].description
+    return f"{name} is missing; give {name} = ..." + (f" ({description})" if description else "")
+
+
+def _item(model: type[BaseModel], name: str) -> Mapping[str, Any]:
+    """The JSON Schema of one value of a field."""
+    whole = model.model_json_schema()
+    found: Mapping[str, Any] = whole.get("properties", {}).get(name, {})
+    while "anyOf" in found or "$ref" in found:
+        if "$ref" in found:
+            found = whole["$defs"][found["$ref"].rpartition("/")[2]]
+        else:
+            found = found["anyOf"][0]
+    return found
+
+
+def _choices(model: type[BaseModel], name: str) -> list[str]:
+    item = _item(model, name)
+    return [str(one) for one in item.get("enum", [item.get("const")])]
+
+
+def _range(item: Mapping[str, Any]) -> str:
+    least, greatest = item.get("minimum"), item.get("maximum")
+    above, below = item.get("exclusiveMinimum"), item.get("exclusiveMaximum")
+    if least is not None and greatest is not None:
+        return f"{_plain(least)} to {_plain(greatest)}"
+    words = {"at least": least, "above": above, "at most": greatest, "below": below}
+    return ", ".join(
+        f"{word} {_plain(bound)}" for word, bound in words.items() if bound is not None
+    )
+
+
+def _plain(bound: float) -> str:
+    return f"{int(bound):,}" if bound == int(bound) else f"{bound:g}"

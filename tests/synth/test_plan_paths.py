@@ -1,0 +1,46 @@
+"""Paths in a plan are read against the folder of the plan."""
+
+import pytest
+
+from assay.data.errors import ConfigError
+from assay.synth.plan.plan_file import read_plan
+from assay.synth.plan_paths import is_in_working_folder, plan_path
+
+
+def test_a_path_leads_beside_the_plan(tmp_path, monkeypatch):
+    """Where both folders have it, the plan's counts; an absolute path is itself."""
+    plans, elsewhere = tmp_path / "plans", tmp_path / "elsewhere"
+    for folder in (plans / "masks", elsewhere / "masks", elsewhere / "old"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+    assert plan_path(plans, "masks") == plans / "masks"
+    assert plan_path(plans, str(elsewhere / "old")) == elsewhere / "old"
+    assert not is_in_working_folder(plans, "masks")
+    assert not is_in_working_folder(plans, str(elsewhere / "old"))
+
+
+def test_a_path_of_the_working_folder_goes_on_working(tmp_path, monkeypatch):
+    """As plans of earlier versions have it; what is nowhere stays as it stands."""
+    (tmp_path / "old").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert str(plan_path(tmp_path / "plans", "old")) == "old"
+    assert is_in_working_folder(tmp_path / "plans", "old")
+    assert str(plan_path(tmp_path, "nowhere")) == "nowhere"
+    assert not is_in_working_folder(tmp_path, "nowhere")
+    assert str(plan_path(tmp_path, "x" * 9000)) == "x" * 9000
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_a_folder_of_masks_is_looked_for_beside_the_plan(tmp_path, monkeypatch, at_hand):
+    """From any working folder."""
+    plan = tmp_path / "plans" / "plan.toml"
+    plan.parent.mkdir()
+    if at_hand:
+        (plan.parent / "masks").mkdir()
+    plan.write_text('[[make]]\nmethod = "inpaint"\ngenerator = "g"\nmask = "masks"\n')
+    monkeypatch.chdir(tmp_path)
+    if at_hand:
+        assert read_plan(plan).blocks[0].settings["mask"] == "masks"
+    else:
+        with pytest.raises(ConfigError, match=r"mask = 'masks'; allowed: .* or a folder of masks"):
+            read_plan(plan)
