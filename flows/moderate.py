@@ -19,7 +19,7 @@ from prefect.utilities.annotations import quote
 from ..data.errors import CommitConflict, ConfigError
 from ..data.images.inspect_image import ImageLimits
 from ..data.sources.find import Item
-from ..tasks.ingest import IngestCounts
+from ..tasks.ingest_counts import IngestCounts
 from ..tasks.score import ScoreCounts
 from ..tasks.views import ViewCounts
 from . import steps

@@ -21,10 +21,11 @@ from ..data.package_versions import package_versions
 from ..data.sources.find import Item, find_items
 from ..data.store.damage import explain
 from ..data.store.lake import Lake
+from ..tasks.batches import batch_id_of, chunks
 from ..tasks.decide.policy_file import load_policy
 from ..tasks.detector.backends.protocol import check_backend
 from ..tasks.detector.identity import Identity
-from ..tasks.ingest import IngestCounts, batch_id_of, chunks
+from ..tasks.ingest_counts import IngestCounts
 from ..tasks.lake.check import require_images_known
 from ..tasks.lake.fit import require_fit, require_tables
 from ..tasks.score import ScoreCounts, pending

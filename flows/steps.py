@@ -29,13 +29,12 @@ from ..tasks.detector.load import identify, load_detector
 from ..tasks.detector.selection.measurements import drift_allowance
 from ..tasks.detector.weights.hub import CONFIG, SETTINGS, WEIGHTS
 from ..tasks.detector.weights.int8_store import FACTS
-from ..tasks.ingest import IngestCounts, ingest_chunk
-from ..tasks.inline_scorer import ScoreAlong
-from ..tasks.reading import Along
+from ..tasks.ingest import ingest_chunk
+from ..tasks.ingest_counts import IngestCounts
+from ..tasks.inline_scorer import InlineScorer
 from ..tasks.report.write import write_report
 from ..tasks.score import ScoreCounts, score_shard
 from ..tasks.views import ViewCounts, view_shard
-from ..tasks.work.stopping import hand_on, kept_of
 from . import progress
 from .request import Request
 from .taking_turns import turn
@@ -127,19 +126,10 @@ def ingest_and_score_step(
 ) -> tuple[IngestCounts, ScoreCounts]:
     """Ingests one chunk of items and scores each new picture while it is decoded."""
     lake = Lake(request.lake)
-    along = ScoreAlong(
-        lake,
-        lambda: detector_of(request),
-        identity_of(request).key,
-        run_id=run_id,
-        n_workers=request.workers,
-    )
-    try:
-        counts = _ingest(lake, request, run_id, batch_id, chunk_index, items, along=along)
-    except BaseException as error:
-        hand_on(error, *kept_of(error), along.counts)
-        raise
-    return counts, along.counts
+    key = identity_of(request).key
+    scorer = InlineScorer(lake, lambda: detector_of(request), key, run_id=run_id)
+    counts = _ingest(lake, request, run_id, batch_id, chunk_index, items, scorer=scorer)
+    return counts, scorer.counts
 
 
 def _ingest(
@@ -150,7 +140,7 @@ def _ingest(
     chunk_index: int,
     items: Sequence[Item],
     *,
-    along: Along | None = None,
+    scorer: InlineScorer | None = None,
 ) -> IngestCounts:
     with turn(lake.uri, batch_id):
         return ingest_chunk(
@@ -162,7 +152,7 @@ def _ingest(
             options=request.source_options,
             n_workers=request.workers,
             on_item=progress.current().advance,
-            along=along,
+            scorer=scorer,
         )
 
 

@@ -1,13 +1,12 @@
-"""Scores made while pictures are ingested, from the one decode that both need.
+"""The second consumer of the pass in `ingest`: scores, from the one decode that both need.
 
-The order of commits is that of two steps: first the images and sightings, then their scores.
 What a kill leaves without a score is found by `score.pending` and scored from the lake.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +19,8 @@ from ..data.schema import Reason, Row
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
 from .detector.inputs.preprocess import preprocess_decoded
-from .detector.streaming import Pixels, forward_stream, scored_as
-from .reading import Inspect, n_held_bytes
+from .detector.streaming import Forwarded, Pixels, scored_as
 from .score import ScoreCounts, commit_rows, counts_of, judged, row_of
-from .sightings import Outcome
 
 if TYPE_CHECKING:
     from .detector.detector import Detector
@@ -31,82 +28,90 @@ if TYPE_CHECKING:
 HEX_DIGITS = 16  # of an image_id, that fit 64 bits
 
 
-class ScoreAlong:
-    """Scores what `ingest.ingest_chunk` decodes and this detector has not judged.
+class InlineScorer:
+    """Scores the images of one chunk that this detector has not judged, while they are ingested.
 
-    One serves one chunk. A picture for which memory does not suffice gets no row here: it stays
-    pending, for a pass over what is stored.
+    `begin` comes first, `pixels_of` is called in threads while an image is open, and `take` and
+    `commit` where the pass goes on. An image for which memory does not suffice gets no row here:
+    it stays pending, for a pass over what is stored.
 
     Args:
         lake: Where the scores go.
-        load: Gives the detector; called when there is something to read.
-        key: What its rows are known by.
-        run_id: Written to the rows.
-        n_workers: Threads that decode and, on a CPU, run the network.
+        load: Function that gives the detector; called when there is something to read.
+        key: Key of its rows.
+        run_id: Id of the run, written to the rows.
 
     Attributes:
-        counts: Of the rows committed so far.
+        counts: Counts of the rows committed so far.
     """
 
     def __init__(
-        self,
-        lake: Lake,
-        load: Callable[[], Detector],
-        key: ScoreKey,
-        *,
-        run_id: str,
-        n_workers: int | None = None,
+        self, lake: Lake, load: Callable[[], Detector], key: ScoreKey, *, run_id: str
     ) -> None:
         self.counts = ScoreCounts()
         self._lake = lake
         self._load = load
         self._key = key
         self._run_id = run_id
-        self._n_workers = n_workers
+        self._detector: Detector | None = None
         self._since: int | None = None
+        self._judged = np.empty(0, dtype=np.uint64)
         self._rows: list[Row] = []
         self._taken: set[str] = set()
         self._taking = threading.Lock()
 
-    def through(self, reads: Iterable[Outcome], inspect: Inspect) -> Iterator[Outcome]:
-        """Decodes and scores; see `reading.Along`."""
-        detector = self._load()
+    def begin(self) -> Detector:
+        """Load the detector, and look up what it has judged already."""
+        self._detector = self._load()
         self._since = self._lake.version("scores")
-        known = _prefixes_judged(self._lake, self._key)
+        self._judged = _prefixes_judged(self._lake, self._key)
+        return self._detector
 
-        def use(image_id: str, image: Image.Image) -> Pixels | Reason | None:
-            if _is_among(image_id, known) or not self._take(image_id):
-                return None
-            try:
-                return preprocess_decoded(image, detector.profile)
-            except MemoryError:
-                return Reason.OUT_OF_MEMORY
-            except DAMAGE:
-                return Reason.UNREADABLE
+    @property
+    def detector(self) -> Detector:
+        """The detector that was loaded."""
+        if self._detector is None:
+            raise RuntimeError("begin() loads the detector, and was not called")
+        return self._detector
 
-        def prepare(read: Outcome) -> tuple[Outcome, Pixels | Reason | None]:
-            return inspect(read, use)
+    def pixels_of(self, image_id: str, image: Image.Image) -> Pixels | Reason | None:
+        """Return the network's input, or why there is none; None for an image that needs no score.
 
-        for part in forward_stream(
-            detector, reads, prepare, n_workers=self._n_workers, weigh=n_held_bytes
-        ):
-            for outcome, found in part:
-                if outcome.image_id and found and found is not Reason.OUT_OF_MEMORY:
-                    scored = scored_as(outcome.image_id, found)
-                    self._rows.append(row_of(scored, detector, self._run_id))
-                yield outcome
+        Args:
+            image_id: Id of the image.
+            image: Decoded image, which is left as it is.
+        """
+        if _is_among(image_id, self._judged) or not self._is_first(image_id):
+            return None
+        try:
+            return preprocess_decoded(image, self.detector.profile)
+        except MemoryError:
+            return Reason.OUT_OF_MEMORY
+        except DAMAGE:
+            return Reason.UNREADABLE
 
-    def stored(self, image_ids: Collection[str]) -> None:
-        """Commits the scores of these images; others wait until theirs are in the lake."""
-        rows = [row for row in self._rows if row["image_id"] in image_ids]
-        if not rows:
-            return
-        committed = commit_rows(self._lake, rows, self._key, self._run_id, since=self._since)
-        self.counts += counts_of(committed)
-        self._rows = [row for row in self._rows if row["image_id"] not in image_ids]
+    def take(self, image_id: str | None, forwarded: Forwarded) -> None:
+        """Keep what the network made of an image, until the image is in the lake.
 
-    def _take(self, image_id: str) -> bool:
-        """Whether no other item of the chunk was the same picture so far."""
+        Args:
+            image_id: Id of the image; None for an item that is none.
+            forwarded: Result for what `pixels_of` returned.
+        """
+        if image_id and forwarded and forwarded is not Reason.OUT_OF_MEMORY:
+            scored = scored_as(image_id, forwarded)
+            self._rows.append(row_of(scored, self.detector, self._run_id))
+
+    def commit(self) -> None:
+        """Commit the scores of the images taken, all of which are in the lake by now."""
+        if self._rows:
+            committed = commit_rows(
+                self._lake, self._rows, self._key, self._run_id, since=self._since
+            )
+            self.counts += counts_of(committed)
+            self._rows = []
+
+    def _is_first(self, image_id: str) -> bool:
+        """Return whether no other item of the chunk was the same image so far."""
         with self._taking:
             if image_id in self._taken:
                 return False
@@ -115,14 +120,14 @@ class ScoreAlong:
 
 
 def _prefixes_judged(lake: Lake, key: ScoreKey) -> NDArray[np.uint64]:
-    """The first 64 bits of each image_id that has a score, sorted: 8 bytes an image.
+    """Return the first 64 bits of each image_id that has a score, sorted: 8 bytes per image.
 
     Two images of the same 64 bits would make the second one wait for the pass over what is
     stored, which compares whole ids.
     """
     prefix = pl.col("image_id").str.head(HEX_DIGITS).str.to_integer(base=16, dtype=pl.UInt64)
-    found = judged(lake, key).select(prefix.unique().sort()).collect(engine="streaming")
-    return found.to_series().to_numpy()
+    prefixes = judged(lake, key).select(prefix.unique().sort()).collect(engine="streaming")
+    return prefixes.to_series().to_numpy()
 
 
 def _is_among(image_id: str, prefixes: NDArray[np.uint64]) -> bool:

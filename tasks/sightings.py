@@ -9,79 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from ..data.errors import CommitConflict, StoreError, shorten
-from ..data.images.inspect_image import ImageFacts
+from ..data.errors import CommitConflict, StoreError
 from ..data.schema import Reason, Row, Status
-from ..data.sources.cells import UrlAddress
-from ..data.sources.find import Item
+from ..data.sources.items import Item
 from ..data.store.lake import Lake
 from ..data.store.shards import ShardImage
+from .outcome import Outcome, Sighting, asks_again, note_of
 
 MAX_ATTEMPTS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
-    """How an item of the same address and fingerprint was last accounted for.
-
-    `is_own`: in the batch being ingested, so that it is the sighting that counts there;
-    else in another one, and what was found there holds here too.
-    `fingerprint`: The item's, with the server's mark behind it where a server must be asked.
-    """
-
-    source_uri: str
-    fingerprint: str
-    status: Status
-    reason: str | None
-    detail: str | None
-    image_id: str | None
-    domain: str | None
-    label: str | None
-    is_own: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What was found out about an item: the image it is, or why it is none.
-
-    `facts` and `raw` are there when it was read now (`raw` alone, while it is to be inspected);
-    `image_id` alone when it is carried over from an earlier sighting. `n_bytes` were read, also
-    of an item then rejected. `mark` is a server's own mark of the content.
-    """
-
-    item: Item
-    image_id: str | None = None
-    facts: ImageFacts | None = None
-    raw: bytes | None = None
-    n_bytes: int = 0
-    reason: str | None = None
-    detail: str | None = None
-    mark: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells in a later run whether the item has changed."""
-        return f"{self.item.fingerprint} {self.mark}".rstrip()
-
-
-def asks_again(item: Item) -> bool:
-    """Whether only a server can tell if a known item has changed."""
-    return isinstance(item.address, UrlAddress) and item.address.asks_again
-
-
-def mark_in(before: Sighting, item: Item) -> str:
-    """Return the server's mark of what was seen; "" where none was kept."""
-    return before.fingerprint.removeprefix(item.fingerprint).strip()
-
-
-def note_of(item: Item) -> str | None:
-    """Return what the source says of an item that could not be taken, as a detail."""
-    return shorten(item.note) if item.note else None
 
 
 def find_sightings(

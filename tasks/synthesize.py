@@ -32,7 +32,8 @@ from ..synth.methods.make import make
 from ..synth.methods.protocol import Made, Tools
 from ..synth.plan.job_key import KEY_VERSION
 from .append_missing import append_missing
-from .ingest import IngestCounts, ingest_chunk
+from .ingest import ingest_chunk
+from .ingest_counts import IngestCounts
 from .latest_rows import latest_items
 from .work.stopping import hand_on
 

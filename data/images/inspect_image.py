@@ -7,9 +7,10 @@ accepts, `decode_rgb` can decode under every policy.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +27,9 @@ __all__ = [
     "ImageFacts",
     "ImageLimits",
     "estimate_jpeg_quality",
-    "inspect_and_use",
     "inspect_image",
+    "inspected",
 ]
-
-T = TypeVar("T")
 
 # Of `phash_of`: hashes are of upright pixels, 16 bits scaled, over white. Rows without it have
 # hashes of pixels as they are stored.
@@ -81,22 +80,21 @@ def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageF
     Raises:
         UnreadableImage: And nothing else, for any bytes whatever.
     """
-    return inspect_and_use(raw, lambda _image_id, _image: None, limits=limits)[0]
+    with inspected(raw, limits=limits) as (facts, _):
+        return facts
 
 
-def inspect_and_use(
-    raw: bytes,
-    use: Callable[[str, Image.Image], T],
-    *,
-    limits: ImageLimits = DEFAULT_LIMITS,
-) -> tuple[ImageFacts, T]:
-    """What `inspect_image` says, and what `use` makes of the same decoded picture.
+@contextmanager
+def inspected(
+    raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS
+) -> Iterator[tuple[ImageFacts, Image.Image]]:
+    """Open a picture that is decoded in full, with what `inspect_image` says of it.
 
-    `use` gets the image_id and the picture, which it must leave as it is; what it raises of
-    `opening.DAMAGE` refuses the picture.
+    The block must leave the picture as it is; what it raises of `limits.DAMAGE` refuses the
+    picture.
 
     Raises:
-        UnreadableImage: For any bytes whatever; nothing else but what `use` raises.
+        UnreadableImage: For any bytes whatever; nothing else but what the block raises.
     """
     import imagehash
 
@@ -121,7 +119,7 @@ def inspect_and_use(
             ai_declared=read_ai_declared(raw, image),
             doubt=None if doubt is None else doubt.value,
         )
-        return facts, use(facts.image_id, image)
+        yield facts, image
 
 
 def upright_grey(image: Image.Image) -> Image.Image:

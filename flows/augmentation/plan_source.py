@@ -9,7 +9,7 @@ from typing import Any
 from ...data.store.lake import Lake
 from ...synth.job import Job
 from ...synth.plan.plan import Block, ContentsOf, Plan
-from ...tasks.ingest import IngestCounts
+from ...tasks.ingest_counts import IngestCounts
 from ...tasks.parents import Chosen, choose_parents
 from ...tasks.synthesize import (
     JOBS_PER_CHUNK,

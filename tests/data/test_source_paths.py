@@ -7,7 +7,7 @@ import pytest
 
 from assay.data.source_paths import absolute_source, path_of, scheme_of
 from assay.data.sources.find import SourceOptions, find_items
-from assay.tasks.ingest import batch_id_of
+from assay.tasks.batches import batch_id_of
 
 
 @pytest.mark.parametrize(

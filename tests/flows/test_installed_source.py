@@ -6,7 +6,8 @@ import sys
 
 from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.lake import Lake
-from assay.tasks.ingest import batch_id_of, chunks, ingest_chunk
+from assay.tasks.batches import batch_id_of, chunks
+from assay.tasks.ingest import ingest_chunk
 
 
 def test_its_images_come_into_the_lake_once(plugin, tmp_path):

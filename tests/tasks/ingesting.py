@@ -14,7 +14,9 @@ from PIL import Image
 
 from assay.data.sources.find import Item, SourceOptions, find_items
 from assay.data.store.lake import Lake
-from assay.tasks.ingest import IngestCounts, chunks, ingest_chunk
+from assay.tasks.batches import chunks
+from assay.tasks.ingest import ingest_chunk
+from assay.tasks.ingest_counts import IngestCounts
 
 
 def picture(seed: int, size: tuple[int, int] = (24, 16), image_format: str = "PNG") -> bytes:

@@ -27,6 +27,8 @@ import os, signal, sys
 from assay.data.store.lake import Lake
 from assay.data.sources.find import SourceOptions, find_items
 from assay.tasks import ingest
+from assay.tasks.batches import chunks
+from assay.tasks.ingest_counts import IngestCounts
 
 lake_uri, source, run_id, point, nth = sys.argv[1:]
 ingest.FLUSH_BYTES = 12_000
@@ -54,8 +56,8 @@ wrap("append", lambda args: args[0])
 options = SourceOptions()
 print("started", flush=True)
 lake = Lake(lake_uri)
-total = ingest.IngestCounts()
-for index, items in enumerate(ingest.chunks(find_items([source], options), max_items=20)):
+total = IngestCounts()
+for index, items in enumerate(chunks(find_items([source], options), max_items=20)):
     total += ingest.ingest_chunk(
         lake, items, batch_id="b-1", run_id=run_id, chunk_index=index, options=options, n_workers=2
     )

@@ -18,8 +18,9 @@ from assay.flows.request import Request
 from assay.flows.run import run
 from assay.tasks import ingest, inline_scorer
 from assay.tasks.detector.load import load_detector
-from assay.tasks.ingest import IngestCounts, ingest_chunk
-from assay.tasks.inline_scorer import ScoreAlong
+from assay.tasks.ingest import ingest_chunk
+from assay.tasks.ingest_counts import IngestCounts
+from assay.tasks.inline_scorer import InlineScorer
 from assay.tasks.score import ScoreCounts, pending
 
 PICTURES = {
@@ -67,7 +68,7 @@ def bring(
     """One chunk of everything in a folder, ingested and scored in one pass."""
     options = SourceOptions()
     load = load or (lambda: detector)
-    along = ScoreAlong(lake, load, detector.key, run_id="r", n_workers=n_workers)
+    scorer = InlineScorer(lake, load, detector.key, run_id="r")
     items = ingest_chunk(
         lake,
         list(find_items([str(folder)], options)),
@@ -77,9 +78,9 @@ def bring(
         options=options,
         n_workers=n_workers,
         on_item=on_item,
-        along=along,
+        scorer=scorer,
     )
-    return items, along.counts
+    return items, scorer.counts
 
 
 def passes_of(detector, monkeypatch) -> list[int]:

@@ -16,8 +16,8 @@ from assay.data.errors import UnreadableImage
 from assay.data.images.inspect_image import ImageLimits, inspect_image
 from assay.data.images.trimming import count_scans, trim_metadata
 from assay.data.schema import Reason
-from assay.tasks.ingest import _is_settled
-from assay.tasks.sightings import Sighting, Status
+from assay.tasks.known_items import is_settled
+from assay.tasks.outcome import Sighting, Status
 
 WORKFLOW = '{"1": {"class_type": "KSampler", "inputs": {}}, "x": "' + "y" * 1_200_000 + '"}'
 
@@ -162,8 +162,8 @@ def test_a_refusal_over_the_budget_is_settled_until_the_limit_changes():
         label=None,
         is_own=True,
     )
-    assert _is_settled(sighting, ImageLimits())
-    assert not _is_settled(sighting, ImageLimits(max_pixels=120_000_000))
+    assert is_settled(sighting, ImageLimits())
+    assert not is_settled(sighting, ImageLimits(max_pixels=120_000_000))
 
 
 def test_only_what_lies_before_the_end_of_a_jpeg_is_judged():

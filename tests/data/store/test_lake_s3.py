@@ -28,7 +28,9 @@ from assay.data.store.files import s3_storage_options
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage, ShardPlace
 from assay.tasks.append_missing import append_missing
-from assay.tasks.ingest import IngestCounts, chunks, ingest_chunk
+from assay.tasks.batches import chunks
+from assay.tasks.ingest import ingest_chunk
+from assay.tasks.ingest_counts import IngestCounts
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 

@@ -15,7 +15,7 @@ from assay.data.store.lake import Lake
 from assay.data.text.printable import printable
 from assay.data.text.redaction import has_user_info, redact_text, redact_url
 from assay.flows.request import Request
-from assay.tasks.ingest import batch_id_of
+from assay.tasks.batches import batch_id_of
 
 # Upper case and long: cannot be part of the names, the hosts or the marks by chance.
 SECRETS = st.text(
