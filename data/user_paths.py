@@ -1,4 +1,4 @@
-"""Paths as users give them: `~` for a home folder, and which files may be written."""
+"""Paths as users give them: `~` for a home folder, and which files may be written, and how."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from .errors import ConfigError
+from .errors import ConfigError, InputError
 
 # A file is written beside its place and renamed: here that would put a file in a device's place.
 _OF_THE_SYSTEM: Final = ("/dev", "/proc", "/sys")
@@ -41,3 +41,15 @@ def require_output(out: Path, *, inputs: Iterable[str | os.PathLike[str]] = ()) 
         out.exists() and not out.is_file()
     ):
         raise ConfigError(f"{out} is a device or a file of the system; give another file to write")
+
+
+def write_output(out: Path, content: bytes) -> None:
+    """Write the file that a user named.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error

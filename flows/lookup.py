@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ..data.errors import InputError
+from ..data.errors import InputError, UnreadableImage
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
+from ..data.user_paths import from_home
 from ..tasks.lake.fit import require_fit
 from ..tasks.latest_rows import keyed_decisions, latest_scores
 
 if TYPE_CHECKING:
     from ..tasks.detector.inputs.profiles import Profile
     from ..tasks.detector.weights.checkpoint import Checkpoint
+    from ..tasks.similar.result import Query
 
 MIN_PREFIX_CHARS = 6
 _ABOUT_AN_IMAGE = ("sightings", "scores", "views", "decisions", "reviews", "synthetics")
@@ -70,6 +72,29 @@ def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
     except OSError as error:
         raise InputError(f"cannot read {image}: {error.strerror or error}") from error
     return hashlib.sha256(raw).hexdigest(), raw
+
+
+def find_query(lake: Lake, image: str) -> Query:
+    """Return the file of that name if there is one, else the stored image whose id begins so.
+
+    Raises:
+        InputError: There is neither, or the file cannot be read or compared.
+    """
+    from ..tasks.similar.search import picture_query, stored_query
+
+    file = from_home(image)
+    if file.is_file():
+        try:
+            return picture_query(lake, file.read_bytes(), file.name)
+        except UnreadableImage as error:
+            raise InputError(f"{image} cannot be compared: {error}") from error
+        except OSError as error:
+            raise InputError(f"{image} cannot be read: {error}") from error
+    if file.is_dir():
+        raise InputError(f"{image} is a folder; give one picture, or an image id")
+    if not image or set(image.strip().lower()) - set("0123456789abcdef"):
+        raise InputError(f"there is no file {image!r}, and it is no image id (hex digits)")
+    return stored_query(lake, find_image(lake, image))
 
 
 def stored_logit(

@@ -37,8 +37,7 @@ def explain(
         json_: Print one JSON object on stdout.
     """
     from ...data.commands import command
-    from ...data.errors import InputError
-    from ...data.user_paths import require_output
+    from ...data.user_paths import require_output, write_output
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
     from ...tasks.explain.explain import explain as explained
     from ...tasks.explain.heatmap import draw_heatmap
@@ -52,10 +51,7 @@ def explain(
     image_id, raw = picture_bytes(image, opened)
     found = explained(raw, checkpoint, prepared)
     file = out or Path(f"heat-{image_id[:12]}.png")
-    try:
-        file.write_bytes(draw_heatmap(found))
-    except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+    write_output(file, draw_heatmap(found))
     stored = None
     if opened is not None:
         stored = stored_logit(opened, image_id, checkpoint, prepared)

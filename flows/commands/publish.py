@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,6 +36,7 @@ def publish(
         allow_shortcuts: Reserved for a later check of file format and size as label shortcuts.
         json_: Print one JSON object on stdout.
     """
+    from ...tasks.publish.opening import opening_command
     from ...tasks.publish.publish import publish as publish_lake
 
     result = publish_lake(
@@ -64,21 +62,3 @@ def publish(
     if result.split_note:
         lines.append(f"splits      {result.split_note}")
     print("\n".join([*lines, "next", f"  {opening_command(result.out)}"]))  # noqa: T201
-
-
-def opening_command(out: str) -> str:
-    """Return a command that opens a published folder, as a shell reads it."""
-    # Without an activated environment `python` is another one, or none.
-    known = shutil.which("python")
-    python = "python" if known and Path(known).samefile(sys.executable) else sys.executable
-    code = f"import datasets; print(datasets.load_dataset({_literal(out)}))"
-    # datasets takes these signs for patterns and finds nothing; Arrow takes none.
-    if set("*?[]") & set(out):
-        data = _literal(f"{out}/data")
-        code = f"import pyarrow.dataset as d; print(d.dataset({data}).schema.names)"
-    return shlex.join([python, "-c", code])
-
-
-def _literal(text: str) -> str:
-    """A text in Python, in double quotes where that is possible: a shell's are single ones."""
-    return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)

@@ -33,13 +33,9 @@ def views(
         positive: What a high logit of an unregistered checkpoint means: fake or real.
         json_: Print one JSON object on stdout.
     """
-    from ...data.errors import InputError
-    from ...data.images.decode import decode_rgb
-    from ...data.user_paths import require_output
-    from ...tasks.detector.inputs.preprocess import preprocess, square_in_picture
+    from ...data.user_paths import require_output, write_output
     from ...tasks.detector.load import load_detector
-    from ...tasks.explain.view_map import draw_views
-    from ...tasks.views import views_of
+    from ...tasks.explain.view_scores import score_views
     from ..lookup import picture_bytes
 
     if out is not None:
@@ -47,56 +43,11 @@ def views(
     opened = None if Path(image).is_file() else open_lake(lake)
     image_id, raw = picture_bytes(image, opened)
     loaded = load_detector(detector, profile=profile, positive=positive)
-    picture = decode_rgb(raw, loaded.profile.decode)
-    centre = float(loaded.forward(preprocess(raw, loaded.profile)[None])[0][0])
-    found = views_of(raw, loaded)
-    if not found:
-        raise InputError(
-            f"{image} is {picture.width} x {picture.height} px: a side under"
-            f" {loaded.profile.crop_px} px has no tiles; its centre scores logit {centre:+.3f}"
-        )
-    scored = [view for view in found if view.logit is not None]
-    highest = max(scored, key=lambda view: view.logit or 0.0, default=None)
+    found = score_views(raw, loaded, name=image)
     file = out or Path(f"views-{image_id[:12]}.png")
-    title = f"centre logit {centre:+.3f}, highest of {len(found)} tiles "
-    title += "none" if highest is None else f"{highest.logit:+.3f}"
-    drawn = draw_views(
-        picture, found, title=title, centre_px=square_in_picture(picture.size, loaded.profile)
-    )
-    try:
-        file.write_bytes(drawn)
-    except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+    write_output(file, found.png)
     if json_:
-        tiles = [
-            {
-                "view": view.tile.name,
-                "left_px": view.tile.left_px,
-                "top_px": view.tile.top_px,
-                "side_px": view.tile.side_px,
-                "logit": view.logit,
-            }
-            for view in found
-            if view.tile is not None
-        ]
-        print(  # noqa: T201
-            json.dumps(
-                {
-                    "image_id": image_id,
-                    "detector": loaded.detector_id,
-                    "centre_logit": centre,
-                    "tiles": tiles,
-                    "out": str(file),
-                }
-            )
-        )
+        values = {"image_id": image_id} | found.to_json() | {"out": str(file)}
+        print(json.dumps(values))  # noqa: T201
         return
-    print(f"centre      logit {centre:+.3f} by {loaded.detector_id}")  # noqa: T201
-    if highest is not None and highest.tile is not None:
-        tile = highest.tile
-        right, bottom = tile.left_px + tile.side_px, tile.top_px + tile.side_px
-        print(  # noqa: T201
-            f"highest     logit {highest.logit:+.3f}, {tile.name}: x {tile.left_px}-{right},"
-            f" y {tile.top_px}-{bottom}"
-        )
-    print(f"picture     {file}")  # noqa: T201
+    print(f"{found.summary()}\npicture     {file}")  # noqa: T201

@@ -6,11 +6,12 @@ import io
 from pathlib import Path
 from typing import Final
 
-from ...data.errors import ConfigError, StoreError
+from ...data.errors import ConfigError
 from ...data.store.files import open_store
 from ...data.store.lake import Lake
 from ...data.user_paths import require_output
 from ..pages.thumbnails import thumbnail, thumbnails
+from ..pages.write import write_page
 from .contact_sheet import PICTURE_PX, draw_sheet, tiles_of
 from .page import render_similar
 from .result import Query, Similar
@@ -62,9 +63,4 @@ def write_sheet(
     else:
         sheet = render_similar(similar, thumbs).encode("utf-8", "replace")
     out = out.absolute()
-    try:
-        with open_store(out.parent).creating(out.name) as file:
-            file.write(sheet)
-    except OSError as error:
-        raise StoreError(f"cannot write {out}: {error}") from error
-    return str(out)
+    return write_page(open_store(out.parent), out.name, sheet)

@@ -20,10 +20,10 @@ from lakes import DETECTOR, KEY, Made, Shot, drawn, lake_of, reviewed, synthesis
 from assay.data.errors import ConfigError, GateRefused, InputError, StoreError
 from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
-from assay.flows.commands.publish import opening_command
 from assay.tasks.labels import best_labels
 from assay.tasks.publish import publish as publish_module
 from assay.tasks.publish.dataset_card import _plain
+from assay.tasks.publish.opening import opening_command
 from assay.tasks.publish.publish import publish
 
 
