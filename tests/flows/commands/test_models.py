@@ -301,11 +301,11 @@ def test_what_there_is_nothing_to_pull_of(name):
 PULL = """
 import sys
 from dataclasses import replace
-from assay.tasks.detector import cards
-mine = replace(cards.CARDS[1], name="tiny", repo="org/vit", revision=sys.argv[1],
+from assay.tasks.detector.weights import registry
+mine = replace(registry.CARDS[1], name="tiny", repo="org/vit", revision=sys.argv[1],
     weights_sha256=sys.argv[2], config_sha256=None, image_px=None, width=None, depth=None,
     heads=None)
-cards.CARDS = (mine,)
+registry.CARDS = (mine,)
 from assay.flows.cli import main
 main(["models", "pull", "tiny", "--json"])
 """
