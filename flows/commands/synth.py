@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ...data.errors import SynthError
+from ...synth.plan.example import EXAMPLE_PLAN
 from .options import JUDGING, READING, AsJson, Judging, LakeUri, Quiet, request_of
 
 synth = App(name="synth", help="Make labelled pictures: generators, LoRA, laundering, attacks.")
@@ -20,6 +21,7 @@ def augment(
     *,
     lake: LakeUri = None,
     judging: Judging = JUDGING,
+    generator: str | None = None,
     memory: str | None = None,
     t5: str = "auto",
     fuse: bool = False,
@@ -34,6 +36,7 @@ def augment(
         plan: A TOML file; `assay synth example` prints one.
         lake: Folder or s3:// prefix of the lake.
         judging: Which detector scores and which policy decides.
+        generator: Generator in the place of the plan's, in every block that names one.
         memory: Of the device, such as 24GB: picks what is quantised and what takes turns.
         t5: The third text encoder: auto, keep, drop, int8 or nf4.
         fuse: Make adapters part of the generator's weights.
@@ -42,19 +45,25 @@ def augment(
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
-    from ...synth.generators.load import LoadSettings
+    from ...synth.generators.registry import generator_names
     from ...synth.plan.plan_file import read_plan
     from ..process.malloc import limit_arenas
     from ..progress import for_terminal, watched
 
     limit_arenas()
-    told = read_plan(plan)
+    chosen = read_plan(plan)
+    if generator is not None:
+        # A path of the command line is one against the working folder, unlike the plan's.
+        is_folder = generator not in generator_names() and Path(generator).is_dir()
+        chosen = chosen.with_generator(str(Path(generator).resolve()) if is_folder else generator)
+    # What loads PyTorch comes after the plan's own slips are said.
+    from ...synth.generators.load import LoadSettings
     from ..augmentation.run import augment as run_augment
 
     with watched(for_terminal(quiet=quiet)):
         result = run_augment(
             request_of(lake, (), READING, judging),
-            told,
+            chosen,
             settings=LoadSettings(
                 memory=memory,
                 t5=t5,
@@ -78,7 +87,43 @@ def example() -> None:
 
 
 @synth.command
-def plan(
+def schema(
+    *,
+    out: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Print the JSON Schema of plan files, by which editors check and complete them.
+
+    Args:
+        out: File to write it to; on stdout without it.
+        overwrite: Replace a file that is there.
+    """
+    from ...synth.plan.models import plan_schema
+    from .schema_file import print_schema
+
+    print_schema(plan_schema(), "plan files", out=out, overwrite=overwrite)
+
+
+@synth.command
+def methods(*, json_: AsJson = False) -> None:
+    """List what makes pictures: name, package and description of every method.
+
+    Args:
+        json_: Print one JSON object on stdout.
+    """
+    from ...synth.methods.registry import listed_methods
+
+    rows = listed_methods()
+    if json_:
+        print(json.dumps({"methods": rows}))  # noqa: T201
+        return
+    widths = [max(len(str(row[column])) for row in rows) for column in ("name", "package")]
+    for row in rows:
+        print(f"{row['name']:{widths[0]}}  {row['package']:{widths[1]}}  {row['description']}")  # noqa: T201
+
+
+@synth.command
+def estimate(
     generator: str,
     *,
     memory: str | None = None,
@@ -92,19 +137,55 @@ def plan(
 
     Args:
         generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, mini-sd3, or a diffusers folder.
-        memory: Of the device, such as 24GB.
+        memory: Memory of the device, such as 24GB.
         t5: auto, keep, drop, int8 or nf4.
         precision: auto, fp32, bf16 or fp16.
         device: auto, cpu, cuda, mps or xpu.
-        images: How many pictures.
+        images: Number of pictures.
         json_: Print one JSON object on stdout.
     """
     from ...synth.generators.estimate import announce
 
-    told = announce(
+    estimated = announce(
         generator, memory=memory, t5=t5, precision=precision, device=device, images=images
     )
-    print(json.dumps(told.to_json()) if json_ else told.summary())  # noqa: T201
+    print(json.dumps(estimated.to_json()) if json_ else estimated.summary())  # noqa: T201
+
+
+@synth.command(name="plan", show=False)
+def estimate_by_its_old_name(
+    generator: str,
+    *,
+    memory: str | None = None,
+    t5: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    images: int = 1,
+    json_: AsJson = False,
+) -> None:
+    """Say what would be loaded; the name that `estimate` had.
+
+    Args:
+        generator: As `estimate` takes it, and so are the others.
+        memory: Memory of the device.
+        t5: The third text encoder.
+        precision: Precision of the weights.
+        device: Device of the generator.
+        images: Number of pictures.
+        json_: Print one JSON object on stdout.
+    """
+    from ..progress import say
+
+    say("assay synth plan is called assay synth estimate now; the old name will go")
+    estimate(
+        generator,
+        memory=memory,
+        t5=t5,
+        precision=precision,
+        device=device,
+        images=images,
+        json_=json_,
+    )
 
 
 @synth.command(name="train-lora")
@@ -201,50 +282,4 @@ def train_mini_generator(
         seed=seed,
     )
     make_mini_sd3(settings, on_progress=say)
-    print(f"Read {out / 'README.md'}, then: {command('synth', 'plan', out)}")  # noqa: T201
-
-
-EXAMPLE_PLAN = """\
-# What to make. Every list is swept; running it again makes only what is missing.
-seed = 0
-
-[parents]
-choose = "real"   # real, fake, any, or near (those nearest to a threshold)
-n = 50
-# where = "width_px >= 512 and domain = 'ads'"
-
-[[make]]          # what platforms do to photos
-method = "launder"
-condition = ["jpeg", "resize", "screenshot", "multi-hop"]
-
-[[make]]          # pictures changed so as to pass; of photos, so as to be flagged
-method = "attack"
-epsilon = [1, 2, 4]
-steps = 10
-
-[[make]]          # and whether that survives what platforms do
-name = "laundered-attacks"
-method = "launder"
-of = "attack"
-condition = ["jpeg-70", "half"]
-
-# mini-sd3 is embedded and tries the pipeline; sd3.5-large, sd3.5-large-turbo, sd3.5-medium, or a
-# diffusers folder stand in its place for pictures that matter.
-
-[[make]]          # the photo through a generator's autoencoder and back
-method = "aligned"
-autoencoder = "mini-sd3"
-dct_blend = [1.0, 0.5]
-
-[[make]]          # the photo repainted, little to much
-method = "image-to-image"
-generator = "mini-sd3"
-prompt = "a bright blue smooth photo"
-strength = [0.2, 0.5]
-
-[[make]]          # pictures from nothing; prompts = "prompts.txt" reads many
-method = "text"
-generator = "mini-sd3"
-prompt = ["a dark green detailed photo", "a bright orange smooth photo"]
-times = 4
-"""
+    print(f"Read {out / 'README.md'}, then: {command('synth', 'estimate', out)}")  # noqa: T201

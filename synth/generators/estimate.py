@@ -12,6 +12,7 @@ from .checkpoints import find_generator
 from .load import LoadSettings, device_of, plan_for
 from .memory import MemoryPlan
 from .presets import NOTICE, PRESETS, Preset
+from .registry import is_added
 
 MAX_IMAGES: Final = 1_000_000_000
 
@@ -79,6 +80,11 @@ def announce(
     """
     if not 1 <= images <= MAX_IMAGES:
         raise ConfigError(f"images = {images}; allowed: 1 to {MAX_IMAGES:,}")
+    if is_added(generator):
+        raise ConfigError(
+            f"{generator} comes from an installed package, which loads it in its own way; what it "
+            f"takes is known of {', '.join(PRESETS)} and diffusers folders"
+        )
     settings = LoadSettings(device=device, precision=precision, t5=t5, memory=memory)
     chosen = device_of(device)
     if generator in PRESETS and PRESETS[generator].repo:

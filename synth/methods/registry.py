@@ -63,6 +63,24 @@ def package_of(name: str) -> str:
     return plugins.package_of(entry) if entry is not None else _OWN
 
 
+def listed_methods() -> list[dict[str, Any]]:
+    """Return name, package, description and settings of every method.
+
+    A method that cannot be loaded has the error as its description, and no settings.
+    """
+    rows = []
+    for name in method_names():
+        row: dict[str, Any] = {"name": name, "package": package_of(name)}
+        try:
+            method = method_of(name)
+        except ConfigError as error:
+            rows.append(row | {"description": f"cannot be used: {error}", "settings": []})
+        else:
+            settings = list(method.settings_model.model_fields)
+            rows.append(row | {"description": method.description, "settings": settings})
+    return rows
+
+
 @functools.cache
 def _built_in() -> Mapping[str, Method[Any]]:
     """The methods of this folder: those without parents first, then by name."""

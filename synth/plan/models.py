@@ -157,7 +157,7 @@ def plan_model(methods: Iterable[Method[Any]]) -> type[BaseModel]:
         __base__=PlanTable,
         __doc__=PlanTable.__doc__,
         make=(
-            tuple[one, ...],
+            list[one],
             Field(min_length=1, description="What to make, one table per method and sweep."),
         ),
     )

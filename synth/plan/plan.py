@@ -190,18 +190,19 @@ class Plan:
 
         Raises:
             ConfigError: No block names one.
+            SynthError: It cannot make the sizes that the plan asks for.
         """
         if not any("generator" in block.settings for block in self.blocks):
             raise ConfigError(
                 f"generator = {shown(name)}, and no block of the plan paints with a generator; "
                 "leave it out"
             )
-        blocks = [
-            replace(block, settings={**block.settings, "generator": name})
-            if "generator" in block.settings
-            else block
-            for block in self.blocks
-        ]
+        blocks = []
+        for block in self.blocks:
+            settings = block.settings
+            if "generator" in settings:
+                settings = block.made_by.checked({**settings, "generator": name}, self.folder)
+            blocks.append(replace(block, settings=settings))
         return replace(self, blocks=tuple(blocks))
 
     def _told(self, block: Block) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,42 @@
+"""A JSON Schema on stdout or in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...data.errors import ConfigError
+from ...data.user_paths import from_home
+
+
+def print_schema(
+    schema: Mapping[str, Any], what: str, *, out: Path | None, overwrite: bool
+) -> None:
+    """Print a JSON Schema, or write it to a file and say so.
+
+    Args:
+        schema: Plain values.
+        what: Kind of files that it describes, for the line that says where it is.
+        out: File to write it to; None: on stdout.
+        overwrite: Whether a file that is there is replaced.
+
+    Raises:
+        ConfigError: The file is there already, or cannot be written.
+    """
+    text = json.dumps(schema, indent=2) + "\n"
+    if out is None:
+        print(text, end="")  # noqa: T201
+        return
+    out = from_home(out)
+    try:
+        with out.open("w" if overwrite else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{out} is there already; name another file, or add --overwrite"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written ({error.strerror})") from error
+    print(f"{out}: the JSON Schema of {what}")  # noqa: T201

@@ -1,0 +1,107 @@
+"""Methods by name: the files of the folder, and what packages add, with their slips said."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+from pydantic import BaseModel
+
+from assay.data import plugins
+from assay.data.errors import ConfigError
+from assay.synth.methods import registry
+from assay.synth.methods.protocol import Made, Method
+
+
+class NoSettings(BaseModel):
+    """None."""
+
+
+class Plain(Method[NoSettings]):
+    """A method of somebody's."""
+
+    name = "plain"
+    description = "Nothing."
+    settings_model = NoSettings
+
+    def make(self, job, settings, parent, tools):
+        """Return nothing much."""
+        return Made(raw=b"", label="fake")
+
+
+class Unfinished(Method[NoSettings]):
+    """Lacks what makes pictures."""
+
+    name = "plain"
+
+
+def with_members(**members):
+    return type("Other", (Plain,), members)
+
+
+@pytest.fixture
+def added(monkeypatch):
+    """Adds an object as the method `plain` of a package."""
+
+    def add(loaded, name="plain"):
+        entry = EntryPoint(name, "somebody.method:METHOD", registry.GROUP)
+        monkeypatch.setattr(plugins, "entries", lambda _group: {name: entry})
+        monkeypatch.setattr(plugins, "load", lambda _group, _name: loaded)
+
+    return add
+
+
+def test_the_files_of_the_folder_are_the_methods():
+    """Those without parents first."""
+    assert registry.method_names()[:2] == ("text", "aligned")
+    assert set(registry.method_names()) >= {
+        "text",
+        "image-to-image",
+        "inpaint",
+        "control",
+        "aligned",
+        "launder",
+        "attack",
+        "latent-attack",
+    }
+    assert all(registry.method_of(name).name == name for name in registry.method_names())
+
+
+@pytest.mark.parametrize("loaded", [Plain, Plain()])
+def test_a_package_adds_a_class_or_an_instance(added, loaded):
+    """Its name comes after the built-in ones."""
+    added(loaded)
+    assert registry.method_names()[-1] == "plain"
+    assert isinstance(registry.method_of("plain"), Plain)
+    assert registry.package_of("plain") == "the package of somebody.method"
+
+
+@pytest.mark.parametrize(
+    ("loaded", "said"),
+    [
+        (None, "which is None; allowed: a subclass of assay.synth.methods.protocol.Method"),
+        (Unfinished, "which is 'a class without make'; allowed"),
+        (with_members(name="other"), "whose name is 'other'; give both the same name"),
+        (with_members(description=None), "whose description is missing; give it"),
+        (with_members(settings_model=dict), "whose settings_model is no pydantic model"),
+        (
+            with_members(
+                settings_model=type("Own", (NoSettings,), {"__annotations__": {"of": str}})
+            ),
+            "which has a setting of, as every block has; rename it",
+        ),
+    ],
+)
+def test_a_broken_method_of_a_package_is_said_with_the_package(added, loaded, said):
+    """Where it is named, and in the list; the others go on working."""
+    added(loaded)
+    with pytest.raises(ConfigError, match=f'somebody.method adds "plain" to assay.methods, {said}'):
+        registry.method_of("plain")
+    row = registry.listed_methods()[-1]
+    assert row["description"].startswith("cannot be used: ")
+    assert registry.method_of("text").name == "text"
+
+
+def test_a_package_cannot_take_a_name_of_assays(added):
+    """Which of them a plan means would depend on what is installed."""
+    added(Plain, name="text")
+    with pytest.raises(ConfigError, match='adds the method "text", which assay has itself'):
+        registry.method_of("text")
