@@ -26,7 +26,7 @@ from . import steps
 from .request import DEFAULT_DETECTOR, Request, default_lake
 from .result import Moderation
 from .run import Steps, run
-from .serving.served import confined
+from .served import confined
 
 VERBS = ("moderate", "ingest", "score")
 

@@ -55,7 +55,7 @@ def _as_flow(request: Request, verb: str) -> Moderation:
     from prefect.exceptions import PrefectException
 
     from .moderate import moderate as moderate_flow
-    from .serving.served import kept_secrets
+    from .served import kept_secrets
 
     try:
         with kept_secrets(request.sources):

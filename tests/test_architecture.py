@@ -14,13 +14,6 @@ MAX_MODULES = 20
 # A verb's name is its file's name, so that a longer list is still found in.
 MAX_VERBS = 24
 HEAVY = {"torch", "prefect", "transformers", "timm", "diffusers", "polars"}
-# Circles between the rooms of a folder that are still to be opened. This list only shrinks.
-ALLOWED_CIRCLES = {
-    # Walks read sidecar tables, tables name archives, and cells resolve paths.
-    "data/sources": {"archives", "cells", "folders", "lists", "parquet"},
-    # A flow asks what its deployment allows, and the deployment serves the flow.
-    "flows": {"moderate", "serving"},
-}
 
 
 def of_layer(layer: str) -> list[Path]:
@@ -61,8 +54,7 @@ def test_no_modules_import_one_another_in_a_circle():
 @pytest.mark.parametrize("folder", folders())
 def test_no_rooms_of_a_folder_import_one_another_in_a_circle(folder):
     """Of the subfolders and files of a folder, one can be read after the other."""
-    for circle in circles(rooms(folder)):
-        assert set(circle) <= ALLOWED_CIRCLES.get(folder, set())
+    assert circles(rooms(folder)) == []
 
 
 def test_data_knows_neither_torch_nor_prefect():

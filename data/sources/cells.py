@@ -19,7 +19,7 @@ from ..source_paths import path_of_uri
 from ..text.redaction import redact_url
 from ..text.unicode import is_valid, valid_text
 from .columns import BYTE_COLUMNS, IMAGE_COLUMNS
-from .folders.files import FileAddress, explain_os_error, root_of
+from .files import FileAddress, explain_os_error, root_of
 from .items import Address, SourceOptions
 from .uris import parts_of, stamp_of
 from .web.fetched import Fetched

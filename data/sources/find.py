@@ -20,7 +20,7 @@ from ..schema import Reason
 from ..store.lake_mark import is_lake, lake_of, require_no_lake
 from .archives.tars import list_tar, require_tar
 from .archives.zips import list_zip, require_zip
-from .folders.files import is_inside, is_sidecar, require_folder
+from .files import is_inside, is_sidecar, require_folder
 from .folders.globs import expand_glob, has_magic
 from .folders.walk import item_beside_metadata, items_of_labels, partitions_of, walk_folder
 from .forms import Form, is_text_file

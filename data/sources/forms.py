@@ -8,10 +8,10 @@ from typing import Final
 
 from ..errors import InputError
 from ..images.sniff import Kind, sniff
-from .archives.packed import unpacker_of
-from .folders.files import is_sidecar
+from .files import is_sidecar
 from .lists.list_files import PACKED_SUFFIXES, read_head
 from .lists.listings import has_header, looks_like_list
+from .packed import unpacker_of
 
 
 class Form(StrEnum):

@@ -17,8 +17,8 @@ from ...data.errors import ConfigError
 from ...data.source_paths import path_of_uri
 from ..process.prefect_home import configured_api_url, require_settings, settle
 from ..request import Request
+from ..served import absolute, announce, with_roots
 from .prefect_server import asks_for_login, own_server, require_server
-from .served import absolute, announce, with_roots
 
 FLOW = "assay-moderate"
 

@@ -23,10 +23,10 @@ from ..folders.metadata import is_metadata
 from ..handles import Handles, WindowedStream
 from ..items import Item, SourceOptions, bad_item
 from ..labelling import MAX_SIDECAR_BYTES, sidecar_stem, tags_of
+from ..packed import PackedStream, PackedTooMuchError, unpacker_of
 from ..sidecars import Sidecars
 from ..uris import escape_of, is_chosen, is_hidden, member_uri, parts_of, stamp_of
 from .archive_tables import MAX_TABLE_BYTES, ArchiveTables
-from .packed import PackedStream, PackedTooMuchError, unpacker_of
 
 _DAMAGE: Final = (
     tarfile.TarError,

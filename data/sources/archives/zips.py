@@ -23,10 +23,10 @@ from ...schema import Reason
 from ..handles import Handles
 from ..items import Item, SourceOptions, bad_item
 from ..labelling import MAX_SIDECAR_BYTES, tags_of
+from ..packed import UNPACKS_TOO_MUCH, Credit
 from ..sidecars import Sidecars
 from ..uris import escape_of, is_chosen, is_hidden, member_uri, parts_of, shielded, stamp_of
 from .archive_tables import MAX_TABLE_BYTES, ArchiveTables
-from .packed import UNPACKS_TOO_MUCH, Credit
 
 _DAMAGE: Final = (
     zipfile.BadZipFile,

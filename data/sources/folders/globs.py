@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from ...user_paths import from_home
+from ..files import list_folder
 from ..uris import compile_pattern, is_hidden
-from .files import list_folder
 
 _MAGIC: Final = re.compile(r"[*?\[]|\{[^{}/]*(?:,|\.\.)[^{}/]*\}")
 

@@ -13,12 +13,7 @@ from urllib.parse import unquote
 from ...errors import InputError
 from ...schema import Reason
 from ...store.lake_mark import is_lake, lake_of
-from ..items import Item, SourceOptions, bad_item
-from ..lists.list_files import DAMAGE, open_list
-from ..parquet import list_parquet, require_parquet
-from ..sidecars import Sidecars
-from ..uris import file_uri, is_chosen, is_hidden, member_uri, stamp_of
-from .files import (
+from ..files import (
     explain_os_error,
     is_inside,
     item_of_file,
@@ -26,6 +21,11 @@ from .files import (
     list_folder,
     named_sidecars,
 )
+from ..items import Item, SourceOptions, bad_item
+from ..lists.list_files import DAMAGE, open_list
+from ..parquet import list_parquet, require_parquet
+from ..sidecars import Sidecars
+from ..uris import file_uri, is_chosen, is_hidden, member_uri, stamp_of
 from .metadata import NAMES, Metadata, is_metadata, read_metadata
 
 TABLE_SUFFIXES: Final = (".parquet", ".parq", ".pq")

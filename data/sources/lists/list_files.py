@@ -21,8 +21,8 @@ from ...errors import InputError, UnreadableImage
 from ...images.sniff import Kind, sniff
 from ...schema import Reason
 from ...text.unicode import encoding_of, is_binary
-from ..archives.packed import PackedStream, unpacker_of
 from ..handles import ByteStream, Handles, WindowedStream
+from ..packed import PackedStream, unpacker_of
 from ..uris import stamp_of
 
 PACKED_SUFFIXES: Final = (".gz", ".bz2", ".xz", ".zst")

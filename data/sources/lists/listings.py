@@ -20,11 +20,11 @@ from ...errors import InputError, UnreadableImage
 from ...images.limits import ImageLimits
 from ...schema import Reason
 from ...text.unicode import decode_escaped, is_valid, split_lines, valid_text
-from ..archives.packed import PackedTooMuchError
 from ..cells import is_base64_picture
 from ..columns import IMAGE_COLUMNS, choose_column, may_hold_picture, tag_columns
 from ..items import Item, SourceOptions, bad_item, column_of
 from ..labelling import PICTURE_SUFFIXES
+from ..packed import PackedTooMuchError
 from ..uris import member_uri
 from .delimited import Line, Record, RowTests, Table, open_table
 from .json_rows import JsonRow, json_rows

@@ -9,10 +9,10 @@ import pytest
 from prefect.settings import Settings
 
 from assay.data.errors import ConfigError, InputError
+from assay.flows import served
 from assay.flows.doctor import _prefect
 from assay.flows.process.prefect_home import configured_api_url
 from assay.flows.request import Request
-from assay.flows.serving import served
 from assay.flows.serving.prefect_server import login_in, require_server
 from assay.flows.serving.serve import default_name
 from assay.flows.start import start

@@ -20,7 +20,7 @@ from archives import (
 
 from assay.data.images.inspect_image import ImageLimits
 from assay.data.schema import Reason
-from assay.data.sources.archives import packed
+from assay.data.sources import packed
 from assay.data.sources.find import SourceOptions, read_item
 
 

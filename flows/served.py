@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from ...data.errors import ConfigError, InputError
-from ...data.source_paths import path_of_uri
-from ...data.sources.folders.files import is_inside
-from ...data.sources.folders.globs import expand_glob, has_magic
-from ...data.text.redaction import redact_url
-from ...data.user_paths import from_home
-from ..request import Request
+from ..data.errors import ConfigError, InputError
+from ..data.source_paths import path_of_uri
+from ..data.sources.files import is_inside
+from ..data.sources.folders.globs import expand_glob, has_magic
+from ..data.text.redaction import redact_url
+from ..data.user_paths import from_home
+from .request import Request
 
 VARIABLE: Final = "ASSAY_SERVED"
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ...errors import InputError, UnreadableImage
-from ...images.limits import too_many_bytes
-from ...schema import Reason
-from ..items import Item, SourceOptions, bad_item
-from ..labelling import (
+from ..errors import InputError, UnreadableImage
+from ..images.limits import too_many_bytes
+from ..schema import Reason
+from .items import Item, SourceOptions, bad_item
+from .labelling import (
     MAX_SIDECAR_BYTES,
     PICTURE_SUFFIXES,
     SIDECAR_SUFFIXES,
@@ -22,8 +22,8 @@ from ..labelling import (
     stems_of_picture,
     tags_of,
 )
-from ..sidecars import Sidecars
-from ..uris import file_uri, stamp_of
+from .sidecars import Sidecars
+from .uris import file_uri, stamp_of
 
 # A pipe that somebody left in a folder must not hold the run up: opened without waiting.
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

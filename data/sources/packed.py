@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final, cast
 
-from ..handles import ByteStream
+from .handles import ByteStream
 
 # So much may come out at once of very little, again and again as long as more comes in.
 CREDIT_BYTES: Final = 100 * 2**20
