@@ -12,7 +12,6 @@ PACKAGES: Final = (
     "torchvision",
     "openvino",
     "transformers",
-    "timm",
     "diffusers",
     "pillow",
     "numpy",

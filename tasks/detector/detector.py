@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.score_key import ScoreKey
-from .backends.network import logit_and_embedding
 from .backends.protocol import Backend
 from .identity import Identity
 from .inputs.profiles import Profile
@@ -145,5 +144,5 @@ class Detector:
         Returns:
             Logits (N,) and embeddings (N, D), float32 tensors; gradients reach the pixels.
         """
-        logits, embeddings = logit_and_embedding(self.module, pixels_nchw)
+        logits, embeddings = self.module(pixels_nchw)
         return float(self._sign) * logits.float(), embeddings.float()

@@ -2,8 +2,18 @@
 
 import multiprocessing
 
-# What takes seconds in each child is not what is tested.
+# What takes seconds in each child is not what is tested. pandas is loaded by pyarrow, where it
+# is installed, with the first table that is made of rows.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["assay.flows.run", "assay.tasks.detector.backends.network", "torch"]
+    [
+        "assay.flows.cli",
+        "assay.flows.run",
+        "assay.flows.commands.moderate",
+        "assay.flows.commands.ingest",
+        "assay.tasks.detector.backends.pytorch",
+        "assay.tasks.detector.backends.vit",
+        "scipy.fftpack",
+        "pandas",
+    ]
 )

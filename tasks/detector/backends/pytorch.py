@@ -1,4 +1,4 @@
-"""The network in PyTorch, as the library has it or compiled, on any device."""
+"""The network in PyTorch, as it is or compiled, on any device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ....data.errors import ModelError
 from .devices import batch_images
-from .network import logit_and_embedding
 from .protocol import Embeddings, Logits
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class TorchBackend:
     """A module in eval mode on one device; see `Backend`.
 
     Args:
-        module: Of transformers or timm.
+        module: Pixels (N, 3, side, side) to logits (N,) and embeddings (N, D).
         device: Where it runs.
         precision: `fp32`, `bf16` or `fp16`; half formats by autocast.
         compiled: Compile it with `torch.compile` at the first pass of each batch size.
@@ -58,9 +57,7 @@ class TorchBackend:
             pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
         with torch.inference_mode(), number_format(self.torch_device, self.precision):
             forward = self._pass or self._first_pass(pixels)
-            logits, embeddings = forward(
-                self.module, pixels.to(self.torch_device, non_blocking=True)
-            )
+            logits, embeddings = forward(pixels.to(self.torch_device, non_blocking=True))
             return (
                 logits[:n_images].float().cpu().numpy(),
                 embeddings[:n_images].float().cpu().numpy(),
@@ -96,13 +93,13 @@ class TorchBackend:
         import torch
 
         if not self._compiled:
-            self._pass = logit_and_embedding
-            return logit_and_embedding
+            self._pass = self.module
+            return self.module
         with self._lock:
             if self._pass is None:
-                compiled = torch.compile(logit_and_embedding, dynamic=False)
+                compiled = torch.compile(self.module, dynamic=False)
                 try:
-                    compiled(self.module, pixels.to(self.torch_device))
+                    compiled(pixels.to(self.torch_device))
                 except Exception as error:
                     reason = " ".join(str(error).split())[:200]
                     raise ModelError(

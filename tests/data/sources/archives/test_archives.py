@@ -341,8 +341,10 @@ def test_an_archive_that_is_gone_or_changed_has_a_reason(tmp_path):
 def test_a_large_tar_is_listed_in_constant_memory(tmp_path):
     """Listing goes member by member: the first item is there before the archive is read."""
     path = packed_tar(tmp_path / "x.tar", [(f"{n}.jpg", b"x") for n in range(3000)])
+    # Those of other tests in this process are there already.
+    n_threads = threading.active_count()
     items = find_items([str(path)], SourceOptions())
     first = next(items)
     assert inner([first]) == ["0.jpg"]
     assert sum(1 for _ in items) == 2999
-    assert threading.active_count() < 20
+    assert threading.active_count() < n_threads + 10
