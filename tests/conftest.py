@@ -1,11 +1,11 @@
-"""What every test needs: a cache of its own, so that none reads or writes the user's."""
+"""What every test needs: a cache of its own, and backends that are measured in short."""
 
 import os
 
 import pytest
 from plugin_package import plugin
 
-__all__ = ["own_cache", "plugin"]
+__all__ = ["own_cache", "plugin", "short_rates"]
 
 # Before PyTorch loads, here and in what tests start: several processes share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -21,3 +21,13 @@ def own_cache(tmp_path_factory):
         del os.environ["ASSAY_CACHE"]
     else:
         os.environ["ASSAY_CACHE"] = before
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_rates():
+    """Backends are measured in two rounds of one batch per core: the rate itself is not tested."""
+    from assay.tasks.detector.selection import choose_backend
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(choose_backend, "_ROUNDS_PER_STREAM", 1)
+        yield

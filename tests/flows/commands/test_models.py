@@ -86,7 +86,7 @@ def test_the_libraries_load_what_was_converted_and_agree(tmp_path):
     with torch.inference_mode():
         one, other = theirs(pixels)[:, 0], others(pixels).logits[:, 0]
     torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
-    ours = load_detector(str(back), device="cpu").forward(pixels.numpy())[0]
+    ours = load_detector(str(back), device="cpu", backend="torch").forward(pixels.numpy())[0]
     np.testing.assert_allclose(ours, one.numpy(), atol=1e-3)
 
 

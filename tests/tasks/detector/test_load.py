@@ -1,5 +1,6 @@
 """A name becomes the detector that it says, which scores as the libraries themselves do."""
 
+import functools
 import io
 import json
 import os
@@ -75,12 +76,20 @@ def test_scores_spread_enough_to_tell(by_the_libraries):
     assert np.ptp(by_the_libraries) > 3
 
 
+@pytest.fixture(scope="module")
+def loaded(vit_s):
+    """The detector of a layout on a backend; each is loaded, and measured, once."""
+    folders = {"timm": vit_s[1], "hf": vit_s[2]}
+    return functools.cache(
+        lambda layout, backend: load_detector(str(folders[layout]), device="cpu", backend=backend)
+    )
+
+
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize("layout", ["timm", "hf"])
-def test_both_layouts_score_as_the_libraries_do(layout, backend, vit_s, by_the_libraries):
+def test_both_layouts_score_as_the_libraries_do(layout, backend, vit_s, loaded, by_the_libraries):
     """From bytes to logit within 1e-3 of timm and torchvision, for every kind of picture."""
-    folder = str(vit_s[1 if layout == "timm" else 2])
-    detector = load_detector(folder, device="cpu", backend=backend)
+    detector = loaded(layout, backend)
     pixels = np.stack([preprocess(raw, detector.profile) for raw in PICTURES.values()])
     logits, embeddings = detector.forward(pixels)
     np.testing.assert_allclose(logits, by_the_libraries, atol=1e-3)
@@ -91,17 +100,17 @@ def test_both_layouts_score_as_the_libraries_do(layout, backend, vit_s, by_the_l
     )
 
 
-def test_transformers_reads_the_same_network(vit_s):
-    """`from_pretrained` on the folder gives the logits that the detector gives."""
+def test_transformers_reads_the_same_network(vit_s, loaded):
+    """`from_pretrained` on the folder gives the logits that both backends give."""
     from transformers import ViTForImageClassification
 
     model = ViTForImageClassification.from_pretrained(vit_s[2], use_safetensors=True).eval()
     pixels = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, 384, 384))).float()
     with torch.inference_mode():
         theirs = model(pixels).logits[:, 0].numpy()
-    np.testing.assert_allclose(
-        load_detector(str(vit_s[2])).forward(pixels.numpy())[0], theirs, atol=1e-3
-    )
+    for backend in ("torch", "openvino"):
+        ours = loaded("hf", backend).forward(pixels.numpy())[0]
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 def test_what_transformers_saves_today_loads_too(tmp_path):
@@ -182,7 +191,7 @@ def test_a_detector_of_real_pictures_is_turned_round(tmp_path):
         ({"name": "./nowhere"}, ModelError, "no folder ./nowhere"),
         ({"name": "org/name"}, WrongRevision, "no revision"),
         ({"name": "mini", "profile": "clip"}, ConfigError, "authors-imagenet, hf-clip"),
-        ({"name": "mini", "device": "quantum"}, ConfigError, "auto or one of cuda"),
+        ({"name": "mini", "device": "quantum"}, ConfigError, "allowed: auto, cuda, mps"),
         ({"name": "mini", "precision": "int4"}, ConfigError, "fp32, bf16, fp16, int8"),
         ({"name": "mini", "precision": "int8"}, ModelError, "no int8 weights.* models quantise"),
         ({"name": "mini", "backend": "onnx"}, ConfigError, "auto or one of torch, torch-compile"),
