@@ -28,7 +28,7 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 from assay.data.machine import n_cores
 from assay.flows.request import Request
 from assay.flows.run import run
-from assay.tasks.detector.backends.openvino_graph import quiet_openvino
+from assay.tasks.detector.backends.openvino_graph import openvino_core, quiet_openvino
 from assay.tasks.detector.detector import Detector
 from assay.tasks.detector.load import load_detector
 from assay.tasks.detector.streaming import bare_forward
@@ -117,7 +117,7 @@ def _openvino_product(shape: tuple[int, int, int], n_threads: int) -> Callable[[
         "INFERENCE_NUM_THREADS": n_threads,
         "ENABLE_CPU_PINNING": False,
     }
-    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    request = openvino_core().compile_model(model, "CPU", settings).create_infer_request()
     given = np.random.default_rng(1).standard_normal((m, k), dtype=np.float32)
     return lambda: request.infer([given], share_inputs=True, share_outputs=True)
 

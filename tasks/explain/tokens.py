@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.machine import n_cores
-from ..detector.backends.openvino_graph import build_model, quiet_openvino
+from ..detector.backends.openvino_graph import build_model, openvino_core
 from ..detector.weights.checkpoint import Checkpoint
 
 
@@ -26,7 +26,7 @@ class Tokens:
             "INFERENCE_NUM_THREADS": n_cores(),
             "ENABLE_CPU_PINNING": False,
         }
-        self._compiled: Any = quiet_openvino().Core().compile_model(graph, "CPU", settings)
+        self._compiled: Any = openvino_core().compile_model(graph, "CPU", settings)
         self._mine = threading.local()
 
     def run(self, pixels_f32_nchw: NDArray[np.float32]) -> NDArray[np.float32]:

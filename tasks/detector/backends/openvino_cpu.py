@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....data.machine import n_cores
-from .openvino_graph import quiet_openvino
+from .openvino_graph import openvino_core
 from .protocol import Embeddings, Logits
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class OpenVinoBackend:
             # Pinned threads of two processes would share one core and leave another idle.
             "ENABLE_CPU_PINNING": False,
         }
-        core = quiet_openvino().Core()
+        core = openvino_core()
         if isinstance(model, tuple):
             graph, weights = model
             # From memory: what was hashed is what runs.

@@ -24,6 +24,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 _QKV: Final = ("q", "k", "v")
 _FIRST_USE: Final = threading.Lock()
+_CORES: Final[list[Any]] = []
 
 
 def quiet_openvino() -> Any:
@@ -37,6 +38,20 @@ def quiet_openvino() -> Any:
     with _FIRST_USE:
         openvino.Type.f32.to_dtype()
     return openvino
+
+
+def openvino_core() -> Any:
+    """Return the one `openvino.Core` of this process, which lives as long as the process.
+
+    The CPU plugin gives the thread that loads it a stack for signal handlers, and unmaps it with
+    the core. Where two cores end in the order of their making, or one ends on another thread, the
+    thread keeps an address that is gone, and the next Ctrl-C kills the process with SIGSEGV.
+    """
+    openvino = quiet_openvino()
+    with _FIRST_USE:
+        if not _CORES:
+            _CORES.append(openvino.Core())
+    return _CORES[0]
 
 
 def weights_by_role(raw_weights: bytes, architecture: Architecture, what: str) -> Weights:

@@ -1,15 +1,21 @@
 """The OpenVINO graph is the libraries' network, and may be used by several threads at once."""
 
+import gc
+import os
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 import torch
+from processes import PROCESSES
 from tiny_models import TINY, hf_config, timm_tensors, write_hf, write_timm
 
 from assay.data.errors import UntrustedWeights
-from assay.tasks.detector.backends.openvino_graph import build_model, quiet_openvino
+from assay.tasks.detector.backends.make import make_backend
+from assay.tasks.detector.backends.openvino_graph import build_model, openvino_core
 from assay.tasks.detector.weights.checkpoint import find_checkpoint
 
 TENSORS = timm_tensors(seed=11)
@@ -62,7 +68,7 @@ def run(checkpoint, *, tokens: bool, pixels=PIXELS):
         checkpoint.raw_weights, checkpoint.architecture, checkpoint.name, tokens=tokens
     )
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = quiet_openvino().Core().compile_model(graph, "CPU", settings)
+    compiled = openvino_core().compile_model(graph, "CPU", settings)
     return compiled([pixels])
 
 
@@ -122,3 +128,26 @@ def test_first_passes_of_a_process_may_be_several_at_once(tmp_path, attempt):
     folder = write_timm(tmp_path / "m", TENSORS)
     command = [sys.executable, "-c", FIRST_USE, str(folder)]
     subprocess.run(command, check=True, timeout=60, capture_output=True)
+
+
+def signalled_after_detectors(folder):
+    """What a child does: drop two detectors, the older one first and on a thread, then Ctrl-C."""
+    made = [make_backend(find_checkpoint(folder), "openvino", "cpu", "fp32") for _ in range(2)]
+    for _ in range(2):
+        dropping = threading.Thread(target=made.pop, args=(0,))
+        dropping.start()
+        dropping.join()
+    gc.collect()
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        os._exit(130)
+
+
+def test_a_signal_after_the_last_detector_is_gone_is_an_exception(tmp_path):
+    """In any order and on any thread: the library's stack for signal handlers is still there."""
+    folder = str(write_timm(tmp_path / "m", TENSORS))
+    child = PROCESSES.Process(target=signalled_after_detectors, args=(folder,))
+    child.start()
+    child.join(timeout=60)
+    assert child.exitcode == 130
