@@ -21,7 +21,7 @@ import pytest
 
 from assay.data.errors import InputError, UnreadableImage
 from assay.data.schema import Reason
-from assay.data.sources.archives import packed
+from assay.data.sources import packed
 from assay.data.sources.find import Item, SourceOptions, find_items, kind_of, read_item
 
 PICTURES = [factories.jpeg(seed=n, size=(16, 16)) for n in range(4)]
