@@ -2,25 +2,21 @@
 
 Pictures enter the lake by the same gate as any item, and their `synthetics` rows follow. A job is
 done when its row is there: what a kill cut off between the two is made again, to the same bytes,
-and counts as a duplicate. Rows are found by a job's key, whichever plan asked for it first, so
-that plans share what they have in common.
+and counts as a duplicate.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
-from PIL import ExifTags, Image
 
 from ..data.errors import AssayError, StoreError, shorten
 from ..data.schema import Reason, Row
@@ -35,6 +31,7 @@ from .append_missing import append_missing
 from .ingest import ingest_chunk
 from .ingest_counts import IngestCounts
 from .latest_rows import latest_items
+from .made_images import bytes_of, is_measured, made_of, uri_of
 from .work.stopping import hand_on
 
 JOBS_PER_CHUNK = 32
@@ -47,20 +44,6 @@ LAST_COMMIT_S = 30.0
 _COMMIT_GROWTH = 1.5
 # A commit to a slow store must not take more than a fifth of the time.
 _COMMIT_SHARE = 5.0
-
-_MADE_SCHEMA = pl.Schema(
-    {
-        "key": pl.String(),
-        "block": pl.String(),
-        "image_id": pl.String(),
-        "parent_id": pl.String(),
-        "label": pl.String(),
-        "method": pl.String(),
-        "strength": pl.Float64(),
-        "params": pl.String(),
-        "license_flags": pl.List(pl.String()),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,118 +89,6 @@ class SynthCounts:
         )
 
 
-def batch_of(plan_id: str) -> str:
-    """The batch that a plan's pictures belong to."""
-    return f"s-{plan_id}"
-
-
-def uri_of(job: Job) -> str:
-    """What a job's picture is called among the sightings: by its settings, whatever they stand for.
-
-    So a picture made again, since a file behind a setting was replaced, takes the other's place.
-    """
-    return f"synth:///{job.method}/{job.recipe or job.key}"
-
-
-def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
-    """The pictures of these jobs that are finished, one row a job: lineage, block and settings.
-
-    Block and settings are the job's. Of several rows for one job, the latest counts that measures
-    what the job asks for. Rows of the first version of keys count where they tell enough to be
-    sure that they are of the same job.
-    """
-    by_key: dict[str, list[Job]] = defaultdict(list)
-    by_recipe: dict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        by_key[job.key].append(job)
-        if job.contents.recorded is not None:
-            by_recipe[job.recipe].append(job)
-    params = pl.col("params")
-    rows = (
-        lake.scan("synthetics")
-        .with_columns(
-            key=params.str.json_path_match("$.key"),
-            key_version=params.str.json_path_match("$.key_version"),
-            attacked=params.str.json_path_match("$.attacked"),
-        )
-        .filter(pl.col("key").is_in([*by_key, *by_recipe]))
-        # One whose bytes were lost is not finished any more: it is made again.
-        .join(lake.scan("images").select("image_id"), on="image_id", how="semi")
-        .sort("created_at", maintain_order=True)
-        .collect()
-    )
-    found: dict[str, list[Row]] = defaultdict(list)
-    is_first = pl.col("key_version").is_null()
-    plain = _plain(lake, rows.filter(is_first)["parent_id"].drop_nulls().unique().to_list())
-    for row in rows.filter(is_first).iter_rows(named=True):
-        for job in by_recipe[row["key"]]:
-            if _is_same(row, job) and (job.parent_id is None or job.parent_id in plain):
-                found[job.key].append(row)
-    for row in rows.filter(~is_first).iter_rows(named=True):
-        found[row["key"]].append(row)
-    return pl.DataFrame(
-        [
-            _made_row(job, found[key])
-            for key, jobs in by_key.items()
-            if key in found
-            for job in jobs
-        ],
-        schema=_MADE_SCHEMA,
-    )
-
-
-def failures_of(lake: Lake, jobs: Sequence[Job], batch_id: str) -> list[tuple[str, int]]:
-    """Why pictures of these jobs could not be made, and how many each time, most first.
-
-    A job that was made since, or is none of these, does not count.
-    """
-    rows = (
-        latest_items(lake, batch_id)
-        .filter(
-            pl.col("source_uri").is_in([uri_of(job) for job in jobs])
-            & (pl.col("reason") == Reason.NOT_MADE.value)
-        )
-        # What differs by the parent alone is one reason.
-        .with_columns(pl.col("detail").str.replace_all(r"\b[0-9a-f]{64}\b", "IMAGE_ID"))
-        .group_by("detail")
-        .len()
-        .sort(["len", "detail"], descending=[True, False])
-        .collect()
-    )
-    return list(rows.select("detail", "len").iter_rows())
-
-
-def _made_row(job: Job, rows: Sequence[Row]) -> Row:
-    told = [json.loads(row["params"]) for row in rows]
-    measured = [at for at, params in enumerate(told) if _is_measured(job, params)]
-    at = measured[-1] if measured else -1
-    row, params = rows[at], told[at] | {"settings": dict(job.settings)}
-    return {name: row.get(name) for name in _MADE_SCHEMA} | {
-        "key": job.key,
-        "block": job.block,
-        "params": json.dumps(params, sort_keys=True),
-    }
-
-
-def _plain(lake: Lake, image_ids: Sequence[str]) -> set[str]:
-    """Those of the images that every version decodes to the same pixels: upright and RGB."""
-    plain = set()
-    for image_id, raw in _bytes(lake, image_ids).items():
-        if isinstance(raw, str):
-            continue
-        with contextlib.suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            image = Image.open(io.BytesIO(raw))
-            if image.mode == "RGB" and image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-                plain.add(image_id)
-    return plain
-
-
-def _is_same(row: Row, job: Job) -> bool:
-    """Whether a row of the first version is of this job, as far as ids tell."""
-    recorded = job.contents.recorded or {}
-    return all(row[name] == value for name, value in recorded.items())
-
-
 def synthesize_chunk(
     lake: Lake,
     jobs: Sequence[Job],
@@ -242,7 +113,7 @@ def synthesize_chunk(
     since = lake.version("synthetics")
     known = _known(lake, jobs)
     left = [job for job in jobs if job.key not in known]
-    parents = _bytes(lake, {job.parent_id for job in left if job.parent_id is not None})
+    parents = bytes_of(lake, {job.parent_id for job in left if job.parent_id is not None})
     waiting: list[tuple[Job, Made | str]] = []
     known_items = [_known_item(lake, job, known[job.key]) for job in jobs if job.key in known]
 
@@ -290,12 +161,8 @@ def _known(lake: Lake, jobs: Sequence[Job]) -> dict[str, Row]:
     return {
         job.key: rows[job.key]
         for job in jobs
-        if job.key in rows and _is_measured(job, json.loads(rows[job.key]["params"]))
+        if job.key in rows and is_measured(job, json.loads(rows[job.key]["params"]))
     }
-
-
-def _is_measured(job: Job, params: dict[str, Any]) -> bool:
-    return all(params.get(name) == by for name, by in job.contents.measures.items())
 
 
 def _known_item(lake: Lake, job: Job, row: Row) -> Item:
@@ -335,13 +202,13 @@ def _store(
     since: int | None,
 ) -> SynthCounts:
     """Commit finished pictures with their lineage, failures as rejections, and known ones."""
-    made = [(job, told) for job, told in attempts if isinstance(told, Made)]
+    made = [(job, outcome) for job, outcome in attempts if isinstance(outcome, Made)]
     items = [*known_items]
     items += [
-        bad_item(uri_of(job), Reason.NOT_MADE, told, fingerprint=job.key)
-        if isinstance(told, str)
-        else _item(job, told)
-        for job, told in attempts
+        bad_item(uri_of(job), Reason.NOT_MADE, outcome, fingerprint=job.key)
+        if isinstance(outcome, str)
+        else _item(job, outcome)
+        for job, outcome in attempts
     ]
     counts = ingest_chunk(
         lake,
@@ -359,31 +226,6 @@ def _store(
         failed=len(attempts) - n_stored,
         items=counts,
     )
-
-
-def _bytes(lake: Lake, image_ids: Iterable[str]) -> dict[str, bytes | str]:
-    """By id: the bytes of images, or why there are none."""
-    wanted = list(image_ids)
-    if not wanted:
-        return {}
-    out: dict[str, bytes | str] = dict.fromkeys(wanted, f"it is not in {lake.uri} any more")
-    there = (
-        lake.scan("images")
-        .filter(pl.col("image_id").is_in(wanted))
-        .select(pl.col("image_id").unique())
-        .collect()["image_id"]
-        .to_list()
-    )
-    try:
-        out |= dict(lake.images(there))
-    except StoreError:
-        # One of them is damaged: the others are read one by one.
-        for image_id in there:
-            try:
-                out[image_id] = lake.image(image_id)
-            except StoreError as error:
-                out[image_id] = str(error)
-    return out
 
 
 def _item(job: Job, made: Made) -> Item:
@@ -421,8 +263,8 @@ def _commit(
     images = dict(stored.iter_rows())
     now = datetime.now(UTC)
     rows = [
-        _row(job, told, image_id=images[uri], batch_id=batch_id, run_id=run_id, now=now)
-        for job, told in made
+        _row(job, outcome, image_id=images[uri], batch_id=batch_id, run_id=run_id, now=now)
+        for job, outcome in made
         if (uri := uri_of(job)) in images
     ]
     measures: dict[str, set[str]] = defaultdict(set)

@@ -149,8 +149,8 @@ class ContentsReader:
         autoencoder = self._tools.autoencoder(name)
         config = dict(getattr(autoencoder.module, "config", {}))
         config.pop("_name_or_path", None)
-        told = json.dumps(config, sort_keys=True, default=str)
-        return [autoencoder.weights_sha256, hashlib.sha256(told.encode()).hexdigest()]
+        text = json.dumps(config, sort_keys=True, default=str)
+        return [autoencoder.weights_sha256, hashlib.sha256(text.encode()).hexdigest()]
 
     def _adapters(self, lora: str) -> list[list[str | float]]:
         return [[file_sha256(one.file), one.weight] for one in self._tools.adapters(lora)]

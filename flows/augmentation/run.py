@@ -16,7 +16,8 @@ from ...synth.job import Job
 from ...synth.plan.plan import Plan
 from ...tasks.evasion.page import write_evasion
 from ...tasks.evasion.table import evasion_rows, evasion_table
-from ...tasks.synthesize import SynthCounts, failures_of, synthesize_chunk
+from ...tasks.made_images import failures_of
+from ...tasks.synthesize import SynthCounts, synthesize_chunk
 from .. import progress, steps
 from ..request import Request
 from ..run import Steps, run

@@ -56,7 +56,7 @@ def attacked(settings: AttackingSettings) -> str:
 
 
 def aim_of(settings: AttackingSettings, parent_label: str | None) -> int:
-    """Return which way an attack moves the logit: fakes pass, photos are flagged, unless told.
+    """Return which way an attack moves the logit: fakes pass, photos are flagged, unless set.
 
     Raises:
         SynthError: The aim is none of `AIMS`.

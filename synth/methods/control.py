@@ -30,7 +30,9 @@ class ControlSettings(PaintingSettings):
     """Settings of `control`."""
 
     controlnet: Annotated[
-        Name, Role.LOADS, Field(description=f"Folder of an SD3 ControlNet; {PATH_OR_NAME}.")
+        Name,
+        Role.LOADS,
+        Field(description=f"Folder of an SD3 ControlNet; {PATH_OR_NAME}.", examples=["FOLDER"]),
     ]
     control: Annotated[
         Literal["canny", "depth", "blur"],

@@ -1,6 +1,6 @@
 """The methods by name: the files of this folder, and what installed packages add.
 
-A file of this folder is a method when it has a `METHOD`; nothing else has to be told of it. The
+A file of this folder is a method when it has a `METHOD`; nothing else has to name it. The
 method of a package is imported when a plan names it.
 """
 

@@ -125,10 +125,10 @@ def _check_words(where: str) -> None:
             if argument == ")":
                 raise _refusal(where, f"{token} is called with nothing")
         elif plain not in _WORDS and token.strip('"') not in PARENT_SCHEMA:
-            told = did_you_mean(token, PARENT_SCHEMA)
+            hint = did_you_mean(token, PARENT_SCHEMA)
             if plain in _STATEMENTS:
-                told = " (subqueries and other tables cannot be reached)"
-            raise _refusal(where, f"{token} is no column{told}")
+                hint = " (subqueries and other tables cannot be reached)"
+            raise _refusal(where, f"{token} is no column{hint}")
 
 
 def _tokens(where: str) -> Iterator[tuple[str, str]]:

@@ -111,14 +111,14 @@ class Plan:
     @property
     def plan_id(self) -> str:
         """12 hex digits of everything in the plan; comments and order of keys do not count."""
-        told = {
+        identity = {
             "seed": self.seed,
             "parents": [self.parents.choose, self.parents.n, self.parents.where],
             "blocks": [
                 [block.name, block.method, block.of, dict(block.settings)] for block in self.blocks
             ],
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
     def check(self, n_parents: int | None = None) -> None:
         """Read the prompts, fill the templates, and count the pictures, before anything is made.
@@ -163,11 +163,11 @@ class Plan:
         sources: Sequence[tuple[str | None, str | None]] = parents
         if not block.needs_parents:
             sources = [(None, None)]
-        for (parent_id, label), told in itertools.product(sources, self._told(block)):
-            contents = contents_of(block.method, told, parent_id)
+        for (parent_id, label), settings in itertools.product(sources, self._sets(block)):
+            contents = contents_of(block.method, settings, parent_id)
             key = key_of(
                 block.method,
-                told,
+                settings,
                 parent_id=parent_id,
                 parent_label=label,
                 seed=self.seed,
@@ -177,9 +177,9 @@ class Plan:
                 key=key,
                 block=block.name,
                 method=block.method,
-                settings=told,
+                settings=settings,
                 seed=row_seed(self.seed, key),
-                recipe=recipe_of(block.method, told, parent_id=parent_id, seed=self.seed),
+                recipe=recipe_of(block.method, settings, parent_id=parent_id, seed=self.seed),
                 parent_id=parent_id,
                 parent_label=label,
                 contents=contents,
@@ -205,7 +205,7 @@ class Plan:
             blocks.append(replace(block, settings=settings))
         return replace(self, blocks=tuple(blocks))
 
-    def _told(self, block: Block) -> Iterator[dict[str, Any]]:
+    def _sets(self, block: Block) -> Iterator[dict[str, Any]]:
         """The sets of settings of a block, those that its method expands included."""
         expanded = list(block.made_by.expand(block.settings, self.folder))
         for plain in block.sweep():

@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
+
+from pydantic.fields import FieldInfo
 
 from ...data.errors import ConfigError, SynthError
 from ...data.text.wording import did_you_mean, shown
 from ...data.toml_file import read_toml
 from ..generators.registry import generator_names
+from ..methods.protocol import Method
 from ..methods.registry import method_of
 from .models import BLOCK_NAME, MAX_SEED, block_model
 from .parent_condition import parse_condition
@@ -21,6 +24,7 @@ from .plan import Block, Parents, Plan
 from .tables import check_table
 
 _NAME: Final = re.compile(BLOCK_NAME)
+_HEADER: Final = re.compile(r"^[ \t]*\[\[[ \t]*make[ \t]*\]\]", re.MULTILINE)
 _OWN: Final = ("method", "name", "of")
 
 
@@ -31,14 +35,27 @@ def read_plan(path: Path) -> Plan:
         ConfigError: It cannot be read, or something in it is unknown or out of place.
     """
     try:
-        told = read_toml(path)
+        values = read_toml(path)
+        lines = _block_lines(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as a plan: {error}") from error
-    return plan_of_dict(told, folder=path.parent, source=str(path))
+    return plan_of_dict(values, folder=path.parent, source=str(path), block_lines=lines)
 
 
-def plan_of_dict(told: Mapping[str, Any], *, folder: Path, source: str = "the plan") -> Plan:
+def plan_of_dict(
+    values: Mapping[str, Any],
+    *,
+    folder: Path,
+    source: str = "the plan",
+    block_lines: Sequence[int] = (),
+) -> Plan:
     """The plan of plain values, checked.
+
+    Args:
+        values: Tables by name, as a file holds them.
+        folder: Folder against which paths are read.
+        source: What messages call the plan.
+        block_lines: Line of each `[[make]]` in the file, for messages.
 
     Raises:
         ConfigError: As `read_plan`.
@@ -46,28 +63,39 @@ def plan_of_dict(told: Mapping[str, Any], *, folder: Path, source: str = "the pl
     """
     folder = Path(folder)
     names = ("seed", "parents", "make")
-    if not isinstance(told, Mapping):
-        raise ConfigError(f"{source} is {shown(told)}; allowed: a table")
-    if unknown := sorted(str(name) for name in told if name not in names):
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{source} is {shown(values)}; allowed: a table")
+    if unknown := sorted(str(name) for name in values if name not in names):
         raise ConfigError(
             f"{source}: unknown {', '.join(unknown)}; allowed: {', '.join(names)}"
             f"{did_you_mean(unknown[0], names)}"
         )
-    seed = told.get("seed", 0)
+    seed = values.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
         raise ConfigError(
             f"{source}: seed is {shown(seed)}; allowed: a whole number from 0 to {MAX_SEED}"
         )
-    rows = told.get("make")
+    rows = values.get("make")
     if isinstance(rows, Mapping):
         raise ConfigError(f"{source}: make is a table; write [[make]], once for each block")
     if not isinstance(rows, (list, tuple)) or not rows:
         raise ConfigError(f"{source} makes nothing; add a [[make]] with a method")
-    parents = _parents(told.get("parents", {}), f"{source}, [parents]")
+    parents = _parents(values.get("parents", {}), f"{source}, [parents]")
     blocks: list[Block] = []
-    for row in rows:
-        blocks.append(_block(row, [block.name for block in blocks], folder, source))
+    # Blocks that are written otherwise, as `make = [{...}]`, have no lines of their own.
+    lines = block_lines if len(block_lines) == len(rows) else ()
+    for index, row in enumerate(rows):
+        place = f"{source}, line {lines[index]}" if lines else source
+        blocks.append(_block(row, [block.name for block in blocks], folder, place))
     return Plan(seed=seed, parents=parents, blocks=tuple(blocks), folder=folder)
+
+
+def _block_lines(path: Path) -> list[int]:
+    """The line of each `[[make]]` of a file; none of what can be read only once."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8-sig")
+    return [text.count("\n", 0, found.start()) + 1 for found in _HEADER.finditer(text)]
 
 
 def _parents(table: Any, where: str) -> Parents:
@@ -102,19 +130,28 @@ def _block(row: Any, earlier: Sequence[str], folder: Path, source: str) -> Block
             f"{where}: of = {shown(of)}; allowed: parents, or an earlier block "
             f"({', '.join(earlier) or 'there is none'})"
         )
-    check_table(
-        block_model(method),
-        row,
-        where=where,
-        missing={
-            setting: f"{method.name} needs {setting} = ...; allowed: "
-            f"{', '.join(generator_names())}, or a folder"
-            for setting in ("generator", "autoencoder")
-        },
-    )
+    check_table(block_model(method), row, where=where, missing=_needed(method, row))
     settings = {key: value for key, value in row.items() if key not in _OWN}
     try:
         settings = dict(method.checked(settings, folder))
     except (ConfigError, SynthError) as error:
         raise type(error)(f"{where}: {error}") from error
     return Block(name=name, method=method.name, of=of, settings=settings)
+
+
+def _needed(method: Method[Any], row: Mapping[str, Any]) -> dict[str, str]:
+    """What to say of required settings that a block lacks."""
+    fields = method.settings_model.model_fields
+    lacking = [name for name, field in fields.items() if field.is_required() and name not in row]
+    needed = " and ".join(f"{name} = {_example(fields[name])}" for name in lacking)
+    said = dict.fromkeys(lacking, f"{method.name} needs {needed}")
+    named = f"{', '.join(generator_names())}, or a folder"
+    for name in {"generator", "autoencoder"} & said.keys():
+        said[name] = f"{method.name} needs {name} = ...; allowed: {named}"
+    return said
+
+
+def _example(field: FieldInfo) -> str:
+    if field.examples:
+        return str(field.examples[0])
+    return ", ".join(map(str, get_args(field.annotation))) or "..."

@@ -8,16 +8,16 @@ from typing import Any
 
 
 def row_key(**identity: Any) -> str:
-    """A name for one picture to be made, 24 hex digits, from all that decides its pixels.
+    """Return a name for one picture to be made, 24 hex digits, from all that decides its pixels.
 
     Args:
         identity: JSON-ready values; their order does not matter.
     """
-    told = json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(told.encode()).hexdigest()[:24]
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def row_seed(run_seed: int, key: str) -> int:
-    """The row's own seed, in [0, 2**63), independent of every other row's."""
+    """Return the row's own seed, in [0, 2**63), independent of every other row's."""
     digest = hashlib.sha256(f"{run_seed}/{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

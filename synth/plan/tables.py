@@ -54,7 +54,7 @@ def check_table(
     try:
         model.model_validate(dict(table), strict=True)
     except ValidationError as error:
-        # What is there and wrong is told before what is not there.
+        # What is there and wrong is said before what is not there.
         first = min(error.errors(), key=lambda one: one["type"] == "missing")
         raise ConfigError(f"{where}: {_sentence(model, first, missing or {})}") from error
 
@@ -63,7 +63,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails, missing: Mapping[str,
     kind, loc = error["type"], error["loc"]
     first, rest = (str(loc[0]), loc[1:]) if loc else ("the table", ())
     if kind == "missing":
-        return missing.get(first) or _lacking(model, first)
+        return missing.get(first, f"{first} is missing; give {first} = ...")
     # The number of a swept value within its list tells nobody anything.
     name = ".".join([first, *(part for part in rest if isinstance(part, str))])
     seen = f"{name} = {shown(error['input'])}"
@@ -79,12 +79,6 @@ def _sentence(model: type[BaseModel], error: ErrorDetails, missing: Mapping[str,
     if kind in _TYPES:
         return f"{seen} is not {_TYPES[kind]}"
     return f"{seen}; {error['msg'].removeprefix('Value error, ')}"
-
-
-def _lacking(model: type[BaseModel], name: str) -> str:
-    """What to do about a required setting: its own description tells what it may be."""
-    description = model.model_fields[name].description
-    return f"{name} is missing; give {name} = ..." + (f" ({description})" if description else "")
 
 
 def _item(model: type[BaseModel], name: str) -> Mapping[str, Any]:

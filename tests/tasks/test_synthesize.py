@@ -13,7 +13,8 @@ from PIL import Image
 from assay.data.errors import StoreError
 from assay.data.store.lake import Lake
 from assay.tasks import synthesize
-from assay.tasks.synthesize import failures_of, synthesize_chunk
+from assay.tasks.made_images import failures_of
+from assay.tasks.synthesize import synthesize_chunk
 
 TELLING = {
     0: (KeyError("colour"), "KeyError: 'colour'"),

@@ -112,6 +112,10 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
         ({"make": [{"method": "launder", "condition": "jpg"}]}, "no laundering is named 'jpg'"),
         ({"make": [{"method": "text", "generator": "g"}]}, "needs prompt"),
         ({"make": [{"method": "text"}]}, "text needs generator = .*sd3.5-large"),
+        (
+            {"make": [{"method": "control", "generator": "g"}]},
+            "control needs controlnet = FOLDER and control = canny, depth, blur",
+        ),
         ({"make": [{"method": "launder"}], "parents": {"choose": "all"}}, "choose = 'all'"),
         ({"make": [{"method": "launder"}], "seed": "1"}, "seed is '1'"),
         ({"make": [{"method": "launder"}], "sed": 1}, "unknown sed; allowed: seed"),
@@ -198,6 +202,20 @@ def test_a_plan_with_a_slip_is_refused(tmp_path, told, message):
     """The message names the place, what was seen and what is allowed."""
     with pytest.raises((ConfigError, SynthError), match=message):
         plan(tmp_path, **told)
+
+
+def test_a_slip_is_told_with_the_line_of_its_block(tmp_path):
+    """Of a file; where blocks are not written as [[make]], with the name of the block alone."""
+    path = tmp_path / "plan.toml"
+    path.write_text('seed = 1\n\n[[make]]\nmethod = "launder"\n\n[[make]]\nmethod = "atack"\n')
+    with pytest.raises(ConfigError, match=r"plan.toml, line 6: no method is named 'atack'"):
+        read_plan(path)
+    path.write_text('# plan\n [[ make ]] # one\nmethod = "attack"\nepsilon = 80\n')
+    with pytest.raises(ConfigError, match=r"plan.toml, line 2, \[\[make\]\] attack: epsilon = 80"):
+        read_plan(path)
+    path.write_text('make = [{method = "attack", epsilon = 80}]\n')
+    with pytest.raises(ConfigError, match=r"plan.toml, \[\[make\]\] attack: epsilon = 80"):
+        read_plan(path)
 
 
 def test_prompts_are_templates_where_variables_are_given(tmp_path):
