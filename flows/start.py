@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..data.errors import ConfigError
-from ..data.store.files import require_no_secrets
+from ..data.store.open_store import require_no_secrets
 from .process.malloc import limit_arenas
 from .process.prefect_home import configured_api_url, require_settings, settle
 from .progress import for_terminal, watched

@@ -18,8 +18,8 @@ from ..data.errors import ModelError
 from ..data.schema import Status
 from ..data.sources.find import Item
 from ..data.store import damage
-from ..data.store.files import open_store
 from ..data.store.lake import Lake
+from ..data.store.open_store import open_store
 from ..data.user_paths import from_home
 from ..tasks.decide.decide import decide_images
 from ..tasks.decide.policy import Policy

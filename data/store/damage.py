@@ -20,7 +20,8 @@ from deltalake import DeltaTable
 
 from ..commands import command
 from ..errors import AssayError, StoreError, brief, is_panic
-from .files import LocalStore, Store
+from .files import Store
+from .local_files import LocalStore
 from .retry import is_cut_off
 from .table_files import problem_of
 

@@ -21,8 +21,10 @@ from filelock import FileLock, Timeout
 from ..errors import StoreError, brief
 from ..schema import Row
 from . import shards
-from .files import TMP_PREFIX, LocalStore, Store, open_store
+from .files import TMP_PREFIX, Store
 from .lake_mark import MARKER
+from .local_files import LocalStore
+from .open_store import open_store
 from .shards import ShardImage, ShardPlace
 from .tables import Tables
 
@@ -31,7 +33,7 @@ LOCK_TIMEOUT_S: Final = 900.0
 
 
 class Lake:
-    """A folder or `s3://bucket/prefix` with image shards and tables.
+    """A folder or a prefix such as `s3://bucket/prefix` with image shards and tables.
 
     Cheap to make and to pickle (only the address travels); threads may share one.
 
@@ -209,8 +211,10 @@ class Lake:
             raise StoreError(f"{self.uri} holds files and is not a lake; choose an empty prefix")
         if not create:
             raise StoreError(f"there is no lake at {self.uri}; make one by ingesting into it")
-        with self._store.creating(MARKER) as file:
-            file.write(json.dumps({"format": FORMAT_VERSION, "made_by": "assay"}).encode() + b"\n")
+        made = json.dumps({"format": FORMAT_VERSION, "made_by": "assay"}).encode() + b"\n"
+        if not self._store.create(MARKER, made):
+            # Another writer, maybe of another version, made it a moment ago.
+            self._check_format(self._store.read(MARKER) or b"")
 
     def _check_free(self, root: Path) -> None:
         if root.exists() and not root.is_dir():

@@ -28,7 +28,8 @@ from ..errors import CommitConflict, MissingVersion, StoreError, brief, is_panic
 from ..schema import Row
 from . import damage
 from .conform import conform, schema_of
-from .files import LocalStore, Store
+from .files import Store
+from .local_files import LocalStore
 from .retry import retried
 from .table_files import DataFile, encode
 
@@ -65,6 +66,7 @@ class Tables:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._options = store.storage_options or None
 
     def version(self, table: str) -> int | None:
         """The latest version of a table, or None when nothing was ever written to it."""
@@ -86,18 +88,15 @@ class Tables:
             return pl.LazyFrame(schema=pl.Schema(schema))
         damage.check_files(self._store, f"{FOLDER}/{table}", opened)
         lacking = self._lacking(opened, table)
-        if self._store.storage_options or not _is_quoted(opened):
-            rows = pl.scan_delta(opened, storage_options=self._store.storage_options or None)
+        if not _is_quoted(opened):
+            rows = pl.scan_delta(opened, storage_options=self._options)
             return _with_nulls(rows, opened, schema, lacking)
-        # scan_delta does not find local files whose path Delta percent-encodes. Nothing is
-        # ever deleted from these tables, so their files are their rows.
-        files = [unquote(uri.removeprefix("file://")) for uri in opened.file_uris()]
+        # scan_delta does not find files whose path Delta percent-encodes. Nothing is ever deleted
+        # from these tables, so their files are their rows.
+        files = opened.file_uris()
         if not files:
             return pl.LazyFrame(schema=pl.Schema(schema))
-        # Of files made before and after a column came, no single one tells all columns.
-        known = pl.Schema(pa.schema(opened.schema()))
-        rows = pl.scan_parquet(files, schema=known, missing_columns="insert", glob=False)
-        return _with_nulls(rows, opened, schema, lacking)
+        return _with_nulls(self._scan_files(files, opened), opened, schema, lacking)
 
     def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
         """The rows that came between two versions; all up to the second where the first is None.
@@ -113,16 +112,19 @@ class Tables:
         files = sorted(set(after.file_uris()) - set(before.file_uris()))
         if not files:
             return pl.LazyFrame(schema=pl.Schema(schema))
-        if not self._store.storage_options:
-            files = [unquote(uri.removeprefix("file://")) for uri in files]
-        rows = pl.scan_parquet(
-            files,
-            schema=pl.Schema(pa.schema(after.schema())),
+        rows = self._scan_files(files, after)
+        return _with_nulls(rows, after, schema, self._lacking(after, table))
+
+    def _scan_files(self, files: Sequence[str], opened: DeltaTable) -> pl.LazyFrame:
+        """Return the rows of data files, given by their addresses as Delta writes them."""
+        return pl.scan_parquet(
+            [unquote(uri.removeprefix("file://")) for uri in files],
+            # Of files made before and after a column came, no single one tells all columns.
+            schema=pl.Schema(pa.schema(opened.schema())),
             missing_columns="insert",
             glob=False,
-            storage_options=self._store.storage_options or None,
+            storage_options=self._options,
         )
-        return _with_nulls(rows, after, schema, self._lacking(after, table))
 
     def append(
         self,
@@ -246,7 +248,7 @@ class Tables:
             StoreError: Its log cannot be read, or has lost what it held.
         """
         uri = self._uri(table)
-        folder, options = f"{FOLDER}/{table}", self._store.storage_options or None
+        folder, options = f"{FOLDER}/{table}", self._options
         try:
             try:
                 opened = retried(lambda: DeltaTable(uri, storage_options=options))
@@ -302,7 +304,7 @@ class Tables:
                     schema=schema_of(table),
                     mode="ignore",
                     configuration=_TABLE_SETTINGS,
-                    storage_options=self._store.storage_options or None,
+                    storage_options=self._options,
                 )
             )
             self.sync_log(table, 0)

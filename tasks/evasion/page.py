@@ -13,8 +13,8 @@ import polars as pl
 
 from ...data.schema import Label
 from ...data.score_key import ScoreKey
-from ...data.store.files import open_store
 from ...data.store.lake import Lake
+from ...data.store.open_store import open_store
 from ...synth.generators.presets import notices
 from ..decide.policy import Policy
 from ..pages.environment import environment

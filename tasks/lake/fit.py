@@ -116,7 +116,7 @@ def _require_shards(lake: Lake, shards: list[str]) -> None:
     for number, shard in enumerate(shards):
         if shard not in there:
             raise damaged(lake.store, shard, "is missing")
-        if number >= MAX_SHARDS_OPENED or lake.store.storage_options:
+        if number >= MAX_SHARDS_OPENED or lake.store.storage_options is not None:
             continue
         size = there[shard].n_bytes
         try:

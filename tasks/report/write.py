@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from ...data.errors import ConfigError
-from ...data.store.files import open_store
 from ...data.store.lake import Lake
+from ...data.store.open_store import open_store
 from ...data.user_paths import require_output
 from ..decide.policy import Policy
 from ..pages.thumbnails import thumbnails

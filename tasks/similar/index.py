@@ -25,8 +25,8 @@ from filelock import FileLock, Timeout
 from ...data.cache import cache_folder
 from ...data.errors import InputError, StoreError
 from ...data.score_key import ScoreKey
-from ...data.store.files import LocalStore
 from ...data.store.lake import Lake
+from ...data.store.local_files import LocalStore
 from .embeddings import distinct_batches, embedded
 from .graph import (
     Recall,

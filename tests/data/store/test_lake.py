@@ -139,10 +139,15 @@ def test_newer_and_broken_formats_are_refused(tmp_path: Path) -> None:
         Lake(tmp_path)
 
 
-@pytest.mark.parametrize("uri", ["gs://bucket/lake", "https://example.com/lake", "s3://"])
+@pytest.mark.parametrize(
+    "uri", ["ftp://host/lake", "https://example.com/lake", "s3://", "gs://", "az://"]
+)
 def test_other_stores_are_refused_by_name(uri: str) -> None:
-    """An address that is neither a folder nor S3 is an error that names both."""
-    with pytest.raises(StoreError, match="give a folder or s3://bucket/prefix"):
+    """An address that is neither a folder nor an object store is an error that names them."""
+    with pytest.raises(
+        StoreError,
+        match="give a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
+    ):
         Lake(uri)
 
 

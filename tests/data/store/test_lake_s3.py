@@ -24,7 +24,7 @@ from PIL import Image
 
 from assay.data.errors import CommitConflict, MissingVersion, StoreError
 from assay.data.sources.find import SourceOptions, find_items
-from assay.data.store.files import s3_storage_options
+from assay.data.store.cloud_options import storage_options
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage, ShardPlace
 from assay.tasks.append_missing import append_missing
@@ -202,9 +202,9 @@ def test_another_process_reads_with_the_environment_alone(s3: object) -> None:
 def test_plain_http_must_be_allowed() -> None:
     """An endpoint without TLS is refused unless the environment allows it."""
     with pytest.raises(StoreError, match="set AWS_ALLOW_HTTP=true"):
-        s3_storage_options({"AWS_ENDPOINT_URL": "http://store.example:9000"})
-    options = s3_storage_options(
-        {"AWS_ENDPOINT_URL": "http://store.example:9000", "AWS_ALLOW_HTTP": "TRUE"}
+        storage_options("s3", {"AWS_ENDPOINT_URL": "http://store.example:9000"})
+    options = storage_options(
+        "s3", {"AWS_ENDPOINT_URL": "http://store.example:9000", "AWS_ALLOW_HTTP": "TRUE"}
     )
     assert options == {
         "aws_endpoint_url": "http://store.example:9000",
@@ -343,3 +343,47 @@ def test_writers_that_found_the_same_missing_append_it_once_on_s3(s3: object) ->
     assert sorted(committed) == [0, 0, 10]
     ids = lake.scan("reviews").collect()["image_id"].to_list()
     assert sorted(ids) == sorted(["before", *(f"{n}" for n in range(10))])
+
+
+def test_a_file_is_created_at_most_once_on_s3(s3: object) -> None:
+    """Of many who create the same name at once one succeeds, and its bytes stay."""
+    store = Lake("s3://pictures/once").store
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda n: store.create("mark", b"%d" % n), range(8)))
+    assert sum(made) == 1
+    assert store.read("mark") == b"%d" % made.index(True)
+
+
+def test_files_are_moved_and_removed_on_s3(s3: object) -> None:
+    """A folder with all below it; what is gone already is no error."""
+    store = Lake("s3://pictures/moving").store
+    for name in ("a/1", "a/b/2", "ab/3"):
+        assert store.create(name, name.encode())
+    store.move("a", "c/d")
+    assert [file.name for file in store.files("c/d")] == ["c/d/1"]
+    assert (store.read("c/d/b/2"), store.read("a/1"), store.read("ab/3")) == (
+        b"a/b/2",
+        None,
+        b"ab/3",
+    )
+    store.move("a", "c/e")
+    store.delete("c/d/1")
+    store.delete("c/d/1")
+    assert store.files("c/d") == []
+
+
+def test_a_prefix_with_blanks_and_letters_works_on_s3(s3: object) -> None:
+    """Shards and tables lie below the same prefix, whoever wrote them."""
+    lake = Lake("s3://pictures/my lake/grün+1")
+    kept = pictures(b"one")
+    lake.append("images", image_rows(lake.write_shard(kept)), txn="t")
+    assert lake.image(kept[0].image_id) == b"one"
+    listed = s3.list_objects_v2(Bucket="pictures", Prefix="my lake/grün+1/")["Contents"]
+    kinds = {entry["Key"].removeprefix("my lake/grün+1/").partition("/")[0] for entry in listed}
+    assert kinds == {"assay-lake.json", "shards", "tables"}
+    lake.append("reviews", [review("a")], txn="a")
+    since = lake.version("reviews")
+    lake.append("reviews", [review("b")], txn="b")
+    came = lake.added("reviews", since, lake.version("reviews")).collect()
+    assert came["image_id"].to_list() == ["b"]
+    assert lake.scan("reviews").collect().height == 2

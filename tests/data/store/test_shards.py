@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from assay.data.errors import StoreError
-from assay.data.store.files import LocalStore
+from assay.data.store.local_files import LocalStore
 from assay.data.store.shards import ShardImage, ShardPlace, read_images, shard_name, write_shards
 
 

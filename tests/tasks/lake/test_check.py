@@ -18,8 +18,8 @@ from ingesting import ingest as ingest_folder
 from ingesting import picture, put, states
 
 from assay.data.errors import ConfigError, StoreError
-from assay.data.store.files import LocalStore
 from assay.data.store.lake import Lake
+from assay.data.store.local_files import LocalStore
 from assay.data.store.shards import ShardImage
 from assay.flows import doctor
 from assay.flows.cli import main

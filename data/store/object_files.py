@@ -1,0 +1,189 @@
+"""A lake's files in an object store (S3, Google Cloud Storage, Azure), by obstore.
+
+obstore repeats requests that were refused or never answered; those whose answer broke off in its
+body are repeated here. What it raises becomes an `OSError` with one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import IO, Any, Final, TypeVar
+
+import obstore
+import pyarrow as pa
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from ..errors import brief
+from .cloud_options import allows_http, storage_options
+from .files import StoredFile
+from .retry import retried
+
+T = TypeVar("T")
+
+_STORES: Final[Mapping[str, Callable[..., Any]]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+# A part of a shard may take long on a slow line; a store that is away is told within a minute.
+_REQUEST_S: Final = 300
+_RETRIES: Final = {
+    "max_retries": 6,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {
+        "init_backoff": timedelta(seconds=0.1),
+        "max_backoff": timedelta(seconds=5),
+        "base": 2,
+    },
+}
+
+
+class ObjectStore:
+    """A prefix of a bucket or container.
+
+    Args:
+        scheme: One of `CLOUDS`.
+        bucket: Name of the bucket or container.
+        prefix: Names of files begin with it; "" for the whole bucket.
+        env: Variables with keys and endpoints, see `storage_options`.
+    """
+
+    def __init__(self, scheme: str, bucket: str, prefix: str, env: Mapping[str, str]) -> None:
+        self.uri = f"{scheme}://{bucket}/{prefix}" if prefix else f"{scheme}://{bucket}"
+        options = storage_options(scheme, env)
+        self.storage_options: dict[str, str] | None = options
+        self._store = _as_os_error(
+            lambda: _STORES[scheme](
+                bucket,
+                prefix=prefix or None,
+                config={key: value for key, value in options.items() if key != "aws_allow_http"},
+                client_options={
+                    "allow_http": allows_http(options),
+                    "timeout": timedelta(seconds=_REQUEST_S),
+                },
+                retry_config=_RETRIES,
+            )
+        )
+
+    def path(self, name: str) -> str:
+        """The full address of a name."""
+        return f"{self.uri}/{name}"
+
+    def read(self, name: str) -> bytes | None:
+        """The whole file, or None when there is none."""
+        try:
+            return self._done(lambda: obstore.get(self._store, name).bytes().to_bytes())
+        except FileNotFoundError:
+            return None
+
+    def open_input(self, name: str) -> pa.NativeFile:
+        """A pyarrow file to read from at random; FileNotFoundError when there is none."""
+        n_bytes = self._done(lambda: int(obstore.head(self._store, name)["size"]))
+        return pa.PythonFile(_Ranges(lambda start, end: self._range(name, start, end), n_bytes))
+
+    def create(self, name: str, raw: bytes) -> bool:
+        """Write a small file unless one has that name; False where it was there already."""
+        try:
+            self._done(lambda: obstore.put(self._store, name, raw, mode="create"))
+        except FileExistsError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def creating(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to write to that gets its name when the block ends well, and is dropped else."""
+        # Held in memory until it is whole: parts that were sent would have to be taken back.
+        whole = io.BytesIO()
+        yield whole
+        self._done(lambda: obstore.put(self._store, name, whole.getbuffer()))
+
+    def files(self, folder: str = "") -> list[StoredFile]:
+        """The files directly in a folder, unfinished ones too; none when there is no folder."""
+        listed = self._done(
+            lambda: obstore.list_with_delimiter(self._store, prefix=folder or None)["objects"]
+        )
+        files = [
+            StoredFile(
+                name=str(entry["path"]),
+                modified_s=entry["last_modified"].timestamp(),
+                n_bytes=int(entry["size"]),
+            )
+            for entry in listed
+        ]
+        return sorted(files, key=lambda file: file.name)
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes, or None when there is none."""
+        try:
+            return self._done(lambda: int(obstore.head(self._store, name)["size"]))
+        except FileNotFoundError:
+            return None
+
+    def sync(self, names: Iterable[str]) -> None:
+        """Keep files that other libraries wrote; an object that was acknowledged is kept."""
+
+    def move(self, name: str, to: str) -> None:
+        """Rename a file or a folder; no error when it is gone already."""
+        inside = self._done(
+            lambda: [entry for part in obstore.list(self._store, prefix=name) for entry in part]
+        )
+        for path in (name, *(str(entry["path"]) for entry in inside)):
+            target = f"{to}{path.removeprefix(name)}"
+            with contextlib.suppress(FileNotFoundError):
+                self._done(functools.partial(obstore.rename, self._store, path, target))
+
+    def delete(self, name: str) -> None:
+        """Remove a file; no error when it is gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            self._done(lambda: obstore.delete(self._store, name))
+
+    def _range(self, name: str, start: int, end: int) -> bytes:
+        return self._done(
+            lambda: obstore.get_range(self._store, name, start=start, end=end).to_bytes()
+        )
+
+    def _done(self, work: Callable[[], T]) -> T:
+        return _as_os_error(lambda: retried(work))
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file that can be read at random: one request per read."""
+
+    def __init__(self, read_range: Callable[[int, int], bytes], n_bytes: int) -> None:
+        self._read_range = read_range
+        self._n_bytes = n_bytes
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._n_bytes}[whence]
+        self._at = base + offset
+        return self._at
+
+    def read(self, n_bytes: int | None = -1) -> bytes:
+        rest = max(0, self._n_bytes - self._at)
+        wanted = rest if n_bytes is None or n_bytes < 0 else min(n_bytes, rest)
+        if not wanted:
+            return b""
+        raw = self._read_range(self._at, self._at + wanted)
+        self._at += len(raw)
+        return raw
+
+
+def _as_os_error(work: Callable[[], T]) -> T:
+    """Return what the work gives; what obstore raises becomes an `OSError`."""
+    try:
+        return work()
+    except AlreadyExistsError as error:
+        raise FileExistsError(brief(error)) from error
+    except BaseError as error:
+        raise OSError(brief(error)) from error

@@ -1,0 +1,82 @@
+"""From the address of a lake to the store that its files are in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from ..errors import StoreError, shorten
+from ..text.redaction import redact_url
+from ..user_paths import from_home
+from .cloud_options import CLOUDS
+from .files import Store
+from .local_files import LocalStore
+from .object_files import ObjectStore
+
+_ALLOWED: Final = "a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+# A percent sign is taken for an escape, a bracket for part of a host name; the others panic or
+# are read as separators.
+_NOT_IN_DELTA: Final = "%[]^|\\"
+
+
+def open_store(uri: str | Path) -> Store:
+    """Return the store at a folder path, a `file://` URI or an address such as `s3://bucket/prefix`.
+
+    Raises:
+        StoreError: No lake can be kept there.
+        TypeError: Neither text nor a path: the text of a list or a frame would name a folder.
+    """
+    if not isinstance(uri, str | os.PathLike):
+        raise TypeError(
+            f"the address of a lake is of type {type(uri).__qualname__}; allowed: text or a path"
+        )
+    text = os.fspath(uri)
+    if not text:
+        raise StoreError(f"the address of the lake is empty; give {_ALLOWED}")
+    require_no_secrets(text)
+    # A one-letter scheme is a Windows drive.
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise StoreError(f"{text} is no address of a lake: {error}") from error
+    if isinstance(uri, Path) or len(parts.scheme) < 2:
+        return _local(from_home(text).absolute())
+    if parts.scheme == "file":
+        return _local(Path(unquote(parts.path)).absolute())
+    scheme = "s3" if parts.scheme == "s3a" else parts.scheme
+    if scheme in CLOUDS and parts.netloc:
+        _check_name(text)
+        try:
+            return ObjectStore(scheme, parts.netloc, parts.path.strip("/"), os.environ)
+        except OSError as error:
+            raise StoreError(f"cannot use {text}: {error}") from error
+    raise StoreError(f"cannot keep a lake at {text}; give {_ALLOWED}")
+
+
+def require_no_secrets(uri: str) -> None:
+    """Raise `StoreError` where a lake's address holds keys: it is written down with every run."""
+    if redact_url(uri) != uri:
+        raise StoreError(
+            f"{uri} holds keys or a query, and the address of a lake is written down with every"
+            " run; give s3://bucket/prefix alone, and set AWS_ACCESS_KEY_ID,"
+            " AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL"
+        )
+
+
+def _local(root: Path) -> LocalStore:
+    _check_name(root.as_posix())
+    return LocalStore(root)
+
+
+def _check_name(name: str) -> None:
+    """Refuse addresses that Delta's URLs cannot hold: it panics, or finds nothing again."""
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        raise StoreError(f"{name!a} is not valid UTF-8; choose another folder name")
+    control = [repr(char) for char in name if ord(char) < 32 or ord(char) == 127]
+    if unusable := sorted({char for char in name if char in _NOT_IN_DELTA} | set(control)):
+        raise StoreError(
+            f"{shorten(ascii(name) if control else name)} has {' and '.join(unusable)} in it, which"
+            " Delta tables cannot have in their path; choose another folder name"
+        )
