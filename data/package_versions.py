@@ -12,6 +12,7 @@ PACKAGES: Final = (
     "torchvision",
     "openvino",
     "transformers",
+    "timm",
     "diffusers",
     "pillow",
     "numpy",
