@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from .schema import Row, ScoreStatus
+
+UNVERIFIED: Final = "unverified:"
+"""Begins what stands for the hash of weights where a detector has no weights files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,8 @@ class ScoreKey:
 
     Attributes:
         detector: Name and revision.
-        weights_sha256: Hash of the weights file.
+        weights_sha256: Hash of the weights file, 64 hex digits; `unverified:` and a hash of the
+            detector's card where there is no file.
         profile: Preprocessing, in full.
         precision: `fp32`, `bf16`, `fp16`, or `int8@` and digits of the quantised weights' hash.
     """
@@ -61,10 +65,9 @@ class ScoreKey:
 
     def describe(self) -> str:
         """Return the key in one line, for a person."""
-        return (
-            f"{self.detector} in {self.precision}, weights {self.weights_sha256[:12]}, "
-            f"prepared by {self.profile}"
-        )
+        is_known = not self.weights_sha256.startswith(UNVERIFIED)
+        weights = self.weights_sha256[:12] if is_known else "unverified"
+        return f"{self.detector} in {self.precision}, weights {weights}, prepared by {self.profile}"
 
 
 def rows_that_count(rows: pl.LazyFrame) -> pl.LazyFrame:

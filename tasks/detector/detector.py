@@ -12,7 +12,7 @@ from ...data.score_key import ScoreKey
 from .backends.protocol import Backend
 from .identity import Identity
 from .inputs.profiles import Profile
-from .weights.architecture import Architecture
+from .weights.checkpoint import Network
 from .weights.registry import Direction
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """A ViT with one logit, run by one backend on one device.
+    """A network or a Python object with one logit, run by one backend on one device.
 
     A larger logit always means a machine-made picture, whatever the checkpoint's own sign.
     `forward` may be called from many threads at once on a CPU.
@@ -38,7 +38,7 @@ class Detector:
         runner: Backend,
         *,
         identity: Identity,
-        architecture: Architecture,
+        architecture: Network,
         build_module: Callable[[], torch.nn.Module],
         positive: Direction = "fake",
         why: str = "as asked",
@@ -50,6 +50,7 @@ class Detector:
         self.why = why
         self._build_module = build_module
         self._module: torch.nn.Module | None = None
+        self._width: int | None = None
         self._sign = np.float32(1.0 if positive == "fake" else -1.0)
 
     def __repr__(self) -> str:
@@ -92,8 +93,13 @@ class Detector:
 
     @property
     def embedding_dim(self) -> int:
-        """Numbers in an embedding: 384 for a ViT-S."""
-        return self.architecture.width
+        """Numbers in an embedding: 384 for a ViT-S, 0 for a detector without embeddings."""
+        if self.architecture.width is not None:
+            return self.architecture.width
+        if self._width is None:
+            _, embeddings = self.runner.run(np.zeros((1, *self.input_shape), np.float32))
+            self._width = embeddings.shape[1]
+        return self._width
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

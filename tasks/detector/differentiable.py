@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .detector import Detector
-from .inputs.preprocess import centre_offset, resized_size
+from .inputs.preprocess import centre_offset, profile_size
 
 if TYPE_CHECKING:
     import torch
@@ -32,11 +32,11 @@ def differentiable(detector: Detector) -> Callable[[torch.Tensor], torch.Tensor]
 
     def logits(pixels_nchw: torch.Tensor) -> torch.Tensor:
         height, width = pixels_nchw.shape[-2:]
-        out_width, out_height = resized_size((width, height), profile.resize_px)
+        out_width, out_height = profile_size((width, height), profile)
         resized = functional.interpolate(
             pixels_nchw.to(device),
             (out_height, out_width),
-            mode="bilinear",
+            mode=profile.interpolation,
             antialias=True,
             align_corners=False,
         )

@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .backends.devices import AUTO_PRECISION, choose_precision, device_kind
-from .backends.make import make_backend
+from .backends.make import backends_of, build_module, make_backend
 from .backends.protocol import Backend, BackendName
 from .identity import Identity, identity_of
 from .inputs.profiles import Profile
 from .selection.choose_backend import candidates, choose
 from .weights.checkpoint import Checkpoint, chosen_profile, find_checkpoint
-from .weights.int8_store import find_quantised
+from .weights.int8_store import Quantised, find_quantised
 from .weights.registry import DEFAULT_DETECTOR
 
 if TYPE_CHECKING:
-    import torch
-
     from .detector import Detector
 
 
@@ -42,9 +40,7 @@ def identify(
     prepared = chosen_profile(profile, checkpoint)
     wanted = AUTO_PRECISION if precision == "auto" else precision
     if wanted == "int8":
-        wanted = find_quantised(
-            checkpoint.weights_sha256, prepared, detector=checkpoint.name
-        ).precision
+        wanted = _quantised(checkpoint, prepared).precision
     return identity_of(checkpoint, prepared, wanted)
 
 
@@ -59,11 +55,12 @@ def load_detector(
     cache_dir: str | Path | None = None,
     force_drift: bool = False,
 ) -> Detector:
-    """Load a detector by registered name, hub id at a commit, or folder.
+    """Load a detector by registered name, name of a package's, hub id at a commit, or folder.
 
     Args:
-        name: `community-forensics`, `commfor-384`, `commfor-224`, `mini`, an
-            `org/name@<40 hex digits>`, or a folder with `model.safetensors`.
+        name: `community-forensics`, `commfor-384`, `commfor-224`, `mini`, a name that an
+            installed package adds, an `org/name@<40 hex digits>`, or a folder with
+            `model.safetensors`.
         profile: Preprocessing; default: the one that the checkpoint was trained with.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`, `tpu`.
         precision: `auto`, `fp32`, `bf16`, `fp16`, `int8`.
@@ -80,12 +77,12 @@ def load_detector(
     """
     checkpoint = find_checkpoint(name, positive=positive, cache_dir=cache_dir)
     prepared = chosen_profile(profile, checkpoint)
-    kind = device_kind(device)
+    runs_on = backends_of(checkpoint.architecture)
+    # A Python object chooses its device itself.
+    kind = "cpu" if runs_on == ("python",) and device == "auto" else device_kind(device)
     wanted = choose_precision(precision, kind)
-    names = candidates(backend, wanted, kind)
-    quantised = None
-    if wanted == "int8":
-        quantised = find_quantised(checkpoint.weights_sha256, prepared, detector=checkpoint.name)
+    quantised = _quantised(checkpoint, prepared) if wanted == "int8" else None
+    names = candidates(backend, wanted, kind, runs_on=runs_on)
 
     def make(backend_name: BackendName, number_format: str) -> Detector:
         return detector_on(
@@ -109,15 +106,15 @@ def detector_on(checkpoint: Checkpoint, profile: Profile, runner: Backend) -> De
     """Return the detector of a checkpoint that a backend runs."""
     from .detector import Detector
 
-    def build_module() -> torch.nn.Module:
-        from .backends.network import build_network
-
-        return build_network(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name)
-
     return Detector(
         runner,
         identity=identity_of(checkpoint, profile, runner.precision),
         architecture=checkpoint.architecture,
-        build_module=build_module,
+        build_module=lambda: build_module(checkpoint),
         positive=checkpoint.positive,
     )
+
+
+def _quantised(checkpoint: Checkpoint, profile: Profile) -> Quantised:
+    checkpoint.require_vit()  # only the graph of a ViT can be quantised
+    return find_quantised(checkpoint.weights_sha256, profile, detector=checkpoint.name)

@@ -98,7 +98,8 @@ def scored_as(image_id: str, found: tuple[float, Pixels] | Reason) -> Scored:
     """A pass through the network, or why there was none, as what became of a picture."""
     if isinstance(found, Reason):
         return Scored(image_id=image_id, reason=found)
-    return Scored(image_id=image_id, logit=found[0], embedding=found[1])
+    # A detector without embeddings gives vectors of no length.
+    return Scored(image_id=image_id, logit=found[0], embedding=found[1] if found[1].size else None)
 
 
 def forward_stream(

@@ -45,7 +45,7 @@ class AttendingNetwork:
     def __init__(self, checkpoint: Checkpoint) -> None:
         import torch
 
-        a = checkpoint.architecture
+        a = checkpoint.require_vit()
         weights = weights_by_role(checkpoint.raw_weights, a, checkpoint.name)
         self._w = {role: torch.from_numpy(values.copy()) for role, values in weights.items()}
         self._a = a

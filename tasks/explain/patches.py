@@ -45,7 +45,7 @@ class Patches:
 
 def bytes_per_image(checkpoint: Checkpoint, dtype: str) -> int:
     """What one image takes in the file, before compression."""
-    a = checkpoint.architecture
+    a = checkpoint.require_vit()
     return (a.image_px // a.patch_px) ** 2 * a.width * (2 if dtype == "float16" else 4)
 
 
@@ -91,7 +91,7 @@ def write_patches(
     ids = ordered["image_id"].head(limit if limit is not None else len(ordered)).to_list()
     if not ids:
         raise InputError(f"{lake.uri} has no images; ingest some")
-    a = checkpoint.architecture
+    a = checkpoint.require_vit()
     side = a.image_px // a.patch_px
     schema = pa.schema(
         [

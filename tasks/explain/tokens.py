@@ -18,7 +18,7 @@ class Tokens:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         graph = build_model(
-            checkpoint.raw_weights, checkpoint.architecture, checkpoint.name, tokens=True
+            checkpoint.raw_weights, checkpoint.require_vit(), checkpoint.name, tokens=True
         )
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....data.errors import ConfigError
 
-BackendName = Literal["torch", "torch-compile", "openvino"]
-BACKENDS: Final[tuple[BackendName, ...]] = get_args(BackendName)
+BackendName = Literal["torch", "torch-compile", "openvino", "python"]
+# Those that can be asked for; `python` is what runs a detector that is a Python object.
+BACKENDS: Final[tuple[BackendName, ...]] = ("torch", "torch-compile", "openvino")
 REFERENCE: Final[BackendName] = "torch"
 
 Logits = NDArray[np.float32]
@@ -26,7 +27,8 @@ class Backend(Protocol):
     """A network ready to run. On a CPU `run` may be called from many threads at once.
 
     Attributes:
-        name: Library and kind of device, as in `scores.backend`: `openvino-cpu`, `torch-cuda`.
+        name: Library and kind of device, as in `scores.backend`: `openvino-cpu`, `torch-cuda`;
+            `python` for a Python object.
         precision: As in `scores.precision`: `fp32`, `bf16`, `fp16`, or `int8@` and the first
             digits of the quantised weights' own hash.
         device: Kind of device: `cpu`, `cuda`, `mps`, `xpu` or `tpu`.

@@ -23,6 +23,12 @@ from .profiles import Profile
 # picture of 1x10000 px would take 5 GB. At 440 px short edge it is an aspect of 18 to 1.
 MAX_WHOLE_LONG_PX: Final = 8192
 
+FILTERS: Final = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+# Source pixels on either side that each of Pillow's filters reaches, where nothing is reduced.
+_REACH_PX: Final = {Image.Resampling.BILINEAR: 1.0, Image.Resampling.BICUBIC: 2.0}
 # Pillow's fixed-point bits for filter weights on 8-bit channels.
 _WEIGHT_BITS: Final = 22
 
@@ -50,15 +56,23 @@ def preprocess_decoded(image: Image.Image, profile: Profile) -> NDArray[np.float
 
 def centre_square(image: Image.Image, profile: Profile) -> NDArray[np.uint8]:
     """The scored square of an RGB picture, shape (crop, crop, 3)."""
-    out_width, out_height = resized_size(image.size, profile.resize_px)
+    out_width, out_height = profile_size(image.size, profile)
     left, top = (
         centre_offset(out_width, profile.crop_px),
         centre_offset(out_height, profile.crop_px),
     )
     window = (left, top, left + profile.crop_px, top + profile.crop_px)
+    resampling = FILTERS[profile.interpolation]
     if max(out_width, out_height) > MAX_WHOLE_LONG_PX:
-        return resize_window(image, (out_width, out_height), window)
-    return np.asarray(_resized_crop(image, (out_width, out_height), window))
+        return resize_window(image, (out_width, out_height), window, resampling)
+    return np.asarray(_resized_crop(image, (out_width, out_height), window, resampling))
+
+
+def profile_size(size_px: tuple[int, int], profile: Profile) -> tuple[int, int]:
+    """Return width and height that a profile resizes a picture of that size to."""
+    if profile.fit == "stretch":
+        return profile.resize_px, profile.resize_px
+    return resized_size(size_px, profile.resize_px)
 
 
 def resized_size(size_px: tuple[int, int], short_px: int) -> tuple[int, int]:
@@ -78,7 +92,7 @@ def square_in_picture(
     size_px: tuple[int, int], profile: Profile
 ) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of the scored square in pixels of the decoded picture."""
-    resized = resized_size(size_px, profile.resize_px)
+    resized = profile_size(size_px, profile)
     edges = []
     for axis in (0, 1):
         start = centre_offset(resized[axis], profile.crop_px)
@@ -108,9 +122,12 @@ def _normalised_values(
 
 
 def _resized_crop(
-    image: Image.Image, out_size_px: tuple[int, int], window: tuple[int, int, int, int]
+    image: Image.Image,
+    out_size_px: tuple[int, int],
+    window: tuple[int, int, int, int],
+    resampling: Image.Resampling,
 ) -> Image.Image:
-    """`image.resize(out_size_px, BILINEAR).crop(window)`, bit for bit, touching less.
+    """`image.resize(out_size_px, resampling).crop(window)`, bit for bit, touching less.
 
     Pillow goes across the rows, rounds to bytes and goes down the columns. Done as two calls,
     the first leaves out rows, the second columns, that the window never sees. (Its own `box`
@@ -120,23 +137,26 @@ def _resized_crop(
     width, height = image.size
     out_width, out_height = out_size_px
     if height > 2 * width:  # down the columns first, see `resize_window`
-        return image.resize(out_size_px, Image.Resampling.BILINEAR).crop(window)
+        return image.resize(out_size_px, resampling).crop(window)
     scale = height / out_height
-    reach = max(scale, 1.0)
+    reach = _REACH_PX[resampling] * max(scale, 1.0)
     # One row more than the filter reaches on either side, so that rounding cannot matter.
     y0 = max(0, math.floor((top + 0.5) * scale - reach) - 1)
     y1 = min(height, math.ceil((bottom - 0.5) * scale + reach) + 1)
-    across = image.crop((0, y0, width, y1)).resize((out_width, y1 - y0), Image.Resampling.BILINEAR)
+    across = image.crop((0, y0, width, y1)).resize((out_width, y1 - y0), resampling)
     seen = Image.new("RGB", (right - left, height))
     seen.paste(across.crop((left, 0, right, y1 - y0)), (0, y0))
-    down = seen.resize((right - left, out_height), Image.Resampling.BILINEAR)
+    down = seen.resize((right - left, out_height), resampling)
     return down.crop((0, top, right - left, bottom))
 
 
 def resize_window(
-    image: Image.Image, out_size_px: tuple[int, int], window: tuple[int, int, int, int]
+    image: Image.Image,
+    out_size_px: tuple[int, int],
+    window: tuple[int, int, int, int],
+    resampling: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> NDArray[np.uint8]:
-    """A window of what `image.resize(out_size_px, BILINEAR)` would give, bit for bit.
+    """A window of what `image.resize(out_size_px, resampling)` would give, bit for bit.
 
     Only the pixels under the window are touched. Slower than Pillow for ordinary pictures.
 
@@ -144,10 +164,11 @@ def resize_window(
         image: Mode RGB.
         out_size_px: Width and height of the whole resized picture, which is never made.
         window: Left, top, right, bottom in the resized picture.
+        resampling: Bilinear or bicubic.
     """
     left, top, right, bottom = window
-    columns, column_weights = _taps(image.width, out_size_px[0], left, right)
-    rows, row_weights = _taps(image.height, out_size_px[1], top, bottom)
+    columns, column_weights = _taps(image.width, out_size_px[0], left, right, resampling)
+    rows, row_weights = _taps(image.height, out_size_px[1], top, bottom, resampling)
     x0, y0 = int(columns.min()), int(rows.min())
     box = (x0, y0, int(columns.max()) + 1, int(rows.max()) + 1)
     source = np.asarray(image.crop(box))
@@ -186,21 +207,33 @@ def _weighted(taps_u8_nkc: NDArray[np.uint8], weights_nk: NDArray[np.int64]) -> 
 
 
 def _taps(
-    in_px: int, out_px: int, start: int, stop: int
+    in_px: int, out_px: int, start: int, stop: int, resampling: Image.Resampling
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Source positions and fixed-point weights for output positions start to stop - 1.
 
     Both of shape (stop - start, k); places beyond the picture's edge have weight 0.
     """
     scale = in_px / out_px
-    reach = max(scale, 1.0)
+    widening = max(scale, 1.0)
+    reach = _REACH_PX[resampling] * widening
     centres = (np.arange(start, stop, dtype=np.float64) + 0.5) * scale
     first = np.maximum((centres - reach + 0.5).astype(np.int64), 0)
     last = np.minimum((centres + reach + 0.5).astype(np.int64), in_px)
     offsets = np.arange(math.ceil(reach) * 2 + 1)
     places = first[:, None] + offsets[None, :]
-    distance = np.abs((places - centres[:, None] + 0.5) * (1.0 / reach))
-    weights = np.where(places < last[:, None], np.maximum(1.0 - distance, 0.0), 0.0)
+    distance = np.abs((places - centres[:, None] + 0.5) * (1.0 / widening))
+    is_cubic = resampling is Image.Resampling.BICUBIC
+    heights = _bicubic(distance) if is_cubic else np.maximum(1.0 - distance, 0.0)
+    weights = np.where(places < last[:, None], heights, 0.0)
     weights = weights / weights.sum(axis=1, keepdims=True)
-    fixed = (weights * (1 << _WEIGHT_BITS) + 0.5).astype(np.int64)
+    # Rounded away from zero, as a cast in C truncates.
+    fixed = (weights * (1 << _WEIGHT_BITS) + np.copysign(0.5, weights)).astype(np.int64)
     return np.minimum(places, in_px - 1), fixed
+
+
+def _bicubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pillow's cubic convolution with a = -0.5 (Keys 1981), of distances from the centre."""
+    a, x = -0.5, distance
+    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))

@@ -7,7 +7,7 @@ profile never changes under its name: a different choice is a different descript
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from ....data.errors import ConfigError
 from ....data.images.decode import PLAIN, UPRIGHT, DecodePolicy
@@ -30,11 +30,12 @@ class Profile:
     Attributes:
         name: Short name, as given with `--profile`.
         decode: From bytes to RGB.
-        resize_px: Short edge after the resize; smaller pictures are enlarged.
+        resize_px: Edge after the resize; smaller pictures are enlarged.
         crop_px: Side of the square that the network sees.
         mean: Subtracted from R, G, B in [0, 1].
         std: Divided by, after the mean is subtracted.
-        interpolation: Pillow's bilinear filter, which widens with the scale (antialiased).
+        fit: Whether the short edge gets `resize_px`, or both edges do.
+        interpolation: Pillow's filter, which widens with the scale (antialiased).
     """
 
     name: str
@@ -43,15 +44,17 @@ class Profile:
     crop_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    interpolation: str = "bilinear antialiased"
+    fit: Literal["short edge", "stretch"] = "short edge"
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def describe(self) -> str:
         """All choices in one line: what `scores.profile` holds."""
         mean = " ".join(f"{value:.9g}" for value in self.mean)
         std = " ".join(f"{value:.9g}" for value in self.std)
+        edges = "short edge" if self.fit == "short edge" else "both edges"
         return (
-            f"{self.name}: {self.decode.name}, short edge {self.resize_px} px {self.interpolation},"
-            f" centre {self.crop_px} px, mean {mean}, std {std}"
+            f"{self.name}: {self.decode.name}, {edges} {self.resize_px} px {self.interpolation}"
+            f" antialiased, centre {self.crop_px} px, mean {mean}, std {std}"
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .preprocess import normalise
+from .preprocess import FILTERS, normalise
 from .profiles import Profile
 
 # Neighbours share at least a quarter, so that what one cuts in two another has whole.
@@ -71,7 +71,7 @@ def cut(image: Image.Image, tile: Tile, profile: Profile) -> NDArray[np.float32]
     square = image.crop((tile.left_px, tile.top_px, right, bottom))
     if tile.side_px != profile.crop_px:
         size = (profile.crop_px, profile.crop_px)
-        square = square.resize(size, Image.Resampling.BILINEAR)
+        square = square.resize(size, FILTERS[profile.interpolation])
     return normalise(np.asarray(square), profile)
 
 

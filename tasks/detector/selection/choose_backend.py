@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ....data.errors import ConfigError, GateRefused
 from ....data.machine import n_cores
-from ..backends.protocol import REFERENCE, BackendName, check_backend
+from ..backends.protocol import BACKENDS, REFERENCE, BackendName, check_backend
 from ..streaming import bare_forward
+from .consistency import measure_alone, require_consistent
 from .drift import drift_between, is_exact, judged_logit, limit_logit
 from .measurements import Measured, keep_measured, now, read_measured
 
@@ -30,35 +31,40 @@ _ROUNDS_PER_STREAM: Final = 4
 Make = Callable[[BackendName, str], "Detector"]
 
 
-def candidates(backend: str, precision: str, kind: str) -> tuple[BackendName, ...]:
+def candidates(
+    backend: str, precision: str, kind: str, *, runs_on: Sequence[BackendName] = BACKENDS
+) -> tuple[BackendName, ...]:
     """The backends that may run this precision on this kind of device, of those asked for.
 
     Args:
         backend: `auto` or a name.
         precision: `fp32`, `bf16`, `fp16` or `int8`.
         kind: Of the device.
+        runs_on: Backends that can run the network at all.
 
     Raises:
         ConfigError: The name is unknown, or that backend cannot do it here.
     """
     check_backend(backend)
-    possible: list[BackendName] = []
-    if kind == "cpu" and importlib.util.find_spec("openvino") is not None:
-        possible.append("openvino")
-    if precision != "int8":
-        possible += ["torch", "torch-compile"]
-    if backend == "auto":
-        # The compiler takes longer than most runs.
-        wanted: tuple[str, ...] = ("openvino", "torch")
-    else:
-        wanted = (backend,)
+    # Where two score alike and as fast, the first is taken: it starts without PyTorch.
+    ordered = sorted(runs_on, key=lambda name: name != "openvino")
+    possible = [name for name in ordered if _can_run(name, precision, kind)]
+    # The compiler takes longer than most runs.
+    wanted = ("openvino", "torch", "python") if backend == "auto" else (backend,)
     chosen = tuple(name for name in possible if name in wanted)
     if not chosen:
+        nothing = "nothing; pip install openvino" if "openvino" in runs_on else "nothing; use fp32"
         raise ConfigError(
             f"backend {backend} cannot run {precision} on {kind}; what can is: "
-            f"{', '.join(possible) or 'nothing; pip install openvino'}"
+            f"{', '.join(possible) or nothing}"
         )
     return chosen
+
+
+def _can_run(name: BackendName, precision: str, kind: str) -> bool:
+    if name == "openvino":
+        return kind == "cpu" and importlib.util.find_spec("openvino") is not None
+    return precision == "fp32" if name == "python" else precision != "int8"
 
 
 def choose(
@@ -85,6 +91,8 @@ def choose(
     Raises:
         GateRefused: All of them move scores further than they may.
     """
+    if tuple(names) == ("python",):
+        return require_consistent(make("python", precision), force=force)
     if tuple(names) == (REFERENCE,) and is_exact(precision):
         detector = make(REFERENCE, precision)
         detector.why = "the reference that others are measured against"
@@ -113,6 +121,8 @@ def measure(
 ) -> Measured:
     """Drift from fp32 PyTorch on pictures drawn here, and rate, of one backend.
 
+    Of a Python object, which nothing else runs: from each picture alone to a batch of them.
+
     `made` takes the detectors that were loaded for it, by backend and precision.
     """
     made = {} if made is None else made
@@ -123,6 +133,9 @@ def measure(
             made[key] = make(backend, number_format)
         return made[key]
 
+    if name == "python":
+        own = loaded(name, precision)
+        return measure_alone(own, rate(own))
     detector, reference = loaded(name, precision), loaded(REFERENCE, "fp32")
     pixels = drawn_pixels(reference.input_shape)
     logits = np.concatenate([detector.forward(one[None])[0] for one in pixels])

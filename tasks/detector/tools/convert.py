@@ -82,7 +82,7 @@ def convert(checkpoint: Checkpoint, to: Layout, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / WEIGHTS).write_bytes(converted(checkpoint.raw_weights, to, checkpoint.name))
         if to == "transformers":
-            config = transformers_config(checkpoint.architecture)
+            config = transformers_config(checkpoint.require_vit())
             (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (folder / SETTINGS).write_text(_settings(checkpoint, to), encoding="utf-8")
     except OSError as error:
@@ -199,8 +199,8 @@ def _settings(checkpoint: Checkpoint, to: Layout) -> str:
         f"# whose weights have sha256 {checkpoint.weights_sha256}.",
         f'positive = "{checkpoint.positive}"',
         f'profile = "{checkpoint.profile.name}"',
-        f"heads = {checkpoint.architecture.heads}",
+        f"heads = {checkpoint.require_vit().heads}",
     ]
-    if to == "timm" and checkpoint.architecture.layer_norm_eps != TIMM_EPS:
-        lines.append(f"layer_norm_eps = {checkpoint.architecture.layer_norm_eps!r}")
+    if to == "timm" and checkpoint.require_vit().layer_norm_eps != TIMM_EPS:
+        lines.append(f"layer_norm_eps = {checkpoint.require_vit().layer_norm_eps!r}")
     return "\n".join(lines) + "\n"

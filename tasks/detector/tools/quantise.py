@@ -104,7 +104,7 @@ def _quantised_model(checkpoint: Checkpoint, pictures: list[NDArray[np.float32]]
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     nncf.set_log_level(logging.ERROR)
-    graph = build_model(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name)
+    graph = build_model(checkpoint.raw_weights, checkpoint.require_vit(), checkpoint.name)
     head = [node for node in graph.get_ordered_ops() if node.get_type_name() == "MatMul"][-1]
     # Its bars go to stdout, which is for data.
     with contextlib.redirect_stdout(io.StringIO()):

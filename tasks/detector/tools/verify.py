@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from ....data.errors import InputError, UnreadableImage
+from ....data.score_key import UNVERIFIED
 from ....data.toml_file import read_toml
 from ..inputs.preprocess import preprocess
 from ..weights.checkpoint import Checkpoint
@@ -41,23 +42,39 @@ class Compared:
 
 def facts_of(checkpoint: Checkpoint) -> dict[str, str]:
     """What was checked in finding a checkpoint, a line each."""
-    a = checkpoint.architecture
-    card = checkpoint.card
-    if card is None:
-        origin = "not registered: whose weights these are, nobody vouches for"
-    else:
-        origin = f"registered as {card.name}; the hash is the pinned one"
+    is_file = bool(checkpoint.raw_weights)
     return {
         "detector": checkpoint.detector_id,
-        "weights": f"sha256 {checkpoint.weights_sha256}, {len(checkpoint.raw_weights):,} bytes",
-        "origin": origin,
-        "network": (
-            f"{a.layout} layout: input {a.image_px} px, patches {a.patch_px} px, width {a.width},"
-            f" {a.depth} blocks of {a.heads} heads, epsilon {a.layer_norm_eps:g}, one logit"
+        "weights": (
+            f"sha256 {checkpoint.weights_sha256}, {len(checkpoint.raw_weights):,} bytes"
+            if is_file
+            else checkpoint.weights_sha256
         ),
+        "origin": origin_of(checkpoint),
+        "network": checkpoint.architecture.describe(),
         "direction": f"a larger logit means {checkpoint.positive}",
         "profile": checkpoint.profile.name,
     }
+
+
+def origin_of(checkpoint: Checkpoint) -> str:
+    """Return who says that these are the weights, and whether they are pinned or unverified."""
+    card = checkpoint.card
+    if card is not None and checkpoint.is_pinned:
+        return f"registered as {card.name}; the hash is the pinned one"
+    if card is not None:
+        n_digits = len(card.weights_sha256)
+        return (
+            f"registered as {card.name}; unverified: of its hash {n_digits} of 64 digits are known"
+        )
+    if checkpoint.is_pinned:
+        return "not registered; the hash is the one that its card pins"
+    if checkpoint.weights_sha256.startswith(UNVERIFIED):
+        return "unverified: code without weights, known by the version on its card alone"
+    return (
+        "unverified: not registered, and nobody vouches for these weights; weights_sha256 on its"
+        " card pins them"
+    )
 
 
 def known_scores(folder: Path, checkpoint: Checkpoint) -> tuple[Golden, ...]:

@@ -72,6 +72,14 @@ class Architecture:
     mlp_width: int
     layer_norm_eps: float
 
+    def describe(self) -> str:
+        """Return the network in one line."""
+        return (
+            f"{self.layout} layout: input {self.image_px} px, patches {self.patch_px} px, width"
+            f" {self.width}, {self.depth} blocks of {self.heads} heads, epsilon"
+            f" {self.layer_norm_eps:g}, one logit"
+        )
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every role, by name: what the checkpoint must hold, no more, no less."""
         w, m, p = self.width, self.mlp_width, self.patch_px

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from ....data.errors import ConfigError
+from ....data.score_key import UNVERIFIED
 from ..inputs.profiles import Profile, profile_for, profile_names
 from . import registry
 from .architecture import Architecture, architecture_of, check_card
+from .detector_card import FolderCard, read_card
 from .folder_settings import (
     agreed_direction,
     direction_of,
@@ -26,11 +28,19 @@ from .folder_settings import (
     read_toml_beside,
 )
 from .hub import CheckpointFiles
+from .library_classifier import LibraryClassifier, library_classifier
 from .locate import Place, locate
+from .python_detector import PythonArchitecture, PythonDetector, weights_hash
 from .registry import DetectorCard, Direction, card_by_weights
-from .safetensors_file import check_hash, read_header, read_weights, sha256_of
+from .safetensors_file import (
+    FLOATS_AND_COUNTS,
+    check_hash,
+    read_header,
+    read_weights,
+    sha256_of,
+)
 
-FULL_HASH_DIGITS: Final = 64
+Network = Architecture | LibraryClassifier | PythonArchitecture
 
 _CHECKING: Final = threading.Lock()
 
@@ -42,8 +52,8 @@ class Checkpoint:
     Attributes:
         name: As it was asked for.
         detector_id: Name and revision, as `scores.detector` holds them.
-        weights_sha256: Hash of the weights file.
-        raw_weights: All bytes of the weights file.
+        weights_sha256: Hash of the weights file, or what stands for it where there is none.
+        raw_weights: All bytes of the weights file; none of a Python object's.
         architecture: Of the network.
         positive: What a larger logit of the network itself means.
         profile: Preprocessing that it was trained with.
@@ -55,11 +65,24 @@ class Checkpoint:
     detector_id: str
     weights_sha256: str
     raw_weights: bytes
-    architecture: Architecture
+    architecture: Network
     positive: Direction
     profile: Profile
     card: DetectorCard | None
     is_pinned: bool
+
+    def require_vit(self) -> Architecture:
+        """Return the architecture, where only that of a built-in layout will do.
+
+        Raises:
+            ConfigError: It is another.
+        """
+        if isinstance(self.architecture, Architecture):
+            return self.architecture
+        raise ConfigError(
+            f"{self.name} is no ViT of the built-in layouts ({self.architecture.describe()}), and"
+            " this needs one; it can be scored, searched, decided and published by"
+        )
 
 
 def find_checkpoint(
@@ -70,7 +93,7 @@ def find_checkpoint(
     The last ones stay in memory: as long as no file changes, each is read and hashed once.
 
     Args:
-        name: Registered name, `org/name@<40 hex digits>`, or a folder.
+        name: Registered name, name that a package adds, `org/name@<40 hex digits>`, or a folder.
         positive: What a larger logit means, for checkpoints that nothing else tells it of.
         cache_dir: Cache of the hub; default: the hub's own, as its environment variables say.
 
@@ -80,6 +103,8 @@ def find_checkpoint(
     """
     stated = direction_of(positive, "positive")
     place = locate(name, cache_dir)
+    if not isinstance(place, Place):
+        return _python_checkpoint(name, place, stated)
     # One thread reads, the others are given what it read.
     with _CHECKING:
         return _checked(name, place, place.state(), stated, registry.CARDS)
@@ -93,6 +118,11 @@ def chosen_profile(asked: str | None, checkpoint: Checkpoint) -> Profile:
     """
     if asked is None or asked == checkpoint.profile.name:
         return checkpoint.profile
+    if isinstance(checkpoint.architecture, PythonArchitecture):
+        raise ConfigError(
+            f"profile {asked!r} is not for {checkpoint.name}, which takes bytes as its own card"
+            " says; leave it out"
+        )
     if asked not in profile_names():
         raise ConfigError(
             f"profile {asked!r} is unknown; choose one of: {', '.join(profile_names())}"
@@ -109,19 +139,20 @@ def _checked(
     _cards: tuple[DetectorCard, ...],
 ) -> Checkpoint:
     files, expected = place.files, place.expected
+    beside = read_toml_beside(files)
+    if expected is None and "library" in beside:
+        return _library_checkpoint(name, place, beside, stated)
     raw = read_weights(files.weights)
     header = read_header(raw, str(files.weights))
     # By hash too, so that a copied folder of a registered checkpoint is that checkpoint.
     digest = sha256_of(raw)
     card = expected or card_by_weights(digest)
     config = read_config(files, card)
-    settings = folder_settings(read_toml_beside(files))
+    settings = folder_settings(beside)
     if expected is not None:
         again = "put the right file back" if expected.repo is None else "delete it, get it again"
         check_hash(digest, expected.weights_sha256, str(files.weights), do=again)
-    if settings.weights_sha256 is not None:
-        where = f"{files.weights} (by the detector.toml beside it)"
-        check_hash(digest, settings.weights_sha256, where, do="correct whichever is wrong")
+    _check_promise(digest, settings.weights_sha256, files)
     architecture = architecture_of(
         header,
         config,
@@ -151,6 +182,69 @@ def _checked(
         # Each was found to begin the file's own hash.
         is_pinned=digest in {card.weights_sha256 if card else None, settings.weights_sha256},
     )
+
+
+def _library_checkpoint(
+    name: str, place: Place, beside: dict[str, object], stated: Direction | None
+) -> Checkpoint:
+    """A classifier of timm or transformers, as the card beside its weights says."""
+    files = place.files
+    card = read_card(FolderCard, beside, str(files.settings))
+    if place.added_as not in {None, card.name}:
+        raise ConfigError(
+            f"a package adds {place.added_as!r}, and its folder has a card of {card.name!r}; the"
+            " two names must be one"
+        )
+    config_raw = None if files.config is None else read_weights(files.config)
+    architecture = library_classifier(card, config_raw, name)
+    raw = read_weights(files.weights)
+    read_header(raw, str(files.weights), item_bytes=FLOATS_AND_COUNTS)
+    digest = sha256_of(raw)
+    _check_promise(digest, card.weights_sha256, files)
+    # With two classes the card says which is the fake one, and the logit points to it.
+    direction = card.output.positive or "fake"
+    if stated not in {None, direction}:
+        raise ConfigError(
+            f"positive = {stated!r} for {name}, whose card says {direction!r}; leave it out"
+        )
+    base_id = f"{card.name}@{architecture.revision(digest)}"
+    return Checkpoint(
+        name=name,
+        detector_id=base_id if direction == "fake" else f"{base_id}+positive=real",
+        weights_sha256=digest,
+        raw_weights=raw,
+        architecture=architecture,
+        positive=direction,
+        profile=card.input.profile(card.input.mean, card.input.std),
+        card=None,
+        is_pinned=card.weights_sha256 is not None,
+    )
+
+
+def _python_checkpoint(name: str, scorer: PythonDetector, stated: Direction | None) -> Checkpoint:
+    """A Python object, by its card and the hash of its files."""
+    card = scorer.card
+    if stated == "real":
+        raise ConfigError(f"positive = 'real' for {name}, whose logits point to fake; leave it out")
+    digest = weights_hash(card, name)
+    return Checkpoint(
+        name=name,
+        detector_id=f"{card.name}@{card.version}",
+        weights_sha256=digest,
+        raw_weights=b"",
+        architecture=PythonArchitecture(scorer=scorer),
+        positive="fake",
+        # The object gets bytes: dividing them by 255 is undone before it is called.
+        profile=card.input.profile((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        card=None,
+        is_pinned=card.weights_sha256 is not None and not digest.startswith(UNVERIFIED),
+    )
+
+
+def _check_promise(digest: str, promised: str | None, files: CheckpointFiles) -> None:
+    if promised is not None:
+        where = f"{files.weights} (by the detector.toml beside it)"
+        check_hash(digest, promised, where, do="correct whichever is wrong")
 
 
 def folder_label(files: CheckpointFiles) -> str:

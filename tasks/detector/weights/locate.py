@@ -8,6 +8,7 @@ from pathlib import Path
 from ....data.errors import ConfigError, ModelError
 from ....data.user_paths import from_home
 from .hub import CheckpointFiles, HubId, files_from_hub, files_in_folder, parse_hub_id
+from .python_detector import PythonDetector, added, added_names
 from .registry import MINI_FOLDER, DetectorCard, card_by_name, cards_of_repo, registered_names
 
 
@@ -19,11 +20,13 @@ class Place:
         files: Paths of its files.
         expected: Card that the files must fit, by name or by revision of the hub.
         known_as: Id where no card gives one; None for folders.
+        added_as: Name under which an installed package adds the folder.
     """
 
     files: CheckpointFiles
     expected: DetectorCard | None = None
     known_as: str | None = None
+    added_as: str | None = None
 
     def state(self) -> tuple[object, ...]:
         """Return what changes whenever a file of the checkpoint does: sizes, times and inodes."""
@@ -37,8 +40,10 @@ class Place:
         return tuple(out)
 
 
-def locate(name: str, cache_dir: str | Path | None = None) -> Place:
+def locate(name: str, cache_dir: str | Path | None = None) -> Place | PythonDetector:
     """Find the files of a registered name, a folder, or a hub id at a commit.
+
+    A name that an installed package or a caller adds may stand for a Python object instead.
 
     Args:
         name: As given with `--detector`.
@@ -56,6 +61,11 @@ def locate(name: str, cache_dir: str | Path | None = None) -> Place:
     if card is not None and card.repo is not None:
         hub_id = HubId(repo=card.repo, revision=card.revision)
         return Place(files=files_from_hub(hub_id, card=card, cache_dir=cache_dir), expected=card)
+    own = added(name)
+    if isinstance(own, Path):
+        return Place(files=files_in_folder(own), added_as=name)
+    if own is not None:
+        return own
     folder = from_home(name)
     if folder.is_dir():
         return Place(files=files_in_folder(folder))
@@ -66,7 +76,8 @@ def locate(name: str, cache_dir: str | Path | None = None) -> Place:
         return Place(files=files, expected=pinned, known_as=str(found))
     if "/" in name or "\\" in name:
         raise ModelError(f"there is no folder {name}; name a folder that holds a checkpoint")
+    known = (*registered_names(), *added_names())
     raise ConfigError(
-        f"detector {name!r} is unknown; choose one of {', '.join(registered_names())}, a hub id"
+        f"detector {name!r} is unknown; choose one of {', '.join(known)}, a hub id"
         " org/name@<commit>, or a folder (./name)"
     )

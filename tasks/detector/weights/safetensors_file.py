@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,10 @@ from ....data.errors import ModelError, UntrustedWeights
 MAX_WEIGHTS_BYTES: Final = 4 * 2**30
 MAX_HEADER_BYTES: Final = 16 * 2**20
 
-_ITEM_BYTES: Final = {"F32": 4, "F16": 2, "BF16": 2}
+FLOATS: Final = {"F32": 4, "F16": 2, "BF16": 2}
+"""Bytes per number of the types that weights have."""
+FLOATS_AND_COUNTS: Final = FLOATS | {"I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
+"""The same, and of what networks with batch norms or index tables keep beside weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +76,15 @@ def check_hash(found_sha256: str, expected_sha256: str, what: str, *, do: str) -
         )
 
 
-def read_header(raw: bytes, what: str) -> dict[str, TensorInfo]:
-    """Names, types and shapes of the tensors in a safetensors file, checked to be whole.
+def read_header(
+    raw: bytes, what: str, *, item_bytes: Mapping[str, int] = FLOATS
+) -> dict[str, TensorInfo]:
+    """Return names, types and shapes of the tensors in a safetensors file, checked to be whole.
+
+    Args:
+        raw: All bytes of the file.
+        what: Name of the file in messages.
+        item_bytes: Bytes per number, by each type that is accepted.
 
     Raises:
         UntrustedWeights: It is a pickle, is cut short, or is no safetensors file.
@@ -90,7 +101,7 @@ def read_header(raw: bytes, what: str) -> dict[str, TensorInfo]:
         header.pop("__metadata__", None)
         infos, end = {}, 0
         for name, entry in header.items():
-            infos[name], entry_end = _entry(name, entry, what)
+            infos[name], entry_end = _entry(name, entry, what, item_bytes)
             end = max(end, entry_end)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         cut = 8 + n_header > len(raw)
@@ -107,14 +118,16 @@ def read_header(raw: bytes, what: str) -> dict[str, TensorInfo]:
     return infos
 
 
-def _entry(name: str, entry: dict[str, Any], what: str) -> tuple[TensorInfo, int]:
+def _entry(
+    name: str, entry: dict[str, Any], what: str, item_bytes: Mapping[str, int]
+) -> tuple[TensorInfo, int]:
     dtype, (start, end) = str(entry["dtype"]), entry["data_offsets"]
     shape = tuple(int(n) for n in entry["shape"])
-    if dtype not in _ITEM_BYTES:
+    if dtype not in item_bytes:
         raise UntrustedWeights(
-            f"{what}: tensor {name} is of type {dtype}; accepted: {', '.join(_ITEM_BYTES)}"
+            f"{what}: tensor {name} is of type {dtype}; accepted: {', '.join(item_bytes)}"
         )
-    if min(shape, default=0) < 0 or end - start != math.prod(shape) * _ITEM_BYTES[dtype]:
+    if min(shape, default=0) < 0 or end - start != math.prod(shape) * item_bytes[dtype]:
         raise UntrustedWeights(f"{what}: tensor {name} of {shape} has {end - start} bytes")
     return TensorInfo(dtype=dtype, shape=shape), int(end)
 

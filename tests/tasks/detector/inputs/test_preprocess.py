@@ -1,6 +1,7 @@
 """Pixels reach the network exactly as the detector's authors prepared them."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,3 +188,37 @@ def test_result_is_ready_for_torch():
     tensor = torch.from_numpy(preprocess(PICTURES["grey"], AUTHORS))
     assert tensor.is_contiguous()
     assert (tensor.dtype, tuple(tensor.shape)) == (torch.float32, (3, 384, 384))
+
+
+@given(st.integers(1, 1600), st.integers(1, 1600))
+@settings(max_examples=30, deadline=None)
+def test_bicubic_squares_are_pillows_too(width_px, height_px):
+    """The filter reaches twice as far, and rows beside the square still change none of it."""
+    profile = replace(AUTHORS, interpolation="bicubic")
+    image = noise(size=(width_px, height_px))
+    size = resized_size(image.size, profile.resize_px)
+    assume(max(size) <= MAX_WHOLE_LONG_PX)
+    left, top = (centre_offset(edge, profile.crop_px) for edge in size)
+    whole = image.resize(size, Image.Resampling.BICUBIC)
+    square = whole.crop((left, top, left + profile.crop_px, top + profile.crop_px))
+    np.testing.assert_array_equal(centre_square(image, profile), np.asarray(square))
+
+
+@pytest.mark.parametrize("size", [(1, 1000), (1000, 1), (45, 900), (900, 45), (500, 9700)])
+def test_bicubic_windows_of_very_long_pictures_are_pillows(size):
+    """Worked out by itself, negative weights and all."""
+    image, out = noise(size=size), resized_size(size, 44)
+    left, top = centre_offset(out[0], 38), centre_offset(out[1], 38)
+    window = (left, top, left + 38, top + 38)
+    whole = np.asarray(image.resize(out, Image.Resampling.BICUBIC).crop(window))
+    found = resize_window(image, out, window, Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(found, whole)
+
+
+def test_stretched_squares_are_those_of_a_plain_resize():
+    """Both edges get the length, whatever the picture's shape."""
+    profile = replace(AUTHORS, fit="stretch", resize_px=64, crop_px=64)
+    image = noise(size=(300, 90))
+    expected = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(centre_square(image, profile), expected)
+    assert "both edges 64 px bilinear antialiased" in profile.describe()

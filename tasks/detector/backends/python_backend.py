@@ -1,0 +1,81 @@
+"""A Python object in the place of a network: bytes of pixels in, checked arrays out."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....data.errors import ModelError
+from ..weights.python_detector import PythonDetector
+from .protocol import Embeddings, Logits
+
+BATCH_IMAGES = 8
+
+
+class PythonBackend:
+    """The object's own code; see `Backend`. One thread at a time is in it.
+
+    Args:
+        scorer: The object.
+    """
+
+    def __init__(self, scorer: PythonDetector) -> None:
+        self.name = "python"
+        self.precision = "fp32"
+        # Threads decode here; where the object computes is its own affair.
+        self.device = "cpu"
+        self.batch_images = BATCH_IMAGES
+        self._scorer: Any = scorer
+        self._lock = threading.Lock()
+
+    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
+        """Return logits (N,) and embeddings (N, D) of pixels in [0, 1].
+
+        Raises:
+            ModelError: The object gives arrays of another shape, or no numbers.
+        """
+        n_images = len(pixels_f32_nchw)
+        # The profile divided bytes by 255; rounding gives each of them back.
+        squares = np.rint(pixels_f32_nchw.transpose(0, 2, 3, 1) * 255).astype(np.uint8)
+        squares = np.ascontiguousarray(squares)
+        with self._lock:
+            logits = self._array(self._scorer.score(squares), "score")
+            if hasattr(self._scorer, "embed"):
+                embeddings = self._array(self._scorer.embed(squares), "embed")
+            else:
+                embeddings = np.empty((n_images, 0), np.float32)
+        if logits.shape != (n_images,):
+            raise ModelError(self._misshapen("score", logits, "(N,)", n_images))
+        if embeddings.ndim != 2 or len(embeddings) != n_images:
+            raise ModelError(self._misshapen("embed", embeddings, "(N, D)", n_images))
+        return logits, embeddings
+
+    @contextlib.contextmanager
+    def streams(self, n_streams: int) -> Iterator[Callable[[], None]]:
+        """Nothing to prepare."""
+        yield lambda: None
+
+    def free(self) -> None:
+        """Nothing to give back that is known here."""
+
+    def _array(self, given: object, method: str) -> NDArray[np.float32]:
+        try:
+            return np.array(given, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"{self._scorer.card.name}: {method} gave {type(given).__name__}, no array of"
+                " numbers; correct the detector"
+            ) from error
+
+    def _misshapen(
+        self, method: str, array: NDArray[np.float32], expected: str, n_images: int
+    ) -> str:
+        return (
+            f"{self._scorer.card.name}: {method} gave shape {array.shape} for {n_images} images;"
+            f" expected {expected}; correct the detector"
+        )

@@ -1,0 +1,187 @@
+"""An image classifier of timm or transformers in a folder: card, config and weights, checked.
+
+The config is the library's own; it is read as data. What would run code, fetch something or
+open a pickle is refused here, before the library sees it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ....data.errors import ModelError, UntrustedWeights
+from .detector_card import FolderCard
+
+# Parameters of timm.create_model that fetch or open files, or that the card decides.
+_NOT_FOR_TIMM: Final = frozenset(
+    {
+        "cache_dir",
+        "checkpoint_path",
+        "exportable",
+        "model_name",
+        "no_jit",
+        "num_classes",
+        "pretrained",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "scriptable",
+    }
+)
+# Keys of transformers' configs that run code of a repository or fetch other weights.
+_NOT_FOR_TRANSFORMERS: Final = ("auto_map", "custom_pipelines", "use_pretrained_backbone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryClassifier:
+    """A network that a library builds from a config, with one logit or two classes.
+
+    Attributes:
+        card: What the folder states of it.
+        architecture: Name in timm, or `model_type` in transformers.
+        config: Arguments of timm's architecture, or the whole config of transformers.
+        config_sha256: Hash of `config.json`; of nothing where there is none.
+    """
+
+    card: FolderCard
+    architecture: str
+    config: dict[str, Any] = field(hash=False)
+    config_sha256: str
+
+    @property
+    def image_px(self) -> int:
+        """Side of the input."""
+        return self.card.input.size_px
+
+    @property
+    def width(self) -> int | None:
+        """Numbers in an embedding; known once the network is built."""
+        return None
+
+    def describe(self) -> str:
+        """Return the network in one line."""
+        output = self.card.output
+        logit = (
+            "one logit"
+            if output.fake_index is None
+            else f"two classes, logit {output.fake_index} minus {1 - output.fake_index}"
+        )
+        return f"{self.card.library} {self.architecture}: input {self.image_px} px, {logit}"
+
+    def revision(self, weights_sha256: str) -> str:
+        """Return 12 hex digits of all that decides a logit beside the profile."""
+        output = self.card.output
+        parts = (
+            weights_sha256,
+            self.card.library,
+            self.architecture,
+            self.config_sha256,
+            repr((output.fake_index, output.head)),
+        )
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def library_classifier(card: FolderCard, config_raw: bytes | None, what: str) -> LibraryClassifier:
+    """Return the network that a card and the library's own config describe.
+
+    Args:
+        card: What the folder states.
+        config_raw: Bytes of `config.json`, if there is one.
+        what: Name of the folder in messages.
+
+    Raises:
+        ModelError: Card and config do not say which network this is, or contradict each other.
+        UntrustedWeights: The config would run code, fetch weights or open a pickle.
+    """
+    config = _parsed(config_raw, what)
+    make = _of_timm if card.library == "timm" else _of_transformers
+    architecture, kept = make(card, config, what)
+    return LibraryClassifier(
+        card=card,
+        architecture=architecture,
+        config=kept,
+        config_sha256=hashlib.sha256(config_raw or b"").hexdigest(),
+    )
+
+
+def _of_timm(card: FolderCard, config: dict[str, Any], what: str) -> tuple[str, dict[str, Any]]:
+    stated = config.get("architecture")
+    name = card.architecture or stated
+    if not isinstance(name, str):
+        raise ModelError(
+            f"{what}: neither detector.toml nor config.json says which architecture of timm this"
+            ' is; add architecture = "NAME"'
+        )
+    if stated is not None and stated != name:
+        raise ModelError(
+            f"{what}: detector.toml says architecture = {name!r}, config.json {stated!r}; correct"
+            " whichever is wrong"
+        )
+    if ":" in name or "/" in name:
+        raise UntrustedWeights(
+            f"{what}: architecture {name!r} would be fetched; name one that timm itself has"
+        )
+    n_classes = config.get("num_classes", card.output.n_logits)
+    if n_classes != card.output.n_logits:
+        raise ModelError(_other_count(what, n_classes, card))
+    arguments = config.get("model_args") or {}
+    if not isinstance(arguments, dict):
+        raise ModelError(f"{what}: config.json: model_args is no object; get the file again")
+    if odd := sorted(_NOT_FOR_TIMM & arguments.keys()):
+        raise UntrustedWeights(
+            f"{what}: config.json: model_args.{odd[0]} would fetch or open something else, or is"
+            " the card's to say; remove it"
+        )
+    pool = config.get("global_pool")
+    # As timm loads its own repositories: arguments of the model win over the summary.
+    return name, ({"global_pool": pool} if isinstance(pool, str) else {}) | arguments
+
+
+def _of_transformers(
+    card: FolderCard, config: dict[str, Any], what: str
+) -> tuple[str, dict[str, Any]]:
+    if card.architecture is not None:
+        raise ModelError(
+            f"{what}: detector.toml: architecture is for timm; transformers takes it from"
+            " config.json; remove it"
+        )
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        raise ModelError(
+            f"{what}: config.json lacks model_type; put transformers' own config.json beside the"
+            " weights"
+        )
+    if odd := [key for key in _NOT_FOR_TRANSFORMERS if config.get(key)]:
+        raise UntrustedWeights(
+            f"{what}: config.json has {odd[0]}, which runs code or fetches other weights; code of"
+            " a repository is never run"
+        )
+    if model_type == "timm_wrapper":
+        raise ModelError(f'{what}: config.json is of a network of timm; set library = "timm"')
+    labels = config.get("id2label")
+    # What transformers takes where a config states nothing.
+    n_labels = len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)
+    if n_labels != card.output.n_logits:
+        raise ModelError(_other_count(what, n_labels, card))
+    return model_type, config
+
+
+def _parsed(raw: bytes | None, what: str) -> dict[str, Any]:
+    if raw is None:
+        return {}
+    try:
+        config = json.loads(raw)
+    except ValueError as error:
+        raise ModelError(f"{what}: config.json is no JSON ({error}); get it again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{what}: config.json holds no JSON object; get it again")
+    return config
+
+
+def _other_count(what: str, n_outputs: object, card: FolderCard) -> str:
+    stated = "fake_index (two classes)" if card.output.n_logits == 2 else "positive (one logit)"
+    return (
+        f"{what}: config.json is of a network with {n_outputs} outputs, detector.toml states"
+        f" {stated}; a detector has one logit or two classes"
+    )

@@ -1,0 +1,182 @@
+"""Detectors that are Python objects: added by an installed package, or offered by a caller.
+
+An object has a `card` and `score(rgb_u8_nhwc) -> logits (N,)`; `embed` is optional. Its identity
+is the hash of the files that its card names; without files it is called unverified.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....data import plugins
+from ....data.errors import ConfigError, ModelError, UntrustedWeights, brief
+from ....data.file_hashes import file_sha256
+from .detector_card import Card
+from .registry import registered_names
+from .safetensors_file import check_hash
+
+GROUP: Final = "assay.detectors"
+
+_offered: dict[str, PythonDetector] = {}
+_offering: Final = threading.Lock()
+
+
+@runtime_checkable
+class PythonDetector(Protocol):
+    """A detector in Python.
+
+    It may also have `embed(rgb_u8_nhwc)`, which gives one vector per image, (N, D); without it
+    scores have no embedding. Neither is called by two threads at once.
+
+    Attributes:
+        card: What it takes and is.
+    """
+
+    card: Card
+
+    def score(self, rgb_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return logits (N,), positive towards machine-made, of squares (N, side, side, 3)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonArchitecture:
+    """A Python object in the place of a network."""
+
+    scorer: PythonDetector
+
+    @property
+    def image_px(self) -> int:
+        """Side of the square that it sees."""
+        return self.scorer.card.input.size_px
+
+    @property
+    def width(self) -> int | None:
+        """Numbers in an embedding; None where only a pass tells."""
+        return None if hasattr(self.scorer, "embed") else 0
+
+    def describe(self) -> str:
+        """Return what it is in one line."""
+        kind = type(self.scorer)
+        embedding = "with embeddings" if hasattr(self.scorer, "embed") else "without embeddings"
+        return f"{kind.__module__}.{kind.__qualname__}: input {self.image_px} px, {embedding}"
+
+
+def offer(scorer: PythonDetector) -> str:
+    """Make an object known under the name on its card, in this process, and return the name.
+
+    An object that was offered under the name before is replaced.
+
+    Raises:
+        ConfigError: It is no detector, or its name is taken by another kind.
+    """
+    checked = _as_detector(scorer, f"the object {type(scorer).__qualname__}")
+    name = checked.card.name
+    if name in registered_names() or name in plugins.entries(GROUP):
+        raise ConfigError(f"the name {name!r} is taken by another detector; change it on the card")
+    with _offering:
+        _offered[name] = checked
+    return name
+
+
+def added_names() -> tuple[str, ...]:
+    """Return the names that installed packages and callers add, the packages' first."""
+    return (*plugins.entries(GROUP), *_offered)
+
+
+def added_by(name: str) -> str:
+    """Return who adds a name, for people."""
+    entry = plugins.entries(GROUP).get(name)
+    return "this process" if entry is None else plugins.package_of(entry)
+
+
+def added(name: str) -> PythonDetector | Path | None:
+    """Return what a name stands for that a package or a caller adds; None for other names.
+
+    A package adds an object, a class or function that gives one, or the path of a folder with
+    weights and a card.
+
+    Raises:
+        ConfigError: What the package adds cannot be imported, or is no detector.
+    """
+    if name not in plugins.entries(GROUP):
+        return _offered.get(name)
+    if name in registered_names():
+        raise ConfigError(
+            f"{added_by(name)} adds a detector {name!r}, which is a name of assay's own; uninstall"
+            " the package, or ask its makers for another name"
+        )
+    what = f"{name!r} of {added_by(name)}"
+    found = _made(plugins.load(GROUP, name), what)
+    if isinstance(found, str | Path):
+        return Path(found)
+    scorer = _as_detector(found, what)
+    if scorer.card.name != name:
+        raise ConfigError(f"{what} has a card of {scorer.card.name!r}; the two names must be one")
+    return scorer
+
+
+@functools.cache
+def _made(entry: Any, what: str) -> object:
+    """The object of an entry, made once per process."""
+    if hasattr(entry, "score") and not isinstance(entry, type):
+        return entry
+    if not callable(entry):
+        return entry
+    try:
+        return entry()
+    except Exception as error:  # making it runs any code
+        raise ConfigError(
+            f"{what} cannot be made: {type(error).__name__}: {brief(error)}; update the package"
+            " or uninstall it"
+        ) from error
+
+
+def _as_detector(found: object, what: str) -> PythonDetector:
+    if not isinstance(found, PythonDetector) or not callable(found.score):
+        raise ConfigError(
+            f"{what} is no detector; it must have a card and score(rgb_u8_nhwc) -> logits"
+        )
+    if not isinstance(found.card, Card):
+        raise ConfigError(
+            f"{what} has a card of type {type(found.card).__name__}; expected"
+            " assay.tasks.detector.weights.detector_card.Card"
+        )
+    return found
+
+
+def weights_hash(card: Card, what: str) -> str:
+    """Return the hash of a card's files, or what stands for it where there are none.
+
+    One file gives its own hash; several give that of their names and hashes, in the card's order.
+
+    Raises:
+        ModelError: A file cannot be read.
+        UntrustedWeights: The hash is not the one that the card states.
+    """
+    if not card.weights:
+        if card.weights_sha256 is not None:
+            raise UntrustedWeights(f"{what}: its card states a hash and names no file; correct it")
+        return card.unverified_identity()
+    hashes = [_file_hash(file) for file in card.weights]
+    lines = "".join(f"{one} {file.name}\n" for one, file in zip(hashes, card.weights, strict=True))
+    digest = hashes[0] if len(hashes) == 1 else hashlib.sha256(lines.encode()).hexdigest()
+    if card.weights_sha256 is not None:
+        files = ", ".join(map(str, card.weights))
+        check_hash(digest, card.weights_sha256, files, do="put the right file back")
+    return digest
+
+
+def _file_hash(file: Path) -> str:
+    try:
+        return file_sha256(file)
+    except OSError as error:
+        raise ModelError(f"cannot read {file}: {error.strerror or error}") from error
