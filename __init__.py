@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from .data.store.lake import Lake
     from .flows.api import moderate
     from .flows.notebook import load_ipython_extension
+    from .tasks.detector.weights.python_detector import offer_detector
 
-__all__ = ["Lake", "__version__", "load_ipython_extension", "moderate"]
+__all__ = ["Lake", "__version__", "load_ipython_extension", "moderate", "offer_detector"]
 
 drop_import_noise()
 let_waiting_threads_sleep()
@@ -30,6 +31,7 @@ _HOMES = {
     "Lake": ".data.store.lake",
     "load_ipython_extension": ".flows.notebook",
     "moderate": ".flows.api",
+    "offer_detector": ".tasks.detector.weights.python_detector",
 }
 
 

@@ -164,6 +164,7 @@ class _Run:
             policy = steps.policy_of(self.request, self.detector)
             params |= {
                 **self.detector.key.as_row(),
+                "weights_pinned": self.detector.is_pinned,
                 "backend": self.backend,
                 "backend_why": self.backend_why,
                 "policy_id": policy.policy_id,

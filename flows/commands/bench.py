@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from .options import AsJson, LakeUri, Quiet, open_lake
 
-if TYPE_CHECKING:
-    from ...tasks.bench import Benched
-    from ...tasks.detector.backends.protocol import BackendName
-    from ...tasks.detector.detector import Detector
-    from ...tasks.detector.inputs.profiles import Profile
-    from ...tasks.detector.selection.measurements import Measured
-    from ...tasks.detector.weights.checkpoint import Checkpoint
-
 Name = Annotated[
-    str, Parameter(help="Registered name, org/name@<40-hex revision>, or a local folder.")
+    str,
+    Parameter(help="Registered or added name, org/name@<40-hex revision>, or a local folder."),
 ]
 
 
@@ -53,32 +46,27 @@ def bench(
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
-    from dataclasses import replace
     from pathlib import Path
 
     from ...data.errors import GateRefused
-    from ...tasks.bench import bench_lake, sample
+    from ...tasks.bench.backends import int8_images, measure_backends, wanted_backends
+    from ...tasks.bench.on_lake import bench_lake, plain_measured
+    from ...tasks.bench.sample import sample
+    from ...tasks.bench.tables import drift_table, rate_table
     from ...tasks.decide.policy_file import load_policy
     from ...tasks.detector.backends.devices import device_kind
-    from ...tasks.detector.backends.make import make_backend
-    from ...tasks.detector.load import detector_on
-    from ...tasks.detector.selection.choose_backend import is_within, measure, refusal
-    from ...tasks.detector.selection.measurements import keep_measured, read_measured
+    from ...tasks.detector.selection.choose_backend import is_within, refusal
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
-    from ...tasks.detector.weights.int8_store import find_quantised
     from ..progress import for_terminal, watched
 
     checkpoint = find_checkpoint(detector)
     prepared = chosen_profile(profile, checkpoint)
-    wanted = _wanted(checkpoint, prepared, backend, precision, device_kind())
+    wanted = wanted_backends(
+        checkpoint, prepared, backends=backend, precisions=precision, kind=device_kind()
+    )
     if drift:
         opened = open_lake(lake)
-        learnt_from: tuple[str, ...] = ()
-        if any(number_format == "int8" for _, number_format in wanted):
-            learnt_from = find_quantised(
-                checkpoint.weights_sha256, prepared, detector=checkpoint.name
-            ).image_ids
-        images = sample(opened, n, leave_out=learnt_from)
+        images = sample(opened, n, leave_out=int8_images(checkpoint, prepared, wanted))
         with watched(for_terminal(quiet=quiet)) as watcher:
             watcher.begin("bench", len(images) * (1 + len(wanted)))
             found = bench_lake(
@@ -93,27 +81,10 @@ def bench(
             )
             watcher.end()
         measured = [one.measured for one in found]
-        text, values = _drift_table(found), [one.to_json() for one in found]
+        text, values = drift_table(found), [one.to_json() for one in found]
     else:
-
-        def make(name: BackendName, number_format: str) -> Detector:
-            quantised = None
-            if number_format == "int8":
-                quantised = find_quantised(
-                    checkpoint.weights_sha256, prepared, detector=checkpoint.name
-                )
-            runner = make_backend(checkpoint, name, "auto", number_format, quantised)
-            return detector_on(checkpoint, prepared, runner)
-
-        measured = [measure(make, name, number_format) for name, number_format in wanted]
-        known = read_measured(checkpoint.weights_sha256)
-        for one in measured:
-            kept = known.get((one.backend, one.precision), one)
-            # Drift on a lake's own pictures stands; only the rate is new.
-            stands = one if kept.pictures == one.pictures else kept
-            new = replace(stands, images_per_second=one.images_per_second)
-            keep_measured(checkpoint.weights_sha256, new)
-        text, values = _rate_table(measured), [_plain(one) for one in measured]
+        measured = measure_backends(checkpoint, prepared, wanted)
+        text, values = rate_table(measured), [plain_measured(one) for one in measured]
     print(json.dumps({"detector": checkpoint.detector_id, "backends": values}) if json_ else text)  # noqa: T201
     over = [one for one in measured if not is_within(one)]
     for one in over:
@@ -142,7 +113,8 @@ def quantise(
         quiet: No progress bars.
     """
     from ...data.commands import command
-    from ...tasks.bench import quantise_on_lake
+    from ...tasks.bench.int8 import quantise_on_lake
+    from ...tasks.bench.tables import drift_table
     from ...tasks.decide.policy_file import load_policy
     from ...tasks.detector.selection.choose_backend import refusal
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
@@ -173,83 +145,8 @@ def quantise(
     if found is None:
         print("            no other pictures in this lake to measure its drift on")  # noqa: T201
     else:
-        print(_drift_table([found]))  # noqa: T201
+        print(drift_table([found]))  # noqa: T201
         if not found.is_within:
             print(f"assay: {refusal(found.measured)}", file=sys.stderr)  # noqa: T201
     score = command("score", precision="int8", detector=detector, profile=profile, lake=opened.uri)
     print(f"next\n  {score}")  # noqa: T201
-
-
-def _wanted(
-    checkpoint: Checkpoint,
-    profile: Profile,
-    backends: tuple[str, ...],
-    precisions: tuple[str, ...],
-    kind: str,
-) -> list[tuple[BackendName, str]]:
-    """Every combination that was asked for, or that there is."""
-    from ...data.errors import AssayError
-    from ...tasks.detector.backends.devices import choose_precision
-    from ...tasks.detector.selection.choose_backend import candidates
-    from ...tasks.detector.weights.int8_store import find_quantised
-
-    formats = [choose_precision(one, kind) for one in precisions]
-    if not formats:
-        formats = ["fp32"]
-        try:
-            find_quantised(checkpoint.weights_sha256, profile, detector=checkpoint.name)
-        except AssayError:
-            pass
-        else:
-            formats += ["int8"] if kind == "cpu" else []
-    out: list[tuple[BackendName, str]] = []
-    for number_format in formats:
-        for name in backends or ("auto",):
-            out += [(one, number_format) for one in candidates(name, number_format, kind)]
-    return out
-
-
-def _plain(one: Measured) -> dict[str, object]:
-    import dataclasses
-
-    from ...tasks.bench import plain
-    from ...tasks.detector.selection.choose_backend import is_within
-
-    return plain(dataclasses.asdict(one)) | {"is_within_limit": is_within(one)}
-
-
-def _rate_table(measured: list[Measured]) -> str:
-    lines = [f"{'backend':<20} {'precision':<18} {'images/s':>8} {'largest drift':>14}"]
-    lines += [
-        f"{one.backend:<20} {one.precision:<18} {one.images_per_second:>8.1f}"
-        f" {one.drift.max:>14.2g}"
-        for one in measured
-    ]
-    return "\n".join([*lines, f"drift: of the logit, on {measured[0].pictures}"])
-
-
-def _drift_table(found: list[Benched]) -> str:
-    from ...tasks.detector.selection.drift import limit_logit
-
-    lines = []
-    for one in found:
-        m = one.measured
-        verdict = "within" if one.is_within else "OVER"
-        lines.append(
-            f"{m.backend} {m.precision}: {m.images_per_second:.1f} images/s, {verdict} its limit of"
-            f" {limit_logit(m.precision):g} logit, on {m.pictures}"
-        )
-        lines.append(
-            f"  {'pictures':<26} {'n':>5} {'mean':>9} {'p99':>9} {'max':>9} {'flips':>6}"
-            f" {'AUC':>15}"
-        )
-        for part in one.slices:
-            drift = part.drift
-            auc = "-"
-            if part.auc is not None and part.auc_reference is not None:
-                auc = f"{part.auc_reference:.4f} {part.auc - part.auc_reference:+.4f}"
-            lines.append(
-                f"  {part.name:<26} {drift.n_images:>5} {drift.mean:>9.2g} {drift.p99:>9.2g}"
-                f" {drift.max:>9.2g} {part.flips:>6} {auc:>15}"
-            )
-    return "\n".join(lines)

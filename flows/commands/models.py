@@ -18,38 +18,33 @@ Positive = Annotated[
 
 
 @models.command(name="list")
-def list_(*, json_: AsJson = False) -> None:
-    """The registered detectors, and which of them are on this machine."""
-    from ...data.commands import command
-    from ...tasks.detector.weights.hub import HubId, is_cached
-    from ...tasks.detector.weights.registry import CARDS
+def list_(*folders: Path, json_: AsJson = False) -> None:
+    """The registered detectors, those of installed packages, and which of them are on this machine.
 
-    rows = []
-    for card in CARDS:
-        there = card.repo is None or is_cached(HubId(repo=card.repo, revision=card.revision))
-        rows.append(
-            {
-                "name": card.name if card.by_name else f"{card.repo}@{card.revision}",
-                "detector": card.detector_id,
-                "layout": card.layout or "either",
-                "image_px": card.image_px,
-                "weights_licence": card.weights_licence,
-                "here": there,
-            }
-        )
+    Args:
+        *folders: Folders with weights and a card, or folders of such folders, to list too.
+        json_: Print one JSON list on stdout.
+    """
+    from ...data.commands import command
+    from ...tasks.detector.tools.listing import Listed, known_detectors
+
+    rows = known_detectors(folders)
     if json_:
-        print(json.dumps(rows))  # noqa: T201
+        print(json.dumps([dataclasses.asdict(row) for row in rows]))  # noqa: T201
         return
 
-    def not_here(name: str) -> str:
-        return f"not here: {command('models', 'pull', name)}"
+    def state(row: Listed) -> str:
+        if row.problem is not None:
+            return f"cannot be used: {row.problem}"
+        return "on this machine" if row.here else f"not here: {command('models', 'pull', row.name)}"
 
     for row in rows:
-        print(  # noqa: T201
-            f"{row['name']}\n  "
-            f"{'on this machine' if row['here'] else not_here(str(row['name']))}; "
-            f"{row['layout']} layout, {row['image_px'] or 384} px, {row['weights_licence']}"
-        )
+        network = row.layout if row.added_by else f"{row.layout} layout"
+        facts = [state(row), network, f"{row.image_px or 384} px", row.weights_licence]
+        facts.append("pinned" if row.is_pinned else "unverified")
+        if row.added_by is not None:
+            facts.append(f"by {row.added_by}")
+        print(f"{row.name}\n  {'; '.join(facts[: 1 if row.problem else None])}")  # noqa: T201
 
 
 @models.command
@@ -96,7 +91,7 @@ def verify(
     """Check a detector's hash, tensors, config and direction, and its scores of known pictures.
 
     Args:
-        name: Registered name, org/name@<40-hex revision>, or a folder.
+        name: Registered or added name, org/name@<40-hex revision>, or a folder.
         golden: Folder of pictures with known scores: the registry's, or its golden.toml's.
         profile: Preprocessing [default: the detector's own].
         backend: auto, torch, torch-compile or openvino.
@@ -164,35 +159,40 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
     """What is known of a detector: pins, licences, published figures, limits.
 
     Args:
-        name: Registered name, org/name@<40-hex revision>, or a folder.
+        name: Registered or added name, org/name@<40-hex revision>, or a folder.
         positive: fake or real.
         json_: Print one JSON object on stdout.
     """
     from ...data.commands import command
     from ...data.errors import InputError
-    from ...tasks.detector.weights.checkpoint import find_checkpoint
-    from ...tasks.detector.weights.registry import MINI_FOLDER, card_by_name
+    from ...tasks.detector.tools.listing import card_of
+    from ...tasks.detector.weights.registry import MINI_FOLDER, DetectorCard, card_by_name
 
-    # A registered name needs no weights; anything else is known by its weights.
-    found = card_by_name(name) or find_checkpoint(name, positive=positive).card
+    # A registered name needs no weights; anything else is known by its weights or its object.
+    found = card_by_name(name) or card_of(name, positive=positive)
     if found is None:
         raise InputError(
             f"{name} is not registered, so there is no card;"
             f" {command('models', 'verify', name)} tells what can be told from its files"
         )
-    values = dataclasses.asdict(found)
-    if found.repo is None:
-        values["read"] = str(MINI_FOLDER / "README.md")
+    if isinstance(found, DetectorCard):
+        values = dataclasses.asdict(found)
+        if found.repo is None:
+            values["read"] = str(MINI_FOLDER / "README.md")
+    else:
+        values = found.model_dump(mode="json")
     if json_:
         print(json.dumps(values))  # noqa: T201
         return
     for key, value in values.items():
-        if value in (None, (), "") or key in {"by_name", "golden", "published"}:
+        if value in (None, (), [], "") or key in {"by_name", "golden", "published"}:
             continue
         shown = value
         if key == "may_act_alone":
             shown = "yes" if value else "no: a person decides"
         print(f"{key.replace('_', ' '):<16} {shown}")  # noqa: T201
+    if not isinstance(found, DetectorCard):
+        return
     for figure in found.published:
         print(f"published        {figure.what}: {figure.value} ({figure.source})")  # noqa: T201
     for one in found.golden:

@@ -85,11 +85,7 @@ def load_detector(
     names = candidates(backend, wanted, kind, runs_on=runs_on)
 
     def make(backend_name: BackendName, number_format: str) -> Detector:
-        return detector_on(
-            checkpoint,
-            prepared,
-            make_backend(checkpoint, backend_name, device, number_format, quantised),
-        )
+        return load_on(checkpoint, prepared, backend_name, number_format, device=device)
 
     return choose(
         make,
@@ -100,6 +96,31 @@ def load_detector(
         weights_sha256=checkpoint.weights_sha256,
         force=force_drift,
     )
+
+
+def load_on(
+    checkpoint: Checkpoint,
+    profile: Profile,
+    backend: BackendName,
+    precision: str,
+    *,
+    device: str = "auto",
+) -> Detector:
+    """Load a checkpoint on one backend, whatever its drift.
+
+    Args:
+        checkpoint: Checked already.
+        profile: How pictures are prepared.
+        backend: Name of the backend.
+        precision: `fp32`, `bf16`, `fp16` or `int8`.
+        device: As for `load_detector`.
+
+    Raises:
+        ModelError: There are no int8 weights on this machine, or the weights cannot be trusted.
+    """
+    quantised = _quantised(checkpoint, profile) if precision == "int8" else None
+    runner = make_backend(checkpoint, backend, device, precision, quantised)
+    return detector_on(checkpoint, profile, runner)
 
 
 def detector_on(checkpoint: Checkpoint, profile: Profile, runner: Backend) -> Detector:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ...data.commands import command
 from ...data.package_versions import package_versions
 from ...data.schema import DecisionReason, Reason
+from ...data.score_key import UNVERIFIED
 from ..decide.policy import Policy
 from ..pages.captions import SIGNS, cut, score_text, short_name
 from ..pages.environment import environment
@@ -136,7 +137,7 @@ def _what_ran(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[s
             time += f", {counts['images_per_second']:,.1f} images scored per second"
     rows = {
         "detector": run.detector_id,
-        "weights (sha256)": params.get("weights_sha256"),
+        "weights (sha256)": _weights(params),
         "preprocessing": params.get("profile") if run.detector_id else None,
         "backend": _backends(facts.backends) or params.get("backend"),
         "precision": params.get("precision") if run.detector_id else None,
@@ -148,6 +149,16 @@ def _what_ran(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[s
         "lake": lake_uri,
     }
     return [(name, str(value)) for name, value in rows.items() if value]
+
+
+def _weights(params: Mapping[str, Any]) -> str | None:
+    """The hash of the weights, and that nobody pinned it where nobody did."""
+    digest = params.get("weights_sha256")
+    # Older runs did not write down whether it was.
+    if digest is None or params.get("weights_pinned") is not False:
+        return digest
+    is_said = str(digest).startswith(UNVERIFIED)
+    return str(digest) if is_said else f"{digest} (unverified: nobody pinned this hash)"
 
 
 def _backends(counts: Mapping[str, int]) -> str:

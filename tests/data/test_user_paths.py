@@ -19,7 +19,7 @@ from assay.data.user_paths import from_home, require_output
 from assay.flows.process.prefect_home import require_settings
 from assay.flows.request import Request
 from assay.synth.mini_training.making import MakeSettings, make_mini_sd3
-from assay.tasks.bench import sample
+from assay.tasks.bench.sample import sample
 
 
 def test_a_home_of_nobody_is_a_name_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from tiny_models import timm_tensors, write_timm
 from assay.data.errors import ModelError, UntrustedWeights
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
-from assay.tasks.bench import halves, plain, sample
+from assay.tasks.bench.on_lake import plain
+from assay.tasks.bench.sample import halves, sample
 from assay.tasks.detector.load import load_detector
 from assay.tasks.detector.selection.measurements import read_measured
 from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint

@@ -9,7 +9,7 @@ from ..weights.checkpoint import Checkpoint, Network
 from ..weights.int8_store import Quantised
 from ..weights.library_classifier import LibraryClassifier
 from ..weights.python_detector import PythonArchitecture
-from .protocol import BACKENDS, Backend, BackendName
+from .protocol import BACKENDS, REFERENCE, Backend, BackendName
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +26,11 @@ def backends_of(architecture: Network) -> tuple[BackendName, ...]:
     if isinstance(architecture, LibraryClassifier):
         return tuple(name for name in BACKENDS if name != "openvino")
     return BACKENDS
+
+
+def reference_of(architecture: Network) -> BackendName:
+    """Return the backend that the others are measured against."""
+    return "python" if isinstance(architecture, PythonArchitecture) else REFERENCE
 
 
 def make_backend(

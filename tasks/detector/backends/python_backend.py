@@ -64,8 +64,10 @@ class PythonBackend:
         """Nothing to give back that is known here."""
 
     def _array(self, given: object, method: str) -> NDArray[np.float32]:
+        # Numpy would take None for NaN.
+        values = "nothing" if given is None else given
         try:
-            return np.array(given, dtype=np.float32)
+            return np.array(values, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise ModelError(
                 f"{self._scorer.card.name}: {method} gave {type(given).__name__}, no array of"

@@ -70,7 +70,7 @@ class PythonArchitecture:
         return f"{kind.__module__}.{kind.__qualname__}: input {self.image_px} px, {embedding}"
 
 
-def offer(scorer: PythonDetector) -> str:
+def offer_detector(scorer: PythonDetector) -> str:
     """Make an object known under the name on its card, in this process, and return the name.
 
     An object that was offered under the name before is replaced.

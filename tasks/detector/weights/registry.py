@@ -18,6 +18,9 @@ Direction = Literal["fake", "real"]
 DEFAULT_DETECTOR: Final = "community-forensics"
 MINI_FOLDER: Final = Path(__file__).parents[1] / "mini"
 
+HASH_DIGITS: Final = 64
+"""Hexadecimal digits of a whole SHA-256: with fewer, weights are not pinned."""
+
 # Put the hash of the new `mini/model.safetensors` here after a new training.
 MINI_SHA256: Final = "e4cd87900624e4e9884ca1771f1398985eba1f201e54a0a4bb572139d59301b4"
 

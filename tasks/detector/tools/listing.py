@@ -1,0 +1,127 @@
+"""The detectors that can be named here: registered ones, those of packages, folders with a card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ....data.errors import AssayError, InputError
+from ..weights.checkpoint import find_checkpoint
+from ..weights.detector_card import Card, FolderCard
+from ..weights.hub import WEIGHTS, HubId, is_cached
+from ..weights.library_classifier import LibraryClassifier
+from ..weights.python_detector import PythonArchitecture, added_by, added_names
+from ..weights.registry import CARDS, HASH_DIGITS, DetectorCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One detector, as `assay models list` shows it.
+
+    Attributes:
+        name: What `--detector` takes.
+        detector: Id in the tables; None where it cannot be told.
+        layout: Network, in a word or a line.
+        image_px: Side of the input; None where the checkpoint says it.
+        weights_licence: Licence of code and weights.
+        here: Whether it can be loaded without a download.
+        is_pinned: Whether all 64 digits of the weights' hash are stated; else it is unverified.
+        added_by: Package or folder that it comes from; None for assay's own.
+        problem: Why it cannot be used.
+    """
+
+    name: str
+    detector: str | None
+    layout: str
+    image_px: int | None
+    weights_licence: str
+    here: bool
+    is_pinned: bool
+    added_by: str | None = None
+    problem: str | None = None
+
+
+def known_detectors(folders: Sequence[Path] = ()) -> list[Listed]:
+    """Return all detectors that have a name here, and those in some folders.
+
+    Args:
+        folders: Folders with weights, or folders of such folders.
+
+    Raises:
+        InputError: A folder is not there, or holds no detector.
+    """
+    rows = [_registered(card) for card in CARDS]
+    rows += [_looked_into(name, added_by(name)) for name in added_names()]
+    for folder in folders:
+        found = _with_weights(folder)
+        if not found:
+            raise InputError(f"{folder} holds no detector: there is no {WEIGHTS} in it or below")
+        rows += [_looked_into(str(one), "its folder") for one in found]
+    return rows
+
+
+def card_of(name: str, *, positive: str | None = None) -> DetectorCard | FolderCard | Card | None:
+    """Return the card of a detector that is no registered name; None where it has none."""
+    found = find_checkpoint(name, positive=positive)
+    match found.architecture:
+        case LibraryClassifier(card=card):
+            return card
+        case PythonArchitecture(scorer=scorer):
+            return scorer.card
+    return found.card
+
+
+def _registered(card: DetectorCard) -> Listed:
+    there = card.repo is None or is_cached(HubId(repo=card.repo, revision=card.revision))
+    return Listed(
+        name=card.name if card.by_name else f"{card.repo}@{card.revision}",
+        detector=card.detector_id,
+        layout=card.layout or "either",
+        image_px=card.image_px,
+        weights_licence=card.weights_licence,
+        here=there,
+        is_pinned=len(card.weights_sha256) == HASH_DIGITS,
+    )
+
+
+def _looked_into(name: str, by: str) -> Listed:
+    try:
+        found = find_checkpoint(name)
+        card = card_of(name)
+    except AssayError as error:
+        return Listed(
+            name=name,
+            detector=None,
+            layout="unknown",
+            image_px=None,
+            weights_licence="unknown",
+            here=False,
+            is_pinned=False,
+            added_by=by,
+            problem=str(error),
+        )
+    licence = "not stated"
+    if isinstance(card, DetectorCard):
+        licence = card.weights_licence
+    elif card is not None:
+        licence = card.licence
+    return Listed(
+        name=name,
+        detector=found.detector_id,
+        layout=found.architecture.describe(),
+        image_px=found.architecture.image_px,
+        weights_licence=licence,
+        here=True,
+        is_pinned=found.is_pinned,
+        added_by=by,
+    )
+
+
+def _with_weights(folder: Path) -> list[Path]:
+    try:
+        if (folder / WEIGHTS).exists():
+            return [folder]
+        return sorted(one for one in folder.iterdir() if (one / WEIGHTS).exists())
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror or error}") from error

@@ -1,0 +1,95 @@
+"""A detector of an installed package runs like a built-in one, from its name to the dataset."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from factories import encoded, photo
+from PIL import Image
+
+from assay.data.errors import ConfigError
+from assay.data.store.lake import Lake
+from assay.flows.cli import main
+from assay.tasks.detector.weights.checkpoint import find_checkpoint
+
+HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto" / "add-a-detector.md"
+EXAMPLE = Path(__file__).resolve().parents[1] / "plugin" / "assay_plugin_example" / "detector.py"
+
+
+def told(capsys, *arguments: str) -> dict:
+    capsys.readouterr()
+    main([*arguments, "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Three photos as they are, and one without detail."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for seed in range(3):
+        raw = encoded(photo(seed=seed, size=(480, 460)), "JPEG", quality=95)
+        (folder / f"{seed}.jpg").write_bytes(raw)
+    smooth = photo(seed=9, size=(6, 6)).resize((480, 460), Image.Resampling.BICUBIC)
+    (folder / "smooth.png").write_bytes(encoded(smooth, "PNG"))
+    return folder
+
+
+def test_from_a_name_to_a_published_dataset(plugin, pictures, tmp_path, capsys):
+    """Scores and embeddings are the object's own, and its identity is unverified everywhere."""
+    from assay_plugin_example.detector import HighFrequency
+
+    lake = tmp_path / "lake"
+    options = ("--lake", str(lake), "--detector", "high-frequency", "--quiet")
+    run = told(capsys, "moderate", str(pictures), *options)
+    assert (run["scored"], run["failed"], run["detector"]) == (4, 0, "high-frequency@1")
+    rows = Lake(lake).scan("scores").collect()
+    scorer = HighFrequency()
+    smooth = Lake(lake).scan("sightings").filter(pl.col("source_uri").str.ends_with("smooth.png"))
+    image_id = smooth.collect()["image_id"][0]
+    square = np.asarray(
+        Image.open(pictures / "smooth.png").resize((133, 128), Image.Resampling.BILINEAR)
+    )[None, :, 2:130]
+    row = rows.row(by_predicate=pl.col("image_id") == image_id, named=True)
+    assert row["logit"] == pytest.approx(float(scorer.score(square)[0]), abs=1e-4)
+    np.testing.assert_allclose(row["embedding"], scorer.embed(square)[0], atol=1e-4)
+    assert row["logit"] == rows["logit"].max()
+    assert row["backend"] == "python"
+    assert re.fullmatch(r"unverified:[0-9a-f]{64}", row["weights_sha256"])
+    params = json.loads(Lake(lake).scan("runs").collect()["params"][-1])
+    assert params["weights_sha256"] == row["weights_sha256"]
+    assert params["weights_pinned"] is False
+    assert row["weights_sha256"] in Path(run["report"]).read_text()
+    again = told(capsys, "score", *options)
+    assert (again["scored"], again["already_scored"]) == (0, 4)
+    told(capsys, "publish", "--lake", str(lake), "--to", str(tmp_path / "out"))
+    published = pl.concat(
+        [pl.read_parquet(f) for f in (tmp_path / "out").rglob("*.parquet")], how="vertical_relaxed"
+    )
+    assert set(published["weights_sha256"]) == {row["weights_sha256"]}
+    assert set(published["detector"]) == {"high-frequency@1"}
+
+
+def test_models_list_and_verify_know_it(plugin, capsys):
+    """With the package that adds it."""
+    rows = {row["name"]: row for row in told(capsys, "models", "list")}
+    assert rows["high-frequency"]["added_by"] == "assay-plugin-example 1.0"
+    assert not rows["high-frequency"]["is_pinned"]
+    assert rows["mini"]["is_pinned"]
+    facts = told(capsys, "models", "verify", "high-frequency")
+    assert facts["origin"].startswith("unverified: code without weights")
+    card = told(capsys, "models", "card", "high-frequency")
+    assert card["limits"].startswith("Sees sharpness only")
+
+
+def test_a_wrong_name_is_told_the_right_ones(plugin):
+    """Those of packages among them."""
+    with pytest.raises(ConfigError, match="high-frequency"):
+        find_checkpoint("high-freqency")
+
+
+def test_the_page_shows_the_code_that_is_tested():
+    """Every line of the example package's detector stands in the page as it is."""
+    assert EXAMPLE.read_text() in HOWTO.read_text()
