@@ -9,7 +9,7 @@ from ..data.commands import command
 from ..data.source_paths import absolute_source
 from ..data.text.redaction import HIDDEN, redact_url
 from ..data.user_paths import from_home
-from .detector.weights.registry import card_by_name
+from .detector.weights.locate import has_name
 
 # Settings that have several values, by the option that gives one.
 _OPTIONS: Final = {"roots": "root"}
@@ -52,7 +52,7 @@ def score_again(lake: str, detector_id: str, precision: str) -> str:
     name, _, _ = detector_id.partition("@")
     if "/" in detector_id:
         name = detector_id  # a checkpoint of the hub is asked for by its whole id
-    elif card_by_name(name) is None:
+    elif not has_name(name):
         name = "FOLDER"  # only who scored with it knows where it lies
     number_format = precision.partition("@")[0]
     return command(

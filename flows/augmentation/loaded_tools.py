@@ -28,7 +28,7 @@ from ...synth.plan_paths import is_in_working_folder, is_there, plan_path
 from ...tasks.detector.detector import Detector
 from ...tasks.detector.differentiable import differentiable
 from ...tasks.detector.load import load_detector
-from ...tasks.detector.weights.registry import registered_names
+from ...tasks.detector.weights.locate import has_name
 from .. import progress, steps
 from ..request import Request
 from .contents import ContentsReader
@@ -133,7 +133,7 @@ class LoadedTools:
         if not name:
             return steps.detector_of(self._request)
         if name not in self._detectors:
-            named = name if name in registered_names() else str(self.path(name))
+            named = name if has_name(name) else str(self.path(name))
             self._detectors[name] = load_detector(
                 named, device=self._request.device, backend="torch"
             )

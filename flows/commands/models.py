@@ -39,8 +39,8 @@ def list_(*folders: Path, json_: AsJson = False) -> None:
         return "on this machine" if row.here else f"not here: {command('models', 'pull', row.name)}"
 
     for row in rows:
-        network = row.layout if row.added_by else f"{row.layout} layout"
-        facts = [state(row), network, f"{row.image_px or 384} px", row.weights_licence]
+        network = row.layout if row.added_by else f"{row.layout} layout, {row.image_px or 384} px"
+        facts = [state(row), network, row.weights_licence]
         facts.append("pinned" if row.is_pinned else "unverified")
         if row.added_by is not None:
             facts.append(f"by {row.added_by}")
@@ -100,11 +100,17 @@ def verify(
     """
     from ...data.errors import UntrustedWeights
     from ...tasks.detector.load import load_detector
-    from ...tasks.detector.tools.verify import TOLERANCE_PROB, compare, facts_of, known_scores
+    from ...tasks.detector.tools.verify import (
+        TOLERANCE_PROB,
+        compare,
+        facts_of,
+        facts_of_loading,
+        known_scores,
+    )
     from ...tasks.detector.weights.checkpoint import find_checkpoint
 
     checkpoint = find_checkpoint(name, positive=positive)
-    facts, compared = facts_of(checkpoint), []
+    facts, compared = facts_of(checkpoint) | facts_of_loading(checkpoint), []
     if golden is not None:
         wanted = known_scores(golden, checkpoint)
         detector = load_detector(name, profile=profile, backend=backend, positive=positive)
@@ -165,7 +171,7 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
     """
     from ...data.commands import command
     from ...data.errors import InputError
-    from ...tasks.detector.tools.listing import card_of
+    from ...tasks.detector.tools.listing import card_of, flat
     from ...tasks.detector.weights.registry import MINI_FOLDER, DetectorCard, card_by_name
 
     # A registered name needs no weights; anything else is known by its weights or its object.
@@ -184,7 +190,7 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
     if json_:
         print(json.dumps(values))  # noqa: T201
         return
-    for key, value in values.items():
+    for key, value in flat(values).items():
         if value in (None, (), [], "") or key in {"by_name", "golden", "published"}:
             continue
         shown = value

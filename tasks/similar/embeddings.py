@@ -14,7 +14,7 @@ from ...data.schema import ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...data.user_paths import from_home
-from ..detector.weights.registry import card_by_name
+from ..detector.weights.locate import has_name
 from ..latest_rows import last_judgement, named
 from .neighbours import Vectors
 
@@ -134,7 +134,7 @@ def _any_embedded(lake: Lake, version: int | None = None) -> pl.LazyFrame:
 
 
 def _id_in_folder(detector: str) -> str:
-    if card_by_name(detector) is not None or not from_home(detector).is_dir():
+    if has_name(detector) or not from_home(detector).is_dir():
         return detector
     from ..detector.weights.checkpoint import find_checkpoint
 

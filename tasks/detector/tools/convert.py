@@ -74,8 +74,10 @@ def convert(checkpoint: Checkpoint, to: Layout, folder: Path) -> Path:
         The folder.
 
     Raises:
+        ConfigError: The checkpoint is of another network than these layouts' ViT.
         InputError: The folder has files in it, or cannot be written.
     """
+    checkpoint.require_vit()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; name a new one")
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ....data.errors import AssayError, InputError
 from ..weights.checkpoint import find_checkpoint
@@ -125,3 +126,14 @@ def _with_weights(folder: Path) -> list[Path]:
         return sorted(one for one in folder.iterdir() if (one / WEIGHTS).exists())
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
+def flat(values: Mapping[str, Any], inside: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by their dotted names."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{inside}{name}.")
+        else:
+            out[f"{inside}{name}"] = value
+    return out

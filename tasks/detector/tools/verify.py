@@ -13,8 +13,13 @@ from scipy.special import expit
 from ....data.errors import InputError, UnreadableImage
 from ....data.score_key import UNVERIFIED
 from ....data.toml_file import read_toml
+from ..backends.make import reference_of
 from ..inputs.preprocess import preprocess
-from ..weights.checkpoint import Checkpoint
+from ..load import load_on
+from ..selection.consistency import require_consistent
+from ..weights.architecture import Architecture
+from ..weights.checkpoint import Checkpoint, chosen_profile
+from ..weights.python_detector import PythonArchitecture
 from ..weights.registry import Golden
 
 if TYPE_CHECKING:
@@ -55,6 +60,24 @@ def facts_of(checkpoint: Checkpoint) -> dict[str, str]:
         "direction": f"a larger logit means {checkpoint.positive}",
         "profile": checkpoint.profile.name,
     }
+
+
+def facts_of_loading(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return what only loading tells of a network that its library builds, or of an object.
+
+    The tensors of the built-in layouts are checked by name and shape before.
+
+    Raises:
+        ModelError: The weights are not the network's, or it gives no logit and embedding.
+        GateRefused: The object's scores depend on the batch.
+    """
+    if isinstance(checkpoint.architecture, Architecture):
+        return {}
+    own = chosen_profile(None, checkpoint)
+    detector = load_on(checkpoint, own, reference_of(checkpoint.architecture), "fp32", device="cpu")
+    if isinstance(checkpoint.architecture, PythonArchitecture):
+        require_consistent(detector)
+    return {"loaded": f"{detector.backend}: embeddings of {detector.embedding_dim} numbers"}
 
 
 def origin_of(checkpoint: Checkpoint) -> str:

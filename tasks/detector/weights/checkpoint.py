@@ -80,8 +80,8 @@ class Checkpoint:
         if isinstance(self.architecture, Architecture):
             return self.architecture
         raise ConfigError(
-            f"{self.name} is no ViT of the built-in layouts ({self.architecture.describe()}), and"
-            " this needs one; it can be scored, searched, decided and published by"
+            f"{self.name} is no ViT of the built-in layouts ({self.architecture.describe()}), which"
+            " this needs; name one that is, such as mini"
         )
 
 

@@ -40,6 +40,11 @@ class Place:
         return tuple(out)
 
 
+def has_name(name: str) -> bool:
+    """Whether a plain name stands for a detector here: assay's own, or one that is added."""
+    return name in registered_names() or name in added_names()
+
+
 def locate(name: str, cache_dir: str | Path | None = None) -> Place | PythonDetector:
     """Find the files of a registered name, a folder, or a hub id at a commit.
 

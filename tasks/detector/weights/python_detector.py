@@ -115,7 +115,7 @@ def added(name: str) -> PythonDetector | Path | None:
             " the package, or ask its makers for another name"
         )
     what = f"{name!r} of {added_by(name)}"
-    found = _made(plugins.load(GROUP, name), what)
+    found = _made(name, what)
     if isinstance(found, str | Path):
         return Path(found)
     scorer = _as_detector(found, what)
@@ -125,11 +125,11 @@ def added(name: str) -> PythonDetector | Path | None:
 
 
 @functools.cache
-def _made(entry: Any, what: str) -> object:
+def _made(name: str, what: str) -> object:
     """The object of an entry, made once per process."""
-    if hasattr(entry, "score") and not isinstance(entry, type):
-        return entry
-    if not callable(entry):
+    entry: Any = plugins.load(GROUP, name)
+    is_object = hasattr(entry, "score") and not isinstance(entry, type)
+    if is_object or not callable(entry):
         return entry
     try:
         return entry()

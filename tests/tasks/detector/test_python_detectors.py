@@ -1,10 +1,12 @@
 """A Python object with a card is a detector: scored, gated, known by its files or unverified."""
 
 import hashlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from factories import encoded, photo
+from library_folders import timm_folder
 
 from assay.data.errors import ConfigError, GateRefused, ModelError, UntrustedWeights
 from assay.data.score_key import UNVERIFIED
@@ -13,6 +15,7 @@ from assay.tasks.detector.backends.make import build_module
 from assay.tasks.detector.inputs.preprocess import preprocess
 from assay.tasks.detector.load import load_detector
 from assay.tasks.detector.streaming import score_stream
+from assay.tasks.detector.tools.listing import known_detectors
 from assay.tasks.detector.weights import python_detector
 from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
 from assay.tasks.detector.weights.detector_card import Card, Square
@@ -188,3 +191,61 @@ def test_its_bench_compares_batches_with_single_images():
     assert measured.drift.max < 1e-6
     assert measured.images_per_second > 0
     assert "in a batch against alone" in measured.pictures
+
+
+@pytest.fixture
+def adds(monkeypatch):
+    """Let an installed package add an object under a name."""
+
+    def add(name, entry):
+        found = SimpleNamespace(dist=None, module="some_package", value="some_package:it")
+        monkeypatch.setattr(python_detector.plugins, "entries", lambda _: {name: found})
+        monkeypatch.setattr(python_detector.plugins, "load", lambda *_: entry)
+        python_detector._made.cache_clear()
+
+    yield add
+    python_detector._made.cache_clear()
+
+
+def test_a_package_may_add_a_folder(adds, tmp_path):
+    """Its card has the name of the entry."""
+    made = timm_folder(tmp_path / "net")
+    adds("timm-test_resnet", made.folder)
+    assert find_checkpoint("timm-test_resnet").detector_id.startswith("timm-test_resnet@")
+    assert load_detector("timm-test_resnet", device="cpu").embedding_dim == 96
+    adds("another", made.folder)
+    with pytest.raises(ConfigError, match="the two names must be one"):
+        find_checkpoint("another")
+
+
+@pytest.mark.parametrize("entry", [Brightness, lambda: Brightness("brightness"), Brightness()])
+def test_a_package_may_add_an_object_or_what_makes_one(adds, entry):
+    """A class, a function, the object itself."""
+    adds("brightness", entry)
+    assert load_detector("brightness").detector_id == "brightness@1"
+
+
+def test_what_a_package_adds_wrongly_is_told_with_its_name(adds):
+    """A class that raises, an object that is none, a card of another name."""
+
+    class Broken:
+        def __init__(self):
+            raise RuntimeError("no disk")
+
+    for name, entry, said in (
+        ("broken", Broken, "cannot be made: RuntimeError: no disk"),
+        ("odd", 3, "is no detector"),
+        ("dark", Brightness, "the two names must be one"),
+    ):
+        adds(name, entry)
+        with pytest.raises(ConfigError, match=said) as caught:
+            find_checkpoint(name)
+        assert "the package of some_package" in str(caught.value)
+    rows = {row.name: row for row in known_detectors()}
+    assert "two names must be one" in rows["dark"].problem
+
+
+def test_a_name_of_assays_own_cannot_be_taken(adds):
+    """`mini` is the embedded detector, whatever is installed."""
+    adds("mini", Brightness)
+    assert find_checkpoint("mini").card.name == "mini"
