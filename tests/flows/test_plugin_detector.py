@@ -10,10 +10,13 @@ import pytest
 from factories import encoded, photo
 from PIL import Image
 
-from assay.data.errors import ConfigError
+from assay.data.errors import ConfigError, InputError
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
+from assay.tasks.detector.weights import python_detector
 from assay.tasks.detector.weights.checkpoint import find_checkpoint
+from assay.tasks.detector.weights.detector_card import Card, Square
+from assay.tasks.similar.embeddings import latest_embedded
 
 HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto" / "add-a-detector.md"
 EXAMPLE = Path(__file__).resolve().parents[1] / "plugin" / "assay_plugin_example" / "detector.py"
@@ -70,6 +73,27 @@ def test_from_a_name_to_a_published_dataset(plugin, pictures, tmp_path, capsys):
     )
     assert set(published["weights_sha256"]) == {row["weights_sha256"]}
     assert set(published["detector"]) == {"high-frequency@1"}
+
+
+def test_an_object_of_a_notebook_runs_by_its_name(pictures, tmp_path, monkeypatch):
+    """Offered first; the run then knows it like any other name."""
+    import assay
+
+    monkeypatch.setattr(python_detector, "_offered", {})
+
+    class Darkness:
+        card = Card(name="darkness", version="2", licence="MIT", input=Square(size_px=16))
+
+        def score(self, rgb_u8_nhwc):
+            return 0.5 - rgb_u8_nhwc.mean(axis=(1, 2, 3)) / 255
+
+    name = assay.offer_detector(Darkness())
+    run = assay.moderate(pictures, lake=tmp_path / "lake", detector=name, quiet=True)
+    assert (run.scored, run.detector) == (4, "darkness@2")
+    scores = Lake(tmp_path / "lake").scan("scores").collect()
+    assert scores["embedding"].null_count() == 4
+    with pytest.raises(InputError, match="has an embedding yet"):
+        latest_embedded(Lake(tmp_path / "lake"))
 
 
 def test_models_list_and_verify_know_it(plugin, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import torch
 from safetensors.torch import load
@@ -115,7 +115,7 @@ def _timm(tensors: Tensors, architecture: LibraryClassifier, what: str) -> Class
             num_classes=output.n_logits,
             **architecture.config,
         )
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (ImportError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"{what}: timm cannot build {architecture.architecture} ({brief(error)}); correct"
             " model_args in config.json"
@@ -146,16 +146,22 @@ def _transformers(
             f" config.json ({brief(error)}); correct it, or install the version that has it"
         ) from error
     kind = kind[0] if isinstance(kind, tuple) else kind
-    with _quiet_transformers():
-        # Not load_state_dict: older names of tensors are turned into those of today.
-        classifier, found = kind.from_pretrained(
-            None,
-            config=config,
-            state_dict=tensors,
-            dtype=torch.float32,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
+    try:
+        with _quiet_transformers():
+            # Not load_state_dict: older names of tensors are turned into those of today.
+            classifier, found = kind.from_pretrained(
+                None,
+                config=config,
+                state_dict=tensors,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
+    except (ImportError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{what}: transformers cannot build {kind.__name__} ({brief(error)}); correct"
+            " config.json"
+        ) from error
     odd = {
         "missing": found["missing_keys"],
         "unexpected": found["unexpected_keys"],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....data.errors import ModelError
+from ....data.errors import ModelError, brief
 from ..weights.python_detector import PythonDetector
 from .protocol import Embeddings, Logits
 
@@ -37,16 +37,16 @@ class PythonBackend:
         """Return logits (N,) and embeddings (N, D) of pixels in [0, 1].
 
         Raises:
-            ModelError: The object gives arrays of another shape, or no numbers.
+            ModelError: The object raises, or gives arrays of another shape, or no numbers.
         """
         n_images = len(pixels_f32_nchw)
         # The profile divided bytes by 255; rounding gives each of them back.
         squares = np.rint(pixels_f32_nchw.transpose(0, 2, 3, 1) * 255).astype(np.uint8)
         squares = np.ascontiguousarray(squares)
         with self._lock:
-            logits = self._array(self._scorer.score(squares), "score")
+            logits = self._called("score", squares)
             if hasattr(self._scorer, "embed"):
-                embeddings = self._array(self._scorer.embed(squares), "embed")
+                embeddings = self._called("embed", squares)
             else:
                 embeddings = np.empty((n_images, 0), np.float32)
         if logits.shape != (n_images,):
@@ -63,7 +63,18 @@ class PythonBackend:
     def free(self) -> None:
         """Nothing to give back that is known here."""
 
-    def _array(self, given: object, method: str) -> NDArray[np.float32]:
+    def _called(self, method: str, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            given = getattr(self._scorer, method)(squares)
+        except MemoryError:
+            raise  # smaller batches are tried
+        except Exception as error:  # somebody else's code raises anything
+            if "out of memory" in str(error).lower():
+                raise
+            raise ModelError(
+                f"{self._scorer.card.name}: {method} raised {type(error).__name__}:"
+                f" {brief(error)}; correct the detector"
+            ) from error
         # Numpy would take None for NaN.
         values = "nothing" if given is None else given
         try:

@@ -18,6 +18,10 @@ from ....data.errors import UntrustedWeights
 from .registry import DetectorCard, Layout
 from .safetensors_file import TensorInfo
 
+ANOTHER_NETWORK: Final = (
+    "any other image classifier of theirs needs a card with its library, see"
+    " docs/howto/add-a-detector.md"
+)
 HEAD_WIDTH: Final = 64
 TIMM_EPS: Final = 1e-6
 TRANSFORMERS_EPS: Final = 1e-12
@@ -114,7 +118,8 @@ def roles_of(names: Iterable[str], what: str) -> dict[str, str]:
         if role is None:
             raise UntrustedWeights(
                 f"{what} holds a tensor {name!r} that a ViT with one logit does not have; accepted"
-                " are transformers' ViTForImageClassification and timm's VisionTransformer"
+                " are transformers' ViTForImageClassification and timm's VisionTransformer;"
+                f" {ANOTHER_NETWORK}"
             )
         out[name] = role
     if len(set(out.values())) != len(out):
@@ -177,7 +182,8 @@ def architecture_of(
         ) from error
     if n_logits != 1:
         raise UntrustedWeights(
-            f"{what} has {n_logits} logits; a detector here has one, whose sigmoid is a probability"
+            f"{what} has {n_logits} logits; a detector here has one, whose sigmoid is a"
+            f" probability; {ANOTHER_NETWORK}"
         )
     if min(width, patch_px, mlp_width) < 1:
         raise UntrustedWeights(f"{what} is no ViT classifier: it has tensors without elements")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ....data.errors import ModelError, UntrustedWeights
 from .detector_card import FolderCard
 
-# Parameters of timm.create_model that fetch or open files, or that the card decides.
+# Parameters of timm.create_model that fetch or open files, or turn the network into another.
 _NOT_FOR_TIMM: Final = frozenset(
     {
         "cache_dir",
@@ -22,7 +22,6 @@ _NOT_FOR_TIMM: Final = frozenset(
         "exportable",
         "model_name",
         "no_jit",
-        "num_classes",
         "pretrained",
         "pretrained_cfg",
         "pretrained_cfg_overlay",
@@ -106,33 +105,34 @@ def library_classifier(card: FolderCard, config_raw: bytes | None, what: str) ->
 
 
 def _of_timm(card: FolderCard, config: dict[str, Any], what: str) -> tuple[str, dict[str, Any]]:
-    stated = config.get("architecture")
-    name = card.architecture or stated
+    configured = config.get("architecture")
+    name = card.architecture or configured
     if not isinstance(name, str):
         raise ModelError(
             f"{what}: neither detector.toml nor config.json says which architecture of timm this"
             ' is; add architecture = "NAME"'
         )
-    if stated is not None and stated != name:
+    if configured not in {None, name}:
         raise ModelError(
-            f"{what}: detector.toml says architecture = {name!r}, config.json {stated!r}; correct"
-            " whichever is wrong"
+            f"{what}: detector.toml says architecture = {name!r}, config.json {configured!r};"
+            " correct whichever is wrong"
         )
     if ":" in name or "/" in name:
         raise UntrustedWeights(
             f"{what}: architecture {name!r} would be fetched; name one that timm itself has"
         )
-    n_classes = config.get("num_classes", card.output.n_logits)
-    if n_classes != card.output.n_logits:
-        raise ModelError(_other_count(what, n_classes, card))
     arguments = config.get("model_args") or {}
     if not isinstance(arguments, dict):
         raise ModelError(f"{what}: config.json: model_args is no object; get the file again")
     if odd := sorted(_NOT_FOR_TIMM & arguments.keys()):
         raise UntrustedWeights(
-            f"{what}: config.json: model_args.{odd[0]} would fetch or open something else, or is"
-            " the card's to say; remove it"
+            f"{what}: config.json: model_args.{odd[0]} would fetch or open something else; remove"
+            " it"
         )
+    for stated in (config.get("num_classes"), arguments.get("num_classes")):
+        if stated not in {None, card.output.n_logits}:
+            raise ModelError(_other_count(what, stated, card))
+    arguments = {key: value for key, value in arguments.items() if key != "num_classes"}
     pool = config.get("global_pool")
     # As timm loads its own repositories: arguments of the model win over the summary.
     return name, ({"global_pool": pool} if isinstance(pool, str) else {}) | arguments

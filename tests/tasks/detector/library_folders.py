@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torchvision import transforms
 
 from assay.tasks.detector.weights.safetensors_file import sha256_of
@@ -79,16 +78,14 @@ def timm_folder(
     """One of timm's small networks of 160 px, resized as timm's own transform does."""
     import timm
     from timm.data import create_transform
+    from timm.models import save_for_hf
 
     n_classes = 1 if fake_index is None else 2
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = timm.create_model(architecture, pretrained=False, num_classes=n_classes)
     shaken(network)
-    folder.mkdir(parents=True)
-    save_file(network.state_dict(), folder / "model.safetensors")
-    config = {"architecture": architecture, "num_classes": n_classes}
-    (folder / "config.json").write_text(json.dumps(config))
+    save_for_hf(network, folder, safe_serialization=True)
     digest = sha256_of((folder / "model.safetensors").read_bytes())
     text = card_text(
         f"timm-{architecture}",
