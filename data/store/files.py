@@ -12,6 +12,8 @@ from typing import IO, Protocol
 
 import pyarrow as pa
 
+from ..errors import StoreError
+
 TMP_PREFIX = ".tmp-"
 
 
@@ -61,3 +63,17 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a file; no error when it is gone already."""
+
+
+def write_whole(store: Store, name: str, raw: bytes) -> str:
+    """Write a file whole or not at all, and return its address.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    try:
+        with store.creating(name) as file:
+            file.write(raw)
+    except OSError as error:
+        raise StoreError(f"cannot write {store.path(name)}: {error}") from error
+    return store.path(name)

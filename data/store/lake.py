@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from ..errors import StoreError, brief
 from ..schema import Row
 from . import shards
-from .files import TMP_PREFIX, Store
+from .files import TMP_PREFIX, Store, write_whole
 from .lake_mark import MARKER
 from .local_files import LocalStore
 from .open_store import open_store
@@ -143,6 +143,18 @@ class Lake:
         More than a shard may hold goes to several. Returns the places in the order given.
         """
         return shards.write_shards(self._store, images)
+
+    def write(self, name: str, raw: bytes) -> str:
+        """Write a file of the lake whole or not at all, and return its address.
+
+        Args:
+            name: Path below the lake, such as "reports/x.html"; a file of that name is replaced.
+            raw: All of its bytes.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        return write_whole(self._store, name, raw)
 
     def sweep(self, *, older_than_s: float) -> list[str]:
         """Remove shards that no `images` row names, and unfinished files, of at least that age.

@@ -14,12 +14,10 @@ import polars as pl
 from ...data.schema import Label
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
-from ...data.store.open_store import open_store
 from ...synth.generators.presets import notices
 from ..decide.policy import Policy
 from ..pages.environment import environment
 from ..pages.thumbnails import Thumbnail, thumbnails
-from ..pages.write import write_page
 from .table import evasion_table
 
 PAIRS_PER_SETTING: Final = 3
@@ -56,7 +54,7 @@ def write_evasion(
         notices=notices(rows["license_flags"].explode().drop_nulls()),
     )
     name = f"reports/{run_id}-evasion.html"
-    return write_page(open_store(lake.uri), name, page.encode("utf-8", "replace"))
+    return lake.write(name, page.encode("utf-8", "replace"))
 
 
 def chosen_pairs(rows: pl.DataFrame) -> list[dict[str, Any]]:

@@ -1,20 +1,18 @@
-"""Writing a page: whole or not at all."""
+"""Writing a page to a file of the user's: whole or not at all."""
 
 from __future__ import annotations
 
-from ...data.errors import StoreError
-from ...data.store.files import Store
+from pathlib import Path
+
+from ...data.store.files import write_whole
+from ...data.store.local_files import LocalStore
 
 
-def write_page(store: Store, name: str, page: bytes) -> str:
-    """Write a file of the store whole or not at all, and return its address.
+def write_page(out: Path, page: bytes) -> str:
+    """Write a page to a file, and return the file's absolute path.
 
     Raises:
         StoreError: It cannot be written.
     """
-    try:
-        with store.creating(name) as file:
-            file.write(page)
-    except OSError as error:
-        raise StoreError(f"cannot write {store.path(name)}: {error}") from error
-    return store.path(name)
+    out = out.absolute()
+    return write_whole(LocalStore(out.parent), out.name, page)

@@ -8,7 +8,6 @@ from typing import Final
 
 from ...data.errors import ConfigError
 from ...data.store.lake import Lake
-from ...data.store.open_store import open_store
 from ...data.user_paths import require_output
 from ..decide.policy import Policy
 from ..pages.thumbnails import thumbnails
@@ -57,8 +56,5 @@ def write_report(
     small = thumbnails(lake, shown, max_px=THUMBNAIL_PX, max_bytes=THUMBNAIL_BYTES)
     page = render_page(run, lake.uri, facts, policy, small).encode("utf-8", "replace")
     if out is None:
-        store, name = open_store(lake.uri), f"reports/{run.run_id}.html"
-    else:
-        out = out.absolute()
-        store, name = open_store(out.parent), out.name
-    return write_page(store, name, page)
+        return lake.write(f"reports/{run.run_id}.html", page)
+    return write_page(out, page)

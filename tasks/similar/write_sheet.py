@@ -8,7 +8,6 @@ from typing import Final
 
 from ...data.errors import ConfigError
 from ...data.store.lake import Lake
-from ...data.store.open_store import open_store
 from ...data.user_paths import require_output
 from ..pages.thumbnails import thumbnail, thumbnails
 from ..pages.write import write_page
@@ -62,5 +61,4 @@ def write_sheet(
         sheet = raw.getvalue()
     else:
         sheet = render_similar(similar, thumbs).encode("utf-8", "replace")
-    out = out.absolute()
-    return write_page(open_store(out.parent), out.name, sheet)
+    return write_page(out, sheet)
