@@ -25,7 +25,12 @@ def command(*words: object, lake: str | None = None, **options: Any) -> str:
         if value is True:
             parts.append(flag)
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            parts += [part for one in value for part in (flag, str(one))]
+            parts += [part for one in value for part in _option(flag, str(one))]
         elif value is not None and value is not False and value != "":
-            parts += [flag, str(value)]
+            parts += _option(flag, str(value))
     return shlex.join(parts)
+
+
+def _option(flag: str, value: str) -> tuple[str, ...]:
+    """Return an option as words; a value that begins with a hyphen would read as one itself."""
+    return (f"{flag}={value}",) if value.startswith("-") else (flag, value)

@@ -2,45 +2,81 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import inspect
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Unpack, get_type_hints
+
+from .fields.marks import NOT_KEPT
+from .fields.plain_values import source_text
+from .fields.refusals import unknown_setting
+from .request import Request
+from .settings.describe import help_of
+from .settings.faces import Keywords
+from .settings.resolve import request_of
+from .start import start
 
 if TYPE_CHECKING:
     from .result import Moderation
 
 
 def moderate(
-    *sources: str | Path,
-    lake: str | Path | None = None,
+    *sources: str | PathLike[str],
     server: bool = False,
     quiet: bool = False,
-    **settings: Any,
+    **settings: Unpack[Keywords],
 ) -> Moderation:
     """Ingest, score, decide and report; what `assay moderate` does.
 
+    What is not given is taken from the `ASSAY_*` variables, then from `assay.toml`, then it is the
+    default.
+
     Args:
         *sources: Files, folders, globs, archives, tables or URLs; none scores the whole lake.
-        lake: Folder or s3:// prefix; `ASSAY_LAKE` or `./assay-lake` by default.
         server: Run as a Prefect flow instead of plain functions.
         quiet: Show no progress.
-        **settings: Any other field of `flows.request.Request`, such as `detector="mini"`.
+        **settings: Settings of the run, as below.
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
-        ConfigError: A setting that does not exist.
+        ConfigError: A setting that does not exist, or a value that is not allowed.
         TypeError: A source or a setting of another type, such as a list, an image or a frame.
     """
-    from ..data.errors import ConfigError
-    from .plain_values import source_text
-    from .request import Request, default_lake
-    from .start import start
+    for name in settings:
+        if name in NOT_KEPT or name not in Request.model_fields:
+            raise unknown_setting(name, Keywords.__annotations__)
+    given: dict[str, Any] = dict(settings)
+    if given.get("lake", "") is None:
+        del given["lake"]
+    texts = tuple(source_text(place, given) for place, given in enumerate(sources, 1))
+    return start(request_of(sources=texts, **given), server=server, quiet=quiet)
 
-    known = set(Request.__dataclass_fields__) - {"sources", "lake"}
-    if unknown := sorted(set(settings) - known):
-        raise ConfigError(f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    request = Request(
-        sources=tuple(source_text(place, given) for place, given in enumerate(sources, 1)),
-        lake=default_lake() if lake is None else lake,  # type: ignore[arg-type]  # a path becomes text there
-        **settings,
-    )
-    return start(request, server=server, quiet=quiet)
+
+def _signature() -> inspect.Signature:
+    """Return the signature with every setting in the place of `**settings`."""
+    own = inspect.signature(moderate)
+    kinds = get_type_hints(Keywords)
+    settings = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=kinds[name],
+            default=Request.model_fields[name].default,
+        )
+        for name in kinds
+    ]
+    shown = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    return own.replace(parameters=[*shown, *settings])
+
+
+moderate.__signature__ = _signature()  # type: ignore[attr-defined]
+moderate.__doc__ = "\n".join(
+    [
+        inspect.cleandoc(moderate.__doc__ or ""),
+        "",
+        "Settings:",
+        *(
+            f"    {name}: {help_of(name, Request.model_fields[name])}"
+            for name in Keywords.__annotations__
+        ),
+    ]
+)

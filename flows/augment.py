@@ -21,40 +21,33 @@ from ..synth.plan.plan_file import plan_of_dict, read_plan
 from ..tasks.synthesize import SynthCounts, synthesize_chunk
 from .augmentation.loaded_tools import LoadedTools
 from .augmentation.run import augment
-from .request import Request, default_lake
+from .request import AugmentSettings, Request
+from .settings.form import with_form
+from .settings.resolve import default_lake
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.
 @flow(name="assay-augment")
+@with_form(AugmentSettings)
 def augment_flow(
     plan: str | dict[str, Any],
-    lake: str | None = None,
-    detector: str = "community-forensics",
-    policy: str | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    backend: str = "auto",
     memory: str | None = None,
     t5: str = "auto",
     fuse: bool = False,  # noqa: FBT001, FBT002
     generator_device: str = "auto",
     generator_precision: str = "auto",
+    **settings: Any,
 ) -> str:
     """Make a plan's pictures and report who evades, with every chunk as a Prefect task.
 
     Args:
         plan: Path of a plan file, or its content as an object.
-        lake: Folder or s3:// prefix.
-        detector: As `assay moderate` takes it.
-        policy: A policy file.
-        device: Device of the detector.
-        precision: Precision of the detector.
-        backend: Backend of the detector.
         memory: Memory of the generator's device, such as 24GB.
-        t5: As `assay synth augment` takes it, and so are the next three.
+        t5: Third text encoder: auto, keep, drop, int8 or nf4.
         fuse: Whether adapters become part of the weights.
-        generator_device: Device of what makes the images.
-        generator_precision: Precision of what makes the images.
+        generator_device: Device of what makes the images: auto, cpu, cuda, mps or xpu.
+        generator_precision: Precision of what makes the images: auto, fp32, bf16 or fp16.
+        **settings: Settings of the run.
 
     Returns:
         What `--json` prints, as text.
@@ -62,14 +55,7 @@ def augment_flow(
     from .moderate import TASKS
 
     told = plan_of_dict(plan, folder=Path()) if isinstance(plan, dict) else read_plan(Path(plan))
-    request = Request(
-        lake=lake or default_lake(),
-        detector=detector,
-        policy=policy,
-        device=device,
-        precision=precision,
-        backend=backend,
-    )
+    request = Request(**settings | {"lake": settings["lake"] or default_lake()})
     made: Any = task(name="synthesize", cache_policy=NO_CACHE, retries=1)(synthesize_chunk)
 
     def synthesize(
@@ -81,8 +67,8 @@ def augment_flow(
         )
         return counts
 
-    settings = LoadSettings(
+    loading = LoadSettings(
         memory=memory, t5=t5, fuse=fuse, device=generator_device, precision=generator_precision
     )
-    result = augment(request, told, calls=TASKS, synthesize=synthesize, settings=settings)
+    result = augment(request, told, calls=TASKS, synthesize=synthesize, settings=loading)
     return json.dumps(result.to_json())

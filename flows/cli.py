@@ -6,9 +6,10 @@ stderr carries progress and messages.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cyclopts import App, CycloptsError
 
@@ -17,10 +18,12 @@ from ..data.errors import AssayError, OutputLost
 from ..version import __version__
 from .commands import (
     bench,
+    config,
     demo,
     doctor,
     explain,
     ingest,
+    init,
     lake,
     models,
     moderate,
@@ -45,6 +48,8 @@ EXIT_USAGE = 2
 app = App(
     name="assay",
     help="Tell which images are machine-made: ingest, score, decide, report, publish.",
+    help_epilogue="With every command: --config FILE reads settings from FILE in place of "
+    "assay.toml, --config none from no file; --debug shows tracebacks.",
     version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
@@ -64,6 +69,7 @@ for verb in (
     publish.publish,
     train_mini.train_mini,
     doctor.doctor,
+    init.init,
     bench.bench,
 ):
     app.command(verb)
@@ -72,6 +78,7 @@ app.command(models.models)
 app.command(synth.synth)
 app.command(lake.lake_app)
 app.command(policy.policy)
+app.command(config.config)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -85,10 +92,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _main(arguments: list[str], leaving: signals.Leaving) -> None:
     debug = "--debug" in arguments or bool(os.environ.get("ASSAY_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments, settings_file = _settings_file(arguments)
     _let_help_have_colours()
     try:
         ensure_home()
-        app(arguments, exit_on_error=False, print_error=False)
+        with _named(settings_file):
+            app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         sys.exit(_complain(f"{error}\nTry: assay --help", EXIT_USAGE))
@@ -112,6 +121,38 @@ def _main(arguments: list[str], leaving: signals.Leaving) -> None:
             sys.exit(_complain(str(found), found.exit_code))
         message = f"{type(error).__name__}: {error}\nThis is a bug; --debug shows where."
         sys.exit(_complain(message, EXIT_BUG))
+
+
+def _settings_file(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Return the arguments without `--config FILE`, and the file.
+
+    Raises:
+        SystemExit: No file is named.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    for at, argument in enumerate(arguments[:end]):
+        if argument.startswith("--config="):
+            return arguments[:at] + arguments[at + 1 :], argument.removeprefix("--config=")
+        if argument == "--config":
+            if at + 1 >= end:
+                sys.exit(_complain("--config wants a file, or none", EXIT_USAGE))
+            return arguments[:at] + arguments[at + 2 :], arguments[at + 1]
+    return arguments, None
+
+
+@contextlib.contextmanager
+def _named(settings_file: str | None) -> Iterator[None]:
+    """Have a file of settings read in the block, also by what the command starts."""
+    before = os.environ.get("ASSAY_CONFIG")
+    if settings_file is not None:
+        os.environ["ASSAY_CONFIG"] = settings_file
+    try:
+        yield
+    finally:
+        if settings_file is not None:
+            os.environ.pop("ASSAY_CONFIG")
+            if before is not None:
+                os.environ["ASSAY_CONFIG"] = before
 
 
 def _let_help_have_colours() -> None:

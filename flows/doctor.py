@@ -134,7 +134,7 @@ def _real_weights() -> str:
 def _lake(lake: str | None) -> str:
     from ..data.store.lake import Lake
     from ..tasks.lake.check import check
-    from .request import default_lake
+    from .settings.resolve import default_lake
 
     uri = lake or default_lake()
     if lake is None and "://" not in uri and not Path(uri).exists():

@@ -15,18 +15,20 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 from prefect.utilities.annotations import quote
+from pydantic.json_schema import SkipJsonSchema
 
 from ..data.errors import CommitConflict, ConfigError
-from ..data.images.inspect_image import ImageLimits
 from ..data.sources.find import Item
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.score import ScoreCounts
 from ..tasks.views import ViewCounts
 from . import steps
-from .request import DEFAULT_DETECTOR, Request, default_lake
+from .request import Request
 from .result import Moderation
 from .run import Steps, run
 from .served import confined
+from .settings.form import with_form
+from .settings.resolve import default_lake
 
 VERBS = ("moderate", "ingest", "score")
 
@@ -91,69 +93,28 @@ TASKS = Steps(
 )
 
 
-# Prefect draws its form from this signature, so the parameters are plain JSON with defaults.
 @flow(name="assay-moderate")
+@with_form(Request)
 def moderate(
-    sources: list[str],
-    lake: str | None = None,
-    detector: str = DEFAULT_DETECTOR,
-    profile: str | None = None,
-    positive: str | None = None,
-    policy: str | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    backend: str = "auto",
-    force_drift: bool = False,  # noqa: FBT001, FBT002
-    views: str = "centre",
-    label_from: str | None = None,
-    domain: str | None = None,
-    domain_from: str | None = None,
-    image_column: str | None = None,
-    include: list[str] | None = None,
-    exclude: list[str] | None = None,
-    allow_private_urls: bool = False,  # noqa: FBT001, FBT002
-    roots: list[str] | None = None,
-    max_bytes: int = ImageLimits().max_bytes,
-    max_pixels: int = ImageLimits().max_pixels,
-    n_workers: int | None = None,
-    fail_on_rejected: float | None = None,
-    verb: str = "moderate",
+    sources: list[str], *, verb: SkipJsonSchema[str] = "moderate", **settings: Any
 ) -> Moderation:
     """Ingest, score, decide and report sources into a lake.
 
     The parameters are those of `assay moderate`. Without sources, every image of the lake that
-    this detector has not seen is scored. `verb` is what the `runs` table calls the run.
+    this detector has not seen is scored.
+
+    Args:
+        sources: What is read.
+        verb: What the `runs` table calls the run.
+        **settings: Settings of the run.
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
     """
-    request = Request(
-        sources=tuple(sources),
-        lake=lake or default_lake(),
-        detector=detector,
-        profile=profile,
-        positive=positive,
-        policy=policy,
-        device=device,
-        precision=precision,
-        backend=backend,
-        force_drift=force_drift,
-        views=views,
-        label_from=label_from,
-        domain=domain,
-        domain_from=domain_from,
-        image_column=image_column,
-        include=tuple(include or ()),
-        exclude=tuple(exclude or ()),
-        allow_private_urls=allow_private_urls,
-        roots=tuple(roots or ()),
-        max_bytes=max_bytes,
-        max_pixels=max_pixels,
-        n_workers=n_workers,
-        fail_on_rejected=fail_on_rejected,
-    )
     if verb not in VERBS:
         raise ConfigError(f"verb is {verb!r}; allowed: {', '.join(VERBS)}")
+    settings |= {"lake": settings["lake"] or default_lake()}
+    request = Request(sources=tuple(sources), **settings)
     result = run(confined(request), calls=TASKS, flow=verb)
     create_markdown_artifact(
         key="assay-moderate",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
@@ -11,6 +12,10 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from ..data.errors import AssayError
 from ..data.user_paths import from_home
+from .fields.marks import NOT_KEPT, kind_of, option_of
+from .fields.refusals import choices
+from .request import Request
+from .settings.describe import help_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -26,26 +31,31 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.register_magics(AssayMagics)
 
 
-_OPTIONS: Final = {
-    "--lake": "folder or s3://bucket/prefix of the lake",
-    "--detector": "registered name, org/name@revision or a folder",
-    "--profile": "preprocessing; the detector's own by default",
-    "--policy": "policy file; the packaged one by default",
-    "--domain": "domain of all items, such as photo or art",
-    "--label-from": "parent-folder, or column:NAME",
-    "--device": "auto, cpu, cuda, mps or xpu",
-}
-
-
 def _with_arguments(magic: Magic) -> Magic:
     """Give a magic its arguments, and a help text that lists them."""
-    whole = argument("--server", action="store_true", help="run as a Prefect flow")(magic)
-    for flag, text in reversed(_OPTIONS.items()):
-        whole = argument(flag, help=text)(whole)
-    sources = "files, folders, globs, archives, tables or URLs"
+    whole = argument("--server", action="store_true", help="Run as a Prefect flow.")(magic)
+    for name, field in reversed(Request.model_fields.items()):
+        if name not in NOT_KEPT:
+            flag = option_of(name, field)
+            whole = argument(flag, dest=name, **_kind_of_argument(name))(whole)
+    sources = str(Request.model_fields["sources"].description)
     whole = argument("sources", nargs="+", help=sources)(whole)
     finished: Magic = magic_arguments()(whole)
     return finished
+
+
+def _kind_of_argument(name: str) -> dict[str, Any]:
+    """Return how argparse reads a setting; one that is not given is None."""
+    field = Request.model_fields[name]
+    kind, _ = kind_of(field)
+    told: dict[str, Any] = {"help": help_of(name, field).replace("%", "%%"), "default": None}
+    if kind is bool:
+        return told | {"action": argparse.BooleanOptionalAction}
+    if kind is tuple:
+        return told | {"action": "append"}
+    if names := choices(field):
+        told["choices"] = names
+    return told if kind is str else told | {"type": kind}
 
 
 @magics_class
@@ -58,11 +68,7 @@ class AssayMagics(Magics):  # type: ignore[misc]  # Class cannot subclass "Magic
         """Ingest, score, decide and report; quote a source that has spaces in it."""
         given = vars(parse_argstring(AssayMagics.moderate, line))
         sources = [_plain(source) for source in given.pop("sources")]
-        settings: dict[str, Any] = {
-            name: _plain(value) if isinstance(value, str) else value
-            for name, value in given.items()
-            if value is not None
-        }
+        settings = {name: _plain(value) for name, value in given.items() if value is not None}
         from .api import moderate
 
         try:
@@ -72,8 +78,12 @@ class AssayMagics(Magics):  # type: ignore[misc]  # Class cannot subclass "Magic
             raise UsageError(" ".join(str(error).split())) from None
 
 
-def _plain(text: str) -> str:
+def _plain(value: Any) -> Any:
     """What a shell would pass on: IPython keeps the quotes of an argument, and the tilde."""
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    return str(from_home(text)) if text.startswith("~") else text
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return str(from_home(value)) if value.startswith("~") else value

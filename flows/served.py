@@ -8,12 +8,11 @@ their clean names only.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
 from ..data.errors import ConfigError, InputError
@@ -21,7 +20,6 @@ from ..data.source_paths import path_of_uri
 from ..data.sources.files import is_inside
 from ..data.sources.folders.globs import expand_glob, has_magic
 from ..data.text.redaction import redact_url
-from ..data.user_paths import from_home
 from .request import Request
 
 VARIABLE: Final = "ASSAY_SERVED"
@@ -49,25 +47,12 @@ def kept_secrets(sources: Sequence[str]) -> Iterator[None]:
             _secrets.pop(name, None)
 
 
-def absolute(request: Request) -> Request:
-    """Return a request whose paths mean the same from every folder."""
-    detector = from_home(request.detector)
-    return dataclasses.replace(
-        request,
-        sources=tuple(_absolute(source) for source in request.sources),
-        lake=_absolute(request.lake),
-        policy=_absolute(request.policy) if request.policy else None,
-        detector=_absolute(request.detector) if detector.is_dir() else request.detector,
-        roots=tuple(_absolute(root) for root in request.roots),
-    )
-
-
 def with_roots(request: Request) -> Request:
     """Return a request that has roots: those given, else the folders that its sources lie in."""
     if request.roots:
         return request
     local = [_path_of(source) for source in request.sources if not _is_url(source)]
-    return dataclasses.replace(request, roots=tuple(dict.fromkeys(map(_folder_of, local))))
+    return request.changed(roots=tuple(dict.fromkeys(map(_folder_of, local))))
 
 
 def announce(request: Request) -> None:
@@ -85,13 +70,12 @@ def confined(request: Request) -> Request:
     told = os.environ.get(VARIABLE)
     if told is None:
         return _revealed(request, _secrets)
-    pinned = Request(**_tuples(json.loads(told)))
-    for field in dataclasses.fields(Request):
-        given = getattr(request, field.name)
-        if field.name in CALLERS_MAY_CHANGE or given == getattr(pinned, field.name):
+    pinned = Request(**json.loads(told))
+    for name, given in request.settings().items():
+        if name in CALLERS_MAY_CHANGE or given == getattr(pinned, name):
             continue
         raise ConfigError(
-            f"this deployment does not let runs change {field.name}; they may change "
+            f"this deployment does not let runs change {name}; they may change "
             f"{', '.join(sorted(CALLERS_MAY_CHANGE))}"
         )
     own = {redact_url(source): source for source in pinned.sources}
@@ -103,7 +87,7 @@ def confined(request: Request) -> Request:
 
 def _revealed(request: Request, known: dict[str, str]) -> Request:
     sources = tuple(known.get(source, source) for source in request.sources)
-    return dataclasses.replace(request, sources=sources)
+    return request.changed(sources=sources)
 
 
 def _require_inside(source: str, roots: tuple[str, ...]) -> None:
@@ -133,10 +117,6 @@ def _path_of(source: str) -> str:
     return os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
 
 
-def _absolute(text: str) -> str:
-    return text if _is_url(text) or "://" in text else _path_of(text)
-
-
 def _folder_of(path: str) -> str:
     folder = Path(path)
     if not folder.is_dir():
@@ -144,7 +124,3 @@ def _folder_of(path: str) -> str:
     while has_magic(str(folder)) and not folder.exists():
         folder = folder.parent
     return str(folder)
-
-
-def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from ..data.commands import command
 from ..data.source_paths import absolute_source
 from ..data.text.redaction import HIDDEN, redact_url
-from ..data.user_paths import from_home
 from .detector.weights.locate import has_name
-
-# Settings that have several values, by the option that gives one.
-_OPTIONS: Final = {"roots": "root"}
 
 
 def run_again(
-    verb: str, settings: Mapping[str, Any], *, defaults: Mapping[str, Any], lake: str
+    verb: str,
+    settings: Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any],
+    options: Mapping[str, str],
+    lake: str,
 ) -> str | None:
     """Return the command that asks for the same run again, whatever folder it is pasted in.
 
     Args:
         verb: `moderate`, `ingest` or `score`.
-        settings: Fields of the request, its sources among them.
-        defaults: What the command takes for each option that is left out; settings that are no
+        settings: Settings of the run by name, its sources among them; paths are absolute.
+        defaults: What the command takes for each setting that is left out; those that are no
             option of the command are not in it.
+        options: Options by setting, such as `--label-from`.
         lake: Address of the lake.
 
     Returns:
@@ -33,12 +35,12 @@ def run_again(
     sources = [str(source) for source in settings.get("sources") or ()]
     if any(redact_url(source) != source or HIDDEN in source for source in sources):
         return None
-    options = {
-        _OPTIONS.get(name, name): _absolute(name, settings[name])
+    changed = {
+        options[name].removeprefix("--"): settings[name]
         for name, default in defaults.items()
-        if name in settings and settings[name] != default
+        if settings[name] != default
     }
-    return command(verb, *map(absolute_source, sources), lake=lake, **options)
+    return command(verb, *map(absolute_source, sources), lake=lake, **changed)
 
 
 def score_again(lake: str, detector_id: str, precision: str) -> str:
@@ -61,11 +63,3 @@ def score_again(lake: str, detector_id: str, precision: str) -> str:
         precision=None if number_format == "fp32" else number_format,
         lake=lake,
     )
-
-
-def _absolute(name: str, value: Any) -> Any:
-    """A setting that names files or folders of this machine, as it is named from any folder."""
-    if name == "roots":
-        return [absolute_source(str(root)) for root in value]
-    is_file = name == "policy" or (name == "detector" and from_home(str(value)).is_dir())
-    return absolute_source(str(value)) if is_file else value

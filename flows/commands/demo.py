@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -30,9 +29,7 @@ def demo(*, lake: str = "demo-lake", json_: AsJson = False, quiet: Quiet = False
     from ..progress import for_terminal, watched
 
     with watched(for_terminal(quiet=quiet)):
-        made = augment(
-            dataclasses.replace(request, sources=()), plan_of_dict(PLAN, folder=Path(lake))
-        )
+        made = augment(request.changed(sources=()), plan_of_dict(PLAN, folder=Path(lake)))
     if json_:
         print(json.dumps(result.to_json() | {"augment": made.to_json()}))  # noqa: T201
         return

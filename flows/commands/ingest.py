@@ -7,12 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from .options import (
-    READING,
     AsJson,
-    Judging,
-    LakeUri,
     Quiet,
     Reading,
+    Running,
     execute_and_tell,
     request_of,
 )
@@ -22,11 +20,11 @@ def ingest(
     sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
     /,
     *,
-    lake: LakeUri = None,
-    reading: Reading = READING,
+    run: Running = None,
+    reading: Reading = None,
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Read, check and store pictures without scoring them."""
-    request = request_of(lake, sources, reading, Judging())
+    request = request_of(sources, run, reading)
     execute_and_tell(request, "ingest", server=False, quiet=quiet, as_json=json_)

@@ -7,13 +7,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from .options import (
-    JUDGING,
-    READING,
     AsJson,
     Judging,
-    LakeUri,
     Quiet,
     Reading,
+    Running,
     Server,
     execute_and_tell,
     request_of,
@@ -24,9 +22,9 @@ def moderate(
     sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
     /,
     *,
-    lake: LakeUri = None,
-    reading: Reading = READING,
-    judging: Judging = JUDGING,
+    run: Running = None,
+    reading: Reading = None,
+    judging: Judging = None,
     server: Server = None,
     json_: AsJson = False,
     quiet: Quiet = False,
@@ -36,5 +34,5 @@ def moderate(
     A SOURCE is a file, a folder, a glob, a zip or tar, a Parquet, JSONL or CSV table, or a URL.
     Running it again reads nothing that has not changed and scores nothing twice.
     """
-    request = request_of(lake, sources, reading, judging)
+    request = request_of(sources, run, reading, judging)
     execute_and_tell(request, "moderate", server=server, quiet=quiet, as_json=json_)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from .options import (
-    JUDGING,
     AsJson,
     Judging,
-    LakeUri,
     Quiet,
-    Reading,
+    Running,
     Server,
     execute_and_tell,
     request_of,
@@ -17,12 +15,12 @@ from .options import (
 
 def score(
     *,
-    lake: LakeUri = None,
-    judging: Judging = JUDGING,
+    run: Running = None,
+    judging: Judging = None,
     server: Server = None,
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Score and decide every image of the lake that this detector has not seen."""
-    request = request_of(lake, (), Reading(), judging)
+    request = request_of((), run, judging)
     execute_and_tell(request, "score", server=server, quiet=quiet, as_json=json_)

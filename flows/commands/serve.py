@@ -6,24 +6,24 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import JUDGING, READING, Judging, LakeUri, Reading, request_of
+from .options import Judging, Reading, Running, request_of
 
 
 def serve(
     sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
     /,
     *,
-    lake: LakeUri = None,
+    run: Running = None,
     cron: str | None = None,
     name: str | None = None,
-    reading: Reading = READING,
-    judging: Judging = JUDGING,
+    reading: Reading = None,
+    judging: Judging = None,
 ) -> None:
     """Run `moderate` on a schedule on this machine, and when Prefect's pages or API ask.
 
     Args:
         sources: What every run reads; only what is new is read and scored.
-        lake: Folder or s3:// prefix of the lake.
+        run: Where the rows live, and how many threads work.
         cron: Five fields in UTC, such as "0 * * * *" for every full hour.
         name: Name of the deployment [default: made of the sources and the lake].
         reading: How sources are walked and read.
@@ -33,4 +33,4 @@ def serve(
     from ..serving.serve import serve as serve_flow
 
     with ctrl_c_left_to_asyncio():
-        serve_flow(request_of(lake, sources, reading, judging), cron=cron, name=name)
+        serve_flow(request_of(sources, run, reading, judging), cron=cron, name=name)

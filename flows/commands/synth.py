@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from ...data.errors import SynthError
 from ...synth.plan.example import EXAMPLE_PLAN
-from .options import JUDGING, READING, AsJson, Judging, LakeUri, Quiet, request_of
+from .options import AsJson, Judging, Quiet, Running, request_of
 
 synth = App(name="synth", help="Make labelled pictures: generators, LoRA, laundering, attacks.")
 
@@ -19,8 +19,8 @@ synth = App(name="synth", help="Make labelled pictures: generators, LoRA, launde
 def augment(
     plan: Path,
     *,
-    lake: LakeUri = None,
-    judging: Judging = JUDGING,
+    run: Running = None,
+    judging: Judging = None,
     generator: str | None = None,
     memory: str | None = None,
     t5: str = "auto",
@@ -34,7 +34,7 @@ def augment(
 
     Args:
         plan: A TOML file; `assay synth example` prints one.
-        lake: Folder or s3:// prefix of the lake.
+        run: Where the rows live, and how many threads work.
         judging: Which detector scores and which policy decides.
         generator: Generator in the place of the plan's, in every block that names one.
         memory: Of the device, such as 24GB: picks what is quantised and what takes turns.
@@ -62,7 +62,7 @@ def augment(
 
     with watched(for_terminal(quiet=quiet)):
         result = run_augment(
-            request_of(lake, (), READING, judging),
+            request_of((), run, judging),
             chosen,
             settings=LoadSettings(
                 memory=memory,

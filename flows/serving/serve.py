@@ -17,7 +17,7 @@ from ...data.errors import ConfigError
 from ...data.source_paths import path_of_uri
 from ..process.prefect_home import configured_api_url, require_settings, settle
 from ..request import Request
-from ..served import absolute, announce, with_roots
+from ..served import announce, with_roots
 from .prefect_server import asks_for_login, own_server, require_server
 
 FLOW = "assay-moderate"
@@ -50,7 +50,7 @@ def serve(request: Request, *, cron: str | None, name: str | None = None) -> Non
 
     if cron is not None:
         _check_cron(cron)
-    request = with_roots(absolute(request))
+    request = with_roots(request.absolute())
     check(request)
     name = name or default_name(request)
     parameters = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from pathlib import Path
 
 import pytest
+from drawn_requests import other_value
 
 from assay.data.commands import command
 from assay.data.errors import ModelError
@@ -19,44 +19,26 @@ from assay.tasks.command_line import score_again
 from assay.tasks.detector.inputs.profiles import profile_for
 from assay.tasks.detector.weights.int8_store import find_quantised
 
-# A value of each type that is no default.
-_OTHER = {
-    "str": "x y",
-    "str | None": "a'b",
-    "tuple[str, ...]": ("*.png", "$(x) y"),
-    "bool": True,
-    "int": 7,
-    "float | None": 0.25,
-}
-# Settings whose values are checked when a request is made.
-_CHECKED = {"label_from": "column:my label", "domain_from": "parent-folder"}
-
 
 def asked_by(text: str) -> Request:
     """The request that a pasted command makes."""
     words = shlex.split(text)
     assert words[0] == "assay"
     _, bound, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
-    return request_of(
-        bound.arguments["lake"],
-        bound.arguments["sources"],
-        bound.arguments["reading"],
-        bound.arguments["judging"],
-    )
+    parts = (bound.arguments.get(name) for name in ("run", "reading", "judging"))
+    return request_of(bound.arguments["sources"], *parts)
 
 
 def test_the_command_of_a_run_asks_for_the_same_again(tmp_path: Path) -> None:
     """Every setting that an option sets stands in it; paths are absolute, whatever is quoted."""
     settings = {
-        field.name: _CHECKED.get(field.name, _OTHER[str(field.type)])
-        for field in dataclasses.fields(Request)
-        if field.name not in {"lake", "sources", "n_workers"}
+        name: other_value(name) for name in Request.model_fields if name not in {"lake", "sources"}
     }
     policy = tmp_path / "my policy.toml"
     request = Request(
         lake=str(tmp_path / "my lake"),
         sources=(str(tmp_path / "it's"), "https://a.example/x.jpg"),
-        **settings | {"policy": policy, "roots": (str(tmp_path),)},  # type: ignore[arg-type]
+        **settings | {"policy": policy, "roots": (str(tmp_path),)},
     )
     again = request.command("moderate", lake=request.lake)
     assert again is not None

@@ -34,7 +34,7 @@ def incoming(tmp_path, monkeypatch):
 def serving(folder, *more, **settings):
     """The request of a deployment that serves a folder, announced to its runs."""
     request = served.with_roots(
-        served.absolute(Request(lake="lake", sources=(str(folder), *more), **settings))
+        Request(lake="lake", sources=(str(folder), *more), **settings).absolute()
     )
     served.announce(request)
     return request
@@ -113,15 +113,15 @@ def test_paths_are_absolute_and_names_differ_by_source_and_lake(tmp_path, monkey
         (tmp_path / place / "pics").mkdir(parents=True)
         monkeypatch.chdir(tmp_path / place)
         for lake in ("lake", "s3://bucket/lake"):
-            request = served.absolute(Request(lake=lake, sources=("pics",)))
+            request = Request(lake=lake, sources=("pics",)).absolute()
             assert request.sources == (str(tmp_path / place / "pics"),)
             names.add(default_name(request))
-            assert default_name(request) == default_name(served.absolute(request))
+            assert default_name(request) == default_name(request.absolute())
     assert len(names) == 4
     (tmp_path / "list.csv").write_text("path\n")
     sources = ("list.csv", "one/*/x[12].jpg", "https://h/a.jpg")
     monkeypatch.chdir(tmp_path)
-    rooted = served.with_roots(served.absolute(Request(lake="lake", sources=sources)))
+    rooted = served.with_roots(Request(lake="lake", sources=sources).absolute())
     assert rooted.roots == (str(tmp_path), str(tmp_path / "one"))
 
 

@@ -3,53 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..data.errors import ConfigError
+from ...data.errors import ConfigError
 
-_ALLOWED: Final = {
-    "str": "text or a path",
-    "str | None": "text, a path or None",
-    "tuple[str, ...]": "text, a path, or a list of these",
-    "bool": "True or False",
-    "int": "a whole number",
-    "int | None": "a whole number or None",
-    "float | None": "a number or None",
+_ALLOWED: Final[Mapping[type, str]] = {
+    str: "text or a path",
+    tuple: "text, a path, or a list of these",
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
 }
 
 
-def plain_value(name: str, kind: str, given: object) -> object:
+def plain_value(name: str, kind: type, given: object, *, or_none: bool) -> object:
     """Return a setting's value in the type that it is declared with.
 
     Args:
         name: Name of the setting, for the message.
-        kind: Its declared type, as it is written.
+        kind: Its type: text, a tuple of texts, a truth value or a number.
         given: A value of that type, a path in the place of text, or one text in the place of
             several.
+        or_none: Whether it may be None.
 
     Raises:
         TypeError: Another type. The message names types and no content: a frame or an array
             would fill the screen.
         ConfigError: A NUL character.
     """
-    if given is None and kind.endswith("| None"):
+    if given is None and or_none:
         return None
-    if kind.startswith("str") and (text := _text(given)) is not None:
+    if kind is str and (text := _text(given)) is not None:
         return text
-    if kind.startswith("tuple"):
+    if kind is tuple:
         several = [given] if isinstance(given, str | os.PathLike) else given
         if isinstance(several, Sequence | set | frozenset) and not isinstance(several, bytes):
             texts = [_text(one) for one in several]
             if None not in texts:
                 return tuple(text for text in texts if text is not None)
-    if kind == "bool" and isinstance(given, bool):
+    if kind is bool and isinstance(given, bool):
         return given
-    if kind.startswith("int") and isinstance(given, int) and not isinstance(given, bool):
+    if kind is int and isinstance(given, int) and not isinstance(given, bool):
         return given
-    if kind.startswith("float") and isinstance(given, int | float) and not isinstance(given, bool):
+    if kind is float and isinstance(given, int | float) and not isinstance(given, bool):
         return float(given)
-    raise TypeError(f"{name} is {_type_name(given)}; allowed: {_ALLOWED[kind]}")
+    allowed = _ALLOWED[kind]
+    if or_none:
+        allowed = "text, a path or None" if kind is str else f"{allowed} or None"
+    raise TypeError(f"{name} is {_type_name(given)}; allowed: {allowed}")
 
 
 def source_text(place: int, given: object) -> str:

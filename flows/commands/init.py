@@ -1,0 +1,49 @@
+"""`assay init`: a file of settings and a policy to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ...data.errors import ConfigError, StoreError
+
+
+def init(
+    folder: Path = Path(),
+    /,
+    *,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Write an `assay.toml`, in which every setting is commented out, and a `policy.toml`.
+
+    Args:
+        folder: Folder to write them to; made where there is none.
+        overwrite: Replace files that are there.
+    """
+    from ...data.user_paths import from_home
+    from ...tasks.decide.policy_file import PACKAGED_POLICY
+    from ..settings.settings_file import NAME, template
+
+    folder = from_home(folder)
+    texts = {
+        folder / NAME: template(),
+        folder / "policy.toml": PACKAGED_POLICY.read_text(encoding="utf-8"),
+    }
+    there = [str(path) for path in texts if path.exists() or path.is_symlink()]
+    if there and not overwrite:
+        raise ConfigError(
+            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already; name "
+            "another folder, or add --overwrite"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            with path.open("w" if overwrite else "x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename or folder}: cannot be written ({error.strerror})"
+        ) from error
+    print("\n".join(map(str, texts)))  # noqa: T201

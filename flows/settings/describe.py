@@ -1,0 +1,26 @@
+"""What people read of a setting: its description, and its default in words."""
+
+from __future__ import annotations
+
+from pydantic.fields import FieldInfo
+
+
+def default_words(field: FieldInfo) -> str:
+    """Return a setting's default as people read it, such as "one per core" for None."""
+    _, found, said = str(field.description).partition(" [default: ")
+    if found:
+        return said.removesuffix("].")
+    default = field.default
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return "none" if default in {None, ()} else str(default)
+
+
+def help_of(name: str, field: FieldInfo) -> str:
+    """Return the help of the command's option: description and default."""
+    text = str(field.description)
+    if name == "lake":
+        return f"{text[:-1]} [default: $ASSAY_LAKE, assay.toml, or ./{field.default}]."
+    if " [default: " in text or field.default is None or field.default in {(), False}:
+        return text
+    return f"{text[:-1]} [default: {field.default}]."

@@ -1,0 +1,95 @@
+"""The form that Prefect draws for a flow, and the parameters that it checks: from the settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import SkipJsonSchema
+
+from ..fields.marks import kind_of
+
+Flow = TypeVar("Flow", bound=Callable[..., Any])
+
+# Of the machine that runs the flow, not of whoever starts it; deployments may name it all the same.
+_LEFT_OUT: Final = frozenset({"n_workers"})
+_hidden: Any = SkipJsonSchema  # subscripted with types that only a run knows
+
+
+def with_form(model: type[BaseModel]) -> Callable[[Flow], Flow]:
+    """Give a function the signature and the docstring of a flow that takes settings.
+
+    Those of the model stand in the place of the function's `**settings`. A parameter of its own
+    that is called as a setting is the setting, and required.
+
+    Args:
+        model: Model whose settings are parameters.
+    """
+
+    def decorate(function: Flow) -> Flow:
+        fields = model.model_fields
+        own = [
+            _parameter(name, fields[name], is_required=True) if name in fields else one
+            for name, one in inspect.signature(function, eval_str=True).parameters.items()
+            if one.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        first = [one for one in own if one.default is inspect.Parameter.empty]
+        rest = [one for one in own if one.default is not inspect.Parameter.empty]
+        names = [name for name in fields if name not in {one.name for one in own}]
+        given = [_parameter(name, fields[name], is_required=False) for name in names]
+        signature = inspect.Signature(
+            [
+                one.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+                for one in (*first, *given, *rest)
+            ]
+        )
+        function.__signature__ = signature  # type: ignore[attr-defined]
+        function.__doc__ = _documented(inspect.getdoc(function) or "", fields)
+        return function
+
+    return decorate
+
+
+def _parameter(name: str, field: FieldInfo, *, is_required: bool) -> inspect.Parameter:
+    """Return a setting as a parameter of JSON's types, with its range."""
+    kind, _ = kind_of(field)
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    plain = Annotated[list[str], BeforeValidator(_no_list)] if kind is tuple else field.annotation
+    if name == "lake":
+        plain, default = str | None, None
+    limits = [mark for mark in field.metadata if type(mark).__module__ == "annotated_types"]
+    if isinstance(field.json_schema_extra, dict):
+        limits.append(Field(json_schema_extra=field.json_schema_extra))
+    annotation: Any = Annotated[(plain, *limits)] if limits else plain
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        annotation=_hidden[annotation] if name in _LEFT_OUT else annotation,
+        default=inspect.Parameter.empty if is_required else default,
+    )
+
+
+def _documented(doc: str, fields: Mapping[str, FieldInfo]) -> str:
+    """Return a docstring that tells the settings in the place of `**settings`."""
+    texts = {name: f"    {name}: {_described(name, field)}" for name, field in fields.items()}
+    lines: list[str] = []
+    for line in doc.splitlines():
+        name = line.strip().partition(":")[0]
+        if line.startswith("    **settings:"):
+            lines += texts.values()
+        else:
+            lines.append(texts.pop(name, line))
+    return "\n".join(lines)
+
+
+def _described(name: str, field: FieldInfo) -> str:
+    text = str(field.description)
+    return f"{text[:-1]} [default: the one of whoever runs it]." if name == "lake" else text
+
+
+def _no_list(given: object) -> object:
+    """Return an empty list for None: what deployments made before have for no patterns."""
+    return [] if given is None else given
