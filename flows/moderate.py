@@ -6,7 +6,7 @@ schedules; the lake gives idempotency. Tasks take references and give counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import flow, task
@@ -18,17 +18,14 @@ from prefect.utilities.annotations import quote
 from pydantic.json_schema import SkipJsonSchema
 
 from ..data.errors import CommitConflict, ConfigError
-from ..data.sources.find import Item
-from ..tasks.ingest_counts import IngestCounts
-from ..tasks.score import ScoreCounts
-from ..tasks.views import ViewCounts
 from . import steps
 from .request import Request
 from .result import Moderation
-from .run import Steps, run
+from .run import run
 from .served import confined
 from .settings.form import with_form
 from .settings.resolve import default_lake
+from .steps import Steps
 
 VERBS = ("moderate", "ingest", "score")
 
@@ -42,8 +39,12 @@ def _may_pass(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> b
     return isinstance(failure, (OSError, CommitConflict))
 
 
-def _task(name: str, step: Callable[P, R]) -> Task[P, R]:
-    return task(
+def _task(name: str, step: Callable[P, R]) -> Callable[P, R]:
+    """Return a step that is called as a Prefect task.
+
+    A lake crosses to another process as its address, and is opened there once per task.
+    """
+    prefect_task: Any = task(
         name=name,
         # The tables decide what is known already; a cached count could outlive its rows.
         cache_policy=NO_CACHE,
@@ -53,43 +54,22 @@ def _task(name: str, step: Callable[P, R]) -> Task[P, R]:
         retry_condition_fn=_may_pass,
     )(step)
 
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        # quote: Prefect would otherwise walk a thousand items looking for futures.
+        quoted = {key: quote(value) for key, value in kwargs.items()}
+        result: R = prefect_task(*map(quote, args), **quoted)
+        return result
 
-ingest_task = _task("ingest", steps.ingest_step)
-ingest_and_score_task = _task("ingest-and-score", steps.ingest_and_score_step)
-score_task = _task("score", steps.score_step)
-views_task = _task("views", steps.views_step)
-decide_task = _task("decide", steps.decide_step)
-report_task = _task("report", steps.report_step)
-
-
-def _ingest(
-    request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
-) -> IngestCounts:
-    # quote: Prefect would otherwise walk a thousand items looking for futures.
-    return ingest_task(request, run_id, batch_id, chunk_index, quote(items))
-
-
-def _ingest_and_score(
-    request: Request, run_id: str, batch_id: str, chunk_index: int, items: Sequence[Item]
-) -> tuple[IngestCounts, ScoreCounts]:
-    return ingest_and_score_task(request, run_id, batch_id, chunk_index, quote(items))
-
-
-def _score(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ScoreCounts:
-    return score_task(request, run_id, shard, quote(image_ids))
-
-
-def _views(request: Request, run_id: str, shard: str, image_ids: Sequence[str]) -> ViewCounts:
-    return views_task(request, run_id, shard, quote(image_ids))
+    return call
 
 
 TASKS = Steps(
-    ingest=_ingest,
-    ingest_and_score=_ingest_and_score,
-    score=_score,
-    views=_views,
-    decide=decide_task,
-    report=report_task,
+    ingest=_task("ingest", steps.ingest_step),
+    ingest_and_score=_task("ingest-and-score", steps.ingest_and_score_step),
+    score=_task("score", steps.score_step),
+    views=_task("views", steps.views_step),
+    decide=_task("decide", steps.decide_step),
+    report=_task("report", steps.report_step),
 )
 
 

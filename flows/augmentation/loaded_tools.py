@@ -29,7 +29,8 @@ from ...tasks.detector.detector import Detector
 from ...tasks.detector.differentiable import differentiable
 from ...tasks.detector.load import load_detector
 from ...tasks.detector.weights.locate import has_name
-from .. import progress, steps
+from .. import progress
+from ..judging import detector_of
 from ..request import Request
 from .contents import ContentsReader
 
@@ -131,7 +132,7 @@ class LoadedTools:
     def detector(self, name: str | None) -> Detector:
         """A detector by name or folder; None: the one that scores."""
         if not name:
-            return steps.detector_of(self._request)
+            return detector_of(self._request)
         if name not in self._detectors:
             named = name if has_name(name) else str(self.path(name))
             self._detectors[name] = load_detector(

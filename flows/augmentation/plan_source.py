@@ -14,7 +14,8 @@ from ...tasks.made_images import batch_of, made_of
 from ...tasks.parents import Chosen, choose_parents
 from ...tasks.synthesize import JOBS_PER_CHUNK, KNOWN_JOBS_PER_CHUNK, SynthCounts
 from ...tasks.work.stopping import hand_on, is_stop, kept_of, standing_of
-from .. import progress, steps
+from .. import progress
+from ..judging import identity_of, policy_of
 from ..request import Request
 
 Synthesize = Callable[[Lake, Sequence[Job], str, str, int], SynthCounts]
@@ -84,8 +85,8 @@ class PlanSource:
         wanted = any(b.needs_parents and b.of == "parents" for b in self.plan.blocks)
         if not wanted:
             return []
-        identity = steps.identity_of(self.request)
-        band, _ = steps.policy_of(self.request, identity).band(identity.detector_id)
+        identity = identity_of(self.request)
+        band, _ = policy_of(self.request, identity).band(identity.detector_id)
         return choose_parents(
             lake,
             self.plan.parents,

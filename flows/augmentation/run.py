@@ -18,9 +18,11 @@ from ...tasks.evasion.page import write_evasion
 from ...tasks.evasion.table import evasion_rows, evasion_table
 from ...tasks.made_images import failures_of
 from ...tasks.synthesize import SynthCounts, synthesize_chunk
-from .. import progress, steps
+from .. import progress
+from ..judging import identity_of, policy_of
 from ..request import Request
-from ..run import Steps, run
+from ..run import run
+from ..steps import Steps
 from ..taking_turns import turn
 from .loaded_tools import LoadedTools
 from .plan_source import PlanSource
@@ -54,13 +56,11 @@ def augment(
         raise ConfigError("augment reads no sources; ingest them first with assay moderate")
     plan.check()
     needs_no_parents = any(not block.needs_parents for block in plan.blocks)
-    if not needs_no_parents:
-        # A lake that is not there is an error here: there is nothing to make pictures from.
-        Lake(request.lake, create=False)
+    # A lake that is not there is an error where there would be nothing to make pictures from.
+    lake = None if needs_no_parents else Lake(request.lake, create=False)
     tools = LoadedTools(request, settings, generators)
     tools.prepare(plan)
-    if needs_no_parents:
-        Lake(request.lake)
+    lake = lake or Lake(request.lake)
 
     def call(
         lake: Lake, jobs: Sequence[Job], batch_id: str, run_id: str, index: int
@@ -78,10 +78,9 @@ def augment(
             )
 
     made = PlanSource(plan=plan, request=request, call=call, contents_of=tools.contents_of)
-    moderation = run(request, calls=calls, flow="augment", bring=made)
-    lake = Lake(request.lake, create=False)
-    identity = steps.identity_of(request)
-    policy = steps.policy_of(request, identity)
+    moderation = run(request, calls=calls, flow="augment", source=made, lake=lake)
+    identity = identity_of(request)
+    policy = policy_of(request, identity)
     jobs = [job for of_block in made.jobs.values() for job in of_block]
     rows = evasion_rows(
         lake,

@@ -16,7 +16,7 @@ from tiny_models import MINI_ON_TORCH, timm_tensors, write_timm
 
 from assay.data.cache import cache_folder
 from assay.data.store.lake import Lake
-from assay.flows import progress, steps, taking_turns
+from assay.flows import judging, progress, taking_turns
 from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
 from assay.flows.run import run
@@ -241,7 +241,7 @@ def test_two_runs_on_one_machine_share_the_work(tmp_path, model, monkeypatch):
         detector=model,
         backend="torch",
     )
-    detector = steps.detector_of(request)
+    detector = judging.detector_of(request)
     n_passed = []
     forward = detector.forward
     monkeypatch.setattr(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.flows.lookahead import ListedAhead
+from assay.tasks.work.lookahead import ListedAhead
 from assay.tasks.work.ordered_map import MAX_WAITING_BYTES, ordered_map
 
 

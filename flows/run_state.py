@@ -1,0 +1,168 @@
+"""A run so far: what it has counted, which becomes its row in `runs` and its answer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from ..data.package_versions import package_versions
+from ..data.store.lake import Lake
+from ..tasks.detector.identity import Identity
+from ..tasks.ingest_counts import IngestCounts
+from ..tasks.score import ScoreCounts
+from ..tasks.views import ViewCounts
+from ..tasks.work.stopping import is_stop, kept_of
+from ..version import __version__
+from .dead_runs import this_process
+from .judging import detector_of, policy_of
+from .request import Request
+from .result import Moderation
+
+
+class BatchSource(Protocol):
+    """Another way for images to come into the lake than from a request's sources."""
+
+    @property
+    def batch_id(self) -> str:
+        """The batch that the images belong to."""
+        ...
+
+    def params(self) -> dict[str, Any]:
+        """Return what the run's record holds of it."""
+        ...
+
+    def __call__(self, lake: Lake, run_id: str) -> IngestCounts:
+        """Bring the images in, all of one batch."""
+        ...
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time and never repeats: UTC seconds and 8 random hex digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """The run so far.
+
+    Attributes:
+        flow: Name of the run in the `runs` table.
+        batch_id: Batch that it is about; None for the whole lake.
+        detector: What its scores are known by; None for a run that only ingests.
+        source: Where the images come from, if not from the request's sources.
+    """
+
+    request: Request
+    lake: Lake
+    flow: str
+    batch_id: str | None
+    detector: Identity | None
+    source: BatchSource | None
+    run_id: str = field(default_factory=new_run_id)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock_s: float = field(default_factory=time.monotonic)
+    items: IngestCounts = field(default_factory=IngestCounts)
+    scores: ScoreCounts = field(default_factory=ScoreCounts)
+    views: ViewCounts = field(default_factory=ViewCounts)
+    decisions: dict[str, int] = field(default_factory=dict)
+    backend: str | None = None
+    backend_why: str | None = None
+    report: str | None = None
+    example: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether the request alone says what was run, so that a command can ask for it again."""
+        return self.source is None and self.flow in {"moderate", "ingest", "score"}
+
+    def answer(self) -> Moderation:
+        """What the run came to, so far."""
+        seconds = time.monotonic() - self.clock_s
+        return Moderation(
+            run_id=self.run_id,
+            lake=self.request.lake,
+            batch_id=self.batch_id,
+            items=self.items.items,
+            stored=self.items.stored,
+            duplicates=self.items.duplicates,
+            rejected=self.items.rejected,
+            rejected_by=dict(self.items.rejected_by),
+            labels_not_taken=dict(self.items.labels_not_taken),
+            unchanged=self.items.unchanged,
+            scored=self.scores.scored,
+            failed=self.scores.failed,
+            already_scored=self.scores.known,
+            views=self.views.scored,
+            decisions=self.decisions,
+            detector=self.detector.detector_id if self.detector else None,
+            precision=self.detector.precision if self.detector else None,
+            backend=self.backend,
+            backend_why=self.backend_why,
+            seconds=round(seconds, 3),
+            images_per_second=round(self.scores.scored / seconds, 3) if seconds else 0.0,
+            report=self.report,
+            example=self.example,
+            again=self.request.command(self.flow, lake=self.request.lake) if self.asks else None,
+        )
+
+    @contextlib.contextmanager
+    def keeping(self, standing: Callable[[], str] | None = None) -> Iterator[None]:
+        """Count what a step had committed when something stopped it, and say how far it came."""
+        try:
+            yield
+        except BaseException as error:
+            for part in kept_of(error):
+                if isinstance(part, IngestCounts):
+                    self.items += part
+                elif isinstance(part, ScoreCounts):
+                    self.scores += part
+                elif isinstance(part, ViewCounts):
+                    self.views += part
+            if standing is not None and is_stop(error):
+                error.add_note(standing())
+            raise
+
+    def record(self, status: str) -> None:
+        """Appends the run's row; of several, the latest counts."""
+        params: dict[str, Any] = self.request.params() | {
+            "batch_id": self.batch_id,
+            "process": this_process(),
+        }
+        if self.asks:
+            params["command"] = self.request.command(self.flow, lake=self.lake.uri)
+        if self.source is not None:
+            params |= self.source.params()
+        if self.detector is not None:
+            policy = policy_of(self.request, self.detector)
+            params |= {
+                **self.detector.key.as_row(),
+                "weights_pinned": self.detector.is_pinned,
+                "backend": self.backend,
+                "backend_why": self.backend_why,
+                "policy_id": policy.policy_id,
+                "policy_rules": policy.as_dict(),
+                "versions": package_versions(),
+            }
+        row = {
+            "run_id": self.run_id,
+            "flow": self.flow,
+            "status": status,
+            "params": json.dumps(params),
+            "config_sha256": self.request.config_sha256(),
+            "code_version": __version__,
+            "started_at": self.started_at,
+            "finished_at": None if status == "running" else datetime.now(UTC),
+            "counts": None if status == "running" else json.dumps(self.answer().to_json()),
+        }
+        self.lake.append("runs", [row], txn=f"run:{self.run_id}:{status}")
+
+    def name_backend(self) -> None:
+        """Note the backend that scores, and why it was chosen."""
+        detector = detector_of(self.request)
+        self.backend, self.backend_why = detector.backend, detector.why
