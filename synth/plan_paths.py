@@ -25,6 +25,16 @@ def is_in_working_folder(folder: Path, name: str) -> bool:
     return not is_there(folder / name) and is_there(Path(name))
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there; a name too long for one is none."""
+    return is_there(path) and path.is_dir()
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; a name too long for one is none."""
+    return is_there(path) and path.is_file()
+
+
 def is_there(path: Path) -> bool:
     """Return whether a file or folder is there; a name too long for one is none."""
     try:

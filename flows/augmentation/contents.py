@@ -26,31 +26,31 @@ class Loaded(Protocol):
     """What is asked for its contents; `LoadedTools` is one."""
 
     def generator(self, name: str, lora: str | None, controlnet: str | None) -> GuardedGenerator:
-        """A generator by name, with adapters."""
+        """Return a generator by name, with adapters."""
         ...
 
     def adapters(self, lora: str) -> tuple[Adapter, ...]:
-        """The adapters of `PATH[:WEIGHT]`, several joined by a plus."""
+        """Return the adapters of `PATH[:WEIGHT]`, several joined by a plus."""
         ...
 
     def autoencoder(self, name: str) -> Autoencoder:
-        """An autoencoder by name or folder."""
+        """Return an autoencoder by name or folder."""
         ...
 
     def clip(self, folder: str) -> ClipScorer:
-        """A CLIP model by its folder."""
+        """Return a CLIP model by its folder."""
         ...
 
     def reader(self) -> TextReader:
-        """What reads the text in pictures."""
+        """Return the reader of text in pictures."""
         ...
 
     def detector(self, name: str | None) -> Detector:
-        """A detector; None: the one that scores."""
+        """Return a detector; None: the one that scores."""
         ...
 
     def path(self, name: str) -> Path:
-        """Where a path of the plan leads."""
+        """Return where a path of the plan leads."""
         ...
 
 

@@ -68,7 +68,7 @@ class LoadedTools:
     def generator(
         self, name: str, lora: str | None, controlnet: str | None = None
     ) -> GuardedGenerator:
-        """A registered generator, one of a package, or a folder; `lora` as in `Needs`."""
+        """Return a registered generator, one of a package, or a folder; `lora` as in `Needs`."""
         key = (name, lora, controlnet)
         if key not in self._generators:
             if is_added(name):
@@ -87,11 +87,11 @@ class LoadedTools:
         return self._generators[key]
 
     def adapters(self, lora: str) -> tuple[Adapter, ...]:
-        """The adapters of `PATH[:WEIGHT]`, several joined by `+`."""
+        """Return the adapters of `PATH[:WEIGHT]`, several joined by `+`."""
         return tuple(parse_adapter(part, self.path) for part in lora.split("+") if part)
 
     def autoencoder(self, name: str) -> Autoencoder:
-        """The autoencoder of a generator, or of a diffusers folder."""
+        """Return the autoencoder of a generator, or of a diffusers folder."""
         if name not in self._autoencoders:
             named = self._name(name)
             folder = Path(named)
@@ -109,28 +109,28 @@ class LoadedTools:
         return self._autoencoders[name]
 
     def clip(self, folder: str) -> ClipScorer:
-        """A CLIP model of a local folder."""
+        """Return a CLIP model of a local folder."""
         if folder not in self._clips:
             self._clips[folder] = load_clip(str(self.path(folder)), device=self._device)
         return self._clips[folder]
 
     def reader(self) -> TextReader:
-        """RapidOCR, loaded at the first use."""
+        """Return RapidOCR, loaded at the first use."""
         return self._reader
 
     def logits(self, detector: str | None) -> Logits:
-        """A detector as a function that gradients flow through."""
+        """Return a detector as a function that gradients flow through."""
         key = detector or ""
         if key not in self._logits:
             self._logits[key] = differentiable(self.detector(detector))
         return self._logits[key]
 
     def detector_id(self, detector: str | None) -> str:
-        """The exact weights behind `logits`."""
+        """Return the id of the exact weights behind `logits`."""
         return self.detector(detector).detector_id
 
     def detector(self, name: str | None) -> Detector:
-        """A detector by name or folder; None: the one that scores."""
+        """Return a detector by name or folder; None: the one that scores."""
         if not name:
             return detector_of(self._request)
         if name not in self._detectors:
@@ -141,7 +141,7 @@ class LoadedTools:
         return self._detectors[name]
 
     def path(self, name: str) -> Path:
-        """A path of the plan, read against the plan's folder; says where it is another's."""
+        """Return where a path of the plan leads; say so where only the working folder has it."""
         if name not in self._said and is_in_working_folder(self._folder, name):
             self._said.add(name)
             progress.say(
@@ -176,7 +176,7 @@ class LoadedTools:
     def contents_of(
         self, method: str, settings: Mapping[str, Any], parent_id: str | None
     ) -> Contents:
-        """What the names in a job's settings stand for: ids and hashes, for the job's key."""
+        """Return what the names in a job's settings stand for: ids and hashes, for its key."""
         return self._contents.contents_of(method, settings, parent_id)
 
     def _load(self, needs: Needs) -> None:
@@ -195,7 +195,7 @@ class LoadedTools:
                 raise SynthError(f"there is no file {shown(name)}; name one that is there")
 
     def _name(self, name: str) -> str:
-        """A registered name or hub id as it is, a folder with its path."""
+        """Return a registered name or hub id as it is, a folder with its path."""
         return name if name in PRESETS else str(self.path(name))
 
     def _added(self, name: str, lora: str | None, controlnet: str | None) -> Generator:
@@ -209,7 +209,7 @@ class LoadedTools:
 
     @functools.cached_property
     def _device(self) -> str:
-        """Of all that makes or measures pictures; the detector's is the request's."""
+        """Device of all that makes or measures pictures; the detector's is the request's."""
         return usable_device(self._settings.device)
 
     @functools.cached_property

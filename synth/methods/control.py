@@ -19,7 +19,7 @@ from ..generators.presets import MULTIPLE_PX
 from ..generators.protocol import Rgb
 from ..job import Job
 from ..parent_image import open_parent
-from ..plan_paths import plan_path
+from ..plan_paths import is_folder, plan_path
 from ..user_images import given_picture
 from .fields import PATH_OR_NAME, Name, Role
 from .painting import Canvas, PaintingMethod, PaintingSettings, fitted, generator_for, paint
@@ -69,7 +69,7 @@ class Control(PaintingMethod[ControlSettings]):
         """Refuse controls that are no folder, and depth without controls."""
         controls = swept_values(block, "controls")
         for named in controls:
-            if not plan_path(folder, named).is_dir():
+            if not is_folder(plan_path(folder, named)):
                 raise ConfigError(f"controls = {shown(named)} is no folder; name one that is there")
         if "depth" in swept_values(block, "control") and not controls:
             raise ConfigError(DEPTH_IS_GIVEN)

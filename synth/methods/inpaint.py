@@ -16,7 +16,7 @@ from ...data.text.wording import did_you_mean, shown
 from ..job import Job
 from ..masks import RULES, Mask, draw_mask, given_mask
 from ..parent_image import ParentPicture, open_parent
-from ..plan_paths import plan_path
+from ..plan_paths import is_folder, plan_path
 from .fields import PATH_OR_NAME, InTable, Name
 from .image_to_image import Strength
 from .painting import Canvas, PaintingMethod, PaintingSettings, fitted, generator_for, paint
@@ -53,7 +53,7 @@ class Inpaint(PaintingMethod[InpaintSettings]):
     def checked(self, block: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         """Refuse a mask that is neither a rule nor a folder."""
         for mask in swept_values(block, "mask"):
-            if mask not in RULES and not _is_folder(plan_path(folder, mask)):
+            if mask not in RULES and not is_folder(plan_path(folder, mask)):
                 raise ConfigError(
                     f"mask = {shown(mask)}; allowed: {', '.join(RULES)}, or a folder of masks"
                     f"{did_you_mean(mask, RULES)}"
@@ -85,13 +85,6 @@ def _mask(rule: str, job: Job, parent: ParentPicture, shape: tuple[int, ...], to
         return draw_mask(rule, width, height, job.seed)
     given = Image.fromarray(given_mask(folder, str(job.parent_id), parent.image.size))
     return np.asarray(given.resize((width, height), Image.Resampling.NEAREST))
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # such as a name that is too long
-        return False
 
 
 METHOD: Final = Inpaint()

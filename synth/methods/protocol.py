@@ -61,31 +61,31 @@ class Tools(Protocol):
     """What methods work with, each loaded once a run."""
 
     def generator(self, name: str, lora: str | None, controlnet: str | None = None) -> Generator:
-        """A generator by name, with adapters."""
+        """Return a generator by name, with adapters."""
         ...
 
     def autoencoder(self, name: str) -> Autoencoder:
-        """An autoencoder by the name of its generator or its folder."""
+        """Return an autoencoder by the name of its generator or its folder."""
         ...
 
     def clip(self, folder: str) -> ClipScorer:
-        """A CLIP model by its folder."""
+        """Return a CLIP model by its folder."""
         ...
 
     def reader(self) -> TextReader:
-        """What reads the text in pictures."""
+        """Return the reader of text in pictures."""
         ...
 
     def logits(self, detector: str | None) -> Logits:
-        """A detector that gradients flow through; None: the one that scores."""
+        """Return a detector that gradients flow through; None: the one that scores."""
         ...
 
     def detector_id(self, detector: str | None) -> str:
-        """The exact weights behind `logits`."""
+        """Return the id of the exact weights behind `logits`."""
         ...
 
     def path(self, name: str) -> Path:
-        """A path of the plan, read against the plan's folder."""
+        """Return where a path of the plan leads, read against the plan's folder."""
         ...
 
 
@@ -109,7 +109,7 @@ class Made:
 
 
 class Method(ABC, Generic[S]):
-    """A way to make pictures. `name`, `description`, `settings_model` and `make` have to be given.
+    """A way to make pictures: `name`, `description`, `settings_model` and `make` have to be given.
 
     An instance holds no state: one makes every picture of every plan.
     """

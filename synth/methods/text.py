@@ -15,6 +15,7 @@ from ...data.errors import ConfigError
 from ...data.text.wording import shown
 from ..generators.presets import PRESETS
 from ..job import Job
+from ..plan_paths import is_file
 from ..prompts import MODERATION, expand, prompts_of, template_names
 from .fields import Role, Side, Text, refusal
 from .painting import Canvas, PaintingMethod, PaintingSettings, generator_for, paint
@@ -102,7 +103,7 @@ class TextToImage(PaintingMethod[TextSettings]):
         if not {"prompt", "prompts"} & block.keys():
             raise ConfigError("text needs prompt = ... or prompts = FILE")
         for prompts in swept_values(block, "prompts"):
-            if prompts != MODERATION and not _is_file(folder / prompts):
+            if prompts != MODERATION and not is_file(folder / prompts):
                 raise ConfigError(
                     f"prompts = {shown(prompts)} is no file; allowed: {MODERATION}, or a file "
                     f"(looked in {folder.resolve()})"
@@ -163,13 +164,6 @@ def _variables(block: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _times(block: Mapping[str, Any]) -> int:
     return int(block.get("times", 1))
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name that is too long
-        return False
 
 
 METHOD: Final = TextToImage()

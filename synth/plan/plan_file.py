@@ -29,7 +29,7 @@ _OWN: Final = ("method", "name", "of")
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan of a TOML file.
+    """Read a TOML file and return its plan, checked.
 
     Raises:
         ConfigError: It cannot be read, or something in it is unknown or out of place.
@@ -49,7 +49,7 @@ def plan_of_dict(
     source: str = "the plan",
     block_lines: Sequence[int] = (),
 ) -> Plan:
-    """The plan of plain values, checked.
+    """Check plain values and return the plan.
 
     Args:
         values: Tables by name, as a file holds them.

@@ -44,3 +44,19 @@ def test_a_folder_of_masks_is_looked_for_beside_the_plan(tmp_path, monkeypatch, 
     else:
         with pytest.raises(ConfigError, match=r"mask = 'masks'; allowed: .* or a folder of masks"):
             read_plan(plan)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        'method = "control"\ncontrolnet = "n"\ncontrol = "canny"\ncontrols = "LONG"',
+        'method = "inpaint"\nmask = "LONG"',
+        'method = "text"\nprompts = "LONG"',
+    ],
+)
+def test_a_name_too_long_for_a_file_is_nothing_that_is_there(tmp_path, block):
+    """Said as what it is, on every platform."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text(f'[[make]]\ngenerator = "g"\n{block.replace("LONG", "x" * 5000)}\n')
+    with pytest.raises(ConfigError, match=r"= 'xxx.*(allowed|is no folder)"):
+        read_plan(plan)
