@@ -348,7 +348,7 @@ def _draw(
     file.write_text(
         draw_bars(
             bars,
-            title=f"Images a second on {n_cores()} cores, ViT-S/16 at 384 px",
+            title=f"Images per second on {n_cores()} cores, ViT-S/16 at 384 px",
             limit=limit,
             limit_name="fp32 matrix products",
         ),

@@ -74,7 +74,7 @@ def close_dead_runs(lake: Lake, *, by: str) -> list[str]:
     same records its end, which counts.
 
     Args:
-        lake: Whose runs.
+        lake: Lake of the runs.
         by: Id of the run that sees them.
 
     Returns:

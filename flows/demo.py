@@ -52,7 +52,7 @@ PLAN: Final[dict[str, Any]] = {
 
 
 def demo_request(folder: Path) -> Request:
-    """Draws the demo's pictures below a folder and says how to moderate them.
+    """Draw the demo's pictures below a folder and return the request to moderate them.
 
     The two photographs are those that scikit-learn installs, and are labelled so. What is drawn
     is neither a photo nor the work of a generator, so its scores show the pipeline and not the
@@ -104,7 +104,7 @@ def _draw(folder: Path) -> None:
 
 
 def _sky(rng: np.random.Generator) -> Image.Image:
-    """A vertical gradient with a disc, and the noise of a sensor."""
+    """Draw a vertical gradient with a disc, and the noise of a sensor."""
     import numpy as np
     from PIL import Image
 
@@ -119,7 +119,7 @@ def _sky(rng: np.random.Generator) -> Image.Image:
 
 
 def _chart(rng: np.random.Generator) -> Image.Image:
-    """Flat bars on white, as in a slide."""
+    """Draw flat bars on white, as in a slide."""
     from PIL import Image, ImageDraw
 
     picture = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
@@ -133,7 +133,7 @@ def _chart(rng: np.random.Generator) -> Image.Image:
 
 
 def _texture(rng: np.random.Generator) -> Image.Image:
-    """Smooth random blotches in several sizes."""
+    """Draw smooth random blotches in several sizes."""
     import numpy as np
     from PIL import Image
 
@@ -151,7 +151,7 @@ def _encoded(picture: Image.Image, form: str) -> bytes:
 
 
 def _bomb() -> bytes:
-    """A PNG of a few bytes that claims 60,000 x 60,000 pixels."""
+    """Return a PNG of a few bytes that claims 60,000 x 60,000 pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (

@@ -38,12 +38,12 @@ class Check:
     found: str
 
     def to_json(self) -> dict[str, str]:
-        """The check as plain values."""
+        """Return the check as plain values."""
         return {"name": self.name, "status": self.status, "found": self.found}
 
 
 def examine(lake: str | None) -> list[Check]:
-    """Looks at versions, devices, detectors, the lake, Prefect and the optional parts."""
+    """Examine versions, devices, detectors, the lake, Prefect and the optional parts."""
     checks = [
         _guarded("assay", lambda: f"{__version__}, Python {platform.python_version()}"),
         _guarded("machine", _machine),
@@ -69,7 +69,7 @@ def examine(lake: str | None) -> list[Check]:
 
 
 def draw(checks: list[Check]) -> str:
-    """A line a check; what is wrong stands out by word and not by colour alone."""
+    """Return one line per check; what is wrong stands out by word and not by colour alone."""
     width = max(len(check.name) for check in checks)
     return "\n".join(f"{check.status:<8}{check.name:<{width}}  {check.found}" for check in checks)
 
@@ -80,7 +80,7 @@ def _guarded(
     *,
     if_not: Literal["missing", "broken"] = "broken",
 ) -> Check:
-    """Turns any failure of one look into a finding, so that the others are still told."""
+    """Turn any failure of one look into a finding, so that the others are still told."""
     try:
         return Check(name=name, status="ok", found=look())
     except (AssayError, ImportError, OSError, RuntimeError) as error:

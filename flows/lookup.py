@@ -33,7 +33,7 @@ _WHEN = {
 
 
 def find_image(lake: Lake, prefix: str) -> str:
-    """The full id of the one image whose id begins so.
+    """Return the full id of the one image whose id begins so.
 
     Raises:
         InputError: No image or several begin so, or the prefix is too short.
@@ -59,7 +59,7 @@ def find_image(lake: Lake, prefix: str) -> str:
 
 
 def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
-    """Id and bytes of a picture: of a file where there is no lake to look in, else of the lake.
+    """Return id and bytes of an image: of a file where no lake is given, else of the lake.
 
     Raises:
         InputError: The file cannot be read, or no image or several begin so.
@@ -123,7 +123,7 @@ def stored_logit(
 
 
 def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:
-    """All rows about one image: its facts, and a list of rows for each other table.
+    """Return all rows about one image: its facts, and a list of rows for each other table.
 
     Embeddings are given as their length and first values, since nobody reads 384 numbers.
     """
@@ -146,7 +146,7 @@ def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:
 
 
 def draw_image(known: dict[str, Any]) -> str:
-    """The same for a person: a heading for each table, a line for each value that is there."""
+    """Return the same for a person: a heading per table, a line per value that is there."""
     image = known["image"]
     lines = [f"image {image['image_id']}"]
     lines += _lines(image, leave_out={"image_id"})

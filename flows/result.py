@@ -63,12 +63,12 @@ class Moderation:
         return f"{self.items:,} item{'' if self.items == 1 else 's'}"
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
+        """Return the object that `--json` prints."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return values | {"decisions": dict(self.decisions)}
 
     def scores(self) -> pl.DataFrame:
-        """One row for each image of the run, the highest score first.
+        """Return one row for each image of the run, the highest score first.
 
         Columns: image_id, source_uri, prob_fake (float32 or null), decision, reasons (list).
 
@@ -93,7 +93,7 @@ class Moderation:
             raise TooManyRejected(self, share)
 
     def summary(self) -> str:
-        """About twelve lines, ending with what to do next."""
+        """Return about twelve lines, ending with what to do next."""
         lines = [
             f"run {self.run_id}: {self.head} in {self.seconds:,.1f} s",
             *self._counted(),
@@ -105,7 +105,7 @@ class Moderation:
         return "\n".join(lines)
 
     def _next(self) -> list[str]:
-        """Commands that work when they are pasted."""
+        """Return commands that work when they are pasted."""
         if self.items and self.rejected == self.items:
             # There is nothing to show or to publish before the sources are mended.
             again = self.again or "assay moderate --help"

@@ -67,7 +67,7 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
 
 
 def _pictures(facts: ReportFacts) -> list[dict[str, Any]]:
-    """At most 24 different ones: half the highest, then the nearest and the lowest."""
+    """Choose at most 24 different ones: half the highest, then the nearest and the lowest."""
     chosen: dict[str, dict[str, Any]] = {}
     for rows, until in (
         (facts.highest, N_PICTURES // 2),

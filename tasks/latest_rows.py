@@ -28,7 +28,7 @@ class Bucket:
     count: int = 1
 
     def of(self, frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
-        """The rows of this part; parts are disjoint and together are the whole."""
+        """Return the rows of this part; parts are disjoint and together are the whole."""
         if self.count == 1:
             return frame
         # The remainder of the hash itself is what polars' own joins partition by.
@@ -39,7 +39,7 @@ WHOLE = Bucket()
 
 
 def buckets(lake: Lake, table: str, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> Iterator[Bucket]:
-    """Parts of about `rows_at_a_time` rows of a table; one part for a small or empty table."""
+    """Yield parts of about `rows_at_a_time` rows of a table; one for a small or empty table."""
     n_rows = lake.scan(table).select(pl.len()).collect().item()
     count = max(1, -(-n_rows // rows_at_a_time))
     for index in range(count):
@@ -49,7 +49,7 @@ def buckets(lake: Lake, table: str, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> 
 def latest_items(
     lake: Lake, batch_id: str, *, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
-    """One row for each item of a batch: the latest seen."""
+    """Return one row for each item of a batch: the latest seen."""
     rows = lake.scan("sightings", version).filter(pl.col("batch_id") == batch_id)
     return _latest(bucket.of(rows, "source_uri"), ["source_uri"], ["seen_at"])
 
@@ -57,7 +57,7 @@ def latest_items(
 def latest_sightings(
     lake: Lake, *, batch_id: str | None = None, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
-    """One row for each stored image: its latest sighting, in one batch or in any.
+    """Return one row for each stored image: its latest sighting, in one batch or in any.
 
     The domain is that of the latest sighting of the image that names one, in whichever batch; an
     empty domain withdraws those before it.
@@ -85,7 +85,7 @@ def latest_sightings(
 def latest_scores(
     lake: Lake, key: ScoreKey, *, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
-    """One row for each image under a key: a score before a failure, then the latest.
+    """Return one row for each image under a key: a score before a failure, then the latest.
 
     All columns but the embedding, which only few need and which is most of the table.
     """
@@ -101,14 +101,14 @@ def latest_decisions(
     bucket: Bucket = WHOLE,
     version: int | None = None,
 ) -> pl.LazyFrame:
-    """One row for each image under a key and a policy: the latest decided.
+    """Return one row for each image under a key and a policy: the latest decided.
 
     Args:
-        lake: To look in.
-        key: Of the scores that were decided by.
-        policy_id: As in the decisions; None: any.
+        lake: Lake to look in.
+        key: Key of the scores that were decided by.
+        policy_id: Policy as in the decisions; None: any.
         bucket: Part of the images.
-        version: Of the decisions.
+        version: Version of the table of decisions; None: now.
     """
     rows = keyed_decisions(lake, version).filter(key.where())
     if policy_id is not None:
@@ -117,7 +117,7 @@ def latest_decisions(
 
 
 def keyed_decisions(lake: Lake, version: int | None = None) -> pl.LazyFrame:
-    """All decisions with their score keys, whichever assay wrote them.
+    """Return all decisions with their score keys, whichever assay wrote them.
 
     Older rows name the detector only; the record of their run has the rest. Where there is no
     record either, the key stays null and the decision is nobody's.
@@ -161,11 +161,11 @@ def last_judgement(
     without a run, then scores.
 
     Args:
-        lake: To look in.
+        lake: Lake to look in.
         detector: A name, or an id as in the tables; a name stands for any revision.
-        precision: As in the tables, or `int8` for any quantised weights.
-        policy_id: As in the decisions.
-        versions: Of the tables; None: now.
+        precision: Precision as in the tables, or `int8` for any quantised weights.
+        policy_id: Policy as in the decisions.
+        versions: Versions of the tables; None: now.
     """
     at = versions or {}
     names = ScoreKey.columns()
@@ -199,7 +199,7 @@ def last_judgement(
 
 
 def named(detector: str | None, precision: str | None = None) -> pl.Expr:
-    """Whether a row is of a detector and of a precision, named in full or up to the `@`."""
+    """Return whether a row is of a detector and a precision, named in full or up to the `@`."""
     return _is_called("detector", detector) & _is_called("precision", precision)
 
 
@@ -210,7 +210,7 @@ def _is_called(column: str, name: str | None) -> pl.Expr:
 
 
 def of_record(name: str) -> pl.Expr:
-    """A text in the record of a run."""
+    """Return a text in the record of a run."""
     return pl.col("params").str.json_path_match(f"$.{name}")
 
 

@@ -108,7 +108,7 @@ def _work_of(job: Job) -> tuple[str, str]:
 
 
 def _chunks(jobs: Sequence[Job], known: Set[str]) -> Iterator[Sequence[Job]]:
-    """Jobs whose pictures are there in large chunks, since they only have to be looked up."""
+    """Yield jobs whose pictures are there in large chunks: they only have to be looked up."""
     for part, n_jobs in (
         ([job for job in jobs if job.key in known], KNOWN_JOBS_PER_CHUNK),
         ([job for job in jobs if job.key not in known], JOBS_PER_CHUNK),

@@ -29,7 +29,7 @@ class Augmentation:
     """Why pictures could not be made, and how many each time, most first."""
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
+        """Return the object that `--json` prints."""
         return self.moderation.to_json() | {
             "made": self.made,
             "known": self.known,
@@ -41,7 +41,7 @@ class Augmentation:
         }
 
     def summary(self) -> str:
-        """The table, the counts, the paths and what to do next."""
+        """Return the table, the counts, the paths and what to do next."""
         run_ = self.moderation
         return "\n".join(
             [
@@ -61,7 +61,7 @@ class Augmentation:
         )
 
     def _failed(self) -> list[str]:
-        """Why pictures could not be made, the most frequent reasons first."""
+        """Return why pictures could not be made, the most frequent reasons first."""
         told = [f"not made    {n:,}: {detail}" for detail, n in self.failures[:_REASONS_TOLD]]
         if rest := self.failures[_REASONS_TOLD:]:
             told.append(

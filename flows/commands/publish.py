@@ -29,8 +29,9 @@ def publish(
         lake: Folder or s3:// prefix of the lake.
         to: Folder to write; it must not exist yet, or be empty.
         format_: `hf`: Parquet, ClassLabel and a card.
-        detector: Whose scores to publish [default: the one that decided last].
-        precision: Of these scores: fp32, bf16, fp16 or int8 [default: the one that decided last].
+        detector: Detector whose scores to publish [default: the one that decided last].
+        precision: Precision of these scores: fp32, bf16, fp16 or int8
+            [default: the one that decided last].
         seed: Decides which near-duplicate group falls into which split.
         overwrite: Replace the folder if it exists.
         allow_shortcuts: Reserved for a later check of file format and size as label shortcuts.

@@ -34,7 +34,8 @@ def similar(
             both rankings in one.
         k: How many neighbours.
         out: Contact sheet to write: .png shows the pictures, .html veils them until clicked.
-        detector: Whose embeddings: a name, an id or a folder [default: the one that scored last].
+        detector: Detector of the embeddings: a name, an id or a folder
+            [default: the one that scored last].
         exact: Compare with every embedding also where there are 50,000 or more, without an index.
         blur: Veil the pictures of a PNG.
         quiet: No progress bars.

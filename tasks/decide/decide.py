@@ -131,9 +131,9 @@ def decide_images(
     ones recorded for the image under this key and policy, so running again writes none.
 
     Args:
-        lake: Where images, sightings and scores are, and where decisions go.
+        lake: Lake of images, sightings and scores; decisions go there too.
         image_ids: Which images, or None for all in the lake.
-        key: Of the scores that are decided by. A policy that allows for the drift of one
+        key: Key of the scores that are decided by. A policy that allows for the drift of one
             precision is not for the scores of another.
         policy: The rules.
         run_id: Stamped on the new rows.

@@ -221,7 +221,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def bare_forward(detector: Detector, n_images: int, *, n_workers: int | None = None) -> float:
-    """Images a second of the network alone, in the streams and batches that scoring uses.
+    """Measure images per second of the network alone, in the streams and batches that scoring uses.
 
     The measure that scoring from stored bytes is held against; nothing is read or decoded.
     """

@@ -29,14 +29,14 @@ THUMBNAIL_BYTES: Final = 14_000
 def write_evasion(
     lake: Lake, rows: pl.DataFrame, *, run_id: str, key: ScoreKey, policy: Policy
 ) -> str:
-    """Draws the page of a plan's pictures and gives its address.
+    """Draw the page of a plan's pictures and return its address.
 
     Args:
-        lake: Where the pictures are, and where the page goes: `reports/<run_id>-evasion.html`.
-        rows: As `evasion_rows` gives them.
-        run_id: Of the run.
-        key: Of the scores.
-        policy: Whose review threshold decides what evades.
+        lake: Lake of the images; the page goes to `reports/<run_id>-evasion.html` in it.
+        rows: Rows of `evasion_rows`.
+        run_id: Id of the run.
+        key: Key of the scores.
+        policy: Policy whose review threshold decides what evades.
 
     Raises:
         StoreError: The file cannot be written.
@@ -58,7 +58,7 @@ def write_evasion(
 
 
 def chosen_pairs(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """The pictures to show: of each setting those that came furthest past, fakes first."""
+    """Choose the pictures to show: of each setting those that came furthest past, fakes first."""
     shown = (
         rows.filter(pl.col("logit").is_not_null())
         .sort("logit", "image_id")
@@ -85,7 +85,7 @@ def render_evasion(
     run_id: str,
     notices: Sequence[str] = (),
 ) -> str:
-    """The whole page; `notices` are what licences want said beside the pictures."""
+    """Render the whole page; `notices` are what licences want said beside the pictures."""
     band, _ = policy.band(key.detector)
     fakes = [row for row in table.iter_rows(named=True) if row["label"] == Label.FAKE.value]
     others = [row for row in table.iter_rows(named=True) if row["label"] != Label.FAKE.value]

@@ -37,7 +37,7 @@ def evasion_rows(
     key: ScoreKey,
     policy: Policy,
 ) -> pl.DataFrame:
-    """One row for each job of a plan whose picture is made: its setting, score, and its parent's.
+    """Return a row per job whose picture is made: its setting, its score, its parent's score.
 
     Columns: block, method, setting, image_id, parent_id, label, logit, prob_fake, parent_logit,
     parent_prob, evades, is_flagged, license_flags, clip_cosine, text_readable_share. Scores are
@@ -91,19 +91,19 @@ def evasion_rows(
 
 
 def _seen_alike(key: ScoreKey) -> pl.Expr:
-    """Whether the detector saw a picture's parent the same way up as the picture."""
+    """Return whether the detector saw a picture's parent the same way up as the picture."""
     if UPRIGHT.name.partition("@")[0] in key.profile:
         return pl.lit(value=True)
     return pl.col("params").str.json_path_match("$.turned_from").is_null()
 
 
 def _measured(name: str) -> pl.Expr:
-    """A number that was measured on the picture when it was made."""
+    """Return a number that was measured on the picture when it was made."""
     return pl.col("params").str.json_path_match(f"$.{name}").cast(pl.Float64)
 
 
 def told_apart(blocks: Sequence[str], settings: Sequence[Sequence[str]]) -> list[str]:
-    """Each row's setting in words, without what all rows of its block have in common."""
+    """Return each row's setting in words, without what all rows of its block share."""
     common: dict[str, set[str]] = {}
     for block, words in zip(blocks, settings, strict=True):
         common[block] = common.get(block, set(words)) & set(words)
@@ -121,7 +121,7 @@ def setting_of(method: str, params: str) -> list[str]:
 
 
 def evasion_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row for each block, setting and label: how many pass, with 95 % intervals.
+    """Return one row for each block, setting and label: how many pass, with 95 % intervals.
 
     Columns: block, method, setting, label, pictures, scored, evades, share, low, high (Wilson),
     flagged, logit (mean), logit_change (mean against the parents), change_low, change_high
@@ -199,7 +199,7 @@ def _mean_change(change: np.ndarray) -> dict[str, float | None]:
 
 
 def table_text(table: pl.DataFrame) -> str:
-    """The table for a terminal, one line a setting; fakes first, since they are the question."""
+    """Return the table as text, one line per setting; fakes first, since they are the question."""
     rows: Sequence[Mapping[str, Any]] = sorted(
         table.iter_rows(named=True), key=lambda row: row["label"] != Label.FAKE.value
     )
@@ -223,7 +223,7 @@ def table_text(table: pl.DataFrame) -> str:
 
 
 def measured_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What was measured of prompts and text, a line a setting; none where nothing was."""
+    """Return what was measured of prompts and text, one line per setting, if anything was."""
     lines = []
     for row in rows:
         means = []

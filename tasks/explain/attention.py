@@ -27,7 +27,7 @@ class Attended:
         logit: Positive towards machine-made.
         attention_lhtt: Softmax of each block and head, (L, heads, T, T); T is 1 + patches, the
             class token first; rows sum to 1.
-        gradient_lhtt: Of the logit by each of them.
+        gradient_lhtt: Gradient of the logit by each of them.
     """
 
     logit: float
@@ -52,7 +52,7 @@ class AttendingNetwork:
         self._sign = 1.0 if checkpoint.positive == "fake" else -1.0
 
     def attend(self, pixels_f32_chw: NDArray[np.float32]) -> Attended:
-        """The pass of one prepared picture (3, side, side), with gradients."""
+        """Run the pass of one prepared picture (3, side, side), with gradients."""
         import torch
 
         with torch.enable_grad():
@@ -65,7 +65,7 @@ class AttendingNetwork:
         )
 
     def forward(self, pixels_nchw: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Logits (N,), positive towards machine-made, and each block's softmax (N, heads, T, T)."""
+        """Return logits (N,), positive towards fake, and each block's softmax (N, heads, T, T)."""
         import torch
         from torch.nn import functional
 

@@ -14,7 +14,7 @@ Map = NDArray[np.float64]
 
 
 def rollout(attention_lhtt: NDArray[np.float32]) -> Map:
-    """How attention mixes the tokens from the first block to the last.
+    """Return how attention mixes the tokens from the first block to the last.
 
     Abnar and Zuidema 2020, section 3: heads are averaged, the residual connection counts half,
     and the blocks' matrices are multiplied.
@@ -34,7 +34,7 @@ def rollout(attention_lhtt: NDArray[np.float32]) -> Map:
 def gradient_weighted(
     attention_lhtt: NDArray[np.float32], gradient_lhtt: NDArray[np.float32]
 ) -> Map:
-    """How much each token's attention raises what the gradient is of.
+    """Return how much each token's attention raises what the gradient is of.
 
     Chefer, Gur and Wolf 2021, equations 5 and 6: in each block the positive part of gradient
     times attention, averaged over heads, is added to what the tokens hold already.
@@ -50,13 +50,13 @@ def gradient_weighted(
 
 
 def patch_map(relevance_tt: Map) -> Map:
-    """What the class token takes from each patch, as a square of patches (side, side)."""
+    """Return what the class token takes from each patch, as a square of patches (side, side)."""
     row = relevance_tt[0, 1:]
     side = math.isqrt(len(row))
     return row.reshape(side, side)
 
 
 def stretched(values: Map) -> Map:
-    """The same from 0 to 1; a map that is the same everywhere is 0."""
+    """Stretch a map to 0 to 1; one that is the same everywhere becomes 0."""
     low, high = float(values.min()), float(values.max())
     return np.zeros_like(values) if high <= low else (values - low) / (high - low)

@@ -32,8 +32,8 @@ class Explanation:
     """One picture's score and two maps over the square that was scored.
 
     Attributes:
-        detector_id: Whose score.
-        logit: Of the explaining pass, positive towards machine-made.
+        detector_id: Detector of the score.
+        logit: Logit of the explaining pass, positive towards machine-made.
         towards: `fake` or `real`: what the gradient-weighted map explains, as the logit's sign
             has it.
         square_u8_hwc: The square, (S, S, 3).
@@ -56,7 +56,7 @@ class Explanation:
         return float(expit(self.logit))
 
     def top_patches(self, n: int = 5) -> list[dict[str, Any]]:
-        """The patches with most attribution: share of the whole, and box in the decoded picture."""
+        """Return the patches with most attribution: share of all, and box in the decoded image."""
         per_side = len(self.attribution)
         left, top, right, bottom = self.square_px
         wide, high = (right - left) / per_side, (bottom - top) / per_side
@@ -74,7 +74,7 @@ class Explanation:
         return out
 
     def to_json(self) -> dict[str, Any]:
-        """What `--json` prints of it."""
+        """Return what `--json` prints of it."""
         return {
             "detector": self.detector_id,
             "logit": self.logit,

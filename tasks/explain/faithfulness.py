@@ -34,7 +34,7 @@ class Curves:
 
 
 def curves(pixels_chw: Pixels, relevance: NDArray[np.float64], score: Score) -> Curves:
-    """Both areas for one picture and one map.
+    """Return both areas for one picture and one map.
 
     Args:
         pixels_chw: Prepared, (3, S, S).
@@ -53,7 +53,7 @@ def curves(pixels_chw: Pixels, relevance: NDArray[np.float64], score: Score) -> 
 
 
 def _mixed(base: Pixels, other: Pixels, patches: NDArray[np.intp], n_patches: int) -> Pixels:
-    """`base` with these patches taken from `other`."""
+    """Return `base` with these patches taken from `other`."""
     per_side = int(n_patches**0.5)
     patch_px = base.shape[1] // per_side
     chosen = np.zeros(n_patches, dtype=bool)

@@ -38,7 +38,7 @@ _INFERNO: Final = np.array(
 
 
 def draw_heatmap(explanation: Explanation) -> bytes:
-    """A PNG of three panels, the score, a scale and what the maps are not."""
+    """Draw a PNG of three panels, the score, a scale and what the maps are not."""
     width = 3 * PANEL_PX + 4 * MARGIN_PX
     canvas = Image.new("RGB", (width, HEAD_PX + PANEL_PX + FOOT_PX), PAPER)
     draw = ImageDraw.Draw(canvas)
@@ -72,14 +72,14 @@ def draw_heatmap(explanation: Explanation) -> bytes:
 
 
 def coloured(values: Map) -> NDArray[np.uint8]:
-    """RGB of values in [0, 1], shape (..., 3)."""
+    """Colour values in [0, 1] as RGB, shape (..., 3)."""
     steps = np.linspace(0, 1, len(_INFERNO))
     channels = [np.interp(values, steps, _INFERNO[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 def _over(square: Image.Image, values: Map) -> Image.Image:
-    """The map over a grey copy of the square; patches keep their edges, so none looks finer."""
+    """Lay the map over a grey copy of the square; patches keep their edges, so none looks finer."""
     even = stretched(values)
     size = (PANEL_PX, PANEL_PX)
     colours = Image.fromarray(coloured(even)).resize(size, Image.Resampling.NEAREST)

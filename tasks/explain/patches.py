@@ -44,7 +44,7 @@ class Patches:
 
 
 def bytes_per_image(checkpoint: Checkpoint, dtype: str) -> int:
-    """What one image takes in the file, before compression."""
+    """Return the bytes that one image takes in the file, before compression."""
     a = checkpoint.require_vit()
     return (a.image_px // a.patch_px) ** 2 * a.width * (2 if dtype == "float16" else 4)
 
@@ -66,10 +66,10 @@ def write_patches(
     file's metadata has the shape, the detector and the profile. It appears when it is whole.
 
     Args:
-        lake: Whose images.
+        lake: Lake of the images.
         checkpoint: Checked already.
         profile: How pictures are prepared.
-        file: To write; must not exist.
+        file: File to write; must not exist.
         dtype: `float16` or `float32`.
         limit: At most so many images.
         limits: What decoding may cost.
@@ -127,7 +127,7 @@ def write_patches(
 
 
 def read_patches(file: Path) -> tuple[list[str], NDArray[np.float16] | NDArray[np.float32]]:
-    """Ids and patch embeddings (N, rows, columns, D) of a whole file of `write_patches`."""
+    """Read ids and patch embeddings (N, rows, columns, D) of a whole file of `write_patches`."""
     table = pq.read_table(file)
     shape = tuple(int(n) for n in table.schema.metadata[b"shape"].decode().split(","))
     flat = table["patches"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -157,6 +157,6 @@ def _table(rows: list[tuple[str, NDArray[np.float32]]], schema: pa.Schema, dtype
 
 
 def expected_mb(lake: Lake, checkpoint: Checkpoint, dtype: str, limit: int | None) -> float:
-    """Size of the file before compression, in MB."""
+    """Return the size of the file before compression, in MB."""
     n_images = int(lake.scan("images").select(pl.len()).collect().item())
     return min(n_images, limit or math.inf) * bytes_per_image(checkpoint, dtype) / 1e6

@@ -30,7 +30,7 @@ class Tokens:
         self._mine = threading.local()
 
     def run(self, pixels_f32_nchw: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Tokens (N, 1 + patches, D) of prepared pictures, the class token first."""
+        """Return tokens (N, 1 + patches, D) of prepared pictures, the class token first."""
         request = getattr(self._mine, "request", None)
         if request is None:
             request = self._mine.request = self._compiled.create_infer_request()

@@ -24,7 +24,7 @@ def draw_views(
     title: str,
     centre_px: tuple[float, float, float, float],
 ) -> bytes:
-    """A PNG of an RGB picture under its tiles' scores.
+    """Draw a PNG of an RGB picture under its tiles' scores.
 
     Each tile's share is coloured by its probability, where tiles overlap by their mean; the
     highest is outlined, and the centre square dotted.

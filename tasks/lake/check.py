@@ -90,7 +90,7 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
     """Look at a lake, and say of each damage where it is, what it affects and what to do.
 
     Args:
-        lake: To look at.
+        lake: Lake to look at.
         deep: Read every byte; else logs, sizes, footers and the columns that name images.
 
     Raises:
@@ -273,7 +273,7 @@ def unknown_images(
     Of sightings those count that are the latest of their item.
 
     Args:
-        lake: To look in.
+        lake: Lake to look in.
         tables: Whether a table can be read; those not named can.
         without: Images to leave out of account.
     """

@@ -27,7 +27,7 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
     """Refuse a lake that has lost images, or the bytes of images, since they were recorded.
 
     Args:
-        lake: To look at.
+        lake: Lake to look at.
         batch_id: The batch that is about to be read again; None for none.
 
     Raises:

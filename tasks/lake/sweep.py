@@ -54,7 +54,7 @@ def sweep(
     """Remove leftovers of at least an age; reports only where an age is given for them.
 
     Args:
-        lake: To sweep.
+        lake: Lake to sweep.
         older_than_s: Age of leftovers.
         reports_older_than_s: Age of reports; None keeps all.
         published: Folder that datasets were published to; its killed publishes are removed.

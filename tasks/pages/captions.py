@@ -16,7 +16,7 @@ _URI_CHARS: Final = 160
 
 
 def score_text(prob: float | None) -> str:
-    """Three decimals, but never 0.000 or 1.000 for what is neither."""
+    """Return a score in three decimals, but never 0.000 or 1.000 for what is neither."""
     if prob is None:
         return "no score"
     if 0 < prob < 0.0005:
@@ -27,7 +27,7 @@ def score_text(prob: float | None) -> str:
 
 
 def short_name(source_uri: str | None) -> str:
-    """What a person would call an item: the last part of its path, or its place in a table."""
+    """Return what a person would call an item: the last part of its path, or its row."""
     if not source_uri:
         return "unnamed"
     container, _, member = source_uri.rpartition("!")
@@ -38,7 +38,7 @@ def short_name(source_uri: str | None) -> str:
 
 
 def visible(text: str) -> str:
-    """Without secrets of URLs, and without signs that hide or turn round what follows.
+    """Return a text without secrets of URLs, and without signs that hide or turn round others.
 
     Rows of older lakes may hold secrets; of signs, a right-to-left override is the plainest.
     """
@@ -48,7 +48,7 @@ def visible(text: str) -> str:
 
 
 def cut(text: str) -> str:
-    """At most 160 characters: the end of an address tells more than its middle."""
+    """Cut to 160 characters: the end of an address tells more than its middle."""
     text = visible(text)
     if len(text) <= _URI_CHARS:
         return text

@@ -35,7 +35,7 @@ _LEAST_BAR_PX: Final = 2.0
 
 
 def score_bins(rows: pl.DataFrame) -> pl.DataFrame:
-    """Counts by label and bin: label, bin (0 to N_BINS - 1), n. Rows without a score are left out.
+    """Count scores by label and bin: label, bin (0 to N_BINS - 1), n; those without are left out.
 
     Args:
         rows: Columns prob_fake and label (null: no label).
@@ -54,7 +54,7 @@ def score_bins(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def by_label(bins: Mapping[tuple[str, int], int]) -> dict[str, list[int]]:
-    """N_BINS counts for each label that has scores, from counts by (label, bin)."""
+    """Return N_BINS counts for each label that has scores, from counts by (label, bin)."""
     counts = {label: [bins.get((label, i), 0) for i in range(N_BINS)] for label in LABEL_COLOURS}
     return {label: row for label, row in counts.items() if any(row)}
 
@@ -67,8 +67,8 @@ def histogram_svg(
     Args:
         counts: N_BINS counts for each label.
         band: Thresholds to draw, or None.
-        width_px: Of the drawing; text keeps its size, so give a small figure for small screens.
-        n_bins: To draw; a divisor of N_BINS.
+        width_px: Width of the drawing; text keeps its size, so small screens need a small one.
+        n_bins: Number of bins to draw; a divisor of N_BINS.
     """
     merge = N_BINS // n_bins
     strips = {

@@ -35,7 +35,7 @@ class Thumbnail:
 
 
 def thumbnail(raw: bytes, *, max_px: int, max_bytes: int) -> Thumbnail | None:
-    """A picture within `max_px` squared and about `max_bytes` of WebP; None when undecodable.
+    """Draw a picture within `max_px` squared and about `max_bytes` of WebP; None if undecodable.
 
     Decoded for people (turned upright, transparency over white). Where the best quality is
     too large, a lower one is taken; the lowest stands even if it is still too large.
@@ -63,7 +63,7 @@ def thumbnail(raw: bytes, *, max_px: int, max_bytes: int) -> Thumbnail | None:
 def thumbnails(
     lake: Lake, image_ids: Sequence[str], *, max_px: int, max_bytes: int
 ) -> dict[str, Thumbnail]:
-    """Thumbnails by image id; those that cannot be read or decoded are missing from it."""
+    """Return thumbnails by image id; those that cannot be read or decoded are missing from it."""
     ids = list(dict.fromkeys(image_ids))
     made: dict[str, Thumbnail | None] = {}
     try:

@@ -191,7 +191,7 @@ def _notices(license_flags: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text from outside, unable to end a table cell or begin markup in the card."""
+    """Return text from outside, unable to end a table cell or begin markup in the card."""
     line = " ".join(text.split()).replace("`", "'")
     for sign in "\\|<>[]*":
         line = line.replace(sign, f"\\{sign}")

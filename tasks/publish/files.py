@@ -46,9 +46,9 @@ def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally
     """Write one Parquet file; a portion of 32 MiB of pictures is in memory at a time.
 
     Args:
-        lake: Where the bytes are.
+        lake: Lake of the bytes.
         pinned: What the other columns are read from.
-        file: To write.
+        file: File to write.
         part: Columns image_id, group_id and phash.
         tally: Counts the rows that pass.
     """

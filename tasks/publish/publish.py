@@ -57,7 +57,7 @@ class PublishResult:
     recovered: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values; those of the score key, or null, under its columns' names."""
+        """Return the same as plain values; those of the score key under its columns' names."""
         values = {name: getattr(self, name) for name in self.__slots__ if name != "key"}
         return values | {"files": list(self.files)} | _plain_key(self.key)
 
@@ -80,16 +80,16 @@ def publish(
     """Write every stored image with its best label, scores and lineage, split by group.
 
     Args:
-        lake: Where the images are.
+        lake: Lake of the images.
         out: The folder to make.
         format: Only "hf": Parquet files, a card, and `VERSIONS.lock`.
         allow_shortcuts: Reserved for a check of file format and size; recorded.
-        seed: For the splits.
-        fractions: Of the images, for train, validation and test; as near as whole groups allow.
-        detector: Whose scores: a name, or an id as in the tables; by default that of the last
-            run that decided.
-        precision: Of the scores, as in the tables, or `int8`; by default likewise.
-        policy_id: Whose decisions; by default likewise.
+        seed: Seed of the splits.
+        fractions: Shares of train, validation and test; as near as whole groups allow.
+        detector: Detector of the scores: a name, or an id as in the tables; by default that of
+            the last run that decided.
+        precision: Precision of the scores, as in the tables, or `int8`; by default likewise.
+        policy_id: Policy of the decisions; by default likewise.
         labels_from_decisions: Label what has no other evidence by the detector's decision
             (flag: fake, clear: real), with `label_evidence` "decision".
         only_labelled: Leave out pictures without a label.
@@ -253,7 +253,7 @@ def _unknown(
 
 
 def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
-    """Image ids with group, hash and size, in the order in which their bytes are stored."""
+    """Return image ids with group, hash and size, in the order in which bytes are stored."""
     images = (
         lake.scan("images", pinned.versions["images"])
         .select(
@@ -275,7 +275,7 @@ def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
 
 
 def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
-    """The part of a plan that has labels."""
+    """Return the part of a plan that has labels."""
     kept = [
         some.join(
             read_rows(lake, pinned, some["image_id"]).filter(pl.col("label") != UNLABELLED),
@@ -289,7 +289,7 @@ def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
 
 
 def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Names below the folder, and the images that go into each."""
+    """Return names below the folder, and the images that go into each."""
     for split in SPLITS:
         rows = plan.filter(pl.col("split") == split)
         if rows.is_empty():
@@ -303,7 +303,7 @@ def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def _uncompressed_bytes(files: list[Path]) -> dict[str, int]:
-    """Of each split, what its rows take when they are read."""
+    """Return for each split what its rows take when they are read."""
     n_bytes: Counter[str] = Counter()
     for file in files:
         metadata = pq.read_metadata(file)

@@ -84,10 +84,10 @@ def features() -> Features:
 
 
 def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
-    """Everything but the picture's bytes, one row an image, `label` as a class index.
+    """Read everything but the picture's bytes, one row per image, `label` as a class index.
 
     Args:
-        lake: Where the tables are.
+        lake: Lake of the tables.
         pinned: At which versions, and whose scores.
         image_ids: Which images; memory is in proportion to them, not to the lake.
     """
@@ -127,7 +127,7 @@ def _labels(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _scores(lake: Lake, pinned: Pinned) -> pl.LazyFrame:
-    """Scores, and what each was made by; a picture without a score has neither."""
+    """Return scores, and what each was made by; a picture without a score has neither."""
     names = ("image_id", "logit", "prob_fake", *ScoreKey.columns(), "backend")
     if pinned.key is None:
         return _nothing("scores", *names)

@@ -40,11 +40,11 @@ class _Group:
 
 
 def assign_splits(group_ids: pl.Series, *, fractions: Sequence[float], seed: int) -> pl.Series:
-    """The split of every row, by its group; sizes come as near the fractions as groups allow.
+    """Assign a split to every row, by its group, as near the fractions as groups allow.
 
     Args:
         group_ids: One group name a row.
-        fractions: Of rows for train, validation and test; in [0, 1], summing to 1.
+        fractions: Shares of rows for train, validation and test; in [0, 1], summing to 1.
         seed: Another seed shuffles all groups anew.
 
     Raises:
@@ -93,13 +93,13 @@ def unmet_shares(
 
 
 def find_leaks(rows: pl.DataFrame, *, max_distance: int = MAX_DISTANCE) -> list[str]:
-    """What crosses from one split to another, in words; an empty list when nothing does.
+    """Return what crosses from one split to another, in words; an empty list if nothing does.
 
     Looks at the pictures themselves again, not only at the names of their groups.
 
     Args:
         rows: Columns image_id, split, group_id, phash, parent_id.
-        max_distance: As when the groups were made.
+        max_distance: Bits, as when the groups were made.
     """
     leaks = []
     repeated = rows.filter(pl.col("image_id").is_duplicated())

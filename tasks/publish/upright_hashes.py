@@ -25,7 +25,7 @@ def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
     of 16 bits; for all others the two hashes are the same.
 
     Args:
-        lake: Where the bytes are.
+        lake: Lake of the bytes.
         images: Columns image_id, phash and phash_of; others are left as they are.
 
     Raises:

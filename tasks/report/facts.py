@@ -55,8 +55,8 @@ def gather(
     """Count and pick, one part of the batch in memory at a time.
 
     Args:
-        lake: Where the tables are.
-        run: Whose images.
+        lake: Lake of the tables.
+        run: Run of the images.
         policy: For each picture's distance to its flag threshold; None: to 0.5.
         n_pictures: At most so many of the highest, the lowest and the nearest.
     """
@@ -114,7 +114,7 @@ def _with_distance(rows: pl.DataFrame, policy: Policy | None) -> pl.DataFrame:
 
 
 def _extremes(rows: pl.DataFrame, n: int) -> dict[str, dict[str, Any]]:
-    """Candidates by image id. Plain values: a slice of a frame would keep all of it in memory."""
+    """Return candidates by id, as plain values: a slice of a frame would keep all of it."""
     scored = rows.filter(pl.col("prob_fake").is_finite()).sort("image_id")
     return {
         row["image_id"]: row
@@ -164,7 +164,7 @@ def _add_items(facts: ReportFacts, lake: Lake, batch_id: str) -> None:
 
 
 def _with_originals(lake: Lake, copies: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first copies, each with where its picture was stored from."""
+    """Return the first copies, each with where its picture was stored from."""
     copies = copies[:N_COPIES]
     first = (
         lake.scan("sightings")

@@ -36,7 +36,7 @@ def render_page(
     policy: Policy | None,
     thumbs: Mapping[str, Thumbnail],
 ) -> str:
-    """The whole page."""
+    """Render the whole page."""
     band = policy.band(run.detector_id)[0] if policy and run.detector_id else None
     sources = [str(source) for source in run.params.get("sources") or []]
     n_decided = sum(facts.decisions.values())
@@ -81,7 +81,7 @@ def render_page(
 
 
 def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Texts and counts in the order of the rules, not of the counts: mere notes come last."""
+    """Return texts and counts in the order of the rules, not of the counts: notes come last."""
     known = [reason for reason in DecisionReason if reason in counts]
     # Words that a newer assay wrote are shown as they are.
     others = sorted(set(counts) - set(DecisionReason))
@@ -102,7 +102,7 @@ def _picture(row: Mapping[str, Any], thumbs: Mapping[str, Thumbnail]) -> dict[st
 
 
 def _tiles(run: RunRecord, facts: ReportFacts) -> list[tuple[str, int]]:
-    """The run's own counts; what the tables say where it has none yet."""
+    """Return the run's own counts; what the tables say where it has none yet."""
     counted = {
         "items": sum(facts.statuses.values()) or facts.n_images,
         "stored": facts.statuses.get("stored", 0),
@@ -162,7 +162,7 @@ def _weights(params: Mapping[str, Any]) -> str | None:
 
 
 def _backends(counts: Mapping[str, int]) -> str:
-    """Names, with the number of images where there are several."""
+    """Return names, with the number of images where there are several."""
     if len(counts) < 2:
         return "".join(counts)
     return ", ".join(f"{name} ({n:,} images)" for name, n in counts.items())

@@ -60,7 +60,7 @@ class RunRecord:
         return self._text("policy_id")
 
     def policy(self) -> Policy | None:
-        """The rules it decided by, when they can still be had and have the same identity."""
+        """Return the rules it decided by, if they can be had and have the same identity."""
         candidates = []
         try:
             if isinstance(self.params.get("policy_rules"), dict):
@@ -79,7 +79,7 @@ def find_run(lake: Lake, run_id: str) -> RunRecord:
     """Return the record of a run; of several rows, that of its end.
 
     Args:
-        lake: Where the run is recorded.
+        lake: Lake of the run.
         run_id: Id of the run, or `latest` for the one that started last; runs that only ingested
             do not count as that.
 
@@ -130,7 +130,7 @@ def _scoring_runs(lake: Lake) -> list[str]:
 
 
 def run_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.LazyFrame:
-    """The images of a run's batch, or of the lake, one row each, with what is known of them now.
+    """Return the images of a run's batch or of the lake, one row each, as they are known now.
 
     Score and decision are those of the run's key, whatever else has scored the images.
 

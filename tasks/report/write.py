@@ -30,7 +30,7 @@ def write_report(
     It shows what the tables say when it is drawn, also for a run that failed or still runs.
 
     Args:
-        lake: Where the run is recorded.
+        lake: Lake of the run.
         run_id: Id of the run, or `latest`.
         out: The file to write; by default `reports/<run_id>.html` in the lake.
         policy: Its rules, for the thresholds; by default those in the run's record, or the

@@ -44,7 +44,7 @@ class Tile:
 
 
 def tiles_of(similar: Similar) -> list[Tile]:
-    """The query first, then its neighbours in order."""
+    """Return the query first, then its neighbours in order."""
     query = similar.query
     tiles = [_tile(query, query.image_id or _QUERY, _QUERY, similar.query_name, is_query=True)]
     for neighbour in similar.neighbours:
@@ -61,7 +61,7 @@ def tiles_of(similar: Similar) -> list[Tile]:
 def draw_sheet(
     similar: Similar, thumbs: Mapping[str, Thumbnail], *, is_veiled: bool = False
 ) -> Image.Image:
-    """The sheet in RGB, as wide as its columns need.
+    """Draw the sheet in RGB, as wide as its columns need.
 
     Args:
         similar: The answer.
@@ -162,7 +162,7 @@ def _text(
     colour: str,
     width_px: int,
 ) -> None:
-    """One line, cut in its middle where it is too wide: both ends of a name tell something."""
+    """Draw one line, cut in its middle where it is too wide: both ends of a name matter."""
     font = ImageFont.load_default(size_px)
     kept = len(text)
     shown = text

@@ -43,7 +43,7 @@ def nearest_by_embedding(
     use_index: bool,
     on_rows: OnRows | None,
 ) -> Found:
-    """The nearest `n`, and the similarities of those and of more."""
+    """Return the nearest `n`, and the similarities of those and of more."""
     vector = prob_fake = precision = None
     if query.raw is not None:
         made = embed_picture(query.raw, key, detector)
@@ -85,7 +85,7 @@ def nearest_by_embedding(
 def compare_with_all(
     lake: Lake, key: ScoreKey, vector: Vectors, on_rows: OnRows | None = None
 ) -> pl.DataFrame:
-    """image_id and similarity of every image that has an embedding, sorted by id."""
+    """Return image_id and similarity of every image with an embedding, sorted by id."""
     parts = []
     for ids, vectors in embedding_batches(embedded(lake, key)):
         cosines = cosine_similarities(vector, vectors)
@@ -100,7 +100,7 @@ def compare_with_all(
 def similarities_to_stored(
     lake: Lake, key: ScoreKey | None, query: Query, ids: Sequence[str]
 ) -> dict[str, float]:
-    """Cosines of a stored query with some images; those without embeddings are missing."""
+    """Return cosines of a stored query with some images; those without embeddings are missing."""
     if key is None or query.image_id is None:
         return {}
     vectors = vectors_of(lake, key, [query.image_id, *ids])

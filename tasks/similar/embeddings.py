@@ -33,7 +33,7 @@ def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
     """Return the key whose embeddings were last written, or last used by a run that wrote none.
 
     Args:
-        lake: To look in.
+        lake: Lake to look in.
         detector: A name, an id as in the tables, or a folder with a checkpoint; None: any.
 
     Raises:
@@ -71,12 +71,12 @@ def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
 
 
 def count_embedded(lake: Lake, key: ScoreKey) -> int:
-    """Images that have an embedding under this key."""
+    """Count the images that have an embedding under this key."""
     return int(embedded(lake, key).select(pl.col("image_id").n_unique()).collect().item())
 
 
 def embedding_batches(rows: pl.LazyFrame) -> Iterator[tuple[pl.Series, Vectors]]:
-    """Ids and embeddings, some thousands of rows at a time, shapes (N,) and (N, D).
+    """Yield ids and embeddings, some thousands of rows at a time, shapes (N,) and (N, D).
 
     An image comes as often as it has rows. A batch of 8192 by 384 numbers is 13 MB.
 
@@ -103,7 +103,7 @@ def embedding_batches(rows: pl.LazyFrame) -> Iterator[tuple[pl.Series, Vectors]]
 def distinct_batches(
     rows: pl.LazyFrame, image_ids: pl.Series
 ) -> Iterator[tuple[pl.Series, Vectors]]:
-    """The same for some images only, each given once however many rows it has."""
+    """Yield the same for some images only, each once however many rows it has."""
     wanted = image_ids.rename("image_id").unique().to_frame()
     for ids, vectors in embedding_batches(rows):
         here = (
@@ -118,7 +118,7 @@ def distinct_batches(
 
 
 def vectors_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str, Vectors]:
-    """Embeddings of some images, each of shape (D,); those that have none are missing."""
+    """Return embeddings of some images, each of shape (D,); those without are missing."""
     rows = embedded(lake, key).filter(pl.col("image_id").is_in(list(image_ids)))
     return {
         image_id: vector

@@ -37,28 +37,28 @@ class Recall:
     n_rows: int
 
     def for_k(self, k: int) -> tuple[int, float]:
-        """The smallest measured k that is not below `k`, else the largest, and its recall."""
+        """Return the smallest measured k not below `k`, else the largest, and its recall."""
         measured = sorted(self.at)
         nearest = next((n for n in measured if n >= k), measured[-1])
         return nearest, self.at[nearest]
 
 
 def empty_graph(width: int) -> Any:
-    """A usearch index for embeddings of so many numbers, kept in half precision."""
+    """Return a usearch index for embeddings of so many numbers, kept in half precision."""
     from usearch.index import Index
 
     return Index(ndim=width, metric="cos", dtype="f16", **_SETTINGS)
 
 
 def read_graph(file: Path, *, view: bool) -> Any:
-    """A graph from its file: mapped and only to be asked, or in memory and open to more."""
+    """Read a graph from its file: mapped and only to be asked, or in memory and open to more."""
     from usearch.index import Index
 
     return Index.restore(file, view=view, **_SETTINGS)
 
 
 def rows_in_file(file: Path) -> int:
-    """Rows that a graph's file says it has; 0 when it is no graph."""
+    """Return the number of rows that a graph's file states; 0 when it is no graph."""
     from usearch.index import Index
 
     try:
@@ -76,7 +76,7 @@ def add_rows(graph: Any, first_key: int, vectors_f32_nd: Vectors) -> None:
 
 
 def search_graph(graph: Any, query_f32_d: Vectors, k: int) -> tuple[Keys, Vectors]:
-    """Keys and cosines of the nearest `k` or fewer that the graph leads to, nearest first."""
+    """Return keys and cosines of the nearest `k` or fewer that the graph leads to, in order."""
     # What the walk holds in its list anyway is compared again, exactly, before it is cut.
     count = min(max(k, _EF), len(graph))
     matches = graph.search(unit_rows(query_f32_d[None])[0], count, threads=1)
@@ -87,17 +87,17 @@ def search_graph(graph: Any, query_f32_d: Vectors, k: int) -> tuple[Keys, Vector
 
 
 def vectors_at(graph: Any, keys: Keys) -> Vectors:
-    """The rows of some keys, length 1 to half precision, shape (N, D)."""
+    """Return the rows of some keys, length 1 to half precision, shape (N, D)."""
     rows = graph.get(keys.astype(np.uint64), dtype="f32")
     return np.asarray(rows, dtype=np.float32).reshape(len(keys), graph.ndim)
 
 
 def measure_recall(graph: Any, ids: pl.Series, rows: pl.LazyFrame) -> Recall:
-    """Recall at 10 and 100 of `N_MEASURED` random rows, against comparing with all of them.
+    """Measure recall at 10 and 100 of `N_MEASURED` random rows, against comparing with all.
 
     Args:
-        graph: To measure.
-        ids: Of its rows, in the order of its keys.
+        graph: Graph to measure.
+        ids: Ids of its rows, in the order of its keys.
         rows: The table's rows with their embeddings in full precision.
 
     A query is not its own neighbour. One pass over the table, a batch in memory at a time.

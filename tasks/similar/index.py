@@ -73,18 +73,18 @@ class EmbeddingIndex:
         return len(self.ids)
 
     def search(self, query_f32_d: Vectors, k: int) -> pl.DataFrame:
-        """The nearest `k` or fewer: image_id and similarity (cosine), nearest first."""
+        """Return the nearest `k` or fewer: image_id and similarity (cosine), nearest first."""
         keys, cosines = search_graph(self._graph, query_f32_d, k)
         return pl.DataFrame({"image_id": self.ids[keys], "similarity": cosines})
 
     def vectors(self, image_ids: Sequence[str]) -> dict[str, Vectors]:
-        """Embeddings of some images at length 1, each of shape (D,); unknown ones are missing."""
+        """Return embeddings of some images at length 1, each of shape (D,), if they are known."""
         keys = self.ids.is_in(list(image_ids)).arg_true()
         rows = vectors_at(self._graph, keys.to_numpy().astype(np.int64))
         return dict(zip(self.ids[keys], rows, strict=True))
 
     def similarities(self, query_f32_d: Vectors, image_ids: Sequence[str]) -> dict[str, float]:
-        """Cosines of the query with some images; those that have no embedding are missing."""
+        """Return cosines of the query with some images; those without an embedding are missing."""
         vectors = self.vectors(image_ids)
         if not vectors:
             return {}
@@ -93,7 +93,7 @@ class EmbeddingIndex:
 
 
 def index_folder(lake: Lake, key: ScoreKey) -> Path:
-    """Where this machine keeps the index of a lake's embeddings of one key."""
+    """Return where this machine keeps the index of a lake's embeddings of one key."""
     named = "\n".join([str(FORMAT), lake.uri, *astuple(key)])
     return cache_folder("similar", hashlib.sha256(named.encode()).hexdigest()[:32])
 
@@ -106,15 +106,15 @@ def open_index(
     rows_a_save: int = ROWS_A_SAVE,
     on_rows: Callable[[int], None] | None = None,
 ) -> EmbeddingIndex:
-    """The index of all embeddings of a key, after what is new was added to it and saved.
+    """Open the index of all embeddings of a key, after what is new was added to it and saved.
 
     Memory: all of it (about 1 kB a row of 384 numbers) while rows are added, else it is
     mapped from its file; the ids are always held, some 100 bytes each.
 
     Args:
-        lake: Where the embeddings are.
+        lake: Lake of the embeddings.
         key: Which of them.
-        folder: Of the index; by default in the machine's cache.
+        folder: Folder of the index; by default in the machine's cache.
         rows_a_save: New rows after which the index is saved while it is built.
         on_rows: Called with the number of rows added since the last call.
 
@@ -195,7 +195,7 @@ class _Keeper:
         return graph, ids, state
 
     def _state(self) -> _State | None:
-        """What there is to go on from; None where nothing is, or what is there is damaged."""
+        """Return what there is to go on from; None where there is nothing, or it is damaged."""
         try:
             said = json.loads(self._store.read(STATE) or b"null")
             if said is None or said.pop("format") != FORMAT:

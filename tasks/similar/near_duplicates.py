@@ -68,7 +68,7 @@ def group_near_duplicates(
 
 
 def parse_hashes(phash: pl.Series) -> Hashes:
-    """16 hex digits each to unsigned 64-bit numbers, shape (N,)."""
+    """Parse hashes of 16 hex digits to unsigned 64-bit numbers, shape (N,)."""
     raw = bytes.fromhex("".join(phash.to_list()))
     return np.frombuffer(raw, dtype=">u8").astype(np.uint64)
 
@@ -76,7 +76,7 @@ def parse_hashes(phash: pl.Series) -> Hashes:
 def close_pairs(
     hashes: Hashes, *, max_distance: int, brute_force_below: int = _BRUTE_FORCE_BELOW
 ) -> Iterator[Pairs]:
-    """Every pair of positions i < j whose hashes differ in at most `max_distance` bits.
+    """Return each pair of positions i < j whose hashes differ in at most `max_distance` bits.
 
     A pair may come more than once. Blocks hold some two million candidates, or one row's.
 
@@ -118,7 +118,7 @@ def _banded_pairs(hashes: Hashes) -> Iterator[Pairs]:
 
 
 def _expand(first: Indices, last: Indices, order: Indices) -> Iterator[Pairs]:
-    """Pairs of each position i with `order[first[i]:last[i]]`, where i is the smaller one."""
+    """Pair each position i with `order[first[i]:last[i]]`, where i is the smaller one."""
     counts = last - first
     total = np.cumsum(counts)
     start = 0
@@ -135,7 +135,7 @@ def _expand(first: Indices, last: Indices, order: Indices) -> Iterator[Pairs]:
 
 
 def _folded(pairs: Iterable[Pairs], n_nodes: int) -> list[Pairs]:
-    """The same connections in at most a few million edges: components so far, as stars."""
+    """Return the same connections in at most a few million edges: components so far, as stars."""
     waiting: list[Pairs] = []
     n_waiting = 0
     for left, right in pairs:
@@ -160,7 +160,7 @@ def _components(edges: list[Pairs], n_nodes: int) -> Indices:
 def _lineage_edges(
     image_ids: pl.Series, lineage: pl.DataFrame, node_of_image: Indices, n_hashes: int
 ) -> tuple[Pairs, int]:
-    """Edges from children to parents, with a node of its own for every id that is not stored."""
+    """Return edges from children to parents, with a node for every id that is not stored."""
     links = lineage.select("image_id", "parent_id").drop_nulls().unique(maintain_order=True)
     ends = pl.concat([links["image_id"], links["parent_id"].rename("image_id")]).to_frame()
     stored = pl.DataFrame({"image_id": image_ids, "node": node_of_image.astype(np.int64)})

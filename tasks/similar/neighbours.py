@@ -20,7 +20,7 @@ FUSION_CONSTANT: Final = 60
 
 
 def unit_rows(vectors_f32_nd: Vectors) -> Vectors:
-    """Every row scaled to length 1, shape (N, D); rows without a finite length become zeros.
+    """Scale every row to length 1, shape (N, D); rows without a finite length become zeros.
 
     A row of zeros has cosine 0 with everything, so it is never nearer than a real neighbour.
     """
@@ -31,14 +31,14 @@ def unit_rows(vectors_f32_nd: Vectors) -> Vectors:
 
 
 def cosine_similarities(query_f32_d: Vectors, vectors_f32_nd: Vectors) -> Vectors:
-    """Cosines of the query with every row, shape (N,), in [-1, 1]."""
+    """Return cosines of the query with every row, shape (N,), in [-1, 1]."""
     query = unit_rows(query_f32_d[None])[0]
     cosines: Vectors = np.clip(unit_rows(vectors_f32_nd) @ query, -1, 1)
     return cosines
 
 
 def hamming_distances(query_hash: int, hashes_u64_n: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Differing bits between a 64-bit hash and each of others, shape (N,), 0 to 64."""
+    """Count differing bits between a 64-bit hash and each of others, shape (N,), 0 to 64."""
     bits: NDArray[np.int64] = np.bitwise_count(hashes_u64_n ^ np.uint64(query_hash)).astype(
         np.int64
     )
@@ -46,7 +46,7 @@ def hamming_distances(query_hash: int, hashes_u64_n: NDArray[np.uint64]) -> NDAr
 
 
 def smallest(values_n: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Positions of the `k` smallest values, smallest first; of equal ones the earlier first.
+    """Return positions of the `k` smallest values, in order; of equal ones the earlier first.
 
     Gives all positions when there are fewer than `k`.
     """
@@ -59,7 +59,7 @@ def smallest(values_n: NDArray[Any], k: int) -> NDArray[np.int64]:
 
 
 def competition_ranks(sorted_values: Sequence[float]) -> list[int]:
-    """Ranks from 1 of values in order; equal values share the first rank of their group."""
+    """Rank values in order from 1; equal values share the first rank of their group."""
     values = np.asarray(sorted_values)
     is_first = np.ones(len(values), bool)
     is_first[1:] = values[1:] != values[:-1]
@@ -70,7 +70,7 @@ def competition_ranks(sorted_values: Sequence[float]) -> list[int]:
 def fuse_ranks(
     rankings: Sequence[Mapping[str, int]], *, constant: int = FUSION_CONSTANT
 ) -> dict[str, float]:
-    """Reciprocal rank fusion: the sum of 1 / (constant + rank), best first, then by name.
+    """Fuse ranks by the sum of 1 / (constant + rank), best first, then by name.
 
     Args:
         rankings: Rank from 1 by name; a name may be missing from some.
@@ -86,12 +86,12 @@ def fuse_ranks(
 def recall(
     found_similarity_qk: NDArray[np.floating[Any]], true_similarity_qk: NDArray[np.floating[Any]]
 ) -> float:
-    """The share of what was found that belongs among the true nearest, in [0, 1].
+    """Return the share of what was found that belongs among the true nearest, in [0, 1].
 
     Args:
         found_similarity_qk: Exact similarities of the `k` that a search gave each query; NaN
             where it gave fewer.
-        true_similarity_qk: Of the `k` nearest by brute force, nearest first.
+        true_similarity_qk: Similarities of the `k` nearest by brute force, nearest first.
 
     What lies as near as the k-th nearest counts, so that equal rows may stand for each other
     (as in ann-benchmarks, https://ann-benchmarks.com, but with a margin for rounding only).

@@ -13,7 +13,7 @@ from .result import Similar
 
 
 def render_similar(similar: Similar, thumbs: Mapping[str, Thumbnail]) -> str:
-    """The whole page; `thumbs` are small pictures by `Tile.key`."""
+    """Render the whole page; `thumbs` are small pictures by `Tile.key`."""
     template = environment(Path(__file__).parent).get_template("similar.html.jinja")
     return template.render(
         title=visible(similar.title()),

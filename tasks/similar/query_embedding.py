@@ -28,14 +28,14 @@ class Embedded:
 
 
 def embed_picture(raw: bytes, key: ScoreKey, name: str | None = None) -> Embedded:
-    """One pass of the detector that made the embeddings under a key.
+    """Run the detector that made the embeddings under a key on one picture.
 
     The weights and the preprocessing are exactly theirs. The number format is too where this
     machine has it, else this machine's own: that moves a cosine by about a thousandth.
 
     Args:
         raw: The encoded picture.
-        key: Whose detector to load.
+        key: Key of the embeddings; names the detector to load.
         name: A checkpoint's folder, where its id leads to neither the registry nor the hub.
 
     Raises:

@@ -41,7 +41,7 @@ class Neighbour:
     known: Known
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values, in one level."""
+        """Return the same as plain values, in one level."""
         own = {name: getattr(self, name) for name in ("rank", "similarity", "hamming_bits")}
         return own | asdict(self.known)
 
@@ -58,7 +58,7 @@ class Search:
     n_images_measured: int | None = None
 
     def describe(self) -> str:
-        """For a person, in one line."""
+        """Return the search for a person, in one line."""
         if self.method == "exact":
             return f"exact, {self.n_images:,} images"
         return (
@@ -83,14 +83,14 @@ class Similar:
     neighbours: tuple[Neighbour, ...]
 
     def title(self) -> str:
-        """What was asked, for a heading."""
+        """Return what was asked, for a heading."""
         compared = {"embedding": "embedding", "phash": "perceptual hash"}
         return f"Most like {self.query_name}, by " + compared.get(
             self.by, "embedding and perceptual hash"
         )
 
     def subtitle(self) -> str:
-        """What was compared with what, in one line."""
+        """Return what was compared with what, in one line."""
         parts = []
         if self.search is not None and self.key is not None:
             known_as, _, revision = self.key.detector.partition("@")
@@ -101,7 +101,7 @@ class Similar:
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Return the same as plain values."""
         return {
             "query": {"name": self.query_name, **asdict(self.query)},
             "by": self.by,

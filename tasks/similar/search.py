@@ -35,7 +35,7 @@ MAX_TELLING_BITS: Final = 12
 
 
 def stored_query(lake: Lake, image_id: str) -> Query:
-    """An image of the lake as the picture to ask about.
+    """Return an image of the lake as the picture to ask about.
 
     Raises:
         InputError: The lake has no such image.
@@ -48,7 +48,7 @@ def stored_query(lake: Lake, image_id: str) -> Query:
 
 
 def picture_query(lake: Lake, raw: bytes, name: str) -> Query:
-    """A picture's bytes as what to ask about; where the lake has the same bytes, that image.
+    """Return the query of a picture's bytes; where the lake has the same bytes, that image.
 
     Raises:
         UnreadableImage: The bytes are no picture that can be used.
@@ -71,18 +71,18 @@ def find_similar(
     exact_below: int = EXACT_BELOW,
     on_rows: OnRows | None = None,
 ) -> Similar:
-    """The `k` stored images most like the query, which is never among them.
+    """Find the `k` stored images most like the query, which is never among them.
 
     `both` fuses ranks: the nearest 2k + 60 by embedding, and all whose hashes differ in at most
     12 bits (reciprocal rank fusion; see `neighbours.fuse_ranks`).
 
     Args:
-        lake: To look in.
+        lake: Lake to look in.
         query: From `stored_query` or `picture_query`.
         by: What to compare.
         k: How many; a lake with fewer gives all it has.
-        detector: Whose embeddings: a name, an id as in the tables or a checkpoint's folder; by
-            default that which scored last.
+        detector: Detector of the embeddings: a name, an id as in the tables or a checkpoint's
+            folder; by default that which scored last.
         exact: Compare with every embedding however many there are.
         exact_below: Number of embeddings from which an index is used.
         on_rows: Called with the number of embeddings compared or indexed since the last call.
@@ -141,7 +141,7 @@ def find_similar(
 
 
 def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
-    """image_id and bits of every stored image but the query, fewest bits first, then by id."""
+    """Return image_id and bits of every stored image but the query, fewest first, then by id."""
     hashes = (
         lake.scan("images").select("image_id", "phash", "phash_of").unique("image_id").collect()
     )
@@ -169,7 +169,7 @@ def _hashed_anew(lake: Lake, query: Query) -> tuple[str, str] | None:
 
 
 def _key(lake: Lake, detector: str | None, by: By) -> ScoreKey | None:
-    """Whose embeddings and scores; None where hashes are asked for and nothing was scored."""
+    """Return whose embeddings and scores; None for hashes of a lake in which nothing is scored."""
     try:
         return latest_embedded(lake, detector)
     except InputError:

@@ -36,7 +36,7 @@ def write_sheet(
     """Draw the sheet as PNG or HTML, by the name's ending, and give its address.
 
     Args:
-        lake: Where the pictures are.
+        lake: Lake of the images.
         query: What was asked about.
         similar: The answer.
         out: The file; replaced when it is there.

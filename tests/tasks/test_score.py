@@ -288,5 +288,5 @@ def test_decoding_ahead_for_an_accelerator_gives_the_same(detector, monkeypatch)
 
 
 def test_bare_forward_is_a_rate(detector):
-    """Images a second of the network alone."""
+    """Images per second of the network alone."""
     assert bare_forward(detector, 8) > 0

@@ -175,7 +175,7 @@ def _readme(
         f"```\n{command_line(settings)}\n```",
         f"This training took {result.steps} steps in {result.seconds / 60:.0f} minutes on the "
         "CPU; how many steps fit into the time, and with it the weights, depends on the machine. "
-        f"Scoring: {result.images_per_second:.0f} images a second at {settings.image_px} px in "
+        f"Scoring: {result.images_per_second:.0f} images per second at {settings.image_px} px in "
         f"batches of eight on {result.n_threads} threads, forward pass alone.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
