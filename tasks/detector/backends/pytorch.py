@@ -56,7 +56,8 @@ class TorchBackend:
             missing = -n_images % self.batch_images
             pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
         with torch.inference_mode(), number_format(self.torch_device, self.precision):
-            forward = self._pass or self._first_pass(pixels)
+            # Not `or`: a compiled module has no truth value.
+            forward = self._first_pass(pixels) if self._pass is None else self._pass
             logits, embeddings = forward(pixels.to(self.torch_device, non_blocking=True))
             return (
                 logits[:n_images].float().cpu().numpy(),

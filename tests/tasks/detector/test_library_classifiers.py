@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import torch
 from factories import encoded, noise, photo
 from library_folders import card_text, timm_folder, transformers_folder
 from PIL import Image
+from tiny_models import timm_tensors, write_timm
 
 from assay.data.errors import ConfigError, GateRefused, ModelError, UntrustedWeights
 from assay.tasks.detector.backends.pytorch import TorchBackend
+from assay.tasks.detector.differentiable import differentiable
 from assay.tasks.detector.inputs.preprocess import preprocess
 from assay.tasks.detector.load import identify, load_detector
 from assay.tasks.detector.weights.checkpoint import find_checkpoint
@@ -75,6 +78,32 @@ def test_a_network_in_several_threads_gives_the_same(folders):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda one: detector.forward(one)[1], pixels))
     np.testing.assert_allclose(np.concatenate(found), np.concatenate(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["timm convnext", "swin", "vit"])
+def test_compiled_networks_score_as_the_reference(kind, folders, tmp_path, monkeypatch):
+    """Through the compiler's own wrapper; its code generator is left out, as it takes a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    folder = write_timm(tmp_path, timm_tensors()) if kind == "vit" else folders[kind].folder
+    reference = load_detector(str(folder), device="cpu", backend="torch")
+    compiled = load_detector(str(folder), device="cpu", backend="torch-compile")
+    assert compiled.backend == "torch-compile-cpu"
+    pixels = np.stack([preprocess(raw, reference.profile) for raw in PICTURES[:3]])
+    for ours, theirs in zip(compiled.forward(pixels), reference.forward(pixels), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_gradients_reach_the_pixels(folders):
+    """What attacks need: the same logit as a function of pixels, up to the resize's rounding."""
+    detector = load_detector(str(folders["timm resnet"].folder), device="cpu")
+    image = Image.open(io.BytesIO(PICTURES[0])).convert("RGB")
+    pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None] / 255
+    pixels.requires_grad_()
+    logits = differentiable(detector)(pixels)
+    scored = detector.forward(preprocess(PICTURES[0], detector.profile)[None])[0]
+    assert logits.item() == pytest.approx(float(scored[0]), abs=0.05)
+    logits.sum().backward()
+    assert pixels.grad.abs().max() > 0
 
 
 def test_a_pinned_hash_is_held_against_the_file(folders, tmp_path):
