@@ -13,10 +13,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 from ..data.errors import ConfigError, InputError
-from ..data.source_paths import path_of_uri
+from ..data.source_paths import path_of
 from ..data.sources.files import is_inside
 from ..data.sources.folders.globs import expand_glob, has_magic
 from ..data.text.redaction import redact_url
@@ -51,7 +50,7 @@ def with_roots(request: Request) -> Request:
     """Return a request that has roots: those given, else the folders that its sources lie in."""
     if request.roots:
         return request
-    local = [_path_of(source) for source in request.sources if not _is_url(source)]
+    local = [path for path in map(path_of, request.sources) if path is not None]
     return request.changed(roots=tuple(dict.fromkeys(map(_folder_of, local))))
 
 
@@ -92,29 +91,17 @@ def _revealed(request: Request, known: dict[str, str]) -> Request:
 
 def _require_inside(source: str, roots: tuple[str, ...]) -> None:
     allowed = ", ".join(roots) or "none"
-    if _is_url(source):
+    path = path_of(source)
+    if path is None:
         raise InputError(
             f"{source}: this deployment takes no other URLs than its own; sources lie below: "
             f"{allowed}"
         )
-    path = _path_of(source)
     real_roots = [os.path.realpath(root) for root in roots]
     is_glob = has_magic(path) and not os.path.lexists(path)
     for found in expand_glob(path) if is_glob else (path,):
         if not any(is_inside(os.path.realpath(found), root) for root in real_roots):
             raise InputError(f"{source}: outside of what this deployment reads: {allowed}")
-
-
-def _is_url(source: str) -> bool:
-    scheme, separator, _ = source.partition("://")
-    return bool(separator) and scheme.lower() != "file"
-
-
-def _path_of(source: str) -> str:
-    scheme, separator, _ = source.partition("://")
-    if separator and scheme.lower() == "file":
-        source = unquote(path_of_uri(source))
-    return os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
 
 
 def _folder_of(path: str) -> str:
