@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -17,8 +17,6 @@ from pydantic_core import CoreSchema, PydanticCustomError
 REFUSED: Final = "refused"
 """Type of errors whose text says what is allowed."""
 PATH_OR_NAME: Final = "a path is read against the plan's folder"
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class MethodSettings(BaseModel):
@@ -96,16 +94,6 @@ def in_table(model: type[BaseModel]) -> Iterator[tuple[str, InTable]]:
         if isinstance(mark, InTable)
     ]
     yield from sorted(placed, key=lambda one: one[1].place)
-
-
-def settings_of(model: type[_Model], values: dict[str, Any]) -> _Model:
-    """Return the settings of one picture; its plan has checked the values.
-
-    Args:
-        model: Model of the method's settings.
-        values: Values by name; those that are no field are left out.
-    """
-    return model.model_construct(**{n: v for n, v in values.items() if n in model.model_fields})
 
 
 def _valid_text(value: str) -> str:

@@ -101,7 +101,7 @@ def _added(name: str) -> Method[Any]:
     loaded = plugins.load(GROUP, name)
     if isinstance(loaded, type) and issubclass(loaded, Method):
         lacking = sorted(loaded.__abstractmethods__)
-        loaded = loaded() if not lacking else f"a class without {', '.join(lacking)}"
+        loaded = _instance(loaded) if not lacking else f"a class without {', '.join(lacking)}"
     where = f'{package_of(name)} adds "{name}" to {GROUP}'
     if not isinstance(loaded, Method):
         raise ConfigError(
@@ -118,3 +118,9 @@ def _added(name: str) -> Method[Any]:
     if loaded.name != name:
         raise ConfigError(f"{where}, whose name is {shown(loaded.name)}; give both the same name")
     return loaded
+
+
+@functools.cache
+def _instance(kind: type[Method[Any]]) -> Method[Any]:
+    """One instance of a class per process: what is derived from a method is kept by it."""
+    return kind()

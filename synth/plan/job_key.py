@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..job import Contents
-from ..methods.fields import Role, fields_of
-from ..methods.protocol import Method
 from ..methods.registry import method_of
 from .seeds import row_key
 
@@ -40,7 +38,7 @@ def key_of(
         contents: What names in the settings stand for.
     """
     kind = method_of(method)
-    left_out = measured_by(kind) | kind.unkeyed
+    left_out = kind.measured | kind.unkeyed
     decisive = {
         name: _canonical(value)
         for name, value in {**kind.defaults, **settings, **contents.pixels}.items()
@@ -59,14 +57,9 @@ def key_of(
 
 def recipe_of(method: str, settings: Mapping[str, Any], *, parent_id: str | None, seed: int) -> str:
     """Return the key of a job's settings as they stand in the plan, names for contents."""
-    left_out = measured_by(method_of(method))
+    left_out = method_of(method).measured
     drawn = {name: value for name, value in settings.items() if name not in left_out}
     return row_key(method=method, settings=drawn, parent=parent_id, seed=seed)
-
-
-def measured_by(method: Method[Any]) -> frozenset[str]:
-    """Return the settings that measure a picture and leave it as it is."""
-    return fields_of(method.settings_model, Role.MEASURES)
 
 
 def _canonical(value: Any) -> Any:
