@@ -31,7 +31,7 @@ from ..data.sources.find import SourceOptions
 from ..data.text.redaction import redact_url
 from ..data.user_paths import from_home
 from ..tasks.command_line import run_again
-from .fields.marks import Allowed, IsPlace, OptionName, kind_of, mark_of, option_of
+from .fields.marks import Allowed, ByCaller, IsPlace, OptionName, kind_of, mark_of, option_of
 from .fields.plain_values import plain_value
 from .fields.refusals import refusal
 
@@ -93,7 +93,7 @@ class RunSettings(_Settings):
 class ReadingSettings(_Settings):
     """How sources are walked and read."""
 
-    label_from: Annotated[Text | None, _TAGS_WORDS] = Field(
+    label_from: Annotated[Text | None, _TAGS_WORDS, ByCaller()] = Field(
         default=None,
         pattern=_TAGS_FROM,
         examples=["parent-folder"],
@@ -101,12 +101,12 @@ class ReadingSettings(_Settings):
         "labels that earlier runs gave [default: a column or sidecar named label, if there is "
         "one].",
     )
-    domain: Text | None = Field(
+    domain: Annotated[Text | None, ByCaller()] = Field(
         default=None,
         examples=["photo"],
         description="Domain of every item, for the policy's thresholds.",
     )
-    domain_from: Annotated[Text | None, _TAGS_WORDS] = Field(
+    domain_from: Annotated[Text | None, _TAGS_WORDS, ByCaller()] = Field(
         default=None,
         pattern=_TAGS_FROM,
         examples=["parent-folder"],
@@ -114,15 +114,15 @@ class ReadingSettings(_Settings):
         "domains that earlier runs gave [default: a column or sidecar named domain, if there is "
         "one].",
     )
-    image_column: Text | None = Field(
+    image_column: Annotated[Text | None, ByCaller()] = Field(
         default=None,
         examples=["image"],
         description="Column that holds the bytes, paths or URLs [default: found by name and type].",
     )
-    include: Texts = Field(
+    include: Annotated[Texts, ByCaller()] = Field(
         default=(), description="Patterns; only items whose path matches one are read."
     )
-    exclude: Texts = Field(
+    exclude: Annotated[Texts, ByCaller()] = Field(
         default=(), description="Patterns; items whose path matches one are left out."
     )
     allow_private_urls: bool = Field(
@@ -151,8 +151,8 @@ class ReadingSettings(_Settings):
     )
 
 
-class JudgingSettings(_Settings):
-    """Which detector scores and which policy decides."""
+class NetworkSettings(_Settings):
+    """Which network looks at images, and how they are prepared for it."""
 
     detector: Annotated[Text, IsPlace(or_name=True)] = Field(
         default="community-forensics",
@@ -167,6 +167,11 @@ class JudgingSettings(_Settings):
         description="What a high logit of an unregistered checkpoint means [default: what its "
         "detector.toml says].",
     )
+
+
+class JudgingSettings(NetworkSettings):
+    """Which detector scores and which policy decides."""
+
     policy: Annotated[Text | None, IsPlace()] = Field(
         default=None,
         examples=["policy.toml"],
@@ -191,7 +196,7 @@ class JudgingSettings(_Settings):
         default=False,
         description="Use a backend even where it moves scores further than it may.",
     )
-    views: Literal["centre", "tiles", "adaptive"] = Field(
+    views: Annotated[Literal["centre", "tiles", "adaptive"], ByCaller()] = Field(
         default="centre",
         description="What is scored: the centre; the whole image in tiles too; or tiles where "
         "the centre is uncertain.",
@@ -214,7 +219,7 @@ class Request(ReadingSettings, JudgingSettings, RunSettings):
         TypeError: A value of another type; the message names what is allowed.
     """
 
-    sources: Annotated[Texts, IsPlace()] = Field(
+    sources: Annotated[Texts, IsPlace(), ByCaller()] = Field(
         default=(),
         description="Files, folders, globs, archives, tables or URLs; none scores the whole lake.",
     )

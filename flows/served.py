@@ -19,15 +19,13 @@ from ..data.source_paths import path_of
 from ..data.sources.files import is_inside
 from ..data.sources.folders.globs import expand_glob, has_magic
 from ..data.text.redaction import redact_url
+from .fields.marks import ByCaller, mark_of
 from .request import Request
 
 VARIABLE: Final = "ASSAY_SERVED"
 
 CALLERS_MAY_CHANGE: Final = frozenset(
-    {
-        *("sources", "domain", "domain_from", "label_from", "image_column"),
-        *("include", "exclude", "views"),
-    }
+    name for name, field in Request.model_fields.items() if mark_of(field, ByCaller)
 )
 
 # Of this process: a run that starts here needs no environment variable.

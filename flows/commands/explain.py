@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, open_lake
+from .options import AsJson, LakeUri, Network, open_lake, request_of
 
 
 def explain(
@@ -17,9 +17,7 @@ def explain(
     *,
     lake: LakeUri = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    detector: str = "community-forensics",
-    profile: str | None = None,
-    positive: str | None = None,
+    network: Network = None,
     json_: AsJson = False,
 ) -> None:
     """Draw where the detector looked in one picture, over the square that it scored.
@@ -31,9 +29,7 @@ def explain(
         image: A file, or the first 6 or more characters of an image's id in the lake.
         lake: Folder or s3:// prefix of the lake.
         out: PNG to write [default: heat-ID.png here].
-        detector: Registered name, org/name@<40-hex revision>, or a local folder.
-        profile: Preprocessing [default: the detector's own].
-        positive: What a high logit of an unregistered checkpoint means: fake or real.
+        network: Which network looks at images, and how they are prepared for it.
         json_: Print one JSON object on stdout.
     """
     from ...data.commands import command
@@ -45,8 +41,9 @@ def explain(
 
     if out is not None:
         require_output(out, inputs=[image])
-    checkpoint = find_checkpoint(detector, positive=positive)
-    prepared = chosen_profile(profile, checkpoint)
+    asked = request_of((), network)
+    checkpoint = find_checkpoint(asked.detector, positive=asked.positive)
+    prepared = chosen_profile(asked.profile, checkpoint)
     opened = None if Path(image).is_file() else open_lake(lake)
     image_id, raw = picture_bytes(image, opened)
     found = explained(raw, checkpoint, prepared)

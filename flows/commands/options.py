@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from ..settings.faces import LAKE_HELP, JudgingOptions, ReadingOptions, RunOptions
+from ..settings.faces import LAKE_HELP, JudgingOptions, NetworkOptions, ReadingOptions, RunOptions
 
 if TYPE_CHECKING:
     from ...data.store.lake import Lake
@@ -29,11 +29,12 @@ Server = Annotated[
 
 Running = Annotated[RunOptions | None, Parameter(name="*")]
 Reading = Annotated[ReadingOptions | None, Parameter(name="*")]
+Network = Annotated[NetworkOptions | None, Parameter(name="*")]
 Judging = Annotated[JudgingOptions | None, Parameter(name="*")]
 
 
 def request_of(
-    sources: Sequence[str], *options: RunOptions | ReadingOptions | JudgingOptions | None
+    sources: Sequence[str], *options: RunOptions | ReadingOptions | NetworkOptions | None
 ) -> Request:
     """Return what a run is asked to do: by options, else by the environment and `assay.toml`."""
     from ..settings.resolve import request_of as resolved
@@ -41,7 +42,7 @@ def request_of(
     return resolved(sources=tuple(sources), **given_by(*options))
 
 
-def given_by(*options: RunOptions | ReadingOptions | JudgingOptions | None) -> dict[str, Any]:
+def given_by(*options: RunOptions | ReadingOptions | NetworkOptions | None) -> dict[str, Any]:
     """Return the settings that options give, by name."""
     given: dict[str, Any] = {}
     for part in options:

@@ -7,16 +7,14 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from .options import AsJson, LakeUri, Quiet, open_lake
+from .options import AsJson, LakeUri, Network, Quiet, open_lake, request_of
 
 
 def patches(
     *,
     to: Path,
     lake: LakeUri = None,
-    detector: str = "community-forensics",
-    profile: str | None = None,
-    positive: str | None = None,
+    network: Network = None,
     dtype: Literal["float16", "float32"] = "float16",
     limit: int | None = None,
     json_: AsJson = False,
@@ -27,9 +25,7 @@ def patches(
     Args:
         to: File to write.
         lake: Folder or s3:// prefix of the lake.
-        detector: Registered name, org/name@<40-hex revision>, or a local folder.
-        profile: Preprocessing [default: the detector's own].
-        positive: What a high logit of an unregistered checkpoint means: fake or real.
+        network: Which network looks at images, and how they are prepared for it.
         dtype: float16 or float32.
         limit: At most so many images.
         json_: Print one JSON object on stdout.
@@ -40,7 +36,8 @@ def patches(
     from ..progress import for_terminal, watched
 
     opened = open_lake(lake)
-    checkpoint = find_checkpoint(detector, positive=positive)
+    asked = request_of((), network)
+    checkpoint = find_checkpoint(asked.detector, positive=asked.positive)
     expected = expected_mb(opened, checkpoint, dtype, limit)
     print(f"up to {expected:,.0f} MB will be written to {to}", file=sys.stderr)  # noqa: T201
     with watched(for_terminal(quiet=quiet)) as watcher:
@@ -48,7 +45,7 @@ def patches(
         made = write_patches(
             opened,
             checkpoint,
-            chosen_profile(profile, checkpoint),
+            chosen_profile(asked.profile, checkpoint),
             to,
             dtype=dtype,
             limit=limit,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, open_lake
+from .options import AsJson, LakeUri, Network, open_lake, request_of
 
 
 def views(
@@ -17,9 +17,7 @@ def views(
     *,
     lake: LakeUri = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    detector: str = "community-forensics",
-    profile: str | None = None,
-    positive: str | None = None,
+    network: Network = None,
     json_: AsJson = False,
 ) -> None:
     """Score one picture in overlapping tiles at its own resolution, and draw where it is highest.
@@ -28,9 +26,7 @@ def views(
         image: A file, or the first 6 or more characters of an image's id in the lake.
         lake: Folder or s3:// prefix of the lake.
         out: PNG to write [default: views-ID.png here].
-        detector: Registered name, org/name@<40-hex revision>, or a local folder.
-        profile: Preprocessing [default: the detector's own].
-        positive: What a high logit of an unregistered checkpoint means: fake or real.
+        network: Which network looks at images, and how they are prepared for it.
         json_: Print one JSON object on stdout.
     """
     from ...data.user_paths import require_output, write_output
@@ -42,7 +38,8 @@ def views(
         require_output(out, inputs=[image])
     opened = None if Path(image).is_file() else open_lake(lake)
     image_id, raw = picture_bytes(image, opened)
-    loaded = load_detector(detector, profile=profile, positive=positive)
+    asked = request_of((), network)
+    loaded = load_detector(asked.detector, profile=asked.profile, positive=asked.positive)
     found = score_views(raw, loaded, name=image)
     file = out or Path(f"views-{image_id[:12]}.png")
     write_output(file, found.png)

@@ -30,6 +30,11 @@ class IsPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class ByCaller:
+    """Whoever starts a run of a served deployment may change the setting, see `flows.served`."""
+
+
+@dataclass(frozen=True, slots=True)
 class OptionName:
     """Name of the command's option, where it is not the field's."""
 

@@ -95,8 +95,8 @@ class ReadingOptions(TypedDict, total=False):
     ]
 
 
-class JudgingOptions(TypedDict, total=False):
-    """Which detector scores and which policy decides."""
+class NetworkOptions(TypedDict, total=False):
+    """Which network looks at images, and how they are prepared for it."""
 
     detector: Annotated[
         str,
@@ -114,6 +114,11 @@ class JudgingOptions(TypedDict, total=False):
             help="What a high logit of an unregistered checkpoint means [default: what its detector.toml says]."
         ),
     ]
+
+
+class JudgingOptions(NetworkOptions, total=False):
+    """Which detector scores and which policy decides."""
+
     policy: Annotated[
         str,
         Parameter(help="Policy file with the thresholds, a TOML file [default: the packaged one]."),

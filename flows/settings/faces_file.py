@@ -15,7 +15,13 @@ from pydantic.fields import FieldInfo
 
 from ..fields.marks import NOT_KEPT, kind_of, option_of
 from ..fields.refusals import choices, values_in_words
-from ..request import JudgingSettings, ReadingSettings, Request, RunSettings
+from ..request import (
+    JudgingSettings,
+    NetworkSettings,
+    ReadingSettings,
+    Request,
+    RunSettings,
+)
 from .describe import default_words, help_of
 from .environment import variable_of
 
@@ -45,6 +51,7 @@ Text = str | PathLike[str]
 _CLASSES: Final[dict[type[BaseModel], str]] = {
     RunSettings: "RunOptions",
     ReadingSettings: "ReadingOptions",
+    NetworkSettings: "NetworkOptions",
     JudgingSettings: "JudgingOptions",
 }
 
@@ -53,9 +60,12 @@ def faces() -> str:
     """Return the text of `faces.py`."""
     parts = [_HEAD]
     for model, name in _CLASSES.items():
-        lines = [_option(field, info) for field, info in model.model_fields.items()]
+        base = next((one for one in model.__bases__ if one in _CLASSES), None)
+        own = model.model_fields.keys() - (base.model_fields.keys() if base else set())
+        lines = [_option(field, info) for field, info in model.model_fields.items() if field in own]
         doc = (model.__doc__ or "").splitlines()[0]
-        parts.append(f'class {name}(TypedDict, total=False):\n    """{doc}"""\n\n' + "".join(lines))
+        parent = _CLASSES[base] if base else "TypedDict"
+        parts.append(f'class {name}({parent}, total=False):\n    """{doc}"""\n\n' + "".join(lines))
     keywords = [
         f"    {name}: {_keyword_type(info)}\n    {_quoted(help_of(name, info))}\n"
         for name, info in Request.model_fields.items()

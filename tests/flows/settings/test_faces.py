@@ -20,6 +20,7 @@ from assay.flows.notebook import AssayMagics
 from assay.flows.request import (
     AugmentSettings,
     JudgingSettings,
+    NetworkSettings,
     ReadingSettings,
     Request,
     RunSettings,
@@ -43,16 +44,19 @@ VERBS: dict[tuple[str, ...], set[str]] = {
     ("ingest",): set(ReadingSettings.model_fields) | set(RunSettings.model_fields),
     ("score",): set(JudgingSettings.model_fields) | set(RunSettings.model_fields),
     ("synth", "augment"): set(AugmentSettings.model_fields),
+    **{
+        (verb,): {"lake", *NetworkSettings.model_fields} for verb in ("explain", "views", "patches")
+    },
 }
 # Options of how a command is started and shown, not settings of a run.
 OTHERS = {
+    *("--out", "--to", "--dtype", "--limit"),
     *("--server", "--json", "--quiet", "--cron", "--name", "--memory", "--t5", "--fuse"),
     *("--generator", "--generator-device", "--generator-precision"),
 }
-# What a run came to has the same names, and so have verbs that look at images without a run.
+# What a run came to has the same names, and so have verbs that measure or choose detectors.
 NO_RUNS = {"result.py", "run.py"} | {
-    f"commands/{verb}.py"
-    for verb in ("bench", "explain", "models", "patches", "publish", "similar", "synth", "views")
+    f"commands/{verb}.py" for verb in ("bench", "models", "publish", "similar", "synth")
 }
 
 
