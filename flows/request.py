@@ -20,6 +20,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -29,14 +30,23 @@ from ..data.machine import DEVICE_KINDS, n_cores, parse_device
 from ..data.source_paths import absolute_source
 from ..data.sources.find import SourceOptions
 from ..data.text.redaction import redact_url
+from ..data.text.unicode import is_valid
 from ..data.user_paths import from_home
 from ..tasks.command_line import run_again
 from .fields.marks import Allowed, ByCaller, IsPlace, OptionName, kind_of, mark_of, option_of
 from .fields.plain_values import plain_value
 from .fields.refusals import refusal
 
+
+def _of_any_bytes(given: Any, handler: Callable[[Any], str]) -> str:
+    """Take names of files that are not UTF-8, which Python holds as surrogates, for text too."""
+    if isinstance(given, str) and not is_valid(given):
+        return given
+    return handler(given)
+
+
 # A variable of a shell that is not set gives an empty text; the default would be something else.
-Text = Annotated[str, StringConstraints(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1), WrapValidator(_of_any_bytes)]
 Texts = tuple[Text, ...]
 
 

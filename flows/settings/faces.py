@@ -155,7 +155,7 @@ class JudgingOptions(NetworkOptions, total=False):
 class Keywords(TypedDict, total=False):
     """Keywords of `assay.moderate`; each may be left out."""
 
-    lake: Text
+    lake: Text | None
     "Folder of the lake, or its s3://, gs:// or az:// prefix [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."
     n_workers: int | None
     "Threads that read, decode and, on a CPU, score [default: one per core]."

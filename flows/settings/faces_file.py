@@ -67,7 +67,7 @@ def faces() -> str:
         parent = _CLASSES[base] if base else "TypedDict"
         parts.append(f'class {name}({parent}, total=False):\n    """{doc}"""\n\n' + "".join(lines))
     keywords = [
-        f"    {name}: {_keyword_type(info)}\n    {_quoted(help_of(name, info))}\n"
+        f"    {name}: {_keyword_type(name, info)}\n    {_quoted(help_of(name, info))}\n"
         for name, info in Request.model_fields.items()
         if name not in NOT_KEPT
     ]
@@ -110,9 +110,10 @@ def _option(name: str, field: FieldInfo) -> str:
     return f"    {name}: Annotated[{type_}, Parameter({', '.join(extras)})]\n"
 
 
-def _keyword_type(field: FieldInfo) -> str:
+def _keyword_type(name: str, field: FieldInfo) -> str:
     """Return what `assay.moderate` takes for a setting: paths too, and one text for several."""
     kind, or_none = kind_of(field)
+    or_none = or_none or name == "lake"  # None is the one of the environment or the file
     names = choices(field)
     words: dict[type, str] = {str: "Text", tuple: "Text | Sequence[Text]"}
     plain = words.get(kind, kind.__name__)

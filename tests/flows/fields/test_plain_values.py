@@ -59,6 +59,13 @@ def test_paths_are_taken_wherever_text_is() -> None:
     assert (request.sources, request.exclude, request.include) == (("/a", "b"), ("*.png",), ("x",))
 
 
+def test_names_of_files_may_be_any_bytes() -> None:
+    """Those that are not UTF-8 reach a request as Python holds them, and leave it unchanged."""
+    request = Request(lake="/lake", sources=("a\udcff.jpg",), exclude=("\udc80*",))
+    assert request.settings()["sources"] == ("a\udcff.jpg",)
+    assert Request(**request.settings()) == request
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
