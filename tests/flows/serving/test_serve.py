@@ -67,14 +67,15 @@ def test_runs_may_choose_no_source_outside(incoming, source):
         served.confined(asked)
 
 
-def test_a_link_outside_whose_name_is_no_text_is_refused_by_its_uri(incoming):
+def test_a_link_outside_whose_name_is_no_text_is_refused_by_its_uri_too(incoming):
     """The path that is checked is the one that is read, byte for byte."""
     link = incoming / os.fsdecode(b"out-\xff")
     link.symlink_to("/etc")
     request = serving(incoming)
-    asked = request.__class__(**request.settings() | {"sources": (link.as_uri(),)})
-    with pytest.raises(InputError, match="deployment"):
-        served.confined(asked)
+    for source in (str(link), link.as_uri()):
+        asked = request.__class__(**request.settings() | {"sources": (source,)})
+        with pytest.raises(InputError, match="deployment"):
+            served.confined(asked)
 
 
 @pytest.mark.parametrize(
