@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from assay.data.store.lake import Lake
 from assay.flows.cli import main
 from assay.tasks.detector.weights import python_detector
 from assay.tasks.detector.weights.checkpoint import find_checkpoint
-from assay.tasks.detector.weights.detector_card import Card, Square
+from assay.tasks.detector.weights.detector_card import Card, FolderCard, Square, read_card
 from assay.tasks.similar.embeddings import latest_embedded
 
 HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto" / "add-a-detector.md"
@@ -117,3 +118,10 @@ def test_a_wrong_name_is_told_the_right_ones(plugin):
 def test_the_page_shows_the_code_that_is_tested():
     """Every line of the example package's detector stands in the page as it is."""
     assert EXAMPLE.read_text() in HOWTO.read_text()
+
+
+def test_the_card_and_the_entry_of_the_page_are_good():
+    """The card is read as it stands, and the entry point is the example package's."""
+    card, entry = re.findall(r"```toml\n(.*?)```", HOWTO.read_text(), flags=re.DOTALL)
+    assert read_card(FolderCard, tomllib.loads(card), "the page").output.fake_index == 1
+    assert entry in (EXAMPLE.parents[1] / "pyproject.toml").read_text()

@@ -122,6 +122,21 @@ def test_a_pinned_hash_is_held_against_the_file(folders, tmp_path):
         find_checkpoint(str(other))
 
 
+def test_a_card_may_name_the_architecture_of_timm(folders, tmp_path):
+    """Then no config.json is needed; one that says otherwise is refused."""
+    made = folders["timm resnet"]
+    card = card_text("tiny", "timm", 160, resize_px=168, interpolation="bicubic")
+    (tmp_path / "model.safetensors").write_bytes((made.folder / "model.safetensors").read_bytes())
+    (tmp_path / "detector.toml").write_text('architecture = "test_resnet"\n' + card)
+    pixels = np.zeros((1, 3, 160, 160), np.float32)
+    logits = load_detector(str(tmp_path), device="cpu").forward(pixels)[0]
+    expected = load_detector(str(made.folder), device="cpu").forward(pixels)[0]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    (tmp_path / "config.json").write_text('{"architecture": "test_vit"}')
+    with pytest.raises(ModelError, match="correct whichever is wrong"):
+        find_checkpoint(str(tmp_path))
+
+
 def test_the_id_says_which_class_was_the_fake_one(folders, tmp_path):
     """Scores of the other meaning never count as these, though weights and profile are the same."""
     made = folders["resnet"]
