@@ -21,9 +21,12 @@ from ..synth.plan.plan_file import plan_of_dict, read_plan
 from ..tasks.synthesize import SynthCounts, synthesize_chunk
 from .augmentation.loaded_tools import LoadedTools
 from .augmentation.run import augment
+from .process.prefect_home import settle_temporary_server
 from .request import AugmentSettings, Request
 from .settings.form import with_form
 from .settings.resolve import default_lake
+
+settle_temporary_server()
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.

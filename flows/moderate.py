@@ -19,6 +19,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from ..data.errors import CommitConflict, ConfigError
 from . import steps
+from .process.prefect_home import settle_temporary_server
 from .request import Request
 from .result import Moderation
 from .run import run
@@ -26,6 +27,8 @@ from .served import confined
 from .settings.form import with_form
 from .settings.resolve import default_lake
 from .steps import Steps
+
+settle_temporary_server()
 
 VERBS = ("moderate", "ingest", "score")
 

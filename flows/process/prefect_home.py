@@ -74,6 +74,15 @@ def settle(*, quiet: bool) -> None:
         os.environ.setdefault(name, value)
 
 
+def settle_temporary_server() -> None:
+    """Turn off the telemetry of the server that a flow starts where none is configured.
+
+    It inherits this process's environment, in which a user's own setting counts. With SQLAlchemy
+    2.1 its telemetry meets a locked database in the first second, and prints a traceback.
+    """
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+
 def _may_name_server() -> bool:
     """Whether a file that Prefect reads may name a server; too often yes rather than once no."""
     if Path("prefect.toml").exists():

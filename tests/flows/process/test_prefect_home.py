@@ -4,6 +4,8 @@ import logging
 import os
 import pwd
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -62,3 +64,18 @@ def test_a_folder_that_somebody_else_made_first_is_not_used(homeless):
     folder = cache_folder("measured")
     assert homeless / "trap" not in folder.resolve().parents
     assert homeless in folder.parents
+
+
+@pytest.mark.parametrize("module", ["moderate", "augment"])
+@pytest.mark.parametrize(("said", "counts"), [(None, "false"), ("true", "true")])
+def test_a_script_that_imports_a_flow_starts_a_server_without_telemetry(module, said, counts):
+    """What the temporary server inherits turns it off, and a user's own word on it counts."""
+    name = "PREFECT_SERVER_ANALYTICS_ENABLED"
+    env = {key: value for key, value in os.environ.items() if key != name}
+    if said is not None:
+        env[name] = said
+    probe = f"import os, assay.flows.{module}; print(os.environ[{name!r}])"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == counts
