@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint types check wheel clean
+.PHONY: help install demo test coverage lint types check wheel clean
 
 help:
 	@echo "make demo     install, then the whole loop on the embedded detector"
 	@echo "make test     install, then the tests"
+	@echo "make coverage the tests, and by layer how much of the code and its branches they run"
 	@echo "make check    lint, types and tests"
 	@echo "make wheel    build the wheel and look into it"
 
@@ -28,6 +29,13 @@ demo: install
 test: install
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
+coverage: install
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m coverage combine -q
+	@for layer in data synth tasks flows; do printf '%-6s' $$layer; \
+		$(BIN)/python -m coverage report --include="$$layer/*" --format=total; done
+
 lint: install
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -46,4 +54,4 @@ wheel: install
 	@ls -l dist/*.whl
 
 clean:
-	rm -rf build dist .typecheck .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .coverage* build dist .typecheck .pytest_cache .mypy_cache .ruff_cache
