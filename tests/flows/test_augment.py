@@ -28,7 +28,7 @@ from assay.synth.generators.protocol import CallableGenerator
 from assay.synth.plan.plan_file import plan_of_dict, read_plan
 from assay.tasks.evasion.table import evasion_table, table_text, told_apart, wilson
 
-pytestmark = pytest.mark.xdist_group("augment")  # one process makes the lakes they share
+pytestmark = pytest.mark.xdist_group("forked")  # one process makes the lakes they share, and forks
 
 
 @pytest.fixture(scope="module")

@@ -4,65 +4,71 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
+import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from processes import PROCESSES
 
+from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.lake import Lake
+from assay.tasks import ingest
+from assay.tasks.batches import chunks
+from assay.tasks.ingest_counts import IngestCounts
+
+pytestmark = pytest.mark.xdist_group("forked")  # one process forks what is killed
 
 N_PICTURES = 40
 N_COPIES = 8
 N_BAD = 4
 N_ITEMS = N_PICTURES + N_COPIES + N_BAD
 
-# Runs one ingest. With a commit point, the process kills itself the n-th time it gets there.
-INGEST = """
-import os, signal, sys
-from assay.data.store.lake import Lake
-from assay.data.sources.find import SourceOptions, find_items
-from assay.tasks import ingest
-from assay.tasks.batches import chunks
-from assay.tasks.ingest_counts import IngestCounts
 
-lake_uri, source, run_id, point, nth = sys.argv[1:]
-ingest.FLUSH_BYTES = 12_000
-seen = 0
+def ingest_once(lake_uri: Path, source: Path, run_id: str, point: str, nth: int, out: Any) -> None:
+    """What a child does: one ingest. It kills itself the n-th time that it gets to a point."""
+    seen = itertools.count(1)
 
-def die_at(here):
-    global seen
-    if here == point:
-        seen += 1
-        if seen == int(nth):
+    def die_at(here: str) -> None:
+        if here == point and next(seen) == nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
-def wrap(name, label):
-    real = getattr(Lake, name)
-    def wrapped(self, *args, **kwargs):
-        die_at("before " + label(args))
-        result = real(self, *args, **kwargs)
-        die_at("after " + label(args))
-        return result
-    setattr(Lake, name, wrapped)
+    def wrap(name: str, label: Callable[..., str]) -> None:
+        real = getattr(Lake, name)
 
-wrap("write_shard", lambda args: "shard")
-wrap("append", lambda args: args[0])
+        def wrapped(self: Lake, *args: Any, **kwargs: Any) -> Any:
+            die_at(f"before {label(*args)}")
+            result = real(self, *args, **kwargs)
+            die_at(f"after {label(*args)}")
+            return result
 
-options = SourceOptions()
-print("started", flush=True)
-lake = Lake(lake_uri)
-total = IngestCounts()
-for index, items in enumerate(chunks(find_items([source], options), max_items=20)):
-    total += ingest.ingest_chunk(
-        lake, items, batch_id="b-1", run_id=run_id, chunk_index=index, options=options, n_workers=2
-    )
-print(total.items, total.stored, total.duplicates, total.rejected, total.unchanged)
-"""
+        setattr(Lake, name, wrapped)
+
+    ingest.FLUSH_BYTES = 12_000
+    wrap("write_shard", lambda *_: "shard")
+    wrap("append", lambda table, *_: table)
+    options = SourceOptions()
+    out.send("started")
+    lake = Lake(lake_uri)
+    total = IngestCounts()
+    for index, items in enumerate(chunks(find_items([str(source)], options), max_items=20)):
+        total += ingest.ingest_chunk(
+            lake,
+            items,
+            batch_id="b-1",
+            run_id=run_id,
+            chunk_index=index,
+            options=options,
+            n_workers=2,
+        )
+    out.send((total.items, total.stored, total.duplicates, total.rejected, total.unchanged))
+
 
 POINTS = [
     f"{when} {what}" for what in ("shard", "images", "sightings") for when in ("before", "after")
@@ -87,22 +93,33 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(
-    lake: Path, source: Path, *, run: int, point: str = "", nth: int = 0
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", INGEST, str(lake), str(source), f"run-{run}", point, str(nth)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+class Ingest:
+    """An ingest in a process of its own, forked."""
+
+    def __init__(
+        self, lake: Path, source: Path, *, run: int, point: str = "", nth: int = 0
+    ) -> None:
+        self.answers, out = PROCESSES.Pipe(duplex=False)
+        arguments = (lake, source, f"run-{run}", point, nth, out)
+        self.process = PROCESSES.Process(target=ingest_once, args=arguments)
+        self.process.start()
+        out.close()
+        assert self.answers.recv() == "started"
+
+    def end(self) -> int | None:
+        """The exit code, once it has one."""
+        self.process.join(timeout=120)
+        return self.process.exitcode
+
+    def counts(self) -> list[int]:
+        """Of a run that came to its end: items, stored, duplicates, rejected, unchanged."""
+        assert self.end() == 0
+        return list(self.answers.recv())
 
 
 def finish(lake: Path, source: Path, *, run: int) -> list[int]:
     """Run to the end; items, stored, duplicates, rejected, unchanged."""
-    process = start(lake, source, run=run)
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    return [int(word) for word in out.splitlines()[-1].split()]
+    return Ingest(lake, source, run=run).counts()
 
 
 def check_nothing_dangles(uri: Path) -> None:
@@ -148,9 +165,7 @@ def check_whole(uri: Path, source: Path) -> None:
 def test_killed_at_a_commit_point(tmp_path: Path, source: Path, point: str, nth: int) -> None:
     """Killed at the first and at the third passage of each point, then run again."""
     lake = tmp_path / "lake"
-    process = start(lake, source, run=1, point=point, nth=nth)
-    process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL
+    assert Ingest(lake, source, run=1, point=point, nth=nth).end() == -signal.SIGKILL
     check_nothing_dangles(lake)
     counts = finish(lake, source, run=2)
     assert counts[:4] == [N_ITEMS, N_PICTURES, N_COPIES, N_BAD]
@@ -164,13 +179,10 @@ def test_killed_at_random_times(tmp_path: Path, source: Path) -> None:
     rng = random.Random(5)
     kills = 0
     for run in range(12):
-        process = start(lake, source, run=run)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "started\n"
+        killed = Ingest(lake, source, run=run)
         time.sleep(rng.uniform(0, 0.35))
-        process.kill()
-        process.communicate()
-        kills += process.returncode == -signal.SIGKILL
+        killed.process.kill()
+        kills += killed.end() == -signal.SIGKILL
         check_nothing_dangles(lake)
     assert kills >= 3
     assert finish(lake, source, run=99)[:4] == [N_ITEMS, N_PICTURES, N_COPIES, N_BAD]
@@ -181,12 +193,10 @@ def test_killed_at_random_times(tmp_path: Path, source: Path) -> None:
 def test_killed_while_another_writer_waits(tmp_path: Path, source: Path) -> None:
     """A writer that dies holding the lake's lock does not keep the other one out."""
     lake = tmp_path / "lake"
-    dying = start(lake, source, run=1, point="before sightings", nth=2)
-    living = start(lake, source, run=2)
-    dying.communicate(timeout=120)
-    out, _ = living.communicate(timeout=120)
-    assert living.returncode == 0
-    assert [int(word) for word in out.split()[-5:-1]] == [N_ITEMS, N_PICTURES, N_COPIES, N_BAD]
+    dying = Ingest(lake, source, run=1, point="before sightings", nth=2)
+    living = Ingest(lake, source, run=2)
+    dying.end()
+    assert living.counts()[:4] == [N_ITEMS, N_PICTURES, N_COPIES, N_BAD]
     finish(lake, source, run=3)
     images = Lake(lake, create=False).scan("images").collect()
     assert images["image_id"].is_unique().all()
