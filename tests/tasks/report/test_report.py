@@ -396,7 +396,7 @@ def test_texts_are_cut_and_figures_never_rounded_to_certainty() -> None:
 def test_versions_name_what_decides_a_score() -> None:
     """Without importing the packages."""
     found = package_versions()
-    assert {"assay", "torch", "torchvision", "openvino", "timm", "pillow", "numpy"} <= set(found)
+    assert {"assay", "torch", "torchvision", "openvino", "pillow", "numpy"} <= set(found)
     assert found["openvino"].startswith("20")
 
 
