@@ -52,17 +52,17 @@ def _identified(name: str, _stamp: object, **settings: Any) -> Identity:
 
 
 def _stamp(request: Request) -> object:
-    """Changes when a folder's files or this machine's quantised weights do."""
+    """Return what changes when a folder's files or this machine's quantised weights do."""
     folder = from_home(request.detector)
     files = [folder / name for name in (WEIGHTS, CONFIG, SETTINGS)]
     if request.precision == "int8":
         files += sorted(cache_folder("int8").glob(f"*/{FACTS}"))
-    found = ((file, file.stat()) for file in files if file.exists())
-    return tuple((file, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for file, of in found)
+    stats = ((file, file.stat()) for file in files if file.exists())
+    return tuple((file, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for file, s in stats)
 
 
 def detector_of(request: Request) -> Detector:
-    """The request's detector, loaded once a process.
+    """Return the request's detector, loaded once per process.
 
     Raises:
         ModelError: The weights cannot be had, or are not what they should be.
@@ -80,7 +80,7 @@ def detector_of(request: Request) -> Detector:
 
 
 def identity_of(request: Request) -> Identity:
-    """What the request's scores are known by; checks the weights without loading them.
+    """Return what the request's scores are known by; check the weights without loading them.
 
     Raises:
         ModelError: The weights cannot be had, or are not what they should be.
@@ -95,7 +95,7 @@ def identity_of(request: Request) -> Identity:
 
 
 def policy_of(request: Request, detector: Identity) -> Policy:
-    """The request's policy, its review bands widened by what the precision may move a score."""
+    """Return the request's policy; its bands are widened by what the precision may move a score."""
     policy = load_policy(request.policy_path)
     drift_logit = drift_allowance(detector.weights_sha256, detector.precision)
     if drift_logit is None:

@@ -52,8 +52,8 @@ def run(
     scored again, so the answer to an interrupted run is to start it once more.
 
     Args:
-        request: What to read and how to judge it.
-        calls: How the steps are called; directly by default.
+        request: Settings: what to read and how to judge it.
+        calls: Ways to call the steps; directly by default.
         flow: Name of the run in the `runs` table: `moderate`, `ingest`, `score` or `augment`.
         source: Source of the images, in the place of the request's sources.
         lake: The request's lake, where it is open already.
@@ -114,7 +114,7 @@ def check(request: Request) -> None:
 
 
 def _opened(request: Request) -> Lake:
-    """The lake of a request; made where there is none, unless its sources cannot be read."""
+    """Open the lake of a request; make one where there is none and its sources can be read."""
     try:
         return Lake(request.lake, create=False)
     except StoreError:
@@ -125,7 +125,7 @@ def _opened(request: Request) -> Lake:
 
 
 def _batch_id(request: Request, source: BatchSource | None) -> str | None:
-    """The batch that a run is about; None for the whole lake."""
+    """Return the batch that a run is about; None for the whole lake."""
     if source is not None:
         return source.batch_id
     return batch_id_of(request.sources, request.source_options) if request.sources else None
@@ -208,7 +208,7 @@ def _score_tiles(state: RunState, calls: Steps, detector: Identity) -> None:
 
 
 def _by_shard(left: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
-    """The images to score, as one task's worth of one shard at a time, in stored order."""
+    """Yield the images to score, as one task's worth of one shard at a time, in stored order."""
     for (shard,), rows in left.sort("shard", "row_group", "row").group_by(
         "shard", maintain_order=True
     ):
@@ -218,7 +218,7 @@ def _by_shard(left: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
 
 
 def _first(lake: Lake, wanted: pl.Series | None) -> str | None:
-    """The id of one image of the run, to show what can be asked of one."""
+    """Return the id of one image of the run, to show what can be asked of one."""
     if wanted is None:
         wanted = lake.scan("images").select("image_id").head(1).collect().get_column("image_id")
     return None if wanted.is_empty() else str(wanted.min())

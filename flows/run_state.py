@@ -82,7 +82,7 @@ class RunState:
         return self.source is None and self.flow in {"moderate", "ingest", "score"}
 
     def answer(self) -> Moderation:
-        """What the run came to, so far."""
+        """Return what the run came to, so far."""
         seconds = time.monotonic() - self.clock_s
         return Moderation(
             run_id=self.run_id,
@@ -129,7 +129,7 @@ class RunState:
             raise
 
     def record(self, status: str) -> None:
-        """Appends the run's row; of several, the latest counts."""
+        """Append the run's row; of several, the latest counts."""
         params: dict[str, Any] = self.request.params() | {
             "batch_id": self.batch_id,
             "process": this_process(),

@@ -13,7 +13,7 @@ from ..data.text.redaction import redact_url
 
 
 def batch_id_of(sources: Sequence[str], options: SourceOptions) -> str:
-    """The batch of a standing input: the same sources and filters always give the same id.
+    """Return the batch of a standing input: the same sources and filters always give the same id.
 
     Local paths are made absolute, so the folder one stands in does not matter; neither does
     the order of the sources. What only describes the items (labels, domains) is left out.
@@ -32,7 +32,7 @@ def batch_id_of(sources: Sequence[str], options: SourceOptions) -> str:
 
 
 def chunks(items: Iterable[Item], *, max_items: int = 1000) -> Iterator[list[Item]]:
-    """Consecutive lists of at most `max_items` items; takes from `items` only as it goes."""
+    """Yield consecutive lists of at most `max_items` items; takes from `items` only as it goes."""
     rest = iter(items)
     while part := list(islice(rest, max_items)):
         yield part

@@ -67,26 +67,26 @@ def ingest_chunk(
     listed twice in the chunk is one item with one row, counted twice.
 
     Args:
-        lake: Where to.
-        items: At most some thousand; their bytes are read here.
-        batch_id: See `batch_id_of`.
-        run_id: The run that this is part of.
-        chunk_index: Which chunk of the run this is.
-        options: The sources' settings, with the limits on pictures.
+        lake: Lake to bring them into.
+        items: Items, at most some thousand; their bytes are read here.
+        batch_id: Id of their batch; see `batch_id_of`.
+        run_id: Id of the run that this is part of.
+        chunk_index: Index of the chunk in the run.
+        options: Settings of the sources, with the limits on images.
         n_workers: Threads that decode and, on a CPU, run the network. The outcome does not depend
             on it.
-        on_item: Called with a number of items that are done being read, for a progress bar.
-        scorer: Scores each new image while it is decoded; its `counts` say what came of it.
+        on_item: Function that is called with a number of items that are done being read.
+        scorer: Scorer of each new image while it is decoded; its `counts` say what came of it.
 
     Returns:
-        Counts over these items. Memory stays near 256 MiB of encoded pictures (half of them to
-        be committed, half on their way) plus what `n_workers` pictures need to be decoded.
+        Counts over these items. Memory stays near 256 MiB of encoded images (half of them to
+        be committed, half on their way) plus what `n_workers` images need to be decoded.
 
     Raises:
-        StoreError: The lake cannot be read or written. Bad pictures raise nothing.
+        StoreError: The lake cannot be read or written. Bad images raise nothing.
         BaseException: Whatever stops it, once what is read is committed; see `kept_of`.
     """
-    tell = on_item or _ignore
+    on_item = on_item or _ignore
     since = lake.version("sightings")
     known = find_sightings(lake, items, batch_id=batch_id)
     settled = {uri: seen for uri, seen in known.items() if is_settled(seen, options.limits)}
@@ -107,7 +107,7 @@ def ingest_chunk(
             to_read.append(item)
         else:
             chunk.take(without_reading(item, known.get(item.source_uri)))
-            tell(chunk.n_times[_key(item)])
+            on_item(chunk.n_times[_key(item)])
 
     reader = Reader(options, settled)
     try:
@@ -116,7 +116,7 @@ def ingest_chunk(
                 chunk.take(outcome)
                 if scorer is not None:
                     scorer.take(outcome.image_id, forwarded)
-                tell(chunk.n_times[_key(outcome.item)])
+                on_item(chunk.n_times[_key(outcome.item)])
                 if chunk.is_due:
                     chunk.commit()
         chunk.commit()

@@ -54,12 +54,12 @@ class Outcome:
 
     @property
     def fingerprint(self) -> str:
-        """What tells in a later run whether the item has changed."""
+        """The text by which a later run sees whether the item has changed."""
         return f"{self.item.fingerprint} {self.mark}".rstrip()
 
 
 def asks_again(item: Item) -> bool:
-    """Whether only a server can tell if a known item has changed."""
+    """Return whether only a server can tell if a known item has changed."""
     return isinstance(item.address, UrlAddress) and item.address.asks_again
 
 

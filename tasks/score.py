@@ -1,8 +1,8 @@
 """Scores: one row for each image under one detector, profile and precision.
 
 A task is the images of one shard. Rows are committed every thousand images or every minute,
-so a kill loses a minute at most, and images that have a row are never scored again. A
-picture that cannot be scored gets a row with its reason, never a made-up number.
+so a kill loses a minute at most, and images that have a row are never scored again. An
+image that cannot be scored gets a row with its reason, never a made-up number.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class ScoreCounts:
 
 
 def pending(lake: Lake, key: ScoreKey, *, image_ids: pl.Series | None = None) -> pl.DataFrame:
-    """The images that have no row under a score key, in stored order.
+    """Return the images that have no row under a score key, in stored order.
 
-    A picture that failed for lack of memory is judged again; any other failure stands.
+    An image that failed for lack of memory is judged again; any other failure stands.
 
     Args:
-        lake: To look in.
-        key: What the scores are known by; device and backend do not count.
-        image_ids: Only these; None for all of the lake.
+        lake: Lake to look in.
+        key: Key of the scores; device and backend do not count.
+        image_ids: Ids to choose from; None for all of the lake.
 
     Returns:
         Columns image_id, shard, row_group, row.
@@ -73,7 +73,7 @@ def pending(lake: Lake, key: ScoreKey, *, image_ids: pl.Series | None = None) ->
 
 
 def judged(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
-    """The image_id of each image that is not `pending`, repeated where it was judged twice."""
+    """Return the image_id of each image that is not `pending`, repeated if it was judged twice."""
     return lake.scan("scores").filter(_judges(key)).select("image_id")
 
 
@@ -94,17 +94,18 @@ def score_shard(
 ) -> ScoreCounts:
     """Score those of these images that have no score yet, and commit their rows.
 
-    Memory: one row group of encoded bytes, and a few decoded pictures for each worker.
+    Memory: one row group of encoded bytes, and a few decoded images per worker.
 
     Args:
-        lake: Where the bytes are and the rows go.
-        shard: The shard that the images lie in; part of the transactions' names.
-        image_ids: Images of that shard.
-        detector: To score with.
-        run_id: Written to the rows.
-        n_workers: Threads; default: one for each core. Scores do not depend on it.
-        limits: What decoding may cost; not stricter than at ingest, or stored pictures fail.
-        on_item: Called with the number of images done since the last call.
+        lake: Lake with the bytes, where the rows go.
+        shard: Shard that the images lie in; part of the transactions' names.
+        image_ids: Ids of images of that shard.
+        detector: Detector to score with.
+        run_id: Id of the run, written to the rows.
+        n_workers: Threads; default: one per core. Scores do not depend on it.
+        limits: Limits on what decoding may cost; not stricter than at ingest, or stored images
+            fail.
+        on_item: Function that is called with the number of images done since the last call.
 
     Raises:
         StoreError: Bytes cannot be read or rows not written; what was committed stays.
@@ -144,7 +145,7 @@ def score_shard(
 
 
 def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:
-    """The row of `scores` that says what became of a picture."""
+    """Return the row of `scores` that says what became of an image."""
     logit, reason = scored.logit, scored.reason
     status = ScoreStatus.SCORED if reason is None else ScoreStatus.FAILED
     return {
@@ -163,7 +164,7 @@ def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:
 
 
 def counts_of(rows: Sequence[Row]) -> ScoreCounts:
-    """How many rows hold a score, and how many a reason."""
+    """Return how many rows hold a score, and how many a reason."""
     n_failed = sum(row["reason"] is not None for row in rows)
     return ScoreCounts(scored=len(rows) - n_failed, failed=n_failed)
 
@@ -174,10 +175,10 @@ def commit_rows(
     """Append those rows of `row_of` whose images no other run has scored under the key.
 
     Args:
-        lake: Where the rows go.
+        lake: Lake where the rows go.
         rows: Rows of one key.
-        key: What they are known by.
-        run_id: Part of the transaction's name.
+        key: Key of the rows.
+        run_id: Id of the run, part of the transaction's name.
         since: Version of `scores` at which the images were pending.
 
     Returns:
@@ -190,8 +191,8 @@ def commit_rows(
         rows,
         since=since,
         name=lambda row: str(row["image_id"]),
-        taken=lambda came: set(
-            came.filter(_judges(key) & pl.col("image_id").is_in(ids))
+        taken=lambda rows_since: set(
+            rows_since.filter(_judges(key) & pl.col("image_id").is_in(ids))
             .select("image_id")
             .collect()["image_id"]
         ),

@@ -26,7 +26,7 @@ MAX_ATTEMPTS = 20
 def find_sightings(
     lake: Lake, items: Sequence[Item], *, batch_id: str, rows: pl.LazyFrame | None = None
 ) -> dict[str, Sighting]:
-    """By source_uri: the sighting of each item that has not changed since.
+    """Return by source_uri the sighting of each item that has not changed since.
 
     Only what the items need leaves the table, whatever its size: files and row groups of
     other addresses are skipped by their bounds (1,000 of 1,000,000 in 20 ms). `rows` are those
@@ -50,7 +50,7 @@ def find_sightings(
     low = min(item.source_uri for item in items)
     high = max(item.source_uri for item in items)
     is_counting = pl.col("seen_at") == pl.col("seen_at").max().over("batch_id", "source_uri")
-    found = (
+    sightings = (
         (lake.scan("sightings") if rows is None else rows)
         .filter(pl.col("source_uri").is_between(pl.lit(low), pl.lit(high)))
         .join(wanted, on="source_uri", how="inner")
@@ -67,7 +67,7 @@ def find_sightings(
     )
     return {
         row["source_uri"]: Sighting(**row | {"status": Status(row["status"])})
-        for row in found.iter_rows(named=True)
+        for row in sightings.iter_rows(named=True)
     }
 
 
@@ -84,14 +84,14 @@ def commit_outcomes(
     """Store what is new among the outcomes and record one sighting for each, in order.
 
     Args:
-        lake: Where to.
-        outcomes: What became of items.
-        batch_id: The items' batch.
-        run_id: The run that this is part of.
-        chunk_index: Which chunk of the run this is.
+        lake: Lake to store them in.
+        outcomes: Outcomes of items.
+        batch_id: Id of the items' batch.
+        run_id: Id of the run that this is part of.
+        chunk_index: Index of the chunk in the run.
         since: Version of `sightings` at which the items' earlier sightings were looked for.
-        is_said: Whether a sighting that came since says already what the outcome does; then
-            another run has recorded the item, and nothing is written for it.
+        is_said: Function that tells whether a sighting that came since says already what the
+            outcome does; then another run has recorded the item, and nothing is written for it.
 
     Returns:
         The status of each outcome, and whether its sighting was written now.
@@ -133,11 +133,11 @@ def _commit(
 ) -> list[tuple[Status, bool]]:
     images_version = lake.version("images")
     sightings_version = lake.version("sightings")
-    came: dict[str, Sighting] = {}
+    sightings_since: dict[str, Sighting] = {}
     if sightings_version != since:
         items = [outcome.item for outcome in outcomes]
         rows_since = lake.added("sightings", since, sightings_version)
-        came = find_sightings(lake, items, batch_id=batch_id, rows=rows_since)
+        sightings_since = find_sightings(lake, items, batch_id=batch_id, rows=rows_since)
     ids = sorted({o.image_id for o in outcomes if o.image_id is not None})
     stored = _stored(lake, ids, version=images_version)
     lost = next(
@@ -161,7 +161,7 @@ def _commit(
     rows: list[Row] = []
     recorded: list[tuple[Status, bool]] = []
     for number, outcome in enumerate(outcomes):
-        before = came.get(outcome.item.source_uri)
+        before = sightings_since.get(outcome.item.source_uri)
         if before is not None and is_said(outcome, before):
             recorded.append((before.status, False))
             continue
@@ -233,7 +233,7 @@ def _store(lake: Lake, new: Sequence[Outcome], *, batch_id: str, now: datetime, 
 
 
 def _stored(lake: Lake, ids: Sequence[str], *, version: int | None) -> set[str]:
-    """Those of the ids that have an `images` row."""
+    """Return those of the ids that have an `images` row."""
     if not ids or version is None:
         return set()
     found = (
@@ -245,7 +245,7 @@ def _stored(lake: Lake, ids: Sequence[str], *, version: int | None) -> set[str]:
 def _owners(
     lake: Lake, ids: Sequence[str], *, version: int | None
 ) -> dict[str, set[tuple[str, str]]]:
-    """By image: the batch and source_uri of those whose sighting says `stored`."""
+    """Return by image the batch and source_uri of those whose sighting says `stored`."""
     if not ids or version is None:
         return {}
     found = (

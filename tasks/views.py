@@ -1,6 +1,6 @@
-"""Views: scores of a picture's tiles, beside the score of its centre square.
+"""Views: scores of an image's tiles, beside the score of its centre square.
 
-A view never replaces the score: it can only raise a clear picture to review. Rows are committed
+A view never replaces the score: it can only raise a clear image to review. Rows are committed
 as scores are; an image whose tiles have rows is not looked at again.
 """
 
@@ -32,13 +32,13 @@ from .work.stopping import hand_on
 from .work.workers import workers
 
 MODES: Final = ("centre", "tiles", "adaptive")
-# Where others look a second time: neither clearly real nor clearly machine-made.
+# Where other detectors look a second time too: neither clearly real nor clearly machine-made.
 UNCERTAIN: Final = (0.15, 0.85)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewCounts:
-    """Pictures looked at, tiles scored, and tiles or pictures that could not be."""
+    """Counts of images looked at, tiles scored, and tiles or images that could not be."""
 
     images: int = 0
     scored: int = 0
@@ -72,16 +72,16 @@ def check_mode(mode: str) -> None:
 def views_pending(
     lake: Lake, key: ScoreKey, *, side_px: int, mode: str, image_ids: pl.Series | None = None
 ) -> pl.DataFrame:
-    """The images whose tiles are to be scored and are not yet, in stored order.
+    """Return the images whose tiles are to be scored and are not yet, in stored order.
 
-    Pictures with a side shorter than the network's input have no tiles.
+    Images with a side shorter than the network's input have no tiles.
 
     Args:
-        lake: To look in.
-        key: What views and scores are known by.
+        lake: Lake to look in.
+        key: Key of views and scores.
         side_px: Side of the network's input.
         mode: `tiles`: every image; `adaptive`: those whose score lies in `UNCERTAIN`.
-        image_ids: Only these; None for all of the lake.
+        image_ids: Ids to choose from; None for all of the lake.
 
     Returns:
         Columns image_id, shard, row_group, row.
@@ -109,21 +109,21 @@ def views_pending(
 
 
 def views_of(raw: bytes, detector: Detector, limits: ImageLimits = DEFAULT_LIMITS) -> list[View]:
-    """Every tile of one picture, scored; one view with a reason where it cannot be decoded."""
+    """Score every tile of one image; one view with a reason where it cannot be decoded."""
     try:
-        picture = decode_rgb(raw, detector.profile.decode, limits=limits)
+        image = decode_rgb(raw, detector.profile.decode, limits=limits)
     except UnreadableImage as error:
         return [View(tile=None, logit=None, reason=error.reason)]
     except MemoryError:
         return [View(tile=None, logit=None, reason=Reason.OUT_OF_MEMORY)]
     out = []
-    for tile in tiles_of(picture.size, detector.profile.crop_px):
-        # One at a time: all tiles of a picture at once are 16 times its input.
-        (found,) = forward_in_parts(detector, [cut(picture, tile, detector.profile)])
-        if isinstance(found, Reason):
-            out.append(View(tile=tile, logit=None, reason=found))
+    for tile in tiles_of(image.size, detector.profile.crop_px):
+        # One at a time: all tiles of an image at once are 16 times its input.
+        (forwarded,) = forward_in_parts(detector, [cut(image, tile, detector.profile)])
+        if isinstance(forwarded, Reason):
+            out.append(View(tile=tile, logit=None, reason=forwarded))
         else:
-            out.append(View(tile=tile, logit=found[0], reason=None))
+            out.append(View(tile=tile, logit=forwarded[0], reason=None))
     return out
 
 
@@ -141,14 +141,14 @@ def view_shard(
     """Score the tiles of these images of one shard, and commit a row for each.
 
     Args:
-        lake: Where the bytes are and the rows go.
-        shard: The shard that the images lie in; part of the transactions' names.
-        image_ids: Images of that shard, from `views_pending`.
-        detector: To score with.
-        run_id: Written to the rows.
-        n_workers: Threads; default: one for each core.
-        limits: What decoding may cost.
-        on_item: Called with the number of images done since the last call.
+        lake: Lake with the bytes, where the rows go.
+        shard: Shard that the images lie in; part of the transactions' names.
+        image_ids: Ids of images of that shard, from `views_pending`.
+        detector: Detector to score with.
+        run_id: Id of the run, written to the rows.
+        n_workers: Threads; default: one per core.
+        limits: Limits on what decoding may cost.
+        on_item: Function that is called with the number of images done since the last call.
 
     Raises:
         StoreError: Bytes cannot be read or rows not written; what was committed stays.
@@ -177,8 +177,8 @@ def view_shard(
             workers(streams, "assay-views", begin) as pool,
         ):
             images = lake.images(left) if left else iter(())
-            for image_id, found in ordered_map(pool, work, images, n_ahead=2 * streams):
-                rows += [_row(image_id, view, detector, run_id) for view in found]
+            for image_id, views in ordered_map(pool, work, images, n_ahead=2 * streams):
+                rows += [_row(image_id, view, detector, run_id) for view in views]
                 if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
                     commit()
                 if on_item is not None:
@@ -199,7 +199,7 @@ def _counts_of(rows: Sequence[Row]) -> ViewCounts:
 
 
 def highest_views(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
-    """The highest probability of any view of each image: columns image_id, view_prob."""
+    """Return the highest probability of any view of each image: columns image_id, view_prob."""
     return (
         lake.scan("views")
         .filter(key.where())
@@ -237,17 +237,17 @@ def _commit(
         rows,
         since=since,
         name=lambda row: str(row["image_id"]),
-        taken=lambda came: set(_seen(came, key, ids)),
+        taken=lambda rows_since: set(_seen(rows_since, key, ids)),
         txn=f"views:{run_id}:{key.digest()}",
     )
 
 
 def _seen(rows: pl.LazyFrame, key: ScoreKey, image_ids: Sequence[str]) -> pl.Series:
-    """The images, of those asked for, that have rows of `views` under a key."""
-    is_asked = pl.col("image_id").is_in(list(image_ids))
-    return rows.filter(key.where() & is_asked).select("image_id").collect()["image_id"]
+    """Return the images, of those given, that have rows of `views` under a key."""
+    is_given = pl.col("image_id").is_in(list(image_ids))
+    return rows.filter(key.where() & is_given).select("image_id").collect()["image_id"]
 
 
 def tiles_cost(size_px: tuple[int, int], profile: Profile) -> int:
-    """Passes through the network that the tiles of a picture of this size cost."""
+    """Return the passes through the network that the tiles of an image of this size cost."""
     return len(tiles_of(size_px, profile.crop_px))

@@ -1,4 +1,4 @@
-"""The facts of one picture, gathered in one decode.
+"""The facts of one image, gathered in one decode.
 
 `inspect_image` is the only gate through which bytes become a stored image: what it
 accepts, `decode_rgb` can decode under every policy.
@@ -38,7 +38,7 @@ UPRIGHT_PIXELS: Final = "upright"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """What the `images` table keeps of a picture, apart from where its bytes lie.
+    """What the `images` table keeps of an image, apart from where its bytes lie.
 
     Attributes:
         image_id: SHA-256 of the encoded bytes, 64 hex digits.
@@ -73,7 +73,7 @@ class ImageFacts:
 
 
 def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
-    """Decode a picture in full and say what it is.
+    """Decode an image in full and say what it is.
 
     About 10 ms of CPU for a JPEG of one megapixel. Safe to call from many threads.
 
@@ -88,10 +88,9 @@ def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageF
 def inspected(
     raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS
 ) -> Iterator[tuple[ImageFacts, Image.Image]]:
-    """Open a picture that is decoded in full, with what `inspect_image` says of it.
+    """Open an image that is decoded in full, with what `inspect_image` says of it.
 
-    The block must leave the picture as it is; what it raises of `limits.DAMAGE` refuses the
-    picture.
+    The block must leave the image as it is; what it raises of `limits.DAMAGE` refuses the image.
 
     Raises:
         UnreadableImage: For any bytes whatever; nothing else but what the block raises.
@@ -180,7 +179,7 @@ _TABLES: Final = _ijg_tables()
 
 
 def estimate_jpeg_quality(image: Image.Image) -> int | None:
-    """The IJG quality in [1, 100] whose brightness table is nearest; None without tables.
+    """Return the IJG quality in [1, 100] whose brightness table is nearest; None without tables.
 
     Exact for what libjpeg wrote. Encoders with tables of their own (cameras, Photoshop)
     get the nearest, so it orders files by loss more than it tells a setting.

@@ -1,7 +1,7 @@
-"""How pictures stream through a detector: which threads decode, which run the network.
+"""How images stream through a detector: which threads decode, which run the network.
 
 On a CPU every thread does both, and the network has one thread for each: two such streams score
-more pictures a second than one with two threads, and no core waits while another decodes.
+more images per second than one with two threads, and no core waits while another decodes.
 On an accelerator threads decode ahead and one stream feeds the device full batches.
 """
 
@@ -40,7 +40,7 @@ _Out = TypeVar("_Out")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What became of one picture: a finite logit and its embedding (D,), or a reason."""
+    """What became of one image: a finite logit and its embedding (D,), or a reason."""
 
     image_id: str
     logit: float | None = None
@@ -49,7 +49,7 @@ class Scored:
 
 
 def n_streams(n_workers: int | None = None) -> int:
-    """Threads to use: as asked, or one for each core (OMP_NUM_THREADS counts)."""
+    """Return the threads to use: as given, or one per core (OMP_NUM_THREADS counts)."""
     return max(1, n_workers or n_cores())
 
 
@@ -61,19 +61,19 @@ def score_stream(
     limits: ImageLimits = DEFAULT_LIMITS,
     prepare: Prepare | None = None,
 ) -> Iterator[list[Scored]]:
-    """Score pictures in the order given, a few at a time; one `Scored` for each.
+    """Score images in the order given, a few at a time; one `Scored` for each.
 
-    Pictures are drawn from `images` as they are needed, a few for each thread ahead.
+    Images are drawn from `images` as they are needed, a few for each thread ahead.
 
     Args:
-        detector: To score with.
+        detector: Detector to score with.
         images: Ids and encoded bytes.
         n_workers: Threads; see `n_streams`.
-        limits: What decoding may cost.
-        prepare: From bytes to pixels; default: the detector's profile.
+        limits: Limits on what decoding may cost.
+        prepare: Function from bytes to pixels; default: the detector's profile.
 
     Raises:
-        Whatever `images` raises. A picture that cannot be decoded raises nothing.
+        Whatever `images` raises. An image that cannot be decoded raises nothing.
     """
     if prepare is None:
         profile = detector.profile
@@ -91,15 +91,19 @@ def score_stream(
             return image_id, Reason.OUT_OF_MEMORY
 
     for part in forward_stream(detector, images, prepared, n_workers=n_workers):
-        yield [scored_as(image_id, found) for image_id, found in part if found is not None]
+        yield [
+            scored_as(image_id, forwarded) for image_id, forwarded in part if forwarded is not None
+        ]
 
 
-def scored_as(image_id: str, found: tuple[float, Pixels] | Reason) -> Scored:
-    """A pass through the network, or why there was none, as what became of a picture."""
-    if isinstance(found, Reason):
-        return Scored(image_id=image_id, reason=found)
+def scored_as(image_id: str, forwarded: tuple[float, Pixels] | Reason) -> Scored:
+    """Return what became of an image that went through the network, or why it did not."""
+    if isinstance(forwarded, Reason):
+        return Scored(image_id=image_id, reason=forwarded)
+    logit, embedding = forwarded
     # A detector without embeddings gives vectors of no length.
-    return Scored(image_id=image_id, logit=found[0], embedding=found[1] if found[1].size else None)
+    has_embedding = embedding.size > 0
+    return Scored(image_id=image_id, logit=logit, embedding=embedding if has_embedding else None)
 
 
 def forward_stream(
@@ -113,10 +117,10 @@ def forward_stream(
     """Prepare jobs in threads and put the pixels that come of them through the network, in order.
 
     Args:
-        detector: Whose network.
-        jobs: Drawn as they are needed, a few for each thread ahead.
-        prepare: From a job to whatever shall be given back with it, and its pixels. A reason
-            instead of pixels, or None, goes past the network. Called in the threads.
+        detector: Detector whose network is used.
+        jobs: Jobs, drawn as they are needed, a few for each thread ahead.
+        prepare: Function from a job to whatever shall be given back with it, and its pixels. A
+            reason instead of pixels, or None, goes past the network. Called in the threads.
         n_workers: Threads; see `n_streams`.
         weigh: Bytes that something given back holds on to; see `ordered_map`.
 
@@ -124,8 +128,8 @@ def forward_stream(
         Whatever `jobs` or `prepare` raise.
     """
     streams = n_streams(n_workers)
-    lane = _decode_and_forward if detector.runner.device == "cpu" else _decode_ahead
-    yield from lane(detector, jobs, prepare, streams, weigh)
+    stream = _decode_and_forward if detector.runner.device == "cpu" else _decode_ahead
+    yield from stream(detector, jobs, prepare, streams, weigh)
 
 
 def _decode_and_forward(
@@ -176,7 +180,7 @@ def _batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
 def _forward(
     detector: Detector, batch: Sequence[tuple[_Out, Pixels | Reason | None]]
 ) -> list[tuple[_Out, Forwarded]]:
-    """What became of each of the batch, in its order."""
+    """Return what the network made of each job of a batch, in its order."""
     usable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
     results = iter(forward_in_parts(detector, usable))
     return [
@@ -187,7 +191,7 @@ def _forward(
 def forward_in_parts(
     detector: Detector, pixels: Sequence[Pixels]
 ) -> list[tuple[float, Pixels] | Reason]:
-    """Logit and embedding of each input; batches halve for good when memory runs out.
+    """Return logit and embedding of each input; batches halve for good when memory runs out.
 
     An input that does not fit even alone gives `out_of_memory`, one whose logit is NaN or
     infinite `non_finite_logit`.
@@ -196,7 +200,7 @@ def forward_in_parts(
     while len(out) < len(pixels):
         part = pixels[len(out) : len(out) + detector.batch_images]
         try:
-            # A batch of one is the picture itself: nothing is copied.
+            # A batch of one is the image itself: nothing is copied.
             batch = part[0][None] if len(part) == 1 else np.stack(part)
             logits, embeddings = detector.forward(batch)
         except (MemoryError, RuntimeError) as error:
@@ -209,8 +213,8 @@ def forward_in_parts(
                 detector.batch_images = max(1, len(part) // 2)
             continue
         for logit, embedding in zip(logits.tolist(), embeddings, strict=True):
-            finite = np.isfinite(logit) and np.isfinite(embedding).all()
-            out.append((logit, embedding) if finite else Reason.NON_FINITE_LOGIT)
+            is_finite = np.isfinite(logit) and np.isfinite(embedding).all()
+            out.append((logit, embedding) if is_finite else Reason.NON_FINITE_LOGIT)
     return out
 
 

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class ListedAhead(Iterator[T]):
-    """The items given, of which so many are drawn before the first is handed on.
+    """Items given, of which so many are drawn before the first is handed on.
 
     Attributes:
         total: How many there are in all; None until the last has been drawn.

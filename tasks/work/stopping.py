@@ -26,8 +26,8 @@ def hand_on(error: BaseException, *counts: object) -> None:
 def kept_of(error: BaseException | None) -> tuple[Any, ...]:
     """Return the counts that the last step to see an exception, or its cause, left with it."""
     while error is not None:
-        if (found := getattr(error, _KEPT, None)) is not None:
-            return tuple(found)
+        if (counts := getattr(error, _KEPT, None)) is not None:
+            return tuple(counts)
         error = error.__cause__ or error.__context__
     return ()
 
