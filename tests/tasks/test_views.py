@@ -144,7 +144,7 @@ def test_an_unknown_way_of_looking(tmp_path, model, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["moderate", str(tmp_path), "--detector", model, "--views", "all"])
     assert ended.value.code == 2
-    assert "centre, tiles, adaptive" in capsys.readouterr().err
+    assert '"centre", "tiles", "adaptive"' in capsys.readouterr().err
 
 
 def test_a_high_view_raises_a_clear_picture_and_does_nothing_else():
