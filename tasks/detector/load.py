@@ -81,8 +81,8 @@ def load_detector(
     # A Python object chooses its device itself.
     kind = "cpu" if runs_on == ("python",) and device == "auto" else device_kind(device)
     wanted = choose_precision(precision, kind)
-    quantised = _quantised(checkpoint, prepared) if wanted == "int8" else None
     names = candidates(backend, wanted, kind, runs_on=runs_on)
+    quantised = _quantised(checkpoint, prepared) if wanted == "int8" else None
 
     def make(backend_name: BackendName, number_format: str) -> Detector:
         return load_on(checkpoint, prepared, backend_name, number_format, device=device)
