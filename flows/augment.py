@@ -16,6 +16,7 @@ from prefect.utilities.annotations import quote
 
 from ..data.store.lake import Lake
 from ..synth.generators.load import LoadSettings
+from ..synth.generators.registry import named_from_here
 from ..synth.job import Job
 from ..synth.plan.plan_file import plan_of_dict, read_plan
 from ..tasks.synthesize import SynthCounts, synthesize_chunk
@@ -39,6 +40,7 @@ def augment_flow(
     fuse: bool = False,  # noqa: FBT001, FBT002
     generator_device: str = "auto",
     generator_precision: str = "auto",
+    generator: str | None = None,
     **settings: Any,
 ) -> str:
     """Make a plan's pictures and report who evades, with every chunk as a Prefect task.
@@ -50,6 +52,7 @@ def augment_flow(
         fuse: Whether adapters become part of the weights.
         generator_device: Device of what makes the images: auto, cpu, cuda, mps or xpu.
         generator_precision: Precision of what makes the images: auto, fp32, bf16 or fp16.
+        generator: Generator in the place of the plan's, in every block that names one.
         **settings: Settings of the run.
 
     Returns:
@@ -57,7 +60,9 @@ def augment_flow(
     """
     from .moderate import TASKS
 
-    told = plan_of_dict(plan, folder=Path()) if isinstance(plan, dict) else read_plan(Path(plan))
+    chosen = plan_of_dict(plan, folder=Path()) if isinstance(plan, dict) else read_plan(Path(plan))
+    if generator is not None:
+        chosen = chosen.with_generator(named_from_here(generator))
     request = Request(**settings | {"lake": settings["lake"] or default_lake()})
     made: Any = task(name="synthesize", cache_policy=NO_CACHE, retries=1)(synthesize_chunk)
 
@@ -73,5 +78,5 @@ def augment_flow(
     loading = LoadSettings(
         memory=memory, t5=t5, fuse=fuse, device=generator_device, precision=generator_precision
     )
-    result = augment(request, told, calls=TASKS, synthesize=synthesize, settings=loading)
+    result = augment(request, chosen, calls=TASKS, synthesize=synthesize, settings=loading)
     return json.dumps(result.to_json())

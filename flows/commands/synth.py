@@ -45,7 +45,7 @@ def augment(
         json_: Print one JSON object on stdout.
         quiet: No progress bars.
     """
-    from ...synth.generators.registry import generator_names
+    from ...synth.generators.registry import named_from_here
     from ...synth.plan.plan_file import read_plan
     from ..process.malloc import limit_arenas
     from ..progress import for_terminal, watched
@@ -53,9 +53,7 @@ def augment(
     limit_arenas()
     chosen = read_plan(plan)
     if generator is not None:
-        # A path of the command line is one against the working folder, unlike the plan's.
-        is_folder = generator not in generator_names() and Path(generator).is_dir()
-        chosen = chosen.with_generator(str(Path(generator).resolve()) if is_folder else generator)
+        chosen = chosen.with_generator(named_from_here(generator))
     # What loads PyTorch comes after the plan's own slips are said.
     from ...synth.generators.load import LoadSettings
     from ..augmentation.run import augment as run_augment

@@ -8,6 +8,7 @@ names it.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Final, cast
 
 from ...data import plugins
@@ -39,6 +40,17 @@ def generator_names() -> tuple[str, ...]:
 def is_added(name: str) -> bool:
     """Return whether an installed package adds a generator of this name."""
     return name in generator_names() and name not in PRESETS
+
+
+def named_from_here(name: str) -> str:
+    """Return a generator's name, or the whole path of a folder named from the working folder.
+
+    Args:
+        name: Name, hub id or folder, as a command or a flow is given it; a plan names folders
+            from its own.
+    """
+    is_folder = name not in generator_names() and Path(name).is_dir()
+    return str(Path(name).resolve()) if is_folder else name
 
 
 def added_generator(name: str) -> Generator:

@@ -19,12 +19,14 @@ from tiny_models import MINI_ON_TORCH
 
 from assay.data.errors import ConfigError, InputError, SynthError
 from assay.data.store.lake import Lake
+from assay.flows.augment import augment_flow
 from assay.flows.augmentation.run import augment
 from assay.flows.cli import main
 from assay.flows.request import Request
 from assay.flows.run import run
 from assay.synth.generators.presets import LARGE
 from assay.synth.generators.protocol import CallableGenerator
+from assay.synth.generators.registry import named_from_here
 from assay.synth.plan.plan_file import plan_of_dict, read_plan
 from assay.tasks.evasion.table import evasion_table, table_text, told_apart, wilson
 
@@ -444,3 +446,20 @@ def test_a_child_is_compared_with_its_parent_only_where_both_were_seen_upright(
     (row,) = rows_of(Request(**told)).iter_rows(named=True)
     with Image.open(io.BytesIO(Lake(told["lake"]).image(row["image_id"]))) as child:
         assert child.size == (120, 160)
+
+
+def test_the_flow_takes_a_generator_in_the_place_of_the_plans(tmp_path):
+    """As the command does; a plan that paints with none says so before anything runs."""
+    plan = {"make": [{"method": "launder", "condition": "jpeg-50"}]}
+    with pytest.raises(ConfigError, match="no block of the plan paints with a generator"):
+        augment_flow.fn(plan, generator="mini-sd3", lake=str(tmp_path / "lake"))
+
+
+def test_a_generators_folder_is_named_from_the_working_folder(tmp_path, monkeypatch):
+    """Names stay names, unless they are a folder's and no generator's."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mini-sd3").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert named_from_here("mine") == str(tmp_path / "mine")
+    assert named_from_here("mini-sd3") == "mini-sd3"
+    assert named_from_here("org/name") == "org/name"

@@ -94,7 +94,15 @@ def test_the_commands_options_are_the_settings(verb: tuple[str, ...]) -> None:
         (
             augment_flow,
             set(AugmentSettings.model_fields),
-            {"plan", "memory", "t5", "fuse", "generator_device", "generator_precision"},
+            {
+                "plan",
+                "memory",
+                "t5",
+                "fuse",
+                "generator",
+                "generator_device",
+                "generator_precision",
+            },
         ),
     ],
 )
