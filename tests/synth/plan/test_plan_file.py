@@ -1,22 +1,15 @@
-"""Plans, prompts, seeds, masks and memory: what is asked for, before anything is made."""
+"""Plans and seeds: what is asked for, before anything is made."""
 
-import itertools
-
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.data.errors import AssayError, ConfigError, InputError, SynthError
 from assay.flows.commands.synth import EXAMPLE_PLAN
-from assay.synth.generators.estimate import announce
-from assay.synth.generators.memory import best_plan, parse_memory, plan_of
-from assay.synth.generators.presets import LARGE, LARGE_TURBO, MEDIUM, PRESETS, SMALL
-from assay.synth.masks import draw_mask
 from assay.synth.methods.registry import method_names, method_of
 from assay.synth.plan.plan_file import plan_of_dict, read_plan
 from assay.synth.plan.seeds import row_key, row_seed
-from assay.synth.prompts import expand, moderation_prompts, read_prompts
+from assay.synth.prompts import expand
 
 PARENTS = [("a" * 64, "real"), ("b" * 64, "fake")]
 
@@ -242,6 +235,8 @@ def test_prompts_are_templates_where_variables_are_given(tmp_path):
 
 
 METHODS = {name: method_of(name).settings_model for name in method_names()}
+
+
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),
@@ -250,9 +245,13 @@ LEAVES = st.one_of(
     st.dates(),
     st.sampled_from(["mini-sd3", "parents", "near", "box", "{}", "{a}", "\ud800", "a\0b", 10**400]),
 )
+
+
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner)
 )
+
+
 BLOCKS = st.fixed_dictionaries(
     {"method": st.sampled_from(list(METHODS)) | VALUES},
     optional=dict.fromkeys(
@@ -359,45 +358,6 @@ def test_the_example_is_a_plan(tmp_path):
     assert read_plan(tmp_path / "plan.toml").plan_id == made.plan_id
 
 
-def test_prompts_come_from_text_and_tables(tmp_path):
-    """PartiPrompts' columns, and others in any case."""
-    (tmp_path / "parti.tsv").write_text(
-        "Prompt\tCategory\tChallenge\tNote\nbond\tAbstract\tBasic\tx\n"
-    )
-    (tmp_path / "own.jsonl").write_text('{"text": "a sign", "expected_text": "OPEN"}\n')
-    (only,) = read_prompts(tmp_path / "parti.tsv")
-    assert (only.prompt, only.category) == ("bond", "Abstract")
-    assert read_prompts(tmp_path / "own.jsonl")[0].settings() == {
-        "prompt": "a sign",
-        "expected_text": "OPEN",
-    }
-    (tmp_path / "bad.csv").write_text("title\nx\n")
-    with pytest.raises(InputError, match="no column prompt, text, caption; seen: title"):
-        read_prompts(tmp_path / "bad.csv")
-    (tmp_path / "empty.txt").write_text("\n")
-    with pytest.raises(InputError, match="holds no prompt"):
-        read_prompts(tmp_path / "empty.txt")
-
-
-def test_templates_take_every_combination():
-    """Two by two; a variable without values is an error."""
-    assert expand("{a} {b} {a}", {"a": ["x", "y"], "b": ["1", "2"]}) == [
-        "x 1 x",
-        "x 2 x",
-        "y 1 y",
-        "y 2 y",
-    ]
-    with pytest.raises(InputError, match="needs values for b"):
-        expand("{b}", {})
-
-
-def test_moderation_prompts_say_the_text_that_must_be_readable():
-    """Every prompt holds its expected words."""
-    prompts = moderation_prompts()
-    assert len({row.prompt for row in prompts}) == 30
-    assert all(row.expected_text and row.expected_text in row.prompt for row in prompts)
-
-
 @given(st.integers(0, 2**31), st.text(max_size=20))
 def test_seeds_are_whole_numbers_that_follow_run_and_row(run_seed, name):
     """In range, repeatable, and other for another run."""
@@ -405,105 +365,3 @@ def test_seeds_are_whole_numbers_that_follow_run_and_row(run_seed, name):
     seed = row_seed(run_seed, key)
     assert 0 <= seed < 2**63
     assert seed == row_seed(run_seed, row_key(name=name)) != row_seed(run_seed + 1, key)
-
-
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99))
-def test_masks_have_the_pictures_size_and_follow_their_rule(width, height, seed):
-    """At any size."""
-    masks = {
-        rule: draw_mask(rule, width, height, seed)
-        for rule in ("empty", "full", "centre", "half", "box", "strokes")
-    }
-    assert all(mask.shape == (height, width) and mask.dtype == bool for mask in masks.values())
-    assert not masks["empty"].any()
-    assert masks["full"].all()
-    assert masks["box"].any()
-    np.testing.assert_array_equal(masks["box"], draw_mask("box", width, height, seed))
-
-
-def test_an_unknown_mask_rule_is_refused():
-    """With the list of rules."""
-    with pytest.raises(SynthError, match="allowed: empty, full"):
-        draw_mask("circle", 8, 8, 0)
-
-
-@pytest.mark.parametrize("preset", [*PRESETS.values(), SMALL], ids=lambda p: p.name)
-def test_what_is_fitted_can_be_made(preset):
-    """Any picture, reduced to what the model can make and padded to 16, passes its check."""
-    for width, height in itertools.product((64, 700, 1024, 3000, 8000), repeat=2):
-        fitted = preset.fitted(width, height)
-        padded = [-(-side // 16) * 16 for side in fitted]
-        assert padded[0] * padded[1] <= preset.max_pixels
-        assert max(padded) <= preset.max_side_px
-
-
-def test_presets_are_the_publishers_settings():
-    """Not the pipeline's defaults of 28 steps at guidance 7."""
-    assert (LARGE.steps, LARGE.guidance) == (40, 4.5)
-    assert (LARGE_TURBO.steps, LARGE_TURBO.guidance) == (4, 0.0)
-    assert (MEDIUM.steps, MEDIUM.guidance, MEDIUM.skip_layers) == (50, 4.0, (7, 8, 9))
-    MEDIUM.check_size(1024, 2000)
-    with pytest.raises(SynthError, match="areas from 512x512"):
-        LARGE.check_size(2048, 2048)
-
-
-def test_a_plan_of_memory_fits_and_the_plainest_is_taken():
-    """By hand: Large in bf16 with T5 is 2 * (8.146 + 0.124 + 0.695 + 4.762 + 0.084) = 27.62 GB."""
-    plain = plan_of(LARGE, precision="bf16", t5="keep", width_px=1024, height_px=1024)
-    assert sum(plain.component_gb.values()) == pytest.approx(27.62, abs=0.01)
-    assert best_plan(LARGE, 80e9, width_px=1024, height_px=1024) == plain
-    small = best_plan(LARGE, 24e9, width_px=1024, height_px=1024)
-    assert small.device_gb <= 0.9 * 24
-    assert (small.t5, small.offload) == ("keep", "model")
-    tight = best_plan(MEDIUM, 12e9, width_px=1024, height_px=1024, quantisers=())
-    assert tight.device_gb <= 0.9 * 12
-    # On a CPU nothing can wait elsewhere; int8 halves T5 before it is given up.
-    alone = best_plan(
-        MEDIUM, 18e9, width_px=1024, height_px=1024, quantisers=["int8"], takes_turns=False
-    )
-    assert (alone.t5, alone.transformer, alone.offload) == ("int8", "bf16", "none")
-    with pytest.raises(SynthError, match=r"2\.0 GB were given"):
-        best_plan(LARGE, 2e9, width_px=1024, height_px=1024)
-
-
-@given(st.floats(3, 200), st.sampled_from([(), ("int8",), ("int8", "nf4")]), st.booleans())
-def test_no_plan_asks_for_more_than_there_is(gigabytes, quantisers, takes_turns):
-    """For any memory, either it fits within nine tenths or it is refused."""
-    try:
-        found = best_plan(
-            LARGE,
-            gigabytes * 1e9,
-            width_px=1024,
-            height_px=1024,
-            quantisers=quantisers,
-            takes_turns=takes_turns,
-        )
-    except SynthError:
-        return
-    assert found.device_gb <= 0.9 * gigabytes
-
-
-def test_memory_is_said_with_its_unit():
-    """Decimal and binary."""
-    assert parse_memory("24GB") == 24e9
-    assert parse_memory("16 GiB") == 16 * 2**30
-    for bad in ("24", "lots", "0GB"):
-        with pytest.raises(ConfigError, match="24GB"):
-            parse_memory(bad)
-
-
-@pytest.mark.parametrize("images", [-5, 0, 10**12])
-def test_a_number_of_pictures_that_cannot_be_is_refused(images):
-    """Before any is counted."""
-    with pytest.raises(ConfigError, match=f"images = {images}; allowed: 1 to 1,000,000,000"):
-        announce("mini-sd3", memory=None, t5="auto", precision="auto", device="cpu", images=images)
-
-
-def test_a_plan_is_said_without_the_weights():
-    """Registered generators need not be there to say what they would take."""
-    told = announce(
-        "sd3.5-large-turbo", memory=None, t5="auto", precision="bf16", device="cpu", images=10
-    )
-    assert told.passes == 40
-    assert "Powered by Stability AI" in told.summary()
-    assert told.to_json()["device_gb"] == pytest.approx(27.62 + 2.5 * 1.049, abs=0.1)

@@ -1,0 +1,165 @@
+"""The lake's commits: transactions, versions, and what many writers at once do to it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from lake_rows import ids, review
+
+from assay.data.errors import CommitConflict, MissingVersion, StoreError
+from assay.data.store.lake import Lake
+
+
+def test_a_transaction_commits_once(lake: Lake) -> None:
+    """The second append of the same id writes nothing and says so, also from a new Lake."""
+    assert lake.append("reviews", [review("a")], txn="t") is True
+    assert lake.append("reviews", [review("b")], txn="t") is False
+    assert Lake(lake.uri).append("reviews", [review("c")], txn="t") is False
+    assert ids(lake) == ["a"]
+    assert lake.append("reviews", [], txn="empty") is False
+    assert lake.append("reviews", [review("d")], txn="empty") is True
+
+
+def test_old_versions_stay_readable(lake: Lake) -> None:
+    """Version n is what was there after the n-th append; others are a MissingVersion."""
+    with pytest.raises(MissingVersion, match="reviews has no version 0; its latest is None"):
+        lake.scan("reviews", version=0)
+    for name in "abc":
+        lake.append("reviews", [review(name)], txn=name)
+    assert lake.version("reviews") == 3
+    assert [lake.scan("reviews", v).collect().height for v in range(4)] == [0, 1, 2, 3]
+    for version in (4, -1):
+        with pytest.raises(MissingVersion, match=f"no version {version}; its latest is 3"):
+            lake.scan("reviews", version=version)
+
+
+def test_a_scan_is_pinned_when_it_is_made(lake: Lake) -> None:
+    """Rows committed between scan and collect are not in it."""
+    lake.append("reviews", [review("a")], txn="a")
+    scan = lake.scan("reviews")
+    lake.append("reviews", [review("b")], txn="b")
+    assert scan.collect()["image_id"].to_list() == ["a"]
+
+
+def test_versions_outlive_a_hundred_commits(lake: Lake) -> None:
+    """Checkpoints of the log do not take old versions away."""
+    for n in range(120):
+        lake.append("reviews", [review(str(n))], txn=str(n))
+    assert lake.scan("reviews", version=1).collect()["image_id"].to_list() == ["0"]
+    assert lake.append("reviews", [review("again")], txn="0") is False
+
+
+def test_a_broken_table_is_an_error_of_the_store(lake: Lake) -> None:
+    """A log that is not a log is named, by scan and by append."""
+    lake.append("reviews", [review()], txn="a")
+    log = Path(lake.path("tables", "reviews", "_delta_log"))
+    for file in log.glob("*.json"):
+        file.write_text("nonsense")
+    with pytest.raises(StoreError, match=r"cannot read the table .*reviews"):
+        lake.scan("reviews")
+    with pytest.raises(StoreError, match=r"cannot read the table .*reviews"):
+        lake.append("reviews", [review()], txn="b")
+
+
+def test_the_second_of_two_deciders_must_look_again(lake: Lake) -> None:
+    """Rows worked out from a version are refused once another such append came after it."""
+    assert lake.append("reviews", [review("a")], txn="a", after=0)
+    with pytest.raises(CommitConflict, match="newer than version 0"):
+        lake.append("reviews", [review("b")], txn="b", after=0)
+    assert lake.append("reviews", [review("b")], txn="b", after=1)
+    assert lake.append("reviews", [review("plain")], txn="plain")  # takes nobody's place
+    assert lake.append("reviews", [review("c")], txn="c", after=2)
+    assert lake.append("reviews", [review("again")], txn="a", after=0) is False
+    assert ids(lake) == ["a", "b", "c", "plain"]
+
+
+def test_eight_threads_lose_and_double_nothing(lake: Lake) -> None:
+    """Own rows all arrive; of one shared transaction exactly one thread commits."""
+    start = threading.Barrier(8)
+
+    def write(writer: int) -> int:
+        start.wait()
+        for n in range(5):
+            assert lake.append("reviews", [review(f"{writer}-{n}")], txn=f"{writer}-{n}")
+        return lake.append("reviews", [review("shared")], txn="shared")
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(write, range(8)))
+    assert won.count(True) == 1
+    assert ids(lake) == sorted([f"{w}-{n}" for w in range(8) for n in range(5)] + ["shared"])
+
+
+WRITER = """
+import datetime, sys
+from assay.data.errors import CommitConflict
+from assay.data.store.lake import Lake
+lake, writer = Lake(sys.argv[1]), sys.argv[2]
+def row(image_id):
+    return {"image_id": image_id, "label": "real", "reviewer": writer, "note": None,
+            "reviewed_at": datetime.datetime.now(datetime.UTC)}
+for n in range(8):
+    assert lake.append("reviews", [row(f"{writer}-{n}")], txn=f"{writer}-{n}")
+    lake.append("reviews", [row(f"shared-{n}")], txn=f"shared-{n}")
+"""
+
+
+def test_processes_lose_and_double_nothing(tmp_path: Path) -> None:
+    """Four processes that begin with no lake at all make one, and share its transactions."""
+    running = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "lake"), str(writer)])
+        for writer in range(4)
+    ]
+    assert [process.wait(timeout=120) for process in running] == [0] * 4
+    own = [f"{writer}-{n}" for writer in range(4) for n in range(8)]
+    shared = [f"shared-{n}" for n in range(8)]
+    assert ids(Lake(tmp_path / "lake", create=False)) == sorted(own + shared)
+
+
+def test_writing_lets_one_thread_in_and_may_be_nested(lake: Lake) -> None:
+    """Counts who is inside at once, through the same Lake and through another of its address."""
+    inside, most = 0, 0
+
+    def write(own: Lake) -> None:
+        nonlocal inside, most
+        with own.writing(), own.writing(), Lake(own.uri).writing():
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.01)
+            inside -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, [lake, Lake(lake.uri)] * 8))
+    assert most == 1
+
+
+def test_writing_waits_for_another_process_and_not_for_a_dead_one(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one process is writing another's wait ends in an error; its death frees the lake."""
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from assay.data.store.lake import Lake\n"
+            "with Lake(sys.argv[1]).writing():\n    print('in', flush=True); time.sleep(600)",
+            lake.uri,
+        ],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"in\n"
+        monkeypatch.setattr("assay.data.store.lake.LOCK_TIMEOUT_S", 0.3)
+        with pytest.raises(StoreError, match="another process has been writing"), lake.writing():
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with lake.writing():
+        pass
