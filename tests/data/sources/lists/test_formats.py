@@ -14,41 +14,17 @@ import random
 import time
 from pathlib import Path
 
-import factories
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from listed_pictures import PICTURES, listed, read
 
-from assay.data.errors import InputError, UnreadableImage
+from assay.data.errors import InputError
 from assay.data.schema import Reason
 from assay.data.sources import packed
-from assay.data.sources.find import Item, SourceOptions, find_items, kind_of, read_item
+from assay.data.sources.find import Item, SourceOptions, find_items, kind_of
 
-PICTURES = [factories.jpeg(seed=n, size=(16, 16)) for n in range(4)]
 TEXTS = [base64.b64encode(raw).decode() for raw in PICTURES]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Pictures `pics/0.jpg` to `pics/3.jpg`."""
-    (tmp_path / "pics").mkdir()
-    for number, raw in enumerate(PICTURES):
-        (tmp_path / "pics" / f"{number}.jpg").write_bytes(raw)
-    return tmp_path
-
-
-def listed(source: Path, **options) -> list[Item]:
-    return list(find_items([str(source)], SourceOptions(**options)))
-
-
-def read(items: list[Item]) -> list[bytes | Reason]:
-    out: list[bytes | Reason] = []
-    for item in items:
-        try:
-            out.append(read_item(item, SourceOptions()))
-        except UnreadableImage as error:
-            out.append(error.reason)
-    return out
 
 
 def put(path: Path, content: str | bytes, encoding: str = "utf-8") -> Path:
@@ -210,7 +186,8 @@ def test_a_text_that_is_no_list_says_what_to_write(folder):
     shown = [notes, *sorted((folder / "pics").iterdir())]
     items = list(find_items([str(path) for path in shown], SourceOptions()))
     assert [item.source_uri.rpartition("/")[2] for item in items] == [
-        *("notes.txt", "0.jpg", "1.jpg", "2.jpg", "3.jpg"),
+        "notes.txt",
+        *(f"{number}.jpg" for number in range(6)),
     ]
     assert items[1].label == "fake"
 
@@ -340,7 +317,7 @@ def test_pictures_in_rows_work_in_every_kind_of_list(folder, name):
     else:
         put(path, "pics/none.jpg\n" + "\n".join(cell.replace("\n", "") for cell in cells))
     items = listed(path)[-4:]
-    assert read(items) == PICTURES
+    assert read(items) == PICTURES[:4]
     assert [item.label for item in items] == [None if name == "list.txt" else "fake"] * 4
 
 
@@ -348,8 +325,8 @@ def test_pictures_in_rows_work_in_every_kind_of_list(folder, name):
 def test_each_picture_of_a_list_is_an_item(folder, kind):
     """A row with a list of pictures gives them all, with its label; an empty one is told."""
     cells = {
-        "struct": [{"bytes": raw, "path": None} for raw in PICTURES],
-        "binary": PICTURES,
+        "struct": [{"bytes": raw, "path": None} for raw in PICTURES[:4]],
+        "binary": PICTURES[:4],
         "text": [f"pics/{n}.jpg" for n in range(4)],
     }[kind]
     inner_kind = {
@@ -435,7 +412,7 @@ def test_long_names_without_a_suffix_are_paths_and_stop_no_list(folder, name):
         head = "image\n" if name.endswith(".csv") else "pics/0.jpg\n"
         put(path, head + "\n".join(rows))
     found = read(listed(path))[-len(rows) :]
-    assert found == [*PICTURES, Reason.NOT_FOUND, PICTURES[0]]
+    assert found == [*PICTURES[:4], Reason.NOT_FOUND, PICTURES[0]]
 
 
 def test_addresses_of_data_and_marks_count_however_lists_were_put_together(folder):

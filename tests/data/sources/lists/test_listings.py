@@ -5,49 +5,21 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import factories
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from listed_pictures import PICTURES, listed, read
 
-from assay.data.errors import InputError, UnreadableImage
+from assay.data.errors import InputError
 from assay.data.images.inspect_image import ImageLimits
 from assay.data.schema import SHARD, Reason
 from assay.data.sources import parquet
-from assay.data.sources.find import Item, SourceOptions, find_items, read_item
+from assay.data.sources.find import SourceOptions, read_item
 
-PICTURES = [factories.jpeg(seed=n, size=(16, 16)) for n in range(6)]
 TEXT = base64.b64encode(PICTURES[0]).decode()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Six pictures, `pics/0.jpg` to `pics/5.jpg`."""
-    (tmp_path / "pics").mkdir()
-    for number, raw in enumerate(PICTURES):
-        (tmp_path / "pics" / f"{number}.jpg").write_bytes(raw)
-    return tmp_path
-
-
-def listed(source: Path, **options) -> list[Item]:
-    return list(find_items([str(source)], SourceOptions(**options)))
-
-
-def read(items: list[Item], **options) -> list[bytes | Reason]:
-    """The bytes of each item, or the reason why there are none."""
-    out: list[bytes | Reason] = []
-    for item in items:
-        try:
-            out.append(read_item(item, SourceOptions(**options)))
-        except UnreadableImage as error:
-            out.append(error.reason)
-    assert all(
-        item.problem is None or item.problem[0] is got for item, got in zip(items, out, strict=True)
-    )
-    return out
 
 
 def written(path: Path, *rows: object) -> Path:

@@ -1,0 +1,31 @@
+"""Six small pictures, and what a list of them gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import factories
+
+from assay.data.errors import UnreadableImage
+from assay.data.schema import Reason
+from assay.data.sources.find import Item, SourceOptions, find_items, read_item
+
+PICTURES = [factories.jpeg(seed=n, size=(16, 16)) for n in range(6)]
+
+
+def listed(source: Path, **options) -> list[Item]:
+    return list(find_items([str(source)], SourceOptions(**options)))
+
+
+def read(items: list[Item], **options) -> list[bytes | Reason]:
+    """The bytes of each item, or the reason why there are none."""
+    out: list[bytes | Reason] = []
+    for item in items:
+        try:
+            out.append(read_item(item, SourceOptions(**options)))
+        except UnreadableImage as error:
+            out.append(error.reason)
+    assert all(
+        item.problem is None or item.problem[0] is got for item, got in zip(items, out, strict=True)
+    )
+    return out
