@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.errors import SynthError, shorten
+
+# Several runs of a process may read at once; the engine may not.
+_READING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,29 +36,39 @@ class TextReader:
     """
 
     def __init__(self) -> None:
-        # Importing OpenVINO reports its use to its maker, unless this package is missing.
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-        try:
-            import rapidocr
-        except ImportError as error:
-            raise SynthError(
-                f"ocr = true needs rapidocr ({shorten(str(error))}): pip install 'assay[ocr]'"
-            ) from error
-        engine = rapidocr.EngineType.OPENVINO
-        parts = ("Det", "Cls", "Rec")
-        self._engine: Any = rapidocr.RapidOCR(
-            params={f"{part}.engine_type": engine for part in parts}
-            | {"Global.log_level": "critical"}
-        )
+        self._engine = _engine()
         self.reader_id = f"rapidocr@{importlib.metadata.version('rapidocr')}"
         """Package and version, which fixes its models."""
 
     def read(self, rgb_u8_hwc: NDArray[np.uint8], expected: str) -> Legibility:
         """Read a picture of shape (H, W, 3), and compare with the words that it shall show."""
         # It takes pictures as OpenCV reads them: blue first.
-        lines = self._engine(np.ascontiguousarray(rgb_u8_hwc[..., ::-1]))
+        with _READING:
+            lines = self._engine(np.ascontiguousarray(rgb_u8_hwc[..., ::-1]))
         text = " ".join(lines.txts or ())
         return Legibility(read=text, share=readable_share(expected, text))
+
+
+@functools.cache
+def _engine() -> Any:
+    """Return the one engine of this process, which lives as long as the process.
+
+    It makes cores of OpenVINO. Where two of them end in the order of their making, the thread
+    keeps the address of a signal stack that is gone, and the next Ctrl-C ends in SIGSEGV.
+    """
+    # Importing OpenVINO reports its use to its maker, unless this package is missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import rapidocr
+    except ImportError as error:
+        raise SynthError(
+            f"ocr = true needs rapidocr ({shorten(str(error))}): pip install 'assay[ocr]'"
+        ) from error
+    parts = ("Det", "Cls", "Rec")
+    return rapidocr.RapidOCR(
+        params={f"{part}.engine_type": rapidocr.EngineType.OPENVINO for part in parts}
+        | {"Global.log_level": "critical"}
+    )
 
 
 def readable_share(expected: str, read: str) -> float:

@@ -1,6 +1,8 @@
 """Whether the words that a picture was asked to show can be read, in a real reader's eyes."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,3 +94,28 @@ def test_a_plan_of_the_moderation_prompts_records_what_can_be_read(tmp_path):
     assert min(by_category, key=by_category.__getitem__) == "receipt"
     assert max(by_category.values()) <= 1.0
     assert "of the text asked for can be read (means)" in result.summary()
+
+
+def test_a_signal_after_the_last_reader_is_gone_is_an_exception():
+    """Two readers that end in the order of their making leave the process as it was."""
+    script = (
+        "import gc, os, signal, time\n"
+        "import numpy as np\n"
+        "from assay.synth.checks.legibility import TextReader\n"
+        "picture = np.full((96, 96, 3), 255, np.uint8)\n"
+        "first, second = TextReader(), TextReader()\n"
+        "first.read(picture, 'x'), second.read(picture, 'x')\n"
+        "del first\n"
+        "gc.collect()\n"
+        "del second\n"
+        "gc.collect()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(5)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('heard')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
