@@ -81,6 +81,8 @@ def load_detector(
     # A Python object chooses its device itself.
     kind = "cpu" if runs_on == ("python",) and device == "auto" else device_kind(device)
     wanted = choose_precision(precision, kind)
+    if wanted == "int8":
+        checkpoint.require_vit()
     names = candidates(backend, wanted, kind, runs_on=runs_on)
     quantised = _quantised(checkpoint, prepared) if wanted == "int8" else None
 
