@@ -21,6 +21,14 @@ from assay.flows.run import run
 from assay.tasks.work.stopping import standing_of
 
 
+@pytest.fixture(autouse=True)
+def _hears_ctrl_c():
+    """As in a terminal; what a shell starts in the background ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def pictures(tmp_path):
     files = {f"{seed}.jpg": factories.jpeg(seed=seed) for seed in range(5)}
