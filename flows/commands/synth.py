@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -151,39 +152,13 @@ def estimate(
 
 
 @synth.command(name="plan", show=False)
-def estimate_by_its_old_name(
-    generator: str,
-    *,
-    memory: str | None = None,
-    t5: str = "auto",
-    precision: str = "auto",
-    device: str = "auto",
-    images: int = 1,
-    json_: AsJson = False,
-) -> None:
-    """Say what would be loaded; the name that `estimate` had.
-
-    Args:
-        generator: As `estimate` takes it, and so are the others.
-        memory: Memory of the device.
-        t5: The third text encoder.
-        precision: Precision of the weights.
-        device: Device of the generator.
-        images: Number of pictures.
-        json_: Print one JSON object on stdout.
-    """
+@functools.wraps(estimate)
+def estimate_by_its_old_name(*args: Any, **options: Any) -> None:
+    """Say what would be loaded; the name that `estimate` had."""
     from ..progress import say
 
     say("assay synth plan is called assay synth estimate now; the old name will go")
-    estimate(
-        generator,
-        memory=memory,
-        t5=t5,
-        precision=precision,
-        device=device,
-        images=images,
-        json_=json_,
-    )
+    estimate(*args, **options)
 
 
 @synth.command(name="train-lora")

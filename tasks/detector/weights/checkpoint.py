@@ -171,8 +171,7 @@ def _checked(
     )
     return Checkpoint(
         name=name,
-        # The direction decides every score, so scores of the other one must not count as these.
-        detector_id=base_id if direction == "fake" else f"{base_id}+positive=real",
+        detector_id=_directed(base_id, direction),
         weights_sha256=digest,
         raw_weights=raw,
         architecture=architecture,
@@ -182,6 +181,14 @@ def _checked(
         # Each was found to begin the file's own hash.
         is_pinned=digest in {card.weights_sha256 if card else None, settings.weights_sha256},
     )
+
+
+def _directed(base_id: str, direction: Direction) -> str:
+    """Return a detector's id with what a high logit means.
+
+    The direction decides every score, so scores of the other one must not count as these.
+    """
+    return base_id if direction == "fake" else f"{base_id}+positive=real"
 
 
 def _library_checkpoint(
@@ -210,7 +217,7 @@ def _library_checkpoint(
     base_id = f"{card.name}@{architecture.revision(digest)}"
     return Checkpoint(
         name=name,
-        detector_id=base_id if direction == "fake" else f"{base_id}+positive=real",
+        detector_id=_directed(base_id, direction),
         weights_sha256=digest,
         raw_weights=raw,
         architecture=architecture,

@@ -19,6 +19,7 @@ import boto3
 import polars as pl
 import pytest
 from faulty_proxy import faulty_proxy
+from lake_rows import image_row
 from moto.server import ThreadedMotoServer
 from PIL import Image
 
@@ -85,27 +86,7 @@ def pictures(*payloads: bytes) -> list[ShardImage]:
 
 
 def image_rows(places: list[ShardPlace]) -> list[dict[str, object]]:
-    return [
-        {
-            "image_id": place.image_id,
-            "shard": place.shard,
-            "row_group": place.row_group,
-            "row": place.row,
-            "n_bytes": 3,
-            "format": "PNG",
-            "mode": "RGB",
-            "width_px": 1,
-            "height_px": 1,
-            "n_frames": 1,
-            "phash": "0" * 16,
-            "jpeg_quality": None,
-            "capture": None,
-            "ai_declared": None,
-            "batch_id": "b",
-            "ingested_at": NOW,
-        }
-        for place in places
-    ]
+    return [image_row(place, n_bytes=3, ingested_at=NOW) for place in places]
 
 
 def test_the_whole_lake_works_on_s3(s3: object) -> None:
