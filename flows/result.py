@@ -25,9 +25,10 @@ class Moderation:
     covers all of them. `images_per_second` is of the whole run, from the first item to the end.
     `backend` and `backend_why` tell what scored and why; None where nothing was left to score.
     `detector` and `precision` are those of the scores that were decided by.
-    `rejected_by` has the rejected items of each reason, `labels_not_taken` the items whose source
-    gives them a value that is no label, by value ("" for the rest of many). `example` is the id of
-    one of the images; `again` the command that runs the same again, None where none can.
+    `rejected_by_reason` has the number of rejected items per reason, the most frequent first;
+    `labels_not_taken` the items whose source gives them a value that is no label, by value ("" for
+    the rest of many). `example` is the id of one of the images; `again` the command that runs the
+    same again, None where none can.
     """
 
     run_id: str
@@ -50,7 +51,7 @@ class Moderation:
     backend: str | None = None
     backend_why: str | None = None
     precision: str | None = None
-    rejected_by: dict[str, int] = field(default_factory=dict)
+    rejected_by_reason: dict[str, int] = field(default_factory=dict)
     labels_not_taken: dict[str, int] = field(default_factory=dict)
     example: str | None = None
     again: str | None = None
@@ -138,7 +139,7 @@ class Moderation:
             )
             lines += [
                 f"  {n:>19,}   {name}: {Reason.text_of(name)}"
-                for name, n in _most_first(self.rejected_by)
+                for name, n in _most_first(self.rejected_by_reason)
             ]
             lines += self._not_taken()
         if self.decisions:
@@ -185,7 +186,8 @@ class TooManyRejected(GateRefused):
     def __init__(self, result: Moderation, share: float) -> None:
         self.result = result
         self.share = share
-        most = max(result.rejected_by, key=result.rejected_by.__getitem__, default="")
+        counts = result.rejected_by_reason
+        most = max(counts, key=counts.__getitem__, default="")
         super().__init__(
             f"{result.rejected:,} of {result.items:,} items were rejected ({most}), allowed is a"
             f" share of {share:g}; everything else of the run is done and kept"

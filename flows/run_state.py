@@ -15,6 +15,7 @@ from ..data.package_versions import package_versions
 from ..data.store.lake import Lake
 from ..tasks.detector.identity import Identity
 from ..tasks.ingest_counts import IngestCounts
+from ..tasks.rejections import most_first
 from ..tasks.score import ScoreCounts
 from ..tasks.views import ViewCounts
 from ..tasks.work.stopping import is_stop, kept_of
@@ -92,7 +93,7 @@ class RunState:
             stored=self.items.stored,
             duplicates=self.items.duplicates,
             rejected=self.items.rejected,
-            rejected_by=dict(self.items.rejected_by),
+            rejected_by_reason=most_first(self.items.rejected_by_reason),
             labels_not_taken=dict(self.items.labels_not_taken),
             unchanged=self.items.unchanged,
             scored=self.scores.scored,

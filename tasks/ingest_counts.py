@@ -1,4 +1,4 @@
-"""How many items became what, and how the counts of parts add up to those of a run."""
+"""Counts of items by what became of them, and their sums over the chunks of a run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from ..data.schema import Status
 from ..data.sources.items import Item
 from ..data.sources.labelling import unknown_label
 
-# Of values that are no labels: what a source holds is not for this program to bound.
+# Different values per count: a source may hold any number of texts that are no labels.
 _MAX_VALUES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestCounts:
-    """What became of items, by the sighting that counts: items = stored + duplicates + rejected.
+    """Counts of items by the status of their current sighting.
 
-    `unchanged` of them were known, and nothing was written for them; `n_bytes` were read now.
-    `rejected_by` has the number of rejected items of each reason, `labels_not_taken` that of items
-    whose source gives them a value that is no label, by value: at most 100 values, and those of
-    all others under "".
+    `items` = `stored` + `duplicates` + `rejected`.
+
+    Attributes:
+        items: Number of items, repeated ones counted each time.
+        stored: Items whose image was stored under this address.
+        duplicates: Items with the same bytes as a stored image.
+        rejected: Items without an image.
+        unchanged: Items already in the lake, for which nothing was written.
+        n_bytes: Bytes read in this run.
+        rejected_by_reason: Number of rejected items per `Reason`.
+        labels_not_taken: Number of items per value that is given as a label and is none; at most
+            100 values, all others together under "".
     """
 
     items: int = 0
@@ -30,7 +38,7 @@ class IngestCounts:
     rejected: int = 0
     unchanged: int = 0
     n_bytes: int = 0
-    rejected_by: Mapping[str, int] = field(default_factory=dict, compare=False)
+    rejected_by_reason: Mapping[str, int] = field(default_factory=dict, compare=False)
     labels_not_taken: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
@@ -41,7 +49,7 @@ class IngestCounts:
             rejected=self.rejected + other.rejected,
             unchanged=self.unchanged + other.unchanged,
             n_bytes=self.n_bytes + other.n_bytes,
-            rejected_by=_added(self.rejected_by, other.rejected_by),
+            rejected_by_reason=_added(self.rejected_by_reason, other.rejected_by_reason),
             labels_not_taken=_added(self.labels_not_taken, other.labels_not_taken),
         )
 
@@ -52,11 +60,11 @@ def count_item(
     """Return the counts of one item.
 
     Args:
-        item: The item.
-        status: Status of its sighting that counts.
-        reason: Reason of a rejection.
-        n_times: How often it is listed.
-        is_new: Whether a sighting was written for it now.
+        item: Item to count.
+        status: Status of its current sighting.
+        reason: Reason of a rejection, else None.
+        n_times: Number of times that the source lists the item.
+        is_new: Whether a sighting was written for it in this run.
     """
     value = unknown_label(item.note)
     return IngestCounts(
@@ -65,7 +73,7 @@ def count_item(
         duplicates=n_times if status is Status.DUPLICATE else 0,
         rejected=n_times if status is Status.REJECTED else 0,
         unchanged=0 if is_new else n_times,
-        rejected_by={reason: n_times} if status is Status.REJECTED and reason else {},
+        rejected_by_reason={reason: n_times} if status is Status.REJECTED and reason else {},
         labels_not_taken={value: n_times} if value else {},
     )
 

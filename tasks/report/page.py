@@ -15,6 +15,7 @@ from ..pages.captions import SIGNS, cut, score_text, short_name
 from ..pages.environment import environment
 from ..pages.histogram import histogram_svg
 from ..pages.thumbnails import Thumbnail
+from ..rejections import remedy_of
 from .facts import ReportFacts
 from .run_record import RunRecord
 
@@ -62,14 +63,16 @@ def render_page(
                 for name, n in facts.decisions.items()
             ],
             reasons=_reasons(facts.reasons),
-            failures=[(Reason.text_of(name), n) for name, n in facts.failures.items()],
+            failures=[
+                (Reason.text_of(name), remedy_of(name), n) for name, n in facts.failures.items()
+            ],
             confusion=facts.confusion,
             histogram_wide=histogram_svg(facts.histogram, band, width_px=1090),
             histogram_narrow=histogram_svg(facts.histogram, band, width_px=340, n_bins=20),
             all_pictures=galleries["highest"] if facts.n_scored <= len(facts.highest) else [],
             **galleries,
             rejected=[
-                (reason, Reason.text_of(reason), n, examples)
+                (reason, Reason.text_of(reason), remedy_of(reason), n, examples)
                 for reason, (n, examples) in facts.rejected.items()
             ],
             n_copies=facts.statuses.get("duplicate", 0),

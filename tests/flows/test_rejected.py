@@ -51,7 +51,7 @@ def test_a_run_in_which_all_was_rejected_leads_to_its_sources() -> None:
         batch_id="b",
         items=2,
         rejected=2,
-        rejected_by={"bad_row": 1, "of_a_later_version": 1},
+        rejected_by_reason={"bad_row": 1, "of_a_later_version": 1},
         decisions={"clear": 0},
         again="assay moderate /list.csv --lake x",
     )

@@ -24,6 +24,7 @@ from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.pages.captions import cut, score_text, short_name
 from assay.tasks.pages.histogram import N_BINS, by_label, histogram_svg, score_bins
 from assay.tasks.pages.thumbnails import thumbnail, thumbnails
+from assay.tasks.rejections import remedy_of
 from assay.tasks.report import facts
 from assay.tasks.report.facts import ReportFacts, gather
 from assay.tasks.report.page import render_page
@@ -127,10 +128,11 @@ def test_a_report_shows_what_ran_what_came_out_and_what_to_do(tmp_path: Path) ->
         "flag from 0.65",
         "fake 0 9 21 30",
         "real 21 9 0 30",
-        "truncated cut off file:///pictures/cut0.jpg half of it",
+        "truncated : cut off Copy or download the file again in full. file:///pictures/cut0.jpg",
+        "file:///pictures/cut0.jpg half of it",
         "and 2 more",
         "file:///pictures/again.jpg is file:///pictures/p3.jpg",
-        "the detector gave no finite figure 1",
+        "the detector gave no finite figure Score the image in fp32, or with another detector. 1",
         f"assay show {made.ids['p38.jpg'][:12]} --lake {made.lake.uri}",
         "assay moderate '/my pictures' --label-from parent-folder --lake /a",
         f"assay report {made.run_id} --lake",
@@ -422,10 +424,13 @@ def test_every_reason_is_shown_with_its_text() -> None:
     for n, decided in enumerate(DecisionReason, start=1):
         assert f"{decided.text} {n}" in text
     for n, reason in enumerate(Reason):
-        assert f"{reason.text} {n + 100}" in text
-        assert f"{reason.value} {reason.text}" in text
+        assert f"{reason.text} {remedy_of(reason)} {n + 100}" in text
+        assert f"{reason.value} : {reason.text} {remedy_of(reason)}" in text
     assert f"of_tomorrow {len(DecisionReason) + 1}" in text
-    assert f"new_failure {len(Reason) + 100}" in text
+    assert (
+        f"new_failure Update assay; a later version recorded this reason. {len(Reason) + 100}"
+        in (text)
+    )
     assert "new_refusal" in text
 
 
