@@ -1,7 +1,7 @@
-"""The command `assay`: its verbs, and which exit code each trouble gives.
+"""The command `assay`: its verbs and its exit codes.
 
-Verbs import their work when they run, so that `assay --help` stays fast. stdout carries data,
-stderr carries progress and messages.
+Verbs import their work when they run, which keeps `assay --help` fast. stdout carries data,
+stderr progress and messages.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ EXIT_USAGE = 2
 
 app = App(
     name="assay",
-    help="Tell which images are machine-made: ingest, score, decide, report, publish.",
-    help_epilogue="With every command: --config FILE reads settings from FILE in place of "
+    help="Detect AI-generated images: ingest, score, decide, report, publish.",
+    help_epilogue="With every command: --config FILE reads settings from FILE instead of "
     "assay.toml, --config none from no file; --debug shows tracebacks.",
     version=__version__,
     result_action="return_value",
@@ -82,7 +82,14 @@ app.command(config.config)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command and exits with the code of what happened."""
+    """Run the command and exit with its code.
+
+    Args:
+        argv: Arguments after the command's name [default: those of the process].
+
+    Raises:
+        SystemExit: The exit code is not 0.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     open_closed_streams()
     with guarded(), signals.handled(_say) as leaving:
@@ -108,7 +115,7 @@ def _main(arguments: list[str], leaving: signals.Leaving) -> None:
             raise
         sys.exit(_complain(str(error), error.exit_code))
     except BrokenPipeError:
-        # The reader of stdout went away, as in `assay show ... | head`.
+        # The reader of stdout has closed it, as in `assay show ... | head`.
         drop_output()
     except BaseException as error:
         if (code := signals.exit_code_of(error)) is not None:
@@ -119,7 +126,7 @@ def _main(arguments: list[str], leaving: signals.Leaving) -> None:
             raise
         if (found := _damage_behind(error)) is not None:
             sys.exit(_complain(str(found), found.exit_code))
-        message = f"{type(error).__name__}: {error}\nThis is a bug; --debug shows where."
+        message = f"{type(error).__name__}: {error}\nThis is a bug; --debug shows the traceback."
         sys.exit(_complain(message, EXIT_BUG))
 
 
@@ -135,14 +142,14 @@ def _settings_file(arguments: list[str]) -> tuple[list[str], str | None]:
             return arguments[:at] + arguments[at + 1 :], argument.removeprefix("--config=")
         if argument == "--config":
             if at + 1 >= end:
-                sys.exit(_complain("--config wants a file, or none", EXIT_USAGE))
+                sys.exit(_complain("--config needs a file, or none", EXIT_USAGE))
             return arguments[:at] + arguments[at + 2 :], arguments[at + 1]
     return arguments, None
 
 
 @contextlib.contextmanager
 def _named(settings_file: str | None) -> Iterator[None]:
-    """Have a file of settings read in the block, also by what the command starts."""
+    """Set the settings file for the block, also for child processes."""
     before = os.environ.get("ASSAY_CONFIG")
     if settings_file is not None:
         os.environ["ASSAY_CONFIG"] = settings_file
@@ -156,7 +163,7 @@ def _named(settings_file: str | None) -> Iterator[None]:
 
 
 def _let_help_have_colours() -> None:
-    """Have help drawn beneath the guard, on terminals: elsewhere it has no escape codes."""
+    """Draw help in colour on terminals, on the stream below the guard."""
     if not sys.stdout.isatty():
         return
     from rich.console import Console
@@ -165,7 +172,7 @@ def _let_help_have_colours() -> None:
 
 
 def _damage_behind(error: BaseException) -> AssayError | None:
-    """Return the damaged file of a lake that is behind an error of the libraries that read it."""
+    """Return the error that names a lake's damaged file, if that caused a library's error."""
     if "polars" not in sys.modules:
         return None
     from ..data.store.damage import explain

@@ -1,1 +1,1 @@
-"""The verbs of the command `assay`: what each takes, and what it prints."""
+"""Verbs of the command `assay`: their arguments and their output."""

@@ -1,4 +1,4 @@
-"""`assay bench` and `assay models quantise`: which backend, how fast, and how different."""
+"""`assay bench` and `assay models quantise`: rate and drift of each backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .options import AsJson, LakeUri, Quiet, open_lake
 
 Name = Annotated[
     str,
-    Parameter(help="Registered or added name, org/name@<40-hex revision>, or a local folder."),
+    Parameter(help="Detector: a registered name, org/name@<40-hex revision>, or a local folder."),
 ]
 
 
@@ -30,20 +30,22 @@ def bench(
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure every backend here: images a second, and drift from fp32 PyTorch's logits.
+    """Measure each backend on this machine: images/s, and drift from fp32 PyTorch logits.
 
     Args:
-        detector: Whose network.
-        lake: With --drift: whose pictures.
-        drift: Measure drift on pictures of the lake, in all and by kind of picture, and let it
-            decide from now on which backends may be used on this machine.
-        n: Pictures of the lake.
-        backend: torch, torch-compile or openvino; may be repeated [default: torch, openvino].
-        precision: fp32, bf16, fp16 or int8; repeatable [default: fp32, and int8 if made].
+        detector: Detector to measure.
+        lake: Lake that supplies the images for --drift.
+        drift: Drift measured on images of the lake, in total and per image type. The result is
+            stored and decides which backends may be used on this machine.
+        n: Number of images sampled from the lake for --drift.
+        backend: Backend to measure: torch, torch-compile or openvino. Repeatable
+            [default: torch, openvino].
+        precision: Precision to measure: fp32, bf16, fp16 or int8. Repeatable
+            [default: fp32, and int8 if quantised].
         profile: Preprocessing [default: the detector's own].
-        policy: A policy.toml whose thresholds count as decisions [default: the packaged one].
-        gate: Exit with 6 if one of them is over its limit.
-        json_: Print one JSON object on stdout.
+        policy: Policy file whose thresholds define the decisions [default: the packaged one].
+        gate: Exit code 6 if a backend exceeds its drift limit.
+        json_: One JSON object on stdout.
         quiet: No progress bars.
     """
     from pathlib import Path
@@ -90,7 +92,7 @@ def bench(
     for one in over:
         print(f"assay: {refusal(one)}", file=sys.stderr)  # noqa: T201
     if gate and over:
-        raise GateRefused(f"{len(over)} of {len(measured)} backends are over their limit")
+        raise GateRefused(f"{len(over)} of {len(measured)} backends exceed their drift limit")
 
 
 def quantise(
@@ -102,14 +104,16 @@ def quantise(
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Quantise a detector to int8 on pictures of a lake, and measure its drift on others of them.
+    """Quantise a detector to int8 on images of a lake, and measure its drift.
+
+    Drift is measured on other images of the same lake.
 
     Args:
-        detector: Whose network.
-        lake: Whose pictures: they should be of the kinds that are to be scored.
-        n: Pictures to quantise on; as many others, up to 200, to measure on.
+        detector: Detector to quantise.
+        lake: Lake that supplies the images; they should resemble the images to be scored.
+        n: Number of calibration images; up to 200 others are used to measure drift.
         profile: Preprocessing [default: the detector's own].
-        json_: Print one JSON object on stdout.
+        json_: One JSON object on stdout.
         quiet: No progress bars.
     """
     from ...data.commands import command
@@ -141,9 +145,9 @@ def quantise(
             )
         )
         return
-    print(f"made        {made.model}\n            {made.precision}, on {made.n_images} pictures")  # noqa: T201
+    print(f"written     {made.model}\n            {made.precision}, on {made.n_images} images")  # noqa: T201
     if found is None:
-        print("            no other pictures in this lake to measure its drift on")  # noqa: T201
+        print("            drift not measured: the lake holds no other images")  # noqa: T201
     else:
         print(drift_table([found]))  # noqa: T201
         if not found.is_within:

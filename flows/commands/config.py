@@ -1,4 +1,4 @@
-"""`assay config`: which value each setting has here, and who said so."""
+"""`assay config`: the value and the origin of each setting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cyclopts import App
 
 from .options import AsJson, Judging, Reading, Running, given_by
 
-config = App(name="config", help="Settings: which value each has here, and who said so.")
+config = App(name="config", help="Show each setting's value and its origin.")
 
 
 @config.command
@@ -21,8 +21,8 @@ def show(
 ) -> None:
     """Print each setting with its value and its origin: flag, env, file or default.
 
-    Options count as they would for `assay moderate`. Settings of the environment and of
-    `assay.toml` are checked on the way.
+    Options have the same effect as for `assay moderate`. Environment variables and `assay.toml`
+    are checked.
     """
     from ..settings.resolve import resolve
     from ..settings.show import draw, to_json

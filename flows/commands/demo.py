@@ -1,4 +1,4 @@
-"""`assay demo`: the whole loop, without a network."""
+"""`assay demo`: all steps on generated test images, without a network connection."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .options import AsJson, Quiet, execute
 
 
 def demo(*, lake: str = "demo-lake", json_: AsJson = False, quiet: Quiet = False) -> None:
-    """Run the whole loop on pictures drawn here and the embedded models; no network.
+    """Run all steps on generated test images with the embedded models, offline.
 
-    Ingests, scores and decides, then makes pictures from the photos and says who evades.
+    Ingest, score and decide; then generate images from the photos and report evasion.
 
     Args:
-        lake: Folder for the demo's pictures and lake.
-        json_: Print one JSON object on stdout.
+        lake: Folder for the demo's images and its lake.
+        json_: One JSON object on stdout.
         quiet: No progress bars.
     """
     from ..demo import PLAN, demo_request
@@ -35,8 +35,8 @@ def demo(*, lake: str = "demo-lake", json_: AsJson = False, quiet: Quiet = False
         return
     print(  # noqa: T201
         f"{made.summary()}\n"
-        "  assay moderate YOUR-PICTURES --detector mini\n"
+        "  assay moderate YOUR-IMAGES --detector mini\n"
         "  assay synth example > plan.toml\n"
-        "The demo draws its pictures and the embedded models are tiny: none of these figures says "
-        "how a real detector fares."
+        "These figures say nothing about a real detector: the test images are generated and the "
+        "embedded models are tiny."
     )

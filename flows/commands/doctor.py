@@ -1,4 +1,4 @@
-"""`assay doctor`: what this machine has."""
+"""`assay doctor`: a check of this installation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EXIT_BUG = 1
 
 
 def doctor(*, lake: LakeUri = None, json_: AsJson = False) -> None:
-    """Check this machine: versions, devices, detectors, the lake, Prefect, optional parts."""
+    """Check the installation: versions, devices, detectors, lake, Prefect, optional packages."""
     from ..doctor import draw, examine
 
     found = examine(lake)

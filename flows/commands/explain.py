@@ -1,4 +1,4 @@
-"""`assay explain`: where the network looked when it scored one picture."""
+"""`assay explain`: attention and attribution maps of one image."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def explain(
     network: Network = None,
     json_: AsJson = False,
 ) -> None:
-    """Draw where the detector looked in one picture, over the square that it scored.
+    """Draw attention and attribution maps of one image over the square that was scored.
 
-    Attention rollout beside gradient-weighted attribution, with the score. Neither map tells
-    why, nor which pixels are machine-made.
+    Attention rollout beside gradient-weighted attribution, with the score. The maps give no
+    cause, and do not locate AI-generated pixels.
 
     Args:
-        image: A file, or the first 6 or more characters of an image's id in the lake.
-        lake: Folder or s3:// prefix of the lake.
-        out: PNG to write [default: heat-ID.png here].
-        network: Which network looks at images, and how they are prepared for it.
-        json_: Print one JSON object on stdout.
+        image: Image file, or the first 6 or more characters of a stored image's id.
+        lake: Folder of the lake, or its s3:// prefix.
+        out: PNG file to write [default: heat-ID.png in the working folder].
+        network: Detector and its preprocessing.
+        json_: One JSON object on stdout.
     """
     from ...data.commands import command
     from ...data.user_paths import require_output, write_output
@@ -66,15 +66,15 @@ def explain(
         f"score       {found.prob_fake:.3f} (logit {found.logit:+.3f}) by {found.detector_id}",
     ]
     if logit is not None:
-        apart = f"{abs(logit - found.logit):.1g} apart"
+        apart = f"differs by {abs(logit - found.logit):.1g}"
         lines.append(f"            stored {logit:+.3f} in {precision}: {apart}")
     for patch in found.top_patches(3):
         left, top, right, bottom = patch["box_px"]
         lines.append(
-            f"looked at   x {left}-{right}, y {top}-{bottom}: {patch['share']:.1%} of what speaks"
-            f" for {found.towards}"
+            f"region      x {left}-{right}, y {top}-{bottom}: {patch['share']:.1%} of the"
+            f" attribution to {found.towards}"
         )
-    lines.append(f"picture     {file}")
+    lines.append(f"image       {file}")
     if opened is not None:
         lines += ["next", f"  {command('similar', image_id[:12], lake=opened.uri)}"]
     elif lake is not None:

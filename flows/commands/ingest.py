@@ -1,4 +1,4 @@
-"""`assay ingest`: images read, checked and stored."""
+"""`assay ingest`: read, check and store images."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def ingest(
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Read, check and store pictures without scoring them."""
+    """Read, check and store images without scoring them."""
     request = request_of(sources, run, reading)
     execute_and_tell(request, "ingest", server=False, quiet=quiet, as_json=json_)

@@ -1,4 +1,4 @@
-"""`assay init`: a file of settings and a policy to start from."""
+"""`assay init`: a settings file and a policy file to edit."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def init(
     """Write an `assay.toml`, in which every setting is commented out, and a `policy.toml`.
 
     Args:
-        folder: Folder to write them to; made where there is none.
-        overwrite: Replace files that are there.
+        folder: Folder of the files; created if missing.
+        overwrite: Existing files are replaced.
     """
     from ...data.user_paths import from_home
     from ...tasks.decide.policy_file import PACKAGED_POLICY
@@ -34,8 +34,8 @@ def init(
     there = [str(path) for path in texts if path.exists() or path.is_symlink()]
     if there and not overwrite:
         raise ConfigError(
-            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already; name "
-            "another folder, or add --overwrite"
+            f"{' and '.join(there)} {'exists' if len(there) == 1 else 'exist'} already; name "
+            "another folder, or pass --overwrite"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

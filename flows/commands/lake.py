@@ -1,4 +1,4 @@
-"""`assay lake`: whether a lake is whole, bringing back what is not, and removing leftovers."""
+"""`assay lake`: check, repair and sweep a lake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .options import AsJson, LakeUri, open_lake
 
 EXIT_DAMAGED = 4
 
-lake_app = App(name="lake", help="The lake: check it, repair it, sweep leftovers.")
+lake_app = App(name="lake", help="Check, repair and sweep a lake.")
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
@@ -25,14 +25,14 @@ def check(
     deep: Annotated[bool, Parameter(negative="")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Say what of a lake is damaged, what that affects, and what to do; changes nothing.
+    """Report the damage of a lake, its effects and the remedy; change nothing.
 
-    Exits with code 4 where something is damaged.
+    The exit code is 4 if anything is damaged.
 
     Args:
-        lake: Folder or s3:// prefix of the lake.
-        deep: Read every byte and compare each image with its hash.
-        json_: Print one JSON object on stdout.
+        lake: Folder of the lake, or its s3:// prefix.
+        deep: Full check: every byte is read, and each image compared with its hash.
+        json_: One JSON object on stdout.
     """
     from ...tasks.lake import check as lake_check
 
@@ -44,15 +44,15 @@ def check(
 
 @lake_app.command
 def repair(*, lake: LakeUri = None, json_: AsJson = False) -> None:
-    """Bring back what can be, from shards and from sources that are still there.
+    """Restore damaged parts of a lake from its shards and from sources that still exist.
 
-    Reads every byte of the lake. Nothing is deleted: what is damaged goes to `damaged/` in the
-    lake, and items whose images are found nowhere are recorded as rejected with the reason
-    bytes_lost. Exits with code 4 where something is damaged still.
+    Every byte of the lake is read. Nothing is deleted: damaged files move to `damaged/` in the
+    lake, and items whose bytes cannot be found are recorded as rejected with the reason
+    bytes_lost. The exit code is 4 if damage remains.
 
     Args:
-        lake: Folder or s3:// prefix of the lake.
-        json_: Print one JSON object on stdout.
+        lake: Folder of the lake, or its s3:// prefix.
+        json_: One JSON object on stdout.
     """
     from ...tasks.lake import repair as lake_repair
 
@@ -72,15 +72,15 @@ def sweep(
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Remove shards that no image names, unfinished files, killed publishes and old reports.
+    """Remove unreferenced shards, unfinished files, interrupted publishes and old reports.
 
     Args:
-        lake: Folder or s3:// prefix of the lake.
-        older_than: Age of leftovers, such as 90m, 12h, 7d or 2w; at least 1h.
-        reports_older_than: Age of reports to remove [default: reports stay].
-        published: Folder of a published dataset, whose killed publishes are removed too.
-        dry_run: Only say what would be removed.
-        json_: Print one JSON object on stdout.
+        lake: Folder of the lake, or its s3:// prefix.
+        older_than: Minimum age of the files, such as 90m, 12h, 7d or 2w; at least 1h.
+        reports_older_than: Minimum age of reports to remove [default: reports are kept].
+        published: Folder of a published dataset; its interrupted publishes are removed too.
+        dry_run: List of what would be removed; nothing is changed.
+        json_: One JSON object on stdout.
     """
     from ...tasks.lake import sweep as lake_sweep
 
@@ -106,5 +106,7 @@ def _age_s(option: str, text: str) -> float:
 
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip().lower())
     if match is None:
-        raise ConfigError(f"{option} is {text!r}; give a number and s, m, h, d or w, such as 7d")
+        raise ConfigError(
+            f"{option} is {text!r}; allowed: a number and a unit s, m, h, d or w, such as 7d"
+        )
     return float(match[1]) * _SECONDS[match[2]]

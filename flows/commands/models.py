@@ -1,4 +1,4 @@
-"""`assay models`: what the registry knows, getting it, checking it, and turning it round."""
+"""`assay models`: list, pull, verify, convert and describe detectors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from cyclopts import App, Parameter
 
 from .options import AsJson
 
-models = App(name="models", help="Detectors: list, pull, verify, convert, quantise, card.")
+models = App(name="models", help="List, pull, verify, convert, quantise and describe detectors.")
 Positive = Annotated[
-    str | None, Parameter(help="What a larger logit of an unregistered checkpoint means.")
+    str | None,
+    Parameter(help="Class of a high logit of an unregistered checkpoint: fake or real."),
+]
+Name = Annotated[
+    str,
+    Parameter(
+        help="Detector: a registered or added name, org/name@<40-hex revision>, or a folder."
+    ),
 ]
 
 
 @models.command(name="list")
 def list_(*folders: Path, json_: AsJson = False) -> None:
-    """The registered detectors, those of installed packages, and which of them are on this machine.
+    """List registered detectors and those of installed packages, with their state on this machine.
 
     Args:
-        *folders: Folders with weights and a card, or folders of such folders, to list too.
-        json_: Print one JSON list on stdout.
+        *folders: Folders with weights and a card, or folders of such folders, listed too.
+        json_: One JSON list on stdout.
     """
     from ...data.commands import command
     from ...tasks.detector.tools.listing import Listed, known_detectors
@@ -35,8 +42,10 @@ def list_(*folders: Path, json_: AsJson = False) -> None:
 
     def state(row: Listed) -> str:
         if row.problem is not None:
-            return f"cannot be used: {row.problem}"
-        return "on this machine" if row.here else f"not here: {command('models', 'pull', row.name)}"
+            return f"not usable: {row.problem}"
+        if row.here:
+            return "on this machine"
+        return f"not on this machine: {command('models', 'pull', row.name)}"
 
     for row in rows:
         network = row.layout if row.added_by else f"{row.layout} layout, {row.image_px or 384} px"
@@ -59,10 +68,10 @@ def pull(
     """Download a registered detector's pinned files and check their hashes.
 
     Args:
-        name: Registered name.
-        to: Copy the files to this folder as well.
-        from_: Take them from this folder instead of the hub, for machines without a network.
-        json_: Print one JSON object on stdout.
+        name: Registered name of the detector.
+        to: Folder for a copy of the files.
+        from_: Folder that supplies the files instead of the hub, for machines without a network.
+        json_: One JSON object on stdout.
     """
     from ...data.commands import command
     from ...tasks.detector.weights.pull import pull as pull_files
@@ -72,14 +81,14 @@ def pull(
     if json_:
         print(json.dumps({"name": name, "files": found, "to": None if to is None else str(to)}))  # noqa: T201
         return
-    print("\n".join(["as pinned:", *(f"  {file}" for file in found)]))  # noqa: T201
+    print("\n".join(["hashes match the pinned files:", *(f"  {file}" for file in found)]))  # noqa: T201
     score = command("moderate", "SOURCE", detector=name)
     print(f"next\n  {command('models', 'verify', name)}\n  {score}")  # noqa: T201
 
 
 @models.command
 def verify(
-    name: str,
+    name: Name,
     /,
     *,
     golden: Path | None = None,
@@ -88,15 +97,15 @@ def verify(
     positive: Positive = None,
     json_: AsJson = False,
 ) -> None:
-    """Check a detector's hash, tensors, config and direction, and its scores of known pictures.
+    """Check a detector's hash, tensors, config and direction, and its scores of golden images.
 
     Args:
-        name: Registered or added name, org/name@<40-hex revision>, or a folder.
-        golden: Folder of pictures with known scores: the registry's, or its golden.toml's.
+        name: Detector to verify.
+        golden: Folder of images with known scores, from the registry or its golden.toml.
         profile: Preprocessing [default: the detector's own].
-        backend: auto, torch, torch-compile or openvino.
-        positive: fake or real.
-        json_: Print one JSON object on stdout.
+        backend: Backend: auto, torch, torch-compile or openvino.
+        positive: Class of a high logit.
+        json_: One JSON object on stdout.
     """
     from ...data.errors import UntrustedWeights
     from ...tasks.detector.load import load_detector
@@ -125,12 +134,12 @@ def verify(
         for one in compared:
             seen = one.problem or f"{one.seen:.4f}"
             word = "match   " if one.matches else "MISMATCH"
-            print(f"{word}  {one.name}  expected {one.expected:.4f}, seen {seen}")  # noqa: T201
+            print(f"{word}  {one.name}  expected {one.expected:.4f}, measured {seen}")  # noqa: T201
     if wrong := [one.name for one in compared if not one.matches]:
         raise UntrustedWeights(
-            f"{len(wrong)} of {len(compared)} pictures score otherwise than is known (more than"
-            f" {TOLERANCE_PROB:g} apart): {', '.join(wrong[:5])}; do not use {name} here before"
-            " weights, profile and pictures agree"
+            f"{len(wrong)} of {len(compared)} golden images differ from their known score by more"
+            f" than {TOLERANCE_PROB:g}: {', '.join(wrong[:5])}; do not use {name} on this machine"
+            " until weights, profile and images agree"
         )
 
 
@@ -143,13 +152,13 @@ def convert(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     positive: Positive = None,
 ) -> None:
-    """Write a detector in the other layout, bit for bit.
+    """Convert a detector to the other layout, bit for bit.
 
     Args:
-        path: Folder, registered name or org/name@<40-hex revision>.
-        to: timm, as the authors publish it, or transformers, as the hub's port is.
-        out: New folder.
-        positive: fake or real.
+        path: Detector: a folder, a registered name or org/name@<40-hex revision>.
+        to: Layout: timm, as published by the authors, or transformers, as ported on the hub.
+        out: New folder for the result.
+        positive: Class of a high logit.
     """
     from ...data.commands import command
     from ...tasks.detector.tools.convert import convert as convert_to
@@ -161,13 +170,13 @@ def convert(
 
 
 @models.command
-def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> None:
-    """What is known of a detector: pins, licences, published figures, limits.
+def card(name: Name, /, *, positive: Positive = None, json_: AsJson = False) -> None:
+    """Print a detector's card: pinned files, licences, published figures, limits.
 
     Args:
-        name: Registered or added name, org/name@<40-hex revision>, or a folder.
-        positive: fake or real.
-        json_: Print one JSON object on stdout.
+        name: Detector to describe.
+        positive: Class of a high logit.
+        json_: One JSON object on stdout.
     """
     from ...data.commands import command
     from ...data.errors import InputError
@@ -178,8 +187,8 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
     found = card_by_name(name) or card_of(name, positive=positive)
     if found is None:
         raise InputError(
-            f"{name} is not registered, so there is no card;"
-            f" {command('models', 'verify', name)} tells what can be told from its files"
+            f"{name} is not registered and has no card;"
+            f" {command('models', 'verify', name)} checks its files"
         )
     if isinstance(found, DetectorCard):
         values = dataclasses.asdict(found)
@@ -193,10 +202,10 @@ def card(name: str, /, *, positive: Positive = None, json_: AsJson = False) -> N
     for key, value in flat(values).items():
         if value in (None, (), [], "") or key in {"by_name", "golden", "published"}:
             continue
-        shown = value
+        name, shown = key.replace("_", " "), value
         if key == "may_act_alone":
-            shown = "yes" if value else "no: a person decides"
-        print(f"{key.replace('_', ' '):<16} {shown}")  # noqa: T201
+            name, shown = "decisions", "automatic" if value else "human review required"
+        print(f"{name:<16} {shown}")  # noqa: T201
     if not isinstance(found, DetectorCard):
         return
     for figure in found.published:

@@ -1,4 +1,4 @@
-"""`assay moderate`: from images to a scored dataset."""
+"""`assay moderate`: ingest, score, decide and report."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def moderate(
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Ingest, score, decide and report: from pictures to a scored dataset.
+    """Ingest, score and decide images, and write a report.
 
-    A SOURCE is a file, a folder, a glob, a zip or tar, a Parquet, JSONL or CSV table, or a URL.
-    Running it again reads nothing that has not changed and scores nothing twice.
+    A SOURCE is a file, a folder, a glob, a zip or tar archive, a Parquet, JSONL or CSV table, or
+    a URL. A repeated run reads only what has changed, and scores no image twice.
     """
     request = request_of(sources, run, reading, judging)
     execute_and_tell(request, "moderate", server=server, quiet=quiet, as_json=json_)

@@ -1,4 +1,4 @@
-"""What the verbs share: their options, and how a run is started and told."""
+"""Options that verbs share, and the start and the output of a run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from ..result import Moderation
 
 LakeUri = Annotated[str | None, Parameter(help=LAKE_HELP)]
-AsJson = Annotated[bool, Parameter("--json", negative="", help="Print one JSON object on stdout.")]
+AsJson = Annotated[bool, Parameter("--json", negative="", help="One JSON object on stdout.")]
 Quiet = Annotated[bool, Parameter(negative="", help="No progress bars.")]
 Server = Annotated[
     bool | None,
     Parameter(
-        help="Run as a Prefect flow, on the configured server or a temporary one; or as plain "
-        "functions [default: as a flow if a Prefect server is configured]."
+        help="Prefect flow on the configured server or a temporary one, or plain functions "
+        "[default: a flow if a Prefect server is configured]."
     ),
 ]
 
@@ -36,7 +36,7 @@ Judging = Annotated[JudgingOptions | None, Parameter(name="*")]
 def request_of(
     sources: Sequence[str], *options: RunOptions | ReadingOptions | NetworkOptions | None
 ) -> Request:
-    """Return what a run is asked to do: by options, else by the environment and `assay.toml`."""
+    """Return the request of a run: options, then the environment, then `assay.toml`."""
     from ..settings.resolve import request_of as resolved
 
     return resolved(sources=tuple(sources), **given_by(*options))
@@ -51,7 +51,11 @@ def given_by(*options: RunOptions | ReadingOptions | NetworkOptions | None) -> d
 
 
 def open_lake(lake: str | None) -> Lake:
-    """The lake of the option or the environment, which must be there."""
+    """Open the lake of the option or the settings.
+
+    Raises:
+        StoreError: The lake does not exist or cannot be read.
+    """
     from ...data.store.lake import Lake
     from ..settings.resolve import default_lake
 
@@ -59,7 +63,7 @@ def open_lake(lake: str | None) -> Lake:
 
 
 def execute(request: Request, verb: str, *, server: bool | None, quiet: bool) -> Moderation:
-    """Run the verb as a flow or as plain functions, with bars on a terminal."""
+    """Run the verb as a flow or as plain functions, with progress bars on a terminal."""
     from ..start import start
 
     return start(request, verb, server=server, quiet=quiet)
@@ -68,10 +72,11 @@ def execute(request: Request, verb: str, *, server: bool | None, quiet: bool) ->
 def execute_and_tell(
     request: Request, verb: str, *, server: bool | None, quiet: bool, as_json: bool
 ) -> None:
-    """Run the verb and print what it came to, also where a gate refuses the result.
+    """Run the verb and print its result, also if a gate refuses it.
 
     Raises:
-        TooManyRejected: After the summary is printed.
+        TooManyRejected: The share of rejected items exceeds the limit; raised after the summary
+            is printed.
     """
     from ..result import TooManyRejected
 
@@ -83,5 +88,5 @@ def execute_and_tell(
 
 
 def tell(result: Moderation, *, as_json: bool) -> None:
-    """What the run came to, for a person or a program."""
+    """Print the result of a run, as text or as JSON."""
     print(json.dumps(result.to_json()) if as_json else result.summary())  # noqa: T201

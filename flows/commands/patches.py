@@ -1,4 +1,4 @@
-"""`assay patches`: the patch embeddings of a lake's images."""
+"""`assay patches`: patch embeddings of the images of a lake."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def patches(
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the patch embeddings of every image of the lake to a Parquet file.
+    """Write the patch embeddings of all images of a lake to a Parquet file.
 
     Args:
-        to: File to write.
-        lake: Folder or s3:// prefix of the lake.
-        network: Which network looks at images, and how they are prepared for it.
-        dtype: float16 or float32.
-        limit: At most so many images.
-        json_: Print one JSON object on stdout.
+        to: Parquet file to write.
+        lake: Folder of the lake, or its s3:// prefix.
+        network: Detector and its preprocessing.
+        dtype: Number format of the embeddings: float16 or float32.
+        limit: Largest number of images.
+        json_: One JSON object on stdout.
         quiet: No progress bars.
     """
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
@@ -59,5 +59,5 @@ def patches(
     shape = " x ".join(map(str, made.shape))
     print(  # noqa: T201
         f"written     {made.file}: {made.images:,} images, {shape} each, {dtype}\n"
-        f"left out    {made.failed:,} that cannot be decoded"
+        f"skipped     {made.failed:,} images that cannot be decoded"
     )

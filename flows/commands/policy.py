@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-policy = App(name="policy", help="Policy files: which score clears, which flags.")
+policy = App(name="policy", help="Describe policy files, which set the decision thresholds.")
 
 
 @policy.command
@@ -16,11 +16,11 @@ def schema(
     out: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Print the JSON Schema of policy files, by which editors check and complete them.
+    """Print the JSON Schema of policy files, for validation and completion in editors.
 
     Args:
-        out: File to write it to; on stdout without it.
-        overwrite: Replace a file that is there.
+        out: File for the schema [default: stdout].
+        overwrite: An existing file is replaced.
     """
     from ...tasks.decide.policy_file import policy_schema
     from .schema_file import print_schema

@@ -1,4 +1,4 @@
-"""`assay publish`: labelled datasets for others."""
+"""`assay publish`: write a labelled dataset."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def publish(
     allow_shortcuts: Annotated[bool, Parameter(negative="")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Write the labelled dataset as a folder that `datasets.load_dataset` opens.
+    """Write the labelled images as a dataset folder for `datasets.load_dataset`.
 
     Args:
-        lake: Folder or s3:// prefix of the lake.
-        to: Folder to write; it must not exist yet, or be empty.
-        format_: `hf`: Parquet, ClassLabel and a card.
-        detector: Detector whose scores to publish [default: the one that decided last].
+        lake: Folder of the lake, or its s3:// prefix.
+        to: Folder to write; must be new or empty.
+        format_: Format of the dataset; `hf` is Parquet with ClassLabel and a card.
+        detector: Detector whose scores are published [default: that of the last decisions].
         precision: Precision of these scores: fp32, bf16, fp16 or int8
-            [default: the one that decided last].
-        seed: Decides which near-duplicate group falls into which split.
-        overwrite: Replace the folder if it exists.
-        allow_shortcuts: Reserved for a later check of file format and size as label shortcuts.
-        json_: Print one JSON object on stdout.
+            [default: that of the last decisions].
+        seed: Seed that assigns groups of near-duplicates to splits.
+        overwrite: An existing folder is replaced.
+        allow_shortcuts: Reserved for a future check of file format and size as label shortcuts.
+        json_: One JSON object on stdout.
     """
     from ...tasks.publish.opening import opening_command
     from ...tasks.publish.publish import publish as publish_lake

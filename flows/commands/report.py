@@ -1,4 +1,4 @@
-"""`assay report`: the HTML report of a run, drawn again."""
+"""`assay report`: the HTML report of a run."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def report(
     lake: LakeUri = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
 ) -> None:
-    """Draw the HTML report of a run again and print its path.
+    """Write the HTML report of a run and print its path.
 
     Args:
-        run_id: Id of a run, or `latest` for the last that scored.
-        lake: Folder or s3:// prefix of the lake.
-        out: File to write [default: reports/RUN_ID.html in the lake].
+        run_id: Id of the run; `latest` is the last one that scored.
+        lake: Folder of the lake, or its s3:// prefix.
+        out: HTML file to write [default: reports/RUN_ID.html in the lake].
     """
     from ...data.errors import StoreError
     from ...tasks.lake.fit import require_fit
@@ -34,5 +34,5 @@ def report(
     try:
         require_fit(opened, None)
     except StoreError as error:
-        # The report stands on the tables alone; that images are gone is for whoever reads it.
+        # The report needs the tables only; its reader should know that images are missing.
         print(f"assay: warning: {error}", file=sys.stderr)  # noqa: T201

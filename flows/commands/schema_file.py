@@ -1,4 +1,4 @@
-"""A JSON Schema on stdout or in a file."""
+"""Output of a JSON Schema to stdout or a file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ...data.user_paths import from_home
 def print_schema(
     schema: Mapping[str, Any], what: str, *, out: Path | None, overwrite: bool
 ) -> None:
-    """Print a JSON Schema, or write it to a file and say so.
+    """Print a JSON Schema, or write it to a file and print the path.
 
     Args:
-        schema: Plain values.
-        what: Kind of files that it describes, for the line that says where it is.
-        out: File to write it to; None: on stdout.
-        overwrite: Whether a file that is there is replaced.
+        schema: JSON Schema as plain values.
+        what: Type of the files that the schema describes, for the message.
+        out: File to write; None for stdout.
+        overwrite: Whether an existing file is replaced.
 
     Raises:
-        ConfigError: The file is there already, or cannot be written.
+        ConfigError: The file exists already or cannot be written.
     """
     text = json.dumps(schema, indent=2) + "\n"
     if out is None:
@@ -35,7 +35,7 @@ def print_schema(
             file.write(text)
     except FileExistsError as error:
         raise ConfigError(
-            f"{out} is there already; name another file, or add --overwrite"
+            f"{out} exists already; name another file, or pass --overwrite"
         ) from error
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror})") from error

@@ -1,4 +1,4 @@
-"""`assay score`: the images of a lake scored and decided."""
+"""`assay score`: score and decide the images of a lake."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def score(
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score and decide every image of the lake that this detector has not seen."""
+    """Score the images of a lake that the detector has not scored, and decide all."""
     request = request_of((), run, judging)
     execute_and_tell(request, "score", server=server, quiet=quiet, as_json=json_)

@@ -19,15 +19,15 @@ def serve(
     reading: Reading = None,
     judging: Judging = None,
 ) -> None:
-    """Run `moderate` on a schedule on this machine, and when Prefect's pages or API ask.
+    """Serve `moderate` as a Prefect deployment, on a schedule or on request.
 
     Args:
-        sources: What every run reads; only what is new is read and scored.
-        run: Where the rows live, and how many threads work.
-        cron: Five fields in UTC, such as "0 * * * *" for every full hour.
-        name: Name of the deployment [default: made of the sources and the lake].
-        reading: How sources are walked and read.
-        judging: Which detector scores and which policy decides.
+        sources: Sources of each run; only new and changed items are read and scored.
+        run: Lake and threads.
+        cron: Schedule: five cron fields in UTC, such as "0 * * * *" for every full hour.
+        name: Name of the deployment [default: derived from the sources and the lake].
+        reading: Options for sources.
+        judging: Detector and policy.
     """
     from ..process.signals import ctrl_c_left_to_asyncio
     from ..serving.serve import serve as serve_flow

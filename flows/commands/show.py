@@ -1,4 +1,4 @@
-"""`assay show`: all that is known of one image."""
+"""`assay show`: all stored facts of one image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from .options import AsJson, LakeUri, open_lake
 
 
 def show(image_id: str, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:
-    """Show all that is known of one image; the first 6 or more characters of its id will do."""
+    """Show all stored facts of one image.
+
+    Args:
+        image_id: Image id, or its first 6 or more characters.
+        lake: Folder of the lake, or its s3:// prefix.
+        json_: One JSON object on stdout.
+    """
     from ..lookup import describe_image, draw_image
 
     known = describe_image(open_lake(lake), image_id)

@@ -1,4 +1,4 @@
-"""`assay similar`: which stored images are most like one."""
+"""`assay similar`: the stored images most similar to one image."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def similar(
     quiet: Quiet = False,
     json_: AsJson = False,
 ) -> None:
-    """Find the stored images most like a picture, and draw them on a contact sheet.
+    """Find the stored images most similar to an image, and draw a contact sheet.
 
     Args:
-        image: A picture's file, or the first 6 or more characters of the id of a stored image.
-        lake: Folder or s3:// prefix of the lake.
-        by: The detector's embedding (cosine), the 64-bit perceptual hash (differing bits), or
-            both rankings in one.
-        k: How many neighbours.
-        out: Contact sheet to write: .png shows the pictures, .html veils them until clicked.
+        image: Image file, or the first 6 or more characters of a stored image's id.
+        lake: Folder of the lake, or its s3:// prefix.
+        by: Measure: the detector's embedding (cosine), the 64-bit perceptual hash (differing
+            bits), or both rankings combined.
+        k: Number of neighbours.
+        out: Contact sheet to write; .png shows the images, .html blurs them until clicked.
         detector: Detector of the embeddings: a name, an id or a folder
-            [default: the one that scored last].
-        exact: Compare with every embedding also where there are 50,000 or more, without an index.
-        blur: Veil the pictures of a PNG.
+            [default: that of the last scores].
+        exact: Exhaustive search also for 50,000 embeddings or more, where an index is the default.
+        blur: Blurred images in a PNG sheet.
         quiet: No progress bars.
-        json_: Print one JSON object on stdout.
+        json_: One JSON object on stdout.
     """
     from ...data.user_paths import from_home, require_output
     from ...tasks.similar.listing import list_similar

@@ -1,4 +1,4 @@
-"""`assay synth ...`: pictures made here, labelled and traceable, and who gets past the detector."""
+"""`assay synth`: generate labelled, traceable images, and measure evasion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...data.errors import SynthError
 from ...synth.plan.example import EXAMPLE_PLAN
 from .options import AsJson, Judging, Quiet, Running, request_of
 
-synth = App(name="synth", help="Make labelled pictures: generators, LoRA, laundering, attacks.")
+synth = App(name="synth", help="Generate labelled images: generators, LoRA, laundering, attacks.")
 
 
 @synth.command
@@ -31,19 +31,21 @@ def augment(
     json_: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make what a plan file asks for, score it, and report who evades. Goes on where it stopped.
+    """Generate the images of a plan, score them, and report evasion.
+
+    A repeated run resumes an interrupted one.
 
     Args:
-        plan: A TOML file; `assay synth example` prints one.
-        run: Where the rows live, and how many threads work.
-        judging: Which detector scores and which policy decides.
-        generator: Generator in the place of the plan's, in every block that names one.
-        memory: Of the device, such as 24GB: picks what is quantised and what takes turns.
-        t5: The third text encoder: auto, keep, drop, int8 or nf4.
-        fuse: Make adapters part of the generator's weights.
-        generator_device: Of what makes the pictures: auto, cpu, cuda, mps or xpu.
-        generator_precision: auto, fp32, bf16 or fp16.
-        json_: Print one JSON object on stdout.
+        plan: Plan file in TOML; `assay synth example` prints one.
+        run: Lake and threads.
+        judging: Detector and policy.
+        generator: Generator that replaces the plan's in every block that names one.
+        memory: Memory of the device, such as 24GB; decides quantisation and offloading.
+        t5: Third text encoder: auto, keep, drop, int8 or nf4.
+        fuse: Adapters merged into the generator's weights.
+        generator_device: Device of the generator: auto, cpu, cuda, mps or xpu.
+        generator_precision: Precision of the generator: auto, fp32, bf16 or fp16.
+        json_: One JSON object on stdout.
         quiet: No progress bars.
     """
     from ...synth.generators.registry import named_from_here
@@ -55,7 +57,7 @@ def augment(
     chosen = read_plan(plan)
     if generator is not None:
         chosen = chosen.with_generator(named_from_here(generator))
-    # What loads PyTorch comes after the plan's own slips are said.
+    # Imported after the plan is checked, since these load PyTorch.
     from ...synth.generators.load import LoadSettings
     from ..augmentation.run import augment as run_augment
 
@@ -74,14 +76,14 @@ def augment(
     print(json.dumps(result.to_json()) if json_ else result.summary())  # noqa: T201
     if result.failed and not result.made and not result.known:
         raise SynthError(
-            f"none of {result.failed:,} pictures could be made: {result.failures[0][0]}; run it "
-            "again once that is mended"
+            f"none of {result.failed:,} images could be generated: {result.failures[0][0]}; "
+            "correct that and run the command again"
         )
 
 
 @synth.command
 def example() -> None:
-    """Print a plan file to start from."""
+    """Print an example plan file."""
     print(EXAMPLE_PLAN, end="")  # noqa: T201
 
 
@@ -91,11 +93,11 @@ def schema(
     out: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Print the JSON Schema of plan files, by which editors check and complete them.
+    """Print the JSON Schema of plan files, for validation and completion in editors.
 
     Args:
-        out: File to write it to; on stdout without it.
-        overwrite: Replace a file that is there.
+        out: File for the schema [default: stdout].
+        overwrite: An existing file is replaced.
     """
     from ...synth.plan.models import plan_schema
     from .schema_file import print_schema
@@ -105,10 +107,10 @@ def schema(
 
 @synth.command
 def methods(*, json_: AsJson = False) -> None:
-    """List what makes pictures: name, package and description of every method.
+    """List the synthesis methods: name, package and description.
 
     Args:
-        json_: Print one JSON object on stdout.
+        json_: One JSON object on stdout.
     """
     from ...synth.methods.registry import listed_methods
 
@@ -132,16 +134,17 @@ def estimate(
     images: int = 1,
     json_: AsJson = False,
 ) -> None:
-    """Say what would be loaded, in how many GB, for how many pictures, before it starts.
+    """Estimate the weights to load and the memory they need, without loading them.
 
     Args:
-        generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, mini-sd3, or a diffusers folder.
+        generator: Generator: sd3.5-large, sd3.5-large-turbo, sd3.5-medium, mini-sd3, or a
+            diffusers folder.
         memory: Memory of the device, such as 24GB.
-        t5: auto, keep, drop, int8 or nf4.
-        precision: auto, fp32, bf16 or fp16.
-        device: auto, cpu, cuda, mps or xpu.
-        images: Number of pictures.
-        json_: Print one JSON object on stdout.
+        t5: Third text encoder: auto, keep, drop, int8 or nf4.
+        precision: Precision of the generator: auto, fp32, bf16 or fp16.
+        device: Device of the generator: auto, cpu, cuda, mps or xpu.
+        images: Number of images.
+        json_: One JSON object on stdout.
     """
     from ...synth.generators.estimate import announce
 
@@ -154,10 +157,10 @@ def estimate(
 @synth.command(name="plan", show=False)
 @functools.wraps(estimate)
 def estimate_by_its_old_name(*args: Any, **options: Any) -> None:
-    """Say what would be loaded; the name that `estimate` had."""
+    """Call `estimate` by its former name."""
     from ..progress import say
 
-    say("assay synth plan is called assay synth estimate now; the old name will go")
+    say("warning: assay synth plan is deprecated; use assay synth estimate")
     estimate(*args, **options)
 
 
@@ -177,21 +180,24 @@ def train_lora(
     seed: int = 0,
     save_every: int = 100,
 ) -> None:
-    """Teach a generator a look: low-rank updates of its attention, loadable by plain diffusers.
+    """Fine-tune a LoRA adapter of a generator on a folder of images.
+
+    The adapter holds low-rank updates of the attention layers, and loads in plain diffusers.
 
     Args:
-        images: Folder of pictures; a `.txt` of the same name holds a picture's caption.
+        images: Folder of images; a `.txt` file of the same name holds an image's caption.
         base: Generator to adapt.
-        out: Folder for the adapter, its checkpoints, loss curve and samples; not IMAGES itself.
-        prompt: Caption of pictures without one.
-        rank: Of the updates.
+        out: Folder for the adapter, checkpoints, loss curve and samples; must differ from IMAGES.
+        prompt: Caption of images that have none.
+        rank: Rank of the updates.
         alpha: Scale of the updates [default: the rank].
-        steps: Optimiser steps.
-        learning_rate: Of AdamW.
+        steps: Number of optimiser steps.
+        learning_rate: Learning rate of AdamW.
         size: Side of the training crops in px [default: the generator's own].
-        batch: Pictures a step.
-        seed: Of everything that is drawn.
-        save_every: Steps between checkpoints and samples; an interrupted training goes on there.
+        batch: Number of images per step.
+        seed: Seed of the training.
+        save_every: Steps between checkpoints and samples; an interrupted training resumes from
+            the last checkpoint.
     """
     from ...synth.training.lora import LoraSettings
     from ...synth.training.lora import train_lora as train
@@ -228,17 +234,17 @@ def train_mini_generator(
     minutes: float = 20.0,
     seed: int = 0,
 ) -> None:
-    """Train the embedded generator on your own folders of photos, with its figures and card.
+    """Train the embedded generator on folders of photos, and write its figures and card.
 
     Args:
-        photos: Folders to learn from.
-        held_out: Folder of photos for figures only. Repeatable.
-        texts: A file of prompts, whose words the tokenizer learns.
-        out: Folder for the pipeline, as plain diffusers loads it.
-        vae: A fitted autoencoder [default: one is fitted first].
-        vae_minutes: Of fitting the autoencoder.
-        minutes: Of training the transformer and the text encoders.
-        seed: Of everything that is drawn.
+        photos: Folders of training photos.
+        held_out: Folder of photos for evaluation only. Repeatable.
+        texts: File of prompts that trains the tokenizer.
+        out: Folder for the pipeline, in the diffusers layout.
+        vae: Folder of a fitted autoencoder [default: one is fitted first].
+        vae_minutes: Time for fitting the autoencoder, in minutes.
+        minutes: Time for training the transformer and the text encoders, in minutes.
+        seed: Seed of the training.
     """
     from ...data.commands import command
     from ...synth.mini_training.making import MakeSettings, make_mini_sd3
@@ -255,4 +261,4 @@ def train_mini_generator(
         seed=seed,
     )
     make_mini_sd3(settings, on_progress=say)
-    print(f"Read {out / 'README.md'}, then: {command('synth', 'estimate', out)}")  # noqa: T201
+    print(f"card  {out / 'README.md'}\nnext\n  {command('synth', 'estimate', out)}")  # noqa: T201

@@ -1,4 +1,4 @@
-"""`assay train-mini`: a small detector from folders of pictures."""
+"""`assay train-mini`: a small detector trained on folders of images."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def train_mini(
     seed: int = 0,
     cache: Path | None = None,
 ) -> None:
-    """Train the embedded detector on your own folders, with figures on sources it never saw.
+    """Train the embedded detector on folders of images, and evaluate it on held-out sources.
 
     Args:
-        real: Folder of photos; the first folder level below it names the source. Repeatable.
-        fake: Folder of machine-made pictures, likewise. Repeatable.
+        real: Folder of photos; its first folder level names the source. Repeatable.
+        fake: Folder of AI-generated images; its first folder level names the source. Repeatable.
         out: Folder for the checkpoint, its card and its figures.
         autoencoder: Diffusers folder that makes aligned fakes of the photos [default: a small
-            one is fitted on them first]. Repeatable.
-        unseen_autoencoder: Diffusers folder used for held-out figures only. Repeatable.
-        manifest: TSV that names each picture's generator and licence. Repeatable.
-        hold_out: Source or generator to learn nothing from; `*` matches any characters.
-        minutes: Training time.
+            one fitted on the photos]. Repeatable.
+        unseen_autoencoder: Diffusers folder for held-out figures only. Repeatable.
+        manifest: TSV file that names each image's generator and licence. Repeatable.
+        hold_out: Source or generator excluded from training; `*` matches any characters.
+        minutes: Training time in minutes.
         seed: Seed of the split, the sampling and the training.
         cache: Folder that keeps reconstructed photos between trainings.
     """
@@ -54,6 +54,6 @@ def train_mini(
     print(  # noqa: T201
         f"{result.out}: {result.n_parameters / 1e6:.1f} M parameters, {result.steps} steps in "
         f"{result.seconds:.0f} s\nsha256 {result.weights_sha256}\n"
-        f"Read {result.out / 'README.md'}, then:"
-        f" {command('moderate', 'SOURCE', detector=result.out)}"
+        f"card    {result.out / 'README.md'}\n"
+        f"next\n  {command('moderate', 'SOURCE', detector=result.out)}"
     )

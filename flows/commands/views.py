@@ -1,4 +1,4 @@
-"""`assay views`: one picture scored in overlapping tiles."""
+"""`assay views`: tile scores of one image."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def views(
     network: Network = None,
     json_: AsJson = False,
 ) -> None:
-    """Score one picture in overlapping tiles at its own resolution, and draw where it is highest.
+    """Score one image in overlapping tiles at full resolution, and draw a map of the scores.
 
     Args:
-        image: A file, or the first 6 or more characters of an image's id in the lake.
-        lake: Folder or s3:// prefix of the lake.
-        out: PNG to write [default: views-ID.png here].
-        network: Which network looks at images, and how they are prepared for it.
-        json_: Print one JSON object on stdout.
+        image: Image file, or the first 6 or more characters of a stored image's id.
+        lake: Folder of the lake, or its s3:// prefix.
+        out: PNG file to write [default: views-ID.png in the working folder].
+        network: Detector and its preprocessing.
+        json_: One JSON object on stdout.
     """
     from ...data.user_paths import require_output, write_output
     from ...tasks.detector.load import load_detector
@@ -47,4 +47,4 @@ def views(
         values = {"image_id": image_id} | found.to_json() | {"out": str(file)}
         print(json.dumps(values))  # noqa: T201
         return
-    print(f"{found.summary()}\npicture     {file}")  # noqa: T201
+    print(f"{found.summary()}\nimage       {file}")  # noqa: T201

@@ -423,7 +423,7 @@ def test_the_summary_says_why_pictures_failed_and_the_command_ends_with_5(base, 
     with pytest.raises(SystemExit) as ended:
         main([*told, "--detector", "mini", "--backend", "torch"])
     assert ended.value.code == 5
-    assert "none of 1 pictures could be made: " in capsys.readouterr().err
+    assert "none of 1 images could be generated: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_known_scores_match_or_do_not(tmp_path, capsys):
     assert exit_code("models", "verify", model, "--golden", wrong) == 5
     told = capsys.readouterr()
     assert "MISMATCH  1.png" in told.out
-    assert "1 of 2 pictures" in told.err
+    assert "1 of 2 golden images" in told.err
     assert "match     0.png" in told.out
 
 

@@ -17,7 +17,7 @@ def test_estimate_goes_by_its_old_name_too(capsys):
     assert by_old_name.out == estimated.out
     assert "stabilityai/stable-diffusion-3.5-medium" in estimated.out
     assert estimated.err == ""
-    assert "assay synth plan is called assay synth estimate now" in by_old_name.err
+    assert "assay synth plan is deprecated; use assay synth estimate" in by_old_name.err
 
 
 def test_help_names_estimate_alone(capsys):

@@ -202,7 +202,7 @@ def test_init_writes_both_files_once(tmp_path: Path) -> None:
     (tmp_path / "assay.toml").write_text("mine")
     again = command("init", cwd=tmp_path)
     assert again.returncode == 2
-    assert "assay.toml and policy.toml are there already; name another folder" in again.stderr
+    assert "assay.toml and policy.toml exist already; name another folder" in again.stderr
     assert (tmp_path / "assay.toml").read_text() == "mine"
     assert command("init", "--overwrite", cwd=tmp_path).returncode == 0
     assert (tmp_path / "assay.toml").read_text() == template()

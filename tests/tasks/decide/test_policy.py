@@ -192,7 +192,7 @@ def test_the_schema_is_printed_or_written_and_nothing_is_overwritten_unasked(
     with pytest.raises(SystemExit) as stopped:
         main(["policy", "schema", "--out", str(file)])
     assert stopped.value.code == 2
-    assert "add --overwrite" in capsys.readouterr().err
+    assert "pass --overwrite" in capsys.readouterr().err
     assert file.read_text(encoding="utf-8") == "mine"
     main(["policy", "schema", "--out", str(file), "--overwrite"])
     assert json.loads(file.read_text(encoding="utf-8")) == policy_schema()
