@@ -1,4 +1,4 @@
-"""What would be loaded, in how many gigabytes, for how many pictures; nothing is loaded for it."""
+"""Estimates of memory and transformer passes for a number of images, without loading weights."""
 
 from __future__ import annotations
 
@@ -19,17 +19,22 @@ MAX_IMAGES: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """A plan in words, before anything is loaded."""
+    """The estimate for one generator on one device."""
 
     preset: Preset
+    """Preset of the generator."""
     generator: str
+    """Name and commit or hash of the generator."""
     device: str
+    """Name of the device."""
     plan: MemoryPlan
+    """Placement, precision and size of the parts."""
     images: int
+    """Number of images."""
 
     @property
     def passes(self) -> int:
-        """Of the transformer, over all pictures: guidance costs a second one a step."""
+        """Passes of the transformer over all images; guidance adds a second one per step."""
         per_step = 2.0 if self.preset.guidance > 1 else 1.0
         if self.preset.skip_layers:
             first, last = self.preset.skip_span
@@ -37,7 +42,7 @@ class Announcement:
         return round(self.images * self.preset.steps * per_step)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the estimate as JSON-ready values."""
         return {
             "generator": self.generator,
             "device": self.device,
@@ -53,14 +58,14 @@ class Announcement:
         }
 
     def summary(self) -> str:
-        """A few lines."""
+        """Return the estimate as a few lines of text."""
         preset = self.preset
         lines = [
             f"{self.generator} on {self.device}",
             f"load        {self.plan.describe()}",
-            f"pictures    {self.images:,} at {preset.default_px}x{preset.default_px} px, "
-            f"{preset.steps} steps, guidance {preset.guidance:g}: {self.passes:,} passes of the "
-            "transformer",
+            f"images      {self.images:,} at {preset.default_px}x{preset.default_px} px, "
+            f"{preset.steps} steps, guidance {preset.guidance:g}: {self.passes:,} transformer "
+            "passes",
             f"licence     {preset.licence}"
             + (f"; {', '.join(preset.license_flags)}" if preset.license_flags else ""),
         ]
@@ -72,18 +77,27 @@ class Announcement:
 def announce(
     generator: str, *, memory: str | None, t5: str, precision: str, device: str, images: int
 ) -> Announcement:
-    """What `load_generator` would do. Registered generators need not be there for it.
+    """Estimate what `load_generator` would load; registered generators need no download.
+
+    Args:
+        generator: Registered name, `org/name@commit`, or path of a local folder.
+        memory: Memory of the device, such as `24GB`; None: not limited.
+        t5: Treatment of the T5 encoder, as in `LoadSettings`.
+        precision: Precision of the weights, as in `LoadSettings`.
+        device: Name of the device, or `auto`.
+        images: Number of images, 1 to `MAX_IMAGES`.
 
     Raises:
-        SynthError: No such generator, or it does not fit the memory.
-        ConfigError: The memory is not understood, or the number of pictures cannot be.
+        SynthError: The generator does not exist, or no plan fits the memory.
+        ConfigError: The memory, the device or the number of images is out of range, or the
+            generator comes from an installed package.
     """
     if not 1 <= images <= MAX_IMAGES:
         raise ConfigError(f"images = {images}; allowed: 1 to {MAX_IMAGES:,}")
     if is_added(generator):
         raise ConfigError(
-            f"{generator} comes from an installed package, which loads it in its own way; what it "
-            f"takes is known of {', '.join(PRESETS)} and diffusers folders"
+            f"{generator} comes from an installed package, whose memory is not known; estimates "
+            f"exist for {', '.join(PRESETS)} and diffusers folders"
         )
     settings = LoadSettings(device=device, precision=precision, t5=t5, memory=memory)
     chosen = device_of(device)

@@ -1,4 +1,4 @@
-"""Loading generators of the Stable Diffusion 3.5 family: which parts, where, in how many bits."""
+"""Loading of generators of the Stable Diffusion 3.5 family: parts, device, precision, offload."""
 
 from __future__ import annotations
 
@@ -27,39 +27,48 @@ ACCELERATORS: Final = ("cuda", "xpu", "mps")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSettings:
-    """How a generator is loaded; what is None or `auto` follows from the device."""
+    """Settings for loading a generator; the device decides values of None and `auto`."""
 
     device: str = "auto"
+    """Device name, such as `cuda:0`; auto: an accelerator if there is one, else the CPU."""
     precision: str = "auto"
-    """fp32, bf16 or fp16; auto: bf16 on an accelerator, fp32 on a CPU."""
+    """Precision of the weights: fp32, bf16 or fp16; auto: bf16 on an accelerator, else fp32."""
     t5: str = "auto"
-    """keep, drop, int8 or nf4; auto: as the memory allows, else keep."""
+    """Treatment of the T5 encoder: keep, drop, int8 or nf4; auto: by `memory`, else keep."""
     memory: str | None = None
-    """Of the device, such as `24GB`; picks what is quantised and what takes turns."""
+    """Memory of the device, such as `24GB`; selects quantisation and offload. None: neither."""
     controlnet: str | None = None
-    """A local ControlNet folder."""
+    """Path of a local ControlNet folder."""
     adapters: tuple[Adapter, ...] = ()
+    """LoRA adapters, with their weights."""
     fuse: bool = False
-    """Whether adapters become part of the weights: less work a step, last bits may differ."""
+    """Whether adapters are merged into the weights: faster steps; last bits may differ."""
 
 
 def plan_for(
     preset: Preset, settings: LoadSettings, *, device: str, missing: Sequence[str] = ()
 ) -> MemoryPlan:
-    """What `load_generator` would do with these settings, in gigabytes.
+    """Return the memory plan of `load_generator` for these settings; nothing is loaded.
+
+    Args:
+        preset: Preset of the generator.
+        settings: Settings for loading it.
+        device: Name of the device, never `auto`.
+        missing: Optional parts that the generator's folder does not have.
 
     Raises:
-        SynthError: It does not fit.
+        ConfigError: `settings.memory` is not an amount of memory.
+        SynthError: A setting is unknown, or no plan fits the memory.
     """
     precision = settings.precision
     if precision == "auto":
         precision = "fp32" if device == "cpu" else "bf16"
     if precision not in DTYPES:
-        raise SynthError(f"a precision of {precision!r}; allowed: auto, {', '.join(DTYPES)}")
+        raise SynthError(f"precision = {precision!r}; allowed: auto, {', '.join(DTYPES)}")
     if settings.t5 not in {"auto", "keep", "drop", "int8", "nf4"}:
-        raise SynthError(f"T5 as {settings.t5!r}; allowed: auto, keep, drop, int8, nf4")
+        raise SynthError(f"t5 = {settings.t5!r}; allowed: auto, keep, drop, int8, nf4")
     t5: Any = None if settings.t5 == "auto" else settings.t5
-    if "text_encoder_3" in missing:  # of what counts here, the one part that may be
+    if "text_encoder_3" in missing:  # the only optional part that the plan counts
         t5 = "drop"
     side = preset.default_px
     if settings.memory is not None:
@@ -79,17 +88,17 @@ def plan_for(
 def load_generator(
     name: str, settings: LoadSettings | None = None, *, plan: MemoryPlan | None = None
 ) -> Sd35Generator:
-    """A generator of the family, ready to make pictures.
+    """Load a generator of the family.
 
     Args:
-        name: A registered name, `org/name@commit`, or a local folder.
-        settings: How to load it.
-        plan: What goes where in which precision; default: what `plan_for` makes of the settings.
+        name: Registered name, `org/name@commit`, or path of a local folder.
+        settings: Settings for loading; None: the defaults.
+        plan: Placement and precision of each part; None: the plan of `plan_for`.
 
     Raises:
-        SynthError: The files cannot be had or trusted, an adapter does not fit, or the device
-            cannot do what was asked.
-        ConfigError: This machine has no such device.
+        SynthError: The files are missing or not trusted, an adapter does not fit, or the device
+            does not support the settings.
+        ConfigError: This machine does not have the device.
     """
     from diffusers import StableDiffusion3ControlNetPipeline, StableDiffusion3Pipeline
 
@@ -129,31 +138,31 @@ def load_generator(
 
 
 def _code_in_tiles(vae: Any) -> None:
-    """Tiles of the plan's size: by itself the family's autoencoder would begin above 1024 px."""
+    """Encode and decode in tiles of `TILE_PX`; the family's default would start above 1024 px."""
     vae.enable_tiling()
     vae.tile_sample_min_size = TILE_PX
     vae.tile_latent_min_size = TILE_PX // 2 ** (len(vae.config.block_out_channels) - 1)
-    vae.enable_slicing()  # for those who take the pipeline and make batches with it
+    vae.enable_slicing()  # for callers that pass batches to the pipeline itself
 
 
 def _controlnet(folder: Path, dtype: torch.dtype) -> Any:
     from diffusers import SD3ControlNetModel
 
     if not any(folder.glob("*.safetensors")):
-        raise SynthError(f"{folder} has no safetensors; name the folder of an SD3 ControlNet")
+        raise SynthError(f"{folder} has no safetensors file; give the folder of an SD3 ControlNet")
     try:
         return SD3ControlNetModel.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise SynthError(f"{folder} is no SD3 ControlNet: {shorten(str(error))}") from error
+        raise SynthError(f"{folder} is not an SD3 ControlNet: {shorten(str(error))}") from error
 
 
 def device_of(name: str) -> str:
-    """The device of a name; `auto` is the accelerator that is there, else the CPU.
+    """Return the device of a name; for `auto`, the first accelerator present, else the CPU.
 
     Raises:
-        ConfigError: No kind of device is named so.
+        ConfigError: The name is not one of a device.
     """
     if parse_device(name, kinds=("cpu", *ACCELERATORS))[0] == "auto":
         return next(filter(_n_devices, ACCELERATORS), "cpu")
@@ -161,10 +170,10 @@ def device_of(name: str) -> str:
 
 
 def usable_device(name: str) -> str:
-    """The device of a name, which this machine has.
+    """Return the device of a name, after a check that this machine has it.
 
     Raises:
-        ConfigError: It has none, or no kind of device is named so.
+        ConfigError: The machine does not have it, or the name is not one of a device.
     """
     device = device_of(name)
     kinds = (*ACCELERATORS, "cpu")
@@ -181,7 +190,7 @@ def _n_devices(kind: str) -> int:
 
 @contextlib.contextmanager
 def _no_bars() -> Iterator[None]:
-    """Loading bars only where a terminal shows them."""
+    """Disable progress bars of loading where stderr is not a terminal."""
     import diffusers
     import transformers
 

@@ -1,7 +1,7 @@
-"""Which parts of a generator go where, in how many gigabytes, before anything is loaded.
+"""Memory plans: placement, precision and size of a generator's parts, before they are loaded.
 
-Estimates: parameters times bytes a parameter, and a working set that grows with the pixels. They
-are said as estimates; `benchmarks/synth.py` measures the real peaks where there is a device.
+The sizes are estimates: bytes of all parameters, and a working set that grows with the pixels.
+`benchmarks/synth.py` measures the peaks on a device.
 """
 
 from __future__ import annotations
@@ -16,57 +16,65 @@ from .presets import Preset
 
 T5 = Literal["keep", "drop", "int8", "nf4"]
 BYTES: Final = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.05, "nf4": 0.56}
-"""Bytes a parameter; the quantised ones with their scales."""
-# Activations of the transformer and the autoencoder's decoder in bf16, by the megapixel. The
-# decoder alone, at its true widths and on a CPU, took 2.0 GB for one and 0.5 GB in tiles.
+"""Bytes per parameter; quantised formats include their scales."""
+# Activations of the transformer and the autoencoder's decoder in bf16, per megapixel. The decoder
+# alone, at its published widths on a CPU, took 2.0 GB for one megapixel and 0.5 GB in tiles.
 _WORKING_GB_PER_MP: Final = 2.5
 _TILED_WORKING_GB: Final = 0.8
 TILE_PX: Final = 512
-"""Side of what the autoencoder takes at once where it works in tiles."""
+"""Side of a tile of the autoencoder, in pixels, where tiling is on."""
 _UNITS: Final = {"gb": 1e9, "gib": 2**30, "mb": 1e6, "mib": 2**20}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPlan:
-    """How a generator is loaded, and what that takes."""
+    """Placement and precision of a generator's parts, with estimated sizes in GB (1e9 bytes)."""
 
     precision: str
+    """Precision of the parts that are not quantised."""
     t5: T5
+    """Treatment of the T5 encoder."""
     transformer: str
     """Precision of the transformer's weights, or `int8` or `nf4`."""
     offload: Literal["none", "model"]
-    """`model`: parts wait in main memory and take turns on the device."""
+    """Offload to main memory; `model`: only the part that is running is on the device."""
     vae_tiling: bool
+    """Whether the autoencoder works in tiles of `TILE_PX`."""
     component_gb: dict[str, float]
+    """Weights in GB, by part."""
     device_gb: float
+    """Peak memory on the device, in GB."""
     host_gb: float
+    """Main memory for offloaded parts, in GB."""
 
     def describe(self) -> str:
-        """One line for a person."""
+        """Return the plan in one line of text."""
         parts = ", ".join(f"{name} {gb:.2f}" for name, gb in self.component_gb.items())
         ways = [f"{self.precision}"]
         if self.transformer != self.precision:
             ways.append(f"transformer {self.transformer}")
         ways.append({"keep": "T5 kept", "drop": "without T5"}.get(self.t5, f"T5 in {self.t5}"))
         if self.offload == "model":
-            ways.append("parts take turns on the device")
+            ways.append("parts offloaded to main memory")
         if self.vae_tiling:
-            ways.append("decoded in tiles")
+            ways.append("decoding in tiles")
         return (
             f"{', '.join(ways)}: about {self.device_gb:.1f} GB on the device, "
-            f"{self.host_gb:.1f} GB in main memory (GB by part: {parts})"
+            f"{self.host_gb:.1f} GB in main memory (GB per part: {parts})"
         )
 
 
 def parse_memory(text: str) -> float:
-    """Bytes of `24GB`, `16GiB` or `900MB`.
+    """Return the number of bytes of a text such as `24GB`, `16GiB` or `900MB`.
 
     Raises:
-        ConfigError: Anything else.
+        ConfigError: The text is not a positive number with one of these units.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(gb|gib|mb|mib)\s*", text, re.IGNORECASE)
     if match is None or float(match[1]) == 0:
-        raise ConfigError(f"a memory of {text!r}; allowed: a number with GB, GiB, MB or MiB: 24GB")
+        raise ConfigError(
+            f"memory = {text!r}; allowed: a number with GB, GiB, MB or MiB, such as 24GB"
+        )
     return float(match[1]) * _UNITS[match[2].lower()]
 
 
@@ -81,7 +89,18 @@ def plan_of(
     offload: Literal["none", "model"] = "none",
     vae_tiling: bool = False,
 ) -> MemoryPlan:
-    """What loading a generator this way takes."""
+    """Return the memory plan of one combination of precision, quantisation and offload.
+
+    Args:
+        preset: Preset of the generator.
+        precision: Precision of the parts that are not quantised.
+        t5: Treatment of the T5 encoder.
+        width_px: Width of the largest image.
+        height_px: Height of the largest image.
+        transformer: Precision of the transformer; None: `precision`.
+        offload: Offload to main memory.
+        vae_tiling: Whether the autoencoder works in tiles.
+    """
     parts = {}
     for name, billions in preset.parameters.items():
         stored = precision
@@ -120,22 +139,22 @@ def best_plan(
     takes_turns: bool = True,
     t5: T5 | None = None,
 ) -> MemoryPlan:
-    """The first plan that fits, from the plainest to the most sparing.
+    """Return the first plan that fits, from full precision to the smallest.
 
     Args:
-        preset: What shall be loaded.
-        memory_bytes: Of the device.
-        width_px: Of the largest picture.
-        height_px: Of the largest picture.
-        precision: Of what is not quantised.
-        quantisers: What the device can hold weights in: `int8`, `nf4`, the finest first.
-        takes_turns: Whether parts can wait elsewhere: not on a CPU, whose memory is the only one.
-        t5: What becomes of the T5 encoder, where that is not for the plan to choose.
+        preset: Preset of the generator.
+        memory_bytes: Memory of the device.
+        width_px: Width of the largest image.
+        height_px: Height of the largest image.
+        precision: Precision of the parts that are not quantised.
+        quantisers: Quantised formats that the device supports, `int8` before `nf4`.
+        takes_turns: Whether parts can be offloaded; False on a CPU, which has one memory.
+        t5: Treatment of the T5 encoder; None: chosen by the plan.
 
     Raises:
-        SynthError: Not even the most sparing plan fits.
+        SynthError: The smallest plan does not fit either.
     """
-    # T5 goes last: without it, text in pictures and long prompts suffer; taking turns costs time.
+    # T5 is dropped last: long prompts and text in images depend on it; offload only costs time.
     ways: list[dict[str, Any]] = [
         {"t5": "keep"},
         *({"t5": bits} for bits in quantisers),
@@ -162,12 +181,11 @@ def best_plan(
         for way in ways
     ]
     for plan in plans:
-        # A tenth is left for the allocator and the driver.
+        # A tenth is reserved for the allocator and the driver.
         if plan.device_gb * 1e9 <= 0.9 * memory_bytes:
             return plan
     least = min(plan.device_gb for plan in plans)
     raise SynthError(
-        f"{preset.name} at {width_px}x{height_px} px needs about {least / 0.9:.1f} GB even "
-        f"quantised and in turns; {memory_bytes / 1e9:.1f} GB were given. Choose a smaller model "
-        "or size"
+        f"{preset.name} at {width_px}x{height_px} px needs at least {least / 0.9:.1f} GB with the "
+        f"smallest plan; memory is {memory_bytes / 1e9:.1f} GB. Choose a smaller model or size"
     )

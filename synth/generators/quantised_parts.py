@@ -1,6 +1,6 @@
-"""The large parts of a generator in fewer bits: int8 by torchao anywhere, by bitsandbytes on CUDA.
+"""Quantised T5 and transformer: int8 by bitsandbytes on CUDA, else by torchao; nf4 by bitsandbytes.
 
-nf4 is bitsandbytes' on every device; on a CPU for T5 alone, since diffusers wants a GPU for it.
+On a CPU, nf4 is for T5 alone, since diffusers requires a GPU to load its models in nf4.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ QUANTISED: Final = ("int8", "nf4")
 
 
 def quantisers(device: str) -> tuple[str, ...]:
-    """Of `QUANTISED`, what a device can hold weights in, as far as can be told without it."""
+    """Return the formats of `QUANTISED` that a device supports, judged by its name.
+
+    Args:
+        device: Name of the device; it need not be present.
+    """
     if device.startswith("cuda"):
         return QUANTISED
     return ("int8",) if find_spec("torchao") else ()
@@ -27,15 +31,20 @@ def quantisers(device: str) -> tuple[str, ...]:
 def quantised_parts(
     folder: Path, plan: MemoryPlan, dtype: torch.dtype, device: str
 ) -> dict[str, Any]:
-    """The parts of a pipeline that the plan holds in fewer bits, loaded; empty for none.
+    """Load the parts of a pipeline that the plan quantises; empty if there are none.
+
+    Args:
+        folder: Diffusers folder of the generator.
+        plan: Memory plan with the format of each part.
+        dtype: Type of the computation.
+        device: Name of the device.
 
     Raises:
-        SynthError: The device or the installed packages cannot, or the stored weights do not
-            allow it.
+        SynthError: The device, the installed packages or the stored weights do not support it.
     """
 
     def load(kind: Any, part: str, library: Any, how: str) -> Any:
-        # By itself, bitsandbytes would put a part for the CPU on the GPU beside it.
+        # Without a device map, bitsandbytes moves a part meant for the CPU to a GPU.
         placed = {"device_map": {"": "cpu"}} if (device, how) == ("cpu", "nf4") else {}
         return kind.from_pretrained(
             folder,
@@ -61,14 +70,14 @@ def quantised_parts(
             parts["transformer"] = load(kind, "transformer", diffusers, plan.transformer)
     except (OSError, ValueError, RuntimeError) as error:
         raise SynthError(
-            f"{folder} cannot be loaded in fewer bits: "
+            f"{folder} cannot be loaded quantised: "
             f"{shorten(f'{type(error).__name__}: {error}')}; use --t5 keep or drop"
         ) from error
     return parts
 
 
 def _config(owner: Any, how: str, dtype: torch.dtype, device: str) -> Any:
-    """The quantisation that `owner`, which is `transformers` or `diffusers`, shall load with."""
+    """Return the quantisation config of `owner`, which is `transformers` or `diffusers`."""
     if how == "nf4":
         if not find_spec("bitsandbytes"):
             raise SynthError(

@@ -1,7 +1,7 @@
-"""Pictures by the Stable Diffusion 3.5 family: text, image and mask to picture, with ControlNet.
+"""Stable Diffusion 3.5 as a generator: text to image, image to image, inpainting, ControlNet.
 
-One picture at a time, from a random generator of its own: batches would change the last bits of
-matrix products and with them pixels, and one picture of a megapixel fills a device already.
+Images are made one at a time, each with its own random generator: a batch would change the last
+bits of matrix products and with them pixels, and one megapixel already occupies a device fully.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _T5_TOKENS: Final = 256
 
 
 class Sd35Generator:
-    """A loaded pipeline of the family behind the generator protocol."""
+    """A loaded pipeline of the family as a `Generator`."""
 
     def __init__(
         self,
@@ -47,16 +47,16 @@ class Sd35Generator:
         self.lora = (
             "+".join(adapter.describe() for adapter in adapters) + " fused" * is_fused or None
         )
-        """The adapters as `name@hash*weight`, joined by a plus; None without any."""
+        """Adapters as `name@hash*weight`, joined by a plus sign; None without adapters."""
 
     @property
     def generator_id(self) -> str:
-        """Name and commit, or name and hash of a local folder's weights."""
+        """Name and commit; for a local folder, name and hash of the weights."""
         return self._files.generator_id
 
     @functools.cached_property
     def contents(self) -> dict[str, Any]:
-        """What decides the pixels beside the request and the adapters: files, bits and tiles."""
+        """Everything but request and adapters that decides the pixels: files, precision, tiles."""
         plan, preset = self.plan, self.preset
         return {
             "files": contents_sha256(self._files.folder),
@@ -68,16 +68,20 @@ class Sd35Generator:
 
     @property
     def license_flags(self) -> tuple[str, ...]:
-        """Of the preset."""
+        """Licence flags of the preset."""
         return self.preset.license_flags
 
     @property
     def pipeline(self) -> Any:
-        """The diffusers pipeline itself."""
+        """Underlying diffusers pipeline."""
         return self._pipeline
 
     def check(self, request: ImageRequest) -> None:
-        """Refuse sizes, prompts and strengths that the model does not take."""
+        """Refuse sizes, prompts, strengths and control images that the model does not support.
+
+        Raises:
+            SynthError: Names the value of the request and the allowed ones.
+        """
         width, height = self._size(request)
         self.preset.check_size(width, height)
         for what in (request.prompt, request.negative_prompt):
@@ -86,25 +90,33 @@ class Sd35Generator:
             steps, strength = self._steps(request), self._strength(request)
             if int(steps * strength) < 1:
                 raise SynthError(
-                    f"{steps} steps at strength {strength} leave none to take; allowed: strengths "
-                    f"from {1 / steps:.3g} for {steps} steps"
+                    f"{steps} steps at strength {strength} leave no step to run; allowed: "
+                    f"strengths from {1 / steps:.3g} for {steps} steps"
                 )
         if request.control_rgb is not None and not hasattr(self._pipeline, "controlnet"):
-            raise SynthError("a control picture, but no ControlNet is loaded; name its folder")
+            raise SynthError(
+                "the request has a control image, but no ControlNet is loaded; set controlnet to "
+                "its folder"
+            )
         if request.control_rgb is not None and request.parent_rgb is not None:
             raise SynthError(
-                "a control picture and a parent; the family's ControlNets make pictures from "
-                "text: give one of them"
+                "the request has a control image and a parent; a ControlNet of this family starts "
+                "from text: give only one of them"
             )
         if request.control_rgb is not None and request.control_rgb.shape[:2] != (height, width):
             seen = request.control_rgb.shape
             raise SynthError(
-                f"the control is {seen[1]}x{seen[0]} px, the picture {width}x{height} px; they "
-                "must be alike"
+                f"the control image is {seen[1]}x{seen[0]} px and the image to make "
+                f"{width}x{height} px; both must have the same size"
             )
 
     def make(self, request: ImageRequest) -> Rgb:
-        """The picture of this request, at the request's own seed."""
+        """Make the image of a request from the request's own seed.
+
+        Raises:
+            SynthError: The request is refused by `check`.
+            GeneratorFailed: The pipeline failed, or returned values that are not finite.
+        """
         self.check(request)
         width, height = self._size(request)
         preset = self.preset
@@ -128,7 +140,7 @@ class Sd35Generator:
                     "skip_layer_guidance_stop": preset.skip_span[1],
                 }
             if request.control_rgb is not None:
-                # ControlNet's pipeline knows no skipped layers.
+                # The ControlNet pipeline has no skip-layer guidance.
                 options = {k: v for k, v in options.items() if not k.startswith("skip_")}
                 options["control_image"] = control_input(request.control_kind, request.control_rgb)
         else:
@@ -152,7 +164,7 @@ class Sd35Generator:
             ) from error
         if not np.isfinite(made).all():
             raise GeneratorFailed(
-                f"{self.generator_id} gave values that are not finite: {self._remedy()}"
+                f"{self.generator_id} returned values that are not finite: {self._remedy()}"
             )
         pixels: Rgb = np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)
         if request.parent_rgb is not None:
@@ -160,16 +172,16 @@ class Sd35Generator:
         return np.ascontiguousarray(pixels)
 
     def _remedy(self) -> str:
-        """What to do about values that are not finite, as far as the settings tell."""
+        """Return the likely remedy for values that are not finite."""
         if self.plan.precision == "fp16":
             return "half precision can overflow; use bf16 or fp32"
         if self.lora is not None:
             return f"lower the weight of its adapters ({self.lora})"
-        return "its weights may be damaged; fetch them again"
+        return "its weights may be damaged; download them again"
 
     @functools.cached_property
     def _text_to_image(self) -> Any:
-        """Without the ControlNet, whose pipeline makes nothing without a control picture."""
+        """Pipeline without the ControlNet, since that one requires a control image."""
         from diffusers import StableDiffusion3Pipeline
 
         if not hasattr(self._pipeline, "controlnet"):
@@ -195,7 +207,7 @@ class Sd35Generator:
 
     def _size(self, request: ImageRequest) -> tuple[int, int]:
         if request.parent_rgb is not None:
-            # Padded by repetition up to the multiple, cut again afterwards.
+            # Padded up to the multiple by repeating the edge; `make` crops it again.
             height, width = (
                 -(-side // MULTIPLE_PX) * MULTIPLE_PX for side in request.parent_rgb.shape[:2]
             )
@@ -227,28 +239,29 @@ class Sd35Generator:
         return 0 if tokenizer is None else len(tokenizer(text, truncation=False).input_ids)
 
     def _check_length(self, text: str) -> None:
-        """The CLIP encoders cut at their 77 tokens; with T5 the rest is still read, else lost."""
+        """Refuse prompts that lose words: CLIP reads 77 tokens, and the rest only reaches T5."""
         if getattr(self._pipeline, "tokenizer_3", None) is not None:
             if (n := self._t5_tokens(text)) > _T5_MAX_TOKENS:
                 raise SynthError(
-                    f"a prompt of {n} tokens; the T5 encoder takes {_T5_MAX_TOKENS}: shorten "
-                    f"{shorten(text, 60)!r}"
+                    f"the prompt has {n} tokens; the T5 encoder takes at most {_T5_MAX_TOKENS}: "
+                    f"shorten {shorten(text, 60)!r}"
                 )
             return
         tokenizer = self._pipeline.tokenizer
         n = len(tokenizer(text, truncation=False, verbose=False).input_ids)
         if n > tokenizer.model_max_length:
             raise SynthError(
-                f"a prompt of {n} tokens; without T5 the encoders take "
+                f"the prompt has {n} tokens; without T5 the encoders take at most "
                 f"{tokenizer.model_max_length}: shorten {shorten(text, 60)!r}, or keep T5"
             )
 
 
 @contextlib.contextmanager
 def _all_noise_from(seed: int, device: torch.device) -> Iterator[None]:
-    """Seeds what diffusers draws without the generator it is given, and leaves no trace of it.
+    """Seed PyTorch's global random generators, and restore their state afterwards.
 
-    The ControlNet pipeline draws the code of its control picture so.
+    Diffusers does not draw everything from the generator it is given: the ControlNet pipeline
+    samples the latents of its control image from the global one.
     """
     kept = [device.index or 0] if device.type in {"cuda", "xpu"} else []
     with torch.random.fork_rng(kept, device_type=device.type):
@@ -257,13 +270,13 @@ def _all_noise_from(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def quiet(pipeline: Any) -> Any:
-    """The pipeline, without bars of its own."""
+    """Disable the progress bar of a pipeline and return the pipeline."""
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def _fitted(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Padded by repetition at the right and below, up to this size."""
+    """Pad an image at the right and bottom to a size by repeating its edge."""
     below, right = height - pixels.shape[0], width - pixels.shape[1]
     pads = ((0, below), (0, right), (0, 0))[: pixels.ndim]
     return np.pad(pixels, pads, mode="edge")

@@ -1,8 +1,8 @@
-"""Fit a small latent autoencoder on photos, in minutes to an hour on a CPU.
+"""Training of a small latent autoencoder on photos, in minutes to an hour on a CPU.
 
-In minutes it does not paint well, yet leaves a decoder's trace that differs from those of
-published weights, which is what a detector that must not know one decoder only needs. In an hour
-it gives photos back that a person recognises, blurred and without rare colours.
+A few minutes give poor images, but a decoder trace unlike that of published weights; training data
+with several such traces keeps a detector from learning only one. An hour gives recognisable
+photos, blurred and without rare colours.
 """
 
 from __future__ import annotations
@@ -32,33 +32,41 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSettings:
-    """How to fit an autoencoder; two sets of widths or strides leave two kinds of traces."""
+    """Settings of the training of an autoencoder; other widths or strides give other traces."""
 
     kind: Literal["tiny", "kl"] = "tiny"
-    """AutoencoderTiny has no normalisation: in minutes on small crops it gets further, and what it
-    learns there holds on whole pictures. AutoencoderKL is what large generators have."""
+    """Class of the autoencoder. AutoencoderTiny has no normalisation: it learns faster from small
+    crops, and the result holds on whole images. AutoencoderKL is the class of large generators."""
     minutes: float = 10.0
+    """Training time, in minutes."""
     max_steps: int | None = None
+    """Number of steps at most; None: limited by the time alone."""
     widths: tuple[int, ...] = (32, 32, 32)
-    """Channels per resolution, all alike for `tiny`; each further one halves the sides again."""
+    """Channels per resolution, all equal for `tiny`; each one after the first halves the sides."""
     latent_channels: int = 12
+    """Channels of the latents."""
     crop_px: int = 64
+    """Side of the square crops at the start, in pixels."""
     batch: int = 8
+    """Number of crops per step at the start."""
     growth: tuple[tuple[float, int], ...] = ((2 / 3, 2),)
-    """From which share of the time on crops are how many times the side, and a batch as many
-    times the square fewer. Normalisation over a whole picture differs from that over a crop."""
+    """Pairs of a share of the training in [0, 1) and a factor k: after that share, crops have k
+    times the side and batches 1/k**2 of the crops, since normalisation over a whole image differs
+    from normalisation over a small crop."""
     mid_attention: bool = False
-    """Attention at the coarsest level, as the large generators have; `kl` only."""
+    """Whether the coarsest level has attention, as in large generators; `kl` only."""
     average_steps: int = 0
-    """Keep the weights' running mean over about as many steps instead of the last ones."""
+    """Number of steps of a running mean of the weights, which is saved; 0: the last weights."""
     learning_rate: float = 1e-3
+    """Learning rate of AdamW at its peak."""
     long_edges_px: tuple[int, ...] = ()
-    """Cut from the photos reduced to these long edges too, where a crop holds more detail."""
+    """Long edges in pixels to which photos are also reduced, so that a crop holds more detail."""
     colours: bool = False
-    """Swap channels and deepen colours in half the crops, so that rare colours are seen too."""
+    """Whether channels are swapped and saturation raised in half of the crops, for rare colours."""
     start: Path | None = None
-    """Go on from this fitted autoencoder, whose shape must be the same."""
+    """Folder of a trained autoencoder of the same shape to start from; None: random weights."""
     seed: int = 0
+    """Seed of the weights and the crops."""
 
 
 def fit_autoencoder(
@@ -68,21 +76,29 @@ def fit_autoencoder(
     settings: FitSettings | None = None,
     on_progress: Progress = lambda _line: None,
 ) -> Autoencoder:
-    """A small autoencoder fitted on crops of these photos, saved as a diffusers folder at `out`.
+    """Train a small autoencoder on crops of photos and save it as a diffusers folder.
 
-    The loss is L1 on pixels and on their differences (edges), with a faint pull of the latents
-    to zero; the learning rate falls to nothing at the end of the given minutes.
+    The loss is L1 on pixels and on differences of neighbouring pixels (edges), plus 1e-4 times the
+    mean square of the latents. The learning rate decays to nearly zero at the end of the training.
+
+    Args:
+        photos: Paths of the photos.
+        out: Folder for the autoencoder.
+        settings: Settings of the training; None: the defaults.
+        on_progress: Callback that receives each progress message.
 
     Raises:
-        SynthError: no photos, or none as large as the crop; widths that differ, for `tiny`.
+        InputError: A photo cannot be decoded.
+        SynthError: No photo is as large as the crop, widths differ for `tiny`, or `start` cannot
+            be loaded.
     """
     settings = settings or FitSettings()
     arrays = [array for path in photos for array in _read_rgb(path, settings.long_edges_px)]
     arrays = [array for array in arrays if min(array.shape[:2]) >= settings.crop_px]
     if not arrays:
         raise SynthError(
-            f"no photo of at least {settings.crop_px} px a side among {len(photos)}; "
-            "name a folder with photos or lower crop_px"
+            f"none of {len(photos)} photos has sides of at least {settings.crop_px} px; give a "
+            "folder with larger photos or lower crop_px"
         )
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
@@ -99,7 +115,7 @@ def fit_autoencoder(
             group["lr"] = settings.learning_rate * min((step + 1) / 50, 1.0 - done**2 + 1e-3)
         pixels = _crops(arrays, settings, rng, done)
         coded = module.encode(pixels)
-        # The middle of the posterior, not a draw: in minutes of fitting its noise costs decibels.
+        # The mode of the posterior, not a sample: in a short training its noise costs decibels.
         latents = coded.latents if settings.kind == "tiny" else coded.latent_dist.mode()
         back = module.decode(latents).sample
         loss = _pixel_and_edge_loss(back, pixels) + 1e-4 * latents.square().mean()
@@ -124,7 +140,7 @@ def _state_latent_scale(
     settings: FitSettings,
     rng: np.random.Generator,
 ) -> None:
-    """Write down the shift and scale that bring latents to mean 0 and standard deviation 1."""
+    """Store the shift and scale that give latents mean 0 and standard deviation 1."""
     with torch.inference_mode():
         drawn = [_crops(arrays, settings, rng, 0.0) for _ in range(16)]
         latents = torch.cat([module.encode(crops).latent_dist.mode() for crops in drawn])
@@ -139,7 +155,9 @@ def _unfitted(settings: FitSettings) -> AutoencoderKL | AutoencoderTiny:
     widths, levels = settings.widths, len(settings.widths)
     if settings.kind == "tiny":
         if len(set(widths)) > 1:
-            raise SynthError(f"widths {widths} differ; a tiny autoencoder has one width, or use kl")
+            raise SynthError(
+                f"widths = {widths}; allowed for kind tiny: equal widths. Use kind kl for others"
+            )
         tiny = AutoencoderTiny(
             encoder_block_out_channels=widths,
             decoder_block_out_channels=widths,
@@ -147,7 +165,7 @@ def _unfitted(settings: FitSettings) -> AutoencoderKL | AutoencoderTiny:
             num_decoder_blocks=(1,) * levels,
             latent_channels=settings.latent_channels,
         )
-        # PyTorch's own start shrinks the signal at each of the many convolutions without a skip.
+        # PyTorch's default initialisation shrinks the signal at each convolution without a skip.
         for layer in (*tiny.encoder.layers, *tiny.decoder.layers):
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -172,7 +190,7 @@ def _crops(
     rng: np.random.Generator,
     done: float,
 ) -> torch.Tensor:
-    """A batch of crops, float32 in [-1, 1], shape (n, 3, side, side); half of them mirrored."""
+    """Draw a batch of crops, float32 in [-1, 1], shape (n, 3, side, side); half are mirrored."""
     smallest = min(min(array.shape[:2]) for array in arrays)
     factor = max([1, *(times for since, times in settings.growth if done > since)])
     side = min(settings.crop_px * factor, smallest)
@@ -190,7 +208,7 @@ def _crops(
 
 
 def _recoloured(rgb_u8_hwc: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Channels in another order, colours up to twice as deep."""
+    """Permute the channels and scale the saturation by a factor in [1, 2)."""
     rgb = rgb_u8_hwc[..., rng.permutation(3)].astype(np.float32)
     grey = rgb.mean(axis=-1, keepdims=True)
     deeper: NDArray[np.float32] = grey + (rgb - grey) * rng.uniform(1.0, 2.0)
@@ -204,9 +222,9 @@ def _pixel_and_edge_loss(back: torch.Tensor, pixels: torch.Tensor) -> torch.Tens
 
 
 def _read_rgb(path: Path, long_edges_px: tuple[int, ...]) -> list[NDArray[np.uint8]]:
-    """A photo as it is, then reduced to each of the long edges."""
+    """Read a photo at its own size and reduced to each of the long edges."""
     rgb = read_photo(path)
     reduced = [rgb.copy() for _ in long_edges_px]
-    for picture, long_px in zip(reduced, long_edges_px, strict=True):
-        picture.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)
-    return [np.asarray(picture) for picture in (rgb, *reduced)]
+    for image, long_px in zip(reduced, long_edges_px, strict=True):
+        image.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)
+    return [np.asarray(image) for image in (rgb, *reduced)]

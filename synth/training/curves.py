@@ -1,4 +1,4 @@
-"""A training's loss as a picture: every step faint, their running mean on top."""
+"""Loss curve of a training as an SVG: the loss of each step and its running mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ WIDTH_PX, HEIGHT_PX, LEFT_PX, BOTTOM_PX, TOP_PX = 720, 320, 62, 40, 34
 
 
 def draw_losses(losses: Sequence[float], path: Path, *, title: str) -> None:
-    """Writes an SVG; nothing for fewer than two steps."""
+    """Write the loss curve as an SVG file; nothing for fewer than two steps.
+
+    Args:
+        losses: Loss of each step.
+        path: File to write.
+        title: Title of the figure.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     if len(losses) < 2:
         return
     window = max(len(losses) // 30, 1)
@@ -22,7 +31,7 @@ def draw_losses(losses: Sequence[float], path: Path, *, title: str) -> None:
     plot_px, tall_px = WIDTH_PX - LEFT_PX - 16, HEIGHT_PX - TOP_PX - BOTTOM_PX
 
     def points(values: Sequence[float]) -> str:
-        # More points than pixels would only make the file larger.
+        # More points than pixels only make the file larger.
         every = max(len(values) // plot_px, 1)
         return " ".join(
             f"{LEFT_PX + plot_px * i / (len(values) - 1):.1f},"

@@ -1,4 +1,4 @@
-"""What every training loop here needs: how far it is, and a running mean of its weights."""
+"""Progress of a training loop, and the running mean of its weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from torch import nn
 
 
 def share_done(minutes: float, max_steps: int | None, *, started_s: float, step: int) -> float:
-    """How much of the time or of the steps is used up, whichever is further; 1 and more: done.
+    """Return the share of the time or of the steps that is used, whichever is larger.
 
     Args:
-        minutes: Time to train.
-        max_steps: Steps to train; None for no limit.
+        minutes: Training time, in minutes.
+        max_steps: Number of steps at most; None: no limit.
         started_s: `time.monotonic()` at the start.
-        step: Steps done.
+        step: Number of steps done.
+
+    Returns:
+        Share, at least 0; 1 and more means that the training is done.
     """
     by_time = (time.monotonic() - started_s) / max(minutes * 60, 1e-9)
     by_steps = step / max_steps if max_steps else 0.0
@@ -23,11 +26,16 @@ def share_done(minutes: float, max_steps: int | None, *, started_s: float, step:
 
 
 def averaged(module: nn.Module, steps: int) -> torch.optim.swa_utils.AveragedModel:
-    """The running mean of the weights over about `steps` steps; of the last alone for 0."""
+    """Return a model that holds the exponential moving average of a module's weights.
+
+    Args:
+        module: Module that is trained.
+        steps: Time constant of the average in steps; 0: the weights of the last step.
+    """
     decay = 1 - 1 / steps if steps else 0.0
 
     def mean(kept: torch.Tensor, now: torch.Tensor, n_seen: torch.Tensor | int) -> torch.Tensor:
-        # A mean over all steps at first, so that the start is forgotten.
+        # A shorter average at first, so that the initial weights are forgotten.
         return torch.lerp(now, kept, min(decay, int(n_seen) / (int(n_seen) + 10)))
 
     return torch.optim.swa_utils.AveragedModel(module, avg_fn=mean)

@@ -1,11 +1,11 @@
-"""Teach a generator of the family a look, by low-rank updates of its attention.
+"""Fine-tuning of a LoRA adapter for the attention layers of a Stable Diffusion 3.5 generator.
 
-Latents and prompt embeddings are computed once and kept in memory, so that a step is the
-transformer alone. What is saved is what plain diffusers loads.
+Latents and prompt embeddings are computed once and kept in memory, so that a step runs the
+transformer alone. Plain diffusers loads the saved adapter.
 
-Sources: Hu et al. 2022 (LoRA); Esser et al. 2024 (the objective, see `flow_matching`); the choice
-of layers follows the dreambooth example of diffusers, with Medium's second attention as well,
-which a match by name ending would leave out.
+Sources: Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models"; Esser et al. 2024
+for the objective, see `flow_matching`. The layers are those of the dreambooth example of
+diffusers, and the second attention of the Medium model, which a match by name ending would miss.
 """
 
 from __future__ import annotations
@@ -65,31 +65,45 @@ PROJECTIONS: Final = (
 ATTENTIONS: Final = ("attn", "attn2")
 MAX_SEED: Final = 2**32 - 1
 MAX_COUNT: Final = 2**63 - 1
-"""Of steps and the like: libraries count no further."""
+"""Largest number of steps and other counts: libraries store them in 64 bits."""
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraSettings:
-    """What to learn from, and how long."""
+    """Settings of a LoRA training."""
 
     images: Path
+    """Folder of training images; a `.txt` of the same name holds the caption of an image."""
     base: str
+    """Generator to adapt: registered name, `org/name@commit`, or path of a local folder."""
     out: Path
+    """Folder for the adapter, its checkpoint and its samples."""
     prompt: str = ""
-    """Caption of pictures that have no `.txt` beside them."""
+    """Caption of images without a `.txt` file."""
     rank: int = 8
+    """Rank of the updates, at least 1 and at most the width of the narrowest adapted layer."""
     alpha: int | None = None
+    """Scale of the updates times the rank, at least 1; None: the rank, which is a scale of 1."""
     steps: int = 500
+    """Number of optimiser steps, at least 1."""
     learning_rate: float = 4e-4
+    """Learning rate of AdamW, in (0, 1]."""
     size_px: int | None = None
+    """Side of the square crops in pixels, a multiple of 16; None: the generator's default."""
     batch: int = 1
+    """Number of images per step, at least 1."""
     seed: int = 0
+    """Seed of the training, 0 to 2**32 - 1."""
     save_every: int = 100
+    """Number of steps between two checkpoints, at least 1."""
     gradient_checkpointing: bool = True
+    """Whether activations are recomputed in the backward pass: less memory, slower steps."""
     device: str = "auto"
+    """Device name, as in `LoadSettings`."""
     precision: str = "auto"
+    """Precision of the base's weights, as in `LoadSettings`; the adapter is always float32."""
 
     def __post_init__(self) -> None:
         counts = {
@@ -105,20 +119,22 @@ class LoraSettings:
                     f"{name} = {shown(count)}; allowed: a whole number from 1 to {MAX_COUNT}"
                 )
         if valid_text(self.prompt) != self.prompt:
-            raise ConfigError(f"prompt = {shown(self.prompt)}; allowed: text that UTF-8 can hold")
+            raise ConfigError(
+                f"the caption {shown(self.prompt)} cannot be written as UTF-8; give plain text"
+            )
         if self.size_px is not None and (
             not _is_whole(self.size_px) or self.size_px % MULTIPLE_PX or self.size_px < MULTIPLE_PX
         ):
             raise ConfigError(
-                f"crops of {shown(self.size_px)} px; allowed: multiples of {MULTIPLE_PX}"
+                f"size_px = {shown(self.size_px)}; allowed: multiples of {MULTIPLE_PX}"
             )
-        # Not "outside": what is no number compares as neither.
+        # `not 0 < ...` also refuses NaN, for which every comparison is false.
         if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate <= 1:
             raise ConfigError(
-                f"a learning rate of {shown(self.learning_rate)}; allowed: above 0, at most 1"
+                f"learning_rate = {shown(self.learning_rate)}; allowed: above 0, at most 1"
             )
         if not _is_whole(self.seed) or not 0 <= self.seed <= MAX_SEED:
-            raise ConfigError(f"a seed of {shown(self.seed)}; allowed: 0 to {MAX_SEED}")
+            raise ConfigError(f"seed = {shown(self.seed)}; allowed: 0 to {MAX_SEED}")
 
 
 def _is_whole(value: object) -> bool:
@@ -127,24 +143,30 @@ def _is_whole(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraResult:
-    """What a training left behind."""
+    """The result of a LoRA training."""
 
     out: Path
+    """Folder of the adapter."""
     base: str
+    """Id of the adapted generator."""
     steps: int
+    """Number of steps of all runs together."""
     n_images: int
+    """Number of training images."""
     n_parameters: int
+    """Number of trained parameters."""
     losses: tuple[float, ...]
+    """Loss of each step."""
 
     def summary(self) -> str:
-        """A few lines, ending with how to use it."""
+        """Return the result as a few lines of text, with the line of a plan that uses it."""
         tenth = max(len(self.losses) // 10, 1)
         first, last = (
             sum(part) / max(len(part), 1) for part in (self.losses[:tenth], self.losses[-tenth:])
         )
         return (
             f"{self.out / WEIGHTS}: {self.n_parameters / 1e6:.2f} M parameters on {self.base}, "
-            f"{self.n_images} pictures, {self.steps} steps\n"
+            f"{self.n_images} images, {self.steps} steps\n"
             f"loss        {first:.4f} in the first tenth, {last:.4f} in the last "
             f"({self.out / 'loss.svg'})\n"
             f'next\n  lora = "{self.out}:1.0" in a [[make]] of a plan'
@@ -152,16 +174,22 @@ class LoraResult:
 
 
 def train_lora(settings: LoraSettings, *, on_progress: Progress = lambda _line: None) -> LoraResult:
-    """Train an adapter on a folder of pictures, saved as `pytorch_lora_weights.safetensors`.
+    """Train an adapter on a folder of images and save it as `pytorch_lora_weights.safetensors`.
 
-    Interrupted, it goes on from its last checkpoint when it is started again with the same
-    settings and pictures, to the same file as an undisturbed training. Settings, pictures and
-    captions are checked before the first step.
+    An interrupted training resumes from its last checkpoint when it is started again with the
+    same settings and images, and ends with the same file as an uninterrupted one. Settings,
+    images and captions are checked before the first step.
+
+    Args:
+        settings: Settings of the training.
+        on_progress: Callback that receives each progress message.
 
     Raises:
-        ConfigError: The folder of the adapter cannot be used.
-        InputError: There are no pictures, or a picture or caption cannot be learnt from.
-        SynthError: The base cannot be had, or a checkpoint is damaged or of another training.
+        ConfigError: The folder of the adapter cannot be used, the rank is too large, or this
+            machine does not have the device.
+        InputError: The folder has no images, or an image or a caption cannot be used.
+        SynthError: The base cannot be loaded, the checkpoint is damaged or of another training,
+            a step failed, or a file cannot be written.
     """
     pairs = find_captioned(settings.images, settings.prompt, out=settings.out)
     files = find_generator(settings.base)
@@ -216,16 +244,16 @@ def _train(
     if state is not None:
         _bring_back(state, transformer, optimizer, settings.out / STATE)
         losses = list(state.losses)
-        on_progress(f"goes on after step {len(losses)}")
+        on_progress(f"resumes after step {len(losses)}")
 
     def save() -> None:
         _save(settings, generator, identity, optimizer, losses)
 
     if len(losses) == settings.steps:
-        save()  # somebody may have removed the adapter and left the state
+        save()  # the adapter's file may have been removed since
     transformer.train()
     for step in range(len(losses), settings.steps):
-        # Drawn from the step's own number, so that a resumed training draws what it would have.
+        # Seeded per step, so that a resumed training draws the same as an uninterrupted one.
         draws = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
         device_type = transformer.device.type
         optimizer.zero_grad(set_to_none=True)
@@ -248,9 +276,8 @@ def _train(
             loss.backward()  # type: ignore[no-untyped-call]
         except (RuntimeError, MemoryError) as error:
             raise SynthError(
-                f"step {step + 1} failed: {shorten(str(error), 120)}; where memory was short, "
-                f"train on fewer pictures a step (batch {settings.batch}) or smaller crops "
-                f"({side} px)"
+                f"step {step + 1} failed: {shorten(str(error), 120)}; if it ran out of memory, "
+                f"use fewer images per step (batch {settings.batch}) or smaller crops ({side} px)"
             ) from error
         if not math.isfinite(loss.item()):
             raise SynthError(
@@ -277,7 +304,11 @@ def _train(
 
 
 def lora_targets(transformer: torch.nn.Module) -> list[str]:
-    """The attention projections of every block, Medium's second attention included."""
+    """Return the names of the attention projections in every block of a transformer.
+
+    Raises:
+        SynthError: The transformer has none.
+    """
     targets = [
         name
         for name, module in transformer.named_modules()
@@ -302,7 +333,7 @@ def _check_rank(rank: int, transformer: torch.nn.Module, targets: Sequence[str])
 
 
 def _latents(pipeline: Any, paths: Sequence[Path], side: int, seed: int) -> torch.Tensor:
-    """Centred squares as scaled latents, float32, shape (N, C, side / 8, side / 8)."""
+    """Encode centre crops into scaled latents, float32, shape (N, C, side / 8, side / 8)."""
     vae = pipeline.vae
     draws = torch.Generator().manual_seed(seed)
     out = []
@@ -320,7 +351,7 @@ def _latents(pipeline: Any, paths: Sequence[Path], side: int, seed: int) -> torc
 def _embeddings(
     pipeline: Any, captions: Sequence[str]
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """What the text encoders make of each caption; each distinct one is encoded once."""
+    """Encode captions into sequence and pooled embeddings; equal captions are encoded once."""
     known: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     for caption in captions:
         if caption not in known:
@@ -342,7 +373,7 @@ def _identity(
     pairs: Sequence[tuple[Path, str]],
     side: int,
 ) -> dict[str, Any]:
-    """What decides the weights; more steps, or other places, go on with the same training."""
+    """Return what decides the weights; a training resumes with more steps or in another folder."""
     return {
         "base": generator.generator_id,
         "pictures": pictures_sha256(pairs, settings.images),
@@ -364,7 +395,7 @@ def _save(
     optimizer: torch.optim.Optimizer,
     losses: Sequence[float],
 ) -> None:
-    """Replace the adapter and the state that it goes on from."""
+    """Replace the files of the adapter, its checkpoint and its loss curve."""
     from peft.utils import get_peft_model_state_dict
 
     transformer = generator.pipeline.transformer
@@ -400,7 +431,7 @@ def _is_plain(value: object) -> bool:
 def _bring_back(
     state: TrainingState, transformer: Any, optimizer: torch.optim.Optimizer, path: Path
 ) -> None:
-    """Bring weights and optimiser to where they were."""
+    """Restore the adapter's weights and the optimiser's state from a checkpoint."""
     from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 
     now = get_peft_model_state_dict(transformer)
@@ -410,13 +441,16 @@ def _bring_back(
     )
     if then != shapes:
         raise SynthError(
-            f"{path} holds other layers than {len(shapes)} of this base; remove it to start over"
+            f"{path} does not have the {len(shapes)} adapted tensors of this base; remove it to "
+            "start over"
         )
     set_peft_model_state_dict(transformer, dict(state.adapter))
     try:
         optimizer.load_state_dict(dict(state.optimizer))
     except (ValueError, KeyError, RuntimeError) as error:
-        raise SynthError(f"{path} does not fit: {error}; remove it to start over") from error
+        raise SynthError(
+            f"{path} does not fit the optimiser: {error}; remove it to start over"
+        ) from error
 
 
 def _sample(
@@ -427,7 +461,7 @@ def _sample(
     step: int,
     on_progress: Progress,
 ) -> None:
-    """Write one picture along the way, always from the same seed; without one, training goes on."""
+    """Write a sample image of the adapter so far; a failure is reported and training continues."""
     transformer = generator.pipeline.transformer
     transformer.eval()
     try:

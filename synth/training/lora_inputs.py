@@ -1,4 +1,4 @@
-"""What an adapter is trained on: pictures with captions, all read and checked before the work."""
+"""Training data of an adapter: images with captions, read and checked before the first step."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from .lora_state import STATE
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 SAMPLES: Final = "samples"
-"""Folder of pictures along the way, below the adapter's."""
+"""Name of the folder of sample images, below that of the adapter."""
 
 Captioned = Sequence[tuple[Path, str]]
-"""Pictures and their captions."""
+"""Paths of images, with their captions."""
 
 
 def find_captioned(folder: Path, prompt: str, *, out: Path) -> Captioned:
-    """Return the pictures of a folder with their captions, in name order.
+    """Return the images of a folder with their captions, in name order.
 
-    Hidden files and what trainings wrote are no pictures to learn from: the folder `out`, and
-    every other below `folder` that holds an adapter or a training.
+    Hidden files and the output of trainings are left out: the folder `out`, and every other
+    folder below `folder` that holds an adapter or a checkpoint.
 
     Args:
-        folder: Folder of pictures; a `.txt` of the same name holds a picture's caption.
-        prompt: Caption of pictures that have none.
+        folder: Folder of images; a `.txt` of the same name holds the caption of an image.
+        prompt: Caption of images without a `.txt` file.
         out: Folder that the adapter is written to.
 
     Raises:
-        ConfigError: The adapter would be written among the pictures.
-        InputError: There are none, or a caption cannot be read.
+        ConfigError: `out` is the folder of the images itself.
+        InputError: The folder has no images, a link is broken, or a caption cannot be read.
     """
     if not _is_folder(folder):
-        raise InputError(f"{folder} is not a folder; name a folder of pictures")
+        raise InputError(f"{folder} is not a folder; give a folder of images")
     if out.resolve() == folder.resolve():
         raise ConfigError(
-            f"--out {out} is the folder of the pictures, which would be mixed with its samples; "
-            "give another, such as a folder below it"
+            f"--out {out} is the folder of the training images, and samples would be written among "
+            "them; give another folder, such as one below it"
         )
     written = {out.resolve()} | {
         file.parent.resolve() for name in (STATE, WEIGHTS) for file in folder.rglob(name)
@@ -60,10 +60,10 @@ def find_captioned(folder: Path, prompt: str, *, out: Path) -> Captioned:
             continue
         if written.isdisjoint(path.resolve().parents):
             if not path.is_file():
-                raise InputError(f"{path} leads to no file; take it out, or put the picture there")
+                raise InputError(f"{path} is a broken link; remove it, or restore its target")
             pairs.append((path, _caption(path) or prompt))
     if not pairs:
-        raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"{folder} has no images ({', '.join(sorted(SUFFIXES))})")
     return pairs
 
 
@@ -78,10 +78,15 @@ def _caption(path: Path) -> str:
 
 
 def check_captions(pairs: Captioned, generator: Generator, side_px: int) -> None:
-    """Refuse captions that the generator does not read to their end.
+    """Refuse captions that are longer than the generator reads.
+
+    Args:
+        pairs: Paths of images, with their captions.
+        generator: Generator to adapt.
+        side_px: Side of the square crops, in pixels.
 
     Raises:
-        InputError: One is too long, or the generator makes no picture of this size.
+        InputError: A caption is too long, or the generator does not support the size.
     """
     for caption in dict.fromkeys(caption for _, caption in pairs):
         try:
@@ -92,7 +97,7 @@ def check_captions(pairs: Captioned, generator: Generator, side_px: int) -> None
 
 
 def pictures_sha256(pairs: Captioned, folder: Path) -> str:
-    """Return one hash of all that is learnt from: names, contents and captions."""
+    """Return the sha256 of all training data: names relative to `folder`, contents, captions."""
     total = hashlib.sha256()
     for path, caption in pairs:
         name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
@@ -104,24 +109,24 @@ def pictures_sha256(pairs: Captioned, folder: Path) -> str:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # such as a name that is too long
+    except OSError:  # for example, a name that is too long
         return False
 
 
 def make_folder(out: Path, *, base: Path) -> None:
-    """Make the folder of the adapter, and be sure that it can be written to.
+    """Create the folder of the adapter and check that it is writable.
 
     Args:
         out: Folder of the adapter.
-        base: Folder of the generator that is adapted, which is known by all weights below it.
+        base: Folder of the generator to adapt; its id covers all weights below the folder.
 
     Raises:
-        ConfigError: It is a file or lies in the base, or nothing can be written there.
+        ConfigError: `out` is a file, lies in `base`, or cannot be written to.
     """
     if base.resolve() in {out.resolve(), *out.resolve().parents}:
         raise ConfigError(
-            f"--out {out} lies in the folder of the base, which would be another generator with an "
-            "adapter in it; give a folder elsewhere"
+            f"--out {out} lies in the folder of the base, and an adapter in it would change the "
+            "base's id; give a folder elsewhere"
         )
     try:
         if out.exists() and not out.is_dir():

@@ -1,4 +1,4 @@
-"""A training on disk: its adapter, and the state that it goes on from, each replaced as a whole."""
+"""Files of a training: the adapter and the checkpoint, each replaced atomically."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ _PARTS: Final = frozenset({"identity", "adapter", "optimizer", "losses", "sha256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingState:
-    """How far a training is."""
+    """A checkpoint of a training."""
 
     identity: Mapping[str, Any]
     """Settings and hashes that decide the weights."""
     adapter: Mapping[str, torch.Tensor]
+    """Tensors of the adapter by name."""
     optimizer: Mapping[str, Any]
+    """State of the optimiser."""
     losses: Sequence[float]
+    """Loss of each step."""
 
 
 def write_state(folder: Path, state: TrainingState) -> None:
-    """Replace the state of a training.
+    """Replace the checkpoint of a training.
 
     Raises:
-        SynthError: It cannot be written.
+        SynthError: The file cannot be written.
     """
     values = {
         "identity": json.dumps(state.identity, sort_keys=True),
@@ -50,15 +53,15 @@ def write_state(folder: Path, state: TrainingState) -> None:
 
 
 def read_state(folder: Path, identity: Mapping[str, Any], n_steps: int) -> TrainingState | None:
-    """Return the state of a training that goes on; None where there is none.
+    """Return the checkpoint to resume from; None if there is none.
 
     Args:
         folder: Folder of the adapter.
-        identity: Identity of the training that is asked for.
-        n_steps: Steps that are asked for in all.
+        identity: Settings and hashes of the training to run.
+        n_steps: Number of steps of the training to run.
 
     Raises:
-        SynthError: The state is damaged, of another training, or further than what is asked for.
+        SynthError: The checkpoint is damaged, of another training, or has more steps.
     """
     path = folder / STATE
     if not path.exists():
@@ -76,8 +79,8 @@ def read_state(folder: Path, identity: Mapping[str, Any], n_steps: int) -> Train
         )
     if len(state.losses) > n_steps:
         raise SynthError(
-            f"{folder} holds a training of {len(state.losses)} steps, and {n_steps} are asked for; "
-            f"ask for at least {len(state.losses)}, or give another folder"
+            f"{folder} holds a training of {len(state.losses)} steps; steps = {n_steps} is fewer: "
+            f"set at least {len(state.losses)}, or give another folder"
         )
     return state
 
@@ -89,25 +92,26 @@ def _read(path: Path) -> TrainingState:
             torch.load(io.BytesIO(path.read_bytes()), weights_only=True, map_location="cpu")
         )
     except Exception as error:
-        # Whatever the pickle of a cut or foreign file leads to.
+        # The pickle of a truncated or foreign file can raise anything.
         why = shorten(str(error).partition("\n")[0], 90) or type(error).__name__
         raise SynthError(
-            f"{path} is cut or damaged ({why}); put a copy of it back, or remove it to start over"
+            f"{path} is truncated or damaged ({why}); restore it from a copy, or remove it to "
+            "start over"
         ) from error
 
 
 def _state_of(values: Any) -> TrainingState:
     if not isinstance(values, dict) or set(values) != _PARTS:
-        raise ValueError("it is no state of a training of this version")
+        raise ValueError("it is not a checkpoint of this version")
     if values.pop("sha256") != _digest(values):
-        raise ValueError("its content does not have the hash that was written with it")
+        raise ValueError("its content does not match its hash")
     return TrainingState(**values | {"identity": json.loads(values["identity"])})
 
 
 def _difference(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if name == "pictures":
-        return "other pictures or captions"
-    return f"{name} {then.get(name)} there, {now.get(name)} here"
+        return "other images or captions"
+    return f"{name} is {then.get(name)} there and {now.get(name)} here"
 
 
 def _digest(value: Any) -> str:
@@ -134,9 +138,13 @@ def _feed(total: Any, value: Any) -> None:
 
 
 def safetensors_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
-    """Return a safetensors file; the same tensors and metadata give the same bytes.
+    """Return a safetensors file that is the same, byte for byte, for the same contents.
 
-    The library writes metadata in another order each time; here its header is written sorted.
+    The library writes metadata in a varying order; here the header is rewritten with sorted keys.
+
+    Args:
+        tensors: Tensors by name.
+        metadata: Texts by name, for the header.
     """
     raw = save(dict(tensors), metadata=dict(metadata))
     (n_bytes,) = struct.unpack_from("<Q", raw)
@@ -148,10 +156,10 @@ def safetensors_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str
 
 
 def replace_file(path: Path, raw: bytes) -> None:
-    """Write a file so that it is there whole, or as it was before.
+    """Replace a file atomically.
 
     Raises:
-        SynthError: It cannot be written.
+        SynthError: The file cannot be written.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:

@@ -105,7 +105,9 @@ def test_an_autoencoder_kl_can_be_fitted_too(tmp_path: Path) -> None:
 def test_a_tiny_autoencoder_has_one_width(tmp_path: Path) -> None:
     """Said before the fitting starts."""
     photo(96, 96).save(tmp_path / "p.png")
-    with pytest.raises(SynthError, match=r"widths \(8, 16\) differ"):
+    with pytest.raises(
+        SynthError, match=r"widths = \(8, 16\); allowed for kind tiny: equal widths"
+    ):
         fit_autoencoder(
             [tmp_path / "p.png"], tmp_path / "out", settings=FitSettings(widths=(8, 16))
         )
@@ -114,7 +116,7 @@ def test_a_tiny_autoencoder_has_one_width(tmp_path: Path) -> None:
 def test_fit_needs_photos_as_large_as_its_crop(tmp_path: Path) -> None:
     """The message names the crop and the number of photos."""
     photo(20, 20).save(tmp_path / "small.png")
-    with pytest.raises(SynthError, match="at least 64 px a side among 1"):
+    with pytest.raises(SynthError, match="none of 1 photos has sides of at least 64 px"):
         fit_autoencoder([tmp_path / "small.png"], tmp_path / "out")
 
 

@@ -47,7 +47,7 @@ def test_a_plan_of_memory_fits_and_the_plainest_is_taken():
         MEDIUM, 18e9, width_px=1024, height_px=1024, quantisers=["int8"], takes_turns=False
     )
     assert (alone.t5, alone.transformer, alone.offload) == ("int8", "bf16", "none")
-    with pytest.raises(SynthError, match=r"2\.0 GB were given"):
+    with pytest.raises(SynthError, match=r"memory is 2\.0 GB"):
         best_plan(LARGE, 2e9, width_px=1024, height_px=1024)
 
 

@@ -120,9 +120,9 @@ def test_controlnet_is_followed_when_it_is_loaded(folder, tmp_path):
     assert (guided.make(asks[0]) != guided.make(asks[1])).any()
     with pytest.raises(SynthError, match="no ControlNet is loaded"):
         load_generator(str(folder)).make(asks[0])
-    with pytest.raises(SynthError, match="the control is 64x64 px, the picture 96x64 px"):
+    with pytest.raises(SynthError, match="image is 64x64 px and the image to make 96x64 px"):
         guided.make(dataclasses.replace(asks[0], width_px=96))
-    with pytest.raises(SynthError, match=r"a control picture and a parent; .*give one of them"):
+    with pytest.raises(SynthError, match=r"a control image and a parent; .*give only one of them"):
         guided.make(dataclasses.replace(asks[0], parent_rgb=black))
 
 
@@ -196,7 +196,7 @@ def test_a_controlnet_has_the_steps_and_guidance_of_its_publishers():
     [
         (ImageRequest(width_px=65, height_px=64), "multiples of 16; the nearest is 64x64"),
         (ImageRequest(width_px=16, height_px=16), "areas from 32x32"),
-        (ImageRequest(prompt="word " * 100), "a prompt of 402 tokens.*take 77.*or keep T5"),
+        (ImageRequest(prompt="word " * 100), "has 402 tokens.*at most 77.*or keep T5"),
         (ImageRequest(parent_rgb=PARENT, strength=0.1, steps=4), "strengths from 0.25 for 4 steps"),
         (ImageRequest(steps=0), "at least 1"),
     ],
@@ -398,7 +398,7 @@ def test_what_is_said_of_t5_counts_beside_a_memory():
     assert chosen("24GB", "nf4") == ("nf4", "bf16", "model")
     assert chosen("24GB", "drop") == ("drop", "bf16", "none")
     # 9.52 GB of T5 in bf16, alone on the device, and 0.8 to work with; a tenth is left free.
-    with pytest.raises(SynthError, match=r"needs about 11\.5 GB even"):
+    with pytest.raises(SynthError, match=r"needs at least 11\.5 GB with the smallest plan"):
         chosen("8GB", "keep")
 
 
@@ -437,7 +437,7 @@ def test_fewer_bits_that_cannot_be_had_are_refused(with_t5, monkeypatch):
             "device 'gpu' is unknown; allowed: auto, cpu, cuda, xpu, mps",
         ),
         ({"device": "xpu"}, ConfigError, "device 'xpu' is not there; this machine has: .*cpu"),
-        ({"precision": "fp8"}, SynthError, "a precision of 'fp8'; allowed: auto, fp32, bf16, fp16"),
+        ({"precision": "fp8"}, SynthError, "precision = 'fp8'; allowed: auto, fp32, bf16, fp16"),
     ],
 )
 def test_devices_and_precisions_that_are_not_there_are_refused(folder, settings, error, message):

@@ -91,7 +91,7 @@ def test_interrupted_it_goes_on_to_the_very_same_weights(trained, settings, tmp_
     train_lora(other)
     lines = []
     train_lora(dataclasses.replace(other, steps=40), on_progress=lines.append)
-    assert lines[0] == "goes on after step 20"
+    assert lines[0] == "resumes after step 20"
     whole, halves = (load_file(folder / WEIGHTS) for folder in (settings.out, other.out))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
     assert (settings.out / WEIGHTS).read_bytes() == (other.out / WEIGHTS).read_bytes()
@@ -117,7 +117,7 @@ def test_stopped_between_two_checkpoints_it_comes_to_the_very_same_file(
         train_lora(dataclasses.replace(other, save_every=20), on_progress=lines.append)
     finally:
         torch.set_num_threads(before)
-    assert lines[0] == "goes on after step 30"
+    assert lines[0] == "resumes after step 30"
     assert (settings.out / WEIGHTS).read_bytes() == (other.out / WEIGHTS).read_bytes()
     (other.out / WEIGHTS).unlink()
     assert train_lora(other).steps == 40  # nothing is left to train; the file comes back
@@ -127,7 +127,7 @@ def test_stopped_between_two_checkpoints_it_comes_to_the_very_same_file(
 
 def test_fewer_steps_than_trained_are_refused(trained, settings):
     """The weights would be those of more."""
-    with pytest.raises(SynthError, match="holds a training of 40 steps, and 20 are asked for"):
+    with pytest.raises(SynthError, match="holds a training of 40 steps; steps = 20 is fewer"):
         train_lora(dataclasses.replace(settings, steps=20))
 
 
@@ -142,7 +142,7 @@ def test_other_pictures_are_another_training(trained, settings, tmp_path, change
         (images / "0.txt").write_text("a light red thing")
     else:
         (images / "2.png").unlink()
-    with pytest.raises(SynthError, match=r"other settings \(other pictures or captions\)"):
+    with pytest.raises(SynthError, match=r"other settings \(other images or captions\)"):
         train_lora(dataclasses.replace(settings, images=images))
 
 
@@ -155,7 +155,9 @@ def test_a_damaged_state_is_told_in_one_line(trained, settings, tmp_path):
     other.out.mkdir()
     for raw in (b"", whole[:1000], whole[:-30], bytes(changed), b"{}"):
         (other.out / STATE).write_bytes(raw)
-        with pytest.raises(SynthError, match=r"cut or damaged \(.*remove it to start over") as told:
+        with pytest.raises(
+            SynthError, match=r"truncated or damaged \(.*remove it to start over"
+        ) as told:
             train_lora(other)
         assert "\n" not in str(told.value)
         assert sorted(path.name for path in other.out.iterdir()) == [STATE]
@@ -172,7 +174,7 @@ def test_what_trainings_wrote_is_not_learnt_from(tmp_path):
     (tmp_path / "old" / WEIGHTS).write_bytes(b"adapter")
     found = find_captioned(tmp_path, "x", out=tmp_path / "out")
     assert [path.name for path, _ in found] == ["a.png", "b.JPG"]
-    with pytest.raises(ConfigError, match="is the folder of the pictures"):
+    with pytest.raises(ConfigError, match="is the folder of the training images"):
         find_captioned(tmp_path, "x", out=tmp_path / "below" / "..")
 
 
@@ -195,19 +197,19 @@ BAD_SETTINGS = [
     ({"rank": 0}, "rank = 0"),
     ({"rank": True}, "rank = True"),
     ({"steps": 2.5}, "steps = 2.5"),
-    ({"seed": 1.5}, "a seed of 1.5"),
-    ({"learning_rate": "1e-4"}, "a learning rate of '1e-4'"),
-    ({"prompt": "sky \udcff"}, "prompt = .*allowed: text that UTF-8 can hold"),
-    ({"images": Path("a" * 300)}, "is not a folder; name a folder of pictures"),
-    ({"learning_rate": float("nan")}, "a learning rate of nan"),
-    ({"learning_rate": float("inf")}, "a learning rate of inf"),
-    ({"learning_rate": 0.0}, "a learning rate of 0"),
-    ({"seed": -1}, "a seed of -1; allowed: 0 to 4294967295"),
-    ({"seed": 2**63}, "a seed of 9223372036854775808"),
+    ({"seed": 1.5}, "seed = 1.5"),
+    ({"learning_rate": "1e-4"}, "learning_rate = '1e-4'"),
+    ({"prompt": "sky \udcff"}, "the caption .* cannot be written as UTF-8"),
+    ({"images": Path("a" * 300)}, "is not a folder; give a folder of images"),
+    ({"learning_rate": float("nan")}, "learning_rate = nan"),
+    ({"learning_rate": float("inf")}, "learning_rate = inf"),
+    ({"learning_rate": 0.0}, "learning_rate = 0"),
+    ({"seed": -1}, "seed = -1; allowed: 0 to 4294967295"),
+    ({"seed": 2**63}, "seed = 9223372036854775808"),
     ({"rank": 33}, "rank 33; allowed: at most 32"),
     ({"size_px": 16}, "16x16 px"),
     ({"size_px": 4096}, "4096x4096 px"),
-    ({"prompt": "word " * 90}, r"1\.png: a prompt of \d+ tokens; without T5"),
+    ({"prompt": "word " * 90}, r"1\.png: the prompt has \d+ tokens; without T5"),
 ]
 
 
@@ -224,7 +226,7 @@ def test_settings_out_of_place_are_refused_before_the_first_step(
 
 def test_a_step_that_memory_is_too_short_for_says_what_to_change(settings, tmp_path):
     """A trillion numbers at once."""
-    with pytest.raises(SynthError, match=r"step 1 failed: .*fewer pictures a step \(batch 10"):
+    with pytest.raises(SynthError, match=r"step 1 failed: .*fewer images per step \(batch 10"):
         train_lora(dataclasses.replace(settings, out=tmp_path / "out", batch=10**12))
 
 
@@ -253,7 +255,7 @@ def test_a_link_to_nowhere_is_said_and_not_left_out(tmp_path):
         find_captioned(tmp_path, "x", out=tmp_path / "out")
     (tmp_path / "a.txt").unlink()
     (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(InputError, match=r"b\.png leads to no file; take it out"):
+    with pytest.raises(InputError, match=r"b\.png is a broken link; remove it"):
         find_captioned(tmp_path, "x", out=tmp_path / "out")
 
 
@@ -298,7 +300,7 @@ def test_what_cannot_be_trained_on_is_said(settings, tmp_path):
     with pytest.raises(InputError, match="is not a folder"):
         train_lora(dataclasses.replace(settings, images=tmp_path / "none"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="has no images"):
         train_lora(dataclasses.replace(settings, images=tmp_path / "empty"))
     with pytest.raises(ConfigError, match="multiples of 16"):
         dataclasses.replace(settings, size_px=40)
