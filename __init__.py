@@ -1,11 +1,10 @@
-"""assay: moderation pipelines that tell which images are machine-made.
+"""assay: moderation pipelines that tell AI-generated images from real ones.
 
     import assay
-    result = assay.moderate("pictures/", lake="my-lake", detector="mini")
+    result = assay.moderate("images/", lake="my-lake", detector="mini")
     assay.Lake("my-lake").scan("scores").collect()
 
-Everything heavy is imported when it is first used; importing assay loads neither torch nor
-prefect.
+Heavy modules are imported on first use: `import assay` loads neither torch nor prefect.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first asked for (PEP 562)."""
+    """Import a public name on first access (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
@@ -47,5 +46,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, for completion in a notebook."""
+    """Return the public names, for completion in a notebook."""
     return sorted(__all__)

@@ -1,3 +1,3 @@
-"""The version of assay, for whoever writes it down."""
+"""The version of assay: the only place where it is written."""
 
 __version__ = "0.1.0"

@@ -1,0 +1,296 @@
+"""The tree's English keeps one form: verbs for functions, nouns for values, names for errors."""
+
+import ast
+import functools
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from import_graph import LAYERS, ROOT, modules
+from prose import (
+    comments,
+    docstrings,
+    entries,
+    error_family,
+    functions,
+    messages,
+    noun_texts,
+    raised,
+    template_lines,
+)
+
+# Folders whose words are not in this form yet, and how many findings they may have at most. A
+# hall's own files go by the hall's name. An entry whose folder is clean fails: remove it.
+STILL_TO_DO: dict[str, int] = {
+    "data": 17,
+    "data/images": 34,
+    "data/sources": 129,
+    "data/store": 56,
+    "data/text": 4,
+    "synth": 54,
+    "synth/attacks": 11,
+    "synth/checks": 4,
+    "synth/generators": 78,
+    "synth/methods": 43,
+    "synth/mini_training": 28,
+    "synth/plan": 30,
+    "synth/training": 27,
+    "tasks": 28,
+    "tasks/bench": 16,
+    "tasks/decide": 15,
+    "tasks/detector": 238,
+    "tasks/evasion": 8,
+    "tasks/explain": 13,
+    "tasks/lake": 14,
+    "tasks/pages": 2,
+    "tasks/publish": 12,
+    "tasks/report": 12,
+    "tasks/similar": 11,
+    "tasks/work": 5,
+    "flows": 70,
+    "flows/augmentation": 16,
+    "flows/commands": 53,
+    "flows/fields": 4,
+    "flows/process": 11,
+    "flows/serving": 12,
+    "flows/settings": 19,
+}
+
+# First words of functions' docstrings, in the base form. Adding one is deliberate.
+_VERBS = """
+    Accept Act Add Adjust Align Allocate Answer Append Apply Ask Assemble Assert Assign Attach
+    Average Begin Bind Block Bound Break Build
+    Calculate Call Cancel Cast Change Check Choose Clamp Clear Clip Close Cluster Collect Combine
+    Commit Compare Compile Compose Compress Compute Configure Connect Construct Convert Copy
+    Correct Count Cover Create Crop Cut
+    Decide Declare Decode Decompress Delete Derive Describe Detach Detect Determine Discard Display
+    Divide Download Draw Drop
+    Embed Enable Encode End Enforce Ensure Enter Escape Estimate Evaluate Examine Exclude Execute
+    Exit Expand Explain Export Extend Extract
+    Fail Fetch Fill Filter Find Finish Fit Fix Flag Flatten Fold Follow Forget Format Forward Free
+    Freeze Fuse
+    Gather Generate Get Group Guard Guess
+    Handle Hash Hide Hold
+    Identify Ignore Import Include Index Infer Ingest Initialise Insert Inspect Install Interpolate
+    Invert Iterate
+    Join Judge
+    Keep Kill
+    Label Launch Leave Let Limit Link List Load Locate Lock Log Look Lower
+    Make Map Mark Mask Match Measure Merge Migrate Mix Moderate Move Multiply
+    Name Normalise
+    Offer Open Optimise Order
+    Pack Pad Paint Pair Parse Partition Pass Patch Paste Perform Persist Pick Place Plan Plot Pool
+    Predict Prepare Print Process Produce Project Promote Propagate Protect Prove Provide Publish
+    Pull Put
+    Quantise Query Quote
+    Raise Rank Read Rebuild Receive Recompute Reconstruct Record Reduce Refer Refuse Register
+    Reject Release Reload Remove Rename Render Repair Repeat Replace Report Require Rescale Reset
+    Resize Resolve Restore Resume Retry Return Reuse Reverse Review Rewrite Rotate Round Run
+    Sample Save Scale Scan Schedule Score Search Select Send Separate Serialise Serve Set Shard
+    Share Shift Shorten Show Shuffle Shut Sign Simulate Skip Sort Specify Split Stack Start Stop
+    Store Stream Strip Submit Subtract Sum Summarise Suppress Swap Sweep Switch Synthesise
+    Take Tell Test Tile Time Tokenise Trace Train Transform Translate Trim Truncate Try Turn
+    Undo Unlock Unpack Unwrap Update Upload Upscale Use
+    Validate Verify Visit
+    Wait Walk Warm Warn Withdraw Wrap Write
+    Yield
+"""
+VERBS = set(_VERBS.split())
+
+# A value's text starts with its noun, so not with these. "Whether" is for booleans.
+_NO_NOUNS = """
+    After Against Along As At Because Before Being Below Beside Besides Between By Can Either Else
+    For From Goes Had Has Have He Here How However If In Inside Instead Is It Its Leads Likewise May
+    Nothing Of On Or Our She Should Since Some Such Than That Their Them Then There These They This
+    Those To Under Unless Until Was What Whatever When Whence Where Wherever Which Whichever While
+    Who Whoever Whom Whose Why With Within Without You Your
+"""
+NO_NOUNS = set(_NO_NOUNS.split())
+
+# Words of earlier texts and what is said today.
+OLD_PHRASES = {
+    r"(pictures|images) (that are )?drawn here": "generated test images",
+    r"known before": "already scored",
+    r"by flag\b": "pass --overwrite",
+    r"goes on where": "resumes",
+    r"may act alone": "human review required",
+    r"teach a generator": "fine-tune a LoRA adapter",
+    r"(images|pictures|rows|files|tokens|steps) a second": "images per second, images/s",
+    r"own word on": "",
+    r"\bin circles for": "",
+    r"by way of": "through",
+    r"gets on\b": "progress",
+    r"without a word": "silently",
+    r"is gone again": "",
+    r"\b(was|were|is|are|been|be) told\b": "setting, argument",
+    r"\bsomebody\b": "user, another process",
+    r"\bwhoever\b": "user, caller",
+}
+
+# Words that no message, help text, description or constant has.
+OLD_MESSAGE_WORDS = {
+    r"\bpictures?\b": "image",
+    r"machine-made": "AI-generated",
+}
+
+# A public function of at least this many statements has a docstring.
+NON_TRIVIAL = 3
+
+
+@pytest.mark.parametrize("hall", ["", *LAYERS])
+def test_words_of_a_hall_keep_one_form(hall):
+    """Docstrings, fields, errors and messages follow the rules; a listed folder gets no worse."""
+    for folder, texts in findings(hall).items():
+        allowed = STILL_TO_DO.get(folder, 0)
+        assert len(texts) <= allowed, "\n".join([f"{folder}: {allowed} allowed", *texts])
+
+
+@pytest.mark.parametrize("folder", STILL_TO_DO)
+def test_a_listed_folder_still_has_findings(folder):
+    """The list shrinks to nothing: a folder that is clean is not excused any longer."""
+    assert folder in findings(folder.split("/", maxsplit=1)[0]), "clean: take it off STILL_TO_DO"
+
+
+def test_ruff_checks_the_mood_of_docstrings_in_every_clean_hall():
+    """D401 is ignored for halls with a listed folder alone."""
+    lint = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    ignored = {
+        pattern.split("/")[0]
+        for pattern, rules in lint["per-file-ignores"].items()
+        if "D401" in rules
+    }
+    assert ignored & set(LAYERS) == {folder.split("/")[0] for folder in STILL_TO_DO} - {""}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('def f():\n    """The sum."""', "starts with 'The', not with a verb"),
+        ('class C:\n    def _f(self):\n        """Returns it."""', "starts with 'Returns'"),
+        ("def f():\n    a = 1\n    b = 2\n    return a + b", "has no docstring"),
+        ('def f(a):\n    """Add.\n\n    Args:\n        a: Of it.\n    """', "starts with 'Of it.'"),
+        ('class C:\n    a: int\n    """What it is."""', "starts with 'What it is.'"),
+        ('Field(description=f"How {far} it is.")', "starts with 'How {} it is.'"),
+        ('def f():\n    """Add."""\n    raise InputError("x")', "raises InputError and does not"),
+        ('X = f"{n} known " f"before"', "'known before'; today: already scored"),
+        ("# This is known\n# before.", "'known before'; today: already scored"),
+        ('"""It is\nknown before."""', "'known before'; today: already scored"),
+        ('X = "no picture in it"', "'picture' in 'no picture in it'; today: image"),
+    ],
+)
+def test_each_rule_finds_what_it_is_about(source, found, tmp_path):
+    """Of a module with one wrong sentence, the rule names the sentence."""
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    (text,) = [text for rule in RULES for text in rule(path)]
+    assert found in text
+
+
+def test_templates_are_read_without_their_code(tmp_path):
+    """Names inside tags are code; the text between them is a message."""
+    path = tmp_path / "page.html.jinja"
+    path.write_text("{% macro picture(row) %}<p>\nOne picture.</p>{{ picture }}")
+    (text,) = template_words(path)
+    assert "page.html.jinja:2" in text
+
+
+def test_what_the_rules_leave_alone(tmp_path):
+    """Properties, special methods, nested functions and keys are nouns; helpers raise freely."""
+    path = tmp_path / "module.py"
+    path.write_text(
+        'class C:\n    a: bool\n    """Whether it holds."""\n'
+        '    @property\n    def b(self):\n        """The sum."""\n'
+        '    def __len__(self):\n        """The length."""\n'
+        'def f():\n    """Add, then write.\n\n    Raises:\n        InputError: none.\n    """\n'
+        '    def g():\n        """The part."""\n        raise StoreError("x")\n'
+        '    raise InputError("x")\nX = "pictures"\n'
+    )
+    assert [text for rule in RULES for text in rule(path)] == []
+
+
+def folder_of(path: Path) -> str:
+    return "/".join(path.relative_to(ROOT).parent.parts[:2])
+
+
+def first_word(text: str) -> str:
+    found = re.match(r"[A-Za-z]+(?='|\b)(?!')", text)
+    return found[0] if found else ""
+
+
+def files(hall: str) -> list[Path]:
+    return [path for path in modules().values() if folder_of(path).split("/")[0] == hall]
+
+
+def wrong_verbs(path: Path) -> Iterator[str]:
+    for place, _, text in functions(path):
+        if text and first_word(text) not in VERBS:
+            yield f"{place}: starts with {text.split()[0]!r}, not with a verb of VERBS"
+
+
+def missing_docstrings(path: Path) -> Iterator[str]:
+    for place, node, text in functions(path):
+        public = not any(part.startswith("_") for part in place.name.split("."))
+        n_statements = sum(isinstance(inner, ast.stmt) for inner in ast.walk(node)) - 1
+        if public and not text and n_statements >= NON_TRIVIAL:
+            yield f"{place}: has no docstring"
+
+
+def wrong_nouns(path: Path) -> Iterator[str]:
+    for place, text in noun_texts(path):
+        if not text or first_word(text).capitalize() in NO_NOUNS:
+            yield f"{place}: starts with {text[:20]!r}, not with a noun"
+
+
+def missing_raises(path: Path) -> Iterator[str]:
+    for place, node, text in functions(path):
+        if not any(part.startswith("_") for part in place.name.split(".")):
+            named = {name for names, _ in entries(text, "Raises") for name in names.split(", ")}
+            for error in sorted(raised(node, error_family()) - named):
+                yield f"{place}: raises {error} and does not name it under Raises"
+
+
+def old_phrases(path: Path) -> Iterator[str]:
+    for place, text in [*docstrings(path), *comments(path), *messages(path)]:
+        for phrase, today in OLD_PHRASES.items():
+            if found := re.search(phrase, text, re.IGNORECASE):
+                yield f"{place}: {found[0]!r}; today: {today or 'other words'}"
+
+
+def old_message_words(path: Path) -> Iterator[str]:
+    for place, text in messages(path):
+        # A text of one word is a key, a column or a folder: it is what it is called.
+        if " " in text:
+            for word, today in OLD_MESSAGE_WORDS.items():
+                if found := re.search(word, text, re.IGNORECASE):
+                    yield f"{place}: {found[0]!r} in {text[:60]!r}; today: {today}"
+
+
+def template_words(path: Path) -> Iterator[str]:
+    for place, text in template_lines(path):
+        for word, today in (OLD_PHRASES | OLD_MESSAGE_WORDS).items():
+            if found := re.search(word, text, re.IGNORECASE):
+                yield f"{place}: {found[0]!r}; today: {today or 'other words'}"
+
+
+RULES = (
+    wrong_verbs,
+    missing_docstrings,
+    wrong_nouns,
+    missing_raises,
+    old_phrases,
+    old_message_words,
+)
+
+
+@functools.cache
+def findings(hall: str) -> dict[str, list[str]]:
+    """Return what is to be reworded, by folder; the package's own files by the empty name."""
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for path in files(hall):
+        by_folder[folder_of(path)] += [text for rule in RULES for text in rule(path)]
+    for path in [*(ROOT / hall).rglob("*.jinja"), *(ROOT / hall).rglob("*.toml")] if hall else []:
+        by_folder[folder_of(path)] += template_words(path)
+    return {folder: texts for folder, texts in by_folder.items() if texts}
