@@ -1,8 +1,8 @@
-"""How images stream through a detector: which threads decode, which run the network.
+"""Streams of images through a detector: which threads decode and which run the network.
 
-On a CPU every thread does both, and the network has one thread for each: two such streams score
-more images per second than one with two threads, and no core waits while another decodes.
-On an accelerator threads decode ahead and one stream feeds the device full batches.
+On a CPU every thread decodes and runs the network on one core: two such streams score more images
+per second than one stream with two threads, and no core waits while another decodes.
+On an accelerator, threads decode ahead and one stream feeds full batches to the device.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.float32]
 Prepare = Callable[[bytes], Pixels]
-# A finite logit and its embedding (D,), or why there is none; None where nothing was asked for.
+# Finite logit and embedding (D,); the reason where there is none; None for a job without pixels.
 Forwarded = tuple[float, Pixels] | Reason | None
-
 
 _OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 _In = TypeVar("_In")
@@ -40,7 +39,7 @@ _Out = TypeVar("_Out")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What became of one image: a finite logit and its embedding (D,), or a reason."""
+    """Result of one image: a finite logit and its embedding (D,), or the reason of the failure."""
 
     image_id: str
     logit: float | None = None
@@ -49,7 +48,7 @@ class Scored:
 
 
 def n_streams(n_workers: int | None = None) -> int:
-    """Return the threads to use: as given, or one per core (OMP_NUM_THREADS counts)."""
+    """Return the number of threads: `n_workers`, or one per core (see `n_cores`)."""
     return max(1, n_workers or n_cores())
 
 
@@ -61,19 +60,19 @@ def score_stream(
     limits: ImageLimits = DEFAULT_LIMITS,
     prepare: Prepare | None = None,
 ) -> Iterator[list[Scored]]:
-    """Score images in the order given, a few at a time; one `Scored` for each.
+    """Score images in the order given; yield the results in lists, one `Scored` per image.
 
-    Images are drawn from `images` as they are needed, a few for each thread ahead.
+    `images` is read lazily, a few images per thread ahead.
 
     Args:
         detector: Detector to score with.
         images: Ids and encoded bytes.
-        n_workers: Threads; see `n_streams`.
-        limits: Limits on what decoding may cost.
+        n_workers: Number of threads; see `n_streams`.
+        limits: Size and memory limits of decoding.
         prepare: Function from bytes to pixels; default: the detector's profile.
 
     Raises:
-        Whatever `images` raises. An image that cannot be decoded raises nothing.
+        Exception: Any error of `images`. An image that cannot be decoded raises none.
     """
     if prepare is None:
         profile = detector.profile
@@ -97,11 +96,11 @@ def score_stream(
 
 
 def scored_as(image_id: str, forwarded: tuple[float, Pixels] | Reason) -> Scored:
-    """Return what became of an image that went through the network, or why it did not."""
+    """Return the result of one image from its logit and embedding, or from the reason."""
     if isinstance(forwarded, Reason):
         return Scored(image_id=image_id, reason=forwarded)
     logit, embedding = forwarded
-    # A detector without embeddings gives vectors of no length.
+    # A detector without embeddings gives vectors of length 0.
     has_embedding = embedding.size > 0
     return Scored(image_id=image_id, logit=logit, embedding=embedding if has_embedding else None)
 
@@ -114,18 +113,18 @@ def forward_stream(
     n_workers: int | None = None,
     weigh: Callable[[_Out], int] = weightless,
 ) -> Iterator[list[tuple[_Out, Forwarded]]]:
-    """Prepare jobs in threads and put the pixels that come of them through the network, in order.
+    """Prepare jobs in threads, run the network on their pixels and yield results in order.
 
     Args:
         detector: Detector whose network is used.
-        jobs: Jobs, drawn as they are needed, a few for each thread ahead.
-        prepare: Function from a job to whatever shall be given back with it, and its pixels. A
-            reason instead of pixels, or None, goes past the network. Called in the threads.
-        n_workers: Threads; see `n_streams`.
-        weigh: Bytes that something given back holds on to; see `ordered_map`.
+        jobs: Jobs, read lazily, a few per thread ahead.
+        prepare: Function from a job to the value that is returned with it, and its pixels. A
+            reason or None in place of pixels bypasses the network. Called in the threads.
+        n_workers: Number of threads; see `n_streams`.
+        weigh: Function from a returned value to the bytes that it holds; see `ordered_map`.
 
     Raises:
-        Whatever `jobs` or `prepare` raise.
+        Exception: Any error of `jobs` or `prepare`.
     """
     streams = n_streams(n_workers)
     stream = _decode_and_forward if detector.runner.device == "cpu" else _decode_ahead
@@ -150,7 +149,7 @@ def _decode_and_forward(
         workers(streams, "assay-score", begin) as pool,
     ):
         batches = _batches(jobs, detector.batch_images)
-        # Enough for the threads to go on while what is done is committed.
+        # Enough batches for the threads to continue while the caller commits results.
         yield from ordered_map(pool, work, batches, n_ahead=4 * streams, weigh=weight)
 
 
@@ -180,7 +179,7 @@ def _batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
 def _forward(
     detector: Detector, batch: Sequence[tuple[_Out, Pixels | Reason | None]]
 ) -> list[tuple[_Out, Forwarded]]:
-    """Return what the network made of each job of a batch, in its order."""
+    """Return the network's result for each job of a batch, in the batch's order."""
     usable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
     results = iter(forward_in_parts(detector, usable))
     return [
@@ -191,16 +190,19 @@ def _forward(
 def forward_in_parts(
     detector: Detector, pixels: Sequence[Pixels]
 ) -> list[tuple[float, Pixels] | Reason]:
-    """Return logit and embedding of each input; batches halve for good when memory runs out.
+    """Return the logit and the embedding of each input; halve the batch when memory runs out.
 
-    An input that does not fit even alone gives `out_of_memory`, one whose logit is NaN or
-    infinite `non_finite_logit`.
+    The smaller batch size stays in `detector.batch_images`. An input that does not fit alone
+    gives `out_of_memory`; one with a NaN or infinite logit or embedding, `non_finite_logit`.
+
+    Raises:
+        RuntimeError: The network fails for another reason than memory.
     """
     out: list[tuple[float, Pixels] | Reason] = []
     while len(out) < len(pixels):
         part = pixels[len(out) : len(out) + detector.batch_images]
         try:
-            # A batch of one is the image itself: nothing is copied.
+            # A batch of one is a view of the image: nothing is copied.
             batch = part[0][None] if len(part) == 1 else np.stack(part)
             logits, embeddings = detector.forward(batch)
         except (MemoryError, RuntimeError) as error:
@@ -219,15 +221,15 @@ def forward_in_parts(
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # Only CUDA has a class of its own for it, which is a RuntimeError like all others' too.
+    # Only CUDA has its own class for it; every other backend raises a plain RuntimeError.
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY)
 
 
 def bare_forward(detector: Detector, n_images: int, *, n_workers: int | None = None) -> float:
-    """Measure images per second of the network alone, in the streams and batches that scoring uses.
+    """Measure the images per second of the network alone, in the streams and batches of scoring.
 
-    The measure that scoring from stored bytes is held against; nothing is read or decoded.
+    Nothing is read or decoded: this is the reference for the speed of scoring stored images.
     """
     blank = np.zeros(detector.input_shape, dtype=np.float32)
     started_s = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Where the network runs and in which number format: chosen by itself, or as asked.
+"""Choice of the device and the number format of the network, automatic or as requested.
 
-`auto` precision is fp32 on every device: half formats move a logit by more than the 1e-3
-within which the same picture must always score the same. They are there on request, and
-every score says which it was made with.
+`auto` precision is fp32 on every device: half formats change a logit by more than 1e-3, the
+tolerance within which an image always scores the same. They are used on request only, and every
+score names its precision.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 PRECISIONS: Final = ("fp32", "bf16", "fp16", "int8")
 AUTO_PRECISION: Final = "fp32"
 
-# NVIDIA, NVIDIA under Windows, AMD, Intel and others.
+# Files under /dev of NVIDIA, of WSL (dxg), of AMD, of Intel and of other accelerators.
 _ACCELERATOR_FILES: Final = ("nvidiactl", "dxg", "kfd", "dri", "accel")
 
-# Images in one forward pass. On CPU more gains nothing and makes streams end unevenly; on
-# accelerators it is where throughput levels off for a ViT-S.
+# Images per forward pass. On a CPU larger batches gain nothing and let streams end unevenly; on
+# accelerators the throughput of a ViT-S levels off here.
 _BATCH: Final = {"cpu": 2, "mps": 16}
 _BATCH_ELSEWHERE: Final = 64
 
 
 def available_devices() -> tuple[str, ...]:
-    """The kinds of device that this machine offers to PyTorch, fastest first."""
+    """Return the kinds of device that PyTorch finds on this machine, fastest first."""
     return tuple(kind for kind, n in _device_counts().items() if n)
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name: `auto`, a kind, or a kind and number such as `cuda:1`.
+    """Return the device with a name: `auto`, a kind, or a kind and a number such as `cuda:1`.
 
     Raises:
-        ConfigError: It is not there, or is no device's name.
+        ConfigError: The name is not a device's, or this machine has no such device.
     """
     import torch
 
@@ -50,10 +50,12 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def device_kind(name: str = "auto") -> str:
-    """The kind of device that a name stands for: `cpu` without asking PyTorch, where it is plain.
+    """Return the kind of device that a name stands for.
+
+    PyTorch is not imported where the answer is `cpu` without it.
 
     Raises:
-        ConfigError: As for `choose_device`.
+        ConfigError: The name is not a device's, or this machine has no such device.
     """
     if name == "cpu" or (name == "auto" and not _may_have_accelerator()):
         return "cpu"
@@ -62,14 +64,14 @@ def device_kind(name: str = "auto") -> str:
 
 
 def choose_precision(name: str, kind: str) -> str:
-    """`fp32`, `bf16`, `fp16` or `int8`; `auto` is fp32.
+    """Return the precision to use: `fp32`, `bf16`, `fp16` or `int8`; `auto` is fp32.
 
     Args:
-        name: As asked for.
-        kind: Of the device, as `device_kind` gives it.
+        name: Requested precision, or `auto`.
+        kind: Kind of device, from `device_kind`.
 
     Raises:
-        ConfigError: Unknown, or not to be had on this device.
+        ConfigError: The precision is unknown, or the device does not support it.
     """
     if name not in {"auto", *PRECISIONS}:
         raise ConfigError(
@@ -87,38 +89,38 @@ def choose_precision(name: str, kind: str) -> str:
         import torch
 
         if not torch.cuda.is_bf16_supported():
-            raise ConfigError("this GPU has no bf16; choose fp32 or fp16")
+            raise ConfigError("this GPU does not support bf16; choose fp32 or fp16")
     return name
 
 
 def batch_images(device: torch.device) -> int:
-    """How many images go through the network at once, to begin with."""
+    """Return the initial batch size in images; it is halved when memory runs out."""
     return _BATCH.get(device.type, _BATCH_ELSEWHERE)
 
 
 def _device_counts() -> dict[str, int]:
-    """How many devices of each kind this machine offers to PyTorch, fastest kind first."""
+    """Return the number of devices of each kind that PyTorch finds, fastest kind first."""
     import torch
 
-    found = {
+    counts = {
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
         "mps": int(torch.backends.mps.is_available()),
         "xpu": torch.xpu.device_count() if torch.xpu.is_available() else 0,
         "tpu": int(_has_tpu()),
         "cpu": 1,
     }
-    return {kind: found[kind] for kind in DEVICE_KINDS}
+    return {kind: counts[kind] for kind in DEVICE_KINDS}
 
 
 def _may_have_accelerator() -> bool:
-    """Whether anything hints at one; importing PyTorch to be told of none takes a second."""
+    """Return whether this machine may have an accelerator; spares PyTorch's import of 1 s."""
     if sys.platform != "linux" or importlib.util.find_spec("torch_xla") is not None:
         return True
     return any(Path("/dev", name).exists() for name in _ACCELERATOR_FILES)
 
 
 def _has_tpu() -> bool:
-    # accelerate knows the ways in which torch_xla may be there without a TPU.
+    # torch_xla may be installed on a machine without a TPU; accelerate tells the two apart.
     if importlib.util.find_spec("torch_xla") is None:
         return False
     from accelerate.utils import is_torch_xla_available

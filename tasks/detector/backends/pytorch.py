@@ -1,4 +1,4 @@
-"""The network in PyTorch, as it is or compiled, on any device."""
+"""PyTorch backend: the network run eagerly or compiled, on any device."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _AUTOCAST: Final = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 class TorchBackend:
-    """A module in eval mode on one device; see `Backend`.
+    """`Backend` that runs a PyTorch module in eval mode on one device.
 
     Args:
-        module: Pixels (N, 3, side, side) to logits (N,) and embeddings (N, D).
-        device: Where it runs.
+        module: Network from pixels (N, 3, side, side) to logits (N,) and embeddings (N, D).
+        device: Device that the module is moved to.
         precision: `fp32`, `bf16` or `fp16`; half formats by autocast.
-        compiled: Compile it with `torch.compile` at the first pass of each batch size.
+        compiled: Whether `torch.compile` compiles the module at its first pass.
     """
 
     def __init__(
@@ -44,7 +44,11 @@ class TorchBackend:
         self._pass: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
-        """The network's own logits (N,) and embeddings (N, D); N is at least 1."""
+        """Return the network's own logits (N,) and embeddings (N, D) of N >= 1 inputs.
+
+        Raises:
+            ModelError: `torch.compile` cannot compile the network on this machine.
+        """
         import torch
 
         n_images = len(pixels_f32_nchw)
@@ -52,7 +56,7 @@ class TorchBackend:
         if self.device == "cuda":
             pixels = pixels.pin_memory()
         if self.device == "tpu" or self._compiled:
-            # Both compile anew for every batch size; a full batch is always the same one.
+            # Both recompile for every batch size, so a short batch is padded to the full size.
             missing = -n_images % self.batch_images
             pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
         with torch.inference_mode(), number_format(self.torch_device, self.precision):
@@ -66,7 +70,10 @@ class TorchBackend:
 
     @contextlib.contextmanager
     def streams(self, n_streams: int) -> Iterator[Callable[[], None]]:
-        """On a CPU, several streams of one thread each score more than one stream of several."""
+        """Yield the set-up call of each scoring thread: on a CPU, one PyTorch thread per stream.
+
+        Several streams of one thread score more images per second than one stream of several.
+        """
         import torch
 
         before = torch.get_num_threads()
@@ -78,11 +85,11 @@ class TorchBackend:
         try:
             yield begin
         finally:
-            # The limit is kept by the thread, but new threads would inherit it.
+            # A thread keeps its own limit, but threads started later would inherit it.
             torch.set_num_threads(before)
 
     def free(self) -> None:
-        """Empty the allocator's cache where there is one."""
+        """Empty the device's cache of freed memory, where the device has one."""
         import torch
 
         for kind in ("cuda", "xpu", "mps"):
@@ -90,7 +97,7 @@ class TorchBackend:
                 getattr(torch, kind).empty_cache()
 
     def _first_pass(self, pixels: torch.Tensor) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
-        """The function that runs the network; the compiler is entered by one thread alone."""
+        """Return the function that runs the network; only one thread at a time compiles it."""
         import torch
 
         if not self._compiled:
@@ -104,8 +111,8 @@ class TorchBackend:
                 except Exception as error:
                     reason = " ".join(str(error).split())[:200]
                     raise ModelError(
-                        f"torch.compile cannot compile the network here ({reason}); it needs a C++"
-                        " compiler on a CPU; use --backend auto"
+                        f"torch.compile cannot compile the network on this machine ({reason});"
+                        " on a CPU it needs a C++ compiler; install one or use --backend auto"
                     ) from error
                 self._pass = compiled
         return self._pass
@@ -113,7 +120,7 @@ class TorchBackend:
 
 @contextlib.contextmanager
 def number_format(device: torch.device, precision: str) -> Iterator[None]:
-    """Arithmetic in a precision: exact float32, or a half format by autocast."""
+    """Run the block in a precision: exact float32, or a half format by autocast."""
     import torch
 
     if precision == "fp32":
@@ -126,7 +133,7 @@ def number_format(device: torch.device, precision: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _exact_fp32(device: torch.device) -> Iterator[None]:
-    """Keep NVIDIA GPUs from rounding factors to ten bits, as PyTorch lets convolutions do."""
+    """Run the block without TF32, the 10-bit mantissa that PyTorch allows for convolutions."""
     import torch
 
     if device.type != "cuda":
