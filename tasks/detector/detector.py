@@ -1,4 +1,4 @@
-"""A loaded detector: pixels in, logits and embeddings out, and the names of what made them."""
+"""Loaded detector: pixels in, logits and embeddings out, with the identity of its scores."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """A network or a Python object with one logit, run by one backend on one device.
+    """Network or Python object with one logit, run by one backend on one device.
 
-    A larger logit always means a machine-made picture, whatever the checkpoint's own sign.
-    `forward` may be called from many threads at once on a CPU.
+    A larger logit always means an AI-generated image, whatever the checkpoint's own sign. On a
+    CPU, many threads may call `forward` at once.
 
     Attributes:
-        identity: What its scores are known by.
-        architecture: Of the network.
-        runner: The backend.
-        batch_images: Images in one pass, to begin with; halves when memory runs out.
-        why: Why this backend and precision, in a sentence.
+        identity: Score key and profile of the detector's scores.
+        architecture: Architecture of the network.
+        runner: Backend that runs the network.
+        batch_images: Number of images per pass; halved when memory runs out.
+        why: Reason for this backend and precision, in a sentence.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Detector:
 
     @property
     def detector_id(self) -> str:
-        """Name and revision, as in `scores.detector`."""
+        """Detector's name and revision, as in `scores.detector`."""
         return self.identity.detector_id
 
     @property
@@ -68,7 +68,7 @@ class Detector:
 
     @property
     def profile(self) -> Profile:
-        """How pictures must be prepared."""
+        """Preprocessing profile of its images."""
         return self.identity.profile
 
     @property
@@ -83,17 +83,17 @@ class Detector:
 
     @property
     def key(self) -> ScoreKey:
-        """What its scores are known by."""
+        """Score key of its scores."""
         return self.identity.key
 
     @property
     def positive(self) -> Direction:
-        """What a larger logit of the checkpoint itself means."""
+        """Class that a larger logit of the checkpoint itself means."""
         return "fake" if self._sign > 0 else "real"
 
     @property
     def embedding_dim(self) -> int:
-        """Numbers in an embedding: 384 for a ViT-S, 0 for a detector without embeddings."""
+        """Dimension of an embedding: 384 for a ViT-S, 0 for a detector without embeddings."""
         if self.architecture.width is not None:
             return self.architecture.width
         if self._width is None:
@@ -108,9 +108,12 @@ class Detector:
 
     @property
     def module(self) -> torch.nn.Module:
-        """The network as a PyTorch module in fp32, in eval mode, parameters frozen.
+        """PyTorch module of the network: fp32, in eval mode, parameters frozen.
 
-        Where the backend is not PyTorch it is built at the first call, on the CPU.
+        Where the backend is not PyTorch, the first access builds it on the CPU.
+
+        Raises:
+            ConfigError: The detector is a Python object, which has no PyTorch network.
         """
         if self._module is None:
             self._module = getattr(self.runner, "module", None) or self._build_module()
@@ -119,17 +122,17 @@ class Detector:
     def forward(
         self, pixels_f32_nchw: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits and embeddings of prepared pictures, without gradients.
+        """Return logits and embeddings of preprocessed images, without gradients.
 
         Args:
-            pixels_f32_nchw: As `preprocess` gives them, shape (N, 3, side, side); N may be 0.
+            pixels_f32_nchw: Pixels from `preprocess`, shape (N, 3, side, side); N may be 0.
 
         Returns:
-            Logits (N,), positive towards machine-made, and embeddings (N, D), both float32 and
-            as the network gave them: they may be NaN or infinite.
+            Logits (N,), positive for AI-generated, and embeddings (N, D), both float32. Values
+            are unchecked: they may be NaN or infinite.
 
         Raises:
-            ValueError: The shape is another.
+            ValueError: The pixels have another shape.
         """
         if tuple(pixels_f32_nchw.shape[1:]) != self.input_shape:
             raise ValueError(
@@ -142,13 +145,16 @@ class Detector:
         return self._sign * logits, embeddings
 
     def network(self, pixels_nchw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same pass by PyTorch in fp32, with whatever gradient mode the caller has.
+        """Return logits and embeddings from PyTorch in fp32, in the caller's gradient mode.
 
         Args:
-            pixels_nchw: On the device of `module`.
+            pixels_nchw: Preprocessed images (N, 3, side, side) on the device of `module`.
 
         Returns:
-            Logits (N,) and embeddings (N, D), float32 tensors; gradients reach the pixels.
+            Logits (N,) and embeddings (N, D), float32 tensors with gradients to the pixels.
+
+        Raises:
+            ConfigError: The detector is a Python object, which has no PyTorch network.
         """
         logits, embeddings = self.module(pixels_nchw)
         return float(self._sign) * logits.float(), embeddings.float()

@@ -1,7 +1,7 @@
-"""The detector as a function of pixels that gradients flow through, for attacks on it.
+"""The detector as a differentiable function of pixels, for adversarial attacks.
 
-Resizing is PyTorch's antialiased one, which differs from Pillow's by rounding to bytes between the
-passes; so an attack is judged by the file it saved, scored as every other file.
+Resizing uses PyTorch's antialiased filter. Pillow's rounds to 8 bits between its two passes, so
+the two differ slightly; an attack is judged by the score of the file that it saved.
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 
 def differentiable(detector: Detector) -> Callable[[torch.Tensor], torch.Tensor]:
-    """From pixels in [0, 1], float32, shape (N, 3, H, W), to logits, shape (N,).
+    """Return the function from pixels to logits, with preprocessing included.
 
-    Logits come back on the pixels' device, whatever the detector's is.
+    Args:
+        detector: Detector with a PyTorch network.
+
+    Returns:
+        Function from RGB pixels in [0, 1], float32, shape (N, 3, H, W), to logits (N,) on the
+        pixels' own device.
+
+    Raises:
+        ConfigError: The detector is a Python object, which has no PyTorch network.
     """
     import torch
     from torch.nn import functional
@@ -43,7 +51,7 @@ def differentiable(detector: Detector) -> Callable[[torch.Tensor], torch.Tensor]
         left = centre_offset(out_width, profile.crop_px)
         top = centre_offset(out_height, profile.crop_px)
         square = resized[..., top : top + profile.crop_px, left : left + profile.crop_px]
-        found: torch.Tensor = detector.network((square - mean) / std)[0]
-        return found.flatten().to(pixels_nchw.device)
+        network_logits: torch.Tensor = detector.network((square - mean) / std)[0]
+        return network_logits.flatten().to(pixels_nchw.device)
 
     return logits

@@ -1,4 +1,4 @@
-"""What a detector's scores are known by: the one place where a score key is put together."""
+"""Identity of a detector's scores; the only place that builds a score key."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .weights.checkpoint import Checkpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A score key, and the profile that it describes.
+    """Score key with the profile that it names.
 
     Attributes:
-        key: Detector, weights, profile and precision, as the tables have them.
-        profile: How pictures must be prepared.
-        is_pinned: Whether all 64 digits of the weights' hash were stated beforehand.
+        key: Detector, weights, profile and precision, as in the tables.
+        profile: Preprocessing profile of the images.
+        is_pinned: Whether all 64 digits of the weights' hash were known before the file was read.
     """
 
     key: ScoreKey
@@ -25,7 +25,7 @@ class Identity:
 
     @property
     def detector_id(self) -> str:
-        """Name and revision."""
+        """Detector's name and revision."""
         return self.key.detector
 
     @property
@@ -40,12 +40,12 @@ class Identity:
 
 
 def identity_of(checkpoint: Checkpoint, profile: Profile, precision: str) -> Identity:
-    """Return what scores of a checkpoint under a profile and a precision are known by.
+    """Return the identity of a checkpoint's scores under a profile and a precision.
 
     Args:
-        checkpoint: Checked already.
-        profile: How pictures are prepared.
-        precision: As in `scores.precision`.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images.
+        precision: Precision as in `scores.precision`.
     """
     return Identity(
         key=ScoreKey(

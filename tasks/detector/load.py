@@ -1,6 +1,6 @@
-"""The one way in: from a name to a detector that is known to be what its name says.
+"""Loading of a detector by name, after every check that it is the one named.
 
-Imports no model library until every check has passed.
+No model library is imported until all checks have passed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ def identify(
     positive: str | None = None,
     cache_dir: str | Path | None = None,
 ) -> Identity:
-    """Return what scores of `load_detector` would be known by; checks files, loads no library.
+    """Return the identity of the detector that `load_detector` would load.
+
+    The files are checked; no model library is imported. The arguments are those of
+    `load_detector`.
 
     Raises:
         ConfigError: An argument is wrong.
-        ModelError: The weights cannot be had or cannot be trusted.
+        ModelError: The weights cannot be obtained or cannot be trusted.
     """
     checkpoint = find_checkpoint(name, positive=positive, cache_dir=cache_dir)
     prepared = chosen_profile(profile, checkpoint)
@@ -55,25 +58,26 @@ def load_detector(
     cache_dir: str | Path | None = None,
     force_drift: bool = False,
 ) -> Detector:
-    """Load a detector by registered name, name of a package's, hub id at a commit, or folder.
+    """Load a detector by registered name, name from a package, hub id at a commit, or folder.
 
     Args:
         name: `community-forensics`, `commfor-384`, `commfor-224`, `mini`, a name that an
             installed package adds, an `org/name@<40 hex digits>`, or a folder with
             `model.safetensors`.
-        profile: Preprocessing; default: the one that the checkpoint was trained with.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`, `tpu`.
-        precision: `auto`, `fp32`, `bf16`, `fp16`, `int8`.
-        backend: `auto`, `torch`, `torch-compile`, `openvino`.
-        positive: What a larger logit means, `fake` or `real`; for checkpoints that neither
-            the registry nor a `detector.toml` beside the weights tells of.
-        cache_dir: Cache of the hub; default: the hub's own, as its environment variables say.
-        force_drift: Use a backend even where it moves scores further than it may.
+        profile: Preprocessing profile; default: the one that the checkpoint was trained with.
+        device: Name of the device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`, `tpu`.
+        precision: Number format: `auto`, `fp32`, `bf16`, `fp16`, `int8`.
+        backend: Name of the backend: `auto`, `torch`, `torch-compile`, `openvino`.
+        positive: Class that a larger logit means, `fake` or `real`; for checkpoints where neither
+            the registry nor a `detector.toml` beside the weights states it.
+        cache_dir: Folder of the hub's cache; default: the one of the hub's environment variables.
+        force_drift: Whether to use a backend whose drift is above the limit.
 
     Raises:
-        ConfigError: An argument is wrong, or the device is not there.
-        ModelError: The weights cannot be had or cannot be trusted; nothing is used instead.
-        GateRefused: The backend moves scores further than it may on this machine.
+        ConfigError: An argument is wrong, or this machine has no such device.
+        ModelError: The weights cannot be obtained or cannot be trusted. No other detector is
+            used in their place.
+        GateRefused: The backend's drift on this machine is above the limit.
     """
     checkpoint = find_checkpoint(name, positive=positive, cache_dir=cache_dir)
     prepared = chosen_profile(profile, checkpoint)
@@ -108,17 +112,19 @@ def load_on(
     *,
     device: str = "auto",
 ) -> Detector:
-    """Load a checkpoint on one backend, whatever its drift.
+    """Load a checkpoint on one backend, without a check of its drift.
 
     Args:
-        checkpoint: Checked already.
-        profile: How pictures are prepared.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images.
         backend: Name of the backend.
-        precision: `fp32`, `bf16`, `fp16` or `int8`.
-        device: As for `load_detector`.
+        precision: Number format: `fp32`, `bf16`, `fp16` or `int8`.
+        device: Name of the device; see `load_detector`.
 
     Raises:
-        ModelError: There are no int8 weights on this machine, or the weights cannot be trusted.
+        ConfigError: This machine has no such device, or int8 is requested for another network
+            than a ViT.
+        ModelError: This machine has no int8 weights, or the weights cannot be trusted.
     """
     quantised = _quantised(checkpoint, profile) if precision == "int8" else None
     runner = make_backend(checkpoint, backend, device, precision, quantised)
@@ -126,7 +132,7 @@ def load_on(
 
 
 def detector_on(checkpoint: Checkpoint, profile: Profile, runner: Backend) -> Detector:
-    """Return the detector of a checkpoint that a backend runs."""
+    """Return the detector of a checkpoint and of the backend that runs it."""
     from .detector import Detector
 
     return Detector(

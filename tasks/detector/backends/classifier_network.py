@@ -1,4 +1,4 @@
-"""Classifiers of timm and transformers as modules that give one logit and one embedding."""
+"""Classifiers of timm and transformers as modules with one logit and one embedding per image."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ Tensors = dict[str, torch.Tensor]
 
 
 class ClassifierNetwork(nn.Module):
-    """A classifier and the rule that makes one logit of its outputs.
+    """Library classifier with the rule that turns its outputs into one logit.
 
-    `forward` maps pixels (N, 3, side, side) to logits (N,) and embeddings (N, D).
+    With two classes, the logit is the AI-generated class's output minus the other one's: its
+    sigmoid is the softmax probability of the AI-generated class.
+
+    Args:
+        classifier: Network of the library.
+        fake_index: Index of the AI-generated class; None for a network with one logit.
     """
 
     def __init__(self, classifier: nn.Module, *, fake_index: int | None) -> None:
@@ -28,7 +33,7 @@ class ClassifierNetwork(nn.Module):
         self.fake_index = fake_index
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits and embeddings."""
+        """Return the logits (N,) and embeddings (N, D) of pixels (N, 3, side, side)."""
         outputs, embedding = self.outputs(pixels)
         if self.fake_index is None:
             return outputs[:, 0], embedding
@@ -41,7 +46,7 @@ class ClassifierNetwork(nn.Module):
 
 class _TimmNetwork(ClassifierNetwork):
     def outputs(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the outputs, and the pooled features that timm's last layer sees."""
+        """Return the outputs and the pooled features, which are the input of timm's last layer."""
         parts: Any = self.classifier
         features = parts.forward_features(pixels)
         embedding = parts.forward_head(features, pre_logits=True)
@@ -55,14 +60,14 @@ class _TransformersNetwork(ClassifierNetwork):
         classifier.set_submodule(head, _WithItsInput(last))
 
     def outputs(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the outputs, and what the last layer saw."""
+        """Return the outputs and the input of the last layer."""
         both = self.classifier(pixel_values=pixels).logits
         n_outputs = 1 if self.fake_index is None else 2
         return both[:, :n_outputs], both[:, n_outputs:]
 
 
 class _WithItsInput(nn.Module):
-    """The last layer, which hands on its input behind its output: no state, so thread-safe."""
+    """Last layer that appends its input to its output; stateless, and so thread-safe."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -75,22 +80,23 @@ class _WithItsInput(nn.Module):
 def build_classifier(
     raw_weights: bytes, architecture: LibraryClassifier, what: str
 ) -> ClassifierNetwork:
-    """Return the network in eval mode with the checkpoint's weights, in float32, frozen.
+    """Return the network with the checkpoint's weights: float32, eval mode, parameters frozen.
 
     Args:
-        raw_weights: All bytes of a safetensors file, already checked.
-        architecture: Card and config.
+        raw_weights: Bytes of a checked safetensors file.
+        architecture: Card and config of the classifier.
         what: Name of the checkpoint in messages.
 
     Raises:
-        ModelError: The installed library has no such network, or it has no pooled features.
-        UntrustedWeights: The weights are not this network's, or not finite.
+        ModelError: The installed library cannot build the network, or its outputs are not one
+            logit (or two classes) and one embedding per image.
+        UntrustedWeights: The weights do not fit the network, or are not finite.
     """
     tensors = load(raw_weights)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise UntrustedWeights(f"{what}: {name} holds NaN or infinite weights; get it again")
-    # Building draws random weights; the caller's random numbers must not depend on that.
+    # Building draws random weights; the caller's random state must not change.
     with torch.random.fork_rng(devices=[]):
         make = _timm if architecture.card.library == "timm" else _transformers
         network = make(tensors, architecture, what).float().eval()
@@ -148,8 +154,8 @@ def _transformers(
     kind = kind[0] if isinstance(kind, tuple) else kind
     try:
         with _quiet_transformers():
-            # Not load_state_dict: older names of tensors are turned into those of today.
-            classifier, found = kind.from_pretrained(
+            # Unlike load_state_dict, this translates tensor names of older releases.
+            classifier, loading = kind.from_pretrained(
                 None,
                 config=config,
                 state_dict=tensors,
@@ -163,9 +169,9 @@ def _transformers(
             " config.json"
         ) from error
     odd = {
-        "missing": found["missing_keys"],
-        "unexpected": found["unexpected_keys"],
-        "misshapen": found["mismatched_keys"],
+        "missing": loading["missing_keys"],
+        "unexpected": loading["unexpected_keys"],
+        "misshapen": loading["mismatched_keys"],
     }
     if any(odd.values()):
         listed = "; ".join(
@@ -189,14 +195,14 @@ def _transformers(
 
 
 def _check_one_pass(network: ClassifierNetwork, architecture: LibraryClassifier, what: str) -> None:
-    """Refuse what does not give one logit and one embedding per image of the stated size."""
+    """Refuse a network without one logit and one embedding per image of the stated size."""
     side = architecture.image_px
     try:
         with torch.inference_mode():
             outputs, embedding = network.outputs(torch.zeros(1, 3, side, side))
-    except Exception as error:  # a library's own network raises anything
+    except Exception as error:  # a library's network may raise any error
         raise ModelError(
-            f"{what}: the network does not take images of {side} px ({brief(error)}); correct"
+            f"{what}: the network does not accept images of {side} px ({brief(error)}); correct"
             " size_px in detector.toml"
         ) from error
     n_logits = architecture.card.output.n_logits
@@ -209,7 +215,7 @@ def _check_one_pass(network: ClassifierNetwork, architecture: LibraryClassifier,
 
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers from drawing bars and reports: what it reports is checked here."""
+    """Silence transformers' progress bars and loading reports; their content is checked here."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

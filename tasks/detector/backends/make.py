@@ -1,4 +1,4 @@
-"""From a checkpoint and the name of a backend to a network that is ready to run."""
+"""Construction of the backend that runs a checkpoint's network."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def backends_of(architecture: Network) -> tuple[BackendName, ...]:
-    """Return the backends that can run a network, whatever this machine has.
+    """Return the backends that can run a network, whether or not this machine has them.
 
-    OpenVINO's graph is built by hand, for ViTs only: what a converter makes of other networks
-    follows the versions of three libraries, and PyTorch runs them as they are.
+    OpenVINO runs ViTs only, whose graph is built here. A converter's graph of another network
+    would depend on the versions of three libraries; PyTorch runs those networks directly.
     """
     if isinstance(architecture, PythonArchitecture):
         return ("python",)
@@ -29,7 +29,7 @@ def backends_of(architecture: Network) -> tuple[BackendName, ...]:
 
 
 def reference_of(architecture: Network) -> BackendName:
-    """Return the backend that the others are measured against."""
+    """Return the backend that is the reference for the drift of the others."""
     return "python" if isinstance(architecture, PythonArchitecture) else REFERENCE
 
 
@@ -40,16 +40,18 @@ def make_backend(
     precision: str,
     quantised: Quantised | None = None,
 ) -> Backend:
-    """Load a checkpoint's network on one backend, whatever its drift.
+    """Load a checkpoint's network on one backend, without a check of its drift.
 
     Args:
-        checkpoint: Checked already.
+        checkpoint: Checked checkpoint.
         name: Name of the backend.
-        device: As for `load_detector`.
+        device: Name of the device; see `load_detector`.
         precision: `fp32`, `bf16`, `fp16`, or `int8` with `quantised`.
-        quantised: Quantised weights.
+        quantised: Quantised weights, for `int8`.
 
     Raises:
+        ConfigError: This machine has no such device, or the backend cannot run the network.
+        ModelError: The library of the network cannot build it.
         UntrustedWeights: The weights do not fit the network, or are not finite.
     """
     if isinstance(checkpoint.architecture, PythonArchitecture):
@@ -80,14 +82,15 @@ def build_module(checkpoint: Checkpoint) -> torch.nn.Module:
     """Return a checkpoint's network as a PyTorch module: fp32, on the CPU, eval mode, frozen.
 
     Raises:
-        ConfigError: It is a Python object, which has none.
+        ConfigError: The detector is a Python object, which has no PyTorch network.
+        ModelError: The library of the network cannot build it.
         UntrustedWeights: The weights do not fit the network, or are not finite.
     """
     architecture = checkpoint.architecture
     if isinstance(architecture, PythonArchitecture):
         raise ConfigError(
             f"{checkpoint.name} is a Python object without a PyTorch network, which gradients"
-            " need; choose another detector for this"
+            " require; choose another detector"
         )
     if isinstance(architecture, LibraryClassifier):
         from .classifier_network import build_classifier

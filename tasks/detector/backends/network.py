@@ -1,4 +1,4 @@
-"""The PyTorch network of a checkpoint: built without storage, filled with tensors by role."""
+"""PyTorch network of a ViT checkpoint: built without storage, then filled with tensors by role."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def build_network(raw_weights: bytes, architecture: Architecture, what: str) -> ViT:
-    """Return a module in eval mode whose parameters are the checkpoint's, in float32.
+    """Return a module in eval mode with the checkpoint's parameters, in float32 and frozen.
 
     Args:
-        raw_weights: A whole safetensors file, already checked.
-        architecture: Sizes that the file's tensors agree with.
+        raw_weights: Bytes of a checked safetensors file.
+        architecture: Sizes of the network, which the tensors agree with.
         what: Name of the checkpoint in messages.
 
     Raises:
-        UntrustedWeights: A weight is not a finite number.
+        UntrustedWeights: A weight is not a finite number, or a tensor has no role in a ViT.
     """
     import torch
 
     from .vit import ViT
 
-    # No weights are drawn at random and thrown away.
+    # The meta device saves drawing random weights that would be discarded.
     with torch.device("meta"):
         module = ViT(architecture)
     weights = _with_joint_qkv(weights_by_role(raw_weights, architecture, what), architecture.depth)
@@ -41,7 +41,7 @@ def build_network(raw_weights: bytes, architecture: Architecture, what: str) -> 
 
 
 def _with_joint_qkv(weights: Weights, depth: int) -> Weights:
-    """Queries, keys and values of a block as one matrix: one product in place of three."""
+    """Join queries, keys and values of each block in one matrix: one product instead of three."""
     out = dict(weights)
     for block in range(depth):
         for kind in ("weight", "bias"):

@@ -1,4 +1,4 @@
-"""The network in OpenVINO on a CPU: a stream for each core, one picture in each."""
+"""OpenVINO backend on a CPU: one stream per core, one image per stream."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .protocol import Embeddings, Logits
 if TYPE_CHECKING:
     import openvino
 
-# OpenVINO would take half formats by itself where a CPU has them, and move every score.
+# Without this hint OpenVINO uses half formats where the CPU has them, which changes every score.
 _ARITHMETIC: Final = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoBackend:
-    """A compiled graph; see `Backend`.
+    """`Backend` that runs a compiled OpenVINO graph.
 
     Args:
-        model: Graph of `openvino_graph`, or bytes of a quantised graph and of its weights.
+        model: Graph from `build_model`, or the bytes of a quantised graph and of its weights.
         precision: `fp32`, `bf16`, or `int8@...` for a quantised graph.
-        n_streams: Pictures scored at once; default: one for each core.
+        n_streams: Number of images scored at once; default: one per core.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": _ARITHMETIC.get(precision, "f32"),
             "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": streams,
-            # Pinned threads of two processes would share one core and leave another idle.
+            # Pinned threads of two processes can share one core and leave another idle.
             "ENABLE_CPU_PINNING": False,
         }
         core = openvino_core()
         if isinstance(model, tuple):
             graph, weights = model
-            # From memory: what was hashed is what runs.
+            # The bytes that were hashed are the ones that run.
             model = core.read_model(graph, weights)
         self._compiled: Any = core.compile_model(model, "CPU", settings)
         self.name = "openvino-cpu"
@@ -58,18 +58,18 @@ class OpenVinoBackend:
         self._mine = threading.local()
 
     def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
-        """The network's own logits (N,) and embeddings (N, D); N is at least 1."""
+        """Return the network's own logits (N,) and embeddings (N, D) of N >= 1 inputs."""
         request = getattr(self._mine, "request", None)
         if request is None:
             request = self._mine.request = self._compiled.create_infer_request()
-        # The outputs are the request's own memory, which its next pass overwrites.
-        found = request.infer([pixels_f32_nchw], share_inputs=True, share_outputs=True)
-        return found["logits"].copy(), found["embeddings"].copy()
+        # The outputs are the request's memory, which its next pass overwrites.
+        outputs = request.infer([pixels_f32_nchw], share_inputs=True, share_outputs=True)
+        return outputs["logits"].copy(), outputs["embeddings"].copy()
 
     @contextlib.contextmanager
     def streams(self, n_streams: int) -> Iterator[Callable[[], None]]:
-        """Nothing to prepare: each stream has one thread as it is."""
+        """Yield a call without effect: each stream has one thread already."""
         yield lambda: None
 
     def free(self) -> None:
-        """Nothing to do: a stream keeps the memory of its one picture."""
+        """Do nothing: a stream keeps the memory of one image only."""

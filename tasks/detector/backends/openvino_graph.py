@@ -1,8 +1,8 @@
-"""The network as an OpenVINO graph, built from a checkpoint's tensors without PyTorch.
+"""OpenVINO graph of a ViT, built from a checkpoint's tensors without PyTorch.
 
-Both layouts give the same graph. The logit hangs on the class token alone, so the last block
-is computed for that token only, but for its keys and values: 7 % fewer operations for a
-ViT-S, and not another result.
+Both layouts give the same graph. The logit depends on the class token only, so the last block
+computes that token alone, with the keys and values of all tokens: 7 % fewer operations for a
+ViT-S and the same result.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _CORES: Final[list[Any]] = []
 
 
 def quiet_openvino() -> Any:
-    """The openvino package, kept from reporting its use to its maker, as it does at import."""
-    # Without its telemetry package it falls back to a stub of its own.
+    """Return the openvino package, imported without the usage report it sends at import."""
+    # Without the telemetry package, openvino uses a stub of it.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    # Its table of dtypes is made at the first use of a tensor, and two threads that make it at
-    # once wait for each other for ever: one holds the table's lock, the other the interpreter's.
+    # openvino builds its table of dtypes at the first use of a tensor. Two threads that build it
+    # at once deadlock: one holds the table's lock, the other the interpreter's.
     with _FIRST_USE:
         openvino.Type.f32.to_dtype()
     return openvino
@@ -43,9 +43,9 @@ def quiet_openvino() -> Any:
 def openvino_core() -> Any:
     """Return the one `openvino.Core` of this process, which lives as long as the process.
 
-    The CPU plugin gives the thread that loads it a stack for signal handlers, and unmaps it with
-    the core. Where two cores end in the order of their making, or one ends on another thread, the
-    thread keeps an address that is gone, and the next Ctrl-C kills the process with SIGSEGV.
+    The CPU plugin sets a signal-handler stack for the thread that loads it and unmaps that stack
+    with the core. When two cores are freed in the order of creation, or one on another thread, the
+    thread keeps a dangling address, and the next Ctrl-C kills the process with SIGSEGV.
     """
     openvino = quiet_openvino()
     with _FIRST_USE:
@@ -55,10 +55,15 @@ def openvino_core() -> Any:
 
 
 def weights_by_role(raw_weights: bytes, architecture: Architecture, what: str) -> Weights:
-    """A checkpoint's tensors by role, in float32; queries, keys and values apart.
+    """Return a checkpoint's tensors by role, in float32, with queries, keys and values separate.
+
+    Args:
+        raw_weights: Bytes of a checked safetensors file.
+        architecture: Sizes of the network.
+        what: Name of the checkpoint in messages.
 
     Raises:
-        UntrustedWeights: A weight is not a finite number.
+        UntrustedWeights: A weight is not a finite number, or a tensor has no role in a ViT.
     """
     tensors = _tensors(raw_weights)
     out: Weights = {}
@@ -83,7 +88,7 @@ def _tensors(raw_weights: bytes) -> dict[str, NDArray[Any]]:
     out: dict[str, NDArray[Any]] = {}
     for name, tensor in pieces:
         if tensor["dtype"] == "BF16":
-            # numpy has no such type: it is the upper half of a float32.
+            # numpy has no bfloat16, which is the upper half of a float32.
             upper = np.frombuffer(tensor["data"], dtype="<u2").astype(np.uint32)
             values = (upper << 16).view(np.float32)
         else:
@@ -97,20 +102,21 @@ def _tensors(raw_weights: bytes) -> dict[str, NDArray[Any]]:
 def build_model(
     raw_weights: bytes, architecture: Architecture, what: str, *, tokens: bool = False
 ) -> openvino.Model:
-    """The graph of a ViT with one logit.
+    """Build the OpenVINO graph of a ViT with one logit.
 
     Args:
-        raw_weights: A whole safetensors file, already checked.
-        architecture: As worked out from it.
-        what: Names the checkpoint in messages.
-        tokens: Give all tokens after the final norm too, and so compute the last block for all.
+        raw_weights: Bytes of a checked safetensors file.
+        architecture: Sizes of the network, from `architecture_of`.
+        what: Name of the checkpoint in messages.
+        tokens: Whether all tokens after the final norm are an output too; the last block is then
+            computed for every token.
 
     Returns:
-        Input `pixels` (N, 3, side, side); outputs `logits` (N,), `embeddings` (N, D) and, on
-        request, `tokens` (N, 1 + patches, D), the class token first. All float32.
+        Graph with input `pixels` (N, 3, side, side) and outputs `logits` (N,), `embeddings`
+        (N, D) and, with `tokens`, `tokens` (N, 1 + patches, D), the class token first; float32.
 
     Raises:
-        UntrustedWeights: A weight is not a finite number.
+        UntrustedWeights: A weight is not a finite number, or a tensor has no role in a ViT.
     """
     quiet_openvino()
     return _Builder(weights_by_role(raw_weights, architecture, what), architecture).model(
@@ -119,7 +125,7 @@ def build_model(
 
 
 class _Builder:
-    """Adds one kind of layer a method; `x` has shape (N, tokens, D)."""
+    """Builder of the graph, with one method per kind of layer; `x` has shape (N, tokens, D)."""
 
     def __init__(self, weights: Weights, architecture: Architecture) -> None:
         from openvino import opset14
@@ -155,7 +161,7 @@ class _Builder:
         x = op.add(x, self.w["patch.bias"].reshape(1, width, 1, 1))
         n_patches = (self.a.image_px // patch) ** 2
         x = op.transpose(op.reshape(x, np.array([0, width, n_patches]), True), [0, 2, 1])  # noqa: FBT003
-        # The class token and its position are the same for every picture: one row, repeated.
+        # The class token plus its position is the same row for every image.
         position = self.w["position"]
         first = self.w["cls_token"] + position[:, :1]
         batch = op.gather(op.shape_of(pixels), np.array([0]), np.array(0))
@@ -165,12 +171,12 @@ class _Builder:
     def _block(self, x: Any, block: int, *, first_only: bool) -> Any:
         op = self.op
         normed = self._norm(x, f"{block}.norm1")
-        asking = normed
+        queried = normed
         if first_only:
-            x, asking = self._first(x, keep=True), self._first(normed, keep=True)
+            x, queried = self._first(x, keep=True), self._first(normed, keep=True)
         q, k, v = (
             self._heads(self._linear(source, f"{block}.{letter}"))
-            for letter, source in zip(_QKV, (asking, normed, normed), strict=True)
+            for letter, source in zip(_QKV, (queried, normed, normed), strict=True)
         )
         mixed = op.scaled_dot_product_attention(q, k, v)
         mixed = op.reshape(op.transpose(mixed, [0, 2, 1, 3]), np.array([0, 0, self.a.width]), True)  # noqa: FBT003
@@ -179,7 +185,7 @@ class _Builder:
         return op.add(x, self._linear(op.gelu(hidden, "ERF"), f"{block}.fc2"))
 
     def _heads(self, x: Any) -> Any:
-        """(N, tokens, D) to (N, heads, tokens, D / heads)."""
+        """Split (N, tokens, D) into heads: (N, heads, tokens, D / heads)."""
         shape = np.array([0, 0, self.a.heads, self.a.width // self.a.heads])
         return self.op.transpose(self.op.reshape(x, shape, True), [0, 2, 1, 3])  # noqa: FBT003
 
@@ -193,6 +199,6 @@ class _Builder:
         return op.add(op.multiply(centred, self.w[f"{role}.weight"]), self.w[f"{role}.bias"])
 
     def _first(self, x: Any, *, keep: bool = False) -> Any:
-        """The class token: (N, D), or (N, 1, D) to keep the axis."""
+        """Return the class token: (N, D), or (N, 1, D) with `keep`."""
         index = np.array([0]) if keep else np.array(0)
         return self.op.gather(x, index, np.array(1))

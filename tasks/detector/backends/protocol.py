@@ -1,6 +1,6 @@
-"""What runs the network: one small protocol, and the names that choose between its kinds.
+"""Protocol of the backends that run the network, and their names.
 
-`torch` in fp32 is the reference that every other backend and precision is measured against.
+`torch` in fp32 is the reference for the drift of every other backend and precision.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ....data.errors import ConfigError
 
 BackendName = Literal["torch", "torch-compile", "openvino", "python"]
-# Those that can be asked for; `python` is what runs a detector that is a Python object.
+# Backends that a user can choose; `python` runs a detector that is a Python object.
 BACKENDS: Final[tuple[BackendName, ...]] = ("torch", "torch-compile", "openvino")
 REFERENCE: Final[BackendName] = "torch"
 
@@ -24,15 +24,15 @@ Embeddings = NDArray[np.float32]
 
 
 class Backend(Protocol):
-    """A network ready to run. On a CPU `run` may be called from many threads at once.
+    """Loaded network. On a CPU, many threads may call `run` at once.
 
     Attributes:
         name: Library and kind of device, as in `scores.backend`: `openvino-cpu`, `torch-cuda`;
             `python` for a Python object.
-        precision: As in `scores.precision`: `fp32`, `bf16`, `fp16`, or `int8@` and the first
-            digits of the quantised weights' own hash.
+        precision: Precision as in `scores.precision`: `fp32`, `bf16`, `fp16`, or `int8@` and the
+            first digits of the quantised weights' hash.
         device: Kind of device: `cpu`, `cuda`, `mps`, `xpu` or `tpu`.
-        batch_images: Images in one pass, to begin with.
+        batch_images: Initial number of images per pass.
     """
 
     name: str
@@ -41,20 +41,20 @@ class Backend(Protocol):
     batch_images: int
 
     def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
-        """The network's own logits (N,), whatever their sign means, and embeddings (N, D)."""
+        """Return the network's own logits (N,), with its own sign, and embeddings (N, D)."""
 
     def streams(self, n_streams: int) -> AbstractContextManager[Callable[[], None]]:
-        """For as long as so many threads call `run`; each of them first calls what this gives."""
+        """Enter the time in which `n_streams` threads call `run`; yield each one's set-up call."""
 
     def free(self) -> None:
-        """Give back what memory can be given back, after a pass ran out of it."""
+        """Release cached memory after a pass ran out of memory."""
 
 
 def check_backend(name: str) -> None:
     """Refuse a name that is neither `auto` nor a backend's.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The name is unknown.
     """
     if name not in {"auto", *BACKENDS}:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""A Python object in the place of a network: bytes of pixels in, checked arrays out."""
+"""Backend of a detector that is a Python object: 8-bit pixels in, checked arrays out."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ BATCH_IMAGES = 8
 
 
 class PythonBackend:
-    """The object's own code; see `Backend`. One thread at a time is in it.
+    """`Backend` that calls a Python object, from one thread at a time.
 
     Args:
-        scorer: The object.
+        scorer: Object that scores images.
     """
 
     def __init__(self, scorer: PythonDetector) -> None:
         self.name = "python"
         self.precision = "fp32"
-        # Threads decode here; where the object computes is its own affair.
+        # Only the decoding threads need this; the object chooses its own device.
         self.device = "cpu"
         self.batch_images = BATCH_IMAGES
         self._scorer: Any = scorer
@@ -37,10 +37,12 @@ class PythonBackend:
         """Return logits (N,) and embeddings (N, D) of pixels in [0, 1].
 
         Raises:
-            ModelError: The object raises, or gives arrays of another shape, or no numbers.
+            ModelError: The object raises an error, or returns arrays of another shape or no
+                numbers.
+            MemoryError: The object runs out of memory.
         """
         n_images = len(pixels_f32_nchw)
-        # The profile divided bytes by 255; rounding gives each of them back.
+        # The profile divided 8-bit values by 255; rounding restores them exactly.
         squares = np.rint(pixels_f32_nchw.transpose(0, 2, 3, 1) * 255).astype(np.uint8)
         squares = np.ascontiguousarray(squares)
         with self._lock:
@@ -57,38 +59,38 @@ class PythonBackend:
 
     @contextlib.contextmanager
     def streams(self, n_streams: int) -> Iterator[Callable[[], None]]:
-        """Nothing to prepare."""
+        """Yield a call without effect: threads need no set-up."""
         yield lambda: None
 
     def free(self) -> None:
-        """Nothing to give back that is known here."""
+        """Do nothing: the object manages its own memory."""
 
     def _called(self, method: str, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
             given = getattr(self._scorer, method)(squares)
         except MemoryError:
-            raise  # smaller batches are tried
-        except Exception as error:  # somebody else's code raises anything
+            raise  # the caller retries with smaller batches
+        except Exception as error:  # third-party code may raise any error
             if "out of memory" in str(error).lower():
                 raise
             raise ModelError(
                 f"{self._scorer.card.name}: {method} raised {type(error).__name__}:"
                 f" {brief(error)}; correct the detector"
             ) from error
-        # Numpy would take None for NaN.
+        # numpy would convert None to NaN.
         values = "nothing" if given is None else given
         try:
             return np.array(values, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise ModelError(
-                f"{self._scorer.card.name}: {method} gave {type(given).__name__}, no array of"
-                " numbers; correct the detector"
+                f"{self._scorer.card.name}: {method} returned {type(given).__name__}; expected an"
+                " array of numbers; correct the detector"
             ) from error
 
     def _misshapen(
         self, method: str, array: NDArray[np.float32], expected: str, n_images: int
     ) -> str:
         return (
-            f"{self._scorer.card.name}: {method} gave shape {array.shape} for {n_images} images;"
-            f" expected {expected}; correct the detector"
+            f"{self._scorer.card.name}: {method} returned shape {array.shape} for {n_images}"
+            f" images; expected {expected}; correct the detector"
         )

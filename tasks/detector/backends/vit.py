@@ -1,7 +1,9 @@
-"""A vision transformer with one logit in PyTorch, with names by role and no library's layout.
+"""Vision transformer with one logit in PyTorch; parameters are named by role.
 
-transformers and timm have the same network. Importing them takes two seconds and more, which
-every process that scores would pay; the tests hold this one against both.
+transformers and timm have the same network, but their import takes two seconds or more in every
+scoring process. Tests compare this network with both.
+
+Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", sec. 3.1.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from ..weights.architecture import Architecture
 
 
 class ViT(nn.Module):
-    """Pre-norm transformer over patches and a class token; the logit hangs on the class token.
+    """Pre-norm transformer over patches and a class token, with a linear head on the class token.
 
     Args:
-        architecture: Sizes in pixels and tokens; its layout does not matter here.
+        architecture: Sizes of the network; its layout is not used.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -32,10 +34,10 @@ class ViT(nn.Module):
         self.head = nn.Linear(a.width, 1)
 
     def forward(self, pixels_nchw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the logits (N,) and the class tokens after the last norm (N, D).
+        """Return the logits (N,) and the class tokens after the final norm (N, D).
 
         Args:
-            pixels_nchw: Prepared pictures (N, 3, side, side).
+            pixels_nchw: Preprocessed images (N, 3, side, side).
         """
         x = self.patch(pixels_nchw).flatten(2).transpose(1, 2)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.position
@@ -46,7 +48,7 @@ class ViT(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a perceptron, each after a norm and added to what came in."""
+    """Transformer block: attention and an MLP, each with a norm before it and a residual sum."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -60,7 +62,7 @@ class Block(nn.Module):
         self.fc2 = nn.Linear(a.mlp_width, a.width)
 
     def forward(self, x_ntd: torch.Tensor) -> torch.Tensor:
-        """Return tokens of the same shape (N, T, D)."""
+        """Return the block's output for tokens (N, T, D), in the same shape."""
         x_ntd = x_ntd + self._attention(self.norm1(x_ntd))
         hidden: torch.Tensor = self.fc2(functional.gelu(self.fc1(self.norm2(x_ntd))))
         return x_ntd + hidden

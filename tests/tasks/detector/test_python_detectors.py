@@ -136,7 +136,7 @@ def test_scores_that_hang_on_the_batch_are_refused():
 @pytest.mark.parametrize(
     ("score", "said"),
     [
-        (lambda _: None, "no array of numbers"),
+        (lambda _: None, "returned NoneType; expected an array of numbers"),
         (lambda _: 1 // 0, "score raised ZeroDivisionError"),
         (lambda squares: np.zeros((len(squares), 2)), r"expected \(N,\)"),
         (lambda _: np.zeros(1), r"expected \(N,\)"),
