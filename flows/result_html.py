@@ -39,7 +39,7 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
     lake = Lake(lake_uri, create=False)
     run = find_run(lake, run_id)
     policy = run.policy()
-    facts = gather(lake, run, policy, n_pictures=N_PICTURES)
+    facts = gather(lake, run, policy, n_images=N_PICTURES)
     band = policy.band(run.detector_id)[0] if policy and run.detector_id else None
     pictures = _pictures(facts)
     small = thumbnails(

@@ -1,9 +1,8 @@
-"""From scores to decisions: clear, review or flag, each with its reasons.
+"""Decisions from scores: clear, review or flag, each with its reasons.
 
-`decide` is a pure and total function of a table: every row gets one decision and at least
-one reason. A score never clears what its own metadata declares to be machine-made, nor what
-people may see otherwise than it was scored, and what cannot be judged (no score, too small) is
-left to people.
+`decide` is a pure and total function of a table: every row gets one decision and at least one
+reason. An image is never cleared if its metadata declares it AI-generated, if viewers may show it
+differently from what was scored, if it has no score, or if it is too small: these go to review.
 """
 
 from __future__ import annotations
@@ -26,16 +25,21 @@ __all__ = ["decide", "decide_images", "with_thresholds"]
 
 
 def with_thresholds(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    """Add `review_at`, `flag_at` (float32) and `is_listed`, by each row's detector and domain.
+    """Return scores with the thresholds of each row's detector and domain.
 
-    Rows keep their number and order. `is_listed` is False where the row has a domain and the
-    policy has no thresholds for it.
+    Args:
+        scores: Columns detector and domain; others are kept.
+        policy: Policy with the thresholds.
+
+    Returns:
+        The same rows in the same order with the columns `review_at` and `flag_at` (float32) and
+        `is_listed`, which is False if the row has a domain without thresholds in the policy.
     """
     scores = scores.with_columns(pl.col("detector", "domain").cast(pl.String))
     pairs = scores.select("detector", "domain").unique()
     bands = [policy.band(detector or "", domain) for detector, domain in pairs.iter_rows()]
     thresholds = pairs.with_columns(
-        # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
+        # Scores are stored as float32, in which 0.65 is less than the float64 threshold 0.65.
         pl.Series("review_at", [band.review_at for band, _ in bands], dtype=pl.Float32),
         pl.Series("flag_at", [band.flag_at for band, _ in bands], dtype=pl.Float32),
         pl.Series("is_listed", [is_listed for _, is_listed in bands], dtype=pl.Boolean),
@@ -46,20 +50,27 @@ def with_thresholds(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 
 
 def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    """Decide every row by a policy.
+    """Return scores with a decision and its reasons, by the rules of a policy.
+
+    The first rule that holds decides:
+
+    1. no score: review
+    2. short edge below the minimum: review
+    3. domain without thresholds, if the policy leaves such domains to review: review
+    4. score at or above `flag_at`: flag
+    5. score at or above `review_at`: review
+    6. declared AI-generated, a view at or above `flag_at`, or a doubt: review
+    7. otherwise: clear
 
     Args:
         scores: Columns image_id, detector, status, prob_fake, width_px, height_px, domain,
-            ai_declared and, optionally, view_prob (the highest of any view) and doubt; any row
-            may hold nulls, and an unknown size counts as too small.
-        policy: The rules.
+            ai_declared and, optionally, view_prob (highest probability of any view) and doubt.
+            Any value may be null; an unknown size counts as too small.
+        policy: Policy with rules and thresholds.
 
     Returns:
-        The same rows in the same order with two more columns: `decision` (clear, review,
-        flag) and `reasons` (list of `DecisionReason`, never empty). The first rule that
-        holds decides: not scored, review; short edge too small, review; a domain left to
-        people, review; at or above flag_at, flag; at or above review_at, review; declared
-        machine-made, a view at or above flag_at, or a doubt, review; else clear.
+        The same rows in the same order with the columns `decision` (clear, review or flag) and
+        `reasons` (list of `DecisionReason`, never empty).
     """
     given = scores.columns
     if "view_prob" not in given:
@@ -73,7 +84,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     )
     has_score = (pl.col("status") == ScoreStatus.SCORED.value) & prob.is_between(0, 1)
     facts = with_thresholds(scores, policy).with_columns(
-        # is_between is true of no null; NaN compares as larger than any number.
+        # is_between gives null for null, hence fill_null, and False for NaN.
         has_score=has_score.fill_null(value=False),
         is_small=short_edge < policy.min_short_edge_px,
         is_declared=pl.col("ai_declared").cast(pl.String).str.strip_chars().fill_null("") != "",
@@ -97,7 +108,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         .then(pl.lit(Decision.REVIEW.value))
         .otherwise(pl.lit(Decision.CLEAR.value))
     )
-    # In the order a reader wants them: what decided first, notes last.
+    # In reading order: the reason that decided first, notes last.
     holds = {
         DecisionReason.NOT_SCORED: ~pl.col("has_score"),
         DecisionReason.LOW_RESOLUTION: pl.col("is_small"),
@@ -124,24 +135,25 @@ def decide_images(
     policy: Policy,
     run_id: str,
 ) -> dict[str, int]:
-    """Decide images by their current score, and record what is new.
+    """Decide images by their current scores, and append the decisions that are new.
 
-    An image without a score row is decided too (review, not_scored). Its domain is that of
-    its latest sighting. A row is written only where decision or reasons differ from the last
-    ones recorded for the image under this key and policy, so running again writes none.
+    An image without a score gets a decision too (review, not_scored). The domain of an image is
+    that of its latest sighting. A row is written only if decision or reasons differ from the
+    latest row of the image under this key and policy, so that a repeated call writes none.
 
     Args:
-        lake: Lake of images, sightings and scores; decisions go there too.
-        image_ids: Which images, or None for all in the lake.
-        key: Key of the scores that are decided by. A policy that allows for the drift of one
-            precision is not for the scores of another.
-        policy: The rules.
-        run_id: Stamped on the new rows.
+        lake: Lake of the images.
+        image_ids: Ids of the images; None for all images of the lake.
+        key: Key of the scores. A policy that was widened by the drift of one precision does not
+            fit the scores of another.
+        policy: Policy with rules and thresholds.
+        run_id: Id of the run, written to the new rows.
 
     Returns:
-        How many images are clear, review and flag now, over all of `image_ids`.
+        Number of images per `Decision`, over all of `image_ids`.
 
     Raises:
+        CommitConflict: Other writers won every attempt.
         StoreError: The lake cannot be read or written.
     """
     counts = {decision.value: 0 for decision in Decision}
@@ -163,8 +175,8 @@ def _decide_bucket(
     run_id: str,
     bucket: Bucket,
 ) -> pl.DataFrame:
-    """Decide a part of the images, and record what differs from the decisions at one version."""
-    # Before the scores are read: of two runs at once, the one that knows fewer of them is refused.
+    """Decide one bucket of images, and append what differs from the decisions at one version."""
+    # Pinned before the scores are read: of two concurrent runs, the one with fewer conflicts.
     version = lake.version("decisions")
     scores = latest_scores(lake, key, bucket=bucket)
     facts = (
@@ -199,7 +211,7 @@ def _score_facts(
         images = images.join(wanted, on="image_id", how="semi")
     domains = latest_sightings(lake, bucket=bucket).select("image_id", "domain")
     return (
-        # An interrupted ingest may leave an image row twice; an image is decided once.
+        # An interrupted ingest may leave two rows of one image, which gets one decision.
         images.unique(subset=["image_id"], keep="any")
         .join(scores.select("image_id", "status", "prob_fake"), on="image_id", how="left")
         .join(domains, on="image_id", how="left")
@@ -225,8 +237,8 @@ def _record(
         run_id=pl.lit(run_id),
         decided_at=pl.lit(datetime.now(UTC)).dt.cast_time_unit("us"),
     )
-    # Keyed by what is written: a retry of the same write commits once, while a resumed run
-    # that has more to say is not taken for a repetition.
+    # The content is part of the transaction's name: a retry of the same write commits once, and
+    # a resumed run with other rows is not taken for a retry.
     content = hashlib.sha256()
     for image_id, words in fresh.select("image_id", "now").iter_rows():
         content.update(f"{image_id} {words}\n".encode())

@@ -1,7 +1,7 @@
-"""The policy: which score clears, which flags, and what only people may decide.
+"""The policy: thresholds of clear, review and flag, and the cases that require human review.
 
-The rules as pydantic models; `policy_file` reads them and `decide` applies them. A policy is
-identified by its rules, not by its bytes: comments, order and spacing of a file do not change
+The rules are pydantic models; `policy_file` reads them and `decide` applies them. A policy is
+identified by its rules, not by the bytes of its file: comments, order and spacing do not change
 `policy_id`.
 """
 
@@ -18,12 +18,12 @@ from pydantic_core import PydanticCustomError
 from scipy.special import expit, logit
 
 NAME_MAX_CHARS: Final = 64
-# Larger than any image that is decoded.
+# Longer than the edge of any image that is decoded.
 MAX_EDGE_PX: Final = 1_000_000
 REFUSED: Final = "refused"
-"""Type of the errors of rules over two values; their text is what is allowed."""
+"""Type of the error of a rule over two values."""
 MISSING: Final = "missing"
-"""Type of the error of a value that is not there, as pydantic calls it."""
+"""Type that pydantic gives to the error of a missing value."""
 
 _TWO_DIGITS: Final = decimal.Context(prec=2, rounding=decimal.ROUND_CEILING)
 
@@ -31,13 +31,13 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class _Rules(BaseModel):
-    """Rules by name; nothing else is allowed beside them, and nothing is converted."""
+    """Base of the models of rules: unknown keys are refused, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Band(_Rules):
-    """Two thresholds on the score, 0 <= review_at <= flag_at <= 1; equal means no review band."""
+    """Two thresholds on the score, 0 <= review_at <= flag_at <= 1; equal ones leave no band."""
 
     review_at: Share = Field(description="Score at or above which an image goes to review.")
     flag_at: Share = Field(description="Score at or above which an image is flagged.")
@@ -49,11 +49,15 @@ class Band(_Rules):
 
 
 class DetectorRules(_Rules):
-    """The thresholds of one detector; it may leave out its own and name domains only."""
+    """The thresholds of one detector: its own, thresholds per domain, or both."""
 
-    review_at: Share | None = Field(default=None, description="Threshold of review, any domain.")
-    flag_at: Share | None = Field(default=None, description="Threshold of flag, any domain.")
-    domains: dict[str, Band] = Field(default={}, description="Thresholds by domain.")
+    review_at: Share | None = Field(
+        default=None, description="Threshold of review, for every domain without its own."
+    )
+    flag_at: Share | None = Field(
+        default=None, description="Threshold of flag, for every domain without its own."
+    )
+    domains: dict[str, Band] = Field(default={}, description="Thresholds per domain.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -69,44 +73,47 @@ class DetectorRules(_Rules):
 
     @property
     def band(self) -> Band | None:
-        """The detector's own thresholds; None when it names domains only."""
+        """Thresholds of the detector itself; None if it has thresholds per domain only."""
         if self.review_at is None or self.flag_at is None:
             return None
         return Band(review_at=self.review_at, flag_at=self.flag_at)
 
 
 class Policy(_Rules):
-    """Every rule by which a score becomes a decision."""
+    """The rules that turn a score into a decision."""
 
     name: str = Field(
         pattern=rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_MAX_CHARS - 1}}}$",
-        description="Name of the policy, kept in every decision.",
+        description="Name of the policy, recorded in every decision.",
     )
     min_short_edge_px: int = Field(
         ge=0,
         le=MAX_EDGE_PX,
-        description="Short edge below which an image goes to review whatever its score.",
+        description="Short edge in px below which an image goes to review, whatever its score.",
     )
     unlisted_domain: Literal["default", "review"] = Field(
-        description="How an image is decided whose domain has no thresholds of its own: by the "
-        "detector's general ones, or by people."
+        description="Rule for images whose domain has no thresholds of its own: `default` takes "
+        "the detector's thresholds, `review` requires human review."
     )
-    default: Band = Field(description="Thresholds for every detector without a table of its own.")
+    default: Band = Field(description="Thresholds for every detector without its own.")
     detectors: dict[str, DetectorRules] = Field(
-        default={}, description="Thresholds by the detector's name or its whole id, which wins."
+        default={},
+        description="Thresholds per detector, by its name or its id name@revision; the id wins.",
     )
 
     @property
     def policy_id(self) -> str:
-        """`name@` and 12 hex digits of the sha256 of the rules."""
+        """Identity of the rules: `name@` and 12 hexadecimal digits of their SHA-256."""
         rules = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{hashlib.sha256(rules.encode()).hexdigest()[:12]}"
 
     def band(self, detector: str, domain: str | None = None) -> tuple[Band, bool]:
-        """The thresholds that hold, and whether they are the domain's own.
+        """Return the thresholds that apply, and whether the policy lists the domain.
 
-        An entry for the whole detector id (`name@revision`) wins over one for its name. The
-        flag is True too for a picture without a domain: nothing is missing then.
+        Args:
+            detector: Id of the detector, `name@revision`; an entry for the id wins over one for
+                the name.
+            domain: Domain of the image; None counts as listed.
         """
         rules = self.detectors.get(detector) or self.detectors.get(detector.partition("@")[0])
         general = (rules.band if rules else None) or self.default
@@ -116,19 +123,17 @@ class Policy(_Rules):
         return (own, True) if own else (general, False)
 
     def widened(self, drift_logit: float) -> Policy:
-        """The same rules with every review band wider by a drift of the logit on both sides.
+        """Return the policy with every review band widened by a drift of the logit on both sides.
 
-        A picture whose logit drifts by no more is then never cleared where it would have been
-        flagged, nor flagged where it would have been cleared.
-
-        The thresholds 0 and 1 mean always and never, and stay.
+        An image whose logit drifts by no more than that is never cleared instead of flagged, nor
+        flagged instead of cleared. The thresholds 0 (always) and 1 (never) do not move.
 
         Args:
-            drift_logit: 0 or more, infinity too; rounded up to two digits, so that a new
-                measurement of the same thing is rarely another policy.
+            drift_logit: Drift in logits, 0 to infinity; rounded up to two significant digits, so
+                that a repeated measurement rarely gives another policy.
 
         Raises:
-            ValueError: It is negative or NaN.
+            ValueError: The drift is negative or NaN.
         """
         if not drift_logit >= 0:
             raise ValueError(f"drift_logit = {drift_logit!r}; allowed: 0 or more")
@@ -151,7 +156,7 @@ class Policy(_Rules):
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the rules as plain values; `policy_from_dict` gives an equal policy back."""
+        """Return the rules as plain values, from which `policy_from_dict` makes an equal policy."""
         return {
             "name": self.name,
             "min_short_edge_px": self.min_short_edge_px,
@@ -178,15 +183,17 @@ def _widened(band: Band, drift_logit: float) -> Band:
 
 
 def _shifted(prob: float, by_logit: float) -> float:
-    """Return the probability whose logit is so much larger, as a float32 never short of it.
+    """Return a probability moved by a number of logits, rounded outwards to float32.
 
-    0 and 1 stay what they are.
+    Args:
+        prob: Probability in [0, 1]; 0 and 1 do not move.
+        by_logit: Number of logits, of either sign.
     """
     if prob in {0.0, 1.0}:
         return prob
     end = np.float32(1.0 if by_logit > 0 else 0.0)
-    # Scores and thresholds are compared as float32. A step outwards before the move covers what
-    # the score lost to rounding, one after it what the threshold does.
+    # Scores and thresholds are compared as float32. One step outwards before the move covers the
+    # rounding of the score, one after it the rounding of the threshold.
     near = float(np.nextafter(np.float32(prob), end))
     if near in {0.0, 1.0}:
         return near

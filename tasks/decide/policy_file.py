@@ -27,11 +27,14 @@ _ALLOWED: Final = {
 
 
 def load_policy(path: Path | None = None) -> Policy:
-    """Read a policy file, the packaged one when no path is given.
+    """Return the policy of a file.
+
+    Args:
+        path: TOML file; None reads the packaged policy.
 
     Raises:
         ConfigError: The file cannot be read, is not TOML, has an unknown or missing key, or a
-            value outside its range; the message names file, key, value, and what is allowed.
+            value outside its range; the message names file, key, value and allowed values.
     """
     file = PACKAGED_POLICY if path is None else Path(path)
     try:
@@ -39,7 +42,7 @@ def load_policy(path: Path | None = None) -> Policy:
     except OSError as error:
         raise ConfigError(
             f"policy {file}: cannot be read ({error.strerror}); "
-            "give --policy a TOML file, or leave it out for the packaged one"
+            "name a TOML file with --policy, or leave --policy out for the packaged policy"
         ) from error
     except ValueError as error:
         raise ConfigError(
@@ -49,25 +52,25 @@ def load_policy(path: Path | None = None) -> Policy:
 
 
 def policy_from_dict(values: Mapping[str, Any], *, source: str) -> Policy:
-    """Check plain values and return the policy.
+    """Return the policy of plain values.
 
     Args:
-        values: Rules by name, as a file holds them.
-        source: What messages call the file.
+        values: Rules by name, as in a policy file.
+        source: Name of the file in messages.
 
     Raises:
-        ConfigError: As for `load_policy`.
+        ConfigError: A key is unknown or missing, or a value is outside its range.
     """
     try:
         return Policy.model_validate(dict(values))
     except ValidationError as error:
-        # A misspelt key is told first: what is missing beside it is the same slip.
+        # A misspelt key goes first: the missing key beside it has the same cause.
         first = min(error.errors(), key=lambda detail: detail["type"] != _UNKNOWN)
         raise ConfigError(f"policy {source}: {_reason(first)}") from error
 
 
 def policy_schema() -> dict[str, Any]:
-    """Return the JSON Schema of policy files, by which editors check and complete them."""
+    """Return the JSON Schema of policy files, for the checks and completions of editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Policy.model_json_schema(),
@@ -76,7 +79,7 @@ def policy_schema() -> dict[str, Any]:
 
 
 def _reason(error: ErrorDetails) -> str:
-    """Return what was seen, what is allowed and what to do, in one line."""
+    """Return one line that names the value seen, the values allowed and what to do."""
     *table, name = error["loc"]
     value = error["input"]
     if error["type"] == _UNKNOWN:
@@ -88,7 +91,7 @@ def _reason(error: ErrorDetails) -> str:
         )
     key = _spelled(error["loc"])
     if error["type"] == MISSING:
-        # The rule over both thresholds of a detector names the one that is not there.
+        # The rule over both thresholds of a detector names the missing one.
         key = f"{key}.{error['ctx']['name']}" if "ctx" in error else key
         return f"{key} is missing; add it, see {PACKAGED_POLICY}"
     if error["type"] == REFUSED:
@@ -101,7 +104,7 @@ def _reason(error: ErrorDetails) -> str:
 
 
 def _spelled(loc: tuple[int | str, ...] | list[int | str]) -> str:
-    """Return a place as TOML spells it; names that users give stand in quotes."""
+    """Return the path of a key as TOML spells it, with names of detectors and domains quoted."""
     return ".".join(
         f'"{part}"' if at and loc[at - 1] in {"detectors", "domains"} else str(part)
         for at, part in enumerate(loc)
@@ -109,13 +112,13 @@ def _spelled(loc: tuple[int | str, ...] | list[int | str]) -> str:
 
 
 def _model_at(table: list[int | str]) -> type[BaseModel]:
-    """Return the model of the table at a place."""
+    """Return the model of the table at a path."""
     if not table:
         return Policy
     return DetectorRules if table[0] == "detectors" and len(table) == 2 else Band
 
 
 def _is_value(table: list[int | str], name: int | str) -> bool:
-    """Whether a place holds a value rather than a table, also where a domain is called `name`."""
+    """Return whether a path holds a value, not a table, even for a domain that is called `name`."""
     at_user_name = bool(table) and table[-1] in {"detectors", "domains"}
     return not at_user_name and name in _ALLOWED

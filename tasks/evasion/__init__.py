@@ -1,1 +1,1 @@
-"""Who evades the detector: the table of made images and its page."""
+"""Evasion of the detector by made images: the table and its page."""

@@ -1,6 +1,6 @@
-"""What a plan's pictures came to, as one HTML file: who evades, and the pairs to look at.
+"""The evasion report of a plan as one HTML file: shares that evade, and pairs to compare.
 
-No scripts, no network; every picture veiled until it is clicked, as in the run's report.
+The page has no scripts and makes no requests. Each image is blurred until a reader opens it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ THUMBNAIL_BYTES: Final = 14_000
 def write_evasion(
     lake: Lake, rows: pl.DataFrame, *, run_id: str, key: ScoreKey, policy: Policy
 ) -> str:
-    """Draw the page of a plan's pictures and return its address.
+    """Write the evasion report to `reports/<run_id>-evasion.html` in the lake.
 
     Args:
-        lake: Lake of the images; the page goes to `reports/<run_id>-evasion.html` in it.
+        lake: Lake of the images.
         rows: Rows of `evasion_rows`.
         run_id: Id of the run.
         key: Key of the scores.
         policy: Policy whose review threshold decides what evades.
+
+    Returns:
+        Address of the file.
 
     Raises:
         StoreError: The file cannot be written.
@@ -58,7 +61,11 @@ def write_evasion(
 
 
 def chosen_pairs(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Choose the pictures to show: of each setting those that came furthest past, fakes first."""
+    """Return the rows to show: the lowest logits of each setting, AI-generated images first.
+
+    Args:
+        rows: Rows of `evasion_rows`.
+    """
     shown = (
         rows.filter(pl.col("logit").is_not_null())
         .sort("logit", "image_id")
@@ -85,7 +92,17 @@ def render_evasion(
     run_id: str,
     notices: Sequence[str] = (),
 ) -> str:
-    """Render the whole page; `notices` are what licences want said beside the pictures."""
+    """Return the page as HTML.
+
+    Args:
+        table: Table of `evasion_table`.
+        pairs: Rows of `chosen_pairs`.
+        thumbs: Thumbnails by image_id.
+        key: Key of the scores.
+        policy: Policy with the review threshold.
+        run_id: Id of the run.
+        notices: Texts that the licences of the generators require beside the images.
+    """
     band, _ = policy.band(key.detector)
     fakes = [row for row in table.iter_rows(named=True) if row["label"] == Label.FAKE.value]
     others = [row for row in table.iter_rows(named=True) if row["label"] != Label.FAKE.value]

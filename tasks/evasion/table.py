@@ -1,7 +1,7 @@
-"""Who gets past the detector: made pictures by method, strength and condition, with intervals.
+"""Evasion rates of made images by block, setting and label, with 95 % intervals.
 
-A picture evades when its score lies below the policy's review threshold. What its own metadata
-declares is left out: whoever wants to pass strips that first.
+An image evades if its score lies below the policy's review threshold. Declarations in its own
+metadata are disregarded, since an adversary removes them first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..made_images import made_of
 
 N_RESAMPLES: Final = 2000
 _MAX_NAME: Final = 72
-# How well a picture shows its prompt, and the share of the text asked for that can be read.
+# Cosine of the CLIP embeddings of image and prompt, and the readable share of the requested text.
 MEASURED: Final = ("clip_cosine", "text_readable_share")
 
 
@@ -37,17 +37,28 @@ def evasion_rows(
     key: ScoreKey,
     policy: Policy,
 ) -> pl.DataFrame:
-    """Return a row per job whose picture is made: its setting, its score, its parent's score.
+    """Return one row per finished job: its setting, its score and the score of its parent.
 
-    Columns: block, method, setting, image_id, parent_id, label, logit, prob_fake, parent_logit,
-    parent_prob, evades, is_flagged, license_flags, clip_cosine, text_readable_share. Scores are
-    null where there is none, the last two where the plan did not ask. A parent that lies on its
-    side for the detector, while its child was made upright, has none to compare with.
+    Args:
+        lake: Lake of the images.
+        jobs: Jobs of a plan.
+        key: Key of the scores.
+        policy: Policy with the thresholds of review and flag.
+
+    Returns:
+        Columns block, method, setting, image_id, parent_id, label, logit, prob_fake,
+        parent_logit, parent_prob, evades, is_flagged, license_flags, clip_cosine,
+        text_readable_share. Scores are null for images without one, the last two where the plan
+        did not measure them. Scores of a parent are null too if the detector saw the parent in
+        another orientation than the image.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     made = made_of(lake, jobs)
     scores = latest_scores(lake, key).select("image_id", "logit", "prob_fake").collect()
     band, _ = policy.band(key.detector)
-    # float32, as scores are stored: else a score stored as 0.65 lies below 0.65.
+    # Scores are stored as float32, in which 0.65 is less than the float64 threshold 0.65.
     review_at, flag_at = (float(np.float32(edge)) for edge in (band.review_at, band.flag_at))
     settings = [setting_of(*row) for row in made.select("method", "params").iter_rows()]
     return (
@@ -91,42 +102,61 @@ def evasion_rows(
 
 
 def _seen_alike(key: ScoreKey) -> pl.Expr:
-    """Return whether the detector saw a picture's parent the same way up as the picture."""
+    """Return whether the detector saw an image and its parent in the same orientation."""
     if UPRIGHT.name.partition("@")[0] in key.profile:
         return pl.lit(value=True)
     return pl.col("params").str.json_path_match("$.turned_from").is_null()
 
 
 def _measured(name: str) -> pl.Expr:
-    """Return a number that was measured on the picture when it was made."""
+    """Return a number that was measured when the image was made; null if it was not."""
     return pl.col("params").str.json_path_match(f"$.{name}").cast(pl.Float64)
 
 
 def told_apart(blocks: Sequence[str], settings: Sequence[Sequence[str]]) -> list[str]:
-    """Return each row's setting in words, without what all rows of its block share."""
+    """Return the text of each row's setting, without the words that all rows of its block share.
+
+    Args:
+        blocks: Name of the block per row.
+        settings: Words of the setting per row; see `setting_of`.
+    """
     common: dict[str, set[str]] = {}
     for block, words in zip(blocks, settings, strict=True):
         common[block] = common.get(block, set(words)) & set(words)
     out = []
     for block, words in zip(blocks, settings, strict=True):
         own = [word for word in words if word not in common[block]]
-        out.append(", ".join(own or words) or "as it is")
+        out.append(", ".join(own or words) or "default settings")
     return out
 
 
 def setting_of(method: str, params: str) -> list[str]:
-    """Return a job's settings as its method names them, a few words per setting."""
+    """Return the words with which a method names the settings of a job, one text per setting.
+
+    Args:
+        method: Name of the method.
+        params: Parameters of the image, a JSON object with the settings.
+    """
     settings = json.loads(params).get("settings", {})
     return method_of(method).words(settings)
 
 
 def evasion_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return one row for each block, setting and label: how many pass, with 95 % intervals.
+    """Return evasion counts, shares and intervals: one row per block, setting and label.
 
-    Columns: block, method, setting, label, pictures, scored, evades, share, low, high (Wilson),
-    flagged, logit (mean), logit_change (mean against the parents), change_low, change_high
-    (bootstrap over parents; null without parents), clip_cosine and text_readable_share (means of
-    the pictures on which they were measured, else null).
+    Args:
+        rows: Rows of `evasion_rows`.
+
+    Returns:
+        Columns block, method, setting, label; pictures, scored, evades and flagged (numbers of
+        images); share, low, high (share of scored images that evade, in [0, 1], with its 95 %
+        Wilson interval); logit (mean); logit_change, change_low, change_high (mean difference to
+        the parents with its 95 % percentile bootstrap interval over `N_RESAMPLES` resamples; null
+        without parents); clip_cosine and text_readable_share (means over the images on which they
+        were measured, else null).
+
+    Source: Wilson 1927 (see `wilson`); Efron and Tibshirani 1993, "An Introduction to the
+        Bootstrap", ch. 13, for the percentile interval.
     """
     out: list[dict[str, Any]] = []
     groups = rows.group_by("block", "method", "setting", "label", maintain_order=True)
@@ -177,7 +207,17 @@ _SCHEMA: Final = {
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % score interval for k of n (Wilson 1927); (0, 1) for none."""
+    """Return the 95 % score interval of a share.
+
+    Args:
+        k: Number of successes, 0 to n.
+        n: Number of trials.
+
+    Returns:
+        Lower and upper bound in [0, 1]; (0, 1) for no trials.
+
+    Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
+    """
     if n == 0:
         return 0.0, 1.0
     from scipy.stats import binomtest
@@ -199,7 +239,11 @@ def _mean_change(change: np.ndarray) -> dict[str, float | None]:
 
 
 def table_text(table: pl.DataFrame) -> str:
-    """Return the table as text, one line per setting; fakes first, since they are the question."""
+    """Return the table as text, one line per setting, AI-generated images first.
+
+    Args:
+        table: Table of `evasion_table`.
+    """
     rows: Sequence[Mapping[str, Any]] = sorted(
         table.iter_rows(named=True), key=lambda row: row["label"] != Label.FAKE.value
     )
@@ -209,7 +253,7 @@ def table_text(table: pl.DataFrame) -> str:
         for row in rows
     ]
     width = min(max(map(len, names), default=0), _MAX_NAME)
-    lines = [f"{'':{width}} pictures   below review (95 %)    flagged   logit change"]
+    lines = [f"{'':{width}}   images   below review (95 %)    flagged   logit change"]
     for row, name in zip(rows, names, strict=True):
         share = "not scored"
         if row["share"] is not None:
@@ -223,14 +267,14 @@ def table_text(table: pl.DataFrame) -> str:
 
 
 def measured_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what was measured of prompts and text, one line per setting, if anything was."""
+    """Return the means of `MEASURED`, one line per setting, after an empty line; [] if none."""
     lines = []
     for row in rows:
         means = []
         if row["clip_cosine"] is not None:
             means.append(f"CLIP cosine to the prompt {row['clip_cosine']:.3f}")
         if row["text_readable_share"] is not None:
-            means.append(f"{row['text_readable_share']:.0%} of the text asked for can be read")
+            means.append(f"{row['text_readable_share']:.0%} of the requested text is readable")
         if means:
             lines.append(f"{row['block']}: {row['setting']}: {', '.join(means)} (means)")
     return ["", *lines] if lines else []

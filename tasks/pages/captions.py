@@ -1,4 +1,4 @@
-"""How a page names an image and its score: short, without secrets, and never turned round."""
+"""Names and scores of images on pages: short, without secrets, safe from text direction marks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib.parse import unquote
 from ...data.source_paths import path_of_uri
 from ...data.text.redaction import redact_text
 
-# Shapes beside the colours, for those who cannot tell the colours apart.
+# Shapes beside the colours, for readers who cannot tell the colours apart.
 SIGNS: Final = {"clear": "●", "review": "◆", "flag": "▲"}
 _URI_CHARS: Final = 160
 
 
 def score_text(prob: float | None) -> str:
-    """Return a score in three decimals, but never 0.000 or 1.000 for what is neither."""
+    """Return a score with three decimals; only exactly 0 and 1 are shown as 0.000 and 1.000."""
     if prob is None:
         return "no score"
     if 0 < prob < 0.0005:
@@ -27,7 +27,7 @@ def score_text(prob: float | None) -> str:
 
 
 def short_name(source_uri: str | None) -> str:
-    """Return what a person would call an item: the last part of its path, or its row."""
+    """Return the short name of an item: the last part of its path, or its row in a table."""
     if not source_uri:
         return "unnamed"
     container, _, member = source_uri.rpartition("!")
@@ -38,9 +38,10 @@ def short_name(source_uri: str | None) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text without secrets of URLs, and without signs that hide or turn round others.
+    """Return a text with secrets of URLs hidden and control and format characters replaced.
 
-    Rows of older lakes may hold secrets; of signs, a right-to-left override is the plainest.
+    Rows of older lakes may hold secrets. Format characters, such as the right-to-left override,
+    can make a name look like another one.
     """
     return "".join(
         "�" if unicodedata.category(sign) in {"Cc", "Cf"} else sign for sign in redact_text(text)
@@ -48,7 +49,7 @@ def visible(text: str) -> str:
 
 
 def cut(text: str) -> str:
-    """Cut to 160 characters: the end of an address tells more than its middle."""
+    """Return an address in at most 160 characters, shortened in its middle."""
     text = visible(text)
     if len(text) <= _URI_CHARS:
         return text

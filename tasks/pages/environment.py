@@ -1,4 +1,4 @@
-"""The jinja environment of every page: all escaped, nothing undefined, one head and one theme."""
+"""The Jinja environment of every page: autoescape, strict undefined, one head and one theme."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _SHARED: Final = Path(__file__).parent
 
 
 def environment(folder: Path = _SHARED) -> Environment:
-    """Return the environment for the templates of a folder.
+    """Return the Jinja environment for the templates of a folder.
 
-    Templates may extend `page.html.jinja`, which forbids scripts and requests and brings the
-    theme and the veil. Filters: `cut`, `visible` and `score` of `captions`.
+    Templates may extend `page.html.jinja`, which forbids scripts and requests and includes the
+    theme and the styles of blurred images. The filters `cut`, `visible` and `score` are those of
+    `captions`.
 
     Args:
         folder: Folder of the page's own templates.

@@ -1,8 +1,8 @@
-"""The score histogram as inline SVG: one strip for each label, the thresholds drawn through.
+"""The score histogram as inline SVG: one strip per label, crossed by the threshold lines.
 
-Strips, not stacked colours: counts of each label are read from a common line, and nothing
-depends on telling colours apart. Colours are classes with a fill of their own beside them,
-so that a page may restyle them and a viewer without styles still shows them.
+Labels have strips of their own, not stacked colours: each strip has a common baseline, and no
+reading depends on colour. Each shape has a class and a fill attribute, so that a page can restyle
+it and a viewer without styles still shows it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ..decide.policy import Band
 
 N_BINS: Final = 40
 UNLABELLED: Final = "no label"
-# Okabe and Ito's palette, which most colour-blind people can tell apart.
+# Palette of Okabe and Ito (2008), "Color Universal Design", distinguishable for most colour-blind
+# readers.
 LABEL_COLOURS: Final = {
     "real": "#0072b2",
     "fake": "#d55e00",
@@ -28,17 +29,20 @@ _STRIP_PX: Final = 74
 _TOP_PX: Final = 36
 _LEFT_PX: Final = 8
 _GAP_PX: Final = 22
-# Below this width a strip's heading would run through the thresholds.
+# In a narrower drawing, the full heading of a strip would cross the threshold lines.
 _NARROW_PX: Final = 700
-# An outlier of one among thousands must still be seen.
+# Keeps a bar of one image among thousands visible.
 _LEAST_BAR_PX: Final = 2.0
 
 
 def score_bins(rows: pl.DataFrame) -> pl.DataFrame:
-    """Count scores by label and bin: label, bin (0 to N_BINS - 1), n; those without are left out.
+    """Return the number of scores per label and bin; rows without a score are left out.
 
     Args:
-        rows: Columns prob_fake and label (null: no label).
+        rows: Columns prob_fake, in [0, 1] or null, and label (null: no label).
+
+    Returns:
+        Columns label, bin (0 to N_BINS - 1) and n.
     """
     return (
         rows.filter(pl.col("prob_fake").is_between(0, 1))
@@ -54,7 +58,7 @@ def score_bins(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def by_label(bins: Mapping[tuple[str, int], int]) -> dict[str, list[int]]:
-    """Return N_BINS counts for each label that has scores, from counts by (label, bin)."""
+    """Return N_BINS counts per label that has scores, from the counts by (label, bin)."""
     counts = {label: [bins.get((label, i), 0) for i in range(N_BINS)] for label in LABEL_COLOURS}
     return {label: row for label, row in counts.items() if any(row)}
 
@@ -62,13 +66,14 @@ def by_label(bins: Mapping[tuple[str, int], int]) -> dict[str, list[int]]:
 def histogram_svg(
     counts: Mapping[str, Sequence[int]], band: Band | None, *, width_px: int, n_bins: int = N_BINS
 ) -> Markup:
-    """Draw it.
+    """Return the histogram as an SVG element.
 
     Args:
-        counts: N_BINS counts for each label.
-        band: Thresholds to draw, or None.
-        width_px: Width of the drawing; text keeps its size, so small screens need a small one.
-        n_bins: Number of bins to draw; a divisor of N_BINS.
+        counts: N_BINS counts per label.
+        band: Thresholds to draw; None draws none.
+        width_px: Width of the drawing. Text keeps its size, so that a small screen needs a
+            drawing of its own.
+        n_bins: Number of bars per strip; a divisor of N_BINS.
     """
     merge = N_BINS // n_bins
     strips = {
@@ -160,7 +165,7 @@ def _strip(label: str, row: Sequence[int], top_px: int, plot_px: int) -> list[Ma
 
 def _lines(band: Band, plot_px: int, bottom_px: int, width_px: int) -> list[Markup]:
     parts = []
-    # A row of its own for each name: thresholds may lie close together, or on one another.
+    # Each name has a row of its own, since the thresholds may lie close together or coincide.
     for name, at, text_px, dash in (
         ("review", band.review_at, 12, "2 3"),
         ("flag", band.flag_at, 28, "7 3"),
@@ -201,7 +206,7 @@ def _axis(plot_px: int, bottom_px: int) -> list[Markup]:
     parts.append(
         Markup(
             '<text x="{:.1f}" y="{}" text-anchor="middle" fill="currentColor" opacity="0.75">'
-            "score (higher: more likely machine-made)</text>"
+            "score (higher: more likely AI-generated)</text>"
         ).format(_LEFT_PX + plot_px / 2, bottom_px + 31)
     )
     return parts

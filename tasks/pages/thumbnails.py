@@ -1,7 +1,7 @@
-"""Small pictures for people: inline, and veiled until somebody asks to see them.
+"""Inline thumbnails of images, each with a veil that stands for it until a reader opens it.
 
-A veil is a picture of some twelve pixels: it tells light from dark and no more, so what a
-moderator must look at is hidden even where a viewer drops every style.
+The veil is the image reduced to at most 12 x 12 pixels: it shows light and dark and no more, so
+that disturbing content stays hidden even in a viewer that drops all styles.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ _QUALITIES: Final = (70, 50, 30, 15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thumbnail:
-    """Two `data:` addresses of one picture, and the size of the sharp one in pixels."""
+    """An image as two WebP `data:` URLs.
+
+    Attributes:
+        sharp: URL of the thumbnail.
+        veil: URL of the veil, at most 12 x 12 px.
+        width_px: Width of the thumbnail.
+        height_px: Height of the thumbnail.
+    """
 
     sharp: str
     veil: str
@@ -35,47 +42,57 @@ class Thumbnail:
 
 
 def thumbnail(raw: bytes, *, max_px: int, max_bytes: int) -> Thumbnail | None:
-    """Draw a picture within `max_px` squared and about `max_bytes` of WebP; None if undecodable.
+    """Return the thumbnail of an image, upright and over white; None if it cannot be decoded.
 
-    Decoded for people (turned upright, transparency over white). Where the best quality is
-    too large, a lower one is taken; the lowest stands even if it is still too large.
+    Args:
+        raw: Encoded bytes of the image.
+        max_px: Longest side of the thumbnail.
+        max_bytes: Size of the encoded thumbnail to aim at; the lowest WebP quality is taken even
+            if it is larger.
     """
     try:
-        picture = decode_rgb(raw, DISPLAY)
+        image = decode_rgb(raw, DISPLAY)
     except UnreadableImage:
         return None
-    picture.thumbnail((max_px, max_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    veil = picture.copy()
+    image.thumbnail((max_px, max_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    veil = image.copy()
     veil.thumbnail((_VEIL_PX, _VEIL_PX), Image.Resampling.BOX)
     encoded = b""
     for quality in _QUALITIES:
-        encoded = _webp(picture, quality)
+        encoded = _webp(image, quality)
         if len(encoded) <= max_bytes:
             break
     return Thumbnail(
         sharp=_address(encoded),
         veil=_address(_webp(veil, 40)),
-        width_px=picture.width,
-        height_px=picture.height,
+        width_px=image.width,
+        height_px=image.height,
     )
 
 
 def thumbnails(
     lake: Lake, image_ids: Sequence[str], *, max_px: int, max_bytes: int
 ) -> dict[str, Thumbnail]:
-    """Return thumbnails by image id; those that cannot be read or decoded are missing from it."""
+    """Return thumbnails by image_id, without those images that cannot be read or decoded.
+
+    Args:
+        lake: Lake of the images.
+        image_ids: Ids of the images; repeated ids are read once.
+        max_px: Longest side of a thumbnail.
+        max_bytes: Size of an encoded thumbnail to aim at.
+    """
     ids = list(dict.fromkeys(image_ids))
     made: dict[str, Thumbnail | None] = {}
     try:
         with ThreadPoolExecutor(2) as pool:
-            # One row group at a time is read; Pillow decodes outside the interpreter lock.
+            # Reading holds one row group; Pillow decodes outside the interpreter lock.
             drawn = {
                 image_id: pool.submit(thumbnail, raw, max_px=max_px, max_bytes=max_bytes)
                 for image_id, raw in lake.images(ids)
             }
         made |= {image_id: future.result() for image_id, future in drawn.items()}
     except StoreError:
-        # A damaged shard must not cost the whole report, which may be what tells of it.
+        # A damaged shard costs its own thumbnails only, not the whole report.
         for image_id in [image_id for image_id in ids if image_id not in made]:
             with contextlib.suppress(StoreError):
                 raw = lake.image(image_id)
@@ -83,9 +100,9 @@ def thumbnails(
     return {image_id: small for image_id, small in made.items() if small is not None}
 
 
-def _webp(picture: Image.Image, quality: int) -> bytes:
+def _webp(image: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=quality, method=2)
+    image.save(out, "WEBP", quality=quality, method=2)
     return out.getvalue()
 
 

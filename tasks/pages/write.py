@@ -1,4 +1,4 @@
-"""Writing a page to a file of the user's: whole or not at all."""
+"""Pages written atomically to files that users name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from ...data.store.local_files import LocalStore
 
 
 def write_page(out: Path, page: bytes) -> str:
-    """Write a page to a file, and return the file's absolute path.
+    """Write a page to a file and return the absolute path of the file.
+
+    Args:
+        out: File to write; missing folders are created.
+        page: Encoded page.
 
     Raises:
-        StoreError: It cannot be written.
+        StoreError: The file cannot be written.
     """
     out = out.absolute()
     return write_whole(LocalStore(out.parent), out.name, page)

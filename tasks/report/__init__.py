@@ -1,1 +1,1 @@
-"""The report of a run: its record, its figures, its page."""
+"""The report of a run: its record, its figures and its HTML page."""

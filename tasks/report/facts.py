@@ -1,4 +1,4 @@
-"""The figures of a report: counted part by part, so that a million rows need no more memory."""
+"""The figures of a report, counted bucket by bucket so that memory does not grow with the lake."""
 
 from __future__ import annotations
 
@@ -17,16 +17,35 @@ from ..latest_rows import buckets, latest_items
 from ..pages.histogram import by_label, score_bins
 from .run_record import RunRecord, run_images
 
-N_PICTURES: Final = 12
+N_IMAGES: Final = 12
 N_EXAMPLES: Final = 5
 N_COPIES: Final = 10
-# Where the run's policy cannot be had, what is nearest to the middle is shown.
+# Flag threshold for "nearest" when the rules of the run's policy are not available.
 _MIDDLE: Final = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
 class ReportFacts:
-    """What the report shows, apart from the run's own record and the pictures."""
+    """Figures of the report, without the run's record and without thumbnails.
+
+    Attributes:
+        n_images: Number of images of the run.
+        n_scored: Number of images with a score, in this run or an earlier one.
+        statuses: Number of items per `Status`.
+        decisions: Number of images per `Decision`.
+        reasons: Number of images per `DecisionReason`; an image may have several.
+        failures: Number of images without a score per `Reason`, the most frequent first.
+        backends: Number of scored images per backend.
+        confusion: Number of labelled images per label and decision.
+        histogram: Counts of scores per label; see `by_label`.
+        rejected: Number of rejected items per `Reason` and up to `N_EXAMPLES` examples with
+            source_uri and detail, the most frequent reason first.
+        copies: Up to `N_COPIES` duplicates, each with the address of the stored original.
+        bands: Thresholds per domain, for the domains of the run that have their own.
+        highest: Rows with the highest scores, in descending order.
+        nearest: Rows with the scores nearest to their flag threshold.
+        lowest: Rows with the lowest scores, in ascending order.
+    """
 
     n_images: int = 0
     n_scored: int = 0
@@ -34,15 +53,11 @@ class ReportFacts:
     decisions: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
-    # backend -> images whose score it gave, in this run or an earlier one
     backends: dict[str, int] = field(default_factory=dict)
-    # label -> decision -> images, only for labelled images
     confusion: dict[str, dict[str, int]] = field(default_factory=dict)
     histogram: dict[str, list[int]] = field(default_factory=dict)
-    # reason -> (items, examples with source_uri and detail)
     rejected: dict[str, tuple[int, list[dict[str, Any]]]] = field(default_factory=dict)
     copies: list[dict[str, Any]] = field(default_factory=list)
-    # domain -> thresholds, for the domains that occur and have their own
     bands: dict[str, Band] = field(default_factory=dict)
     highest: list[dict[str, Any]] = field(default_factory=list)
     nearest: list[dict[str, Any]] = field(default_factory=list)
@@ -50,15 +65,18 @@ class ReportFacts:
 
 
 def gather(
-    lake: Lake, run: RunRecord, policy: Policy | None, *, n_pictures: int = N_PICTURES
+    lake: Lake, run: RunRecord, policy: Policy | None, *, n_images: int = N_IMAGES
 ) -> ReportFacts:
-    """Count and pick, one part of the batch in memory at a time.
+    """Return the figures of a run; one bucket of the batch is in memory at a time.
 
     Args:
-        lake: Lake of the tables.
-        run: Run of the images.
-        policy: For each picture's distance to its flag threshold; None: to 0.5.
-        n_pictures: At most so many of the highest, the lowest and the nearest.
+        lake: Lake of the run.
+        run: Record of the run.
+        policy: Policy with the flag thresholds; None measures the distance to 0.5.
+        n_images: Number of rows in each of `highest`, `nearest` and `lowest`, at most.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     facts = ReportFacts(decisions={decision.value: 0 for decision in Decision})
     bins: Counter[tuple[str, int]] = Counter()
@@ -75,7 +93,7 @@ def gather(
         domains.update(rows["domain"].drop_nulls().unique())
         for label, index, n in score_bins(rows).iter_rows():
             bins[label, index] += n
-        picks |= _extremes(rows, n_pictures)
+        picks |= _extremes(rows, n_images)
         for decision, n in _counts(rows["decision"]):
             facts.decisions[decision] += n
         reasons.update(dict(_counts(rows["reasons"].explode())))
@@ -86,11 +104,11 @@ def gather(
     facts.failures = dict(failures.most_common())
     facts.backends = dict(backends.most_common())
     facts.histogram = by_label(bins)
-    # By id last, so that ties fall alike however the parts are cut.
+    # Sorted by id first, so that ties do not depend on the number of buckets.
     candidates = sorted(picks.values(), key=lambda row: str(row["image_id"]))
-    facts.highest = sorted(candidates, key=lambda row: -row["prob_fake"])[:n_pictures]
-    facts.lowest = sorted(candidates, key=lambda row: row["prob_fake"])[:n_pictures]
-    facts.nearest = sorted(candidates, key=lambda row: row["distance"])[:n_pictures]
+    facts.highest = sorted(candidates, key=lambda row: -row["prob_fake"])[:n_images]
+    facts.lowest = sorted(candidates, key=lambda row: row["prob_fake"])[:n_images]
+    facts.nearest = sorted(candidates, key=lambda row: row["distance"])[:n_images]
     if policy is not None and run.detector_id is not None:
         for domain in sorted(domains):
             band, _ = policy.band(run.detector_id, domain)
@@ -114,7 +132,7 @@ def _with_distance(rows: pl.DataFrame, policy: Policy | None) -> pl.DataFrame:
 
 
 def _extremes(rows: pl.DataFrame, n: int) -> dict[str, dict[str, Any]]:
-    """Return candidates by id, as plain values: a slice of a frame would keep all of it."""
+    """Return candidates by id as plain values, since a slice would keep the whole frame alive."""
     scored = rows.filter(pl.col("prob_fake").is_finite()).sort("image_id")
     return {
         row["image_id"]: row
@@ -164,7 +182,7 @@ def _add_items(facts: ReportFacts, lake: Lake, batch_id: str) -> None:
 
 
 def _with_originals(lake: Lake, copies: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the first copies, each with where its picture was stored from."""
+    """Return the first copies, each with the address from which its image was stored."""
     copies = copies[:N_COPIES]
     first = (
         lake.scan("sightings")

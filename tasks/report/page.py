@@ -1,4 +1,4 @@
-"""The report as HTML: one file, no scripts, nothing fetched, every word from outside escaped."""
+"""The report as one HTML file: no scripts, no requests, all outside text escaped."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .run_record import RunRecord
 
 _MAX_SOURCES: Final = 4
 
-# What a caption adds to score and decision; the score's own reasons say nothing new there.
+# Notes in captions. Reasons that follow from the score alone are left out: the score is there.
 _NOTES: Final = {
-    DecisionReason.VIEW_ABOVE_FLAG: "a part scores high",
-    DecisionReason.LOW_RESOLUTION: "small",
-    DecisionReason.DECLARED_AI: "declares itself machine-made",
-    DecisionReason.NOT_AS_SEEN: "people may see another picture",
+    DecisionReason.VIEW_ABOVE_FLAG: "one tile scores high",
+    DecisionReason.LOW_RESOLUTION: "low resolution",
+    DecisionReason.DECLARED_AI: "metadata declares it AI-generated",
+    DecisionReason.NOT_AS_SEEN: "viewers may show another image",
 }
 
 
@@ -37,12 +37,20 @@ def render_page(
     policy: Policy | None,
     thumbs: Mapping[str, Thumbnail],
 ) -> str:
-    """Render the whole page."""
+    """Return the page as HTML.
+
+    Args:
+        run: Record of the run.
+        lake_uri: Address of the lake, for the commands on the page.
+        facts: Figures of the run.
+        policy: Policy with the thresholds; None leaves them out of the histogram.
+        thumbs: Thumbnails by image_id; a missing one is said to be missing.
+    """
     band = policy.band(run.detector_id)[0] if policy and run.detector_id else None
     sources = [str(source) for source in run.params.get("sources") or []]
     n_decided = sum(facts.decisions.values())
     galleries = {
-        name: [_picture(row, thumbs) for row in getattr(facts, name)]
+        name: [_captioned(row, thumbs) for row in getattr(facts, name)]
         for name in ("highest", "nearest", "lowest")
     }
     return (
@@ -69,7 +77,7 @@ def render_page(
             confusion=facts.confusion,
             histogram_wide=histogram_svg(facts.histogram, band, width_px=1090),
             histogram_narrow=histogram_svg(facts.histogram, band, width_px=340, n_bins=20),
-            all_pictures=galleries["highest"] if facts.n_scored <= len(facts.highest) else [],
+            all_images=galleries["highest"] if facts.n_scored <= len(facts.highest) else [],
             **galleries,
             rejected=[
                 (reason, Reason.text_of(reason), remedy_of(reason), n, examples)
@@ -84,14 +92,14 @@ def render_page(
 
 
 def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return texts and counts in the order of the rules, not of the counts: notes come last."""
+    """Return texts and counts in the order of `DecisionReason`, in which notes come last."""
     known = [reason for reason in DecisionReason if reason in counts]
-    # Words that a newer assay wrote are shown as they are.
+    # Reasons of later versions are shown as they are.
     others = sorted(set(counts) - set(DecisionReason))
     return [(DecisionReason.text_of(word), counts[word]) for word in (*known, *others)]
 
 
-def _picture(row: Mapping[str, Any], thumbs: Mapping[str, Thumbnail]) -> dict[str, Any]:
+def _captioned(row: Mapping[str, Any], thumbs: Mapping[str, Thumbnail]) -> dict[str, Any]:
     return {
         "image_id": row["image_id"],
         "uri": cut(row["source_uri"] or ""),
@@ -105,7 +113,7 @@ def _picture(row: Mapping[str, Any], thumbs: Mapping[str, Thumbnail]) -> dict[st
 
 
 def _tiles(run: RunRecord, facts: ReportFacts) -> list[tuple[str, int]]:
-    """Return the run's own counts; what the tables say where it has none yet."""
+    """Return the counts of the run's record, and those of the tables where it has none yet."""
     counted = {
         "items": sum(facts.statuses.values()) or facts.n_images,
         "stored": facts.statuses.get("stored", 0),
@@ -122,7 +130,7 @@ def _tiles(run: RunRecord, facts: ReportFacts) -> list[tuple[str, int]]:
     if run.detector_id is not None:
         tiles.append(("scored now", counted["scored"]))
         if counted.get("already_scored"):
-            tiles.append(("scored before", counted["already_scored"]))
+            tiles.append(("already scored", counted["already_scored"]))
         tiles.append(("failed", counted["failed"]))
     return tiles
 
@@ -145,8 +153,8 @@ def _what_ran(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[s
         "backend": _backends(facts.backends) or params.get("backend"),
         "precision": params.get("precision") if run.detector_id else None,
         "policy": run.policy_id,
-        "versions": listed if of_run else f"{listed} (when this page was drawn)",
-        "assay of the run": run.code_version,
+        "versions": listed if of_run else f"{listed} (when this report was written)",
+        "assay version": run.code_version,
         "time": time,
         "batch": run.batch_id,
         "lake": lake_uri,
@@ -155,17 +163,17 @@ def _what_ran(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[s
 
 
 def _weights(params: Mapping[str, Any]) -> str | None:
-    """The hash of the weights, and that nobody pinned it where nobody did."""
+    """Return the hash of the weights, marked if no registry or card pins it."""
     digest = params.get("weights_sha256")
-    # Older runs did not write down whether it was.
+    # Older runs did not record whether the hash was pinned.
     if digest is None or params.get("weights_pinned") is not False:
         return digest
-    is_said = str(digest).startswith(UNVERIFIED)
-    return str(digest) if is_said else f"{digest} (unverified: nobody pinned this hash)"
+    is_marked = str(digest).startswith(UNVERIFIED)
+    return str(digest) if is_marked else f"{digest} (unverified: this hash is not pinned)"
 
 
 def _backends(counts: Mapping[str, int]) -> str:
-    """Return names, with the number of images where there are several."""
+    """Return the names of the backends, each with its number of images if there are several."""
     if len(counts) < 2:
         return "".join(counts)
     return ", ".join(f"{name} ({n:,} images)" for name, n in counts.items())
@@ -177,19 +185,19 @@ def _commands(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[s
         image_id = facts.nearest[0]["image_id"][:12]
         commands.append(
             (
-                "all that is known of the picture nearest the threshold",
+                "all rows about the image nearest to its flag threshold",
                 command("show", image_id, lake=lake_uri),
             )
         )
-    # Recorded with the run, since nothing else has all of its settings.
+    # Taken from the record, the only place with all settings of the run.
     if isinstance(again := run.params.get("command"), str):
-        commands.append(("again: reads and scores only what is new", again))
+        commands.append(("the same run again: reads and scores only new items", again))
     if facts.n_images:
         commands.append(
             (
-                "a labelled dataset, split so that no copy crosses",
+                "a labelled dataset; near-duplicates stay in one split",
                 command("publish", to="dataset", lake=lake_uri),
             )
         )
-    commands.append(("this page again", command("report", run.run_id, lake=lake_uri)))
+    commands.append(("this report again", command("report", run.run_id, lake=lake_uri)))
     return commands

@@ -1,4 +1,4 @@
-"""A finished or broken run as the tables tell it: its record, and its images with their scores."""
+"""A run as the lake records it: its row in `runs`, and its images with scores and decisions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,24 @@ from ..latest_rows import WHOLE, Bucket, latest_decisions, latest_scores, latest
 
 LATEST: Final = "latest"
 _RUNS_NAMED: Final = 5
-# No row has it: a run without a detector has neither scores nor decisions.
-_NOBODY: Final = ScoreKey(detector="", weights_sha256="", profile="", precision="")
+# Key that no row has, for runs without a detector: they have no scores and no decisions.
+_NO_KEY: Final = ScoreKey(detector="", weights_sha256="", profile="", precision="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One run's latest row in `runs`, its JSON columns opened; `counts` is empty until it ends."""
+    """The latest row of one run in `runs`, its JSON columns parsed.
+
+    Attributes:
+        run_id: Id of the run.
+        flow: Name of the flow, such as `moderate`.
+        status: `running`, `completed`, or how the run ended otherwise.
+        params: Settings and identities of the run by name.
+        counts: Counts of the run by name; empty while it runs.
+        code_version: Version of assay that ran.
+        started_at: Time of the start, UTC.
+        finished_at: Time of the end, UTC; None while it runs.
+    """
 
     run_id: str
     flow: str
@@ -40,27 +51,27 @@ class RunRecord:
 
     @property
     def batch_id(self) -> str | None:
-        """The batch it ingested; None when it went over the whole lake."""
+        """Id of the ingested batch; None for a run over the whole lake."""
         return self._text("batch_id")
 
     @property
     def key(self) -> ScoreKey | None:
-        """What its scores are known by, and its decisions were made by; None without a detector."""
-        # Before loading, `detector` is only the name that was asked for, and the rest is missing.
+        """Key of the run's scores and decisions; None without a loaded detector."""
+        # Until the detector is loaded, `detector` is the requested name and the rest is missing.
         return ScoreKey.of(self.params)
 
     @property
     def detector_id(self) -> str | None:
-        """The detector as it was loaded; None when none was."""
+        """Id of the loaded detector; None if none was loaded."""
         return self.key.detector if self.key else None
 
     @property
     def policy_id(self) -> str | None:
-        """The policy it decided by; None when it decided nothing."""
+        """Id of the run's policy; None for a run without decisions."""
         return self._text("policy_id")
 
     def policy(self) -> Policy | None:
-        """Return the rules it decided by, if they can be had and have the same identity."""
+        """Return the policy with the run's `policy_id`, recorded or packaged; None if neither."""
         candidates = []
         try:
             if isinstance(self.params.get("policy_rules"), dict):
@@ -76,15 +87,14 @@ class RunRecord:
 
 
 def find_run(lake: Lake, run_id: str) -> RunRecord:
-    """Return the record of a run; of several rows, that of its end.
+    """Return the record of a run: the row written at its end, else the one at its start.
 
     Args:
         lake: Lake of the run.
-        run_id: Id of the run, or `latest` for the one that started last; runs that only ingested
-            do not count as that.
+        run_id: Id of the run, or `latest` for the last started run that did more than ingest.
 
     Raises:
-        InputError: The lake has no such run.
+        InputError: The lake has no such run, or no run at all.
         StoreError: The record cannot be read.
     """
     if run_id == LATEST:
@@ -97,10 +107,10 @@ def find_run(lake: Lake, run_id: str) -> RunRecord:
     )
     if rows.is_empty():
         last = ", ".join(_scoring_runs(lake)[-_RUNS_NAMED:]) or "none"
-        raise InputError(f"no run {run_id} in {lake.uri}; the last ones are {last}")
+        raise InputError(f"no run {run_id} in {lake.uri}; the latest runs are {last}")
     row = rows.row(-1, named=True)
     try:
-        # Runs of older versions wrote down URLs with their secrets.
+        # Older versions recorded URLs with their secrets.
         params = json.loads(redact_text(row["params"]))
         counts = json.loads(row["counts"] or "{}")
     except json.JSONDecodeError as error:
@@ -123,24 +133,31 @@ def _latest_id(lake: Lake) -> str:
 
 
 def _scoring_runs(lake: Lake) -> list[str]:
-    """Return the ids of the runs that scored, the latest start last."""
+    """Return the ids of the runs that did more than ingest, the last started one last."""
     runs = lake.scan("runs").filter(pl.col("flow") != "ingest").sort("started_at")
     ids = runs.select(pl.col("run_id").unique(maintain_order=True)).collect()["run_id"]
     return [str(run_id) for run_id in ids]
 
 
 def run_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.LazyFrame:
-    """Return the images of a run's batch or of the lake, one row each, as they are known now.
+    """Return one row per image of the run's batch, or of the lake, in its current state.
 
-    Score and decision are those of the run's key, whatever else has scored the images.
+    Scores and decisions are those of the run's key and policy, whichever detectors have scored
+    the images since.
 
-    Columns: image_id, source_uri, domain, detector, backend, score_status, score_reason,
-    prob_fake, decision, reasons, label, label_evidence. All but the first may be null.
+    Args:
+        lake: Lake of the run.
+        run: Record of the run.
+        bucket: Part of the images.
+
+    Returns:
+        Columns image_id, source_uri, domain, detector, backend, score_status, score_reason,
+        prob_fake, decision, reasons, label, label_evidence. All but image_id may be null.
     """
     seen = latest_sightings(lake, batch_id=run.batch_id, bucket=bucket)
     frame = seen.select("image_id", "source_uri", "domain")
     wanted = frame.select("image_id")
-    key = run.key or _NOBODY
+    key = run.key or _NO_KEY
     scores = latest_scores(lake, key, bucket=bucket).select(
         "image_id", "prob_fake", "backend", score_status="status", score_reason="reason"
     )

@@ -1,4 +1,4 @@
-"""The report of a run: gathered from the tables, drawn, and written whole or not at all."""
+"""The report of a run: figures from the tables, rendered and written atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .page import render_page
 from .run_record import find_run
 
 THUMBNAIL_PX: Final = 192
-# 36 pictures of this size, in base64, leave the page well under 1.5 MB.
+# 36 thumbnails of this size, in base64, keep the page well below 1.5 MB.
 THUMBNAIL_BYTES: Final = 16_000
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -25,28 +25,28 @@ _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 def write_report(
     lake: Lake, *, run_id: str, out: Path | None = None, policy: Policy | None = None
 ) -> str:
-    """Draw a run's report as one HTML file that needs no network and runs no script.
+    """Write the report of a run as one HTML file without scripts and network requests.
 
-    It shows what the tables say when it is drawn, also for a run that failed or still runs.
+    The report shows the current state of the tables, also for a run that failed or still runs.
 
     Args:
         lake: Lake of the run.
         run_id: Id of the run, or `latest`.
-        out: The file to write; by default `reports/<run_id>.html` in the lake.
-        policy: Its rules, for the thresholds; by default those in the run's record, or the
-            packaged policy if it is the one that the run used.
+        out: File to write; default: `reports/<run_id>.html` in the lake.
+        policy: Policy with the thresholds; default: the one in the run's record, else the
+            packaged policy if the run used it.
 
     Returns:
-        The address of the file.
+        Address of the file.
 
     Raises:
-        ConfigError: `out` is a folder, or the run's name cannot be a file's.
-        InputError: There is no such run.
+        ConfigError: `out` is a folder, or the run's id is no valid file name.
+        InputError: The lake has no such run.
         StoreError: The run's record cannot be read, or the file cannot be written.
     """
     run = find_run(lake, run_id)
     if out is None and not _RUN_ID.fullmatch(run.run_id):
-        raise ConfigError(f"run {run.run_id!r} cannot name a file; give the file to write by --out")
+        raise ConfigError(f"run id {run.run_id!r} is no valid file name; name the file with --out")
     if out is not None:
         require_output(out)
     if policy is None:

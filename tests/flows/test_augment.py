@@ -152,7 +152,7 @@ def test_every_made_picture_is_scored_and_counted(done):
     assert (table["scored"] == table["pictures"]).all()
     assert ((table["low"] <= table["share"]) & (table["share"] <= table["high"])).all()
     page = Path(result.evasion_report).read_text()
-    assert "Who gets past mini@" in page
+    assert "Evasion of mini@" in page
     assert "<script" not in page
     assert page.count("<figure>") >= 10
     assert "Stability" not in page  # none of its pictures is there
@@ -369,7 +369,12 @@ def test_settings_are_told_by_what_differs_within_their_block():
     """What all pictures of a block share is left out, unless nothing else is left."""
     blocks = ["a", "a", "b", "c"]
     settings = [["generator x", "strength 0.3"], ["generator x", "strength 0.6"], ["half"], []]
-    assert told_apart(blocks, settings) == ["strength 0.3", "strength 0.6", "half", "as it is"]
+    assert told_apart(blocks, settings) == [
+        "strength 0.3",
+        "strength 0.6",
+        "half",
+        "default settings",
+    ]
 
 
 def test_pictures_without_a_score_are_counted_as_such():

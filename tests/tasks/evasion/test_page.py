@@ -102,7 +102,7 @@ def test_labels_and_bars_are_whole_at_any_width(html: str) -> None:
 def test_on_a_narrow_screen_each_figure_stands_beside_its_name(html: str) -> None:
     """What the head of the table says is with every cell."""
     page = Page(html)
-    heads = page.text.partition(" what ")[2].split(" text: ")[0]
+    heads = page.text.partition(" setting ")[2].split(" text: ")[0]
     names = [attrs["data-name"] or "" for tag, attrs in page.tags if tag == "td"]
     assert len(names) == 3 * 8
     assert " ".join(names[:8]) == heads

@@ -290,7 +290,7 @@ def test_a_damaged_shard_costs_pictures_not_the_report(tmp_path: Path) -> None:
     for shard in (tmp_path / "lake" / "shards").iterdir():
         shard.write_bytes(b"gone")
     page = drawn_page(made)
-    assert "the picture could not be drawn" in page.text
+    assert "the image could not be read" in page.text
     assert "5 stored" in page.text
 
 
@@ -304,7 +304,7 @@ def test_reports_go_where_they_are_asked_to_and_leave_nothing_else(tmp_path: Pat
     assert default == made.lake.path("reports", f"{made.run_id}.html")
     with pytest.raises(ConfigError, match="is a folder; give the file"):
         write_report(made.lake, run_id=made.run_id, out=tmp_path)
-    with pytest.raises(InputError, match=f"no run nope in .*; the last ones are {made.run_id}"):
+    with pytest.raises(InputError, match=f"no run nope in .*; the latest runs are {made.run_id}"):
         write_report(made.lake, run_id="nope")
 
 
