@@ -131,7 +131,7 @@ def test_a_report_shows_what_ran_what_came_out_and_what_to_do(tmp_path: Path) ->
         "truncated : cut off Copy or download the file again in full. file:///pictures/cut0.jpg",
         "file:///pictures/cut0.jpg half of it",
         "and 2 more",
-        "file:///pictures/again.jpg is file:///pictures/p3.jpg",
+        "file:///pictures/again.jpg same as file:///pictures/p3.jpg",
         "the detector gave no finite figure Score the image in fp32, or with another detector. 1",
         f"assay show {made.ids['p38.jpg'][:12]} --lake {made.lake.uri}",
         "assay moderate '/my pictures' --label-from parent-folder --lake /a",
