@@ -1,9 +1,12 @@
-"""What pages say of the tree is true: folders are named, paths exist."""
+"""What pages say is true: folders are named, paths and anchors exist, tables are the schema's."""
 
+import importlib.util
 import re
 
 import pytest
-from import_graph import ROOT, folders
+from import_graph import ROOT, folders, modules
+
+from assay.data.schema import DecisionReason, Doubt, Reason, Status
 
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,6 +34,13 @@ def named_paths(page):
         yield page.parent / path
 
 
+def anchors(page):
+    """Anchors of a page's headings, as GitHub and the site make them."""
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    for heading in re.findall(r"^#+ (.+)$", prose, re.M):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def test_the_drawn_tree_names_every_folder_of_the_package():
     """One line for each folder, and no line for a folder that is gone."""
     drawn = list(drawn_tree())
@@ -47,3 +57,67 @@ def test_every_path_on_a_page_exists(page):
 def test_paths_are_found():
     """The page on architecture names far more than fifty."""
     assert len(list(named_paths(ARCHITECTURE))) > 50
+
+
+def test_the_readme_is_short():
+    """What takes longer to say has a page of its own below docs."""
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_anchor_on_a_page_exists(page):
+    """A link to a heading names a heading of the page that it leads to."""
+    for path, anchor in re.findall(r"\]\((?!https?:)([\w./-]*)#([\w-]+)\)", page.read_text()):
+        target = page.parent / path if path else page
+        assert anchor in set(anchors(target)), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_other_hosts_are_whole(page):
+    """They have a scheme and a host; whether they answer is not asked."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        assert re.fullmatch(r"https?://[\w.-]+\.\w+(/\S*)?|[\w./-]*(#[\w-]+)?", link), link
+
+
+def test_every_page_is_in_the_index():
+    """A reader finds each page from the front page."""
+    index = ROOT / "docs" / "index.md"
+    linked = {path.resolve() for path in named_paths(index)}
+    assert {page for page in PAGES[1:] if page != index} <= linked
+
+
+def test_the_page_of_tables_is_that_of_the_schema():
+    """After a change of the schema: say what the column holds, and run the script."""
+    spec = importlib.util.spec_from_file_location("tables_page", ROOT / "docs/tables_page.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.page() == script.PAGE.read_text(), "run: python docs/tables_page.py"
+
+
+@pytest.mark.parametrize(
+    ("page", "words", "left_out"),
+    [
+        (
+            "sources.md",
+            [*Reason, *Doubt, *Status],
+            # Of detectors and plans, and a status that is no refusal.
+            {Reason.SAME_BYTES, Reason.NON_FINITE_LOGIT, Reason.NOT_MADE},
+        ),
+        ("decisions.md", [*DecisionReason], set()),
+    ],
+)
+def test_every_reason_is_explained(page, words, left_out):
+    """A reader looks up the word that a table or a summary shows."""
+    text = (ROOT / "docs" / page).read_text()
+    assert [word for word in words if word not in left_out and f"`{word.value}`" not in text] == []
+
+
+def test_messages_that_are_explained_exist():
+    """Troubleshooting quotes what the code says, by the parts that do not change."""
+    source = " ".join(path.read_text() for path in modules().values())
+    # Literals that stand one below the other are one text.
+    source = re.sub(r'"\s*\n\s*f?"', "", source)
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    messages = re.findall(r"^\| `([^`]+)` \|", page, re.M)
+    assert len(messages) > 10
+    assert [message for message in messages if message not in source] == []

@@ -161,8 +161,8 @@ def _warn_if_open(url: str) -> bool:
     if is_open:
         print(  # noqa: T201
             f"assay: the Prefect server at {url} asks for no login: every program that reaches it,"
-            " web pages in a browser on this machine among them, can start runs; README says how"
-            " to give it one",
+            " web pages in a browser on this machine among them, can start runs; docs/scheduling.md"
+            " says how to give it one",
             file=sys.stderr,
             flush=True,
         )

@@ -12,16 +12,14 @@ from assay.synth.plan.example import EXAMPLE_PLAN
 from assay.synth.plan.models import plan_model, plan_schema
 from assay.synth.plan.plan_file import plan_of_dict
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "adversarial-examples.md"
 PAINTED = {"generator": "g"}
 LAUNDER = {"method": "launder"}
 
 
-def readme_plan():
+def documented_plan():
     (plan,) = [
-        text
-        for text in re.findall(r"```toml\n(.*?)```", README.read_text(), re.S)
-        if "make" in text
+        text for text in re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S) if "make" in text
     ]
     return tomllib.loads(plan)
 
@@ -37,7 +35,7 @@ def validator():
     "plan",
     [
         tomllib.loads(EXAMPLE_PLAN),
-        readme_plan(),
+        documented_plan(),
         {"make": [LAUNDER | {"name": "a", "of": "parents"}], "seed": 2**64 - 1},
         {"make": [{"method": "text", "prompts": "moderation", "times": 2, **PAINTED}]},
         {"make": [{"method": "text", "prompt": "{a}", "variables": {"a": ["b"]}, **PAINTED}]},
@@ -45,7 +43,7 @@ def validator():
     ],
 )
 def test_a_plan_that_is_read_fits_the_schema(validator, tmp_path, plan):
-    """The example, that of the README, and each kind of value."""
+    """The example, that of the documents, and each kind of value."""
     assert plan_of_dict(plan, folder=tmp_path).blocks
     validator.validate(plan)
     plan_model(map(method_of, method_names())).model_validate(plan, strict=True)
