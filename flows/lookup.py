@@ -1,4 +1,4 @@
-"""One image of a lake: found by the beginning of its id, and all that is known of it."""
+"""One image of a lake: its bytes, its scores, and all that is known of it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import polars as pl
 from ..data.errors import InputError, UnreadableImage
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
-from ..data.user_paths import from_home
-from ..tasks.lake.fit import require_fit
+from ..tasks.browse.find_image import find_image, local_file, read_file
 from ..tasks.latest_rows import keyed_decisions, latest_scores
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from ..tasks.detector.weights.checkpoint import Checkpoint
     from ..tasks.similar.result import Query
 
-MIN_PREFIX_CHARS = 6
 _ABOUT_AN_IMAGE = ("sightings", "scores", "views", "decisions", "reviews", "synthetics")
 _WHEN = {
     "sightings": "seen_at",
@@ -32,69 +30,34 @@ _WHEN = {
 }
 
 
-def find_image(lake: Lake, prefix: str) -> str:
-    """Return the full id of the one image whose id begins so.
-
-    Raises:
-        InputError: No image or several begin so, or the prefix is too short.
-    """
-    wanted = prefix.strip().lower()
-    if len(wanted) < MIN_PREFIX_CHARS:
-        raise InputError(f"{prefix!r} is too short; give {MIN_PREFIX_CHARS} characters or more")
-    found = (
-        lake.scan("images")
-        .filter(pl.col("image_id").str.starts_with(wanted))
-        .select("image_id")
-        .head(5)
-        .collect()["image_id"]
-        .to_list()
-    )
-    if not found:
-        require_fit(lake, None)
-        raise InputError(f"no image of {lake.uri} has an id that begins with {prefix!r}")
-    if len(found) > 1:
-        some = ", ".join(image_id[:16] for image_id in found)
-        raise InputError(f"several images begin with {prefix!r}: {some}; give more characters")
-    return str(found[0])
-
-
 def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
     """Return id and bytes of an image: of a file where no lake is given, else of the lake.
 
     Raises:
-        InputError: The file cannot be read, or no image or several begin so.
+        InputError: The file cannot be read, or no image or several are called so.
     """
     if lake is not None:
         image_id = find_image(lake, image)
         return image_id, lake.image(image_id)
-    try:
-        raw = Path(image).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {image}: {error.strerror or error}") from error
+    raw = read_file(local_file(image) or Path(image))
     return hashlib.sha256(raw).hexdigest(), raw
 
 
 def find_query(lake: Lake, image: str) -> Query:
-    """Return the file of that name if there is one, else the stored image whose id begins so.
+    """Return the file of that name if there is one, else the stored image that is called so.
 
     Raises:
         InputError: There is neither, or the file cannot be read or compared.
     """
     from ..tasks.similar.search import picture_query, stored_query
 
-    file = from_home(image)
-    if file.is_file():
-        try:
-            return picture_query(lake, file.read_bytes(), file.name)
-        except UnreadableImage as error:
-            raise InputError(f"{image} cannot be compared: {error}") from error
-        except OSError as error:
-            raise InputError(f"{image} cannot be read: {error}") from error
-    if file.is_dir():
-        raise InputError(f"{image} is a folder; give one picture, or an image id")
-    if not image or set(image.strip().lower()) - set("0123456789abcdef"):
-        raise InputError(f"there is no file {image!r}, and it is no image id (hex digits)")
-    return stored_query(lake, find_image(lake, image))
+    file = local_file(image)
+    if file is None:
+        return stored_query(lake, find_image(lake, image))
+    try:
+        return picture_query(lake, read_file(file), file.name)
+    except UnreadableImage as error:
+        raise InputError(f"{image} cannot be compared: {error}") from error
 
 
 def stored_logit(
@@ -122,12 +85,16 @@ def stored_logit(
     return None
 
 
-def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:
+def describe_image(lake: Lake, image: str) -> dict[str, Any]:
     """Return all rows about one image: its facts, and a list of rows for each other table.
 
     Embeddings are given as their length and first values, since nobody reads 384 numbers.
+
+    Args:
+        lake: Lake of the tables.
+        image: Name of the image, as `find_image` takes it.
     """
-    image_id = find_image(lake, prefix)
+    image_id = find_image(lake, image)
     mine = pl.col("image_id") == image_id
     known: dict[str, Any] = {
         "image": lake.scan("images").filter(mine).head(1).collect().row(0, named=True)

@@ -26,7 +26,8 @@ def explain(
     cause, and do not locate AI-generated pixels.
 
     Args:
-        image: Image file, or the first 6 or more characters of a stored image's id.
+        image: Image file, or a stored image: the first 6 or more characters of its id, its URI,
+            or the end of its path.
         lake: Folder of the lake, or its s3:// prefix.
         out: PNG file to write [default: heat-ID.png in the working folder].
         network: Detector and its preprocessing.
@@ -34,6 +35,7 @@ def explain(
     """
     from ...data.commands import command
     from ...data.user_paths import require_output, write_output
+    from ...tasks.browse.find_image import local_file
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
     from ...tasks.explain.explain import explain as explained
     from ...tasks.explain.heatmap import draw_heatmap
@@ -44,7 +46,7 @@ def explain(
     asked = request_of((), network)
     checkpoint = find_checkpoint(asked.detector, positive=asked.positive)
     prepared = chosen_profile(asked.profile, checkpoint)
-    opened = None if Path(image).is_file() else open_lake(lake)
+    opened = None if local_file(image) is not None else open_lake(lake)
     image_id, raw = picture_bytes(image, opened)
     found = explained(raw, checkpoint, prepared)
     file = out or Path(f"heat-{image_id[:12]}.png")

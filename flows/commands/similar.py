@@ -28,7 +28,8 @@ def similar(
     """Find the stored images most similar to an image, and draw a contact sheet.
 
     Args:
-        image: Image file, or the first 6 or more characters of a stored image's id.
+        image: Image file, or a stored image: the first 6 or more characters of its id, its URI,
+            or the end of its path.
         lake: Folder of the lake, or its s3:// prefix.
         by: Measure: the detector's embedding (cosine), the 64-bit perceptual hash (differing
             bits), or both rankings combined.

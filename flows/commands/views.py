@@ -23,20 +23,22 @@ def views(
     """Score one image in overlapping tiles at full resolution, and draw a map of the scores.
 
     Args:
-        image: Image file, or the first 6 or more characters of a stored image's id.
+        image: Image file, or a stored image: the first 6 or more characters of its id, its URI,
+            or the end of its path.
         lake: Folder of the lake, or its s3:// prefix.
         out: PNG file to write [default: views-ID.png in the working folder].
         network: Detector and its preprocessing.
         json_: One JSON object on stdout.
     """
     from ...data.user_paths import require_output, write_output
+    from ...tasks.browse.find_image import local_file
     from ...tasks.detector.load import load_detector
     from ...tasks.explain.view_scores import score_views
     from ..lookup import picture_bytes
 
     if out is not None:
         require_output(out, inputs=[image])
-    opened = None if Path(image).is_file() else open_lake(lake)
+    opened = None if local_file(image) is not None else open_lake(lake)
     image_id, raw = picture_bytes(image, opened)
     asked = request_of((), network)
     loaded = load_detector(asked.detector, profile=asked.profile, positive=asked.positive)

@@ -5,8 +5,8 @@ import pytest
 
 import assay
 from assay.data.errors import ConfigError, InputError
-from assay.flows.lookup import find_image
 from assay.flows.process.prefect_home import configured_api_url
+from assay.tasks.browse.find_image import find_image
 from assay.tasks.report.run_record import find_run
 
 

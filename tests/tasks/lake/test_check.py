@@ -23,10 +23,10 @@ from assay.data.store.local_files import LocalStore
 from assay.data.store.shards import ShardImage
 from assay.flows import doctor
 from assay.flows.cli import main
-from assay.flows.lookup import find_image
 from assay.flows.request import Request
 from assay.flows.result import Moderation
 from assay.flows.run import run
+from assay.tasks.browse.find_image import find_image
 from assay.tasks.lake.check import check
 from assay.tasks.lake.fit import require_fit
 from assay.tasks.lake.repair import draw, repair

@@ -417,7 +417,7 @@ def test_a_lake_that_is_too_small_is_told(made, capsys):
         (["0000000000"], 3, "0000000000"),
         (["abc"], 3, "too short"),
         (["no/such.jpg"], 3, "no file 'no/such.jpg'"),
-        ([""], 3, "folder"),
+        ([""], 3, "empty name"),
         (["{folder}"], 3, "is a folder"),
         (["{folder}/text.jpg"], 3, "text.jpg cannot be compared: not_an_image"),
         (["{folder}/cut.jpg"], 3, "cut.jpg cannot be compared: truncated"),

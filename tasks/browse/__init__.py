@@ -1,0 +1,1 @@
+"""Looking through a lake: one image, lists of images and runs, SQL, and rows as files."""
