@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
@@ -122,6 +123,11 @@ def guard() -> None:
 def is_guarded() -> bool:
     """Whether the command runs, and not a notebook or a program that uses the package."""
     return isinstance(sys.stderr, GuardedStream)
+
+
+def width_of_stdout() -> int | None:
+    """Return the cells of a line of the terminal behind stdout; None where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def unguarded(stream: TextIO) -> TextIO:

@@ -1,0 +1,52 @@
+"""Spans of time as users write them: `90m`, `12h`, `7d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from .errors import ConfigError
+
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+
+
+def span_s(option: str, text: str) -> float:
+    """Return a span of time in seconds.
+
+    Args:
+        option: Name of the option, for the message.
+        text: Number and unit, such as `90m`.
+
+    Raises:
+        ConfigError: The text is no span of time.
+    """
+    match = _SPAN.fullmatch(text.strip().lower())
+    if match is None:
+        raise ConfigError(
+            f"{option} is {text!r}; allowed: a number and a unit s, m, h, d or w, such as 7d"
+        )
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def since(option: str, text: str, *, now: datetime) -> datetime:
+    """Return the time that a span before now or a date names, in UTC.
+
+    Args:
+        option: Name of the option, for the message.
+        text: Span such as `7d`, or a date or time in ISO 8601; without a zone, in UTC.
+        now: Time that a span is counted back from.
+
+    Raises:
+        ConfigError: The text is neither, or lies before the year 1.
+    """
+    try:
+        if _SPAN.fullmatch(text.strip().lower()):
+            return now - timedelta(seconds=span_s(option, text))
+        at = datetime.fromisoformat(text.strip())
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"{option} is {text!r}; allowed: a span such as 7d, or a date such as 2026-03-01"
+        ) from error

@@ -1,0 +1,87 @@
+"""Images of a lake as a table of text, and as plain values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ...data.commands import command
+from ...data.store.lake import Lake
+from ..pages.captions import score_text
+from .filters import Filters
+from .images import Listed, Scope
+from .table_text import Column, draw_table
+
+_COLUMNS = (
+    Column(name="image"),
+    Column(name="decision"),
+    Column(name="score", is_right=True),
+    Column(name="reasons", leave_out=3),
+    Column(name="domain", leave_out=1),
+    Column(name="label", leave_out=2),
+    Column(name="seen as"),
+)
+_ID_CHARS = 12
+
+
+def draw_images(
+    lake: Lake, scope: Scope, filters: Filters, listed: Listed, *, width: int | None
+) -> str:
+    """Return a table of images for a terminal, and how many there are in all.
+
+    Args:
+        lake: Lake of the images.
+        scope: Images that were looked through, and whose scores and decisions are shown.
+        filters: Conditions that the images fit.
+        listed: Images to show.
+        width: Cells of a line; None for as many as needed.
+    """
+    if not listed.n_images:
+        start = command("moderate", "SOURCE", lake=lake.uri)
+        return f"{lake.uri} has no images yet\nnext\n  {start}"
+    if not listed.rows:
+        within = f"run {scope.run_id}" if scope.run_id else lake.uri
+        if filters.is_empty:
+            return f"{within} has no images; the lake has {_images(listed.n_images)}"
+        return f"no image of {within} fits these filters; the lake has {_images(listed.n_images)}"
+    rows = [
+        (
+            row["image_id"][:_ID_CHARS],
+            row["decision"] or "-",
+            score_text(row["prob_fake"]),
+            ", ".join(row["reasons"] or ()) or "-",
+            row["domain"] or "-",
+            row["label"] or "-",
+            row["source_uri"] or "-",
+        )
+        for row in listed.rows
+    ]
+    count = _images(listed.n_fitting)
+    if len(rows) < listed.n_fitting:
+        count = f"{len(rows):,} of {count}; --limit shows more, assay export writes all to a file"
+    return "\n".join([draw_table(_COLUMNS, rows, width=width), count, scope.describe()])
+
+
+def images_json(lake: Lake, scope: Scope, listed: Listed, *, limit: int) -> dict[str, Any]:
+    """Return images as plain values."""
+    return {
+        "lake": lake.uri,
+        "run_id": scope.run_id,
+        "batch_id": scope.batch_id,
+        "key": None if scope.key is None else scope.key.as_row(),
+        "policy_id": scope.policy_id,
+        "total": listed.n_fitting,
+        "limit": limit,
+        "images": [_plain(row) for row in listed.rows],
+    }
+
+
+def _images(n: int) -> str:
+    return f"{n:,} image{'' if n == 1 else 's'}"
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
