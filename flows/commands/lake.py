@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +13,6 @@ from .options import AsJson, LakeUri, open_lake
 EXIT_DAMAGED = 4
 
 lake_app = App(name="lake", help="Check, repair and sweep a lake.")
-
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 @lake_app.command
@@ -82,15 +79,16 @@ def sweep(
         dry_run: List of what would be removed; nothing is changed.
         json_: One JSON object on stdout.
     """
+    from ...data.durations import span_s
     from ...tasks.lake import sweep as lake_sweep
 
     swept = lake_sweep.sweep(
         open_lake(lake),
-        older_than_s=_age_s("--older-than", older_than),
+        older_than_s=span_s("--older-than", older_than),
         reports_older_than_s=(
             None
             if reports_older_than is None
-            else _age_s("--reports-older-than", reports_older_than)
+            else span_s("--reports-older-than", reports_older_than)
         ),
         published=published,
         dry_run=dry_run,
@@ -99,14 +97,3 @@ def sweep(
         print(json.dumps({"dry_run": dry_run, "swept": [one.to_json() for one in swept]}))  # noqa: T201
         return
     print(lake_sweep.draw(swept, dry_run=dry_run))  # noqa: T201
-
-
-def _age_s(option: str, text: str) -> float:
-    from ...data.errors import ConfigError
-
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip().lower())
-    if match is None:
-        raise ConfigError(
-            f"{option} is {text!r}; allowed: a number and a unit s, m, h, d or w, such as 7d"
-        )
-    return float(match[1]) * _SECONDS[match[2]]
