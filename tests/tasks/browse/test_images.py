@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import lakes
+import polars as pl
 import pytest
 from lakes import Shot
 
@@ -101,12 +102,18 @@ def test_parts_are_the_whole_in_order_of_ids(made, rows_at_a_time):
     assert all(part.columns == list(COLUMNS) for part in parts)
 
 
-def test_a_run_has_its_own_images_and_decisions(made, tmp_path):
-    """Of two batches in one lake, each run shows its own."""
+def test_a_run_has_the_images_of_its_batch(tmp_path):
+    """An image that only another batch has is in the lake, and not in the run."""
     two = lakes.lake_of(tmp_path / "lake", SHOTS[:2])
-    assert listed(two, run=two.run_id)[0] == "ba"
-    assert listed(two, run="latest")[0] == "ba"
-    with pytest.raises(InputError, match=f"no run nope in .*; the last ones are {two.run_id}"):
+    for table in ("images", "sightings"):
+        rows = two.lake.scan(table).collect().head(1)
+        other = rows.with_columns(image_id=pl.lit("0" * 64), batch_id=pl.lit("other"))
+        assert two.lake.append(table, other, txn=f"other:{table}")
+    two.ids["x.jpg"] = "0" * 64
+    assert listed(two, sort="id")[1] == 3
+    assert listed(two, run=two.run_id) == ("ba", 2)
+    assert listed(two, run="latest") == ("ba", 2)
+    with pytest.raises(InputError, match=f"no run nope in .* {two.run_id}"):
         scope_of(two.lake, "nope")
 
 
