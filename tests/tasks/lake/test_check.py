@@ -346,7 +346,7 @@ def test_an_age_is_a_number_and_a_unit(lake: Lake) -> None:
     """Anything else is told with an example."""
     from assay.flows.commands.lake import sweep as sweep_command
 
-    with pytest.raises(ConfigError, match="--older-than is 'soon'; give a number"):
+    with pytest.raises(ConfigError, match="--older-than is 'soon'; allowed: a number"):
         sweep_command(lake=lake.uri, older_than="soon")
 
 
