@@ -1,1 +1,1 @@
-"""The steps of a run, each a plain function first: ingest, score, decide, report, publish."""
+"""The steps of a run as plain functions: ingest, score, decide, report, publish."""

@@ -1,8 +1,9 @@
-"""Rows that are only right once: checked in the commit against what other runs have committed.
+"""Appends of rows that may exist only once, checked against the commits of concurrent runs.
 
-Two runs at once look for what is left to do, do the same, and come to commit it. Each commit names
-the version of the table that it looked at, so of two the second is refused, looks again, and
-leaves out what the first has committed. On a local lake they take turns besides.
+Two concurrent runs may do the same work and try to commit the same rows. Each commit names the
+version of the table that it was checked against, so that the second one conflicts, reads the
+table again and leaves out the rows that the first one committed. On a local lake the writers also
+take turns.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ def append_missing(
     taken: Callable[[pl.LazyFrame], Collection[str]],
     txn: str,
 ) -> list[Row]:
-    """Append the rows that nobody has committed since a version.
+    """Append those rows that no other run has committed since a version of the table.
 
-    What the table held at that version is the caller's to know. Its cost follows what others
-    have committed since, not the size of the table.
+    The caller has checked the rows against the table at that version. The cost grows with the
+    commits since then, not with the table.
 
     Args:
-        lake: Where the table is.
+        lake: Lake of the table.
         table: Name of the table.
         rows: Rows to commit.
-        since: Version at which the work was found to be missing; None: there was no table.
-        name: Function that gives what a row is about, such as its image_id.
-        taken: Function from the rows that came since to the names that they are about.
-        txn: Beginning of the transaction's name; a hash of the rows' names follows.
+        since: Version of the table at which the rows were missing; None: the table did not exist.
+        name: Function from a row to its subject, such as its image_id.
+        taken: Function from the rows committed since to their subjects.
+        txn: Prefix of the transaction's name; a hash of the subjects follows.
 
     Returns:
         The rows that were committed.
@@ -62,8 +63,8 @@ def append_missing(
             version = lake.version(table)
             known = taken(lake.added(table, since, version))
             left = [row for row in rows if name(row) not in known]
-            # Named by its content: a retry after a kill has other rows left, and they must not be
-            # taken for those of the first try.
+            # The content is part of the name: a retry after a kill has other rows left, which
+            # must not be taken for those of the first attempt.
             digest = hashlib.sha256("\n".join(map(name, left)).encode()).hexdigest()[:32]
             lake.append(table, left, txn=f"{txn}:{digest}", after=version or 0)
             return left
@@ -72,7 +73,11 @@ def append_missing(
 
 
 def until_alone(work: Callable[[], T]) -> T:
-    """Look, work out and commit again until no other writer comes in between.
+    """Return the result of `work`, repeated after each commit conflict with a growing pause.
+
+    Args:
+        work: Function that reads the lake and commits; it raises CommitConflict if another writer
+            was faster.
 
     Raises:
         CommitConflict: Other writers won every attempt.
@@ -83,5 +88,5 @@ def until_alone(work: Callable[[], T]) -> T:
         except CommitConflict as error:
             conflict = error
             limit_s = min(MAX_BACKOFF_S, 0.02 * 2**attempt)
-            time.sleep(random.uniform(0, limit_s))  # noqa: S311 - spreads writers, no secret
+            time.sleep(random.uniform(0, limit_s))  # noqa: S311 - jitter between writers
     raise conflict

@@ -1,4 +1,4 @@
-"""Batches: the items that the same sources give, run after run, and their chunks."""
+"""Batches, the items that the same sources give in every run, and their chunks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from ..data.text.redaction import redact_url
 
 
 def batch_id_of(sources: Sequence[str], options: SourceOptions) -> str:
-    """Return the batch of a standing input: the same sources and filters always give the same id.
+    """Return the id of the batch that sources and filters define.
 
-    Local paths are made absolute, so the folder one stands in does not matter; neither does
-    the order of the sources. What only describes the items (labels, domains) is left out.
+    Local paths count as absolute paths, and the order of the sources does not count. Settings
+    that only describe the items (labels, domains) are no part of the id.
+
+    Args:
+        sources: Sources of the run.
+        options: Settings of the sources.
 
     Returns:
         "b-" and 16 hexadecimal digits.
@@ -32,13 +36,13 @@ def batch_id_of(sources: Sequence[str], options: SourceOptions) -> str:
 
 
 def chunks(items: Iterable[Item], *, max_items: int = 1000) -> Iterator[list[Item]]:
-    """Yield consecutive lists of at most `max_items` items; takes from `items` only as it goes."""
+    """Yield consecutive lists of at most `max_items` items, taken from `items` on demand."""
     rest = iter(items)
     while part := list(islice(rest, max_items)):
         yield part
 
 
 def _absolute(source: str) -> str:
-    # Not resolved: a link that is pointed elsewhere is still the same standing input.
+    # Links are not resolved: a link with another target is still the same source.
     path = path_of(source)
     return redact_url(source) if path is None else path

@@ -1,4 +1,4 @@
-"""The commands that ask for a run, or for scores, again: complete, whatever the settings."""
+"""The commands that repeat a run or complete its scores, with all their options."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ def run_again(
     options: Mapping[str, str],
     lake: str,
 ) -> str | None:
-    """Return the command that asks for the same run again, whatever folder it is pasted in.
+    """Return the command that repeats a run, independent of the working directory.
 
     Args:
-        verb: `moderate`, `ingest` or `score`.
-        settings: Settings of the run by name, its sources among them; paths are absolute.
-        defaults: What the command takes for each setting that is left out; those that are no
-            option of the command are not in it.
-        options: Options by setting, such as `--label-from`.
+        verb: Name of the command: `moderate`, `ingest` or `score`.
+        settings: Settings of the run by name, with `sources`; paths are absolute.
+        defaults: Default per setting, for the settings that are options of the command.
+        options: Option per setting, such as `--label-from`.
         lake: Address of the lake.
 
     Returns:
-        The command; None where a source is a URL that holds what must not be written down.
+        The command; None if a source is a URL with a secret.
     """
     sources = [str(source) for source in settings.get("sources") or ()]
     if any(redact_url(source) != source or HIDDEN in source for source in sources):
@@ -44,18 +43,18 @@ def run_again(
 
 
 def score_again(lake: str, detector_id: str, precision: str) -> str:
-    """Return the command that scores what a detector has not scored yet.
+    """Return the command that scores the images without a score by a detector.
 
     Args:
         lake: Address of the lake.
-        detector_id: Detector as the tables name it.
-        precision: Precision as the tables name it, such as `fp32` or `int8@HASH`.
+        detector_id: Id of the detector in the tables.
+        precision: Precision in the tables, such as `fp32` or `int8@HASH`.
     """
     name, _, _ = detector_id.partition("@")
     if "/" in detector_id:
-        name = detector_id  # a checkpoint of the hub is asked for by its whole id
+        name = detector_id  # a hub checkpoint is named by its id with the revision
     elif not has_name(name):
-        name = "FOLDER"  # only who scored with it knows where it lies
+        name = "FOLDER"  # the tables do not record the folder of an unregistered detector
     number_format = precision.partition("@")[0]
     return command(
         "score",

@@ -1,17 +1,16 @@
-"""The pass from items to rows and scores, in the order in which it happens.
+"""The pass from items to rows and scores.
 
     item -> bytes -> decoded image -> facts ----------> shard, images, sightings
                                    -> pixels, network -> scores
 
-Each image is decoded once. While it is open, both who want something of it take their part: ingest
-its facts, and the scorer, where there is one, the network's input. Results arrive in the order of
-the items, and are committed once they are so large or so old.
+Each image is decoded once; ingest takes its facts and an inline scorer, if there is one, the input
+of the network. Results arrive in the order of the items and are committed by size or by age.
 
-The order of writing is what survives a kill: first the shard (nobody knows it yet), then the
-`images` rows that name it, then the `sightings`, then the `scores`. Whatever was cut off is done
-again by the next run, which finds how far the last one came in the tables, and nowhere else.
+The order of writes makes a kill harmless: first the shard, which no row names yet, then the
+`images` rows that name it, then the `sightings`, then the `scores`. The next run repeats what is
+missing; the tables are the only record of progress.
 
-For one `batch_id` and `source_uri`, the sighting that counts is the one last seen.
+For one `batch_id` and `source_uri`, the latest sighting counts.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ from .work.ordered_map import ordered_map
 from .work.stopping import hand_on
 from .work.workers import workers
 
-# What is read is committed once it is so large or so old, so that a kill loses little.
+# Bounds on what waits for a commit, and so on what a kill can lose.
 FLUSH_BYTES = 128 * 2**20
 FLUSH_EVERY_S = 60.0
 
-# Threads that wait for disks and servers; they take next to no CPU.
+# Threads that wait for disks and servers; they use hardly any CPU.
 N_READERS: Final = 8
 
 _Key = tuple[str, str, str | None, str | None]
@@ -61,30 +60,33 @@ def ingest_chunk(
     on_item: Callable[[int], None] | None = None,
     scorer: InlineScorer | None = None,
 ) -> IngestCounts:
-    """Bring items into the lake: one sighting each, and one image row per new content.
+    """Ingest items: append one sighting per item, and store one image per new content.
 
-    Safe to repeat, in whole or after a kill: what is known is not read again. An item
-    listed twice in the chunk is one item with one row, counted twice.
+    The call can be repeated, in whole or after a kill: items already in the lake are not read
+    again. An item that the chunk lists twice gets one row and is counted twice.
+
+    Memory stays near 256 MiB of encoded images, half of them waiting for a commit and half in
+    progress, plus what decoding `n_workers` images needs.
 
     Args:
-        lake: Lake to bring them into.
-        items: Items, at most some thousand; their bytes are read here.
-        batch_id: Id of their batch; see `batch_id_of`.
-        run_id: Id of the run that this is part of.
+        lake: Lake to write to.
+        items: Items of the chunk, at most a few thousand; their bytes are read here.
+        batch_id: Id of the items' batch; see `batch_id_of`.
+        run_id: Id of the run.
         chunk_index: Index of the chunk in the run.
         options: Settings of the sources, with the limits on images.
-        n_workers: Threads that decode and, on a CPU, run the network. The outcome does not depend
-            on it.
-        on_item: Function that is called with a number of items that are done being read.
-        scorer: Scorer of each new image while it is decoded; its `counts` say what came of it.
+        n_workers: Number of threads that decode and, on a CPU, run the network. Results do not
+            depend on it.
+        on_item: Callback with the number of items finished since its last call.
+        scorer: Scorer of new images while they are open; its `counts` hold the results.
 
     Returns:
-        Counts over these items. Memory stays near 256 MiB of encoded images (half of them to
-        be committed, half on their way) plus what `n_workers` images need to be decoded.
+        Counts over the items.
 
     Raises:
+        CommitConflict: Other writers won every attempt.
         StoreError: The lake cannot be read or written. Bad images raise nothing.
-        BaseException: Whatever stops it, once what is read is committed; see `kept_of`.
+        BaseException: Any other error, after a commit of the items read; see `kept_of`.
     """
     on_item = on_item or _ignore
     since = lake.version("sightings")
@@ -121,7 +123,7 @@ def ingest_chunk(
                     chunk.commit()
         chunk.commit()
     except BaseException as error:
-        # What was read is kept, whatever stops the rest; a store that refuses is not asked again.
+        # Items that were read are kept whatever stops the rest, unless the store itself fails.
         if not isinstance(error, StoreError):
             chunk.commit()
         hand_on(error, chunk.counts, *([] if scorer is None else [scorer.counts]))
@@ -136,11 +138,10 @@ def _images(
     scorer: InlineScorer | None,
     n_workers: int,
 ) -> Generator[tuple[Outcome, Forwarded], None, None]:
-    """Read and decode items and score their images; results in the items' order.
+    """Read and decode items and score their images; yield results in the order of the items.
 
-    Bytes are read in threads of their own, which wait for disks and servers, and few items ahead:
-    fewer where what waits is large. The threads that decode also run the network on a CPU; see
-    `streaming`.
+    Separate threads read a few items ahead, fewer if the items are large. The threads that decode
+    also run the network on a CPU; see `streaming`.
     """
     if not items:
         return
@@ -181,13 +182,16 @@ def _images(
 
 @dataclass(slots=True, kw_only=True)
 class _Chunk:
-    """What became of the chunk's items: counted, and waiting for the next commit.
+    """Outcomes of a chunk's items: counts, and what waits for the next commit.
 
     Attributes:
         since: Version of `sightings` at which `known` was looked up.
-        known: By source_uri, how items were last accounted for.
-        n_times: How often each item is listed.
-        counts: Counts of what needs no commit or is committed.
+        known: Current sightings of the items by source_uri.
+        n_times: Number of times that the chunk lists each item.
+        counts: Counts of the items that are committed or need no commit.
+        waiting: Outcomes that wait for the next commit.
+        n_waiting_bytes: Encoded bytes of the waiting outcomes.
+        last_commit_s: Time of the last commit on the monotonic clock.
     """
 
     lake: Lake
@@ -204,7 +208,7 @@ class _Chunk:
     last_commit_s: float = field(default_factory=time.monotonic)
 
     def take(self, outcome: Outcome) -> None:
-        """Count an item whose sighting stands; let any other wait for the next commit."""
+        """Count an item whose sighting stays the same; queue any other for the next commit."""
         item = outcome.item
         before = self.known.get(item.source_uri)
         if outcome.n_bytes:
@@ -218,14 +222,14 @@ class _Chunk:
 
     @property
     def is_due(self) -> bool:
-        """Whether what waits is so large or so old that it is to be committed."""
+        """Whether the waiting outcomes are large or old enough for a commit."""
         return (
             self.n_waiting_bytes >= FLUSH_BYTES
             or time.monotonic() - self.last_commit_s > FLUSH_EVERY_S
         )
 
     def commit(self) -> None:
-        """Store the images that wait, record the sightings, and then the scores."""
+        """Store the waiting images, then append the sightings, then the scores."""
         recorded = commit_outcomes(
             self.lake,
             self.waiting,
@@ -251,7 +255,7 @@ def _key(item: Item) -> _Key:
 
 
 def _n_held_bytes(outcome: Outcome) -> int:
-    """Return the bytes that an outcome holds on to until it is committed."""
+    """Return the number of encoded bytes that an outcome keeps in memory until its commit."""
     return len(outcome.raw or b"")
 
 

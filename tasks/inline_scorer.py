@@ -1,6 +1,6 @@
-"""The second consumer of the pass in `ingest`: scores, from the one decode that both need.
+"""Scores of new images during ingest, from the same decoded image.
 
-What a kill leaves without a score is found by `score.pending` and scored from the lake.
+Images that a kill leaves without a score are found by `score.pending` and scored from the lake.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from .score import ScoreCounts, commit_rows, counts_of, judged, row_of
 if TYPE_CHECKING:
     from .detector.detector import Detector
 
-HEX_DIGITS = 16  # of an image_id, that fit 64 bits
+HEX_DIGITS = 16  # leading digits of an image_id, which fit 64 bits
 
 
 class InlineScorer:
-    """Scores the images of one chunk that this detector has not judged, while they are ingested.
+    """Scorer of the images of one chunk that have no score yet, while they are ingested.
 
-    `begin` comes first, `pixels_of` is called in threads while an image is open, and `take` and
-    `commit` where the pass goes on. An image for which memory does not suffice gets no row here:
-    it stays pending, for a pass over what is stored.
+    `begin` is called first. `pixels_of` is called in threads while an image is open; `take` and
+    `commit` are called in the thread of the pass. An image that exceeds the memory gets no row
+    and stays pending, for the pass over stored images.
 
     Args:
-        lake: Where the scores go.
-        load: Function that gives the detector; called when there is something to read.
-        key: Key of its rows.
+        lake: Lake of the scores.
+        load: Function that returns the detector, called when there is an image to read.
+        key: Key of the scores.
         run_id: Id of the run, written to the rows.
 
     Attributes:
@@ -61,7 +61,7 @@ class InlineScorer:
         self._taking = threading.Lock()
 
     def begin(self) -> Detector:
-        """Load the detector, and look up what it has judged already."""
+        """Load the detector, look up the images already scored, and return the detector."""
         self._detector = self._load()
         self._since = self._lake.version("scores")
         self._judged = _prefixes_judged(self._lake, self._key)
@@ -69,17 +69,24 @@ class InlineScorer:
 
     @property
     def detector(self) -> Detector:
-        """The detector that was loaded."""
+        """The loaded detector.
+
+        Raises:
+            RuntimeError: `begin` was not called.
+        """
         if self._detector is None:
-            raise RuntimeError("begin() loads the detector, and was not called")
+            raise RuntimeError("begin() was not called; call it to load the detector")
         return self._detector
 
     def pixels_of(self, image_id: str, image: Image.Image) -> Pixels | Reason | None:
-        """Return the network's input, or why there is none; None for an image that needs no score.
+        """Return the network's input, or the reason for having none.
 
         Args:
             image_id: Id of the image.
-            image: Decoded image, which is left as it is.
+            image: Decoded image, which is not changed.
+
+        Returns:
+            Input of the network, or a `Reason`; None for an image that needs no score.
         """
         if _is_among(image_id, self._judged) or not self._is_first(image_id):
             return None
@@ -91,18 +98,23 @@ class InlineScorer:
             return Reason.UNREADABLE
 
     def take(self, image_id: str | None, forwarded: Forwarded) -> None:
-        """Keep what the network made of an image, until the image is in the lake.
+        """Keep the result of an image until the image is committed.
 
         Args:
-            image_id: Id of the image; None for an item that is none.
-            forwarded: Result for what `pixels_of` returned.
+            image_id: Id of the image; None for a rejected item.
+            forwarded: Result for the input that `pixels_of` returned.
         """
         if image_id and forwarded and forwarded is not Reason.OUT_OF_MEMORY:
             scored = scored_as(image_id, forwarded)
             self._rows.append(row_of(scored, self.detector, self._run_id))
 
     def commit(self) -> None:
-        """Commit the scores of the images taken, all of which are in the lake by now."""
+        """Commit the scores of the images taken; these images must be in the lake.
+
+        Raises:
+            CommitConflict: Other writers won every attempt.
+            StoreError: The lake cannot be read or written.
+        """
         if self._rows:
             committed = commit_rows(
                 self._lake, self._rows, self._key, self._run_id, since=self._since
@@ -111,7 +123,7 @@ class InlineScorer:
             self._rows = []
 
     def _is_first(self, image_id: str) -> bool:
-        """Return whether no other item of the chunk was the same image so far."""
+        """Return whether no earlier item of the chunk was the same image."""
         with self._taking:
             if image_id in self._taken:
                 return False
@@ -120,10 +132,10 @@ class InlineScorer:
 
 
 def _prefixes_judged(lake: Lake, key: ScoreKey) -> NDArray[np.uint64]:
-    """Return the first 64 bits of each image_id that has a score, sorted: 8 bytes per image.
+    """Return the first 64 bits of the image_id of each scored image, sorted: 8 bytes per image.
 
-    Two images of the same 64 bits would make the second one wait for the pass over what is
-    stored, which compares whole ids.
+    If two images share these bits, the second one is left to the pass over stored images, which
+    compares whole ids.
     """
     prefix = pl.col("image_id").str.head(HEX_DIGITS).str.to_integer(base=16, dtype=pl.UInt64)
     prefixes = judged(lake, key).select(prefix.unique().sort()).collect(engine="streaming")

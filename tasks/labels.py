@@ -1,16 +1,16 @@
-"""What an image is taken to be, and on whose word: one written rule for all evidence.
+"""The label of an image and the evidence for it, by one rule.
 
-1. People. Each reviewer's latest answer counts; `unsure` says nothing. If the others agree,
-   that is the label (evidence `review`). If they disagree there is no label, and nothing
-   weaker settles it.
-2. Else lineage: a picture that assay made is what its record says (evidence `synthetic`).
-3. Else the sources: of each item that was this image, the latest sighting that names a label
-   counts. A sighting without a label says nothing and takes nothing back; one labelled `unsure`
-   withdraws the item's label. If those that name a label agree, that is the label (evidence
-   `source`); if they disagree there is none.
+1. Reviews: the latest answer of each reviewer counts; `unsure` is no answer. If the answers agree,
+   they are the label (evidence `review`). If they disagree, the image has no label, and weaker
+   evidence does not decide.
+2. Otherwise lineage: an image that assay made has the label of its record (evidence `synthetic`).
+3. Otherwise the sources: for each item with the image, the latest sighting with a label counts. A
+   sighting without a label withdraws nothing; one with the label `unsure` withdraws the item's
+   label. If the remaining labels agree, they are the label (evidence `source`); if they disagree,
+   the image has none.
 
-The detector's decision is never evidence here. Where a stronger word overrules a weaker one,
-or words of one kind disagree, the note says so.
+The detector's decision is never evidence here. The note of a label says where stronger evidence
+overrules weaker evidence, and where evidence of one kind disagrees.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ import polars as pl
 
 from ..data.schema import Label
 
-# What a label may be in a table for training; `unsure` is no label.
+# Labels in a table for training; `unsure` is none.
 CLASSES: Final = (Label.REAL.value, Label.FAKE.value, Label.LAUNDERED.value)
 
 
 def best_labels(
     reviews: pl.LazyFrame, synthetics: pl.LazyFrame, sightings: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """The label of every image that any evidence speaks of.
+    """Return the label of every image with any evidence.
 
     Args:
-        reviews: Rows of the table of that name, all or some.
-        synthetics: Likewise.
-        sightings: Likewise.
+        reviews: Rows of the table `reviews`, all or some.
+        synthetics: Rows of the table `synthetics`, all or some.
+        sightings: Rows of the table `sightings`, all or some.
 
     Returns:
-        image_id, label (or null), label_evidence (review, synthetic, source; null without a
-        label), label_note (what disagrees, or null).
+        Columns image_id, label (or null), label_evidence (`review`, `synthetic`, `source`; null
+        without a label), label_note (disagreements, or null).
     """
     said = _agreed(reviews, "reviewed_at", ["image_id", "reviewer"], "said")
     made = (
@@ -90,7 +90,7 @@ def best_labels(
 
 
 def _agreed(rows: pl.LazyFrame, time: str, voter: list[str], name: str) -> pl.LazyFrame:
-    """Per image: the one label that all voters' latest words give, and the list of all given."""
+    """Return, per image, all labels in the latest rows of the voters, and the one if they agree."""
     return (
         rows.filter(pl.col("image_id").is_not_null() & pl.col("label").is_not_null())
         .sort(time, maintain_order=True)

@@ -1,7 +1,7 @@
-"""The rows that count: tables only grow, so each question has a rule for which row answers.
+"""The current rows of tables that only grow, by one rule per kind of row.
 
-Every function gives a LazyFrame and reads nothing by itself. `Bucket` cuts a table into
-parts by the hash of a key, so that a step over a million rows holds one part at a time.
+The functions return LazyFrames. A `Bucket` is a part of a table by the hash of a key, so that a
+step over a million rows holds one part in memory at a time.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Bucket:
     count: int = 1
 
     def of(self, frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
-        """Return the rows of this part; parts are disjoint and together are the whole."""
+        """Return the rows of this part; the parts of a table are disjoint and complete."""
         if self.count == 1:
             return frame
-        # The remainder of the hash itself is what polars' own joins partition by.
+        # Divided first: polars' own joins partition by the remainder of the hash itself.
         return frame.filter((pl.col(key).hash(seed=7) // 1024) % self.count == self.index)
 
 
@@ -39,7 +39,13 @@ WHOLE = Bucket()
 
 
 def buckets(lake: Lake, table: str, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> Iterator[Bucket]:
-    """Yield parts of about `rows_at_a_time` rows of a table; one for a small or empty table."""
+    """Yield parts of a table.
+
+    Args:
+        lake: Lake of the table.
+        table: Name of the table.
+        rows_at_a_time: Approximate number of rows per part; a smaller table is one part.
+    """
     n_rows = lake.scan(table).select(pl.len()).collect().item()
     count = max(1, -(-n_rows // rows_at_a_time))
     for index in range(count):
@@ -49,7 +55,7 @@ def buckets(lake: Lake, table: str, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> 
 def latest_items(
     lake: Lake, batch_id: str, *, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
-    """Return one row for each item of a batch: the latest seen."""
+    """Return the latest sighting of each item of a batch."""
     rows = lake.scan("sightings", version).filter(pl.col("batch_id") == batch_id)
     return _latest(bucket.of(rows, "source_uri"), ["source_uri"], ["seen_at"])
 
@@ -57,10 +63,16 @@ def latest_items(
 def latest_sightings(
     lake: Lake, *, batch_id: str | None = None, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
-    """Return one row for each stored image: its latest sighting, in one batch or in any.
+    """Return the latest sighting of each stored image, in one batch or in any.
 
-    The domain is that of the latest sighting of the image that names one, in whichever batch; an
-    empty domain withdraws those before it.
+    The domain of an image is that of its latest sighting with a domain, in any batch; an empty
+    domain withdraws earlier ones.
+
+    Args:
+        lake: Lake of the sightings.
+        batch_id: Id of the batch; None for all batches.
+        bucket: Part of the images.
+        version: Version of the table; None for the latest.
     """
     rows = bucket.of(
         lake.scan("sightings", version).filter(pl.col("image_id").is_not_null()), "image_id"
@@ -85,9 +97,15 @@ def latest_sightings(
 def latest_scores(
     lake: Lake, key: ScoreKey, *, bucket: Bucket = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
-    """Return one row for each image under a key: a score before a failure, then the latest.
+    """Return one row per image under a key: the latest score, else the latest failure.
 
-    All columns but the embedding, which only few need and which is most of the table.
+    The embedding is left out, since few readers need it and it is most of the table.
+
+    Args:
+        lake: Lake of the scores.
+        key: Key of the scores.
+        bucket: Part of the images.
+        version: Version of the table; None for the latest.
     """
     rows = lake.scan("scores", version).select(pl.exclude("embedding")).filter(key.where())
     return rows_that_count(bucket.of(rows, "image_id"))
@@ -101,14 +119,14 @@ def latest_decisions(
     bucket: Bucket = WHOLE,
     version: int | None = None,
 ) -> pl.LazyFrame:
-    """Return one row for each image under a key and a policy: the latest decided.
+    """Return the latest decision of each image under a key and a policy.
 
     Args:
-        lake: Lake to look in.
-        key: Key of the scores that were decided by.
-        policy_id: Policy as in the decisions; None: any.
+        lake: Lake of the decisions.
+        key: Key of the scores behind the decisions.
+        policy_id: Id of the policy; None for any policy.
         bucket: Part of the images.
-        version: Version of the table of decisions; None: now.
+        version: Version of the table; None for the latest.
     """
     rows = keyed_decisions(lake, version).filter(key.where())
     if policy_id is not None:
@@ -117,10 +135,14 @@ def latest_decisions(
 
 
 def keyed_decisions(lake: Lake, version: int | None = None) -> pl.LazyFrame:
-    """Return all decisions with their score keys, whichever assay wrote them.
+    """Return all decisions with their score keys, whichever version of assay wrote them.
 
-    Older rows name the detector only; the record of their run has the rest. Where there is no
-    record either, the key stays null and the decision is nobody's.
+    Older rows name the detector only; the record of their run has the rest of the key. Without a
+    record the key stays null, and no reader counts the decision.
+
+    Args:
+        lake: Lake of the decisions.
+        version: Version of the table; None for the latest.
     """
     rows = lake.scan("decisions", version)
     rest = [name for name in ScoreKey.columns() if name != "detector"]
@@ -140,7 +162,13 @@ def keyed_decisions(lake: Lake, version: int | None = None) -> pl.LazyFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The key of scores, when it was last used, and the policy if anything was decided by them."""
+    """The last use of a score key.
+
+    Attributes:
+        key: Key of the scores.
+        at: Time of the last use, UTC.
+        policy_id: Id of the policy; None if nothing was decided.
+    """
 
     key: ScoreKey
     at: datetime
@@ -155,17 +183,20 @@ def last_judgement(
     policy_id: str | None = None,
     versions: Mapping[str, int | None] | None = None,
 ) -> Judgement | None:
-    """Return by what the last completed run decided, of those that fit; None where nothing does.
+    """Return the key and policy of the last completed run that fits; None if none does.
 
-    A run that repeats earlier decisions writes no rows, so runs are asked first, then decisions
-    without a run, then scores.
+    A run that repeats earlier decisions writes no rows in `decisions`, so the records of runs are
+    searched first, then decisions without a run, then scores.
 
     Args:
-        lake: Lake to look in.
-        detector: A name, or an id as in the tables; a name stands for any revision.
-        precision: Precision as in the tables, or `int8` for any quantised weights.
-        policy_id: Policy as in the decisions.
-        versions: Versions of the tables; None: now.
+        lake: Lake to search.
+        detector: Name of a detector, which stands for any revision, or its id in the tables.
+        precision: Precision in the tables, or `int8` for any quantised weights.
+        policy_id: Id of the policy.
+        versions: Version per table; None for the latest.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     at = versions or {}
     names = ScoreKey.columns()
@@ -199,7 +230,7 @@ def last_judgement(
 
 
 def named(detector: str | None, precision: str | None = None) -> pl.Expr:
-    """Return whether a row is of a detector and a precision, named in full or up to the `@`."""
+    """Return the condition on a detector and a precision, each named in full or up to the `@`."""
     return _is_called("detector", detector) & _is_called("precision", precision)
 
 
@@ -210,7 +241,7 @@ def _is_called(column: str, name: str | None) -> pl.Expr:
 
 
 def of_record(name: str) -> pl.Expr:
-    """Return a text in the record of a run."""
+    """Return a setting in the record of a run, as text."""
     return pl.col("params").str.json_path_match(f"$.{name}")
 
 

@@ -1,7 +1,7 @@
-"""Made pictures as the lake has them: those that are finished, and why others could not be made.
+"""Made images in the lake: the finished ones, and the failures.
 
-A picture is finished when its row in `synthetics` is there and its bytes are too. Rows are found by
-a job's key, whichever plan asked for it first, so that plans share what they have in common.
+An image is finished if the lake has its row in `synthetics` and its bytes. Rows are found by the
+key of their job, not by plan, so that plans share common jobs.
 """
 
 from __future__ import annotations
@@ -38,24 +38,35 @@ _MADE_SCHEMA = pl.Schema(
 
 
 def batch_of(plan_id: str) -> str:
-    """Return the batch that a plan's pictures belong to."""
+    """Return the id of the batch of a plan's images."""
     return f"s-{plan_id}"
 
 
 def uri_of(job: Job) -> str:
-    """Return a picture's name among the sightings: by its settings, whatever they stand for.
+    """Return the source_uri of a job's image, which depends on the settings as written in the plan.
 
-    So a picture made again, since a file behind a setting was replaced, takes the other's place.
+    An image that is made again, since a file named in a setting was replaced, has the same
+    source_uri and supersedes the earlier one.
     """
     return f"synth:///{job.method}/{job.recipe or job.key}"
 
 
 def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
-    """Return the pictures of these jobs that are finished, one row per job.
+    """Return the finished images of jobs, one row per job.
 
-    Block and settings are the job's. Of several rows for one job, the latest counts that measures
-    what the job asks for. Rows of the first version of keys count where they tell enough to be
-    sure that they are of the same job.
+    Block and settings are those of the job. Of several rows for one job, the latest one with the
+    measurements that the job asks for counts. Rows with keys of the first version count if they
+    identify the job beyond doubt.
+
+    Args:
+        lake: Lake of the images.
+        jobs: Jobs to look up.
+
+    Returns:
+        Columns key, block, image_id, parent_id, label, method, strength, params, license_flags.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     by_key: dict[str, list[Job]] = defaultdict(list)
     by_recipe: dict[str, list[Job]] = defaultdict(list)
@@ -72,7 +83,7 @@ def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
             attacked=params.str.json_path_match("$.attacked"),
         )
         .filter(pl.col("key").is_in([*by_key, *by_recipe]))
-        # One whose bytes were lost is not finished any more: it is made again.
+        # An image with lost bytes is unfinished and will be made again.
         .join(lake.scan("images").select("image_id"), on="image_id", how="semi")
         .sort("created_at", maintain_order=True)
         .collect()
@@ -98,9 +109,12 @@ def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
 
 
 def failures_of(lake: Lake, jobs: Sequence[Job], batch_id: str) -> list[tuple[str, int]]:
-    """Return why pictures of these jobs could not be made, and how many each time, most first.
+    """Return the reasons why images of jobs could not be made, with counts, most frequent first.
 
-    A job that was made since, or is none of these, does not count.
+    Args:
+        lake: Lake of the sightings.
+        jobs: Jobs to look up; a job made since has no failure.
+        batch_id: Id of the plan's batch.
     """
     rows = (
         latest_items(lake, batch_id)
@@ -108,7 +122,7 @@ def failures_of(lake: Lake, jobs: Sequence[Job], batch_id: str) -> list[tuple[st
             pl.col("source_uri").is_in([uri_of(job) for job in jobs])
             & (pl.col("reason") == Reason.NOT_MADE.value)
         )
-        # What differs by the parent alone is one reason.
+        # Details that differ in the parent's id only are one reason.
         .with_columns(pl.col("detail").str.replace_all(r"\b[0-9a-f]{64}\b", "IMAGE_ID"))
         .group_by("detail")
         .len()
@@ -131,7 +145,7 @@ def _made_row(job: Job, rows: Sequence[Row]) -> Row:
 
 
 def _plain(lake: Lake, image_ids: Sequence[str]) -> set[str]:
-    """Those of the images that every version decodes to the same pixels: upright and RGB."""
+    """Return the upright RGB images, which every version of assay decodes to the same pixels."""
     plain = set()
     for image_id, raw in bytes_of(lake, image_ids).items():
         if isinstance(raw, str):
@@ -144,22 +158,27 @@ def _plain(lake: Lake, image_ids: Sequence[str]) -> set[str]:
 
 
 def _is_same(row: Row, job: Job) -> bool:
-    """Whether a row of the first version is of this job, as far as ids tell."""
+    """Return whether the ids in a row of the first key version match the job."""
     recorded = job.contents.recorded or {}
     return all(row[name] == value for name, value in recorded.items())
 
 
 def is_measured(job: Job, params: Mapping[str, Any]) -> bool:
-    """Return whether a picture was measured as its job asks, by what its row's `params` say."""
+    """Return whether the `params` of an image's row hold all measurements that its job asks for."""
     return all(params.get(name) == by for name, by in job.contents.measures.items())
 
 
 def bytes_of(lake: Lake, image_ids: Iterable[str]) -> dict[str, bytes | str]:
-    """Return the bytes of images by id, or why there are none."""
+    """Return the bytes per image, or a text that says why they cannot be read.
+
+    Args:
+        lake: Lake of the images.
+        image_ids: Ids of the images.
+    """
     wanted = list(image_ids)
     if not wanted:
         return {}
-    out: dict[str, bytes | str] = dict.fromkeys(wanted, f"it is not in {lake.uri} any more")
+    out: dict[str, bytes | str] = dict.fromkeys(wanted, f"{lake.uri} no longer has the image")
     there = (
         lake.scan("images")
         .filter(pl.col("image_id").is_in(wanted))
@@ -170,7 +189,7 @@ def bytes_of(lake: Lake, image_ids: Iterable[str]) -> dict[str, bytes | str]:
     try:
         out |= dict(lake.images(there))
     except StoreError:
-        # One of them is damaged: the others are read one by one.
+        # One of them is damaged, so each is read on its own.
         for image_id in there:
             try:
                 out[image_id] = lake.image(image_id)

@@ -1,4 +1,4 @@
-"""What became of an item: now, and when it was last accounted for."""
+"""Outcomes of items: in this run, and at their earlier sightings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """How an item of the same address and fingerprint was last accounted for.
+    """The latest sighting of an item with the same address and fingerprint.
 
-    `is_own`: in the batch being ingested, so that it is the sighting that counts there;
-    else in another one, and what was found there holds here too.
-    `fingerprint`: The item's, with the server's mark behind it where a server must be asked.
+    Attributes:
+        source_uri: Address of the item.
+        fingerprint: Fingerprint of the item, followed by the server's mark if it has one.
+        status: Status of the item.
+        reason: `Reason` of a rejection or duplicate, else None.
+        detail: Detail of the reason, or the source's note.
+        image_id: Id of the image; None for a rejected item.
+        domain: Domain that the source gave.
+        label: Label that the source gave.
+        is_own: Whether the sighting belongs to the batch being ingested. A sighting in another
+            batch says what the item is, but is not its sighting in this batch.
     """
 
     source_uri: str
@@ -36,11 +44,17 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was found out about an item: the image it is, or why it is none.
+    """The outcome of an item: its image, or the reason for having none.
 
-    `facts` and `raw` are there when it was read now (`raw` alone, while it is to be inspected);
-    `image_id` alone when it is carried over from an earlier sighting. `n_bytes` were read, also
-    of an item then rejected. `mark` is a server's own mark of the content.
+    Attributes:
+        item: Item that the outcome is about.
+        image_id: Id of the image; alone if it was taken over from an earlier sighting.
+        facts: Facts of an image read in this run.
+        raw: Bytes read in this run.
+        n_bytes: Number of bytes read, also for a rejected item.
+        reason: `Reason` of a rejection.
+        detail: Detail of the reason.
+        mark: Mark of the content that its server gave, such as an ETag.
     """
 
     item: Item
@@ -54,38 +68,38 @@ class Outcome:
 
     @property
     def fingerprint(self) -> str:
-        """The text by which a later run sees whether the item has changed."""
+        """The fingerprint to record, by which a later run recognizes a change."""
         return f"{self.item.fingerprint} {self.mark}".rstrip()
 
 
 def asks_again(item: Item) -> bool:
-    """Return whether only a server can tell if a known item has changed."""
+    """Return whether a server must be asked if an item has changed."""
     return isinstance(item.address, UrlAddress) and item.address.asks_again
 
 
 def mark_in(before: Sighting, item: Item) -> str:
-    """Return the server's mark of what was seen; "" where none was kept."""
+    """Return the server's mark in an earlier sighting; "" if it has none."""
     return before.fingerprint.removeprefix(item.fingerprint).strip()
 
 
 def note_of(item: Item) -> str | None:
-    """Return what the source says of an item that could not be taken, as a detail."""
+    """Return the source's note on an item as a detail; None without a note."""
     return shorten(item.note) if item.note else None
 
 
 def rejected(item: Item, error: Exception, *, n_bytes: int = 0, mark: str = "") -> Outcome:
-    """Return the outcome of an item whose bytes could not be read, or are no image.
+    """Return the outcome of an item whose bytes cannot be read or are no image.
 
     Args:
-        item: The item.
-        error: Whatever was raised. What no damaged file should raise goes to the log as well.
-        n_bytes: Number of bytes that were read.
-        mark: The server's mark of them.
+        item: Item that is rejected.
+        error: Error that was raised; one that no damaged file should raise is logged too.
+        n_bytes: Number of bytes read.
+        mark: Mark of the bytes that their server gave.
     """
     if isinstance(error, UnreadableImage):
         reason, detail = error.reason, error.detail
     elif isinstance(error, MemoryError):
-        reason, detail = Reason.OUT_OF_MEMORY, "no memory left to decode it"
+        reason, detail = Reason.OUT_OF_MEMORY, "not enough memory to decode it"
     else:
         _log.error("unexpected error at %s", item.source_uri, exc_info=error)
         reason, detail = Reason.UNREADABLE, shorten(f"{type(error).__name__}: {error}")

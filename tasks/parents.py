@@ -1,4 +1,4 @@
-"""Which images of a lake pictures are made from."""
+"""Choice of the parents: images of the lake that synthesis starts from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .labels import best_labels
 from .latest_rows import latest_scores, latest_sightings
 
 Chosen = list[tuple[str, str | None]]
-"""Ids and labels."""
+"""Pairs of image_id and label."""
 
 
 def choose_parents(
@@ -25,14 +25,24 @@ def choose_parents(
     band: Band,
     seed: int,
 ) -> Chosen:
-    """At most `asked.n` images that assay did not make itself, with their labels, in a fixed order.
+    """Return at most `parents.n` images that assay did not make, in a fixed order.
 
-    `real`, `fake` and `any` are drawn by hash, so that the same lake and seed give the same ones;
-    `near` takes those whose probability lies nearest to a threshold.
+    `real`, `fake` and `any` choose by a seeded hash of the image_id, so that the same lake and
+    seed give the same images. `near` chooses the images with the scores nearest to a threshold.
+
+    Args:
+        lake: Lake of the images.
+        parents: Number, kind and condition of the parents.
+        key: Key of the scores.
+        band: Thresholds for `near`.
+        seed: Seed of the choice.
+
+    Returns:
+        Pairs of image_id and label.
 
     Raises:
-        ConfigError: The condition is no expression on the columns, or cannot be told of an image.
-        InputError: Nothing fits, though parents are asked for.
+        ConfigError: The condition is no expression on the columns, or cannot be evaluated.
+        InputError: No image fits, although the plan asks for parents.
     """
     frame = candidates(lake, key)
     if parents.where is not None:
@@ -41,8 +51,8 @@ def choose_parents(
             frame = frame.filter(condition)
         except (pl.exceptions.PolarsError, ValueError) as error:
             raise ConfigError(
-                f"where = {shorten(parents.where, 80)!r} cannot be told of these images: "
-                f"{shorten(str(error).partition(chr(10))[0], 100)}"
+                f"where = {shorten(parents.where, 80)!r} cannot be evaluated: "
+                f"{shorten(str(error).partition(chr(10))[0], 100)}; correct the condition"
             ) from error
     if parents.choose in {"real", "fake"}:
         frame = frame.filter(pl.col("label") == parents.choose)
@@ -56,12 +66,12 @@ def choose_parents(
     chosen = frame.head(parents.n)
     if parents.n and chosen.is_empty():
         hint = (
-            "label them (--label-from parent-folder, a label column, or reviews)"
+            "label images first (--label-from parent-folder, a label column, or reviews)"
             if parents.choose in {"real", "fake"}
-            else "ingest and score pictures first, or loosen the condition"
+            else "ingest and score images first, or loosen the condition"
         )
         raise InputError(
-            f"{lake.uri} has no parents to choose with choose = {parents.choose!r}"
+            f"{lake.uri} has no parents for choose = {parents.choose!r}"
             + (f" and where = {parents.where!r}" if parents.where else "")
             + f"; {hint}"
         )
@@ -69,7 +79,15 @@ def choose_parents(
 
 
 def candidates(lake: Lake, key: ScoreKey) -> pl.DataFrame:
-    """Every image that assay did not make, with what is known of it and its score under a key."""
+    """Return every image that assay did not make, with its facts, its label and its score.
+
+    Args:
+        lake: Lake of the images.
+        key: Key of the scores.
+
+    Returns:
+        The columns of `PARENT_SCHEMA`.
+    """
     images = lake.scan("images").unique("image_id", keep="any")
     labels = best_labels(lake.scan("reviews"), lake.scan("synthetics"), lake.scan("sightings"))
     scores = latest_scores(lake, key)

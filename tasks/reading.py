@@ -1,4 +1,4 @@
-"""The bytes of items: from disks, archives and tables, and from servers that are asked again."""
+"""Bytes of items, read from disks, archives and tables, and requested from servers."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ _MAX_SILENT: Final = 3
 
 
 class Reader:
-    """Reads items, in many threads at once.
+    """A thread-safe reader of items.
 
-    A server that was silent a few times in a row is not waited for again over what is known.
+    A server that has not answered `_MAX_SILENT` times in a row is no longer asked about items
+    that have a sighting.
 
     Args:
-        options: The sources' settings, with the limits on images.
-        known: By source_uri, how items of which a server is asked again were accounted for.
+        options: Settings of the sources, with the limits on images.
+        known: Earlier sightings by source_uri, for items whose server is asked for changes.
     """
 
     def __init__(self, options: SourceOptions, known: Mapping[str, Sighting]) -> None:
         self._options = options
         self._known = known
         self._n_silent: Counter[str] = Counter()
-        """By server, how many times in a row it did not answer."""
+        """Number of requests in a row without an answer, per server."""
 
     def read(self, item: Item) -> Outcome:
-        """Return the bytes of an item, or why it has none."""
+        """Return the outcome of an item, with its bytes or the reason for having none."""
         try:
             if asks_again(item):
                 return self._ask(item, self._known.get(item.source_uri))
@@ -45,7 +46,7 @@ class Reader:
         return Outcome(item=item, raw=raw, n_bytes=len(raw))
 
     def _ask(self, item: Item, before: Sighting | None) -> Outcome:
-        """Return the bytes at a URL, or what was found before if the server says it is the same."""
+        """Return the outcome of a URL; the earlier one if the server reports no change."""
         mark = mark_in(before, item) if before is not None else ""
         fetched = self._fetch(item, mark, is_known=before is not None)
         if fetched.raw is None and before is not None:
@@ -61,9 +62,10 @@ class Reader:
         return Outcome(item=item, raw=raw, n_bytes=len(raw), mark=fetched.mark)
 
     def _fetch(self, item: Item, mark: str, *, is_known: bool) -> Fetched:
-        """Ask a server for an item; no answer changes nothing that is known.
+        """Request an item from its server.
 
-        Only what the server says is gone is gone.
+        Without an answer, an item with a sighting counts as unchanged; it is rejected only if the
+        server reports that it is gone.
         """
         address = item.address
         if not isinstance(address, UrlAddress):

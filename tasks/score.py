@@ -1,8 +1,8 @@
-"""Scores: one row for each image under one detector, profile and precision.
+"""Scores: one row per image and score key (detector, weights, profile, precision).
 
-A task is the images of one shard. Rows are committed every thousand images or every minute,
-so a kill loses a minute at most, and images that have a row are never scored again. An
-image that cannot be scored gets a row with its reason, never a made-up number.
+A task scores the images of one shard. Rows are committed every thousand images or every minute,
+so that a kill loses a minute of work at most, and images with a row are not scored again. An image
+that cannot be scored gets a row with a reason and without a score.
 """
 
 from __future__ import annotations
@@ -35,7 +35,13 @@ COMMIT_EVERY_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreCounts:
-    """What became of images: scored now, failed now, or known before."""
+    """Counts of images by what became of them.
+
+    Attributes:
+        scored: Images scored in this run.
+        failed: Images that could not be scored in this run.
+        known: Images already scored.
+    """
 
     scored: int = 0
     failed: int = 0
@@ -48,17 +54,20 @@ class ScoreCounts:
 
 
 def pending(lake: Lake, key: ScoreKey, *, image_ids: pl.Series | None = None) -> pl.DataFrame:
-    """Return the images that have no row under a score key, in stored order.
+    """Return the images without a row under a score key, in the order of the stored bytes.
 
-    An image that failed for lack of memory is judged again; any other failure stands.
+    An image that failed for lack of memory is pending again; every other failure is final.
 
     Args:
-        lake: Lake to look in.
-        key: Key of the scores; device and backend do not count.
-        image_ids: Ids to choose from; None for all of the lake.
+        lake: Lake of the images.
+        key: Key of the scores; device and backend are no part of it.
+        image_ids: Ids to choose from; None for all images of the lake.
 
     Returns:
         Columns image_id, shard, row_group, row.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     images = lake.scan("images").select("image_id", "shard", "row_group", "row")
     if image_ids is not None:
@@ -73,7 +82,7 @@ def pending(lake: Lake, key: ScoreKey, *, image_ids: pl.Series | None = None) ->
 
 
 def judged(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
-    """Return the image_id of each image that is not `pending`, repeated if it was judged twice."""
+    """Return the image_id of each image that is not `pending`, once per row of the image."""
     return lake.scan("scores").filter(_judges(key)).select("image_id")
 
 
@@ -92,23 +101,23 @@ def score_shard(
     limits: ImageLimits = DEFAULT_LIMITS,
     on_item: Callable[[int], None] | None = None,
 ) -> ScoreCounts:
-    """Score those of these images that have no score yet, and commit their rows.
+    """Score the images of a shard that have no score yet, and commit their rows.
 
-    Memory: one row group of encoded bytes, and a few decoded images per worker.
+    Memory holds one row group of encoded bytes and a few decoded images per worker.
 
     Args:
-        lake: Lake with the bytes, where the rows go.
-        shard: Shard that the images lie in; part of the transactions' names.
-        image_ids: Ids of images of that shard.
-        detector: Detector to score with.
+        lake: Lake of the images.
+        shard: Name of the shard, part of the transactions' names.
+        image_ids: Ids of images in that shard.
+        detector: Detector that scores.
         run_id: Id of the run, written to the rows.
-        n_workers: Threads; default: one per core. Scores do not depend on it.
-        limits: Limits on what decoding may cost; not stricter than at ingest, or stored images
-            fail.
-        on_item: Function that is called with the number of images done since the last call.
+        n_workers: Number of threads; default: one per core. Scores do not depend on it.
+        limits: Limits on decoding. Limits stricter than at ingest make stored images fail.
+        on_item: Callback with the number of images finished since its last call.
 
     Raises:
-        StoreError: Bytes cannot be read or rows not written; what was committed stays.
+        StoreError: Bytes cannot be read, or rows cannot be written; committed rows stay.
+        BaseException: Any other error, after a commit of the finished rows; see `kept_of`.
     """
     wanted = pl.Series("image_id", list(image_ids), dtype=pl.String)
     since = lake.version("scores")
@@ -145,7 +154,7 @@ def score_shard(
 
 
 def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:
-    """Return the row of `scores` that says what became of an image."""
+    """Return the row of `scores` of an image, with its score or the reason for having none."""
     logit, reason = scored.logit, scored.reason
     status = ScoreStatus.SCORED if reason is None else ScoreStatus.FAILED
     return {
@@ -164,7 +173,7 @@ def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:
 
 
 def counts_of(rows: Sequence[Row]) -> ScoreCounts:
-    """Return how many rows hold a score, and how many a reason."""
+    """Return the numbers of rows with a score and of rows with a reason."""
     n_failed = sum(row["reason"] is not None for row in rows)
     return ScoreCounts(scored=len(rows) - n_failed, failed=n_failed)
 
@@ -172,17 +181,21 @@ def counts_of(rows: Sequence[Row]) -> ScoreCounts:
 def commit_rows(
     lake: Lake, rows: Sequence[Row], key: ScoreKey, run_id: str, *, since: int | None
 ) -> list[Row]:
-    """Append those rows of `row_of` whose images no other run has scored under the key.
+    """Append those rows whose images no other run has scored under the key meanwhile.
 
     Args:
-        lake: Lake where the rows go.
-        rows: Rows of one key.
+        lake: Lake of the scores.
+        rows: Rows of `row_of`, all of one key.
         key: Key of the rows.
         run_id: Id of the run, part of the transaction's name.
         since: Version of `scores` at which the images were pending.
 
     Returns:
         The rows that were committed.
+
+    Raises:
+        CommitConflict: Other writers won every attempt.
+        StoreError: The lake cannot be read or written.
     """
     ids = [row["image_id"] for row in rows]
     return append_missing(

@@ -1,8 +1,8 @@
-"""What the lake knows of items, and the commits that make it know more.
+"""Sightings of items: the lookup of earlier ones, and the commits of new images and sightings.
 
-Two writers that both find an image unknown would both store it. On a local lake they take
-turns; everywhere each commit names the table version that it looked at, and whoever comes
-second is refused, looks again, and finds the image known.
+Two writers that both miss an image would both store it. On a local lake they take turns. On every
+lake, each commit names the version of the table that it was checked against, so that the second
+writer conflicts, reads the table again and finds the image.
 """
 
 from __future__ import annotations
@@ -26,11 +26,19 @@ MAX_ATTEMPTS = 20
 def find_sightings(
     lake: Lake, items: Sequence[Item], *, batch_id: str, rows: pl.LazyFrame | None = None
 ) -> dict[str, Sighting]:
-    """Return by source_uri the sighting of each item that has not changed since.
+    """Return the current sighting of each item that is unchanged since, by source_uri.
 
-    Only what the items need leaves the table, whatever its size: files and row groups of
-    other addresses are skipped by their bounds (1,000 of 1,000,000 in 20 ms). `rows` are those
-    to look at; by default all.
+    Only matching rows are read, whatever the size of the table: files and row groups are skipped
+    by their bounds on source_uri (1,000 of 1,000,000 rows in 20 ms).
+
+    Args:
+        lake: Lake of the sightings.
+        items: Items to look up.
+        batch_id: Id of the items' batch, whose own sightings win over those of other batches.
+        rows: Rows of `sightings` to search; default: the whole table.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     if not items or lake.version("sightings") is None:
         return {}
@@ -38,7 +46,7 @@ def find_sightings(
         {
             "source_uri": [item.source_uri for item in items],
             "fingerprint_now": [item.fingerprint for item in items],
-            # Behind it stands the mark that a server gave.
+            # The fingerprint of such an item is followed by the mark of its server.
             "beginning": [f"{item.fingerprint} " if asks_again(item) else None for item in items],
         },
         schema={
@@ -81,20 +89,20 @@ def commit_outcomes(
     since: int | None = None,
     is_said: Callable[[Outcome, Sighting], bool] | None = None,
 ) -> list[tuple[Status, bool]]:
-    """Store what is new among the outcomes and record one sighting for each, in order.
+    """Store the new images among the outcomes, and append one sighting per outcome, in order.
 
     Args:
-        lake: Lake to store them in.
+        lake: Lake to write to.
         outcomes: Outcomes of items.
         batch_id: Id of the items' batch.
-        run_id: Id of the run that this is part of.
+        run_id: Id of the run.
         chunk_index: Index of the chunk in the run.
-        since: Version of `sightings` at which the items' earlier sightings were looked for.
-        is_said: Function that tells whether a sighting that came since says already what the
-            outcome does; then another run has recorded the item, and nothing is written for it.
+        since: Version of `sightings` at which the items were looked up.
+        is_said: Predicate: does a sighting committed since equal the one to write? If so, another
+            run has recorded the item, and no row is written.
 
     Returns:
-        The status of each outcome, and whether its sighting was written now.
+        Per outcome, its status, and whether its sighting was written by this call.
 
     Raises:
         CommitConflict: Other writers won every attempt.
@@ -145,9 +153,8 @@ def _commit(
     )
     if lost is not None:
         raise StoreError(
-            f"{lake.uri} has sightings of image {lost.image_id} and no such image (last asked for"
-            f" by {lost.item.source_uri}); bring back what can be with: assay lake repair --lake"
-            f" {lake.uri}"
+            f"{lake.uri} has sightings of image {lost.image_id} but not the image (latest source:"
+            f" {lost.item.source_uri}); restore it with: assay lake repair --lake {lake.uri}"
         )
     owners = _owners(lake, sorted(stored), version=sightings_version)
 
@@ -166,8 +173,8 @@ def _commit(
             recorded.append((before.status, False))
             continue
         key = (batch_id, outcome.item.source_uri)
-        # Whoever is recorded first keeps the image: also the item that a killed run had
-        # stored and not yet recorded, and the item that is recorded again.
+        # The first recorded item owns the image, also if a killed run had stored the image
+        # without recording the item, and if the same item is recorded again.
         if outcome.image_id is None:
             status, reason = Status.REJECTED, outcome.reason
         elif key in owners.setdefault(outcome.image_id, {key}):
@@ -186,12 +193,12 @@ def _commit(
                 "domain": outcome.item.domain,
                 "label": outcome.item.label,
                 "fingerprint": outcome.fingerprint,
-                # One microsecond apart, so that of two rows the later one is the latest.
+                # One microsecond apart, so that the order of rows is that of their times.
                 "seen_at": now + timedelta(microseconds=number),
             }
         )
-    # The content is in the key: a chunk that is begun again after a kill has other rows to
-    # commit than the first time, and must not be taken for it.
+    # The content is part of the name: a chunk repeated after a kill has other rows left, which
+    # must not be taken for those of the first attempt.
     digest = _digest(repr([value for row in rows for value in list(row.values())[:-1]]))
     lake.append("sightings", rows, txn=f"sightings:{txn}:{digest}", after=sightings_version or 0)
     return recorded
@@ -228,12 +235,12 @@ def _store(lake: Lake, new: Sequence[Outcome], *, batch_id: str, now: datetime, 
         for (facts, _), place in zip(pairs, places, strict=True)
     ]
     digest = _digest("\n".join(row["image_id"] for row in rows))
-    # The version too: images that were lost since then and come again are another commit.
+    # The version is part of the name: images that were lost and return are another commit.
     lake.append("images", rows, txn=f"images:{after}:{digest}", after=after)
 
 
 def _stored(lake: Lake, ids: Sequence[str], *, version: int | None) -> set[str]:
-    """Return those of the ids that have an `images` row."""
+    """Return those of the ids that have a row in `images`."""
     if not ids or version is None:
         return set()
     found = (
@@ -245,7 +252,7 @@ def _stored(lake: Lake, ids: Sequence[str], *, version: int | None) -> set[str]:
 def _owners(
     lake: Lake, ids: Sequence[str], *, version: int | None
 ) -> dict[str, set[tuple[str, str]]]:
-    """Return by image the batch and source_uri of those whose sighting says `stored`."""
+    """Return the batch_id and source_uri of the `stored` sightings per image."""
     if not ids or version is None:
         return {}
     found = (

@@ -1,8 +1,8 @@
-"""From jobs to rows: make pictures, store them as every other, and write down their lineage.
+"""Synthesis of a plan's jobs: make the images, ingest them, and record their lineage.
 
-Pictures enter the lake by the same gate as any item, and their `synthetics` rows follow. A job is
-done when its row is there: what a kill cut off between the two is made again, to the same bytes,
-and counts as a duplicate.
+Made images are ingested like every other item, and their `synthetics` rows follow. A job is
+finished once its row is committed. After a kill between the two commits, the image is made again
+with the same bytes and becomes a duplicate.
 """
 
 from __future__ import annotations
@@ -37,41 +37,49 @@ from .work.stopping import hand_on
 JOBS_PER_CHUNK = 32
 KNOWN_JOBS_PER_CHUNK = 1000
 
-# Pictures are committed as they get old, so that a kill loses little: first soon, then less and
-# less often, since each commit is a shard and three versions of tables.
+# The interval between commits bounds the loss by a kill. It grows, since each commit adds a shard
+# and a version to each of three tables.
 FIRST_COMMIT_S = 1.0
 LAST_COMMIT_S = 30.0
 _COMMIT_GROWTH = 1.5
-# A commit to a slow store must not take more than a fifth of the time.
+# Commits to a slow store take at most about a fifth of the time.
 _COMMIT_SHARE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _InMemory:
-    """The address of a picture that was just made."""
+    """The address of an image that was just made."""
 
     raw: bytes
 
     def read(self, _options: SourceOptions) -> bytes:
-        """The bytes."""
+        """Return the bytes."""
         return self.raw
 
 
 @dataclass(frozen=True, slots=True)
 class _InLake:
-    """The address of a picture that was made for another plan."""
+    """The address of an image that was made for another plan."""
 
     lake: Lake
     image_id: str
 
     def read(self, _options: SourceOptions) -> bytes:
-        """The bytes; read only where no sighting tells of them."""
+        """Return the bytes from the lake, called only for an image without a sighting."""
         return self.lake.image(self.image_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SynthCounts:
-    """What became of jobs: made now, known before, failed, or equal to another of the plan."""
+    """Counts of jobs by what became of them.
+
+    Attributes:
+        made: Jobs whose image was made in this run.
+        known: Jobs whose image was already made.
+        failed: Jobs whose image could not be made.
+        equal: Jobs that are equal to another job of the plan.
+        items: Counts of the ingested images.
+    """
 
     made: int = 0
     known: int = 0
@@ -100,15 +108,25 @@ def synthesize_chunk(
     n_workers: int,
     on_item: Callable[[int], None] | None = None,
 ) -> SynthCounts:
-    """Make the pictures of these jobs that are not there yet, and commit them with their lineage.
+    """Make the missing images of jobs, and commit them with their lineage.
 
-    A job that fails, in whatever way, becomes a rejected sighting with the reason `not_made`, is
-    tried again by the next run, and stops nothing. What is finished is committed every some
-    seconds, and on the way out of an interrupt, which then waits for one commit of at most
-    `JOBS_PER_CHUNK` pictures and carries the counts of what was committed.
+    A job that fails becomes a rejected sighting with the reason `not_made`; the next run tries it
+    again. Finished images are committed at intervals of `FIRST_COMMIT_S` to `LAST_COMMIT_S`, and
+    before an interrupt leaves this function.
+
+    Args:
+        lake: Lake of parents and made images.
+        jobs: Jobs of the chunk.
+        tools: Generators and models that the methods need.
+        batch_id: Id of the plan's batch; see `batch_of`.
+        run_id: Id of the run, written to the rows.
+        chunk_index: Index of the chunk in the run.
+        n_workers: Number of threads that ingest the images.
+        on_item: Callback with the number of jobs finished since its last call.
 
     Raises:
         StoreError: The lake cannot be read or written.
+        BaseException: Any other error, after a commit of the finished images; see `kept_of`.
     """
     since = lake.version("synthetics")
     known = _known(lake, jobs)
@@ -150,13 +168,13 @@ def synthesize_chunk(
                 due_s = ended_s + max(pause_s, _COMMIT_SHARE * (ended_s - started_s))
         return total + commit()
     except BaseException as error:
-        # A picture may have taken minutes: those that are finished are kept.
+        # An image may have taken minutes, so the finished ones are kept.
         hand_on(error, total if isinstance(error, StoreError) else total + commit())
         raise
 
 
 def _known(lake: Lake, jobs: Sequence[Job]) -> dict[str, Row]:
-    """The rows of jobs whose pictures are finished and measured as asked, by key."""
+    """Return the rows of jobs whose images are finished and measured as the jobs ask, by key."""
     rows = {row["key"]: row for row in made_of(lake, jobs).iter_rows(named=True)}
     return {
         job.key: rows[job.key]
@@ -177,7 +195,7 @@ def _known_item(lake: Lake, job: Job, row: Row) -> Item:
 
 
 def _attempt(job: Job, parents: dict[str, bytes | str], tools: Tools) -> Made | str:
-    """The picture of a job, or why there is none."""
+    """Return the image of a job, or a text that says why it could not be made."""
     parent = parents.get(job.parent_id) if job.parent_id is not None else None
     if isinstance(parent, str):
         return shorten(f"its parent {job.parent_id} cannot be read: {parent}")
@@ -186,7 +204,7 @@ def _attempt(job: Job, parents: dict[str, bytes | str], tools: Tools) -> Made | 
     except AssayError as error:
         return shorten(str(error) or type(error).__name__)
     except Exception as error:  # noqa: BLE001
-        # Generators are other people's code, and one picture must not end a run.
+        # Installed generators may raise anything, and one image must not end the run.
         return reason_of(error)
 
 
@@ -201,7 +219,7 @@ def _store(
     n_workers: int,
     since: int | None,
 ) -> SynthCounts:
-    """Commit finished pictures with their lineage, failures as rejections, and known ones."""
+    """Commit made images with their lineage, failures as rejections, and known images."""
     made = [(job, outcome) for job, outcome in attempts if isinstance(outcome, Made)]
     items = [*known_items]
     items += [
@@ -246,10 +264,10 @@ def _commit(
     run_id: str,
     since: int | None,
 ) -> tuple[int, int]:
-    """Commit the lineage of the pictures that were stored, unless another run has.
+    """Commit the lineage of the stored images, without those that another run has committed.
 
     Returns:
-        The number of pictures that were stored, and of rows that were committed.
+        Number of stored images, and number of committed rows.
     """
     stored = (
         latest_items(lake, batch_id)
@@ -272,7 +290,7 @@ def _commit(
         measures[job.key].update(job.contents.measures)
 
     def name(row: Row) -> str:
-        # Of a job whose picture came out otherwise in another run, both have their lineage.
+        # If another run made a different image for the same job, both have their lineage.
         params = json.loads(row["params"])
         measured = [f"{m}={params.get(m)}" for m in sorted(measures[str(params.get("key"))])]
         return " ".join([str(params.get("key")), row["image_id"], *measured])

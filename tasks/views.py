@@ -1,7 +1,7 @@
-"""Views: scores of an image's tiles, beside the score of its centre square.
+"""Views: scores of the tiles of an image, in addition to the score of its centre square.
 
-A view never replaces the score: it can only raise a clear image to review. Rows are committed
-as scores are; an image whose tiles have rows is not looked at again.
+A view never replaces the score: it can only move an image from clear to review. Rows are committed
+like scores; an image whose tiles have rows is not scored again.
 """
 
 from __future__ import annotations
@@ -32,13 +32,20 @@ from .work.stopping import hand_on
 from .work.workers import workers
 
 MODES: Final = ("centre", "tiles", "adaptive")
-# Where other detectors look a second time too: neither clearly real nor clearly machine-made.
+# Probabilities that are neither clearly real nor clearly AI-generated; other detectors take a
+# second look in the same range.
 UNCERTAIN: Final = (0.15, 0.85)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewCounts:
-    """Counts of images looked at, tiles scored, and tiles or images that could not be."""
+    """Counts of a pass over tiles.
+
+    Attributes:
+        images: Images with new rows.
+        scored: Tiles scored.
+        failed: Tiles, and images without tiles, that could not be scored.
+    """
 
     images: int = 0
     scored: int = 0
@@ -52,7 +59,13 @@ class ViewCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One tile and its logit, or why there is none."""
+    """The score of one tile, or the reason for having none.
+
+    Attributes:
+        tile: Tile of the image; None if the image could not be decoded.
+        logit: Logit of the tile; None if it could not be scored.
+        reason: `Reason` for a missing logit.
+    """
 
     tile: Tile | None
     logit: float | None
@@ -60,10 +73,13 @@ class View:
 
 
 def check_mode(mode: str) -> None:
-    """Refuse a way of looking that there is not.
+    """Refuse an unknown mode of views.
+
+    Args:
+        mode: Value of the setting `views`.
 
     Raises:
-        ConfigError: It is none of `MODES`.
+        ConfigError: The mode is none of `MODES`.
     """
     if mode not in MODES:
         raise ConfigError(f"views {mode!r} is unknown; choose one of {', '.join(MODES)}")
@@ -72,19 +88,23 @@ def check_mode(mode: str) -> None:
 def views_pending(
     lake: Lake, key: ScoreKey, *, side_px: int, mode: str, image_ids: pl.Series | None = None
 ) -> pl.DataFrame:
-    """Return the images whose tiles are to be scored and are not yet, in stored order.
+    """Return the images whose tiles have no rows yet, in the order of the stored bytes.
 
     Images with a side shorter than the network's input have no tiles.
 
     Args:
-        lake: Lake to look in.
+        lake: Lake of the images.
         key: Key of views and scores.
         side_px: Side of the network's input.
-        mode: `tiles`: every image; `adaptive`: those whose score lies in `UNCERTAIN`.
-        image_ids: Ids to choose from; None for all of the lake.
+        mode: Choice of images: `tiles` for every image, `adaptive` for those with a probability
+            in `UNCERTAIN`.
+        image_ids: Ids to choose from; None for all images of the lake.
 
     Returns:
         Columns image_id, shard, row_group, row.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     images = (
         lake.scan("images")
@@ -109,7 +129,16 @@ def views_pending(
 
 
 def views_of(raw: bytes, detector: Detector, limits: ImageLimits = DEFAULT_LIMITS) -> list[View]:
-    """Score every tile of one image; one view with a reason where it cannot be decoded."""
+    """Score every tile of an image.
+
+    Args:
+        raw: Encoded bytes of the image.
+        detector: Detector that scores.
+        limits: Limits on decoding.
+
+    Returns:
+        One view per tile, or one view with a reason if the image cannot be decoded.
+    """
     try:
         image = decode_rgb(raw, detector.profile.decode, limits=limits)
     except UnreadableImage as error:
@@ -118,7 +147,7 @@ def views_of(raw: bytes, detector: Detector, limits: ImageLimits = DEFAULT_LIMIT
         return [View(tile=None, logit=None, reason=Reason.OUT_OF_MEMORY)]
     out = []
     for tile in tiles_of(image.size, detector.profile.crop_px):
-        # One at a time: all tiles of an image at once are 16 times its input.
+        # One tile at a time: up to 16 tiles would need 16 times the memory of one input.
         (forwarded,) = forward_in_parts(detector, [cut(image, tile, detector.profile)])
         if isinstance(forwarded, Reason):
             out.append(View(tile=tile, logit=None, reason=forwarded))
@@ -138,20 +167,21 @@ def view_shard(
     limits: ImageLimits = DEFAULT_LIMITS,
     on_item: Callable[[int], None] | None = None,
 ) -> ViewCounts:
-    """Score the tiles of these images of one shard, and commit a row for each.
+    """Score the tiles of images in one shard, and commit one row per tile.
 
     Args:
-        lake: Lake with the bytes, where the rows go.
-        shard: Shard that the images lie in; part of the transactions' names.
-        image_ids: Ids of images of that shard, from `views_pending`.
-        detector: Detector to score with.
+        lake: Lake of the images.
+        shard: Name of the shard, part of the transactions' names.
+        image_ids: Ids of images in that shard, from `views_pending`.
+        detector: Detector that scores.
         run_id: Id of the run, written to the rows.
-        n_workers: Threads; default: one per core.
-        limits: Limits on what decoding may cost.
-        on_item: Function that is called with the number of images done since the last call.
+        n_workers: Number of threads; default: one per core.
+        limits: Limits on decoding.
+        on_item: Callback with the number of images finished since its last call.
 
     Raises:
-        StoreError: Bytes cannot be read or rows not written; what was committed stays.
+        StoreError: Bytes cannot be read, or rows cannot be written; committed rows stay.
+        BaseException: Any other error, after a commit of the finished rows; see `kept_of`.
     """
     streams = n_streams(n_workers) if detector.runner.device == "cpu" else 1
 
@@ -199,7 +229,15 @@ def _counts_of(rows: Sequence[Row]) -> ViewCounts:
 
 
 def highest_views(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
-    """Return the highest probability of any view of each image: columns image_id, view_prob."""
+    """Return the highest probability of the views of each image.
+
+    Args:
+        lake: Lake of the views.
+        key: Key of the views.
+
+    Returns:
+        Columns image_id and view_prob, in [0, 1]; null if no view has a score.
+    """
     return (
         lake.scan("views")
         .filter(key.where())
@@ -229,7 +267,7 @@ def _row(image_id: str, view: View, detector: Detector, run_id: str) -> Row:
 def _commit(
     lake: Lake, rows: Sequence[Row], key: ScoreKey, run_id: str, since: int | None
 ) -> list[Row]:
-    """Append the rows of those images whose tiles no other run has scored under the key."""
+    """Append the rows of the images whose tiles no other run has scored under the key meanwhile."""
     ids = [row["image_id"] for row in rows]
     return append_missing(
         lake,
@@ -243,11 +281,16 @@ def _commit(
 
 
 def _seen(rows: pl.LazyFrame, key: ScoreKey, image_ids: Sequence[str]) -> pl.Series:
-    """Return the images, of those given, that have rows of `views` under a key."""
+    """Return those of the given images that have rows of `views` under a key."""
     is_given = pl.col("image_id").is_in(list(image_ids))
     return rows.filter(key.where() & is_given).select("image_id").collect()["image_id"]
 
 
 def tiles_cost(size_px: tuple[int, int], profile: Profile) -> int:
-    """Return the passes through the network that the tiles of an image of this size cost."""
+    """Return the number of passes through the network that the tiles of an image need.
+
+    Args:
+        size_px: Width and height of the image.
+        profile: Preprocessing of the detector.
+    """
     return len(tiles_of(size_px, profile.crop_px))

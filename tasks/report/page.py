@@ -154,7 +154,7 @@ def _what_ran(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[s
         "precision": params.get("precision") if run.detector_id else None,
         "policy": run.policy_id,
         "versions": listed if of_run else f"{listed} (when this report was written)",
-        "assay version": run.code_version,
+        "assay version": None if of_run and "assay" in of_run else run.code_version,
         "time": time,
         "batch": run.batch_id,
         "lake": lake_uri,

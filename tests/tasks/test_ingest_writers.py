@@ -139,7 +139,7 @@ def test_a_lake_of_mixed_times_is_told(lake: Lake, source: Path) -> None:
     ingest(lake, source)
     images = Path(lake.path("tables", "images"))
     images.rename(images.with_name("lost"))
-    with pytest.raises(StoreError, match=r"has sightings of image .* and no such image"):
+    with pytest.raises(StoreError, match=r"has sightings of image .* but not the image"):
         ingest(lake, source, batch_id="b-2", run_id="run-2")
 
 
