@@ -121,7 +121,7 @@ def test_a_damaged_parent_fails_its_children_alone(tmp_path, monkeypatch):
     failed = lake.scan("sightings").filter(pl.col("status") == "rejected").collect()
     told = dict(failed.select("fingerprint", "detail").iter_rows())
     assert f"its parent {bad} cannot be read" in told["of-bad"]
-    assert "cannot be read: it is not in" in told["of-gone"]
+    assert "no longer has the image" in told["of-gone"]
 
 
 def seconds(monkeypatch, *, each):
