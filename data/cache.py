@@ -1,4 +1,4 @@
-"""Where this machine keeps what it can make again: measurements, quantised weights, indexes."""
+"""The cache folder of this machine: measurements, quantised weights, indexes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def cache_folder(*parts: str) -> Path:
-    """A folder below `ASSAY_CACHE`, else below `assay` in the user's cache; not made yet."""
+    """Return a path below `ASSAY_CACHE`, else below `assay` in the user's cache; not created."""
     ensure_home()
     stated = os.environ.get("ASSAY_CACHE")
     if stated:
@@ -24,11 +24,11 @@ def cache_folder(*parts: str) -> Path:
 
 
 def ensure_home() -> None:
-    """Give a user without a home folder a temporary one, and say so once.
+    """Set `HOME` to a temporary folder for a user without a home folder, with one warning.
 
-    In containers a process often runs as a number that no user database knows, without `HOME`.
-    Prefect, the hub's cache and PyTorch all look for a home folder when they are imported, so it
-    is set for the whole process. With `ASSAY_CACHE` that folder serves, and nothing is said.
+    In containers a process often runs under a user id that the user database lacks, without
+    `HOME`. Prefect, the hub's cache and PyTorch look for a home folder on import, so it is set for
+    the whole process. If `ASSAY_CACHE` is set, that folder is used, without a warning.
     """
     try:
         Path.home()
@@ -36,23 +36,23 @@ def ensure_home() -> None:
         stated = os.environ.get("ASSAY_CACHE")
         home = Path(stated).absolute() if stated else _temporary_home()
         os.environ["HOME"] = str(home)
-        # Else PyTorch asks the user database for a name, which has none.
+        # PyTorch otherwise looks up the user's name in the user database, and fails.
         os.environ.setdefault("USER", home.name)
         if not stated:
             _log.warning(
-                "assay: this user has no home folder: what can be made again is kept in %s;"
-                " set ASSAY_CACHE or HOME to keep it elsewhere",
+                "assay: this user has no home folder; the cache is in %s;"
+                " set ASSAY_CACHE or HOME to use another folder",
                 home,
             )
 
 
 def _temporary_home() -> Path:
-    """A folder for this user below the temporary one, the same each time where it can be."""
+    """Return this user's folder below the temporary folder; the same one in every process."""
     folder = Path(tempfile.gettempdir()) / f"assay-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     about = folder.lstat()
     if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid():
         folder.chmod(0o700)
         return folder
-    # Somebody else made it first.
+    # Another user owns the path.
     return Path(tempfile.mkdtemp(prefix="assay-"))

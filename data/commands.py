@@ -1,4 +1,4 @@
-"""The commands that assay prints: quoted, and good from any folder."""
+"""Commands that assay prints for the user: quoted for a shell, valid from any folder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from .source_paths import absolute_source
 
 
 def command(*words: object, lake: str | None = None, **options: Any) -> str:
-    """Return a command of assay as a shell reads it.
+    """Return an assay command, quoted for a shell.
 
     Args:
         *words: Verb and arguments.
-        lake: Address of the lake, made absolute, as the last option; None for a verb without one.
-        **options: Values by option name. None, False and empty ones are left out, True is the
-            bare flag, a sequence repeats its option.
+        lake: Address of the lake, written as an absolute path in the last option; None for a verb
+            without a lake.
+        **options: Values by option name. None, False and "" are left out, True gives the bare
+            flag, a sequence repeats its option.
     """
     parts = ["assay", *map(str, words)]
     where = {"lake": None if lake is None else absolute_source(lake)}
@@ -32,5 +33,5 @@ def command(*words: object, lake: str | None = None, **options: Any) -> str:
 
 
 def _option(flag: str, value: str) -> tuple[str, ...]:
-    """Return an option as words; a value that begins with a hyphen would read as one itself."""
+    """Return an option as words; `=` keeps a value with a leading hyphen from being an option."""
     return (f"{flag}={value}",) if value.startswith("-") else (flag, value)

@@ -1,24 +1,23 @@
-"""The one family of errors, and the exit code that each branch gives the command.
+"""The exceptions of assay, and the exit code of the command for each branch.
 
-A bad row is a value (a status, a reason, a detail), not an exception; these are for
-what stops a shard or a run::
+A bad row is a value (status, reason, detail), not an exception. Exceptions stop a shard or a run::
 
     AssayError                  1
-    ├── ConfigError             2   a flag, a policy file or a setting is wrong
+    ├── ConfigError             2   a flag, a policy file or a setting is invalid
     ├── InputError              3   a source cannot be read at all
-    │   └── UnreadableImage         one picture cannot be used; caught at the row boundary
+    │   └── UnreadableImage         an image cannot be used; caught at the row boundary
     ├── StoreError              4   the lake cannot be read or written
-    │   ├── CommitConflict          another writer won; read again and retry
-    │   ├── MissingVersion          the table version asked for does not exist
+    │   ├── CommitConflict          another writer committed first; read again and retry
+    │   ├── MissingVersion          a table version does not exist
     │   └── OutputLost              stdout cannot be written; the work itself is done
-    ├── ModelError              5   a detector cannot be had or cannot be trusted
-    │   ├── UntrustedWeights        hash, layout or file kind is not the promised one
-    │   └── WrongRevision           a revision known to be broken, or not pinned
+    ├── ModelError              5   a detector is not available or not trusted
+    │   ├── UntrustedWeights        hash, layout or file type differs from the declared one
+    │   └── WrongRevision           a revision is known to be broken, or is not pinned
     ├── GateRefused             6   a check refused to publish or to promote
-    └── SynthError              5   a generator cannot do what was asked
-        └── GeneratorFailed         it raised, or gave no picture; caught at the row boundary
+    └── SynthError              5   a generator does not support the request
+        └── GeneratorFailed         it raised, or returned no image; caught at the row boundary
 
-Messages say what was seen, what was allowed, and what to do.
+A message states what was seen, what is allowed, and what to do.
 """
 
 from __future__ import annotations
@@ -36,16 +35,16 @@ if TYPE_CHECKING:
 DETAIL_MAX_CHARS = 200
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# Where the message ends and what Rust knows of its own innards begins.
+# Start of Rust's debug output after the message.
 _STACK = re.compile(
     r"\n\s*0: |\n\s*(?:stack )?backtrace|\n\s*Debug source:|\nnote: |:? ?\b[A-Z]\w+ \{ \w+: "
 )
 
 
 class AssayError(Exception):
-    """Anything assay raises on purpose; catch it to catch them all.
+    """Base of every exception that assay raises itself.
 
-    Its text may quote what came from outside: no secret of a URL and no escape code is kept.
+    The text may quote external input; secrets of URLs and escape codes are removed from it.
     """
 
     exit_code: ClassVar[int] = 1
@@ -55,7 +54,7 @@ class AssayError(Exception):
 
 
 class ConfigError(AssayError):
-    """A flag, a policy file or a setting is wrong."""
+    """A flag, a policy file or a setting is invalid."""
 
     exit_code = 2
 
@@ -67,7 +66,7 @@ class InputError(AssayError):
 
 
 class UnreadableImage(InputError):
-    """One picture cannot be used; becomes a rejected row with this reason and detail."""
+    """An image cannot be used; it becomes a rejected row with this reason and detail."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason = reason
@@ -75,7 +74,7 @@ class UnreadableImage(InputError):
         super().__init__(f"{reason.value}: {self.detail}")
 
     def __reduce__(self) -> tuple[type[UnreadableImage], tuple[Reason, str]]:
-        # The default would rebuild from args, which holds the joined message only.
+        # The default would rebuild from args, which holds only the joined message.
         return type(self), (self.reason, self.detail)
 
 
@@ -90,25 +89,25 @@ class CommitConflict(StoreError):
 
 
 class MissingVersion(StoreError):
-    """The table version asked for does not exist or was vacuumed."""
+    """A table version does not exist or was vacuumed."""
 
 
 class OutputLost(StoreError):
-    """What the command had to say cannot be written: a full disk behind stdout."""
+    """The command's output cannot be written, for example to a full disk."""
 
 
 class ModelError(AssayError):
-    """A detector cannot be had, or cannot be trusted."""
+    """A detector is not available or not trusted."""
 
     exit_code = 5
 
 
 class UntrustedWeights(ModelError):
-    """The weights' hash, layout or file kind is not the promised one."""
+    """The hash, layout or file type of weights differs from the declared one."""
 
 
 class WrongRevision(ModelError):
-    """A revision that is known to be broken, or that is not pinned to a commit."""
+    """A revision is known to be broken, or is not pinned to a commit."""
 
 
 class GateRefused(AssayError):
@@ -118,36 +117,36 @@ class GateRefused(AssayError):
 
 
 class SynthError(AssayError):
-    """A generator cannot do what was asked."""
+    """A generator does not support the request."""
 
     exit_code = 5
 
 
 class GeneratorFailed(SynthError):
-    """A generator was asked for what it takes, and raised or gave no picture."""
+    """A generator raised or returned no image for a valid request."""
 
 
 def clean(text: str) -> str:
-    """Return a text without secrets of URLs and without characters that steer a terminal."""
+    """Return a text without secrets of URLs and without terminal control characters."""
     return printable(redact_text(text))
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether an error is a panic of a Rust library, which derives from BaseException alone."""
+    """Return whether an error is a panic of a Rust library, a direct BaseException subclass."""
     return type(error).__module__ == "pyo3_runtime"
 
 
 def brief(error: BaseException) -> str:
-    """Return an error of a library as one line: no colours, no stack of Rust frames, no tags."""
+    """Return a library's error as one line, without colours, Rust stack frames or debug output."""
     text = _ANSI.sub("", str(error))
     text = _STACK.split(text, maxsplit=1)[0]
     return shorten(text) or type(error).__name__
 
 
 def shorten(text: str, max_chars: int = DETAIL_MAX_CHARS) -> str:
-    """One clean line of at most `max_chars` characters; a cut is marked with an ellipsis.
+    """Return a text as one clean line of at most `max_chars` characters; "…" marks a cut.
 
-    What UTF-8 cannot hold is replaced: file names and JSON may hold any bytes.
+    Lone surrogates, which file names and JSON may contain, are replaced: UTF-8 cannot encode them.
     """
     line = clean(" ".join(valid_text(text).split()))
     return line if len(line) <= max_chars else line[: max_chars - 1] + "…"

@@ -1,8 +1,8 @@
-"""Hashes of files, worked out once for each state of a file.
+"""SHA-256 hashes of files, computed once per state of a file.
 
-A state is a file's path, size, times and inode; a file that was written in the last moments is
-hashed each time, since another write might leave the same times. Hashes of large files are kept
-in the user's cache, as those of a generator take a minute.
+A state is a file's path, size, times and inode. A file written less than 3 s ago is hashed on
+every call, since a further write might leave the same times. Hashes of large files are stored in
+the user's cache: hashing a generator's weights takes a minute.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _known: dict[str, str] = {}
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hex digits.
+    """Return the SHA-256 of a file's bytes as 64 hex digits.
 
     Raises:
         OSError: The file cannot be read.
@@ -53,7 +53,7 @@ def file_sha256(path: Path) -> str:
 
 
 def files_sha256(folder: Path, patterns: Iterable[str]) -> str:
-    """Return one hash of the files of a folder that fit a glob pattern, by path and content.
+    """Return one hash over paths and contents of a folder's files that match the glob patterns.
 
     Raises:
         OSError: A file cannot be read.
@@ -79,7 +79,7 @@ def _kept() -> dict[str, str]:
 
 
 def _keep(state: str, digest: str) -> None:
-    """Add a hash to those kept; a cache that cannot be written is done without."""
+    """Store a hash in the cache file; a cache that cannot be written is ignored."""
     with contextlib.suppress(OSError):
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""This machine: how many cores a process may use, and the names of devices that compute.
+"""This machine: number of cores available to the process, and names of compute devices.
 
-Whether a device is there is for those to say who ask PyTorch; nothing here imports it.
+Nothing here imports PyTorch: the caller states which devices are available.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Final
 from .errors import ConfigError
 from .text.wording import did_you_mean, shown
 
-# Fastest first, the order in which `auto` takes them.
+# Fastest first: the order of preference of `auto`.
 DEVICE_KINDS: Final = ("cuda", "mps", "xpu", "tpu", "cpu")
 
 _NAME: Final = re.compile(r"([a-z]+)(?::([0-9]{1,4}))?", re.ASCII)
-# As PyTorch calls it.
+# PyTorch's name of the kind.
 _ALIASES: Final = {"xla": "tpu"}
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use; OMP_NUM_THREADS, where set, counts instead."""
+    """Return the number of cores available to this process; OMP_NUM_THREADS overrides it."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     if stated.isdecimal() and int(stated) > 0:
         return int(stated)
@@ -32,17 +32,17 @@ def n_cores() -> int:
 
 
 def parse_device(name: str, *, kinds: Sequence[str] = DEVICE_KINDS) -> tuple[str, int | None]:
-    """Return the kind and the number that a device's name says: `cuda:1` is ("cuda", 1).
+    """Return kind and number of a device's name: `cuda:1` gives ("cuda", 1).
 
     Args:
         name: `auto`, a kind, or a kind and a number.
-        kinds: Kinds that are allowed where the name is used.
+        kinds: Allowed kinds.
 
     Returns:
-        The kind, "auto" for `auto`, and the number, None where the name has none.
+        Kind, "auto" for `auto`, and number, None if the name has none.
 
     Raises:
-        ConfigError: No device is named so.
+        ConfigError: The name is not a device's name, or its kind is not allowed.
     """
     if name == "auto":
         return "auto", None
@@ -59,24 +59,26 @@ def parse_device(name: str, *, kinds: Sequence[str] = DEVICE_KINDS) -> tuple[str
 def require_device(
     name: str, counts: Mapping[str, int], *, kinds: Sequence[str] = DEVICE_KINDS
 ) -> tuple[str, int | None]:
-    """Return the kind and the number of a device that this machine has.
+    """Return kind and number of a device that this machine has.
 
     Args:
-        name: A name that `parse_device` takes; `auto` is the first of `counts`.
-        counts: How many devices of each kind there are, those that `auto` prefers first.
-        kinds: Kinds that are allowed where the name is used.
+        name: Name of a device, see `parse_device`; `auto` is the first available kind.
+        counts: Number of devices per kind, in order of preference.
+        kinds: Allowed kinds.
 
     Raises:
-        ConfigError: This machine has no such device.
+        ConfigError: The name is invalid, or this machine has no such device.
     """
     kind, number = parse_device(name, kinds=kinds)
     available = [one for one, n in counts.items() if n]
     if kind == "auto":
         return available[0], None
     if kind not in available:
-        raise ConfigError(f"device {name!r} is not there; this machine has: {', '.join(available)}")
+        raise ConfigError(
+            f"device {name!r} is not available; this machine has: {', '.join(available)}"
+        )
     if number is not None and number >= counts[kind]:
         raise ConfigError(
-            f"device {name!r} is not there; this machine has {counts[kind]} of {kind}"
+            f"device {name!r} is not available; this machine has {counts[kind]} of {kind}"
         )
     return kind, number

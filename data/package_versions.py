@@ -1,4 +1,4 @@
-"""Versions of the packages that decide a score or a pixel: one list for records and reports."""
+"""Versions of the packages that affect scores or pixels, for records and reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES: Final = (
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of assay and of `PACKAGES`, without importing any of them."""
+    """Return the versions of assay and of `PACKAGES`, without importing them."""
     found = {"assay": __version__}
     for package in PACKAGES:
         try:

@@ -1,7 +1,7 @@
-"""What a row is: the one source of every table's columns and of every closed vocabulary.
+"""Columns of every table, and every closed vocabulary; defined here and nowhere else.
 
-Nothing here reads or writes. Times are UTC microseconds; probabilities lie in [0, 1];
-`*_px` are pixels of the picture as stored, before any rotation its metadata asks for.
+No I/O. Times are UTC in microseconds; probabilities are in [0, 1]; `*_px` are pixels of the image
+as stored, before its EXIF orientation is applied.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 
 class Status(StrEnum):
-    """What became of one input item."""
+    """Outcome of one input item."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -22,15 +22,15 @@ class Status(StrEnum):
 
 
 class Explained(StrEnum):
-    """A closed vocabulary whose every word comes with its text for people.
+    """Base of closed vocabularies in which every word has a text for display.
 
-    A member is written `NAME = "word", "what a person reads"`; one without a text does not load.
+    A member is written `NAME = "word", "text for display"`; a member without a text is an error.
     """
 
     text: str
 
     def __new__(cls, word: str, text: str) -> Self:
-        """Make a member that is its word, and carries its text."""
+        """Create a member with the word as its value."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.text = text
@@ -38,42 +38,42 @@ class Explained(StrEnum):
 
     @classmethod
     def text_of(cls, word: str) -> str:
-        """Return the text of a word in a table; the word itself where a newer assay wrote it."""
+        """Return the text of a word from a table; the word itself if a newer assay wrote it."""
         return next((member.text for member in cls if member == word), word)
 
 
 class Reason(Explained):
-    """Why an item was rejected, is a duplicate, or could not be scored."""
+    """Reason for which an item was rejected, is a duplicate, or could not be scored."""
 
-    SAME_BYTES = "same_bytes", "the same bytes as another item"
-    EMPTY = "empty", "no bytes"
-    NOT_AN_IMAGE = "not_an_image", "not a picture"
-    UNSUPPORTED_FORMAT = "unsupported_format", "a picture format that is not read"
-    UNREADABLE = "unreadable", "damaged"
-    TRUNCATED = "truncated", "cut off"
-    TOO_MANY_PIXELS = "too_many_pixels", "larger than allowed when decoded"
-    TOO_MANY_BYTES = "too_many_bytes", "a larger file than allowed"
-    NOT_FOUND = "not_found", "not there"
-    NOT_PERMITTED = "not_permitted", "may not be read"
-    FETCH_FAILED = "fetch_failed", "could not be fetched"
-    UNSAFE_PATH = "unsafe_path", "a path that leads outside its archive"
-    UNSAFE_URL = "unsafe_url", "an address that is not allowed"
-    BAD_ROW = "bad_row", "a row that names no picture"
-    NON_FINITE_LOGIT = "non_finite_logit", "the detector gave no finite figure"
-    OUT_OF_MEMORY = "out_of_memory", "there was not enough memory"
-    NOT_MADE = "not_made", "a picture that was asked for and could not be made"
-    BYTES_LOST = "bytes_lost", "it was stored, and its bytes were lost with a damaged file"
+    SAME_BYTES = "same_bytes", "same bytes as another item"
+    EMPTY = "empty", "empty file"
+    NOT_AN_IMAGE = "not_an_image", "not an image"
+    UNSUPPORTED_FORMAT = "unsupported_format", "unsupported image format"
+    UNREADABLE = "unreadable", "damaged file"
+    TRUNCATED = "truncated", "incomplete file"
+    TOO_MANY_PIXELS = "too_many_pixels", "more pixels than allowed"
+    TOO_MANY_BYTES = "too_many_bytes", "more bytes than allowed"
+    NOT_FOUND = "not_found", "file not found"
+    NOT_PERMITTED = "not_permitted", "no permission to read the file"
+    FETCH_FAILED = "fetch_failed", "download failed"
+    UNSAFE_PATH = "unsafe_path", "path outside its archive"
+    UNSAFE_URL = "unsafe_url", "URL not allowed"
+    BAD_ROW = "bad_row", "row without an image"
+    NON_FINITE_LOGIT = "non_finite_logit", "the detector returned no finite logit"
+    OUT_OF_MEMORY = "out_of_memory", "out of memory"
+    NOT_MADE = "not_made", "image could not be generated"
+    BYTES_LOST = "bytes_lost", "stored bytes lost with a damaged file"
 
 
 class ScoreStatus(StrEnum):
-    """Whether the detector gave a logit."""
+    """Outcome of scoring one image: a logit, or none."""
 
     SCORED = "scored"
     FAILED = "failed"
 
 
 class Decision(StrEnum):
-    """What the policy says to do with an image."""
+    """Decision of the policy on an image."""
 
     CLEAR = "clear"
     REVIEW = "review"
@@ -81,37 +81,37 @@ class Decision(StrEnum):
 
 
 class DecisionReason(Explained):
-    """Why the policy decided so; a decision may have several. Reports list them in this order."""
+    """Reason for a decision; a decision may have several. Reports list them in this order."""
 
     AT_OR_ABOVE_FLAG = "at_or_above_flag_threshold", "score at or above the flag threshold"
     IN_REVIEW_BAND = "in_review_band", "score in the review band"
     BELOW_REVIEW = "below_review_threshold", "score below the review threshold"
     VIEW_ABOVE_FLAG = (
         "view_at_or_above_flag_threshold",
-        "a part of the picture scores at or above the flag threshold",
+        "score of a tile at or above the flag threshold",
     )
-    LOW_RESOLUTION = "low_resolution", "too small for the score to mean much"
-    DECLARED_AI = "declared_ai", "its own metadata says machine-made"
-    NOT_AS_SEEN = "not_as_seen", "people may see another picture than was scored"
+    LOW_RESOLUTION = "low_resolution", "resolution too low for a reliable score"
+    DECLARED_AI = "declared_ai", "declared AI-generated in its metadata"
+    NOT_AS_SEEN = "not_as_seen", "viewers may show a different image from the one scored"
     NOT_SCORED = "not_scored", "not scored"
     NO_DOMAIN_THRESHOLD = "no_threshold_for_domain", "no threshold for its domain"
 
 
 class Doubt(Explained):
-    """Why the picture that is scored may not be the one that a person sees."""
+    """Reason why viewers may show a different image from the one scored."""
 
     TRANSPARENT = (
         "transparent",
-        "what shows depends on what lies behind it, or hardly anything does",
+        "appearance depends on the background, or almost all pixels are transparent",
     )
-    NOT_A_FRAME = "not_a_frame", "an animation whose still picture is none of its frames"
-    BLANK_FRAME = "blank_frame", "an animation whose first frame is blank"
-    BRIEF_FRAME = "brief_frame", "an animation whose first frame is hardly seen"
-    COLOURS = "colours", "viewers show colours far from those stored"
+    NOT_A_FRAME = "not_a_frame", "animation whose still image is not one of its frames"
+    BLANK_FRAME = "blank_frame", "animation with a blank first frame"
+    BRIEF_FRAME = "brief_frame", "animation whose first frame is shown only briefly"
+    COLOURS = "colours", "displayed colours far from the stored colours"
 
 
 class Label(StrEnum):
-    """What a person or a source says an image is."""
+    """Label of an image, from a reviewer or a source."""
 
     REAL = "real"
     FAKE = "fake"
@@ -127,7 +127,7 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
-# A column that comes later is nullable: tables made before get it at their next append.
+# A new column is nullable: existing tables get it at their next append.
 TABLES: Final[dict[str, pa.Schema]] = {
     "images": pa.schema(
         [
@@ -142,7 +142,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("height_px", pa.int32()),
             _required("n_frames", pa.int32()),
             _required("phash", _TEXT),
-            # `image.UPRIGHT_PIXELS`; null: of pixels as stored, as earlier versions took it.
+            # `inspect_image.UPRIGHT_PIXELS`; null for hashes of pixels as stored (older rows).
             pa.field("phash_of", _TEXT),
             pa.field("jpeg_quality", pa.int32()),
             pa.field(
@@ -212,7 +212,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
         [
             _required("image_id", _TEXT),
             _required("detector", _TEXT),
-            # The rest of the score key; of rows that are older than these columns, `runs` has it.
+            # The rest of the score key; for rows older than these columns it is in `runs`.
             pa.field("weights_sha256", _TEXT),
             pa.field("profile", _TEXT),
             pa.field("precision", _TEXT),
@@ -270,11 +270,11 @@ TABLES: Final[dict[str, pa.Schema]] = {
     ),
 }
 
-# Columns that rows may leave out, as those of an older version do; null then.
+# Columns that may be missing in rows of older versions; read as null.
 LATER: Final[dict[str, tuple[str, ...]]] = {"images": ("phash_of", "doubt")}
 
-# A shard is what `datasets.load_dataset("parquet", ...)` opens with an Image feature:
-# the struct's field order and the metadata key are that library's convention.
+# Order of the struct's fields and the metadata key follow `datasets.load_dataset("parquet", ...)`,
+# which then opens a shard with an Image feature.
 SHARD: Final[pa.Schema] = pa.schema(
     [
         _required("image_id", _TEXT),

@@ -1,4 +1,4 @@
-"""What the text of a SOURCE says: its scheme, its absolute path, and the path of a URI."""
+"""The text of a SOURCE: its scheme, its absolute path, and the path of a URI."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def scheme_of(source: str) -> str:
 
 
 def path_of(source: str) -> str | None:
-    """Return the absolute path of a source; None where another scheme than `file` is given.
+    """Return the absolute path of a source; None for a scheme other than `file`.
 
-    Links are not resolved. "" for a `file://` URI without a path, which names nothing.
+    Symbolic links are not resolved. A `file://` URI without a path gives "".
     """
     scheme = scheme_of(source)
     if scheme == "file":
@@ -32,14 +32,14 @@ def path_of(source: str) -> str | None:
 
 
 def absolute_source(source: str) -> str:
-    """Return a source as it is named from any folder; URLs stay as they are."""
+    """Return a source with an absolute path; a URL is returned unchanged."""
     return source if scheme_of(source) else path_of(source) or source
 
 
 def path_of_uri(uri: str) -> str:
-    """Return the path of a URI as it is written; "" where there is none, whatever else is wrong.
+    """Return the path of a URI, still percent-encoded; "" for a URI without one.
 
-    The standard library's parser raises on what lists hold: brackets, odd ports.
+    Invalid URIs are accepted: `urllib.parse` raises on brackets and ports that occur in lists.
     """
     _, separator, rest = uri.partition("://")
     if not separator:

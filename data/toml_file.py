@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-# By far more than anybody writes by hand; a file that was named by mistake is not read whole.
+# Far above any file written by hand, so that a file named by mistake is not read in full.
 MAX_BYTES: Final = 16 * 2**20
 
 
@@ -15,14 +15,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not TOML, not UTF-8, too large or nested too deeply.
+        ValueError: The file is not TOML, not UTF-8, too large or nested too deeply.
     """
     if path.is_file() and (n_bytes := path.stat().st_size) > MAX_BYTES:
-        raise ValueError(f"it has {n_bytes:,} bytes, allowed are {MAX_BYTES:,}")
+        raise ValueError(f"it has {n_bytes:,} bytes; allowed: at most {MAX_BYTES:,}")
     with path.open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)  # a device has no size, and no end
+        raw = file.read(MAX_BYTES + 1)  # a device file has neither size nor end
     if len(raw) > MAX_BYTES:
-        raise ValueError(f"it has more than {MAX_BYTES:,} bytes, which is all that is allowed")
+        raise ValueError(f"it is too long; allowed: at most {MAX_BYTES:,} bytes")
     return parse_toml(raw)
 
 
@@ -30,7 +30,7 @@ def parse_toml(raw: bytes) -> dict[str, Any]:
     """Return the values of TOML text.
 
     Raises:
-        ValueError: As `read_toml`.
+        ValueError: The text is not TOML, not UTF-8 or nested too deeply.
     """
     try:
         text = raw.decode("utf-8-sig")

@@ -1,4 +1,4 @@
-"""Paths as users give them: `~` for a home folder, and which files may be written, and how."""
+"""Paths given by users: expansion of `~`, and checked output files."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from typing import Final
 
 from .errors import ConfigError, InputError
 
-# A file is written beside its place and renamed: here that would put a file in a device's place.
+# Output is written to a temporary file and renamed, which would replace a device by a file here.
 _OF_THE_SYSTEM: Final = ("/dev", "/proc", "/sys")
 
 
 def from_home(path: str | os.PathLike[str]) -> Path:
-    """Return a path with `~` replaced; that of a user who does not exist stays as it is."""
+    """Return a path with `~` expanded; `~USER` of an unknown user stays unchanged."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  # pathlib's raises RuntimeError
 
 
 def require_output(out: Path, *, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Refuse a place that no file can be written to, before any work is done.
+    """Refuse a path that no output file can be written to, before any work is done.
 
     Args:
-        out: File to write; one that is there is replaced.
-        inputs: Files that are read for it and must stay.
+        out: Output file; an existing file will be replaced.
+        inputs: Input files, which must not be overwritten.
 
     Raises:
-        ConfigError: It is a folder, a device or a pipe, lies among the system's own files, is one
-            of the inputs, or is no name of a file.
+        ConfigError: The path is a folder, a device, a pipe, below a system folder, one of the
+            inputs, or not a valid file name.
     """
     if "\0" in str(out):
-        raise ConfigError(f"{str(out)!a} is no name of a file; give the file to write")
+        raise ConfigError(f"{str(out)!a} is not a valid file name; give the file to write")
     real = os.path.realpath(out)
     if any("\0" not in str(one) and os.path.realpath(one) == real for one in inputs):
-        raise ConfigError(f"{out} is the picture itself; give another file to write")
+        raise ConfigError(f"{out} is the input image; give another file to write")
     if out.is_dir():
         raise ConfigError(f"{out} is a folder; give the file to write")
     places = (os.path.abspath(out), real)  # noqa: PTH100
     if any(place.startswith(f"{top}/") for top in _OF_THE_SYSTEM for place in places) or (
         out.exists() and not out.is_file()
     ):
-        raise ConfigError(f"{out} is a device or a file of the system; give another file to write")
+        raise ConfigError(f"{out} is a device or a system file; give another file to write")
 
 
 def write_output(out: Path, content: bytes) -> None:
-    """Write the file that a user named.
+    """Write the output file.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: The file cannot be written.
     """
     try:
         out.write_bytes(content)

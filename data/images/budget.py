@@ -1,6 +1,6 @@
-"""What decoding one picture may cost: counted before it is decoded, the same on every machine.
+"""What decoding one image may cost: counted before it is decoded, the same on every machine.
 
-At the default `max_pixels` a picture takes at most about 1 GiB of memory and 3 s of one core. The
+At the default `max_pixels` an image takes at most about 1 GiB of memory and 3 s of one core. The
 costs below were measured; none of them needs a clock.
 """
 
@@ -15,7 +15,7 @@ from .trimming import count_scans
 # Every file may decode to so many pixels, however small it is: a blank sheet needs few bytes.
 _BASE_PIXELS: Final = 16_000_000
 # Beyond that, what its bytes can describe. No JPEG codes 64 pixels in less than one bit; the others
-# can, and blank surfaces of that size are not pictures that anybody has to judge. PNG is not
+# can, and blank surfaces of that size are not images that anybody has to judge. PNG is not
 # here: its data must be there for every pixel, at most 1,032 bytes for each of the file.
 _PIXELS_PER_BYTE: Final = {"JPEG": 512, "GIF": 1_000, "WEBP": 600, "AVIF": 600}
 # Pillow unpacks run lengths of bitmaps in Python, a pixel at a time.
@@ -23,7 +23,7 @@ _BASE_PACKED_BMP_PIXELS: Final = 4_000_000
 _PACKED_BMP_PIXELS_PER_BYTE: Final = 10
 # Its decoder holds three copies where others hold two.
 _WEBP_WEIGHT: Final = 1.5
-# A progressive JPEG may hold thousands of tiny scans, each of which walks the whole picture:
+# A progressive JPEG may hold thousands of tiny scans, each of which walks the whole image:
 # the product of scans and pixels is held under this many times `max_pixels`, and lower in files
 # too small to hold so many scans of anything.
 _MAX_SCANS_AT_MAX_PIXELS: Final = 20
@@ -38,7 +38,7 @@ def refuse_over_budget(
     *,
     max_pixels: int,
 ) -> None:
-    """Refuse a picture whose decoding would cost too much.
+    """Refuse an image whose decoding would cost too much.
 
     Raises:
         UnreadableImage: It has too many pixels, for its format or its file, or too many scans.

@@ -36,7 +36,7 @@ def may_hold_manifest(raw: bytes) -> bool:
 def read_manifest_claims(raw: bytes, source_types: frozenset[str]) -> Iterator[str]:
     """Claims such as `c2pa: trainedAlgorithmicMedia by ChatGPT (signature invalid)`.
 
-    The active manifest speaks first, then those of the pictures it was made from
+    The active manifest speaks first, then those of the images it was made from
     ("c2pa ingredient: ..."). Nothing where c2pa-python is not installed, where there is no
     manifest, or where it cannot be read.
     """

@@ -1,8 +1,8 @@
 """From encoded bytes to RGB: the one way, in three named policies.
 
-`to_rgb` is what the detector, synthesis, thumbnails and the perceptual hash see of a picture.
+`to_rgb` is what the detector, synthesis, thumbnails and the perceptual hash see of an image.
 It gives eight bits per channel, of what a person sees: 16-bit samples are scaled, and what is
-transparent is laid over white. In every other picture the pixels are those of Pillow's
+transparent is laid over white. In every other image the pixels are those of Pillow's
 `convert("RGB")`. Nothing is resized here. An animation gives its first frame, and JPEG is
 decoded in full (no draft mode).
 
@@ -26,7 +26,7 @@ from .trimming import MAX_ICC_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodePolicy:
-    """What is done to a picture on its way to RGB.
+    """What is done to an image on its way to RGB.
 
     Attributes:
         name: Stored with every score; unique to this set of choices.
@@ -48,7 +48,7 @@ class DecodePolicy:
 
 
 # `Image.open(file).convert("RGB")`, what the detector's authors do, wherever that conversion
-# shows the picture. The first of its kind clipped 16 bits and dropped transparency.
+# shows the image. The first of its kind clipped 16 bits and dropped transparency.
 PLAIN: Final = DecodePolicy(name="plain@2", turns=False, colour="as-stored")
 # `ImageOps.exif_transpose` first, what the loaders of transformers do.
 UPRIGHT: Final = DecodePolicy(name="upright@2", turns=True, colour="as-stored")
@@ -70,9 +70,9 @@ _TURNS: Final = {
 def decode_rgb(
     raw: bytes, policy: DecodePolicy, *, limits: ImageLimits = DEFAULT_LIMITS
 ) -> Image.Image:
-    """Decode a picture to mode RGB, 8 bits, first frame, at its stored size.
+    """Decode an image to mode RGB, 8 bits, first frame, at its stored size.
 
-    Width and height swap where `policy` turns a picture that lies on its side.
+    Width and height swap where `policy` turns an image that lies on its side.
 
     Raises:
         UnreadableImage: For any bytes that cannot be decoded within `limits`.
@@ -84,16 +84,16 @@ def decode_rgb(
 
 
 def to_rgb(image: Image.Image, policy: DecodePolicy) -> Image.Image:
-    """Return a decoded picture in mode RGB; itself, and no copy, where nothing is to be done.
+    """Return a decoded image in mode RGB; itself, and no copy, where nothing is to be done.
 
-    Whatever Pillow raises for a damaged picture comes through, see `opening.DAMAGE`.
+    Whatever Pillow raises for a damaged image comes through, see `opening.DAMAGE`.
     """
     rgb = over_white(in_8_bits(image), in_srgb=policy.colour == "srgb")
     return turned(rgb, orientation_of(image)) if policy.turns else rgb
 
 
 def over_white(image: Image.Image, *, in_srgb: bool = False) -> Image.Image:
-    """Return a picture of 8 bits in mode RGB, laid over white where it is transparent.
+    """Return an image of 8 bits in mode RGB, laid over white where it is transparent.
 
     Args:
         image: Left as it is; returned itself where it is opaque RGB.
@@ -110,7 +110,7 @@ def over_white(image: Image.Image, *, in_srgb: bool = False) -> Image.Image:
 
 
 def in_8_bits(image: Image.Image) -> Image.Image:
-    """Return a decoded picture with 8 bits per sample; itself where it has no more.
+    """Return a decoded image with 8 bits per sample; itself where it has no more.
 
     Grey of 16 bits keeps its upper 8, as Pillow does for colour of 16 bits. Integers and floats
     of 32 bits, which no format that is read by default has, are taken for 16-bit grey or for
@@ -143,7 +143,7 @@ def _grey_of_numbers(samples: NDArray[np.int32] | NDArray[np.float32]) -> NDArra
 
 
 def alpha_of(image: Image.Image) -> Image.Image | None:
-    """Return the opacity of each pixel, of a picture in 8 bits; None where all are opaque."""
+    """Return the opacity of each pixel, of an image in 8 bits; None where all are opaque."""
     if not image.has_transparency_data:
         return None
     alpha = _converted(image, "RGBA").getchannel("A")
@@ -151,7 +151,7 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Return a picture turned as an orientation in [1, 8] asks; itself for 1."""
+    """Return an image turned as an orientation in [1, 8] asks; itself for 1."""
     method = _TURNS.get(orientation)
     return image if method is None else image.transpose(method)
 
@@ -181,7 +181,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 
 def follow_profile(image: Image.Image, icc: bytes) -> Image.Image | None:
-    """Return a picture in sRGB by an ICC profile; None for one that cannot be followed for it."""
+    """Return an image in sRGB by an ICC profile; None for one that cannot be followed for it."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         return ImageCms.profileToProfile(

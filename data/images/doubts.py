@@ -1,8 +1,8 @@
-"""Why the picture that is scored may not be the one that a person sees.
+"""Why the image that is scored may not be the one that a person sees.
 
 What is scored is the first frame, over white, by its own numbers. A viewer may show another frame,
 lay it over something else, or follow a profile that changes it beyond recognition: then a low
-score says little, and such a picture is left to people.
+score says little, and such an image is left to people.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .frames import frame_durations_ms
 from .limits import DAMAGE
 from .trimming import MAX_ICC_BYTES
 
-# Of the sample that is looked at, which has every so many pixels of the picture as they are.
+# Of the sample that is looked at, which has every so many pixels of the image as they are.
 _SAMPLE_PX: Final = 256
 _INVISIBLE: Final = 16
 _OPAQUE: Final = 240
@@ -30,14 +30,14 @@ _MIN_MEAN_OPACITY: Final = 0.05
 _FLAT_LEVELS: Final = 10.0
 _BLANK_LEVELS: Final = 3.0
 _BRIEF_SHARE: Final = 0.1
-# 0.45455 is that of ordinary pictures; viewers follow it, Pillow does not.
+# 0.45455 is that of ordinary images; viewers follow it, Pillow does not.
 _GAMMAS: Final = (0.3, 0.75)
 # On average over all colours; profiles of wide-gamut displays and of printing change 5 to 30.
 _MAX_PROFILE_LEVELS: Final = 48.0
 
 
 def doubt_of(raw: bytes, image: Image.Image, n_frames: int) -> Doubt | None:
-    """Return why a decoded picture may be seen as another than is scored; None as a rule.
+    """Return why a decoded image may be seen as another than is scored; None as a rule.
 
     Args:
         raw: Its file.
@@ -63,12 +63,12 @@ def _sample(image: Image.Image) -> Image.Image:
 
 
 def _is_outside_animation(image: Image.Image) -> bool:
-    """Whether the picture is what viewers show that know no animated PNG, and others never."""
+    """Whether the image is what viewers show that know no animated PNG, and others never."""
     return bool(image.info.get("default_image", False))
 
 
 def _depends_on_background(sample: Image.Image) -> bool:
-    """Whether another background than white would show another picture, or hardly any shows."""
+    """Whether another background than white would show another image, or hardly any shows."""
     if not sample.has_transparency_data:
         return False
     rgba = np.asarray(sample.convert("RGBA"))

@@ -1,4 +1,4 @@
-"""How many frames a picture has and how long each is shown, without decoding them."""
+"""How many frames an image has and how long each is shown, without decoding them."""
 
 from __future__ import annotations
 

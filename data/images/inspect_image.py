@@ -43,18 +43,18 @@ class ImageFacts:
     Attributes:
         image_id: SHA-256 of the encoded bytes, 64 hex digits.
         n_bytes: Encoded bytes.
-        format: Pillow's format name; JPEGs with further pictures inside (MPO) are "JPEG".
+        format: Pillow's format name; JPEGs with further images inside (MPO) are "JPEG".
         mode: Pillow's mode as decoded, for example "RGB", "P", "CMYK", "I;16".
         width_px: Pixels as stored, before any turn.
         height_px: Pixels as stored, before any turn.
-        n_frames: 1 for a still picture; for a GIF at most 10,000 are counted.
+        n_frames: 1 for a still image; for a GIF at most 10,000 are counted.
         phash: `imagehash.phash` of the first frame, upright and as a person sees it
             (`upright_grey`), 16 hex digits.
         phash_of: `UPRIGHT_PIXELS`: what `phash` is the hash of.
         jpeg_quality: Nearest IJG quality in [1, 100]; None for other formats.
         capture: Keys make, model, software; None when the file names none of them.
         ai_declared: What the file itself says of a machine origin; None proves nothing.
-        doubt: A `schema.Doubt` value: why people may see another picture; None as a rule.
+        doubt: A `schema.Doubt` value: why people may see another image; None as a rule.
     """
 
     image_id: str
@@ -131,12 +131,12 @@ def upright_grey(image: Image.Image) -> Image.Image:
 
 
 def hash_anew(raw: bytes) -> tuple[str, str]:
-    """Return the hash of a picture's upright pixels, and that of its pixels as stored.
+    """Return the hash of an image's upright pixels, and that of its pixels as stored.
 
     The second is what rows without `phash_of` hold.
 
     Raises:
-        UnreadableImage: The bytes are no picture that can be used.
+        UnreadableImage: The bytes are no image that can be used.
     """
     import imagehash
 
@@ -146,10 +146,10 @@ def hash_anew(raw: bytes) -> tuple[str, str]:
 
 
 def is_stored_as_seen(raw: bytes) -> bool:
-    """Return whether a picture's pixels as stored are those that a person sees, by its header.
+    """Return whether an image's pixels as stored are those that a person sees, by its header.
 
     Raises:
-        UnreadableImage: The bytes are no picture that can be used.
+        UnreadableImage: The bytes are no image that can be used.
     """
     with opened(raw) as image:
         is_shallow = image.mode not in {"I", "F"} and not image.mode.startswith("I;16")

@@ -1,8 +1,8 @@
-"""How one picture is opened: what is refused before decoding, and why a file is unusable.
+"""How one image is opened: what is refused before decoding, and why a file is unusable.
 
-Every other module opens pictures through `opened`, so that hostile bytes raise
+Every other module opens images through `opened`, so that hostile bytes raise
 `UnreadableImage` and nothing else, and nothing is printed. No process-wide switch of
-Pillow is touched; pictures may be opened from many threads at once.
+Pillow is touched; images may be opened from many threads at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
-    """What a picture may cost, and which formats are read.
+    """What an image may cost, and which formats are read.
 
     Attributes:
         max_bytes: Encoded bytes.
@@ -81,12 +81,12 @@ _CUT_PHRASES: Final = ("truncated", "unexpected end", "broken data stream", "buf
 
 @contextmanager
 def opened(raw: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
-    """The picture with its header read and its size checked, not yet decoded.
+    """The image with its header read and its size checked, not yet decoded.
 
     Whatever Pillow raises inside the `with` block becomes an `UnreadableImage` too.
 
     Raises:
-        UnreadableImage: The bytes are empty, no picture, of a format that is not accepted,
+        UnreadableImage: The bytes are empty, no image, of a format that is not accepted,
             damaged, or beyond a limit.
     """
     seen = sniff(raw)
@@ -148,7 +148,7 @@ def _explain(
     if isinstance(error, UnidentifiedImageError):
         if seen.kind is Kind.UNKNOWN:
             # Nothing of its content: it may be anybody's file.
-            return Reason.NOT_AN_IMAGE, f"no known picture format in {len(raw)} bytes"
+            return Reason.NOT_AN_IMAGE, f"no known image format in {len(raw)} bytes"
         text = "its header is damaged"
     else:
         text = _BYTES_SHOWN.sub("...", str(error)) or type(error).__name__
@@ -192,7 +192,7 @@ def _boxes_end(raw: bytes) -> int:
 
 
 class _WhileOpening:
-    """Stands where a warning filter has a pattern: matches in threads that open a picture.
+    """Stands where a warning filter has a pattern: matches in threads that open an image.
 
     `warnings.catch_warnings` swaps the filters of the whole process, so it cannot be used
     in threads; one filter that looks at a thread-local flag can.
@@ -214,7 +214,7 @@ def _quiet() -> Iterator[None]:
     """Drops the warnings of this thread: a damaged file is a row, not a line on stderr."""
     filters = cast("list[Any]", warnings.filters)
     if not filters or filters[0] is not _FILTER:
-        # Somebody set filters since; ours must come first, or `-W error` would reject pictures.
+        # Somebody set filters since; ours must come first, or `-W error` would reject images.
         with contextlib.suppress(ValueError):
             filters.remove(_FILTER)
         filters.insert(0, _FILTER)

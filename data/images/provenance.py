@@ -1,7 +1,7 @@
 """What a file says of its own origin: camera, and machine origin where it declares one.
 
 All of it is a claim by whoever wrote the file. A declared machine origin is evidence for
-one; silence proves nothing, and nothing read here ever clears a picture. Places, people
+one; silence proves nothing, and nothing read here ever clears an image. Places, people
 and free text (prompts, comments, owners) are looked at and never kept.
 """
 
@@ -41,7 +41,7 @@ _SOURCE_TYPE: Final = re.compile(
     rb"""(?:https?://[^"'<>\s]{1,100}/)?([A-Za-z]{4,60})"""
 )
 _CREATOR_TOOL: Final = re.compile(rb"""CreatorTool["'>=\s]{1,20}([^"'<>]{1,100})""")
-# Programs that only make pictures, as they name themselves.
+# Programs that only make images, as they name themselves.
 _GENERATORS: Final = re.compile(
     r"novelai|comfyui|invokeai|automatic1111|stable[ -]?diffusion|sd-webui|fooocus|midjourney"
     r"|dall[-·• ]?e|adobe firefly|draw ?things|swarmui|easy diffusion|leonardo\.ai|ideogram"

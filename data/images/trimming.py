@@ -1,7 +1,7 @@
 """Metadata within bounds: what a decoder is given of a file that holds too much of it.
 
 Text, profiles, comments and unknown parts may be as large as the file, or unpack to a thousand
-times its size. They bound memory and time here and never cost a picture its pixels: beyond the
+times its size. They bound memory and time here and never cost an image its pixels: beyond the
 bounds they are left out of the bytes that are decoded, and text is read as far as it counts.
 """
 
@@ -75,7 +75,7 @@ def trim_metadata(raw: bytes, format_name: str) -> Trimmed:
 def count_scans(raw: bytes) -> tuple[int, int]:
     """Return how many scans a JPEG has before its end, and where it ends.
 
-    What follows the end (a phone's video, a second picture) is not looked at. Without an end
+    What follows the end (a phone's video, a second image) is not looked at. Without an end
     marker it ends with the file.
     """
     n_scans = n_parts = 0

@@ -35,11 +35,11 @@ _MAX_PATH_CHARS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class UrlAddress:
-    """A picture at a URL.
+    """An image at a URL.
 
     Attributes:
         url: It may hold a signature.
-        asks_again: Whether a server must be asked if the picture of a known item has changed,
+        asks_again: Whether a server must be asked if the image of a known item has changed,
             since the item's fingerprint does not tell.
     """
 
@@ -74,8 +74,8 @@ class Place:
     folders: tuple[str, ...] = ()
 
 
-def pictures_in(cell: object) -> list[object] | None:
-    """Return the cells of a list of pictures; None for a cell that is one picture at most.
+def images_in(cell: object) -> list[object] | None:
+    """Return the cells of a list of images; None for a cell that is one image at most.
 
     A list of whole numbers is the bytes of one.
     """
@@ -129,7 +129,7 @@ def _as_bytes(cell: object) -> bytes:
             return bytes(cell)
         except (TypeError, ValueError) as error:
             raise UnreadableImage(Reason.BAD_ROW, "a list that is not of bytes") from error
-    raise UnreadableImage(Reason.BAD_ROW, f"a cell of type {type(cell).__name__} holds no picture")
+    raise UnreadableImage(Reason.BAD_ROW, f"a cell of type {type(cell).__name__} has no image")
 
 
 def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
@@ -150,10 +150,10 @@ def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
     if kind is not None and "://" in stripped[:40]:
         detail = f'a "{kind}" address; allowed: paths, file://, http://, https://'
         raise UnreadableImage(Reason.BAD_ROW, detail)
-    if is_base64_picture(stripped):
+    if is_base64_image(stripped):
         return Place(None, unbase64(stripped, options.limits), "bytes")
     if len(stripped) > _MAX_PATH_CHARS:
-        detail = f"{len(stripped)} characters: neither a path nor a picture in base64"
+        detail = f"{len(stripped)} characters: neither a path nor an image in base64"
         raise UnreadableImage(Reason.BAD_ROW, detail)
     return _of_file([stripped, text], base, options.roots)
 
@@ -166,8 +166,8 @@ def _valid_url(url: str) -> str:
     return escaped
 
 
-def is_base64_picture(text: str) -> bool:
-    """Return whether a text is a picture in base64 and not the path of a file."""
+def is_base64_image(text: str) -> bool:
+    """Return whether a text is an image in base64 and not the path of a file."""
     if not _BASE64.fullmatch(text[: 2 * _MAX_PATH_CHARS]):
         return False
     head = "".join(text[:400].split()).rstrip("=")[:256].translate(_URL_SAFE)

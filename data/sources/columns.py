@@ -1,4 +1,4 @@
-"""Which column of a table holds pictures, labels and domains: by name in any case, and by type."""
+"""Which column of a table holds images, labels and domains: by name in any case, and by type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from ..errors import InputError
 from .items import SourceOptions, column_of
 
-# Columns that hold pictures in the data sets we know, the likeliest first.
+# Columns that hold images in the data sets we know, the likeliest first.
 IMAGE_COLUMNS: Final = (
     *("image", "img", "image_bytes", "bytes", "jpg", "jpeg", "png", "webp", "image_base64"),
     *("base64", "file_name", "filename", "file", "path", "filepath", "file_path", "image_path"),
@@ -29,13 +29,13 @@ def choose_column(
     *,
     holds: Callable[[str], bool] | None = None,
 ) -> str:
-    """Return the column that holds pictures: the one asked for, or the likeliest.
+    """Return the column that holds images: the one asked for, or the likeliest.
 
     Args:
         names: Names of the columns.
         asked: The one asked for; None to find it.
         where: The table, for errors.
-        holds: Whether what a column holds may be pictures; names alone count without it.
+        holds: Whether what a column holds may be images; names alone count without it.
 
     Raises:
         InputError: There is none, or two differ by case only; names those that there are.
@@ -49,7 +49,7 @@ def choose_column(
     if likely:
         return _only(likely[0], where)
     raise InputError(
-        f"{where} has no column that looks like pictures; it has: {_listed(names)}; "
+        f"{where} has no column that looks like images; it has: {_listed(names)}; "
         "name the one to use with image_column (--image-column); the first line of a CSV or TSV"
         " file names its columns"
     )
@@ -100,7 +100,7 @@ def tags_in(
     }
 
 
-def may_hold_picture(value: object) -> bool:
+def may_hold_image(value: object) -> bool:
     """Return whether a cell is a path, an address, bytes or a list of them, and no number."""
     if isinstance(value, str):
         return bool(value.strip()) and _NUMBER.fullmatch(value[:64]) is None
@@ -109,7 +109,7 @@ def may_hold_picture(value: object) -> bool:
 
 @lru_cache(maxsize=1024)
 def _likely(names: tuple[str, ...]) -> list[list[str]]:
-    """Return the columns that may be pictures by name; each with those of the same name.
+    """Return the columns that may be images by name; each with those of the same name.
 
     Where none has such a name, blanks and hyphens count as underscores, or as nothing.
     """

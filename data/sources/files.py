@@ -19,7 +19,7 @@ from .labelling import (
     PICTURE_SUFFIXES,
     SIDECAR_SUFFIXES,
     sidecar_stem,
-    stems_of_picture,
+    stems_of_image,
     tags_of,
 )
 from .sidecars import Sidecars
@@ -162,7 +162,7 @@ def named_sidecars(path: str) -> Sidecars:
     folder, name = os.path.split(path)
     beside = (
         stem + suffix
-        for stem in stems_of_picture(name)
+        for stem in stems_of_image(name)
         for suffix in _SIDECARS
         if os.path.isfile(_join(folder, stem + suffix))  # noqa: PTH113
     )
@@ -170,7 +170,7 @@ def named_sidecars(path: str) -> Sidecars:
 
 
 def is_sidecar(path: str) -> bool:
-    """Return whether a file is the sidecar of a picture beside it, by their names."""
+    """Return whether a file is the sidecar of an image beside it, by their names."""
     stem = sidecar_stem(path)
     if stem is None:
         return False

@@ -1,6 +1,6 @@
 """From what a person names (a folder, an archive, a list, a URL) to items, one by one.
 
-`find_items` lists without reading pictures, in an order that does not change from run to
+`find_items` lists without reading images, in an order that does not change from run to
 run; `read_item` gives the bytes of one. What is wrong with one item is that item's problem;
 what is wrong with a SOURCE as a whole stops the run before anything is ingested.
 
@@ -79,7 +79,7 @@ class _GlobSource:
 
 
 class _FileSource:
-    """A picture, or whatever else is no archive, table or list."""
+    """An image, or whatever else is no archive, table or list."""
 
     name = Form.FILE.value
 
@@ -131,7 +131,7 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
     rows = [(_row_for(ref), ref) for ref in refs]
     if all(row.name == Form.FILE and is_text_file(str(ref)) for row, ref in rows):
         raise InputError(
-            f"{rows[0][1]}: a text whose lines are neither paths nor addresses of pictures; write"
+            f"{rows[0][1]}: a text whose lines are neither paths nor addresses of images; write"
             " one on each line, relative to the list, or a CSV with a column path"
         )
     for row, ref in rows:

@@ -56,7 +56,7 @@ _BY_MAGIC: Final = {
 
 
 def form_of(path: str) -> Form:
-    """Return what an existing file holds; `Form.FILE` for a picture and for whatever else.
+    """Return what an existing file holds; `Form.FILE` for an image and for whatever else.
 
     Raises:
         InputError: An archive or a table of a kind that is not read, or no regular file.
@@ -121,7 +121,7 @@ def _form_of_packed(path: str, packing: str) -> Form:
     form = _form_of_text(path)
     if form is Form.FILE:
         raise InputError(
-            f"{path}: {packing}, and neither a TAR archive nor a list of pictures inside; name it"
+            f"{path}: {packing}, and neither a TAR archive nor a list of images inside; name it"
             " by what it holds, such as list.csv.gz, or unpack it"
         )
     return form

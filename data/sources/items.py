@@ -30,12 +30,12 @@ class SourceOptions:
             "none" to withdraw the labels that earlier sightings of the same items gave.
         domain: The domain of items for which nothing else names one.
         domain_from: Likewise, for a column or sidecar key "domain"; "none" withdraws domains.
-        image_column: The column of a table or list that holds pictures, paths or URLs;
+        image_column: The column of a table or list that holds images, paths or URLs;
             None to find it.
         allow_private_urls: Fetch from loopback, link-local and private addresses too.
         roots: Folders; the paths that tables and lists name must lie below one of them, also
             after links are followed. None of them: anywhere that this process may read.
-        limits: What a picture may cost.
+        limits: What an image may cost.
         fetch_timeout_s: Seconds for one URL in all, redirects and retries included.
         max_redirects: Redirects that are followed for one URL.
 

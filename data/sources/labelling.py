@@ -188,11 +188,11 @@ def sidecar_stem(name: str) -> str | None:
     return None
 
 
-def stems_of_picture(name: str) -> list[str]:
-    """The stems that a sidecar of this picture may have, the nearest first.
+def stems_of_image(name: str) -> list[str]:
+    """The stems that a sidecar of this image may have, the nearest first.
 
     "001.left.jpg" has "001.left.jpg", "001.left" and "001": so do WebDataset and exports
-    that append the suffix. Empty for what is no picture by its name.
+    that append the suffix. Empty for what is no image by its name.
     """
     if not name.lower().endswith(PICTURE_SUFFIXES):
         return []
@@ -210,7 +210,7 @@ PICTURE_SUFFIXES: Final = tuple(
 
 
 def _read_sidecars(bodies: Mapping[str, bytes]) -> tuple[dict[str, object], str | None]:
-    """Return the fields that a picture's sidecars give, and a note on a damaged one.
+    """Return the fields that an image's sidecars give, and a note on a damaged one.
 
     `.json` gives its keys, `.cls` a label. `.txt` gives a label when it spells one and is a
     caption otherwise. A damaged sidecar gives nothing, and is logged.

@@ -18,7 +18,7 @@ from .handles import ByteStream
 
 # So much may come out at once of very little, again and again as long as more comes in.
 CREDIT_BYTES: Final = 100 * 2**20
-# Pictures hardly shrink; bitmaps of drawings shrink to a fiftieth.
+# Images hardly shrink; bitmaps of drawings shrink to a fiftieth.
 MAX_RATIO: Final = 100
 
 _STEP_BYTES: Final = 2**18

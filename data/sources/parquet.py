@@ -1,8 +1,8 @@
 """Pictures in Parquet files: paths, URLs or bytes, Hugging Face's data sets among them.
 
-A row is one item, `parquet:///a/x.parquet!17` the eighteenth; of a row with a list of pictures
+A row is one item, `parquet:///a/x.parquet!17` the eighteenth; of a row with a list of images
 each is one, `parquet:///a/x.parquet!17/0` the first. Listing reads the small
-columns only; pictures are read when their turn comes, a few rows at a time.
+columns only; images are read when their turn comes, a few rows at a time.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ _cursors: Final[Handles[_Cursor]] = Handles()
 
 @dataclass(frozen=True, slots=True)
 class ParquetAddress:
-    """A cell by row group, row in it, and column; with `part`, a picture of the list in it."""
+    """A cell by row group, row in it, and column; with `part`, an image of the list in it."""
 
     path: str
     row_group: int
@@ -125,7 +125,7 @@ class ParquetAddress:
 def require_parquet(
     path: str, options: SourceOptions, *, more: Mapping[str, object] | None = None
 ) -> None:
-    """Raise `InputError` unless the file has a column of pictures and those asked for.
+    """Raise `InputError` unless the file has a column of images and those asked for.
 
     `more` has the names of columns that the file's folder gives, see `list_parquet`.
     """
@@ -140,7 +140,7 @@ def require_parquet(
 def image_column_of(schema: pa.Schema, options: SourceOptions, where: str) -> str:
     """The column asked for, else Hugging Face's first Image feature, else the likeliest.
 
-    That is one with a picture's name and type, else the only one of bytes.
+    That is one with an image's name and type, else the only one of bytes.
     """
     names = list(schema.names)
     if options.image_column is not None:
@@ -155,7 +155,7 @@ def image_column_of(schema: pa.Schema, options: SourceOptions, where: str) -> st
             return str(named[0])
 
     def holds(name: str) -> bool:
-        return _may_hold_pictures(schema.field(names.index(name)).type)
+        return _may_hold_images(schema.field(names.index(name)).type)
 
     try:
         column = choose_column(names, None, where, holds=holds)
@@ -186,7 +186,7 @@ def _element(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    """Whether cells are lists of pictures; lists of whole numbers are the bytes of one."""
+    """Whether cells are lists of images; lists of whole numbers are the bytes of one."""
     return (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     ) and not pa.types.is_integer(kind.value_type)
@@ -202,7 +202,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return str(inner) in {"binary", "large_binary", "binary_view"}
 
 
-def _may_hold_pictures(kind: pa.DataType) -> bool:
+def _may_hold_images(kind: pa.DataType) -> bool:
     inner = _element(kind)
     return (
         _is_bytes(kind)
@@ -296,7 +296,7 @@ class _Reader:
             *("string", "large_string", "string_view")
         }
         has_path = pa.types.is_struct(inner) and inner.get_field_index("path") >= 0
-        # What tells how many pictures a list has, and where they are, without their bytes.
+        # What tells how many images a list has, and where they are, without their bytes.
         self._has_light = self._points or has_path
         self._is_heavy = self._is_list and not self._has_light
         light = {name for name in self._tags if name in names} - {self.column}
@@ -321,7 +321,7 @@ class _Reader:
             if not self._is_heavy:
                 yield from rows_of(batch)
                 continue
-            # Lengths of lists are enough; their pictures stay where they are.
+            # Lengths of lists are enough; their images stay where they are.
             at = batch.schema.get_field_index(self.column)
             lengths = pc.list_value_length(batch.column(at)).to_pylist()
             rows = rows_of(batch.drop_columns([self.column])) or [{} for _ in lengths]
@@ -343,7 +343,7 @@ class _Reader:
             yield self._item(uri, cell, fields, address())
         elif not cell:
             tags = tags_of(self.options, fields=fields)
-            yield bad_item(uri, Reason.BAD_ROW, "a list without a picture", tags=tags)
+            yield bad_item(uri, Reason.BAD_ROW, "a list without an image", tags=tags)
         else:
             for part, inner in enumerate(cell):
                 yield self._item(f"{uri}/{part}", inner, fields, address(part))
@@ -351,7 +351,7 @@ class _Reader:
     def _item(
         self, uri: str, cell: Any, fields: Mapping[str, object], address: ParquetAddress
     ) -> Item:
-        """An item whose picture lies in the file, as a rule: a struct may point elsewhere too."""
+        """An item whose image lies in the file, as a rule: a struct may point elsewhere too."""
         path = cell.get("path") if isinstance(cell, dict) else None
         folders = (*self._folders, *(folders_of(path) if isinstance(path, str) else ()))
         tags = tags_of(self.options, folders=folders, fields=fields)

@@ -1,10 +1,10 @@
-"""Which files beside pictures are their sidecars, by names alone: in folders and archives alike."""
+"""Which files beside images are their sidecars, by names alone: in folders and archives alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .labelling import sidecar_stem, stems_of_picture
+from .labelling import sidecar_stem, stems_of_image
 
 
 class Sidecars:
@@ -19,25 +19,25 @@ class Sidecars:
 
     def __init__(self, names: Iterable[str]) -> None:
         by_stem: dict[str, list[str]] = {}
-        pictures: list[str] = []
+        images: list[str] = []
         for name in names:
             if (stem := sidecar_stem(name)) is not None:
                 by_stem.setdefault(stem, []).append(name)
             else:
-                pictures.append(name)
+                images.append(name)
         self._by_stem = by_stem
         self._owned: set[str] = set()
         if by_stem:
-            for name in pictures:
+            for name in images:
                 for stem in _stems(name):
                     self._owned.update(by_stem.get(stem, ()))
 
     def __contains__(self, name: str) -> bool:
-        """Whether a file is the sidecar of a picture of the container."""
+        """Whether a file is the sidecar of an image of the container."""
         return name in self._owned
 
-    def of(self, picture: str) -> tuple[dict[str, str], str | None]:
-        """Return the sidecars of a picture by suffix, the nearest name of each, and a note.
+    def of(self, image: str) -> tuple[dict[str, str], str | None]:
+        """Return the sidecars of an image by suffix, the nearest name of each, and a note.
 
         Those that differ by case only are left out, which the note says.
         """
@@ -45,7 +45,7 @@ class Sidecars:
             return {}, None
         found: dict[str, str] = {}
         note = None
-        for stem in reversed(_stems(picture)):
+        for stem in reversed(_stems(image)):
             nearest: dict[str, list[str]] = {}
             for name in self._by_stem.get(stem, ()):
                 nearest.setdefault(name[len(stem) :].lower(), []).append(name)
@@ -61,4 +61,4 @@ class Sidecars:
 
 def _stems(path: str) -> list[str]:
     folder, slash, name = path.rpartition("/")
-    return [folder + slash + stem for stem in stems_of_picture(name)]
+    return [folder + slash + stem for stem in stems_of_image(name)]

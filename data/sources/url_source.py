@@ -18,7 +18,7 @@ SCHEMES: Final = ("http", "https")
 
 
 class UrlSource:
-    """The picture at a URL."""
+    """The image at a URL."""
 
     name = "url"
 

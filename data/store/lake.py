@@ -112,7 +112,7 @@ class Lake:
     def images(self, image_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Ids and bytes of images, each once, in the order in which they are stored.
 
-        One row group (8 MiB or one larger picture) is in memory at a time.
+        One row group (8 MiB or one larger image) is in memory at a time.
 
         Raises:
             StoreError: An image is unknown (before any is given), or bytes were changed.

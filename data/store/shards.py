@@ -6,7 +6,7 @@ gives the same file. Writing a shard publishes nothing: a shard exists when a co
 
 Row groups hold at most 64 images and about 8 MiB: one image is read by reading its row
 group, and those sizes cost some milliseconds locally and one small range request on S3,
-while a group of 100 MB (what readers can bear) would cost a hundred times the picture.
+while a group of 100 MB (what readers can bear) would cost a hundred times the image.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardImage:
-    """One picture to store: its id, its encoded bytes, and Pillow's name of its format."""
+    """One image to store: its id, its encoded bytes, and Pillow's name of its format."""
 
     image_id: str
     raw: bytes
@@ -46,7 +46,7 @@ class ShardImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardPlace:
-    """Where a picture lies: shard (name below the lake's root), row group, row in that group."""
+    """Where an image lies: shard (name below the lake's root), row group, row in that group."""
 
     image_id: str
     shard: str
@@ -150,7 +150,7 @@ def _write(file: object, name: str, images: Sequence[ShardImage]) -> list[ShardP
     writer = pq.ParquetWriter(
         file,
         SHARD,
-        # JPEG, PNG and WebP do not compress again; bounds and dictionaries of picture
+        # JPEG, PNG and WebP do not compress again; bounds and dictionaries of image
         # bytes would be large and of no use.
         compression={"image_id": "zstd", "image.path": "zstd", "image.bytes": "none"},
         write_statistics=["image_id"],
@@ -172,17 +172,17 @@ def _write(file: object, name: str, images: Sequence[ShardImage]) -> list[ShardP
 
 def _batch(images: Sequence[ShardImage]) -> pa.RecordBatch:
     ids = [image.image_id for image in images]
-    # A reader that looks at the name learns the format; where the picture came from is in
+    # A reader that looks at the name learns the format; where the image came from is in
     # `sightings`, and may differ from one sighting to the next.
     paths = [
         f"{image.image_id}.{_EXTENSIONS.get(image.format, image.format.lower())}"
         for image in images
     ]
-    pictures = pa.StructArray.from_arrays(
+    images = pa.StructArray.from_arrays(
         [pa.array([image.raw for image in images], pa.binary()), pa.array(paths, pa.string())],
         fields=list(SHARD.field("image").type),
     )
-    return pa.record_batch([pa.array(ids, pa.string()), pictures], schema=SHARD)
+    return pa.record_batch([pa.array(ids, pa.string()), images], schema=SHARD)
 
 
 def _cut(

@@ -1,1 +1,1 @@
-"""Text from outside: made valid, printable, short, and free of secrets."""
+"""External text: made valid, printable, short, and free of secrets."""

@@ -1,4 +1,4 @@
-"""Text from outside made fit for a terminal and a log: nothing in it steers what is shown."""
+"""External text made safe for terminals and logs: control characters become visible escapes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 import unicodedata
 from typing import Final
 
-# Control and format characters (escape codes, text direction), halves of characters, line ends
-# that are not "\n". Joiners stay: some scripts, and most families of emoji, need them.
+# Control and format characters (escape codes, text direction), surrogates, and line separators
+# other than "\n". Joiners stay: some scripts and emoji sequences need them.
 _STEERING: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _HARMLESS: Final = frozenset("\n\t\u200c\u200d")
 _PLAIN: Final = re.compile(r"[\n\t\x20-\x7e]*")
 
 
 def printable(text: str) -> str:
-    """Return the text with every character that steers a terminal written as a visible escape.
+    """Return the text with control characters replaced by visible escapes.
 
-    Line ends, tabs and all visible characters stay.
+    Newlines, tabs and all visible characters stay.
     """
     if _PLAIN.fullmatch(text):
         return text

@@ -1,8 +1,8 @@
-"""URLs without their secrets: what may be written to a table, a report or a log.
+"""URLs without secrets, for tables, reports and logs.
 
-User info, the values of a query and the fragment are taken out; scheme, host, port, path and the
-names of the query stay. What was taken out leaves a short mark, so that two URLs that differ in it
-only are still two: `https://host/a.jpg?sig=***#q=1f6a0c25d3b7e894`.
+User info, query values and the fragment are removed; scheme, host, port, path and query names
+stay. A short mark (a hash of the removed text) keeps URLs distinct that differ only in it:
+`https://host/a.jpg?sig=***#q=1f6a0c25d3b7e894`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Final
 
 HIDDEN: Final = "***"
 
-# Of the mark. A signature is too long to be guessed. A short value is not, whatever its hash: a
-# slow hash, salted with the rest of the URL, makes each guess a thousand times dearer and tables
-# made in advance useless. A password is in no mark: URLs that differ in it name the same thing.
+# A signature is too long to be guessed from the mark; a short value is not. A slow hash, salted
+# with the rest of the URL, makes each guess a thousand times more expensive and precomputed tables
+# useless. The mark never covers a password: URLs that differ only in it name the same image.
 _MARK_ROUNDS: Final = 1000
 _MARK_BYTES: Final = 8
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-# The scheme is bounded: a long word before it would be tried from each of its letters.
+# Bounded length of the scheme: a long word would otherwise be tried from each of its letters.
 _URL_IN_TEXT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,31}://[^\s\"<>`]+")
 _MARK: Final = re.compile(rf"q=[0-9a-f]{{{2 * _MARK_BYTES}}}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.\-\[\]$%~:]{1,64}")
@@ -29,24 +29,24 @@ _CLOSING: Final = ")]}'\",.;:!"
 
 
 def redact_url(url: str) -> str:
-    """Return a URL without user info, query values and fragment, with a mark of what was there.
+    """Return a URL without user info, query values and fragment, with a mark of the removed text.
 
-    Giving the result again changes nothing; a text that is no URL comes back as it is.
+    The function is idempotent; a text that is not a URL is returned unchanged.
     """
     hidden, secret = _split(url)
     return f"{hidden}#q={_mark(secret, hidden)}" if secret else hidden
 
 
 def redact_text(text: str) -> str:
-    """Return a text in which every URL has lost its secrets, without marks.
+    """Return a text with the secrets of every URL removed, without marks.
 
-    A URL ends at a blank, a double quote, a backtick or an angle bracket.
+    A URL ends at white space, a double quote, a backtick or an angle bracket.
     """
     return _URL_IN_TEXT.sub(_redacted_match, text) if "://" in text else text
 
 
 def has_user_info(url: str) -> bool:
-    """Whether a URL carries a login or keys before its host."""
+    """Return whether a URL has user info, such as a login or keys, before its host."""
     match = _URL.match(url.strip())
     return match is not None and _user_info_end(url.strip()[match.end() :]) > 0
 
@@ -58,7 +58,7 @@ def _redacted_match(match: re.Match[str]) -> str:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """A URL without its secrets, and those of them that tell it from others ("" for none)."""
+    """Return a URL without secrets, and the removed text that the mark covers ("" for none)."""
     match = _URL.match(url)
     if match is None:
         return url, ""
@@ -75,10 +75,10 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _user_info_end(rest: str) -> int:
-    """How much of what follows `://` is user info with its "@"; 0 for none.
+    """Return the length of the user info after `://`, including its "@"; 0 for none.
 
-    A password may hold slashes and question marks that nobody has escaped, as keys of object
-    stores do: where what looks like a port is none, all up to the last "@" is user info.
+    A password may contain unescaped slashes and question marks, as keys of object stores do: if
+    the text after the colon is not a port, everything up to the last "@" is user info.
     """
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     if "@" in authority:
@@ -90,7 +90,7 @@ def _user_info_end(rest: str) -> int:
 
 
 def _hide_value(part: str) -> str:
-    """One part of a query with its value hidden; all of it where it is no name with a value."""
+    """Return one part of a query with its value hidden; all hidden if it is not `name=value`."""
     name, equals, value = part.partition("=")
     if not part or part == HIDDEN:
         return part

@@ -1,4 +1,4 @@
-"""Values and names in messages: short whatever they are, and with the name that was meant."""
+"""Values and names in messages: shortened values, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class _Short(reprlib.Repr):
         self.maxlevel = 3
 
     def repr_int(self, x: int, _level: int) -> str:
-        # Python refuses to write out numbers of some thousand digits.
+        # Python refuses to convert numbers of more than 4,300 digits to text.
         return repr(x) if x.bit_length() < 256 else f"a number of {x.bit_length():,} bits"
 
 
 def shown(value: object) -> str:
-    """Return a value as Python writes it, cut to a line; safe for values of any depth and size."""
+    """Return the repr of a value, shortened to one line; safe for values of any depth and size."""
     return _Short().repr(value)
 
 
 def did_you_mean(name: object, allowed: Iterable[str]) -> str:
-    """Return `; did you mean NAME?` for the allowed name nearest to a misspelt one, else ""."""
+    """Return `; did you mean NAME?` with the allowed name nearest to a misspelt one, else ""."""
     if not isinstance(name, str):
         return ""
     known = {word.lower(): word for word in allowed}

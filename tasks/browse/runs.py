@@ -48,7 +48,7 @@ class RunLine:
         finished_at: End, UTC; None while it runs.
         flow: Verb that ran: `moderate`, `ingest`, `score` or `augment`.
         status: `completed`, `failed`, `interrupted` or `running`.
-        note: Why a run that recorded no end counts as interrupted; None for others.
+        note: Reason why a run that recorded no end counts as interrupted; None for others.
         sources: Sources without their secrets, or the plan.
         images: Images that it was about; None where it has not counted them.
         rejected: Items that were rejected.

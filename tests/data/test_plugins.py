@@ -86,7 +86,7 @@ def test_an_object_that_cannot_be_imported_names_its_package(tmp_path, on_path, 
         plugins.load("assay.sources", "broken")
     sys.modules.pop("broken_module", None)
     assert str(failure.value).startswith(
-        'broken-package 1.0 adds "broken" to assay.sources, and broken_module:Source cannot be'
+        'broken-package 1.0 adds "broken" to assay.sources, but broken_module:Source cannot be'
         f" imported: {error}"
     )
     assert str(failure.value).endswith("; update the package or uninstall it")
@@ -100,7 +100,7 @@ def test_a_name_that_nobody_adds_is_refused():
 
 def test_a_group_that_is_none_is_a_mistake_in_the_code():
     """A misspelt group would be empty forever."""
-    with pytest.raises(ValueError, match=r"assay\.source is no group of assay"):
+    with pytest.raises(ValueError, match=r"assay\.source is not a group of assay"):
         plugins.entries("assay.source")
 
 

@@ -38,7 +38,7 @@ def test_a_share_of_rejected_items_fails_the_command(
     printed = capsys.readouterr()
     assert "rejected 3" in printed.out
     lines = [" ".join(line.split()) for line in printed.out.splitlines()]
-    assert lines.index("2 not_found: not there") < lines.index("1 not_an_image: not a picture")
+    assert lines.index("2 not_found: file not found") < lines.index("1 not_an_image: not an image")
     assert ("3 of 4 items were rejected (not_found)" in printed.err) == bool(code)
     assert (tmp_path / "lake" / "tables" / "images").is_dir()
 

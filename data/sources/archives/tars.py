@@ -1,6 +1,6 @@
 """Pictures in TAR archives, plain or compressed, and in WebDataset's shards.
 
-The headers of the whole archive are read before its first item, since a picture's sidecars may
+The headers of the whole archive are read before its first item, since an image's sidecars may
 come anywhere. A plain archive's members are then read where they lie; a compressed one's from a
 stream that goes forward.
 """
@@ -173,7 +173,7 @@ class _Listed:
 def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
     """The items of a TAR archive in its order, and of those that were joined to it.
 
-    A picture's sidecars are the `.json`, `.txt` and `.cls` of its name, wherever in the archive
+    An image's sidecars are the `.json`, `.txt` and `.cls` of its name, wherever in the archive
     they come. An archive that is damaged further in, or unpacks to far too much, gives the items
     before that, and one that says so. Memory: about 250 bytes per member, and the sidecars.
     """

@@ -1,6 +1,6 @@
-"""Labels of a folder's pictures in one table: Hugging Face's `metadata.csv`, `.jsonl`, `.parquet`.
+"""Labels of a folder's images in one table: Hugging Face's `metadata.csv`, `.jsonl`, `.parquet`.
 
-Its column `file_name` names pictures by their path below the table's folder.
+Its column `file_name` names images by their path below the table's folder.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _BATCH_ROWS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a table says of the pictures below its folder.
+    """What a table says of the images below its folder.
 
     Attributes:
         scheme: How its rows are addressed: "csv", "jsonl" or "parquet".
         fields: Label and domain by the picture's path below the folder.
         row_of: Number of the row that names a path.
-        problems: Rows that name no picture, by number: why.
+        problems: Rows that name no image, by number: why.
     """
 
     scheme: str

@@ -1,4 +1,4 @@
-"""Items below a folder: its pictures, the rows of its Parquet files, and never those of a lake."""
+"""Items below a folder: its images, the rows of its Parquet files, and never those of a lake."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def walk_folder(
     """Yield the items below a folder: files of a folder by name, then its sub-folders by name.
 
     Hidden files and folders, sidecars, tables of labels, lakes and what the patterns leave out
-    are no items. A Parquet file with pictures gives its rows; folders such as `label=fake` above
+    are no items. A Parquet file with images gives its rows; folders such as `label=fake` above
     it are columns of it; names that begin with an underscore beside it, and the card beside its
     folder `data`, are no items. Links
     to files inside the folder are followed; those that lead out become `unsafe_path`; links
@@ -62,7 +62,7 @@ def walk_folder(
             continue
         shown = [name for name in files if not is_hidden([name])]
         own = _metadata_among(folder, shown, options, real_root)
-        # The nearest table that names a picture counts.
+        # The nearest table that names an image counts.
         tables = (*((len(below), table) for table in own.values()), *tables)
         sidecars = Sidecars(shown)
         above = (Path(real_root).name, *below)
@@ -136,7 +136,7 @@ _DATASET_CARDS: Final = ("README.md", "VERSIONS.lock", "dataset_infos.json")
 
 
 def items_of_labels(path: str, options: SourceOptions) -> Iterator[Item] | None:
-    """Return the items of a table of labels that a pattern gave: its rows that name no picture.
+    """Return the items of a table of labels that a pattern gave: its rows that name no image.
 
     None for any other file.
     """
@@ -190,7 +190,7 @@ def _kept_metadata(path: str, _stamp: str, options: SourceOptions) -> Metadata |
 
 
 def _problems(path: str, folder: str, table: Metadata) -> Iterator[Item]:
-    """Yield an item for each row of a table that names no picture."""
+    """Yield an item for each row of a table that names no image."""
     missing = {
         number: (Reason.NOT_FOUND, f"no such file: {name}")
         for name, number in table.row_of.items()
@@ -212,7 +212,7 @@ def _why_barred(path: str, root: str) -> tuple[Reason, str] | None:
 
 
 def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -> Iterator[Item]:
-    """Yield the rows of a Parquet file; one that has no pictures is an item that says so."""
+    """Yield the rows of a Parquet file; one that has no images is an item that says so."""
     partitions = partitions_of(above[1:])
     try:
         require_parquet(path, options, more=partitions)

@@ -1,4 +1,4 @@
-"""From one row of a list or table to its items: as a rule one, and one per picture of a list."""
+"""From one row of a list or table to its items: as a rule one, and one per image of a list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...errors import UnreadableImage
 from ...schema import Reason
 from ...text.redaction import redact_text
 from ...text.unicode import decode_escaped, split_lines
-from ..cells import locate, pictures_in
+from ..cells import images_in, locate
 from ..items import Address, Item, SourceOptions, bad_item
 from ..labelling import tags_of
 from .delimited import split_record
@@ -24,17 +24,17 @@ _CHANGED: Final = "the list changed since it was listed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowAddress:
-    """A row that holds the picture itself, by where it lies in the text of a list.
+    """A row that holds the image itself, by where it lies in the text of a list.
 
     Attributes:
         path: The list.
         offset: First byte of the row in the unpacked UTF-8 text.
         n_bytes: Its length.
-        column: Key of the picture in a JSON object, or number of the cell; None for the whole row.
+        column: Key of the image in a JSON object, or number of the cell; None for the whole row.
         delimiter: Character between cells; None for other lists.
         n_cells: Cells that a row of delimited text has.
         is_text: Whether the row is a line of plain text, and no JSON.
-        part: Number of the picture in a list of them; None for one picture.
+        part: Number of the image in a list of them; None for one image.
     """
 
     path: str
@@ -52,7 +52,7 @@ class RowAddress:
         try:
             cell = self._cell(raw)
             if self.part is not None:
-                cell = (pictures_in(cell) or [])[self.part]
+                cell = (images_in(cell) or [])[self.part]
         except (ValueError, LookupError, TypeError) as error:
             raise UnreadableImage(Reason.BAD_ROW, _CHANGED) from error
         place = locate(cell, str(Path(self.path).parent), options)
@@ -84,22 +84,22 @@ def items_of_cell(
     """Yield the items of one row of a list.
 
     Args:
-        uri: Its name; a picture of a list has its number behind a slash.
-        cell: The cell that holds the picture, points to it, or holds a list of such cells.
+        uri: Its name; an image of a list has its number behind a slash.
+        cell: The cell that holds the image, points to it, or holds a list of such cells.
         fields: Label and domain of the row, where it has them.
         base: Folder that relative paths start from.
         options: Labels, domains, limits.
-        holder: Gives what reads a picture from the row when the row itself holds it, by its
-            number in the list of pictures, or None.
-        content: The row's bytes, for the fingerprint of a picture in the row.
+        holder: Gives what reads an image from the row when the row itself holds it, by its
+            number in the list of images, or None.
+        content: The row's bytes, for the fingerprint of an image in the row.
         note: What was odd about the row.
     """
-    parts = pictures_in(cell)
+    parts = images_in(cell)
     if parts is None:
         yield _item(uri, cell, fields, base, options, holder(None), content, note)
     elif not parts:
         tags = tags_of(options, fields=fields, note=note)
-        yield bad_item(uri, Reason.BAD_ROW, "a list without a picture", tags=tags)
+        yield bad_item(uri, Reason.BAD_ROW, "a list without an image", tags=tags)
     else:
         for number, part in enumerate(parts):
             name = f"{uri}/{number}"

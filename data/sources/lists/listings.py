@@ -1,4 +1,4 @@
-"""Lists of pictures as text (CSV and its kin, JSON, plain lines): one row, one item at least.
+"""Lists of images as text (CSV and its kin, JSON, plain lines): one row, one item at least.
 
 Rows count from 0, without the header; `jsonl:///a/x.jsonl!3` is the fourth. Lists are read
 line by line, so their length costs no memory, and whatever is wrong with a row is its own
@@ -20,8 +20,8 @@ from ...errors import InputError, UnreadableImage
 from ...images.limits import ImageLimits
 from ...schema import Reason
 from ...text.unicode import decode_escaped, is_valid, split_lines, valid_text
-from ..cells import is_base64_picture
-from ..columns import IMAGE_COLUMNS, choose_column, may_hold_picture, tag_columns
+from ..cells import is_base64_image
+from ..columns import IMAGE_COLUMNS, choose_column, may_hold_image, tag_columns
 from ..items import Item, SourceOptions, bad_item, column_of
 from ..labelling import PICTURE_SUFFIXES
 from ..packed import PackedTooMuchError
@@ -48,7 +48,7 @@ def longest_row(limits: ImageLimits) -> int:
 
 
 def require_csv(path: str, options: SourceOptions) -> None:
-    """Raise `InputError` unless the header names a column of pictures and those asked for."""
+    """Raise `InputError` unless the header names a column of images and those asked for."""
     read_head(path)
     try:
         with open_list(path) as stream:
@@ -63,7 +63,7 @@ def list_csv(path: str, options: SourceOptions) -> Iterator[Item]:
 
 
 def require_json(path: str, options: SourceOptions) -> None:
-    """Raise `InputError` unless the first row names a picture, or is damaged by itself."""
+    """Raise `InputError` unless the first row names an image, or is damaged by itself."""
     read_head(path)
     try:
         with open_list(path) as stream:
@@ -101,7 +101,7 @@ def list_lines(path: str, options: SourceOptions) -> Iterator[Item]:
 
 
 def looks_like_list(path: str) -> bool:
-    """Return whether the first lines of a text are paths or addresses of pictures.
+    """Return whether the first lines of a text are paths or addresses of images.
 
     Raises:
         InputError: It cannot be read, or is no text.
@@ -109,13 +109,13 @@ def looks_like_list(path: str) -> bool:
     lines = filter(str.strip, split_lines(decode_escaped(read_head(path)).lstrip("\ufeff")))
     base = Path(path).parent
     return any(
-        _is_place(line) or is_base64_picture(line.strip()) or _exists(base / line.strip())
+        _is_place(line) or is_base64_image(line.strip()) or _exists(base / line.strip())
         for line in islice(lines, 20)
     )
 
 
 def has_header(path: str) -> bool:
-    """Return whether the first line of a text names a column of pictures.
+    """Return whether the first line of a text names a column of images.
 
     Raises:
         InputError: It cannot be read, or is no text.
@@ -129,7 +129,7 @@ def has_header(path: str) -> bool:
 
 
 def _is_place(text: str) -> bool:
-    """Return whether a text is an address, or a path of a picture by its suffix."""
+    """Return whether a text is an address, or a path of an image by its suffix."""
     return _ADDRESS.match(text) is not None or text[-40:].strip().lower().endswith(PICTURE_SUFFIXES)
 
 
@@ -185,7 +185,7 @@ def _lines(stream: Any, options: SourceOptions, count: _Count | None = None) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Csv:
-    """A table whose columns are chosen: of pictures, of labels, of domains, by number."""
+    """A table whose columns are chosen: of images, of labels, of domains, by number."""
 
     table: Table
     records: Iterator[Record]
@@ -217,7 +217,7 @@ def _open_csv(lines: Iterator[Line], path: str, options: SourceOptions) -> _Csv:
     def holds(name: str) -> bool:
         at = names.index(name)
         return not sampled or any(
-            at < len(record.cells) and may_hold_picture(record.cells[at]) for record in sampled
+            at < len(record.cells) and may_hold_image(record.cells[at]) for record in sampled
         )
 
     column = choose_column(names, options.image_column, path, holds=holds)
@@ -246,14 +246,14 @@ def _is_header(asked: str | None) -> Callable[[Sequence[str]], bool]:
 
 
 def _tests_of(asked: str | None, names: Sequence[str]) -> RowTests | None:
-    """How rows are recognised: by cells that are paths, addresses or packed pictures."""
+    """How rows are recognised: by cells that are paths, addresses or packed images."""
     wanted = {asked.strip().lower()} if asked else set(IMAGE_COLUMNS)
     places = [at for at, name in enumerate(names) if name.strip().lower() in wanted]
     if not places:
         return None
 
     def is_row(cells: Sequence[str]) -> bool:
-        # A packed picture may be broken into lines; alone on its line it may be a part of one.
+        # A packed image may be broken into lines; alone on its line it may be a part of one.
         return any(
             _is_place(cells[at]) or (len(cells) > 1 and _PACKED.match(cells[at]))
             for at in places
@@ -368,7 +368,7 @@ def _json_items(scheme: str, path: str, options: SourceOptions, count: _Count) -
 
 
 def _json_column(value: Any, asked: str | None) -> str | None:
-    """Return the key of the picture in a row; None for a row that is a path by itself."""
+    """Return the key of the image in a row; None for a row that is a path by itself."""
     if isinstance(value, str):
         return None
     if not isinstance(value, dict):
@@ -376,7 +376,7 @@ def _json_column(value: Any, asked: str | None) -> str | None:
         raise UnreadableImage(Reason.BAD_ROW, detail)
     try:
         return choose_column(
-            list(value), asked, "the row", holds=lambda name: may_hold_picture(value[name])
+            list(value), asked, "the row", holds=lambda name: may_hold_image(value[name])
         )
     except InputError as error:
         raise UnreadableImage(Reason.BAD_ROW, str(error)) from error

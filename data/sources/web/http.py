@@ -31,7 +31,7 @@ T = TypeVar("T")
 _HEADERS: Final[dict[bytes | str, bytes | str]] = {
     "User-Agent": "assay",
     "Accept": "image/*,*/*;q=0.5",
-    # Pictures gain nothing by being packed for transit; see `content_coding` for who does it.
+    # Images gain nothing by being packed for transit; see `content_coding` for who does it.
     "Accept-Encoding": "identity",
 }
 _DATE: Final = re.compile(r"[A-Za-z]{3,9}, .*?GMT")

@@ -376,7 +376,7 @@ def test_sources_come_one_after_the_other(tmp_path):
         ("{tmp}/bad.zip", "not a readable ZIP"),
         ("{tmp}/bad.tar", "not a readable TAR"),
         ("{tmp}/bad.parquet", "not a readable Parquet"),
-        ("{tmp}/bad.csv", "no column that looks like pictures"),
+        ("{tmp}/bad.csv", "no column that looks like images"),
         ("{tmp}/bad.7z", "7-Zip archives are not read"),
         ("a\0b", "no such file or folder"),
     ],

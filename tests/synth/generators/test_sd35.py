@@ -436,7 +436,7 @@ def test_fewer_bits_that_cannot_be_had_are_refused(with_t5, monkeypatch):
             ConfigError,
             "device 'gpu' is unknown; allowed: auto, cpu, cuda, xpu, mps",
         ),
-        ({"device": "xpu"}, ConfigError, "device 'xpu' is not there; this machine has: .*cpu"),
+        ({"device": "xpu"}, ConfigError, "device 'xpu' is not available; this machine has: .*cpu"),
         ({"precision": "fp8"}, SynthError, "precision = 'fp8'; allowed: auto, fp32, bf16, fp16"),
     ],
 )

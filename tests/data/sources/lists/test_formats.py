@@ -376,7 +376,7 @@ def test_shards_of_a_pattern_that_cannot_be_read_are_rows(folder):
     items = listed(folder / "[0-9].*")
     assert read(items) == [PICTURES[0], *[Reason.UNREADABLE] * 4, PICTURES[1]]
     assert items[1].source_uri == (folder / "1.csv").as_uri()
-    with pytest.raises(InputError, match="no column that looks like pictures"):
+    with pytest.raises(InputError, match="no column that looks like images"):
         listed(folder / "1.csv")
 
 

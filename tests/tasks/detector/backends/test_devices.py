@@ -38,7 +38,7 @@ def test_auto_takes_the_first():
 @pytest.mark.parametrize("kind", MISSING)
 def test_a_device_that_is_not_there(kind):
     """Refused with what there is, and never replaced in silence."""
-    with pytest.raises(ConfigError, match=f"'{kind}' is not there; this machine has: .*cpu"):
+    with pytest.raises(ConfigError, match=f"'{kind}' is not available; this machine has: .*cpu"):
         choose_device(kind)
 
 
