@@ -1,1 +1,1 @@
-"""One encoded image: limits before decoding, decoding, and the facts read from it."""
+"""One encoded image: limits checked before decoding, decoding, and facts about the image."""

@@ -1,7 +1,7 @@
-"""What decoding one image may cost: counted before it is decoded, the same on every machine.
+"""Cost limits of decoding one image, checked before decoding, identical on every machine.
 
 At the default `max_pixels` an image takes at most about 1 GiB of memory and 3 s of one core. The
-costs below were measured; none of them needs a clock.
+limits follow from measured costs and depend on counts only, not on a clock.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from ..errors import UnreadableImage
 from ..schema import Reason
 from .trimming import count_scans
 
-# Every file may decode to so many pixels, however small it is: a blank sheet needs few bytes.
+# Pixels allowed in a file of any size: a blank image needs few bytes.
 _BASE_PIXELS: Final = 16_000_000
-# Beyond that, what its bytes can describe. No JPEG codes 64 pixels in less than one bit; the others
-# can, and blank surfaces of that size are not images that anybody has to judge. PNG is not
-# here: its data must be there for every pixel, at most 1,032 bytes for each of the file.
+# Further pixels per byte of the file. A JPEG needs at least one bit for 64 pixels; other formats
+# can need less, but only for blank areas that need no moderation. PNG has no entry: deflate
+# expands a byte to at most 1,032 bytes, and every pixel must be in the data.
 _PIXELS_PER_BYTE: Final = {"JPEG": 512, "GIF": 1_000, "WEBP": 600, "AVIF": 600}
-# Pillow unpacks run lengths of bitmaps in Python, a pixel at a time.
+# Pillow decodes the run lengths of bitmaps in Python, pixel by pixel.
 _BASE_PACKED_BMP_PIXELS: Final = 4_000_000
 _PACKED_BMP_PIXELS_PER_BYTE: Final = 10
-# Its decoder holds three copies where others hold two.
+# The WebP decoder keeps three copies in memory, others two.
 _WEBP_WEIGHT: Final = 1.5
-# A progressive JPEG may hold thousands of tiny scans, each of which walks the whole image:
-# the product of scans and pixels is held under this many times `max_pixels`, and lower in files
-# too small to hold so many scans of anything.
+# A progressive JPEG may have thousands of tiny scans, and each takes a pass over the whole image.
+# So scans times pixels is limited to this multiple of `max_pixels`, and lower for small files.
 _MAX_SCANS_AT_MAX_PIXELS: Final = 20
 _BASE_SCANNED_PIXELS: Final = 200_000_000
 _SCANNED_PIXELS_PER_BYTE: Final = 2_000
@@ -38,10 +37,17 @@ def refuse_over_budget(
     *,
     max_pixels: int,
 ) -> None:
-    """Refuse an image whose decoding would cost too much.
+    """Refuse an image that is too expensive to decode.
+
+    Args:
+        raw: Encoded image.
+        format_name: Pillow's format name.
+        size_px: Width and height from the header.
+        max_pixels: Largest allowed number of pixels in any file.
 
     Raises:
-        UnreadableImage: It has too many pixels, for its format or its file, or too many scans.
+        UnreadableImage: The image has too many pixels, also for its format or file size, or too
+            many scans.
     """
     width_px, height_px = size_px
     n_pixels = width_px * height_px
@@ -52,17 +58,18 @@ def refuse_over_budget(
         allowed = int(max_pixels / _WEBP_WEIGHT)
         raise UnreadableImage(
             Reason.TOO_MANY_PIXELS,
-            f"{shown} of WEBP, which takes half as much memory again; allowed: {allowed}"
-            f" (of other formats allowed: {max_pixels})",
+            f"{shown} of WEBP, which takes 1.5 times the memory of other formats; allowed:"
+            f" {allowed} (in other formats, allowed: {max_pixels})",
         )
     of_file = _pixels_of_file(raw, format_name)
     if of_file is not None and n_pixels > of_file:
         raise UnreadableImage(
             Reason.TOO_MANY_PIXELS,
-            f"{shown} in a file of {len(raw)} bytes; allowed in so small a file: {of_file}"
-            f" (in any, allowed: {max_pixels})",
+            f"{shown} in a file of {len(raw)} bytes; allowed at this file size: {of_file}"
+            f" (in any file, allowed: {max_pixels})",
         )
-    # Two bytes may occur anywhere, so the count of them is never too low; the walk is exact.
+    # The marker's two bytes may also occur elsewhere: this count is an upper bound. The walk over
+    # the segments is exact.
     most = min(
         _MAX_SCANS_AT_MAX_PIXELS * max_pixels,
         _BASE_SCANNED_PIXELS + _SCANNED_PIXELS_PER_BYTE * len(raw),
@@ -72,13 +79,13 @@ def refuse_over_budget(
         if n_scans * n_pixels > most:
             raise UnreadableImage(
                 Reason.TOO_MANY_PIXELS,
-                f"{n_scans} scans of {n_pixels} pixels each; allowed together: {most}"
+                f"{n_scans} scans of {n_pixels} pixels each; allowed in total: {most}"
                 f" (in one scan, allowed: {max_pixels})",
             )
 
 
 def _is_packed_bmp(raw: bytes) -> bool:
-    """Return whether a bitmap's pixels are coded as run lengths."""
+    """Return whether the pixels of a bitmap are run-length encoded."""
     return (
         raw[:2] == b"BM"
         and int.from_bytes(raw[14:18], "little") >= 40
@@ -87,7 +94,7 @@ def _is_packed_bmp(raw: bytes) -> bool:
 
 
 def _pixels_of_file(raw: bytes, format_name: str) -> int | None:
-    """Return how many pixels a file of that size may have; None for as many as any."""
+    """Return the allowed number of pixels for the file's size; None for no such limit."""
     if format_name == "BMP" and _is_packed_bmp(raw):
         return _BASE_PACKED_BMP_PIXELS + _PACKED_BMP_PIXELS_PER_BYTE * len(raw)
     per_byte = _PIXELS_PER_BYTE.get(format_name)

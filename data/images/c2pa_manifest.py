@@ -1,7 +1,7 @@
-"""What a C2PA manifest says of machine origin, where c2pa-python is installed.
+"""Declarations of AI generation in C2PA manifests, read if c2pa-python is installed.
 
-Nothing is fetched: no remote manifests, no revocation lists. The signature's state goes
-with the claim, since anybody can write a manifest.
+No network access: remote manifests and revocation lists are not fetched. Every claim states
+whether the signature is valid, since anyone can write a manifest.
 """
 
 from __future__ import annotations
@@ -29,16 +29,20 @@ _MAX_NAME_CHARS: Final = 60
 
 
 def may_hold_manifest(raw: bytes) -> bool:
-    """Whether the markers of a C2PA box occur: a search of the bytes, no parsing."""
+    """Return whether the markers of a C2PA box occur in the bytes; nothing is parsed."""
     return b"jumb" in raw and b"c2pa" in raw
 
 
 def read_manifest_claims(raw: bytes, source_types: frozenset[str]) -> Iterator[str]:
-    """Claims such as `c2pa: trainedAlgorithmicMedia by ChatGPT (signature invalid)`.
+    """Yield claims such as `c2pa: trainedAlgorithmicMedia by ChatGPT (signature invalid)`.
 
-    The active manifest speaks first, then those of the images it was made from
-    ("c2pa ingredient: ..."). Nothing where c2pa-python is not installed, where there is no
-    manifest, or where it cannot be read.
+    Claims of the active manifest come first, then those of its ingredients
+    ("c2pa ingredient: ..."). Nothing is yielded without c2pa-python, without a manifest, or for
+    an unreadable manifest.
+
+    Args:
+        raw: Encoded image.
+        source_types: IPTC digital source types to report.
     """
     if not may_hold_manifest(raw):
         return
@@ -80,14 +84,14 @@ def _is_installed() -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _context(_pid: int) -> Any:
-    """One context per process: native handles do not survive a fork."""
+    """Return the context of a process; native handles do not survive a fork."""
     import c2pa
 
     return c2pa.Context(c2pa.Settings.from_dict(_OFFLINE))
 
 
 def _source_types(value: object) -> Iterator[str]:
-    """Every `digitalSourceType` in a manifest, at any depth, by its last word."""
+    """Yield the last path component of every `digitalSourceType` in a manifest, at any depth."""
     pending = [value]
     while pending:
         node = pending.pop()
@@ -102,7 +106,7 @@ def _source_types(value: object) -> Iterator[str]:
 
 
 def _generator(manifest: object) -> str:
-    """` by NAME`, from the manifest's own claim; empty when it names none."""
+    """Return ` by NAME` with the generator named in the claim; "" if it names none."""
     infos = manifest.get("claim_generator_info") if isinstance(manifest, dict) else None
     first = infos[0] if isinstance(infos, list) and infos else None
     name = first.get("name") if isinstance(first, dict) else None

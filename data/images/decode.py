@@ -1,13 +1,11 @@
-"""From encoded bytes to RGB: the one way, in three named policies.
+"""Decoding of encoded images to RGB, under one of three named policies.
 
-`to_rgb` is what the detector, synthesis, thumbnails and the perceptual hash see of an image.
-It gives eight bits per channel, of what a person sees: 16-bit samples are scaled, and what is
-transparent is laid over white. In every other image the pixels are those of Pillow's
-`convert("RGB")`. Nothing is resized here. An animation gives its first frame, and JPEG is
-decoded in full (no draft mode).
+The detector, synthesis, thumbnails and the perceptual hash all get an image from `to_rgb`. It has
+eight bits per channel: 16-bit samples are scaled, and transparent pixels are composited over
+white. All other images have the pixels of Pillow's `convert("RGB")`. Nothing is resized. An
+animation gives its first frame, and JPEG is decoded in full (no draft mode).
 
-A score depends on the choices of a policy, so a policy never changes: a different choice gets a
-new number.
+Scores depend on the policy, so a policy never changes: any change gets a new version number.
 """
 
 from __future__ import annotations
@@ -26,12 +24,12 @@ from .trimming import MAX_ICC_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodePolicy:
-    """What is done to an image on its way to RGB.
+    """Choices in the conversion of a decoded image to RGB.
 
     Attributes:
-        name: Stored with every score; unique to this set of choices.
-        turns: Whether the orientation that the metadata asks for is applied.
-        colour: "as-stored", or "srgb" where an ICC profile can be followed.
+        name: Unique name with version, stored with every score.
+        turns: Whether the EXIF orientation is applied.
+        colour: Colour handling: "as-stored", or "srgb" to convert by the ICC profile if possible.
     """
 
     name: str
@@ -39,7 +37,7 @@ class DecodePolicy:
     colour: str
 
     def describe(self) -> str:
-        """All choices in one line, for records."""
+        """Return all choices as one line, for records."""
         turned = "turned as metadata asks" if self.turns else "not turned"
         return (
             f"{self.name}: {turned}, transparency over white, 16 bits scaled to 8, "
@@ -47,12 +45,12 @@ class DecodePolicy:
         )
 
 
-# `Image.open(file).convert("RGB")`, what the detector's authors do, wherever that conversion
-# shows the image. The first of its kind clipped 16 bits and dropped transparency.
+# `Image.open(file).convert("RGB")`, as the detector's authors do, except for 16 bits and
+# transparency, which version 1 clipped and dropped.
 PLAIN: Final = DecodePolicy(name="plain@2", turns=False, colour="as-stored")
-# `ImageOps.exif_transpose` first, what the loaders of transformers do.
+# `ImageOps.exif_transpose` first, as the image loaders of transformers do.
 UPRIGHT: Final = DecodePolicy(name="upright@2", turns=True, colour="as-stored")
-# For people's eyes: thumbnails and reports. Never for a score.
+# For display in thumbnails and reports only, never for scores.
 DISPLAY: Final = DecodePolicy(name="display@1", turns=True, colour="srgb")
 
 _ORIENTATION: Final = 0x0112
@@ -70,34 +68,39 @@ _TURNS: Final = {
 def decode_rgb(
     raw: bytes, policy: DecodePolicy, *, limits: ImageLimits = DEFAULT_LIMITS
 ) -> Image.Image:
-    """Decode an image to mode RGB, 8 bits, first frame, at its stored size.
+    """Decode the first frame of an image to mode RGB, 8 bits, at its stored size.
 
-    Width and height swap where `policy` turns an image that lies on its side.
+    Width and height swap if `policy` rotates the image by 90 degrees.
+
+    Args:
+        raw: Encoded image.
+        policy: Decoding policy.
+        limits: Limits on bytes and pixels, and the accepted formats.
 
     Raises:
-        UnreadableImage: For any bytes that cannot be decoded within `limits`.
+        UnreadableImage: The bytes cannot be decoded within `limits`.
     """
     with opened(raw, limits) as image:
         image.load()
-        # Where nothing is to be done it is returned itself: a copy would be as large again.
+        # Not copied if the conversion changes nothing: a copy would double the memory.
         return to_rgb(image, policy)
 
 
 def to_rgb(image: Image.Image, policy: DecodePolicy) -> Image.Image:
-    """Return a decoded image in mode RGB; itself, and no copy, where nothing is to be done.
+    """Return a decoded image in mode RGB; the same object if nothing changes.
 
-    Whatever Pillow raises for a damaged image comes through, see `opening.DAMAGE`.
+    Pillow's exceptions for a damaged image, `limits.DAMAGE`, pass through.
     """
     rgb = over_white(in_8_bits(image), in_srgb=policy.colour == "srgb")
     return turned(rgb, orientation_of(image)) if policy.turns else rgb
 
 
 def over_white(image: Image.Image, *, in_srgb: bool = False) -> Image.Image:
-    """Return an image of 8 bits in mode RGB, laid over white where it is transparent.
+    """Return an 8-bit image in mode RGB, with transparent pixels composited over white.
 
     Args:
-        image: Left as it is; returned itself where it is opaque RGB.
-        in_srgb: Follow its colour profile, where that can be done.
+        image: Decoded image, not modified; an opaque RGB image is returned itself.
+        in_srgb: Whether to convert by the image's ICC profile, if possible.
     """
     rgb = _to_srgb(image) if in_srgb else _converted(image, "RGB")
     alpha = alpha_of(image)
@@ -110,11 +113,11 @@ def over_white(image: Image.Image, *, in_srgb: bool = False) -> Image.Image:
 
 
 def in_8_bits(image: Image.Image) -> Image.Image:
-    """Return a decoded image with 8 bits per sample; itself where it has no more.
+    """Return a decoded image with 8 bits per sample; the same object if it has no more.
 
-    Grey of 16 bits keeps its upper 8, as Pillow does for colour of 16 bits. Integers and floats
-    of 32 bits, which no format that is read by default has, are taken for 16-bit grey or for
-    [0, 1] where they fit, and scaled by their highest value where they do not.
+    16-bit grey keeps its upper 8 bits, as Pillow does for 16-bit colour. 32-bit integers and
+    floats, which occur in none of the default formats, are read as 16-bit grey or as [0, 1] if
+    their range fits, and are otherwise scaled by the maximum.
     """
     if image.mode.startswith("I;16"):
         samples = np.asarray(image)
@@ -143,7 +146,7 @@ def _grey_of_numbers(samples: NDArray[np.int32] | NDArray[np.float32]) -> NDArra
 
 
 def alpha_of(image: Image.Image) -> Image.Image | None:
-    """Return the opacity of each pixel, of an image in 8 bits; None where all are opaque."""
+    """Return the alpha channel of an 8-bit image; None if all pixels are opaque."""
     if not image.has_transparency_data:
         return None
     alpha = _converted(image, "RGBA").getchannel("A")
@@ -151,7 +154,7 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Return an image turned as an orientation in [1, 8] asks; itself for 1."""
+    """Return an image transposed by an EXIF orientation in [1, 8]; the same object for 1."""
     method = _TURNS.get(orientation)
     return image if method is None else image.transpose(method)
 
@@ -161,7 +164,7 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF (or XMP) orientation in [1, 8]; 1 where there is none or it is damaged."""
+    """Return the EXIF (or XMP) orientation in [1, 8]; 1 if it is missing or damaged."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except DAMAGE:
@@ -170,18 +173,18 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """RGB by the picture's own ICC profile, or as Pillow converts when there is none to follow."""
+    """Return the image in sRGB by its ICC profile; converted by Pillow if there is none usable."""
     icc = image.info.get("icc_profile")
     space = image.mode if image.mode in {"CMYK", "L"} else "RGB"
     if not icc or len(icc) > MAX_ICC_BYTES:
         return image.convert("RGB")
     followed = follow_profile(_converted(image, space), icc)
-    # A damaged profile, or one for other channels than these: the colours as stored.
+    # A damaged profile, or one for another colour space: colours as stored.
     return image.convert("RGB") if followed is None else followed
 
 
 def follow_profile(image: Image.Image, icc: bytes) -> Image.Image | None:
-    """Return an image in sRGB by an ICC profile; None for one that cannot be followed for it."""
+    """Return an image converted to sRGB by an ICC profile; None if the profile is unusable."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         return ImageCms.profileToProfile(

@@ -1,8 +1,8 @@
-"""Why the image that is scored may not be the one that a person sees.
+"""Detection of images that viewers may show differently from the scored pixels.
 
-What is scored is the first frame, over white, by its own numbers. A viewer may show another frame,
-lay it over something else, or follow a profile that changes it beyond recognition: then a low
-score says little, and such an image is left to people.
+The detector scores the first frame, composited over white, in stored colours. A viewer may show
+another frame, use another background, or apply a colour profile that changes the image beyond
+recognition. A low score then says little, and the image goes to human review.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from .frames import frame_durations_ms
 from .limits import DAMAGE
 from .trimming import MAX_ICC_BYTES
 
-# Of the sample that is looked at, which has every so many pixels of the image as they are.
+# Largest side of the examined sample, taken by nearest neighbour.
 _SAMPLE_PX: Final = 256
 _INVISIBLE: Final = 16
 _OPAQUE: Final = 240
-# Soft edges and shadows of a cut-out object are well below this.
+# Soft edges and shadows of cut-out objects stay well below this share.
 _MAX_SHARE_SEE_THROUGH: Final = 0.25
 _MIN_MEAN_OPACITY: Final = 0.05
 _FLAT_LEVELS: Final = 10.0
 _BLANK_LEVELS: Final = 3.0
 _BRIEF_SHARE: Final = 0.1
-# 0.45455 is that of ordinary images; viewers follow it, Pillow does not.
+# 0.45455 is the usual gamma; viewers apply a gamma, Pillow does not.
 _GAMMAS: Final = (0.3, 0.75)
-# On average over all colours; profiles of wide-gamut displays and of printing change 5 to 30.
+# Mean change over all colours; profiles of wide-gamut displays and of printing change 5 to 30.
 _MAX_PROFILE_LEVELS: Final = 48.0
 
 
 def doubt_of(raw: bytes, image: Image.Image, n_frames: int) -> Doubt | None:
-    """Return why a decoded image may be seen as another than is scored; None as a rule.
+    """Return why viewers may show a different image from the one scored; None for most images.
 
     Args:
-        raw: Its file.
-        image: Decoded, at its first frame.
-        n_frames: Of the file.
+        raw: Encoded image.
+        image: Decoded image, at its first frame.
+        n_frames: Number of frames in the file.
     """
     if n_frames > 1 and _is_outside_animation(image):
         return Doubt.NOT_A_FRAME
@@ -63,12 +63,12 @@ def _sample(image: Image.Image) -> Image.Image:
 
 
 def _is_outside_animation(image: Image.Image) -> bool:
-    """Whether the image is what viewers show that know no animated PNG, and others never."""
+    """Return whether the image is the default image of an animated PNG and none of its frames."""
     return bool(image.info.get("default_image", False))
 
 
 def _depends_on_background(sample: Image.Image) -> bool:
-    """Whether another background than white would show another image, or hardly any shows."""
+    """Return whether a background other than white changes the image, or little is visible."""
     if not sample.has_transparency_data:
         return False
     rgba = np.asarray(sample.convert("RGBA"))
@@ -88,7 +88,7 @@ def _is_blank(sample: Image.Image) -> bool:
 
 
 def _is_brief(durations_ms: list[int]) -> bool:
-    """Whether the first frame is hardly seen beside one that is, or several, most of the time."""
+    """Return whether the first frame is short, and much longer frames fill most of the time."""
     whole = sum(durations_ms)
     if whole <= 0 or durations_ms[0] >= _BRIEF_SHARE * whole:
         return False
@@ -108,7 +108,7 @@ def _has_other_colours(image: Image.Image) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _profile_levels(icc: bytes) -> float:
-    """Return by how many levels a profile changes colours on average; 0 for one that is damaged."""
+    """Return the mean change of colours by a profile, in levels; 0 for a damaged profile."""
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
     image = Image.fromarray(np.ascontiguousarray(cube))

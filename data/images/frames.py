@@ -1,4 +1,4 @@
-"""How many frames an image has and how long each is shown, without decoding them."""
+"""Number and durations of the frames of an image, read without decoding."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Final
 
 from PIL import Image
 
-# Counting the frames of a GIF walks its blocks one by one, and a hostile file of a few
-# megabytes holds millions: the count stops here.
+# Counting the frames of a GIF takes a walk over its blocks, and a hostile file of a few megabytes
+# has millions. The count stops at these limits.
 MAX_FRAMES: Final = 10_000
 _MAX_BLOCKS: Final = 1_000_000
 _INT32_MAX: Final = 2**31 - 1
@@ -18,9 +18,9 @@ _AT_ONCE_MS: Final = 100
 
 
 def count_frames(raw: bytes, image: Image.Image) -> int:
-    """Frames that the file holds or claims to hold, at least 1.
+    """Return the number of frames, at least 1.
 
-    For a GIF at most `MAX_FRAMES` are counted; the others state a number in their header.
+    GIF frames are counted, up to `MAX_FRAMES`; other formats declare the number in their header.
     """
     if image.format == "GIF":
         return max(1, count_gif_frames(raw))
@@ -28,14 +28,14 @@ def count_frames(raw: bytes, image: Image.Image) -> int:
 
 
 def count_gif_frames(raw: bytes) -> int:
-    """Complete frames of a GIF, in [0, `MAX_FRAMES`]; damage ends the count."""
+    """Count the complete frames of a GIF, in [0, `MAX_FRAMES`]; damage ends the count."""
     return len(_gif_durations_ms(raw))
 
 
 def frame_durations_ms(raw: bytes, format_name: str) -> list[int]:
-    """Return how long each frame is shown, of GIF, PNG, WebP and AVIF; empty for other formats.
+    """Return the duration of each frame of GIF, PNG, WebP and AVIF; [] for other formats.
 
-    As browsers have it, a frame of 10 ms or less is shown for 100. At most `MAX_FRAMES` frames.
+    A duration of 10 ms or less counts as 100 ms, as in browsers. At most `MAX_FRAMES` frames.
     """
     if format_name == "GIF":
         durations_ms = _gif_durations_ms(raw)
@@ -108,12 +108,12 @@ def _webp_durations_ms(raw: bytes) -> list[int]:
 
 
 def _avif_durations_ms(raw: bytes) -> list[int]:
-    """Return those of the first track, by its time scale and its table of times."""
+    """Return the durations of the first track, from its time scale (mdhd) and table (stts)."""
     movie = raw.find(b"moov")
     head, table = raw.find(b"mdhd", movie), raw.find(b"stts", movie)
     if min(movie, head, table) < 0:
         return []
-    # Two times stand before the scale, of 4 bytes each or, in version 1, of 8.
+    # Two times precede the scale, of 4 bytes each or, in version 1, of 8.
     at = head + (24 if raw[head + 4 : head + 5] == b"\1" else 16)
     per_second = int.from_bytes(raw[at : at + 4], "big") or 1000
     durations_ms: list[int] = []
@@ -128,5 +128,5 @@ def _avif_durations_ms(raw: bytes) -> list[int]:
 
 
 def _table_bytes(flags: int) -> int:
-    """Size of the colour table that follows, from the flags that announce it."""
+    """Return the size in bytes of the colour table that the flags declare."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0

@@ -1,7 +1,6 @@
-"""The facts of one image, gathered in one decode.
+"""Facts about one image, collected in one decode.
 
-`inspect_image` is the only gate through which bytes become a stored image: what it
-accepts, `decode_rgb` can decode under every policy.
+Every stored image has passed `inspected`: `decode_rgb` can decode it under every policy.
 """
 
 from __future__ import annotations
@@ -31,30 +30,31 @@ __all__ = [
     "inspected",
 ]
 
-# Of `phash_of`: hashes are of upright pixels, 16 bits scaled, over white. Rows without it have
-# hashes of pixels as they are stored.
+# Value of `phash_of` for hashes of upright pixels, 16 bits scaled, over white. Rows with null have
+# hashes of pixels as stored.
 UPRIGHT_PIXELS: Final = "upright"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """What the `images` table keeps of an image, apart from where its bytes lie.
+    """Columns of the `images` table that describe an image, without its place in a shard.
 
     Attributes:
         image_id: SHA-256 of the encoded bytes, 64 hex digits.
-        n_bytes: Encoded bytes.
-        format: Pillow's format name; JPEGs with further images inside (MPO) are "JPEG".
-        mode: Pillow's mode as decoded, for example "RGB", "P", "CMYK", "I;16".
-        width_px: Pixels as stored, before any turn.
-        height_px: Pixels as stored, before any turn.
-        n_frames: 1 for a still image; for a GIF at most 10,000 are counted.
-        phash: `imagehash.phash` of the first frame, upright and as a person sees it
-            (`upright_grey`), 16 hex digits.
-        phash_of: `UPRIGHT_PIXELS`: what `phash` is the hash of.
-        jpeg_quality: Nearest IJG quality in [1, 100]; None for other formats.
-        capture: Keys make, model, software; None when the file names none of them.
-        ai_declared: What the file itself says of a machine origin; None proves nothing.
-        doubt: A `schema.Doubt` value: why people may see another image; None as a rule.
+        n_bytes: Size of the encoded image in bytes.
+        format: Pillow's format name; "JPEG" also for MPO files, JPEGs with further images inside.
+        mode: Pillow's mode after decoding, for example "RGB", "P", "CMYK", "I;16".
+        width_px: Width as stored, before the EXIF orientation is applied.
+        height_px: Height as stored, before the EXIF orientation is applied.
+        n_frames: Number of frames, 1 for a still image; at most 10,000 for a GIF.
+        phash: Perceptual hash, `imagehash.phash`, of the first frame's `upright_grey`, 16 hex
+            digits.
+        phash_of: Pixels that `phash` is computed from: `UPRIGHT_PIXELS`.
+        jpeg_quality: Nearest IJG quality in [1, 100]; None for formats other than JPEG.
+        capture: Camera make, model and software by key; None if the file names none.
+        ai_declared: Declaration of AI generation in the file's metadata; None proves nothing.
+        doubt: Reason why viewers may show a different image, a `schema.Doubt` value; None for
+            most images.
     """
 
     image_id: str
@@ -73,12 +73,16 @@ class ImageFacts:
 
 
 def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
-    """Decode an image in full and say what it is.
+    """Decode an image in full and return its facts.
 
-    About 10 ms of CPU for a JPEG of one megapixel. Safe to call from many threads.
+    A JPEG of one megapixel takes about 10 ms of CPU. Thread-safe.
+
+    Args:
+        raw: Encoded image; any bytes.
+        limits: Limits on bytes and pixels, and the accepted formats.
 
     Raises:
-        UnreadableImage: And nothing else, for any bytes whatever.
+        UnreadableImage: The bytes are not an accepted image. No other error is raised.
     """
     with inspected(raw, limits=limits) as (facts, _):
         return facts
@@ -88,18 +92,23 @@ def inspect_image(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> ImageF
 def inspected(
     raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS
 ) -> Iterator[tuple[ImageFacts, Image.Image]]:
-    """Open an image that is decoded in full, with what `inspect_image` says of it.
+    """Open an image, decode it in full, and yield its facts and the decoded image.
 
-    The block must leave the image as it is; what it raises of `limits.DAMAGE` refuses the image.
+    The `with` block must not modify the image. An exception of `limits.DAMAGE` raised in the block
+    becomes an `UnreadableImage` too.
+
+    Args:
+        raw: Encoded image; any bytes.
+        limits: Limits on bytes and pixels, and the accepted formats.
 
     Raises:
-        UnreadableImage: For any bytes whatever; nothing else but what the block raises.
+        UnreadableImage: The bytes are not an accepted image.
     """
     import imagehash
 
     with opened(raw, limits) as image:
         image.load()
-        # Some modes have no way to RGB; better refused here than at every later step.
+        # Some modes cannot be converted to RGB; they are refused here, not in a later step.
         image.crop((0, 0, 1, 1)).convert("RGB")
         n_frames = count_frames(raw, image)
         doubt = doubt_of(raw, image, n_frames)
@@ -122,21 +131,24 @@ def inspected(
 
 
 def upright_grey(image: Image.Image) -> Image.Image:
-    """Return what the perceptual hash is taken of: brightness, upright, 8 bits, over white."""
+    """Return the input of the perceptual hash: upright 8-bit luma, composited over white."""
     shallow = in_8_bits(image)
-    # Palettes and CMYK go to grey by ways of their own in Pillow: no detour where there is no need.
+    # Pillow has its own conversions of palettes and CMYK to grey, so opaque images skip RGB.
     seen = shallow if alpha_of(shallow) is None else over_white(shallow)
-    # Turned last: one channel instead of three.
+    # Turned last, with one channel instead of three.
     return turned(seen.convert("L"), orientation_of(image))
 
 
 def hash_anew(raw: bytes) -> tuple[str, str]:
-    """Return the hash of an image's upright pixels, and that of its pixels as stored.
+    """Return the perceptual hashes of an image's upright pixels and of its pixels as stored.
 
-    The second is what rows without `phash_of` hold.
+    Rows without `phash_of` have the second.
+
+    Args:
+        raw: Encoded image.
 
     Raises:
-        UnreadableImage: The bytes are no image that can be used.
+        UnreadableImage: The bytes are not an accepted image.
     """
     import imagehash
 
@@ -146,17 +158,22 @@ def hash_anew(raw: bytes) -> tuple[str, str]:
 
 
 def is_stored_as_seen(raw: bytes) -> bool:
-    """Return whether an image's pixels as stored are those that a person sees, by its header.
+    """Return whether an image is displayed with its pixels as stored, judged by its header.
+
+    That is an upright, opaque image with 8 bits per sample.
+
+    Args:
+        raw: Encoded image.
 
     Raises:
-        UnreadableImage: The bytes are no image that can be used.
+        UnreadableImage: The bytes are not an accepted image.
     """
     with opened(raw) as image:
         is_shallow = image.mode not in {"I", "F"} and not image.mode.startswith("I;16")
         return is_shallow and orientation_of(image) == 1 and not image.has_transparency_data
 
 
-# ITU-T T.81, table K.1, two rows of eight per line: what quality 50 divides brightness by.
+# Luminance quantisation table of quality 50: ITU-T T.81, table K.1, two rows of eight per line.
 _IJG_LUMA: Final = np.frombuffer(
     bytes.fromhex(
         "100b0a101828333d0c0c0e131a3a3c37"
@@ -169,7 +186,7 @@ _IJG_LUMA: Final = np.frombuffer(
 
 
 def _ijg_tables() -> NDArray[np.int64]:
-    """Brightness tables of the qualities 1 to 100, shape (100, 64)."""
+    """Return the luminance tables of qualities 1 to 100, shape (100, 64)."""
     quality = np.arange(1, 101)
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     return np.clip((_IJG_LUMA * scale[:, None] + 50) // 100, 1, 255)
@@ -179,10 +196,10 @@ _TABLES: Final = _ijg_tables()
 
 
 def estimate_jpeg_quality(image: Image.Image) -> int | None:
-    """Return the IJG quality in [1, 100] whose brightness table is nearest; None without tables.
+    """Return the IJG quality in [1, 100] with the nearest luminance table; None without tables.
 
-    Exact for what libjpeg wrote. Encoders with tables of their own (cameras, Photoshop)
-    get the nearest, so it orders files by loss more than it tells a setting.
+    The value is exact for files by libjpeg. For encoders with other tables (cameras, Photoshop) it
+    orders files by loss, and is not their quality setting.
     """
     tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
     luma = tables.get(0)

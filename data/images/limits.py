@@ -1,8 +1,8 @@
-"""How one image is opened: what is refused before decoding, and why a file is unusable.
+"""Opening of one image: checks before decoding, and the reason why a file is unusable.
 
-Every other module opens images through `opened`, so that hostile bytes raise
-`UnreadableImage` and nothing else, and nothing is printed. No process-wide switch of
-Pillow is touched; images may be opened from many threads at once.
+Every other module opens images through `opened`, so that hostile bytes raise only
+`UnreadableImage`, and nothing is printed. Pillow's global settings stay unchanged; images can be
+opened from many threads at once.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from .budget import refuse_over_budget
 from .sniff import Kind, Sniffed, sniff
 from .trimming import count_scans, trim_metadata
 
-# Pillow logs some damaged metadata as errors; without a handler Python prints them.
+# Pillow logs some damaged metadata as errors; Python prints them if there is no handler.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
-    """What an image may cost, and which formats are read.
+    """Limits on the size of an image, and the accepted formats.
 
     Attributes:
-        max_bytes: Encoded bytes.
-        max_pixels: Width times height, known from the header and checked before decoding.
-            Pillow refuses by itself above 178,956,970 pixels, whatever this says. What a small
-            file claims is held lower, see `budget`.
-        formats: Pillow's format names. TIFF, HEIC, JPEG XL and the like are left out:
-            each further decoder is one more that reads hostile bytes.
+        max_bytes: Largest size of an encoded image in bytes.
+        max_pixels: Largest width times height, checked by the header before decoding. Pillow
+            itself refuses more than 178,956,970 pixels. Small files have lower limits, see
+            `budget`.
+        formats: Pillow's format names. TIFF, HEIC, JPEG XL and others are left out: every decoder
+            adds attack surface for hostile bytes.
     """
 
     max_bytes: int = 64 * 2**20
@@ -52,7 +52,7 @@ class ImageLimits:
 
 DEFAULT_LIMITS: Final = ImageLimits()
 
-# What Pillow and its codecs raise on damaged files.
+# Exceptions of Pillow and its codecs on damaged files.
 DAMAGE: Final = (
     OSError,
     EOFError,
@@ -72,7 +72,7 @@ DAMAGE: Final = (
 )
 
 _BYTES_SHOWN: Final = re.compile(r"""b(['"]).*\1""")
-# Kinds of bitmaps that there are and Pillow does not read; other figures are damage.
+# Valid kinds of bitmaps that Pillow does not support; other values are damage.
 _UNREAD_KIND: Final = re.compile(
     r"Unsupported BMP (bitfields layout|compression \([456]\)|pixel depth \((0|2|64)\))"
 )
@@ -81,12 +81,16 @@ _CUT_PHRASES: Final = ("truncated", "unexpected end", "broken data stream", "buf
 
 @contextmanager
 def opened(raw: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
-    """The image with its header read and its size checked, not yet decoded.
+    """Open an image and check its header and size, without decoding it.
 
-    Whatever Pillow raises inside the `with` block becomes an `UnreadableImage` too.
+    An exception of `DAMAGE` raised in the `with` block becomes an `UnreadableImage` too.
+
+    Args:
+        raw: Encoded image; any bytes.
+        limits: Limits on bytes and pixels, and the accepted formats.
 
     Raises:
-        UnreadableImage: The bytes are empty, no image, of a format that is not accepted,
+        UnreadableImage: The bytes are empty, not an image, in a format that is not accepted,
             damaged, or beyond a limit.
     """
     seen = sniff(raw)
@@ -112,7 +116,7 @@ def _refuse_unopened(raw: bytes, seen: Sniffed, limits: ImageLimits) -> None:
     if seen.kind is Kind.ARCHIVE:
         raise UnreadableImage(
             Reason.NOT_AN_IMAGE,
-            f"a {seen.name} archive or table; name it as a SOURCE to read what it holds",
+            f"a {seen.name} archive or table; name it as a SOURCE to read its contents",
         )
     if seen.kind is Kind.OTHER:
         raise UnreadableImage(Reason.NOT_AN_IMAGE, f"{seen.name}; accepted: {accepted}")
@@ -130,7 +134,7 @@ def _refuse_undecoded(raw: bytes, image: Image.Image, seen: Sniffed, limits: Ima
 
 
 def too_many_bytes(n_bytes: int | str, limits: ImageLimits) -> UnreadableImage:
-    """The refusal of something larger than `limits.max_bytes`."""
+    """Return the error for an image larger than `limits.max_bytes`."""
     return UnreadableImage(
         Reason.TOO_MANY_BYTES, f"{n_bytes} bytes; allowed: {limits.max_bytes} (max_bytes)"
     )
@@ -147,21 +151,21 @@ def _explain(
     is_cut = _ends_early(raw, seen.name)
     if isinstance(error, UnidentifiedImageError):
         if seen.kind is Kind.UNKNOWN:
-            # Nothing of its content: it may be anybody's file.
+            # The message quotes no content: it may be any private file.
             return Reason.NOT_AN_IMAGE, f"no known image format in {len(raw)} bytes"
         text = "its header is damaged"
     else:
         text = _BYTES_SHOWN.sub("...", str(error)) or type(error).__name__
         is_cut = is_cut or any(phrase in text.lower() for phrase in _CUT_PHRASES)
         if _UNREAD_KIND.match(text):
-            detail = f"a kind of {seen.name} that is not read ({text}); save it as PNG"
+            detail = f"an unsupported kind of {seen.name} ({text}); save it as PNG"
             return Reason.UNSUPPORTED_FORMAT, detail
     reason = Reason.TRUNCATED if is_cut else Reason.UNREADABLE
     return reason, f"{seen.name} of {len(raw)} bytes: {text}"
 
 
 def _ends_early(raw: bytes, name: str) -> bool:
-    """Whether the file lacks the end that its format prescribes."""
+    """Return whether the file lacks the end that its format requires."""
     if name == "JPEG":
         _, end = count_scans(raw)
         return not raw.endswith(b"\xff\xd9", 0, end)
@@ -179,23 +183,23 @@ def _ends_early(raw: bytes, name: str) -> bool:
 
 
 def _boxes_end(raw: bytes) -> int:
-    """Where the outermost boxes of an ISO media file end, as their headers say."""
+    """Return the offset at which the top-level boxes of an ISO media file end by their headers."""
     at = 0
     while at + 8 <= len(raw):
         n_box = int.from_bytes(raw[at : at + 4], "big")
         if n_box == 1:
             n_box = int.from_bytes(raw[at + 8 : at + 16], "big")
-        if n_box < 8:  # 0: up to the end of the file; less than its own header: damage
+        if n_box < 8:  # 0: up to the end of the file; 2 to 7: damage
             return len(raw)
         at += n_box
     return at
 
 
 class _WhileOpening:
-    """Stands where a warning filter has a pattern: matches in threads that open an image.
+    """Pattern of a warning filter that matches in threads that are opening an image.
 
-    `warnings.catch_warnings` swaps the filters of the whole process, so it cannot be used
-    in threads; one filter that looks at a thread-local flag can.
+    `warnings.catch_warnings` replaces the filters of the whole process and is not thread-safe; a
+    single filter with a thread-local flag is.
     """
 
     def __init__(self) -> None:
@@ -211,10 +215,10 @@ _FILTER: Final[Any] = ("ignore", None, Warning, _while_opening, 0)
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drops the warnings of this thread: a damaged file is a row, not a line on stderr."""
+    """Drop the warnings of this thread: damage is reported in a row, not on stderr."""
     filters = cast("list[Any]", warnings.filters)
     if not filters or filters[0] is not _FILTER:
-        # Somebody set filters since; ours must come first, or `-W error` would reject images.
+        # Filters were changed since; ours must come first, or `-W error` would reject images.
         with contextlib.suppress(ValueError):
             filters.remove(_FILTER)
         filters.insert(0, _FILTER)

@@ -1,8 +1,8 @@
-"""What a file says of its own origin: camera, and machine origin where it declares one.
+"""Provenance in a file's metadata: the camera, and declarations of AI generation.
 
-All of it is a claim by whoever wrote the file. A declared machine origin is evidence for
-one; silence proves nothing, and nothing read here ever clears an image. Places, people
-and free text (prompts, comments, owners) are looked at and never kept.
+Metadata is an unverified claim. A declaration of AI generation is evidence for it; its absence
+proves nothing, and nothing read here ever clears an image. Locations, persons and free text
+(prompts, comments, owners) are searched and never stored.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .trimming import MAX_TEXT_BYTES
 
 _MAX_NAME_CHARS: Final = 100
 _MAX_CLAIMS: Final = 4
-# Text beyond this is not searched, nor are more texts.
+# Limits of the search, in characters per text and in texts.
 _MAX_TEXT_CHARS: Final = MAX_TEXT_BYTES
 _MAX_TEXTS: Final = 1_000
 
-# IPTC's digital source types of machine-made or partly machine-made media.
+# IPTC digital source types of media generated in whole or in part by AI or algorithms.
 AI_SOURCE_TYPES: Final = frozenset(
     {
         "trainedAlgorithmicMedia",
@@ -41,14 +41,14 @@ _SOURCE_TYPE: Final = re.compile(
     rb"""(?:https?://[^"'<>\s]{1,100}/)?([A-Za-z]{4,60})"""
 )
 _CREATOR_TOOL: Final = re.compile(rb"""CreatorTool["'>=\s]{1,20}([^"'<>]{1,100})""")
-# Programs that only make images, as they name themselves.
+# Names of image generators as they occur in metadata.
 _GENERATORS: Final = re.compile(
     r"novelai|comfyui|invokeai|automatic1111|stable[ -]?diffusion|sd-webui|fooocus|midjourney"
     r"|dall[-·• ]?e|adobe firefly|draw ?things|swarmui|easy diffusion|leonardo\.ai|ideogram"
     r"|made with google ai|imagen \d|flux\.1|gpt-4o|chatgpt|black forest labs",
     re.IGNORECASE,
 )
-# What AUTOMATIC1111 and its many descendants write as free text.
+# Free text of AUTOMATIC1111 and programs derived from it.
 _A1111_STEPS: Final = re.compile(r"\bSteps: \d{1,9}, ")
 _A1111_SETTING: Final = re.compile(r"(?:Sampler|CFG scale|Seed|Model hash): ")
 _A1111_SPAN_CHARS: Final = 420
@@ -56,9 +56,9 @@ _A1111_MAX_TRIES: Final = 100
 
 
 def read_capture(image: Image.Image) -> dict[str, str | None] | None:
-    """Make, model and software by EXIF (or PNG's "Software"); None when all are absent.
+    """Return make, model and software from EXIF (or PNG's "Software"); None if all are missing.
 
-    Values are one line of at most 100 characters.
+    A value is one line of at most 100 characters.
     """
     exif = _exif(image)
     software = exif.get(ExifTags.Base.Software) or image.info.get("Software")
@@ -71,10 +71,15 @@ def read_capture(image: Image.Image) -> dict[str, str | None] | None:
 
 
 def read_ai_declared(raw: bytes, image: Image.Image) -> str | None:
-    """The machine origin that the file declares, as `where: what`, joined by "; ".
+    """Return the file's declarations of AI generation, at most four, joined by "; ".
 
-    For example `iptc: trainedAlgorithmicMedia`, `png text: ComfyUI`, `exif software: NovelAI`
-    or `c2pa: trainedAlgorithmicMedia by ChatGPT (signature invalid)`. At most four claims.
+    A declaration reads `where: what`, for example `iptc: trainedAlgorithmicMedia`,
+    `png text: ComfyUI`, `exif software: NovelAI` or
+    `c2pa: trainedAlgorithmicMedia by ChatGPT (signature invalid)`.
+
+    Args:
+        raw: Encoded image.
+        image: Opened image.
     """
     claims = list(read_manifest_claims(raw, AI_SOURCE_TYPES))
     claims += _from_xmp(image)
@@ -91,13 +96,13 @@ def _exif(image: Image.Image) -> Image.Exif:
 
 
 def _name(value: object) -> str | None:
-    """A value as one clean line; None for what is empty or plainly no name."""
+    """Return a value as one clean line; None if it is empty or evidently not a name."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if not isinstance(value, str):
         return None
     line = " ".join("".join(c if c.isprintable() else " " for c in value[:400]).split())
-    # ComfyUI stores whole workflows where cameras store their make and model.
+    # ComfyUI stores whole workflows in the fields for make and model.
     if line.startswith(("workflow:", "prompt:", "{", "[")):
         return None
     return line[:_MAX_NAME_CHARS] or None
@@ -116,7 +121,7 @@ def _from_xmp(image: Image.Image) -> Iterator[str]:
 
 
 def _from_text(image: Image.Image) -> Iterator[str]:
-    """Claims in PNG text chunks and in the comments of JPEG and GIF."""
+    """Yield claims from PNG text chunks and from the comments of JPEG and GIF."""
     texts = (
         (key, value)
         for key, value in image.info.items()
@@ -167,7 +172,7 @@ def _is_a1111(text: str) -> bool:
 
 
 def _is_node_graph(value: str) -> bool:
-    """Whether a text is the JSON that ComfyUI keeps of its nodes."""
+    """Return whether a text is a ComfyUI node graph in JSON."""
     try:
         graph: Any = json.loads(value)
     except (ValueError, RecursionError):
@@ -205,7 +210,7 @@ def _named(where: str, value: object) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    """A metadata value as text; EXIF's comment begins with 8 bytes that name its encoding."""
+    """Return a metadata value as text; an EXIF comment starts with 8 bytes for its encoding."""
     if isinstance(value, str):
         return value[:_MAX_TEXT_CHARS]
     if not isinstance(value, bytes):
@@ -213,7 +218,7 @@ def _text(value: object) -> str:
     value = value[:_MAX_TEXT_CHARS]
     code, body = value[:8], value[8:]
     if code.startswith(b"UNICODE"):
-        # Writers disagree on the byte order; readable text has its zero bytes on one side.
+        # The byte order differs between writers; the position of the zero bytes shows it.
         order = "utf-16-be" if body[:1] == b"\0" else "utf-16-le"
         return body.decode(order, "replace")
     if code.startswith((b"ASCII", b"JIS", b"\0\0\0\0\0\0\0\0")):

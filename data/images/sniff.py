@@ -1,7 +1,7 @@
-"""What the first bytes of a file say it is.
+"""File type detection by the first bytes of a file, without parsing.
 
-Nothing is parsed here: a name comes out, so that a rejected item can say what was seen.
-`IMAGE` names are Pillow's format names where Pillow has one.
+The name is shown in the detail of a rejected item. Names of images are Pillow's format names if
+Pillow has one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Kind(StrEnum):
-    """The broad sort of a file."""
+    """Broad type of a file."""
 
     IMAGE = "image"
     ARCHIVE = "archive"
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Sniffed(NamedTuple):
-    """A broad sort and a name that a person understands."""
+    """Broad type of a file, and a readable name of its format."""
 
     kind: Kind
     name: str
@@ -28,7 +28,7 @@ class Sniffed(NamedTuple):
 
 UNKNOWN: Final = Sniffed(Kind.UNKNOWN, "unknown")
 
-# (offset, magic, kind, name); the first that matches wins, so longer ones stand first.
+# (offset, magic, kind, name); the first match wins, so longer magic values come first.
 _MAGIC: Final[tuple[tuple[int, bytes, Kind, str], ...]] = (
     (0, b"\xff\xd8\xff", Kind.IMAGE, "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", Kind.IMAGE, "PNG"),
@@ -93,7 +93,7 @@ _TEXT_BYTES: Final = bytes({7, 8, 9, 10, 12, 13, 27, *range(0x20, 0x7F), *range(
 
 
 def sniff(raw: bytes) -> Sniffed:
-    """The sort and name of a file, from at most its first 1,024 bytes."""
+    """Return type and format of a file, judged by at most its first 1,024 bytes."""
     for offset, magic, kind, name in _MAGIC:
         if raw.startswith(magic, offset):
             return Sniffed(kind, name)
@@ -101,7 +101,7 @@ def sniff(raw: bytes) -> Sniffed:
         return _RIFF.get(raw[8:12], Sniffed(Kind.OTHER, "RIFF file"))
     if raw[4:8] == b"ftyp":
         return _sniff_iso_media(raw)
-    # A bitmap's header holds zero bytes or high ones; a text that begins with "BM" does not.
+    # The header of a bitmap has zero or high bytes; a text that starts with "BM" has neither.
     if raw.startswith(b"BM") and (b"\0" in raw[:18] or not raw[:18].isascii()):
         return Sniffed(Kind.IMAGE, "BMP")
     if raw[:1] == b"P" and raw[1:2] in b"123456fF" and raw[2:3].isspace() and len(raw) > 2:
@@ -110,7 +110,7 @@ def sniff(raw: bytes) -> Sniffed:
 
 
 def _sniff_iso_media(raw: bytes) -> Sniffed:
-    """AVIF, HEIC or video: told apart by the brands of the `ftyp` box."""
+    """Return AVIF, HEIC, a RAW photo or video, by the brands in the `ftyp` box."""
     n_box = min(int.from_bytes(raw[:4], "big"), 256, len(raw))
     brands = {raw[8:12]} | {raw[i : i + 4] for i in range(16, n_box - 3, 4)}
     if brands & {b"avif", b"avis"}:

@@ -1,8 +1,8 @@
-"""Metadata within bounds: what a decoder is given of a file that holds too much of it.
+"""Removal of excessive metadata before decoding.
 
-Text, profiles, comments and unknown parts may be as large as the file, or unpack to a thousand
-times its size. They bound memory and time here and never cost an image its pixels: beyond the
-bounds they are left out of the bytes that are decoded, and text is read as far as it counts.
+Text, profiles, comments and unknown parts may be as large as the file, or decompress to a thousand
+times its size. Parts beyond the limits are removed from the bytes given to the decoder, which
+bounds memory and time and never changes pixels. Long text is read up to its limit.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Final
 from ..errors import UnreadableImage
 from ..schema import Reason
 
-# More than this is read of no text; workflows of node editors reach a few hundred kilobytes.
+# Limit per text; workflows of node editors reach a few hundred kilobytes.
 MAX_TEXT_BYTES: Final = 4 * 2**20
-# Real profiles are under 4 KB (displays) to 2 MB (presses); larger ones are not worth parsing.
+# Real profiles have 4 KB (displays) to 2 MB (presses); larger ones are not parsed.
 MAX_ICC_BYTES: Final = 4 * 2**20
 
 _MAX_TEXTS_BYTES: Final = 4 * MAX_TEXT_BYTES
-# Pillow refuses a whole PNG for a text or a profile above this.
+# Pillow refuses a PNG with a text or a profile above this size.
 _PILLOW_MAX_BYTES: Final = 2**20
-# Ordinary files have a few dozen; files of cameras some hundred.
+# Ordinary files have a few dozen parts, files of cameras some hundred.
 _MAX_METADATA_PARTS: Final = 2_000
-# Segments, chunks or blocks. Walking so many takes about 0.1 s.
+# Segments, chunks or blocks; a walk over this many takes about 0.1 s.
 MAX_PARTS: Final = 200_000
 
-# Of up to 255 bytes each, and about ten times as fast to walk.
+# GIF blocks have up to 255 bytes each; a walk over them is about ten times faster.
 _MAX_GIF_BLOCKS: Final = 2_000_000
 _MAX_EXTENSION_BLOCKS: Final = 50_000
 
 _PNG_HEAD_BYTES: Final = 8
 _PNG_END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _PNG_TEXT: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-# What the look of a PNG depends on, beside its critical chunks.
+# Ancillary chunks that affect how a PNG is displayed.
 _PNG_LOOK: Final = frozenset(
     {b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT", b"pHYs"}
 )
@@ -46,11 +46,11 @@ _SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """A file as it is decoded, and the metadata that was taken out of it.
+    """A file without excessive metadata, and the values read from the removed parts.
 
     Attributes:
-        raw: The very bytes that were given, where nothing was too much.
-        info: Belongs into `Image.info`, by Pillow's keys.
+        raw: Bytes for the decoder; the original object if nothing was removed.
+        info: Entries for `Image.info`, by Pillow's keys.
     """
 
     raw: bytes
@@ -58,10 +58,14 @@ class Trimmed:
 
 
 def trim_metadata(raw: bytes, format_name: str) -> Trimmed:
-    """Return a file without the metadata that is too much for a decoder.
+    """Return a file without excessive metadata.
+
+    Args:
+        raw: Encoded image.
+        format_name: Pillow's format name.
 
     Raises:
-        UnreadableImage: The file is in so many parts that even skipping them takes long.
+        UnreadableImage: The file has too many parts to skip in reasonable time.
     """
     if format_name == "PNG":
         return _trim_png(raw)
@@ -73,10 +77,13 @@ def trim_metadata(raw: bytes, format_name: str) -> Trimmed:
 
 
 def count_scans(raw: bytes) -> tuple[int, int]:
-    """Return how many scans a JPEG has before its end, and where it ends.
+    """Return the number of scans of a JPEG, and the offset of its end.
 
-    What follows the end (a phone's video, a second image) is not looked at. Without an end
-    marker it ends with the file.
+    Data after the end marker (a phone's video, a second image) is ignored. Without an end marker
+    the JPEG ends with the file.
+
+    Raises:
+        UnreadableImage: The file has more than `MAX_PARTS` segments.
     """
     n_scans = n_parts = 0
     at = 2
@@ -101,7 +108,7 @@ def _too_many_parts(format_name: str, parts: str, allowed: int = MAX_PARTS) -> U
 
 
 def _trim_jpeg(raw: bytes) -> bytes:
-    """Leave out the comments and application segments after the first 2,000 of them."""
+    """Remove comments and application segments after the first 2,000."""
     kept: list[bytes] = [raw[:2]]
     at, n_parts, n_metadata = 2, 0, 0
     while (marker := _JPEG_MARKER.match(raw, at)) is not None:
@@ -154,7 +161,7 @@ def _trim_png(raw: bytes) -> Trimmed:
             kept.append((start, at))
             start = end
         if end > len(raw) and kind != b"IDAT" and last == b"IDAT":
-            # Cut off behind the last of the pixels: they are all there.
+            # Truncated after the last pixel data: the image is complete.
             kept.append((start, at))
             return Trimmed(b"".join([*(raw[a:b] for a, b in kept), _PNG_END]), info)
         at, last = end, kind
@@ -167,7 +174,7 @@ def _trim_png(raw: bytes) -> Trimmed:
 
 
 def _is_much(kind: bytes, raw: bytes, at: int, n_body: int) -> bool:
-    """Whether a text chunk is more than Pillow takes, or unpacks to who knows how much."""
+    """Return whether a text chunk is larger than Pillow allows, or compressed."""
     if n_body > _PILLOW_MAX_BYTES or kind == b"zTXt":
         return True
     if kind == b"iTXt":
@@ -177,7 +184,7 @@ def _is_much(kind: bytes, raw: bytes, at: int, n_body: int) -> bool:
 
 
 def _text_of(kind: bytes, body: bytes, max_bytes: int) -> tuple[str, str]:
-    """Return key and text of a text chunk; the text ends where it is damaged or too long."""
+    """Return key and text of a text chunk; the text ends at damage or at the limit."""
     key, _, rest = body.partition(b"\0")
     name = key.decode("latin-1", "replace")
     if kind == b"tEXt":
@@ -192,14 +199,14 @@ def _text_of(kind: bytes, body: bytes, max_bytes: int) -> tuple[str, str]:
 
 
 def _unpacked_profile(body: bytes) -> bytes | None:
-    """Return a colour profile; None for what is damaged or larger than real ones are."""
+    """Return a decompressed colour profile; None if it is damaged or too large."""
     _, _, rest = body.partition(b"\0")
     profile = _unpacked(rest[1:], MAX_ICC_BYTES + 1)
     return profile if 0 < len(profile) <= MAX_ICC_BYTES else None
 
 
 def _unpacked(packed: bytes, max_bytes: int) -> bytes:
-    if max_bytes <= 0:  # zlib takes 0 for no limit
+    if max_bytes <= 0:  # zlib reads 0 as no limit
         return b""
     try:
         return zlib.decompressobj().decompress(packed, max_bytes)
@@ -208,7 +215,7 @@ def _unpacked(packed: bytes, max_bytes: int) -> bytes:
 
 
 def _trim_gif(raw: bytes) -> bytes:
-    """Leave out extensions before the first frame that are in very many blocks."""
+    """Remove extensions with very many blocks before the first frame."""
     try:
         at = start = 13 + (3 << ((raw[10] & 7) + 1) if raw[10] & 0x80 else 0)
         kept = [raw[:start]]
