@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test coverage lint types check wheel clean
+.PHONY: help install demo test coverage lint types check docs wheel clean
 
 help:
 	@echo "make demo     install, then the whole loop on the embedded detector"
 	@echo "make test     install, then the tests"
 	@echo "make coverage the tests, and by layer how much of the code and its branches they run"
 	@echo "make check    lint, types and tests"
+	@echo "make docs     the documents as a site, in site/index.html"
 	@echo "make wheel    build the wheel and look into it"
 
 install: $(STAMP)
@@ -48,10 +49,22 @@ types: install
 
 check: lint types test
 
+# The site is built by packages of its own, which tests do not need.
+DOCS_STAMP := $(VENV)/.docs-installed
+
+$(DOCS_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	@touch $@
+
+docs: $(DOCS_STAMP)
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto \
+		-d build/doctrees docs site
+	@echo "site/index.html"
+
 wheel: install
 	@rm -rf dist build
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
 	@ls -l dist/*.whl
 
 clean:
-	rm -rf .coverage* build dist .typecheck .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .coverage* build dist site .typecheck .pytest_cache .mypy_cache .ruff_cache

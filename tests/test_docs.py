@@ -7,6 +7,7 @@ import pytest
 from import_graph import ROOT, folders, modules
 
 from assay.data.schema import DecisionReason, Doubt, Reason, Status
+from assay.flows.cli import app
 
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -121,3 +122,35 @@ def test_messages_that_are_explained_exist():
     messages = re.findall(r"^\| `([^`]+)` \|", page, re.M)
     assert len(messages) > 10
     assert [message for message in messages if message not in source] == []
+
+
+def commands(parent, *, above=()):
+    """Names of the commands below an app, as tuples; those that help leaves out are left out."""
+    for name in parent:
+        if not name.startswith("-") and parent[name].show:
+            yield (*above, name)
+            yield from commands(parent[name], above=(*above, name))
+
+
+def test_every_command_is_in_the_table_of_commands():
+    """A new one gets its line in docs/commands.md; its options are taken from its help."""
+    text = (ROOT / "docs" / "commands.md").read_text()
+    rows = re.findall(r"^\| `assay ([^`]+)`", text, re.M)
+    names = {" ".join(names) for names in commands(app)}
+    assert len(names) > 30
+
+    def is_named(name):
+        *group, last = name.split()
+        return any(
+            re.match(" ".join([*group, rf"(\S+, )*{last}\b"]), row.replace("\\|", " "))
+            for row in rows
+        )
+
+    assert [name for name in sorted(names) if not is_named(name)] == []
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    """The build of the site refuses a page that nothing leads to; this says so without it."""
+    conf = (ROOT / "docs" / "conf.py").read_text()
+    pages = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[1:]}
+    assert [page for page in sorted(pages - {"index"}) if f'"{page}"' not in conf] == []
