@@ -1,4 +1,4 @@
-"""`assay.moderate(...)`: a run from Python, in a notebook or a script, with no server needed."""
+"""`assay.moderate(...)`: a run from Python, in a notebook or a script, without a server."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ def moderate(
     quiet: bool = False,
     **settings: Unpack[Keywords],
 ) -> Moderation:
-    """Ingest, score, decide and report; what `assay moderate` does.
+    """Ingest, score and decide images, and write a report, as `assay moderate` does.
 
-    What is not given is taken from the `ASSAY_*` variables, then from `assay.toml`, then it is the
-    default.
+    A setting that is not given is taken from the `ASSAY_*` variables, then from `assay.toml`, then
+    from the defaults.
 
     Args:
-        *sources: Files, folders, globs, archives, tables or URLs; none scores the whole lake.
-        server: Run as a Prefect flow instead of plain functions.
-        quiet: Show no progress.
+        *sources: Files, folders, globs, archives, tables or URLs; without sources, the whole lake
+            is scored.
+        server: Whether to run as a Prefect flow instead of plain functions.
+        quiet: Whether to hide progress.
         **settings: Settings of the run, as below.
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
-        ConfigError: A setting that does not exist, or a value that is not allowed.
-        TypeError: A source or a setting of another type, such as a list, an image or a frame.
+        ConfigError: A setting does not exist, or a value is not allowed.
+        TypeError: A source or a setting has another type, such as a list, an image or a frame.
     """
     for name in settings:
         if name in NOT_KEPT or name not in Request.model_fields:
@@ -52,7 +53,7 @@ def moderate(
 
 
 def _signature() -> inspect.Signature:
-    """Return the signature with every setting in the place of `**settings`."""
+    """Return the signature with all settings instead of `**settings`."""
     own = inspect.signature(moderate)
     kinds = get_type_hints(Keywords)
     settings = [

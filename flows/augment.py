@@ -1,6 +1,6 @@
-"""The flow of a plan: the run of `flows.augmentation` with every chunk as a Prefect task.
+"""The flow of a plan: the run of `flows.augmentation` with each chunk as a Prefect task.
 
-Deployments name this module and `augment_flow`, so neither may move.
+Deployments name this module and `augment_flow`, so neither may be renamed.
 """
 
 from __future__ import annotations
@@ -43,20 +43,23 @@ def augment_flow(
     generator: str | None = None,
     **settings: Any,
 ) -> str:
-    """Make a plan's pictures and report who evades, with every chunk as a Prefect task.
+    """Generate the images of a plan, score them, and report evasion.
 
     Args:
         plan: Path of a plan file, or its content as an object.
         memory: Memory of the generator's device, such as 24GB.
         t5: Third text encoder: auto, keep, drop, int8 or nf4.
-        fuse: Whether adapters become part of the weights.
-        generator_device: Device of what makes the images: auto, cpu, cuda, mps or xpu.
-        generator_precision: Precision of what makes the images: auto, fp32, bf16 or fp16.
-        generator: Generator in the place of the plan's, in every block that names one.
+        fuse: Whether adapters are merged into the weights.
+        generator_device: Device of the generator: auto, cpu, cuda, mps or xpu.
+        generator_precision: Precision of the generator: auto, fp32, bf16 or fp16.
+        generator: Generator that replaces the plan's in every block that names one.
         **settings: Settings of the run.
 
     Returns:
-        What `--json` prints, as text.
+        JSON text as printed by `--json`.
+
+    Raises:
+        AssayError: The plan, the lake, a generator, the detector or the policy cannot be used.
     """
     from .moderate import TASKS
 
@@ -69,7 +72,7 @@ def augment_flow(
     def synthesize(
         lake_: Lake, jobs: Sequence[Job], tools: LoadedTools, **rest: Any
     ) -> SynthCounts:
-        # quote: Prefect would otherwise walk the jobs and the loaded weights for futures.
+        # quote: Prefect would otherwise search the jobs and the loaded weights for futures.
         counts: SynthCounts = made(
             lake_, quote(jobs), quote(tools), **{k: quote(v) for k, v in rest.items()}
         )

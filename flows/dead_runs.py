@@ -1,7 +1,7 @@
-"""Runs whose process is gone without a word, closed as interrupted by the next run that sees them.
+"""Runs whose process has died without a record; the next run closes them as interrupted.
 
-A run that is killed, or whose machine loses power, stays `running` in the table. Whether it still
-lives can be seen on the machine that it runs on alone; of other machines only its age tells.
+A run that is killed, or whose machine loses power, stays `running` in the table. Its process can be
+checked on its own machine only; runs of other machines are judged by their age.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import polars as pl
 
 from ..data.store.lake import Lake
 
-# Longer than any run: of a run on another machine, nobody here can see whether it lives.
+# Longer than any run, since the process of a run on another machine cannot be checked.
 MAX_AGE: Final = timedelta(days=7)
 
 # Fields 3 and 22 of /proc/PID/stat, counted after the name.
@@ -27,10 +27,10 @@ _START_TICKS: Final = 19
 
 
 def this_process() -> dict[str, Any]:
-    """Return what tells this process from any other: machine, its start, and the process there.
+    """Return the identity of this process: machine, boot, process namespace, pid and start time.
 
-    What a system does not tell is None. Numbers of processes hold within one space of them: that
-    of a container is another than its host's.
+    Unknown parts are None. Process ids are unique within one namespace, and a container has its
+    own.
     """
     return {
         "host": socket.gethostname(),
@@ -45,13 +45,13 @@ def this_process() -> dict[str, Any]:
 def why_gone(
     process: Mapping[str, Any], started_at: datetime, *, here: Mapping[str, Any], now: datetime
 ) -> str | None:
-    """Return why a run cannot be at work any more; None where it may be.
+    """Return why a run cannot be active any more; None if it may be.
 
     Args:
-        process: What `this_process` gave in that run; empty for runs of older versions.
-        started_at: When the run began.
-        here: What `this_process` gives here.
-        now: Time to count its age to.
+        process: Identity of the run's process by `this_process`; empty for older versions.
+        started_at: Start of the run.
+        here: Identity of the current process.
+        now: Current time.
     """
     pid, host = process.get("pid"), process.get("host")
     if isinstance(pid, int) and host == here["host"]:
@@ -61,24 +61,24 @@ def why_gone(
             return None
         machine = process.get("machine")
         if machine and machine == here["machine"] and process.get("boot") != here["boot"]:
-            return f"{host} was started anew since"
+            return f"{host} has been restarted since"
     if now - started_at > MAX_AGE:
-        return f"it began more than {MAX_AGE.days} days ago, and its process cannot be seen here"
+        return f"it began more than {MAX_AGE.days} days ago, and its process cannot be checked"
     return None
 
 
 def close_dead_runs(lake: Lake, *, by: str) -> list[str]:
-    """Record the runs that cannot be at work any more as interrupted.
+    """Record the runs that cannot be active any more as interrupted.
 
-    Two that see the same one close it once. A run that was closed for its age and ends all the
-    same records its end, which counts.
+    Concurrent calls close a run once. A run that was closed for its age but ends later records its
+    end, which then applies.
 
     Args:
         lake: Lake of the runs.
-        by: Id of the run that sees them.
+        by: Id of the run that closes them.
 
     Returns:
-        Their ids.
+        Ids of the closed runs.
     """
     here, now = this_process(), datetime.now(UTC)
     gone: dict[str, str] = {}
@@ -89,7 +89,7 @@ def close_dead_runs(lake: Lake, *, by: str) -> list[str]:
     if not gone:
         return []
     closed = []
-    # Looked at again: one that ended between the two looks has recorded its end by now.
+    # Read again, since a run may have recorded its end in the meantime.
     for row in _open_rows(lake).filter(pl.col("run_id").is_in(list(gone))).iter_rows(named=True):
         params = json.loads(row["params"]) | {"closed": {"by": by, "why": gone[row["run_id"]]}}
         end = {"status": "interrupted", "params": json.dumps(params), "finished_at": now}
@@ -99,7 +99,7 @@ def close_dead_runs(lake: Lake, *, by: str) -> list[str]:
 
 
 def _open_rows(lake: Lake) -> pl.DataFrame:
-    """The rows of runs that have no other row than that of their beginning."""
+    """Return the rows of runs that have recorded their start only."""
     runs = lake.scan("runs")
     is_open = (pl.col("status") == "running").all()
     ids = runs.group_by("run_id").agg(is_open=is_open).filter("is_open").select("run_id")
@@ -107,32 +107,32 @@ def _open_rows(lake: Lake) -> pl.DataFrame:
 
 
 def _lives(pid: int, started_ticks: object) -> bool:
-    """Whether a process of this machine is there; where that cannot be told, yes."""
-    if os.name == "nt":  # no way to ask without touching the process
+    """Return whether a process of this machine exists; True if that is unknown."""
+    if os.name == "nt":  # a signal of 0 would end the process
         return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's process
+    except OSError:  # a process of another user
         pass
     fields = _stat(pid)
     if not fields:
         return True
-    # One that ended and that its parent has not asked for yet is still listed.
+    # A zombie is still listed.
     has_ended = fields[_STATE] in {"Z", "X"}
     return not has_ended and started_ticks in {None, int(fields[_START_TICKS])}
 
 
 def _started_ticks(pid: int) -> int | None:
-    """When a process began, in ticks since the machine did."""
+    """Return the start of a process in clock ticks since boot, or None."""
     fields = _stat(pid)
     return int(fields[_START_TICKS]) if fields else None
 
 
 def _stat(pid: int) -> list[str]:
-    """What the system tells of a process, without its number and name; empty where it does not."""
-    # The name may hold blanks and brackets.
+    """Return the fields of /proc/PID/stat after the name; empty if unavailable."""
+    # The name may contain spaces and parentheses.
     fields = (_text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
     return fields if len(fields) > _START_TICKS else []
 

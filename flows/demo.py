@@ -1,6 +1,6 @@
-"""The demo: pictures drawn here, and a plan for the embedded generator.
+"""The demo: generated test images, and a plan for the embedded generator.
 
-So the whole loop runs anywhere and shows every outcome.
+It runs offline on any machine, and shows every outcome.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 N_DRAWN = 24
-# The detector sends anything with a short edge under 440 px to review, so draw above it.
+# The detector sends images with a short edge below 440 px to review; these are larger.
 WIDTH_PX, HEIGHT_PX = 640, 480
 PLAN: Final[dict[str, Any]] = {
     "parents": {"choose": "real", "n": 4},
@@ -48,15 +48,14 @@ PLAN: Final[dict[str, Any]] = {
         },
     ],
 }
-"""Every kind of picture that can be made without a download, a few of each."""
+"""Plan with a few images of each method that needs no download."""
 
 
 def demo_request(folder: Path) -> Request:
-    """Draw the demo's pictures below a folder and return the request to moderate them.
+    """Write the demo's images below a folder and return the request to moderate them.
 
-    The two photographs are those that scikit-learn installs, and are labelled so. What is drawn
-    is neither a photo nor the work of a generator, so its scores show the pipeline and not the
-    detector.
+    The two photographs are installed with scikit-learn and labelled real. The drawn images are
+    neither photos nor AI-generated, so their scores show the pipeline instead of the detector.
     """
     pictures = folder / "pictures"
     _draw(pictures)
@@ -76,7 +75,7 @@ def _draw(folder: Path) -> None:
 
     def keep(name: str, raw: bytes) -> None:
         path = folder / name
-        # Untouched when it is there already: the second run must find nothing new.
+        # Left untouched if unchanged, so that the second run finds nothing new.
         if not path.exists() or path.read_bytes() != raw:
             path.write_bytes(raw)
 
@@ -104,7 +103,7 @@ def _draw(folder: Path) -> None:
 
 
 def _sky(rng: np.random.Generator) -> Image.Image:
-    """Draw a vertical gradient with a disc, and the noise of a sensor."""
+    """Draw a vertical gradient with a disc and sensor noise."""
     import numpy as np
     from PIL import Image
 
@@ -119,7 +118,7 @@ def _sky(rng: np.random.Generator) -> Image.Image:
 
 
 def _chart(rng: np.random.Generator) -> Image.Image:
-    """Draw flat bars on white, as in a slide."""
+    """Draw a bar chart on white."""
     from PIL import Image, ImageDraw
 
     picture = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
@@ -133,7 +132,7 @@ def _chart(rng: np.random.Generator) -> Image.Image:
 
 
 def _texture(rng: np.random.Generator) -> Image.Image:
-    """Draw smooth random blotches in several sizes."""
+    """Draw smooth random spots of several sizes."""
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""`assay doctor`: what this machine has, what is missing, and what to do about it."""
+"""`assay doctor`: checks of the installation, with the remedy for each failure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPTIONAL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at: `broken` stops assay, `missing` narrows what it can do."""
+    """Result of one check; `broken` prevents runs, `missing` limits features."""
 
     name: str
     status: Literal["ok", "missing", "broken"]
@@ -43,7 +43,7 @@ class Check:
 
 
 def examine(lake: str | None) -> list[Check]:
-    """Examine versions, devices, detectors, the lake, Prefect and the optional parts."""
+    """Check versions, devices, detectors, the lake, Prefect and the optional packages."""
     checks = [
         _guarded("assay", lambda: f"{__version__}, Python {platform.python_version()}"),
         _guarded("machine", _machine),
@@ -69,7 +69,7 @@ def examine(lake: str | None) -> list[Check]:
 
 
 def draw(checks: list[Check]) -> str:
-    """Return one line per check; what is wrong stands out by word and not by colour alone."""
+    """Return one line per check; the status is a word, so that it does not depend on colour."""
     width = max(len(check.name) for check in checks)
     return "\n".join(f"{check.status:<8}{check.name:<{width}}  {check.found}" for check in checks)
 
@@ -80,7 +80,7 @@ def _guarded(
     *,
     if_not: Literal["missing", "broken"] = "broken",
 ) -> Check:
-    """Turn any failure of one look into a finding, so that the others are still told."""
+    """Return the result of one check; a failure becomes a status, so that others still run."""
     try:
         return Check(name=name, status="ok", found=look())
     except (AssayError, ImportError, OSError, RuntimeError) as error:
@@ -113,7 +113,7 @@ def _real_weights() -> str:
     from ..tasks.detector.load import identify
 
     offline = os.environ.get("HF_HUB_OFFLINE")
-    # Looking must not start a download of 87 MB.
+    # The check must not start a download of 87 MB.
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         return identify("community-forensics").detector_id
@@ -121,8 +121,8 @@ def _real_weights() -> str:
         raise
     except ModelError as error:
         raise ModelError(
-            "not on this machine yet: the first run downloads 87 MB; without a network, copy the "
-            "checkpoint here and give --detector FOLDER"
+            "not on this machine: the first run downloads 87 MB; without a network, copy the "
+            "checkpoint to this machine and pass --detector FOLDER"
         ) from error
     finally:
         if offline is None:
@@ -140,14 +140,14 @@ def _lake(lake: str | None) -> str:
     if lake is None and "://" not in uri and not Path(uri).exists():
         with tempfile.TemporaryDirectory() as folder:
             Lake(Path(folder) / "lake")
-        return f"none at {uri} yet; a new one can be made and written"
+        return f"none at {uri}; a new one can be created"
     opened = Lake(uri, create=False)
     health = check(opened)
     if health.damage:
         first = health.damage[0]
         raise StoreError(
-            f"{opened.uri}: {first.where} {first.problem}, {len(health.damage)} damaged in all; see"
-            f" {command('lake', 'check', lake=opened.uri)}"
+            f"{opened.uri}: {first.where} {first.problem}; {len(health.damage)} damaged in total;"
+            f" run {command('lake', 'check', lake=opened.uri)}"
         )
     rows = ", ".join(f"{name} {n:,}" for name, n in health.rows.items() if n)
     return f"{opened.uri}, {health.images:,} images in {health.shards:,} shards; rows: {rows or 0}"
@@ -160,6 +160,6 @@ def _prefect() -> str:
     version = importlib.metadata.version("prefect")
     url = configured_api_url()
     if url is None:
-        return f"{version}, no server configured: runs are plain functions unless --server is given"
+        return f"{version}, no server configured: runs are plain functions unless --server is set"
     require_server(url)
     return f"{version}, server at {redact_url(url)} answers"

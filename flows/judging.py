@@ -1,4 +1,4 @@
-"""Who judges the images of a run: its detector, loaded once per process, and its policy."""
+"""Detector and policy of a run; the detector is loaded once per process."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def check_judging(request: Request) -> Identity:
-    """Return what the request's scores are known by, once all that judges is known to be there.
+    """Check policy, detector, backend and views, and return the detector's identity.
 
-    Whatever can be wrong with these is said before hours of reading. The detector itself is loaded
-    when there is something to score: a run that finds nothing new needs no PyTorch.
+    Errors are raised before hours of reading. The detector itself is loaded when there is something
+    to score, so that a run without new images needs no PyTorch.
 
     Raises:
         AssayError: The policy, the detector, the backend or the views cannot be used.
@@ -52,7 +52,7 @@ def _identified(name: str, _stamp: object, **settings: Any) -> Identity:
 
 
 def _stamp(request: Request) -> object:
-    """Return what changes when a folder's files or this machine's quantised weights do."""
+    """Return a value that changes with a folder's files and this machine's quantised weights."""
     folder = from_home(request.detector)
     files = [folder / name for name in (WEIGHTS, CONFIG, SETTINGS)]
     if request.precision == "int8":
@@ -65,7 +65,7 @@ def detector_of(request: Request) -> Detector:
     """Return the request's detector, loaded once per process.
 
     Raises:
-        ModelError: The weights cannot be had, or are not what they should be.
+        ModelError: The weights are missing or differ from what is expected.
     """
     return _loaded(
         request.detector,
@@ -80,10 +80,10 @@ def detector_of(request: Request) -> Detector:
 
 
 def identity_of(request: Request) -> Identity:
-    """Return what the request's scores are known by; check the weights without loading them.
+    """Return the identity of the request's detector; check the weights without loading them.
 
     Raises:
-        ModelError: The weights cannot be had, or are not what they should be.
+        ModelError: The weights are missing or differ from what is expected.
     """
     return _identified(
         request.detector,
@@ -95,17 +95,22 @@ def identity_of(request: Request) -> Identity:
 
 
 def policy_of(request: Request, detector: Identity) -> Policy:
-    """Return the request's policy; its bands are widened by what the precision may move a score."""
+    """Return the request's policy, with bands widened by the drift of the precision.
+
+    Raises:
+        ConfigError: The policy file cannot be used.
+        ModelError: The drift on this machine cannot be stored in the cache.
+    """
     policy = load_policy(request.policy_path)
     drift_logit = drift_allowance(detector.weights_sha256, detector.precision)
     if drift_logit is None:
-        # Another machine scored: loading measures it here too.
+        # Another machine scored; loading the detector measures the drift on this one.
         detector_of(request)
         drift_logit = drift_allowance(detector.weights_sha256, detector.precision)
     if drift_logit is None:
         raise ModelError(
-            f"how far {detector.precision} moves the scores of {detector.detector_id} cannot be"
-            f" kept in {cache_folder()}, so decisions cannot allow for it; make that folder"
-            " writable (ASSAY_CACHE names another), or use --precision fp32"
+            f"the drift of {detector.detector_id} in {detector.precision} cannot be stored in"
+            f" {cache_folder()}, and decisions depend on it; make that folder writable, name"
+            " another in ASSAY_CACHE, or pass --precision fp32"
         )
     return policy.widened(drift_logit)

@@ -1,7 +1,7 @@
-"""The moderation flow: the run of `flows.run` with every step as a Prefect task.
+"""The moderation flow: the run of `flows.run` with each step as a Prefect task.
 
-One task is one chunk of items or one shard's images: Prefect gives history, retries and
-schedules; the lake gives idempotency. Tasks take references and give counts.
+A task handles one chunk of items or the images of one shard. Prefect provides history, retries and
+schedules; the lake provides idempotency. Tasks take references and return counts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 
 def _may_pass(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:
-    """Whether trying again could help: disks, networks and other writers, never bad input."""
+    """Return whether a retry may help: for disks, networks and other writers, not bad input."""
     failure = state.result(raise_on_failure=False)
     return isinstance(failure, (OSError, CommitConflict))
 
@@ -45,11 +45,11 @@ def _may_pass(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> b
 def _task(name: str, step: Callable[P, R]) -> Callable[P, R]:
     """Return a step that is called as a Prefect task.
 
-    A lake crosses to another process as its address, and is opened there once per task.
+    A lake is passed to another process by its address, and opened there once per task.
     """
     prefect_task: Any = task(
         name=name,
-        # The tables decide what is known already; a cached count could outlive its rows.
+        # The tables determine what is known; a cached count could outlive its rows.
         cache_policy=NO_CACHE,
         retries=3,
         retry_delay_seconds=exponential_backoff(backoff_factor=2),
@@ -58,7 +58,7 @@ def _task(name: str, step: Callable[P, R]) -> Callable[P, R]:
     )(step)
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        # quote: Prefect would otherwise walk a thousand items looking for futures.
+        # quote: Prefect would otherwise search a thousand items for futures.
         quoted = {key: quote(value) for key, value in kwargs.items()}
         result: R = prefect_task(*map(quote, args), **quoted)
         return result
@@ -81,14 +81,14 @@ TASKS = Steps(
 def moderate(
     sources: list[str], *, verb: SkipJsonSchema[str] = "moderate", **settings: Any
 ) -> Moderation:
-    """Ingest, score, decide and report sources into a lake.
+    """Ingest, score and decide images, and write a report.
 
-    The parameters are those of `assay moderate`. Without sources, every image of the lake that
-    this detector has not seen is scored.
+    The parameters are those of `assay moderate`. Without sources, the images of the lake that the
+    detector has not scored are scored.
 
     Args:
-        sources: What is read.
-        verb: What the `runs` table calls the run.
+        sources: Sources of the run.
+        verb: Name of the run in the `runs` table.
         **settings: Settings of the run.
 
     Raises:
@@ -119,7 +119,7 @@ def _markdown(result: Moderation) -> str:
     ]
     table = "\n".join(f"| {name} | {n:,} |" for name, n in rows)
     return (
-        f"# Moderation {result.run_id}\n\n| what | images |\n|---|---:|\n{table}\n\n"
+        f"# Moderation {result.run_id}\n\n| count | images |\n|---|---:|\n{table}\n\n"
         f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s scored. "
         f"[Report]({result.report})\n"
     )

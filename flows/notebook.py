@@ -1,4 +1,4 @@
-"""Jupyter: `%load_ext assay`, then `%moderate SOURCE...` gives a result that draws itself."""
+"""Jupyter magics: `%load_ext assay`, then `%moderate SOURCE...` displays the result."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Magic = TypeVar("Magic", bound="Callable[[AssayMagics, str], Moderation]")
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Called by `%load_ext assay`."""
+    """Register the magics; `%load_ext assay` calls this."""
     shell.register_magics(AssayMagics)
 
 
 def _with_arguments(magic: Magic) -> Magic:
-    """Give a magic its arguments, and a help text that lists them."""
+    """Return a magic with its arguments and a help text that lists them."""
     whole = argument("--server", action="store_true", help="Run as a Prefect flow.")(magic)
     for name, field in reversed(Request.model_fields.items()):
         if name not in NOT_KEPT:
@@ -45,7 +45,7 @@ def _with_arguments(magic: Magic) -> Magic:
 
 
 def _kind_of_argument(name: str) -> dict[str, Any]:
-    """Return how argparse reads a setting; one that is not given is None."""
+    """Return argparse's keywords for a setting, whose default is None."""
     field = Request.model_fields[name]
     kind, _ = kind_of(field)
     told: dict[str, Any] = {"help": help_of(name, field).replace("%", "%%"), "default": None}
@@ -65,7 +65,7 @@ class AssayMagics(Magics):  # type: ignore[misc]  # Class cannot subclass "Magic
     @_with_arguments
     @line_magic  # type: ignore[untyped-decorator]
     def moderate(self, line: str) -> Moderation:
-        """Ingest, score, decide and report; quote a source that has spaces in it."""
+        """Ingest, score, decide and report; quote a source that contains spaces."""
         given = vars(parse_argstring(AssayMagics.moderate, line))
         sources = [_plain(source) for source in given.pop("sources")]
         settings = {name: _plain(value) for name, value in given.items() if value is not None}
@@ -74,12 +74,12 @@ class AssayMagics(Magics):  # type: ignore[misc]  # Class cannot subclass "Magic
         try:
             return moderate(*sources, **settings)
         except AssayError as error:
-            # A UsageError is shown as one line; the traceback says nothing to who mistyped.
+            # IPython shows a UsageError as one line without a traceback.
             raise UsageError(" ".join(str(error).split())) from None
 
 
 def _plain(value: Any) -> Any:
-    """What a shell would pass on: IPython keeps the quotes of an argument, and the tilde."""
+    """Return a value as a shell would pass it, since IPython keeps quotes and the tilde."""
     if isinstance(value, list):
         return [_plain(one) for one in value]
     if not isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Progress for people: bars on stderr with images per second and time left, silent elsewhere.
+"""Progress bars on stderr with images/s and time left; silent if stderr is not a terminal.
 
-Steps do not know who watches: they call `advance` on whatever the run installed, so the same
-step runs under a terminal, a notebook and a scheduled worker.
+Steps call `advance` on the watcher that the run has installed, so the same step runs in a terminal,
+in a notebook and in a scheduled worker.
 """
 
 from __future__ import annotations
@@ -30,45 +30,45 @@ from .process.terminal import guard, is_guarded, unguarded
 
 
 class Watcher(Protocol):
-    """Somebody who is told how a run gets on."""
+    """Receiver of a run's progress."""
 
     def begin(self, phase: str, total: int | None) -> None:
-        """A phase starts, with as many images as it has, where that is known."""
+        """Start a phase; `total` is its number of images, if known."""
 
     def expect(self, total: int | None) -> None:
-        """How many images the running phase has in all, once that is known."""
+        """Set the number of images of the current phase, once it is known."""
 
     def advance(self, n: int) -> None:
-        """So many more images of the running phase are done."""
+        """Add `n` images to those done in the current phase."""
 
     def end(self) -> None:
-        """The running phase is over."""
+        """End the current phase."""
 
     def close(self) -> None:
-        """Nothing more comes, also where the run was stopped in a phase."""
+        """Stop, also within a phase."""
 
 
 class Silent:
-    """Says nothing; the default."""
+    """Watcher that shows nothing; the default."""
 
     def begin(self, phase: str, total: int | None) -> None:
-        """Nothing to show."""
+        """Ignore the phase."""
 
     def expect(self, total: int | None) -> None:
-        """Nothing to show."""
+        """Ignore the total."""
 
     def advance(self, n: int) -> None:
-        """Nothing to show."""
+        """Ignore the images."""
 
     def end(self) -> None:
-        """Nothing to show."""
+        """Ignore the end."""
 
     def close(self) -> None:
-        """Nothing to show."""
+        """Ignore the stop."""
 
 
 class _Rate(ProgressColumn):
-    """Images per second, as measured over the last half minute."""
+    """Column with the images per second of the last half minute."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -76,7 +76,7 @@ class _Rate(ProgressColumn):
 
 
 class Bars:
-    """One bar a phase, on stderr."""
+    """Watcher that draws one progress bar per phase on stderr."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -91,32 +91,32 @@ class Bars:
         self._task: TaskID | None = None
 
     def begin(self, phase: str, total: int | None) -> None:
-        """Adds a bar; without a total it pulses."""
+        """Add a bar; without a total it pulses."""
         is_command = is_guarded()
         self._progress.start()
         if is_command:
-            guard()  # the bars have put themselves before stdout and stderr
+            guard()  # rich has replaced stdout and stderr
         self._task = self._progress.add_task(printable(phase), total=total)
 
     def expect(self, total: int | None) -> None:
-        """From here on the bar has an end, and the time left can be told."""
+        """Set the bar's total, from which the time left follows."""
         if self._task is not None and total is not None:
             self._progress.update(self._task, total=total)
 
     def advance(self, n: int) -> None:
-        """Moves the bar on."""
+        """Advance the bar."""
         if self._task is not None:
             self._progress.advance(self._task, n)
 
     def end(self) -> None:
-        """Fills the bar and lets the terminal go."""
+        """Fill the bar and release the terminal."""
         if self._task is not None:
             done = self._progress.tasks[self._task].completed
             self._progress.update(self._task, total=max(done, 0), completed=done)
         self._progress.stop()
 
     def close(self) -> None:
-        """Leaves the bars as they are and gives the cursor back."""
+        """Leave the bars as they are and restore the cursor."""
         self._progress.stop()
 
 
@@ -124,15 +124,15 @@ _current: Watcher = Silent()
 
 
 def current() -> Watcher:
-    """Whoever watches this process's run."""
+    """Return the watcher of this process's run."""
     return _current
 
 
 @contextlib.contextmanager
 def watched(watcher: Watcher) -> Iterator[Watcher]:
-    """Installs a watcher for the time of a run.
+    """Install a watcher for the duration of a run.
 
-    A plain global and not a context variable: the steps' worker threads must see it too.
+    It is a plain global instead of a context variable, since worker threads must see it too.
     """
     global _current  # noqa: PLW0603
     before = _current
@@ -145,10 +145,10 @@ def watched(watcher: Watcher) -> Iterator[Watcher]:
 
 
 def for_terminal(*, quiet: bool = False) -> Watcher:
-    """Bars where stderr is a terminal, nothing where it is a file, a pipe or a log."""
+    """Return progress bars if stderr is a terminal, else a silent watcher."""
     return Bars() if sys.stderr.isatty() and not quiet else Silent()
 
 
 def say(line: str) -> None:
-    """One line for whoever reads stderr, terminal or log: losses of a training, a choice made."""
+    """Print one line on stderr, such as the loss of a training."""
     print(line, file=sys.stderr)  # noqa: T201

@@ -39,13 +39,13 @@ from .fields.refusals import refusal
 
 
 def _of_any_bytes(given: Any, handler: Callable[[Any], str]) -> str:
-    """Take names of files that are not UTF-8, which Python holds as surrogates, for text too."""
+    """Accept file names that are not UTF-8, which Python represents with surrogates."""
     if isinstance(given, str) and not is_valid(given):
         return given
     return handler(given)
 
 
-# A variable of a shell that is not set gives an empty text; the default would be something else.
+# An unset shell variable gives an empty text, which must not mean the default.
 Text = Annotated[str, StringConstraints(min_length=1), WrapValidator(_of_any_bytes)]
 Texts = tuple[Text, ...]
 
@@ -65,7 +65,7 @@ _TAGS_WORDS: Final = Allowed('"parent-folder", "column:NAME", or "none" to withd
 
 
 class _Settings(BaseModel):
-    """Settings by name, frozen; nothing else is taken beside them."""
+    """Frozen settings by name; unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -86,7 +86,7 @@ class _Settings(BaseModel):
 
 
 class RunSettings(_Settings):
-    """Where the rows live, and how many threads work."""
+    """Lake and threads of a run."""
 
     lake: Annotated[Text, IsPlace()] = Field(
         default="assay-lake", description="Folder of the lake, or its s3://, gs:// or az:// prefix."
@@ -96,60 +96,59 @@ class RunSettings(_Settings):
         ge=1,
         le=1024,
         examples=[4],
-        description="Threads that read, decode and, on a CPU, score [default: one per core].",
+        description="Number of threads that read, decode and, on a CPU, score "
+        "[default: one per core].",
     )
 
 
 class ReadingSettings(_Settings):
-    """How sources are walked and read."""
+    """Options for sources: labels, domains, columns, filters, limits."""
 
     label_from: Annotated[Text | None, _TAGS_WORDS, ByCaller()] = Field(
         default=None,
         pattern=_TAGS_FROM,
         examples=["parent-folder"],
-        description="Where labels come from: parent-folder, column:NAME, or none to withdraw the "
-        "labels that earlier runs gave [default: a column or sidecar named label, if there is "
-        "one].",
+        description="Source of labels: parent-folder, column:NAME, or none, which withdraws the "
+        "labels of earlier runs [default: a column or sidecar named label, if present].",
     )
     domain: Annotated[Text | None, ByCaller()] = Field(
         default=None,
         examples=["photo"],
-        description="Domain of every item, for the policy's thresholds.",
+        description="Domain of all items, which selects the policy's thresholds.",
     )
     domain_from: Annotated[Text | None, _TAGS_WORDS, ByCaller()] = Field(
         default=None,
         pattern=_TAGS_FROM,
         examples=["parent-folder"],
-        description="Where domains come from: parent-folder, column:NAME, or none to withdraw the "
-        "domains that earlier runs gave [default: a column or sidecar named domain, if there is "
-        "one].",
+        description="Source of domains: parent-folder, column:NAME, or none, which withdraws the "
+        "domains of earlier runs [default: a column or sidecar named domain, if present].",
     )
     image_column: Annotated[Text | None, ByCaller()] = Field(
         default=None,
         examples=["image"],
-        description="Column that holds the bytes, paths or URLs [default: found by name and type].",
+        description="Column of the bytes, paths or URLs [default: detected by name and type].",
     )
     include: Annotated[Texts, ByCaller()] = Field(
-        default=(), description="Patterns; only items whose path matches one are read."
+        default=(), description="Glob patterns; only items whose path matches one are read."
     )
     exclude: Annotated[Texts, ByCaller()] = Field(
-        default=(), description="Patterns; items whose path matches one are left out."
+        default=(), description="Glob patterns; items whose path matches one are skipped."
     )
     allow_private_urls: bool = Field(
-        default=False, description="Fetch from loopback, link-local and private addresses too."
+        default=False, description="Access to URLs at loopback, link-local and private addresses."
     )
     roots: Annotated[Texts, IsPlace(), OptionName("--root")] = Field(
         default=(),
-        description="Folders; paths that tables and lists name must lie below one of them "
-        "[default: anywhere].",
+        description="Folders that must contain the files named in tables and lists "
+        "[default: any folder].",
     )
     max_bytes: int = Field(
-        default=ImageLimits().max_bytes, ge=1, description="Largest image accepted, in bytes."
+        default=ImageLimits().max_bytes, ge=1, description="Maximum size of an image, in bytes."
     )
     max_pixels: int = Field(
         default=ImageLimits().max_pixels,
         ge=1,
-        description="Largest image accepted, width times height in pixels.",
+        description="Maximum size of an image, width times height in pixels.",
     )
     fail_on_rejected: float | None = Field(
         default=None,
@@ -162,86 +161,86 @@ class ReadingSettings(_Settings):
 
 
 class NetworkSettings(_Settings):
-    """Which network looks at images, and how they are prepared for it."""
+    """Detector and its preprocessing."""
 
     detector: Annotated[Text, IsPlace(or_name=True)] = Field(
         default="community-forensics",
-        description="Registered name, org/name@<40-hex revision>, or a local folder; mini is the "
-        "embedded one.",
+        description="Detector: a registered name, org/name@<40-hex revision>, or a local folder; "
+        "mini is the embedded one.",
     )
     profile: Literal["authors-imagenet", "hf-clip"] | None = Field(
-        default=None, description="Preprocessing [default: the detector's own]."
+        default=None, description="Preprocessing profile [default: the detector's own]."
     )
     positive: Literal["fake", "real"] | None = Field(
         default=None,
-        description="What a high logit of an unregistered checkpoint means [default: what its "
-        "detector.toml says].",
+        description="Class of a high logit of an unregistered checkpoint [default: as in its "
+        "detector.toml].",
     )
 
 
 class JudgingSettings(NetworkSettings):
-    """Which detector scores and which policy decides."""
+    """Detector and policy."""
 
     policy: Annotated[Text | None, IsPlace()] = Field(
         default=None,
         examples=["policy.toml"],
-        description="Policy file with the thresholds, a TOML file [default: the packaged one].",
+        description="Policy file (TOML) with the thresholds [default: the packaged one].",
     )
     device: Device = Field(
         default="auto",
-        description=f"Device of the detector: auto, {', '.join(DEVICE_KINDS)}, or a kind and a "
+        description=f"Device of the detector: auto, {', '.join(DEVICE_KINDS)}, or a type and a "
         "number such as cuda:1.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",
-        description="Number format of the network; auto is fp32, int8 needs `assay models "
-        "quantise` first.",
+        description="Number format of the network; auto is fp32, int8 requires `assay models "
+        "quantise`.",
     )
     backend: Literal["auto", "torch", "torch-compile", "openvino"] = Field(
         default="auto",
-        description="What runs the network; auto is the fastest one here with fp32 PyTorch's "
-        "scores.",
+        description="Backend that runs the network; auto is the fastest on this machine whose "
+        "scores match fp32 PyTorch.",
     )
     force_drift: bool = Field(
         default=False,
-        description="Use a backend even where it moves scores further than it may.",
+        description="Permission to use a backend whose drift exceeds its limit.",
     )
     views: Annotated[Literal["centre", "tiles", "adaptive"], ByCaller()] = Field(
         default="centre",
-        description="What is scored: the centre; the whole image in tiles too; or tiles where "
-        "the centre is uncertain.",
+        description="Scored region: centre; tiles, which adds tiles of the whole image; or "
+        "adaptive, which adds them if the centre is uncertain.",
     )
 
 
 class AugmentSettings(JudgingSettings, RunSettings):
-    """What `assay synth augment` takes: its images come from a plan, not from sources."""
+    """Settings of `assay synth augment`, whose images come from a plan instead of sources."""
 
 
 class Request(ReadingSettings, JudgingSettings, RunSettings):
-    """Everything that decides what a run reads, which detector scores it and how it is judged.
+    """All settings of a run: sources, lake, detector and policy.
 
-    Fields hold plain values only, so that a request travels to a worker as JSON. Paths are taken
-    wherever text is, and one text for a tuple of one.
+    Fields hold plain values only, so that a request is sent to a worker as JSON. A path is
+    accepted for any text, and a single text for a tuple.
 
     Raises:
-        ConfigError: A setting that does not exist, a value that is not allowed, or an empty text
-            where something is named.
-        TypeError: A value of another type; the message names what is allowed.
+        ConfigError: A setting does not exist, a value is not allowed, or a required text is empty.
+        TypeError: A value has another type; the message names the allowed ones.
     """
 
     sources: Annotated[Texts, IsPlace(), ByCaller()] = Field(
         default=(),
-        description="Files, folders, globs, archives, tables or URLs; none scores the whole lake.",
+        description="Files, folders, globs, archives, tables or URLs; without sources, the whole "
+        "lake is scored.",
     )
 
     @property
     def limits(self) -> ImageLimits:
-        """What an image may cost before it is refused."""
+        """Limits on the size of an image."""
         return ImageLimits(max_bytes=self.max_bytes, max_pixels=self.max_pixels)
 
     @property
     def source_options(self) -> SourceOptions:
-        """How the sources are walked and read."""
+        """Options for reading the sources."""
         return SourceOptions(
             include=self.include,
             exclude=self.exclude,
@@ -256,32 +255,32 @@ class Request(ReadingSettings, JudgingSettings, RunSettings):
 
     @property
     def policy_path(self) -> Path | None:
-        """The policy file, or None for the packaged one."""
+        """Path of the policy file, or None for the packaged one."""
         return Path(self.policy) if self.policy else None
 
     @property
     def workers(self) -> int:
-        """Threads that read and decode: as many as this process may use cores."""
+        """Number of threads that read and decode; by default the number of available cores."""
         return self.n_workers or n_cores()
 
     def changed(self, **changes: Any) -> Request:
-        """Return a request with other values for some settings."""
+        """Return a copy with other values for some settings."""
         return Request(**self.settings() | changes)
 
     def absolute(self) -> Request:
-        """Return a request whose paths mean the same from every folder."""
+        """Return a copy with absolute paths."""
         return Request(**absolute(self.settings()))
 
     def params(self) -> dict[str, Any]:
-        """Return the request as JSON-ready values without secrets, as it may be written down."""
+        """Return the request as JSON-ready values without secrets, for records."""
         return self.settings() | {"sources": tuple(redact_url(source) for source in self.sources)}
 
     def settings(self) -> dict[str, Any]:
-        """Return the request as JSON-ready values that make the same request again."""
+        """Return the request as JSON-ready values that reproduce it."""
         return self.model_dump()
 
     def command(self, verb: str, *, lake: str) -> str | None:
-        """Return the command that asks for the same again; see `command_line.run_again`."""
+        """Return the command that repeats the request; see `command_line.run_again`."""
         fields = Request.model_fields
         return run_again(
             verb,
@@ -296,16 +295,16 @@ class Request(ReadingSettings, JudgingSettings, RunSettings):
         )
 
     def config_sha256(self) -> str:
-        """Return the hash of every setting as written down: equal where the same was asked."""
+        """Return the SHA-256 of all recorded settings; equal requests have equal hashes."""
         return hashlib.sha256(json.dumps(self.params(), sort_keys=True).encode()).hexdigest()
 
 
 def absolute(values: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
-    """Return settings whose files and folders are named from any folder.
+    """Return settings with absolute paths.
 
     Args:
         values: Settings by name.
-        folder: Folder that relative paths start from; the working folder by default.
+        folder: Folder of relative paths [default: the working folder].
     """
     base = folder or Path.cwd()
 

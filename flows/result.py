@@ -1,4 +1,4 @@
-"""What a run came to: a value that prints itself, draws itself, and leads to its rows."""
+"""Result of a run: counts, summary text, notebook cell, access to its rows."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _VALUES_SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moderation:
-    """The counts of one run, and where its rows and its report are.
+    """Counts of one run, and the addresses of its rows and its report.
 
     `items` = `stored` + `duplicates` + `rejected`; `unchanged` of them were known and not read
-    again. `scored` and `failed` are of this run, `already_scored` of earlier ones; `decisions`
-    covers all of them. `images_per_second` is of the whole run, from the first item to the end.
-    `backend` and `backend_why` tell what scored and why; None where nothing was left to score.
-    `detector` and `precision` are those of the scores that were decided by.
-    `rejected_by_reason` has the number of rejected items per reason, the most frequent first;
-    `labels_not_taken` the items whose source gives them a value that is no label, by value ("" for
-    the rest of many). `example` is the id of one of the images; `again` the command that runs the
-    same again, None where none can.
+    again. `scored` and `failed` count images of this run, `already_scored` those of earlier runs;
+    `decisions` covers all. `images_per_second` refers to the whole run, from the first item to the
+    end. `backend` and `backend_why` name the backend and the reason for its choice, None if nothing
+    was left to score. `detector` and `precision` are those of the scores behind the decisions.
+    `rejected_by_reason` counts the rejected items per reason, the most frequent first;
+    `labels_not_taken` counts the items per value of their source that is not a label ("" for the
+    rest of many values). `example` is the id of one of the images; `again` is the command that
+    repeats the run, None if there is none.
     """
 
     run_id: str
@@ -58,7 +58,7 @@ class Moderation:
 
     @property
     def head(self) -> str:
-        """What the run went over, in words."""
+        """Scope of the run, as text."""
         if self.batch_id is None:
             return "all images of the lake"
         return f"{self.items:,} item{'' if self.items == 1 else 's'}"
@@ -69,7 +69,7 @@ class Moderation:
         return values | {"decisions": dict(self.decisions)}
 
     def scores(self) -> pl.DataFrame:
-        """Return one row for each image of the run, the highest score first.
+        """Return one row per image of the run, by descending score.
 
         Columns: image_id, source_uri, prob_fake (float32 or null), decision, reasons (list).
 
@@ -89,12 +89,19 @@ class Moderation:
         )
 
     def check_rejected(self, share: float | None) -> None:
-        """Raise TooManyRejected where more than `share` (0 to 1, or None) of the items were."""
+        """Check the share of rejected items.
+
+        Args:
+            share: Limit in [0, 1]; None for no limit.
+
+        Raises:
+            TooManyRejected: The share of rejected items exceeds the limit.
+        """
         if share is not None and self.items and self.rejected / self.items > share:
             raise TooManyRejected(self, share)
 
     def summary(self) -> str:
-        """Return about twelve lines, ending with what to do next."""
+        """Return the counts, the paths and the next commands, in about twelve lines."""
         lines = [
             f"run {self.run_id}: {self.head} in {self.seconds:,.1f} s",
             *self._counted(),
@@ -106,11 +113,11 @@ class Moderation:
         return "\n".join(lines)
 
     def _next(self) -> list[str]:
-        """Return commands that work when they are pasted."""
+        """Return the next commands, ready to run."""
         if self.items and self.rejected == self.items:
-            # There is nothing to show or to publish before the sources are mended.
+            # Nothing can be shown or published before the sources are corrected.
             again = self.again or "assay moderate --help"
-            return [f"{again}  # once the sources are mended"]
+            return [f"{again}  # after correcting the sources"]
         if not self.decisions:
             return [command("score", lake=self.lake)]
         shown = [command("show", self.example[:12], lake=self.lake)] if self.example else []
@@ -127,7 +134,7 @@ class Moderation:
 
             return result_html(self.lake, self.run_id, head=self.head, counts=self.to_json())
         except AssayError as error:
-            # The lake may be gone by the time a cell is drawn again; the counts are still true.
+            # The lake may be gone when a cell is drawn again; the counts remain valid.
             return f"<pre>{escape(self.summary())}\n\n{escape(str(error))}</pre>"
 
     def _counted(self) -> list[str]:
@@ -135,7 +142,7 @@ class Moderation:
         if self.batch_id is not None:
             lines.append(
                 f"stored      {self.stored:>9,}   duplicates {self.duplicates:,}, "
-                f"rejected {self.rejected:,}, known before {self.unchanged:,}"
+                f"rejected {self.rejected:,}, unchanged {self.unchanged:,}"
             )
             lines += [
                 f"  {n:>19,}   {name}: {Reason.text_of(name)}"
@@ -144,11 +151,11 @@ class Moderation:
             lines += self._not_taken()
         if self.decisions:
             lines.append(
-                f"scored      {self.scored:>9,}   known before {self.already_scored:,}, "
+                f"scored      {self.scored:>9,}   already scored {self.already_scored:,}, "
                 f"failed {self.failed:,}, {self.images_per_second:,.1f} images/s"
             )
         if self.views:
-            lines.append(f"views       {self.views:>9,}   tiles scored beside the centre squares")
+            lines.append(f"views       {self.views:>9,}   tiles scored in addition to the centre")
         if self.backend:
             by = f"{self.detector} in {self.precision} on {self.backend}"
             lines.append(f"  by        {by}: {self.backend_why}")
@@ -161,7 +168,7 @@ class Moderation:
         shown = ", ".join(f'"{shorten(value, 40)}" {n:,}' for value, n in values[:_VALUES_SHOWN])
         more = "" if len(values) <= _VALUES_SHOWN and "" not in self.labels_not_taken else ", ..."
         n_items = sum(self.labels_not_taken.values())
-        return [f"no label    {n_items:>9,}   named by what is no label: {shown}{more}"]
+        return [f"no label    {n_items:>9,}   value is not a label: {shown}{more}"]
 
     def _decided(self) -> list[str]:
         total = sum(self.decisions.values())
@@ -176,11 +183,11 @@ def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 class TooManyRejected(GateRefused):
-    """A run is complete, and a larger share of its items was rejected than was allowed.
+    """The share of rejected items of a complete run exceeds the limit.
 
     Args:
-        result: The run's counts, report and all.
-        share: Allowed share, 0 to 1.
+        result: Result of the run.
+        share: Limit of the share, in [0, 1].
     """
 
     def __init__(self, result: Moderation, share: float) -> None:

@@ -1,7 +1,7 @@
-"""A moderation result as one notebook cell: counts, scores, veiled pictures; under 300 kB.
+"""A moderation result as a notebook cell of less than 300 kB: counts, scores, blurred images.
 
-No script, nothing fetched, every word from outside escaped. Pictures stay veiled also where
-a viewer drops styles, since a closed `details` hides them by itself.
+The cell has no script, fetches nothing, and escapes all text from outside. Images stay hidden in
+viewers that drop styles too, since a closed `details` element hides its content.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
     """Return the cell's HTML.
 
     Args:
-        lake_uri: Folder or s3:// prefix of the lake.
+        lake_uri: Folder of the lake, or its s3:// prefix.
         run_id: Id of the run.
-        head: What the run went over, in words.
-        counts: The run's result as plain values: counts, decisions, seconds, report.
+        head: Scope of the run, as text.
+        counts: Result of the run as plain values: counts, decisions, seconds, report.
 
     Raises:
         StoreError: The lake or the run's record cannot be read.
@@ -67,7 +67,7 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
 
 
 def _pictures(facts: ReportFacts) -> list[dict[str, Any]]:
-    """Choose at most 24 different ones: half the highest, then the nearest and the lowest."""
+    """Return at most 24 different images: first the highest, then the nearest and the lowest."""
     chosen: dict[str, dict[str, Any]] = {}
     for rows, until in (
         (facts.highest, N_PICTURES // 2),

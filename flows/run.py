@@ -1,6 +1,6 @@
-"""One run from sources to a report, in the order of its steps.
+"""A run from sources to a report, in the order of its steps.
 
-How a step is called is a parameter: directly here, as a Prefect task in `flows.moderate`.
+The way to call a step is a parameter: directly by default, as a Prefect task in `flows.moderate`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from .result import Moderation
 from .run_state import BatchSource, RunState
 from .steps import Steps, images_of
 
-# Large enough that a commit costs nothing beside it, small enough to bound what a kill repeats.
+# Large enough to make the cost of a commit negligible, small enough to bound the work that a kill
+# repeats.
 IMAGES_PER_TASK = 1000
 
-# Listed before the first is read, so that the end of most runs can be told; about 10 MB.
+# Listed before the first is read, so that progress has a total for most runs; about 10 MB.
 ITEMS_AHEAD = 20_000
 
 
@@ -46,28 +47,27 @@ def run(
     source: BatchSource | None = None,
     lake: Lake | None = None,
 ) -> Moderation:
-    """Ingest the sources if there are any, score, decide and report.
+    """Ingest the sources if any, score, decide and report.
 
-    Without sources it scores every image of the lake. What is known already is neither read nor
-    scored again, so the answer to an interrupted run is to start it once more.
+    Without sources, all images of the lake are scored. Known items are not read again and known
+    images not scored again, so a repeated run resumes an interrupted one.
 
     Args:
-        request: Settings: what to read and how to judge it.
-        calls: Ways to call the steps; directly by default.
+        request: Settings of the run.
+        calls: Ways to call the steps [default: directly].
         flow: Name of the run in the `runs` table: `moderate`, `ingest`, `score` or `augment`.
-        source: Source of the images, in the place of the request's sources.
-        lake: The request's lake, where it is open already.
+        source: Source of the images instead of the request's sources.
+        lake: Lake of the request, if it is open already.
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
-        TooManyRejected: The run is complete, and more of its items were rejected than the request
-            allows.
+        TooManyRejected: The run is complete, and the share of rejected items exceeds the limit.
     """
     limit_arenas()
     calls = calls or Steps()
     detector = check_judging(request) if flow != "ingest" else None
     lake = lake or _opened(request)
-    require_tables(lake)  # before this run records itself in one of them
+    require_tables(lake)  # before the run is recorded in one of them
     state = RunState(
         request=request,
         lake=lake,
@@ -77,7 +77,7 @@ def run(
         source=source,
     )
     try:
-        # Within the block: an interrupt as soon as the row is there is recorded too.
+        # Within the block, so that an interrupt right after the row is recorded too.
         state.record("running")
         close_dead_runs(lake, by=state.run_id)
         require_fit(lake, state.batch_id)
@@ -89,12 +89,12 @@ def run(
             _score_tiles(state, calls, detector)
             with state.keeping(lambda: "all scores are kept; the same command decides and reports"):
                 state.decisions = calls.decide(lake, request, state.run_id, state.batch_id)
-        # The report reads the run's row, so the row comes first.
+        # The report reads the run's row.
         state.record("completed")
         if detector is not None:
             state.report = calls.report(lake, state.run_id)
     except BaseException as error:
-        # The table of runs may be what is damaged; the first error is the one to tell.
+        # The table of runs may itself be damaged; the first error is the one to report.
         with contextlib.suppress(StoreError):
             state.record("interrupted" if is_stop(error) else "failed")
         if (explained := explain(error, lake.uri)) is not None:
@@ -106,7 +106,11 @@ def run(
 
 
 def check(request: Request) -> None:
-    """Raise what a run of this request would raise at once: for those who start it later."""
+    """Check a request that runs later.
+
+    Raises:
+        AssayError: The source, the lake, the detector or the policy cannot be used.
+    """
     check_judging(request)
     if request.sources:
         find_items(request.sources, request.source_options)
@@ -114,7 +118,7 @@ def check(request: Request) -> None:
 
 
 def _opened(request: Request) -> Lake:
-    """Open the lake of a request; make one where there is none and its sources can be read."""
+    """Open the lake of a request; create it if missing and if the sources can be read."""
     try:
         return Lake(request.lake, create=False)
     except StoreError:
@@ -125,14 +129,14 @@ def _opened(request: Request) -> Lake:
 
 
 def _batch_id(request: Request, source: BatchSource | None) -> str | None:
-    """Return the batch that a run is about; None for the whole lake."""
+    """Return the batch of a run; None for the whole lake."""
     if source is not None:
         return source.batch_id
     return batch_id_of(request.sources, request.source_options) if request.sources else None
 
 
 def _ingest(state: RunState, calls: Steps) -> None:
-    """Bring the images in; those of sources that shall be scored, in the same pass."""
+    """Ingest the images, and score them in the same pass if the run scores."""
     if state.source is not None:
         with state.keeping():
             state.items += state.source(state.lake, state.run_id)
@@ -163,7 +167,7 @@ def _ingest(state: RunState, calls: Steps) -> None:
 
 
 def _score(state: RunState, calls: Steps, detector: Identity) -> None:
-    """Score what the lake has of the batch and no pass has scored yet."""
+    """Score the images of the batch that no pass has scored yet."""
     lake = state.lake
     wanted = images_of(lake, state.batch_id)
     state.example = _first(lake, wanted)
@@ -187,7 +191,7 @@ def _score(state: RunState, calls: Steps, detector: Identity) -> None:
 
 
 def _score_tiles(state: RunState, calls: Steps, detector: Identity) -> None:
-    """Score the tiles of the batch's images, where the request wants more than the centre."""
+    """Score tiles of the batch's images, if the request asks for more than the centre."""
     mode = state.request.views
     if mode == "centre":
         return
@@ -199,7 +203,7 @@ def _score_tiles(state: RunState, calls: Steps, detector: Identity) -> None:
     watcher.begin("views", len(left))
 
     def standing() -> str:
-        return standing_of(state.views.images, len(left), "images", "looked at in tiles")
+        return standing_of(state.views.images, len(left), "images", "scored in tiles")
 
     with state.keeping(standing):
         for shard, image_ids in _by_shard(left):
@@ -208,7 +212,7 @@ def _score_tiles(state: RunState, calls: Steps, detector: Identity) -> None:
 
 
 def _by_shard(left: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
-    """Yield the images to score, as one task's worth of one shard at a time, in stored order."""
+    """Yield the images to score in stored order, in portions of one task and one shard."""
     for (shard,), rows in left.sort("shard", "row_group", "row").group_by(
         "shard", maintain_order=True
     ):
@@ -218,7 +222,7 @@ def _by_shard(left: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
 
 
 def _first(lake: Lake, wanted: pl.Series | None) -> str | None:
-    """Return the id of one image of the run, to show what can be asked of one."""
+    """Return the id of one image of the run, as an example for `assay show`."""
     if wanted is None:
         wanted = lake.scan("images").select("image_id").head(1).collect().get_column("image_id")
     return None if wanted.is_empty() else str(wanted.min())

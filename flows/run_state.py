@@ -1,4 +1,4 @@
-"""A run so far: what it has counted, which becomes its row in `runs` and its answer."""
+"""State of a run: its counts, which become its row in `runs` and its result."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from .result import Moderation
 
 
 class BatchSource(Protocol):
-    """Another way for images to come into the lake than from a request's sources."""
+    """Source of images other than a request's sources."""
 
     @property
     def batch_id(self) -> str:
-        """The batch that the images belong to."""
+        """Batch of the images."""
         ...
 
     def params(self) -> dict[str, Any]:
-        """Return what the run's record holds of it."""
+        """Return its parameters for the run's record."""
         ...
 
     def __call__(self, lake: Lake, run_id: str) -> IngestCounts:
-        """Bring the images in, all of one batch."""
+        """Ingest the images of the batch."""
         ...
 
 
 def new_run_id() -> str:
-    """Return a name that sorts by time and never repeats: UTC seconds and 8 random hex digits."""
+    """Return a unique id that sorts by time: UTC seconds and 8 random hex digits."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """The run so far.
+    """State of a run.
 
     Attributes:
         flow: Name of the run in the `runs` table.
-        batch_id: Batch that it is about; None for the whole lake.
-        detector: What its scores are known by; None for a run that only ingests.
-        source: Where the images come from, if not from the request's sources.
+        batch_id: Batch of the run; None for the whole lake.
+        detector: Identity of the detector; None for a run that only ingests.
+        source: Source of the images instead of the request's sources.
     """
 
     request: Request
@@ -79,11 +79,11 @@ class RunState:
 
     @property
     def asks(self) -> bool:
-        """Whether the request alone says what was run, so that a command can ask for it again."""
+        """Whether the request alone determines the run, so that a command can repeat it."""
         return self.source is None and self.flow in {"moderate", "ingest", "score"}
 
     def answer(self) -> Moderation:
-        """Return what the run came to, so far."""
+        """Return the result of the run so far."""
         seconds = time.monotonic() - self.clock_s
         return Moderation(
             run_id=self.run_id,
@@ -114,7 +114,7 @@ class RunState:
 
     @contextlib.contextmanager
     def keeping(self, standing: Callable[[], str] | None = None) -> Iterator[None]:
-        """Count what a step had committed when something stopped it, and say how far it came."""
+        """Count what a step has committed before it is stopped, and note its progress."""
         try:
             yield
         except BaseException as error:
@@ -130,7 +130,7 @@ class RunState:
             raise
 
     def record(self, status: str) -> None:
-        """Append the run's row; of several, the latest counts."""
+        """Append the run's row; the latest of several rows applies."""
         params: dict[str, Any] = self.request.params() | {
             "batch_id": self.batch_id,
             "process": this_process(),
@@ -164,6 +164,6 @@ class RunState:
         self.lake.append("runs", [row], txn=f"run:{self.run_id}:{status}")
 
     def name_backend(self) -> None:
-        """Note the backend that scores, and why it was chosen."""
+        """Record the backend that scores, and the reason for its choice."""
         detector = detector_of(self.request)
         self.backend, self.backend_why = detector.backend, detector.why

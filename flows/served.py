@@ -1,8 +1,8 @@
-"""What those who start runs of a served deployment may change, and what they may not.
+"""Settings that runs of a served deployment may change.
 
-The serving process says it in an environment variable that its runs inherit and that Prefect's
-API cannot change. Sources of URLs with secrets travel the same way: Prefect's database holds
-their clean names only.
+The serving process sets them in an environment variable that its runs inherit and that Prefect's
+API cannot change. URLs with secrets are passed the same way; Prefect's database stores them
+redacted.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ CALLERS_MAY_CHANGE: Final = frozenset(
     name for name, field in Request.model_fields.items() if mark_of(field, ByCaller)
 )
 
-# Of this process: a run that starts here needs no environment variable.
+# For runs in this process, which need no environment variable.
 _secrets: dict[str, str] = {}
 
 
 @contextlib.contextmanager
 def kept_secrets(sources: Sequence[str]) -> Iterator[None]:
-    """Remember, while the block runs, which URLs stand behind the clean names of sources."""
+    """Keep the full URLs of redacted sources while the block runs."""
     known = {redact_url(source): source for source in sources if redact_url(source) != source}
     _secrets.update(known)
     try:
@@ -45,7 +45,7 @@ def kept_secrets(sources: Sequence[str]) -> Iterator[None]:
 
 
 def with_roots(request: Request) -> Request:
-    """Return a request that has roots: those given, else the folders that its sources lie in."""
+    """Return a request with roots: those given, else the folders of its sources."""
     if request.roots:
         return request
     local = [path for path in map(path_of, request.sources) if path is not None]
@@ -53,16 +53,16 @@ def with_roots(request: Request) -> Request:
 
 
 def announce(request: Request) -> None:
-    """Tell runs of this process's deployment what they may do: what the request says."""
+    """Set the request that limits runs of this process's deployment."""
     os.environ[VARIABLE] = json.dumps(request.settings())
 
 
 def confined(request: Request) -> Request:
-    """Return what a run may do: the request with its secrets, if the deployment allows it.
+    """Return the request with its secrets, if the deployment allows it.
 
     Raises:
-        ConfigError: It changes what the deployment pins.
-        InputError: A source lies outside of the deployment's roots.
+        ConfigError: The request changes a setting that the deployment pins.
+        InputError: A source is outside the deployment's roots.
     """
     told = os.environ.get(VARIABLE)
     if told is None:
@@ -72,7 +72,7 @@ def confined(request: Request) -> Request:
         if name in CALLERS_MAY_CHANGE or given == getattr(pinned, name):
             continue
         raise ConfigError(
-            f"this deployment does not let runs change {name}; they may change "
+            f"this deployment does not let runs change {name}; allowed: "
             f"{', '.join(sorted(CALLERS_MAY_CHANGE))}"
         )
     own = {redact_url(source): source for source in pinned.sources}
@@ -92,14 +92,14 @@ def _require_inside(source: str, roots: tuple[str, ...]) -> None:
     path = path_of(source)
     if path is None:
         raise InputError(
-            f"{source}: this deployment takes no other URLs than its own; sources lie below: "
+            f"{source}: this deployment accepts its own URLs only; other sources must be below: "
             f"{allowed}"
         )
     real_roots = [os.path.realpath(root) for root in roots]
     is_glob = has_magic(path) and not os.path.lexists(path)
     for found in expand_glob(path) if is_glob else (path,):
         if not any(is_inside(os.path.realpath(found), root) for root in real_roots):
-            raise InputError(f"{source}: outside of what this deployment reads: {allowed}")
+            raise InputError(f"{source}: outside the folders of this deployment: {allowed}")
 
 
 def _folder_of(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Starting a run: as plain functions in this process, or as a Prefect flow."""
+"""Start of a run, as plain functions in this process or as a Prefect flow."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 def start(
     request: Request, verb: str = "moderate", *, server: bool | None = False, quiet: bool = False
 ) -> Moderation:
-    """Run a request and give what it came to.
+    """Run a request and return its result.
 
     Args:
-        request: What to read and how to judge it.
-        verb: `moderate`, `ingest` or `score`; what the `runs` table calls it.
-        server: As a flow, or not; None: as a flow where a Prefect server is configured.
-        quiet: Show no progress.
+        request: Settings of the run.
+        verb: Name of the run in the `runs` table: `moderate`, `ingest` or `score`.
+        server: Whether to run as a flow; None: if a Prefect server is configured.
+        quiet: Whether to hide progress.
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
     """
     limit_arenas()  # before the imports below start threads
-    require_no_secrets(request.lake)  # before Prefect's database has it
+    require_no_secrets(request.lake)  # before Prefect's database stores it
     with watched(for_terminal(quiet=quiet)):
         url = None
         if server is not False:
@@ -62,7 +62,7 @@ def _as_flow(request: Request, verb: str) -> Moderation:
             result: Moderation = moderate_flow(**request.params(), verb=verb)
     except (httpx.HTTPError, PrefectException) as error:
         raise ConfigError(
-            f"the Prefect server failed: {type(error).__name__}: {error}; give --no-server to run"
-            " without it; nothing is lost, the same command goes on"
+            f"the Prefect server failed: {type(error).__name__}: {error}; pass --no-server to run"
+            " without it; committed work is kept, and the same command resumes"
         ) from error
     return result

@@ -1,8 +1,8 @@
-"""The steps of a moderation run as plain functions that take and give references.
+"""The steps of a moderation run as plain functions that take references and return counts.
 
-Each takes the lake, a request, a run id and the names of what it works on, and returns a small
-count, so that it runs alike in this process, in a Prefect task and on another machine. No pixels
-pass between steps, and of a lake its address alone.
+Each takes the lake, a request, a run id and the names of its items, and returns a small count, so
+that it runs in this process, in a Prefect task and on another machine alike. No pixels pass between
+steps; a lake is passed by its address.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 
 def _naming_damage(step: Callable[Concatenate[Lake, P], R]) -> Callable[Concatenate[Lake, P], R]:
-    """Let a step fail by naming the damaged file of its lake, whatever its libraries raise."""
+    """Return a step whose errors name the damaged file of its lake."""
 
     @functools.wraps(step)
     def call(lake: Lake, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -54,7 +54,7 @@ def ingest_step(
     chunk_index: int,
     items: Sequence[Item],
 ) -> IngestCounts:
-    """Read, check and store one chunk of items; every item gets its sighting."""
+    """Read, check and store one chunk of items, with one sighting per item."""
     return _ingest(lake, request, run_id, batch_id, chunk_index, items)
 
 
@@ -138,7 +138,7 @@ def _on_shard(
 
 @_naming_damage
 def decide_step(lake: Lake, request: Request, run_id: str, batch_id: str | None) -> dict[str, int]:
-    """Judge every image of the batch, or of the lake, under the request's policy."""
+    """Decide all images of the batch or of the lake under the request's policy."""
     detector = identity_of(request)
     return decide_images(
         lake,
@@ -157,7 +157,7 @@ def report_step(lake: Lake, run_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """How each step is called."""
+    """Ways to call the steps."""
 
     ingest: Callable[[Lake, Request, str, str, int, Sequence[Item]], IngestCounts] = ingest_step
     ingest_and_score: Callable[
@@ -170,7 +170,7 @@ class Steps:
 
 
 def images_of(lake: Lake, batch_id: str | None) -> pl.Series | None:
-    """Return the ids of a batch's images that the lake has; None for the whole lake."""
+    """Return the ids of a batch's stored images; None for the whole lake."""
     if batch_id is None:
         return None
     return (

@@ -1,8 +1,8 @@
-"""Runs of one machine that would do the same work take turns, a portion at a time.
+"""Locks that keep concurrent runs on one machine from doing the same work twice.
 
-Commits are right without it: each leaves out what another run has committed. This saves the work:
-whoever comes second waits for the portion, finds it done, and goes on to the next. Runs of other
-machines are not waited for.
+Commits are correct without them, since each omits what another run has committed. The locks save
+the work: the second run waits for a portion, finds it done, and continues with the next. Runs on
+other machines are not considered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from ..data.cache import cache_folder
 
-# Then the work is done all the same; a portion of slow downloads may take so long.
+# After this time the work is done without the lock; a portion of slow downloads may take as long.
 MAX_WAIT_S: Final = 900.0
 
 _log = logging.getLogger(__name__)
@@ -26,13 +26,13 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def turn(lake: str, *work: str) -> Iterator[None]:
-    """Hold a portion of work while the block runs; wait for whoever holds it.
+    """Hold the lock of a portion of work while the block runs, after waiting for its holder.
 
-    The lock lies in this machine's cache, and the system lets go of it when a process dies.
+    The lock file is in this machine's cache; the system releases it when a process dies.
 
     Args:
         lake: Address of the lake.
-        *work: Names of what is worked on, such as the batch.
+        *work: Names of the portion, such as the batch.
     """
     digest = hashlib.sha256("\n".join([lake, *work]).encode()).hexdigest()[:32]
     lock = FileLock(cache_folder("turns", f"{digest}.lock"), timeout=MAX_WAIT_S)
@@ -40,14 +40,17 @@ def turn(lake: str, *work: str) -> Iterator[None]:
         cache_folder("turns").mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        _log.warning("another run has been at the same work for %.0f s; not waiting", MAX_WAIT_S)
+        _log.warning(
+            "another run has held the same work for %.0f s; continuing without the lock",
+            MAX_WAIT_S,
+        )
     except OSError as error:
-        _log.debug("no turns can be taken: %s", error)
+        _log.debug("locks are not available: %s", error)
     try:
         yield
     finally:
         if lock.is_locked:
-            # Whoever waits finds that it has no name any more, and makes a new one.
+            # A waiting process notices that the file has no name, and creates a new one.
             with contextlib.suppress(OSError):
                 Path(lock.lock_file).unlink()
         lock.release()

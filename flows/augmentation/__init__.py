@@ -1,1 +1,1 @@
-"""The run of a plan, without Prefect: its pictures made, ingested, scored and reported."""
+"""Run of a plan without Prefect: generate, ingest, score and report its images."""

@@ -1,4 +1,4 @@
-"""What the names in a job's settings stand for: ids and hashes, which the job's key is made of."""
+"""Contents behind the names in a job's settings: ids and hashes that form the job's key."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ...tasks.detector.detector import Detector
 
 
 class Loaded(Protocol):
-    """What is asked for its contents; `LoadedTools` is one."""
+    """Loaded weights by name; `LoadedTools` is one."""
 
     def generator(self, name: str, lora: str | None, controlnet: str | None) -> GuardedGenerator:
         """Return a generator by name, with adapters."""
         ...
 
     def adapters(self, lora: str) -> tuple[Adapter, ...]:
-        """Return the adapters of `PATH[:WEIGHT]`, several joined by a plus."""
+        """Return the adapters of `PATH[:WEIGHT]`, joined by `+`."""
         ...
 
     def autoencoder(self, name: str) -> Autoencoder:
@@ -42,25 +42,25 @@ class Loaded(Protocol):
         ...
 
     def reader(self) -> TextReader:
-        """Return the reader of text in pictures."""
+        """Return the reader of text in images."""
         ...
 
     def detector(self, name: str | None) -> Detector:
-        """Return a detector; None: the one that scores."""
+        """Return a detector; None is the one that scores."""
         ...
 
     def path(self, name: str) -> Path:
-        """Return where a path of the plan leads."""
+        """Return the resolved path of a path in the plan."""
         ...
 
 
 class ContentsReader:
-    """Looks at files and weights once a run, as they are loaded once.
+    """Reader of the contents of files and weights, each once per run.
 
     Args:
-        tools: Where weights come from.
-        is_recorded: Whether rows of the first version say enough: they do not tell how a
-            generator was loaded.
+        tools: Source of the weights.
+        is_recorded: Whether rows of the first version suffice, which do not record how a generator
+            was loaded.
     """
 
     def __init__(self, tools: Loaded, *, is_recorded: bool) -> None:
@@ -71,11 +71,11 @@ class ContentsReader:
     def contents_of(
         self, method: str, settings: Mapping[str, Any], parent_id: str | None
     ) -> Contents:
-        """Return what the names in a job's settings stand for.
+        """Return the contents behind the names in a job's settings.
 
         Raises:
-            SynthError: A generator, an adapter or an autoencoder cannot be had.
-            ModelError: A detector cannot be had.
+            SynthError: A generator, an adapter or an autoencoder is not available.
+            ModelError: A detector is not available.
         """
         made_by = method_of(method)
         needs = made_by.needs(made_by.settings_of(settings))
@@ -100,7 +100,7 @@ class ContentsReader:
             pixels[setting] = self._once(setting, name, self._file)
         for setting, name in needs.pictures.items():
             pixels[setting] = _file_contents(self._tools.path(name) / f"{parent_id}.png")
-            recorded = None  # no row tells which file it was
+            recorded = None  # no row records which file it was
         return Contents(
             pixels=pixels | dict(needs.contents),
             measures=self._measures(needs, settings),
@@ -112,7 +112,7 @@ class ContentsReader:
     ) -> tuple[dict[str, Any], dict[str, str | None]]:
         generator = self._tools.generator(str(needs.generator), needs.lora, needs.controlnet)
         pixels: dict[str, Any] = {"generator": [generator.generator_id, generator.contents]}
-        # A folder's name is no part of its contents.
+        # A folder's name is not part of its contents.
         if isinstance(generator.inner, Sd35Generator):
             pixels["generator"] = generator.contents
         if needs.lora:
@@ -163,7 +163,7 @@ class ContentsReader:
 
 
 def _file_contents(path: Path) -> str:
-    """A hash; a job whose file is not there fails, and is another one when it is."""
+    """Return a file's hash, or "absent"; a job has another key once its file exists."""
     try:
         return file_sha256(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""The weights that methods work with, each loaded once a run."""
+"""Weights for synthesis methods, each loaded once per run."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from .contents import ContentsReader
 
 
 class LoadedTools:
-    """Generators, autoencoders and detectors by name, kept once they are loaded.
+    """Cache of generators, autoencoders and detectors by name.
 
     Args:
-        request: The detector that scores, and its device.
-        settings: How generators are loaded.
-        generators: Others by the names that the plan gives them.
+        request: Request that names the scoring detector and its device.
+        settings: Options for loading generators.
+        generators: Additional generators by the names that the plan uses.
     """
 
     def __init__(
@@ -68,7 +68,11 @@ class LoadedTools:
     def generator(
         self, name: str, lora: str | None, controlnet: str | None = None
     ) -> GuardedGenerator:
-        """Return a registered generator, one of a package, or a folder; `lora` as in `Needs`."""
+        """Return a generator by registered name, package or folder; `lora` is as in `Needs`.
+
+        Raises:
+            SynthError: The generator or an adapter is not available.
+        """
         key = (name, lora, controlnet)
         if key not in self._generators:
             if is_added(name):
@@ -82,12 +86,12 @@ class LoadedTools:
             loaded = load_generator(self._name(name), settings)
             self._generators[key] = GuardedGenerator(loaded)
             if settings.memory is not None:
-                # Chosen for whoever gave the memory, and decides what pictures look like.
+                # The choice follows from the given memory, and affects the images.
                 progress.say(f"{name}: {loaded.plan.describe()}")
         return self._generators[key]
 
     def adapters(self, lora: str) -> tuple[Adapter, ...]:
-        """Return the adapters of `PATH[:WEIGHT]`, several joined by `+`."""
+        """Return the adapters of `PATH[:WEIGHT]`, joined by `+`."""
         return tuple(parse_adapter(part, self.path) for part in lora.split("+") if part)
 
     def autoencoder(self, name: str) -> Autoencoder:
@@ -115,11 +119,11 @@ class LoadedTools:
         return self._clips[folder]
 
     def reader(self) -> TextReader:
-        """Return RapidOCR, loaded at the first use."""
+        """Return RapidOCR, loaded at first use."""
         return self._reader
 
     def logits(self, detector: str | None) -> Logits:
-        """Return a detector as a function that gradients flow through."""
+        """Return a detector as a differentiable function."""
         key = detector or ""
         if key not in self._logits:
             self._logits[key] = differentiable(self.detector(detector))
@@ -130,7 +134,7 @@ class LoadedTools:
         return self.detector(detector).detector_id
 
     def detector(self, name: str | None) -> Detector:
-        """Return a detector by name or folder; None: the one that scores."""
+        """Return a detector by name or folder; None is the one that scores."""
         if not name:
             return detector_of(self._request)
         if name not in self._detectors:
@@ -141,21 +145,22 @@ class LoadedTools:
         return self._detectors[name]
 
     def path(self, name: str) -> Path:
-        """Return where a path of the plan leads; say so where only the working folder has it."""
+        """Return the resolved path of a path in the plan; warn if it is in the working folder."""
         if name not in self._said and is_in_working_folder(self._folder, name):
             self._said.add(name)
             progress.say(
                 f"{shown(name)} is read from the working folder, since the plan's folder "
-                f"{self._folder.resolve()} has none; put it there, or write its whole path"
+                f"{self._folder.resolve()} does not contain it; move it there, or give an absolute"
+                " path"
             )
         return plan_path(self._folder, name)
 
     def prepare(self, plan: Plan) -> None:
-        """Load everything that a plan names, so that what is missing is said before the work.
+        """Load all weights that a plan names, so that missing ones are reported before the work.
 
         Raises:
-            SynthError: A generator, an adapter or an autoencoder cannot be had.
-            ModelError: A detector cannot be had.
+            SynthError: A generator, an adapter or an autoencoder is not available.
+            ModelError: A detector is not available.
         """
         self._folder = plan.folder
         for block in plan.blocks:
@@ -164,19 +169,19 @@ class LoadedTools:
                 try:
                     self._load(method.needs(method.settings_of(settings)))
                 except OSError as error:
-                    # A dangling link, a name too long for a file, a folder that nobody may read.
+                    # A dangling link, a name that is too long, a folder without permission.
                     named = ", ".join(
                         f"{name} = {shown(value)}" for name, value in settings.items()
                     )
                     raise SynthError(
                         f"[[make]] {block.name} with {named} cannot be loaded: "
-                        f"{shorten(error.strerror or str(error), 100)}; put the files there"
+                        f"{shorten(error.strerror or str(error), 100)}; provide the files"
                     ) from error
 
     def contents_of(
         self, method: str, settings: Mapping[str, Any], parent_id: str | None
     ) -> Contents:
-        """Return what the names in a job's settings stand for: ids and hashes, for its key."""
+        """Return the ids and hashes behind the names in a job's settings, for its key."""
         return self._contents.contents_of(method, settings, parent_id)
 
     def _load(self, needs: Needs) -> None:
@@ -192,10 +197,10 @@ class LoadedTools:
             self.logits(needs.detector or None)
         for name in needs.files.values():
             if not is_there(self.path(name)):
-                raise SynthError(f"there is no file {shown(name)}; name one that is there")
+                raise SynthError(f"there is no file {shown(name)}; name an existing one")
 
     def _name(self, name: str) -> str:
-        """Return a registered name or hub id as it is, a folder with its path."""
+        """Return a registered name unchanged, a folder with its path."""
         return name if name in PRESETS else str(self.path(name))
 
     def _added(self, name: str, lora: str | None, controlnet: str | None) -> Generator:
@@ -209,7 +214,7 @@ class LoadedTools:
 
     @functools.cached_property
     def _device(self) -> str:
-        """Device of all that makes or measures pictures; the detector's is the request's."""
+        """Device of generators and checks; the detector's device is the request's."""
         return usable_device(self._settings.device)
 
     @functools.cached_property

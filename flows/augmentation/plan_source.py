@@ -1,4 +1,4 @@
-"""A plan in the place of sources: its pictures enter a run's lake, block after block."""
+"""A plan as the source of a run: its images enter the lake block by block."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Synthesize = Callable[[Lake, Sequence[Job], str, str, int], SynthCounts]
 
 @dataclass(slots=True)
 class PlanSource:
-    """A plan as the source of a run: brings its pictures into the lake, block after block."""
+    """A plan as the source of a run."""
 
     plan: Plan
     request: Request
@@ -31,15 +31,15 @@ class PlanSource:
     contents_of: ContentsOf
     counts: SynthCounts = field(default_factory=SynthCounts)
     jobs: dict[str, list[Job]] = field(default_factory=dict)
-    """Jobs of each block, once its turn came."""
+    """Jobs of each block that has started."""
 
     @property
     def batch_id(self) -> str:
-        """The batch of all of the plan's pictures."""
+        """Batch of all images of the plan."""
         return batch_of(self.plan.plan_id)
 
     def params(self) -> dict[str, Any]:
-        """Return what the run's record holds of the plan."""
+        """Return the plan's parameters for the run's record."""
         return {
             "plan_id": self.plan.plan_id,
             "plan": [[b.name, b.method, b.of, dict(b.settings)] for b in self.plan.blocks],
@@ -47,7 +47,7 @@ class PlanSource:
         }
 
     def __call__(self, lake: Lake, run_id: str) -> IngestCounts:
-        """Make and ingest the pictures of all blocks; what is there already is looked up."""
+        """Generate and ingest the images of all blocks, except those that exist already."""
         watcher = progress.current()
         parents = self._parents(lake)
         self.plan.check(len(parents))
@@ -59,7 +59,7 @@ class PlanSource:
             n_jobs = len(jobs)
             once = {_work_of(job): job for job in reversed(jobs)}
             self.jobs[block.name] = list(once.values())[::-1]
-            # What an earlier block makes too is made once.
+            # An image that an earlier block makes too is made once.
             jobs = [job for job in self.jobs[block.name] if _work_of(job) not in done]
             self.counts += SynthCounts(equal=n_jobs - len(jobs))
             done.update(map(_work_of, jobs))
@@ -75,7 +75,7 @@ class PlanSource:
                 hand_on(error, self.counts.items)
                 if is_stop(error):
                     n_done = self.counts.made + self.counts.known - before.made - before.known
-                    what = f"pictures of {block.name}"
+                    what = f"images of {block.name}"
                     error.add_note(standing_of(n_done, len(jobs), what, "made"))
                 raise
             watcher.end()
@@ -103,12 +103,12 @@ class PlanSource:
 
 
 def _work_of(job: Job) -> tuple[str, str]:
-    """Return what is done once: a picture, and what is measured on it."""
+    """Return the key of work that is done once: an image, and the measurements on it."""
     return job.key, job.measured
 
 
 def _chunks(jobs: Sequence[Job], known: Set[str]) -> Iterator[Sequence[Job]]:
-    """Yield jobs whose pictures are there in large chunks: they only have to be looked up."""
+    """Yield chunks of jobs; those of existing images are larger, since they need a lookup only."""
     for part, n_jobs in (
         ([job for job in jobs if job.key in known], KNOWN_JOBS_PER_CHUNK),
         ([job for job in jobs if job.key not in known], JOBS_PER_CHUNK),

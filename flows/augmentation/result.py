@@ -1,4 +1,4 @@
-"""What a plan came to: counts, the table of who evades, and what to do next."""
+"""Result of a plan: counts, evasion table, next commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REASONS_TOLD: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """What a plan came to: the run, its pictures, and who evades."""
+    """Result of a plan: its run, the counts of its images, and the evasion table."""
 
     moderation: Moderation
     made: int
@@ -26,7 +26,7 @@ class Augmentation:
     evasion_report: str
     table: pl.DataFrame
     failures: tuple[tuple[str, int], ...] = ()
-    """Why pictures could not be made, and how many each time, most first."""
+    """Reasons why images could not be generated, each with its count, most frequent first."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
@@ -41,17 +41,17 @@ class Augmentation:
         }
 
     def summary(self) -> str:
-        """Return the table, the counts, the paths and what to do next."""
+        """Return the counts, the table, the paths and the next command."""
         run_ = self.moderation
         return "\n".join(
             [
-                f"run {run_.run_id}: {self.made:,} pictures made, {self.known:,} known before, "
+                f"run {run_.run_id}: {self.made:,} images made, {self.known:,} already made, "
                 f"{self.failed:,} failed, {self._equal()}in {run_.seconds:,.1f} s",
                 *self._failed(),
                 "",
                 table_text(self.table),
                 "",
-                "Machine-made pictures evade when they score below the review threshold.",
+                "An AI-generated image evades if its score is below the review threshold.",
                 f"pairs       {self.evasion_report}",
                 f"report      {run_.report}",
                 f"lake        {run_.lake}",
@@ -61,17 +61,17 @@ class Augmentation:
         )
 
     def _failed(self) -> list[str]:
-        """Return why pictures could not be made, the most frequent reasons first."""
+        """Return the reasons why images could not be generated, the most frequent first."""
         told = [f"not made    {n:,}: {detail}" for detail, n in self.failures[:_REASONS_TOLD]]
         if rest := self.failures[_REASONS_TOLD:]:
             told.append(
                 f"            {sum(n for _, n in rest):,} for other reasons; see the sightings "
-                "with the reason not_made"
+                "with reason not_made"
             )
         return told
 
     def _equal(self) -> str:
-        return f"{self.equal:,} asked for twice and made once, " if self.equal else ""
+        return f"{self.equal:,} duplicate jobs skipped, " if self.equal else ""
 
     def __str__(self) -> str:
         return self.summary()

@@ -1,7 +1,7 @@
-"""Make what a plan asks for, ingest it, score it, and say who gets past the detector.
+"""Generation of a plan's images, with ingest, scoring and the evasion report.
 
-The run is that of `flows.run`, with a plan in the place of sources: its pictures enter the lake by
-the same gate, are scored and decided by the same steps, and stand in the same tables.
+The run is that of `flows.run` with a plan instead of sources: images are ingested, scored and
+decided by the same steps, and stored in the same tables.
 """
 
 from __future__ import annotations
@@ -38,25 +38,26 @@ def augment(
     calls: Steps | None = None,
     synthesize: Callable[..., SynthCounts] = synthesize_chunk,
 ) -> Augmentation:
-    """Make, ingest, score and report a plan's pictures; what is there already is not made again.
+    """Generate, ingest, score and report the images of a plan; existing images are kept.
 
     Args:
-        request: The lake, the detector and the policy; its sources are not read.
-        plan: What to make.
-        settings: How generators are loaded.
-        generators: Others by the names that the plan gives them: functions, services, folders.
-        calls: How the steps of scoring are called; directly by default.
-        synthesize: How a chunk of jobs is made; directly by default.
+        request: Lake, detector and policy; it has no sources.
+        plan: Plan of the images.
+        settings: Options for loading generators.
+        generators: Additional generators by the names that the plan uses.
+        calls: Ways to call the steps of scoring [default: directly].
+        synthesize: Way to make a chunk of jobs [default: directly].
 
     Raises:
         AssayError: The lake has no parents, or a generator, a detector or the policy cannot be
-            used. A picture that cannot be made is a row, not an error.
+            used. An image that cannot be generated is a row instead of an error.
+        ConfigError: The request has sources.
     """
     if request.sources:
-        raise ConfigError("augment reads no sources; ingest them first with assay moderate")
+        raise ConfigError("augment takes no sources; ingest them first with assay moderate")
     plan.check()
     needs_no_parents = any(not block.needs_parents for block in plan.blocks)
-    # A lake that is not there is an error where there would be nothing to make pictures from.
+    # A missing lake is an error if the plan needs parents.
     lake = None if needs_no_parents else Lake(request.lake, create=False)
     tools = LoadedTools(request, settings, generators)
     tools.prepare(plan)

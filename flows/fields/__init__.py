@@ -1,1 +1,1 @@
-"""What the fields of the settings carry beside their types, and how a value is refused."""
+"""Marks on the fields of settings, conversion to plain values, and messages of refusal."""

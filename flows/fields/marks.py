@@ -1,4 +1,4 @@
-"""Marks on the fields of `flows.request` that pydantic has no word for."""
+"""Marks on the fields of `flows.request` that pydantic does not provide."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from pydantic.fields import FieldInfo
 Mark = TypeVar("Mark")
 
 NOT_KEPT: Final = frozenset({"sources"})
-"""Settings that variables and files do not keep: what is asked of a run, not how it is done."""
+"""Settings that variables and files cannot hold, since they belong to one run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What messages say is allowed, where the type does not say it well."""
+    """Description of the allowed values, if the type does not give it."""
 
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class IsPlace:
-    """The setting names files or folders: relative ones depend on where they are written."""
+    """Mark of a setting that names files or folders, relative to where it is written."""
 
     or_name: bool = False
-    """Whether it is a name that is known without a folder, unless there is a folder so called."""
+    """Whether it may be a registered name; a folder of that name takes precedence."""
 
 
 @dataclass(frozen=True, slots=True)
 class ByCaller:
-    """Whoever starts a run of a served deployment may change the setting, see `flows.served`."""
+    """Mark of a setting that runs of a served deployment may change; see `flows.served`."""
 
 
 @dataclass(frozen=True, slots=True)
 class OptionName:
-    """Name of the command's option, where it is not the field's."""
+    """Name of the command's option, if it differs from the field's."""
 
     flag: str
 
 
 def mark_of(field: FieldInfo, kind: type[Mark]) -> Mark | None:
-    """Return the mark of a kind that a field carries, or None."""
+    """Return a field's mark of the given class, or None."""
     return next((mark for mark in field.metadata if isinstance(mark, kind)), None)
 
 
@@ -53,7 +53,7 @@ def option_of(name: str, field: FieldInfo) -> str:
 
 
 def kind_of(field: FieldInfo) -> tuple[type, bool]:
-    """Return the plain type of a field (str, int, float, bool, tuple) and whether None is one."""
+    """Return the plain type of a field (str, int, float, bool, tuple), and if None is allowed."""
     parts = get_args(field.annotation)
     or_none = NoneType in parts
     return _plain(parts[0] if or_none else field.annotation), or_none

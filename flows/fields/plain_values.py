@@ -1,4 +1,4 @@
-"""Python values as the plain ones that settings are: text, numbers, tuples of text."""
+"""Conversion of Python values to the plain values of settings: text, numbers, tuples of text."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ _ALLOWED: Final[Mapping[type, str]] = {
 
 
 def plain_value(name: str, kind: type, given: object, *, or_none: bool) -> object:
-    """Return a setting's value in the type that it is declared with.
+    """Return a setting's value in its declared type.
 
     Args:
         name: Name of the setting, for the message.
-        kind: Its type: text, a tuple of texts, a truth value or a number.
-        given: A value of that type, a path in the place of text, or one text in the place of
-            several.
-        or_none: Whether it may be None.
+        kind: Declared type: text, a tuple of texts, a boolean or a number.
+        given: Value of that type, a path for text, or a single text for a tuple.
+        or_none: Whether None is allowed.
 
     Raises:
-        TypeError: Another type. The message names types and no content: a frame or an array
-            would fill the screen.
-        ConfigError: A NUL character.
+        TypeError: The value has another type. The message names types only, since a frame or an
+            array would fill the screen.
+        ConfigError: The text contains a NUL character.
     """
     if given is None and or_none:
         return None
@@ -62,7 +61,7 @@ def source_text(place: int, given: object) -> str:
         given: Text or a path.
 
     Raises:
-        TypeError: It is neither; the message says what to do with what is held in memory.
+        TypeError: The value is neither; the message says how to pass images held in memory.
     """
     text = _text(given)
     if text is not None:
@@ -71,11 +70,11 @@ def source_text(place: int, given: object) -> str:
     allowed = "allowed: paths, globs and URLs, as text or pathlib.Path"
     if isinstance(given, Sequence | set | frozenset) and not isinstance(given, bytes):
         if all(_text(one) is not None for one in given):
-            raise TypeError(f"{seen}; {allowed}, each as an argument: assay.moderate(*sources)")
+            raise TypeError(f"{seen}; {allowed}, one per argument: assay.moderate(*sources)")
         seen += f" of {_type_name(next(one for one in given if _text(one) is None))}"
     raise TypeError(
-        f"{seen}; {allowed}. Images, arrays and frames in memory are not taken: save them to a"
-        " folder or a Parquet file and name that"
+        f"{seen}; {allowed}. Images, arrays and frames in memory are not accepted; save them to a"
+        " folder or a Parquet file and pass its path"
     )
 
 
@@ -83,7 +82,7 @@ def _text(given: object) -> str | None:
     if isinstance(given, os.PathLike):
         given = os.fspath(given)
     if isinstance(given, str) and "\0" in given:
-        raise ConfigError(f"{given[:80]!a} has a NUL character in it, which no setting can have")
+        raise ConfigError(f"{given[:80]!a} contains a NUL character, which no setting may contain")
     return given if isinstance(given, str) else None
 
 

@@ -1,4 +1,4 @@
-"""Why a setting is refused, in one line: what was seen, what is allowed, what to do."""
+"""Messages for refused settings: what was seen, what is allowed, what to do, in one line."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from .marks import Allowed, kind_of, mark_of
 
 
 def refusal(error: ValidationError, fields: Mapping[str, FieldInfo]) -> ConfigError:
-    """Return the error of a setting that cannot be, an unknown one first.
+    """Return the error for invalid settings; an unknown name is reported first.
 
     Args:
-        error: What pydantic found.
-        fields: Settings that there are, by name.
+        error: Error of pydantic.
+        fields: Known settings by name.
     """
-    # A misspelt name is told first: what is wrong beside it may be the same slip.
+    # A misspelt name comes first, since it may cause the other errors.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return unknown_setting(name, fields)
     if first["type"] == "string_too_short":
-        return ConfigError(f"{name} is empty; give a value, or leave it out")
+        return ConfigError(f"{name} is empty; give a value or omit it")
     field = fields[name]
     guess = did_you_mean(first["input"], choices(field))
     return ConfigError(f"{name} is {shown(first['input'])}; allowed: {allowed(field)}{guess}")
 
 
 def unknown_setting(name: str, known: Mapping[str, FieldInfo]) -> ConfigError:
-    """Return the error of a setting that does not exist."""
+    """Return the error for a setting that does not exist."""
     return ConfigError(
-        f"unknown setting {shown(name)}; known are {', '.join(sorted(known))}"
+        f"unknown setting {shown(name)}; allowed: {', '.join(sorted(known))}"
         f"{did_you_mean(name, known)}"
     )
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
-    """Return the values of a setting that has a closed set of them, else nothing."""
+    """Return the values of a setting with a closed set of values, else an empty tuple."""
     kinds = (field.annotation, *get_args(field.annotation))
     found = next((kind for kind in kinds if get_origin(kind) is Literal), None)
     return tuple(map(str, get_args(found))) if found else ()
 
 
 def allowed(field: FieldInfo) -> str:
-    """Return the values that a setting may have, in words; "" where any text will do."""
+    """Return a description of a setting's allowed values; "" if any text is allowed."""
     if mark := mark_of(field, Allowed):
         return mark.words
     if names := choices(field):
@@ -65,7 +65,7 @@ def allowed(field: FieldInfo) -> str:
 
 
 def values_in_words(field: FieldInfo) -> str:
-    """Return the values that a setting may have, in words, also where any text will do."""
+    """Return a description of a setting's allowed values, "text" if any text is allowed."""
     kind, _ = kind_of(field)
     words: dict[type, str] = {str: "text", tuple: "a list of texts", bool: "true or false"}
     return allowed(field) or words.get(kind, "a number")

@@ -1,1 +1,1 @@
-"""What a process sets before it works: threads, allocator, signals, terminal, Prefect home."""
+"""Process setup: threads, allocator, signals, terminal, Prefect home."""

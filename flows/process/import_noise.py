@@ -1,12 +1,12 @@
-"""What torchao and bitsandbytes make libraries say, though nobody here can act on it."""
+"""Filters for log messages at import that users cannot act on."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
-# That one registers enumerations with PyTorch and lacks types its earlier versions had, and that
-# the other would take a product from a model hub.
+# torchao registers enumerations with PyTorch and lacks types of its earlier versions; bitsandbytes
+# would load a kernel from a model hub.
 _NOISE: Final = {
     "bitsandbytes.backends.cpu.ops": "Failed to load CPU gemm_4bit_forward",
     "torch.utils._pytree": "is an Enum subclass",
@@ -15,7 +15,7 @@ _NOISE: Final = {
 
 
 def drop_import_noise() -> None:
-    """Keep these lines, and no others, from stderr; to be called before the libraries load."""
+    """Filter these messages and no others; must be called before the libraries are loaded."""
     for name in _NOISE:
         logging.getLogger(name).addFilter(_is_worth_saying)
 

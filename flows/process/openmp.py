@@ -1,21 +1,21 @@
-"""How PyTorch's threads wait for each other, where several processes share the cores."""
+"""Waiting policy of PyTorch's threads if several processes share the cores."""
 
 from __future__ import annotations
 
 import os
 from typing import Final
 
-# Some microseconds. Measured on two cores with pictures of 96 px by `mini-sd3`: 0.79 s a picture
-# instead of 0.72 alone, and 2.3 instead of 50 with a second process of the same beside it.
+# A few microseconds. Measured on two cores with images of 96 px by `mini-sd3`: 0.79 s per image
+# instead of 0.72 s alone, and 2.3 s instead of 50 s beside a second such process.
 _SPINS: Final = "3000"
-_SAID_BY_USER: Final = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+_SET_BY_USER: Final = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 
 def let_waiting_threads_sleep() -> None:
-    """Have threads of GNU OpenMP sleep soon while they wait; to be called before PyTorch loads.
+    """Shorten the busy wait of GNU OpenMP threads; must be called before PyTorch is loaded.
 
-    By default they turn in circles for milliseconds after each small product, and hold the core
-    that the thread they wait for could run on. The environment's own word on it counts.
+    By default threads spin for milliseconds after each small product, and block the core that the
+    thread they wait for needs. Settings of the environment take precedence.
     """
-    if not any(name in os.environ for name in _SAID_BY_USER):
+    if not any(name in os.environ for name in _SET_BY_USER):
         os.environ["GOMP_SPINCOUNT"] = _SPINS

@@ -1,4 +1,4 @@
-"""Which Prefect server this user set, and what assay sets for Prefect before it is imported."""
+"""The user's Prefect server, and the settings made before Prefect is imported."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ...data.user_paths import from_home
 
 
 def configured_api_url() -> str | None:
-    """Return the server that this user set, wherever Prefect reads its settings from.
+    """Return the URL of the configured Prefect server, or None.
 
-    Prefect itself is asked: the environment, `.env`, `prefect.toml`, `pyproject.toml`, profiles.
-    Importing it takes a second, so that is left out where none of these could name a server.
+    Prefect reads the environment, `.env`, `prefect.toml`, `pyproject.toml` and profiles. Importing
+    it takes a second and is skipped if none of these can name a server.
 
     Raises:
         ConfigError: One of these files cannot be read.
     """
-    if "PREFECT_API_URL" in os.environ:  # nothing comes before it
+    if "PREFECT_API_URL" in os.environ:  # takes precedence over all others
         return os.environ["PREFECT_API_URL"].strip() or None
     ensure_home()
     if not _may_name_server():
@@ -29,11 +29,11 @@ def configured_api_url() -> str | None:
 
 
 def require_settings() -> str | None:
-    """Return the server of Prefect's settings, all of which must be readable.
+    """Check all settings of Prefect, and return the URL of its server.
 
     Raises:
-        ConfigError: A variable or a file of Prefect's has a value that Prefect does not take, or
-            its home is no folder, in which its server would be waited for in vain.
+        ConfigError: A variable or a file has a value that Prefect does not accept, or Prefect's
+            home is not a folder, so that its server could not start.
     """
     from pydantic_settings.exceptions import SettingsError
 
@@ -47,23 +47,23 @@ def require_settings() -> str | None:
             " (PREFECT_* variables, a profile, prefect.toml)"
         ) from error
     if settings.home.exists() and not settings.home.is_dir():
-        raise ConfigError(f"{settings.home} is no folder; set PREFECT_HOME to one")
+        raise ConfigError(f"{settings.home} is not a folder; set PREFECT_HOME to one")
     return settings.api.url
 
 
 def settle(*, quiet: bool) -> None:
-    """Settings that assay wants and that a user's own environment still overrides.
+    """Set assay's defaults for Prefect; the user's environment overrides them.
 
     Args:
-        quiet: Keep Prefect's log off the console, for a command that reports by itself; the
-            server gets all of it.
+        quiet: Whether to keep Prefect's log off the console, for a command that prints its own
+            output; the server receives all of it.
     """
     wanted = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         # The first start migrates a database; the default of 20 s is too short on a small machine.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        # Colours are escape codes, and assay lets none through to the terminal.
+        # Colours are escape codes, which assay filters from its output.
         "PREFECT_LOGGING_COLORS": "false",
     }
     if quiet:
@@ -75,16 +75,17 @@ def settle(*, quiet: bool) -> None:
 
 
 def settle_temporary_server() -> None:
-    """Turn off the telemetry of the server that a flow starts where none is configured.
+    """Turn off the telemetry of the server that a flow starts if none is configured.
 
-    It inherits this process's environment, in which a user's own setting counts. With SQLAlchemy
-    2.1 its telemetry meets a locked database in the first second, and prints a traceback.
+    The server inherits this process's environment, in which the user's own setting takes
+    precedence. With SQLAlchemy 2.1 its telemetry finds the database locked in the first second and
+    prints a traceback.
     """
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 
 def _may_name_server() -> bool:
-    """Whether a file that Prefect reads may name a server; too often yes rather than once no."""
+    """Return whether a file that Prefect reads may name a server; if in doubt, True."""
     if Path("prefect.toml").exists():
         return True
     if "prefect_" in _text(Path(".env")).lower() or "tool.prefect" in _text(Path("pyproject.toml")):

@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM in the command: the run commits what is done, within a bounded time.
+"""Ctrl-C and SIGTERM in the command: the run commits finished work within a bounded time.
 
-The first signal raises an exception in the main thread, and steps commit on their way out. A
-second one, or the end of the time, ends the process at once: what was not committed by then is
-done again by the next run, as after `kill -9`.
+The first signal raises an exception in the main thread, and steps commit before they exit. A second
+signal, or the end of the time, ends the process immediately; the next run repeats the work that was
+not committed, as after `kill -9`.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from typing import Final
 
 # Kubernetes sends SIGKILL 30 s after SIGTERM, Docker 10 s.
 LEAVE_WITHIN_S: Final = 8.0
-# For threads that still read or compute when everything is told.
+# Time for threads that still read or compute after the last message.
 LINGER_S: Final = 1.0
-# For whatever has swallowed the exception of a signal to end.
+# Time for the code that has suppressed the exception of a signal to finish.
 AGAIN_AFTER_S: Final = 0.05
-# Wrappers such as `uv run` pass on the Ctrl-C that the terminal has sent to everybody.
+# Wrappers such as `uv run` forward the Ctrl-C that the terminal has sent to all processes.
 SAME_SIGNAL_S: Final = 0.3
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: a service manager, a container or a scheduler wants this process to end."""
+    """SIGTERM, sent by a service manager, a container runtime or a scheduler."""
 
 
 def exit_code_of(error: BaseException) -> int | None:
-    """Return 130 or 143 for an exception that a signal has raised, None for any other."""
+    """Return 130 or 143 for an exception raised by a signal, None for any other."""
     if isinstance(error, Terminated):
         return 128 + signal.SIGTERM
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
-    # Prefect's own, which derives from BaseException alone.
+    # Prefect's exception derives from BaseException only.
     number = getattr(error, "signal", None)
     return None if isinstance(error, Exception) or number is None else 128 + int(number)
 
 
 def said_of(error: BaseException | None) -> list[str]:
-    """Return the notes of an exception and of those that it came from, the earliest first."""
+    """Return the notes of an exception and of its causes, the earliest first."""
     notes: list[str] = []
     while error is not None:
         notes = [*getattr(error, "__notes__", ()), *notes]
@@ -54,17 +54,17 @@ def said_of(error: BaseException | None) -> list[str]:
 
 
 def farewell(error: BaseException) -> str:
-    """Return what to tell people of a stop: how far the work is kept, as its notes say."""
+    """Return the message for a stop: the progress in its notes, if any."""
     word = "stopped by SIGTERM" if exit_code_of(error) == 128 + signal.SIGTERM else "interrupted"
     kept = "; ".join(said_of(error))
-    return f"{word}: {kept or 'what is committed is kept; the same command does the rest'}"
+    return f"{word}: {kept or 'committed work is kept; run the same command again to resume'}"
 
 
 class Leaving:
-    """What a process does at each signal.
+    """Reaction of the process to each signal.
 
     Args:
-        say: Function that prints a line for people.
+        say: Function that prints a message.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -83,20 +83,20 @@ class Leaving:
             self._leave_in(
                 LEAVE_WITHIN_S,
                 128 + number,
-                f"stopped {LEAVE_WITHIN_S:.0f} s after the signal; what was not committed by then"
-                " is done again by the same command",
+                f"stopped {LEAVE_WITHIN_S:.0f} s after the signal; the same command repeats the"
+                " work that was not committed",
             )
             raise _stop_of(number)
         if now_s - self._since_s > SAME_SIGNAL_S:
             self._leave(
                 128 + number,
-                "left at once; what was not committed is done again by the same command",
+                "stopped immediately; the same command repeats the work that was not committed",
             )
 
     def on_unraisable(self, seen: sys.UnraisableHookArgs) -> bool:
         """Send a signal again whose exception Python has dropped; return whether it was one.
 
-        That happens where the signal comes while a destructor or a weak reference's callback runs.
+        Python drops it if the signal arrives during a destructor or a weak reference's callback.
         """
         if self._since_s is None or not isinstance(seen.exc_value, KeyboardInterrupt):
             return False
@@ -109,7 +109,7 @@ class Leaving:
         return True
 
     def linger(self, exit_code: int) -> None:
-        """Let threads finish for a moment once everything is told, then end the process."""
+        """End the process a moment after the last message, so that threads may finish."""
         if self._since_s is not None:
             self._leave_in(LINGER_S, exit_code, None)
 
@@ -133,13 +133,13 @@ def _stop_of(number: int) -> KeyboardInterrupt:
 
 @contextlib.contextmanager
 def handled(say: Callable[[str], None]) -> Iterator[Leaving]:
-    """Turn the first Ctrl-C or SIGTERM into an exception, and bound what follows.
+    """Turn the first Ctrl-C or SIGTERM into an exception, and bound the time after it.
 
-    Does nothing outside the main thread, and leaves a signal alone that somebody else handles or
-    that the parent had ignored.
+    No effect outside the main thread, and on signals that other code handles or that the parent
+    process ignored.
 
     Args:
-        say: Function that prints a line for people.
+        say: Function that prints a message.
     """
     leaving = Leaving(say)
     if threading.current_thread() is not threading.main_thread():
@@ -167,7 +167,7 @@ def handled(say: Callable[[str], None]) -> Iterator[Leaving]:
 
 @contextlib.contextmanager
 def ctrl_c_left_to_asyncio() -> Iterator[None]:
-    """Put Python's own Ctrl-C back: an event loop stops gracefully only where it finds that."""
+    """Restore Python's handler of Ctrl-C, without which an event loop does not stop gracefully."""
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

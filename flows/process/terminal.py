@@ -1,8 +1,8 @@
-"""The one place through which the command prints: no escape code and no secret gets past it.
+"""Filter of the command's output: no escape code and no secret reaches stdout or stderr.
 
-Names of files, cells of tables, answers of servers and texts of errors come from outside, and what
-prints them should not have to remember that. So stdout and stderr are wrapped for as long as the
-command runs. Bars and help are drawn by libraries on the streams beneath, see `unguarded`.
+Names of files, cells of tables, responses of servers and texts of errors are not trusted. stdout
+and stderr are wrapped while the command runs, so that callers need not sanitise them. Progress bars
+and help are drawn by libraries on the streams below, see `unguarded`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any, TextIO, cast
 
 from ...data.errors import OutputLost, clean
 
-# Bars of libraries: back to the start of the line, up some lines.
+# Cursor moves of progress bars: to the start of the line, and up.
 _BAR_MOVES = re.compile(r"\r|\n*(?:\x1b\[A)+")
 
 
 class GuardedStream:
-    """A text stream that shows control characters as escapes and hides secrets of URLs.
+    """Text stream that escapes control characters and redacts secrets of URLs.
 
     Args:
-        inner: Stream that shows the text.
-        may_be_lost: Whether a text that cannot be written is no error, as for messages: what is
-            worked on goes on without them.
+        inner: Stream that receives the text.
+        may_be_lost: Whether failed writes are ignored, as for messages, which must not stop the
+            work.
 
     Raises:
-        OutputLost: From `write` and `flush`, where the text may not be lost.
+        OutputLost: From `write` and `flush`, if the text must not be lost.
     """
 
     def __init__(self, inner: TextIO, *, may_be_lost: bool = False) -> None:
@@ -38,7 +38,7 @@ class GuardedStream:
         self._may_be_lost = may_be_lost
 
     def write(self, text: str) -> int:
-        """Write a text that steers nothing, in whatever characters the stream has."""
+        """Write a text without control characters, in the stream's encoding."""
         moves = _BAR_MOVES.match(text) if self.inner.isatty() else None
         lead = moves[0] if moves is not None else ""
         shown = lead + clean(text[len(lead) :])
@@ -51,7 +51,7 @@ class GuardedStream:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is held back."""
+        """Flush the stream."""
         with self._losses():
             self.inner.flush()
 
@@ -65,8 +65,8 @@ class GuardedStream:
             if isinstance(error, BrokenPipeError):
                 raise
             raise OutputLost(
-                f"stdout cannot be written: {error.strerror or error}; what the command did is"
-                " done and kept, only what it had to say is lost"
+                f"stdout cannot be written: {error.strerror or error}; the command's work is"
+                " complete and kept, only its output is lost"
             ) from error
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -79,24 +79,24 @@ class GuardedStream:
 
 
 def open_closed_streams() -> None:
-    """Give a process that was started with closed streams empty ones.
+    """Open null streams if the process was started with closed ones.
 
-    Else the next file that is opened, such as a shard, takes the stream's number, and what a
-    library prints goes into it.
+    Otherwise the next file that is opened, such as a shard, gets the stream's number, and receives
+    what libraries print.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    # Python has None in the place of a stream that was closed.
+    # Python sets a closed stream to None.
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def drop_output() -> None:
-    """Throw away what stdout holds back and cannot write, which Python tries again at its end."""
+    """Discard buffered output that cannot be written, which Python would retry at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -113,7 +113,7 @@ def guarded() -> Iterator[None]:
 
 
 def guard() -> None:
-    """Guard stdout and stderr as they are now, also where a library has put itself before them."""
+    """Guard the current stdout and stderr, also after a library has replaced them."""
     if not isinstance(sys.stdout, GuardedStream):
         sys.stdout = cast("TextIO", GuardedStream(sys.stdout))
     if not isinstance(sys.stderr, GuardedStream):
@@ -121,7 +121,7 @@ def guard() -> None:
 
 
 def is_guarded() -> bool:
-    """Whether the command runs, and not a notebook or a program that uses the package."""
+    """Return whether the command runs, as opposed to a notebook or another program."""
     return isinstance(sys.stderr, GuardedStream)
 
 
@@ -131,5 +131,5 @@ def width_of_stdout() -> int | None:
 
 
 def unguarded(stream: TextIO) -> TextIO:
-    """Return the stream beneath a guarded one, for what draws with escape codes of its own."""
+    """Return the stream below a guarded one, for libraries that draw with escape codes."""
     return stream.inner if isinstance(stream, GuardedStream) else stream

@@ -1,1 +1,1 @@
-"""Runs on a schedule: the deployment, its settings, the Prefect server."""
+"""Scheduled runs: the deployment and the Prefect server."""

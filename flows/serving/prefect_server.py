@@ -1,8 +1,7 @@
-"""A Prefect server: whether one answers, and one of this machine's own behind a login.
+"""Checks of a Prefect server, and a local server that requires a login.
 
-Whoever may write to Prefect's API can run code as the user who serves. So a server that assay
-starts takes requests with its login only, and tells browsers that pages of other origins may not
-read its answers.
+Write access to Prefect's API means running code as the user who serves. A server that assay starts
+therefore requires its login, and forbids browsers to show its responses to pages of other origins.
 """
 
 from __future__ import annotations
@@ -30,9 +29,13 @@ _OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def require_server(url: str) -> None:
-    """Raise `ConfigError` unless a Prefect server answers at a URL and takes this user's login.
+    """Check that a Prefect server answers at a URL and accepts this user's login.
 
-    Prefect's own client asks, so that its settings for logins, keys, headers and certificates hold.
+    Prefect's own client is used, so that its settings for logins, keys, headers and certificates
+    apply.
+
+    Raises:
+        ConfigError: No server answers, or it refuses the login.
     """
     settle_client()
     import httpx
@@ -46,13 +49,13 @@ def require_server(url: str) -> None:
             temporary_settings(changes),
             get_client(httpx_settings={"timeout": ANSWER_TIMEOUT_S}, sync_client=True) as client,
         ):
-            # Prefect Cloud answers this otherwise, and by its answer is there.
+            # Prefect Cloud answers the health check with an HTTP error.
             error = client.api_healthcheck()
             is_cloud = client.server_type.name == "CLOUD"
             if error is not None and not (is_cloud and isinstance(error, httpx.HTTPStatusError)):
                 raise error
             if not is_cloud:
-                client.api_version()  # the first that needs the login
+                client.api_version()  # the first request that needs the login
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
         if status in {401, 403}:
@@ -61,22 +64,21 @@ def require_server(url: str) -> None:
                 " PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect Cloud"
             ) from error
         raise ConfigError(
-            f"no Prefect API at {shown} (HTTP {status}); PREFECT_API_URL ends in /api as a rule"
+            f"no Prefect API at {shown} (HTTP {status}); PREFECT_API_URL usually ends in /api"
         ) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise ConfigError(
-            f"no Prefect server answers at {shown}; start it, or take its address out of Prefect's"
-            " settings (PREFECT_API_URL, a profile, prefect.toml); moderate --no-server does"
-            " without"
+            f"no Prefect server answers at {shown}; start it, remove its address from Prefect's"
+            " settings (PREFECT_API_URL, a profile, prefect.toml), or pass --no-server"
         ) from error
     except ValueError as error:
         raise ConfigError(
-            f"what answers at {shown} is no Prefect API; PREFECT_API_URL ends in /api as a rule"
+            f"the server at {shown} is not a Prefect API; PREFECT_API_URL usually ends in /api"
         ) from error
 
 
 def settle_client() -> None:
-    """Set what Prefect reads when it is imported."""
+    """Set the variables that Prefect reads when it is imported."""
     from ..process.prefect_home import settle
 
     settle(quiet=False)
@@ -84,20 +86,20 @@ def settle_client() -> None:
 
 @contextlib.contextmanager
 def own_server() -> Iterator[tuple[str, Path]]:
-    """Give the API of this machine's own server and the file with its login.
+    """Yield the API URL of a local server and the file with its login.
 
-    A server that runs already is used, if it takes the login; else one is started and lives as
-    long as the block. `PREFECT_SERVER_API_HOST` and `PREFECT_SERVER_API_PORT` say where.
+    A running server is used if it accepts the login; otherwise one is started and stopped after
+    the block. `PREFECT_SERVER_API_HOST` and `PREFECT_SERVER_API_PORT` set its address.
 
     Raises:
-        ConfigError: Something else listens there, or the server does not start.
+        ConfigError: The address is in use, or the server does not start.
     """
     from filelock import FileLock
     from prefect.settings import get_current_settings
 
     settings = get_current_settings()
     host, port = str(settings.server.api.host), settings.server.api.port
-    # What listens on every address is asked on this machine's own.
+    # A server on all addresses is reached on the loopback address.
     own = _OWN_ADDRESS.get(host, host)
     url = f"http://{f'[{own}]' if ':' in own else own}:{port}/api"
     home = settings.home
@@ -108,7 +110,7 @@ def own_server() -> Iterator[tuple[str, Path]]:
     os.environ["PREFECT_API_AUTH_STRING"] = login
     server: subprocess.Popen[bytes] | None = None
     try:
-        # Two that start at once would both find no server.
+        # Two processes that start at the same time would both find no server.
         with FileLock(home / f"{LOGIN_FILE}.lock"):
             if not _answers(url):
                 server = _start(url, login, host, origins=settings.server.api.cors_allowed_origins)
@@ -122,14 +124,14 @@ def own_server() -> Iterator[tuple[str, Path]]:
 
 
 def login_in(file: Path, *, stated: str | None = None) -> str:
-    """Return the login kept in a file that only its owner may read; made where there is none.
+    """Return the login in a file that only its owner may read; create it if missing.
 
     Args:
-        file: Where it is kept.
-        stated: The login that this user set for Prefect's server; kept in place of a made one.
+        file: Path of the file.
+        stated: Login that the user has set for Prefect's server; stored instead of a random one.
 
     Raises:
-        ConfigError: The file belongs to somebody else, or cannot be written.
+        ConfigError: The file belongs to another user, or cannot be written.
     """
     try:
         kept = _read_private(file)
@@ -140,14 +142,14 @@ def login_in(file: Path, *, stated: str | None = None) -> str:
             _write_private(file, login)
     except OSError as error:
         raise ConfigError(
-            f"the login of Prefect's server cannot be kept in {file}: {error.strerror or error};"
-            " set PREFECT_HOME to a folder of your own"
+            f"the login of Prefect's server cannot be stored in {file}: {error.strerror or error};"
+            " set PREFECT_HOME to a folder that you own"
         ) from error
     return login
 
 
 def _read_private(file: Path) -> str | None:
-    """The content of a file that nobody else could read or write; None where that is not so."""
+    """Return the content of a file that no other user can read or write, else None."""
     try:
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
@@ -193,10 +195,10 @@ def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while not _answers(url):
         if server.poll() is not None or time.monotonic() > deadline_s:
-            listening = "something else listens there" if _listens(url) else "it did not start"
+            cause = "the address is in use" if _listens(url) else "it did not start"
             server.kill()
             raise ConfigError(
-                f"no Prefect server at {url}: {listening}; run 'prefect server start' to see why,"
+                f"no Prefect server at {url}: {cause}; run 'prefect server start' for details,"
                 " or set PREFECT_SERVER_API_PORT to a free port"
             )
         time.sleep(0.5)
@@ -221,7 +223,7 @@ def _listens(url: str) -> bool:
 
 
 def asks_for_login(url: str) -> bool:
-    """Whether a server that answers refuses those who give no login."""
+    """Return whether a server refuses requests without a login."""
     import httpx
 
     try:

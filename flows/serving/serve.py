@@ -1,4 +1,4 @@
-"""A moderation run on a schedule on one machine: a deployment, and a server if there is none."""
+"""Scheduled moderation on one machine: a deployment, and a server if none is configured."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ FLOW = "assay-moderate"
 
 
 def serve(request: Request, *, cron: str | None, name: str | None = None) -> None:
-    """Serve the moderation flow until interrupted; on a cron schedule if one is given.
+    """Serve the moderation flow until interrupted, on a cron schedule if one is given.
 
-    Without a schedule it waits for runs started from Prefect's pages or API. Runs never overlap:
-    a second one waits, since both would write the same lake. Whoever starts a run may choose
-    sources below the request's roots, and little else; see `served`.
+    Without a schedule, runs are started from Prefect's pages or API. Runs never overlap, since they
+    would write the same lake. A run may choose sources below the request's roots, and few other
+    settings; see `served`.
 
     Args:
-        request: What each run does; its values are the deployment's defaults.
-        cron: Five fields, in UTC, such as `0 * * * *`.
-        name: Name of the deployment; made of the first source and a hash of sources and lake
-            by default.
+        request: Settings of each run, and defaults of the deployment.
+        cron: Five cron fields in UTC, such as `0 * * * *`.
+        name: Name of the deployment [default: the first source and a hash of sources and lake].
 
     Raises:
-        ConfigError: The cron expression is wrong, no server could be reached or started, or the
-            name is taken by another process that serves something else.
-        AssayError: A run of this request could not start: what `moderate` refuses.
+        ConfigError: The cron expression is invalid, no server can be reached or started, or another
+            process serves other settings under the name.
+        AssayError: A run of this request could not start.
     """
     settle(quiet=False)
     require_settings()
@@ -82,7 +81,7 @@ def serve(request: Request, *, cron: str | None, name: str | None = None) -> Non
 
 
 def default_name(request: Request) -> str:
-    """Return a deployment's name that differs where the sources or the lake do."""
+    """Return a deployment's name that is unique to its sources and lake."""
     params = request.params()
     known_by = json.dumps([params["sources"], params["lake"]])
     digest = hashlib.sha256(known_by.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -97,11 +96,11 @@ def _words(name: str, cron: str | None, url: str, login_file: Path | None, reque
     lines = [
         f"Serving deployment {FLOW}/{name} ({cron or 'no schedule'}); "
         f"pages: {url.removesuffix('/api')}",
-        f"Runs may read below: {', '.join(request.roots) or 'nothing but the URLs given'}",
+        f"Runs may read: {', '.join(request.roots) or 'the given URLs only'}",
     ]
     if login_file is not None:
         where = shlex.quote(str(login_file))
-        lines.append(f"The pages ask for a login: the line in {where} (readable by you alone)")
+        lines.append(f"The pages require a login: the line in {where} (readable by you only)")
         run_it = f'PREFECT_API_AUTH_STRING="$(cat {where})" {run_it}'
     if configured_api_url() is None:
         run_it = f"PREFECT_API_URL={url} {run_it}"
@@ -115,13 +114,17 @@ def _check_cron(cron: str) -> None:
         CronSchedule(cron=cron)
     except ValueError as error:
         raise ConfigError(
-            f"--cron {cron!r} is not a cron expression; five fields are wanted, "
+            f"--cron {cron!r} is not a cron expression; give five fields, "
             "such as '0 * * * *' for every full hour"
         ) from error
 
 
 def _require_free(name: str, parameters: dict[str, Any]) -> None:
-    """Refuse a name under which another process serves something else just now."""
+    """Check that no other process serves other settings under a name.
+
+    Raises:
+        ConfigError: The name is in use.
+    """
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
@@ -130,24 +133,24 @@ def _require_free(name: str, parameters: dict[str, Any]) -> None:
             found = client.read_deployment_by_name(f"{FLOW}/{name}")
         except ObjectNotFound:
             return
-    # Prefect takes a deployment for served until a minute after it was last asked for work.
+    # Prefect considers a deployment served until a minute after its last poll.
     is_served = str(getattr(found.status, "value", found.status)).upper() == "READY"
     if is_served and found.parameters != parameters:
         others = cast("list[str]", found.parameters.get("sources") or [])
         raise ConfigError(
-            f"{FLOW}/{name} is served already, with other settings (sources: "
-            f"{', '.join(others) or 'none'}); give this one another --name, or stop the other and"
+            f"{FLOW}/{name} is served already with other settings (sources: "
+            f"{', '.join(others) or 'none'}); pass another --name, or stop the other process and"
             " wait a minute"
         )
 
 
 @contextlib.contextmanager
 def _server() -> Iterator[tuple[str, Path | None]]:
-    """The configured server's API, else one of our own for as long as we serve, and its login."""
+    """Yield the API of the configured server, else of a local one, and the file with its login."""
     configured = configured_api_url()
     if configured is None:
         with own_server() as (url, login_file):
-            # One that somebody started without a login may run there already.
+            # A server without a login may already run at the address.
             yield url, None if _warn_if_open(url) else login_file
         return
     require_server(configured)
@@ -156,13 +159,13 @@ def _server() -> Iterator[tuple[str, Path | None]]:
 
 
 def _warn_if_open(url: str) -> bool:
-    """Say so where a server takes requests from everybody; whether it does."""
+    """Warn if a server accepts requests without a login; return whether it does."""
     is_open = not asks_for_login(url)
     if is_open:
         print(  # noqa: T201
-            f"assay: the Prefect server at {url} asks for no login: every program that reaches it,"
-            " web pages in a browser on this machine among them, can start runs; docs/scheduling.md"
-            " says how to give it one",
+            f"assay: warning: the Prefect server at {url} requires no login: every program that can"
+            " reach it, including web pages in a browser on this machine, can start runs;"
+            " docs/scheduling.md explains how to set a login",
             file=sys.stderr,
             flush=True,
         )

@@ -1,1 +1,1 @@
-"""What is derived from the settings of `flows.request`: options, forms, files, messages."""
+"""Interfaces derived from the settings of `flows.request`: options, forms, variables, files."""

@@ -1,4 +1,4 @@
-"""What people read of a setting: its description, and its default in words."""
+"""Description and default of a setting, for help texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic.fields import FieldInfo
 
 
 def default_words(field: FieldInfo) -> str:
-    """Return a setting's default as people read it, such as "one per core" for None."""
+    """Return a setting's default as text, such as "one per core" for None."""
     _, found, said = str(field.description).partition(" [default: ")
     if found:
         return said.removesuffix("].")
@@ -17,7 +17,7 @@ def default_words(field: FieldInfo) -> str:
 
 
 def help_of(name: str, field: FieldInfo) -> str:
-    """Return the help of the command's option: description and default."""
+    """Return the help of a command-line option: description and default."""
     text = str(field.description)
     if name == "lake":
         return f"{text[:-1]} [default: $ASSAY_LAKE, assay.toml, or ./{field.default}]."

@@ -1,4 +1,4 @@
-"""Settings as `ASSAY_*` variables: text, read as the type that the setting has."""
+"""Settings in `ASSAY_*` variables, converted from text to the setting's type."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def variable_of(name: str) -> str:
 
 
 def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings that variables give; an empty variable gives none.
+    """Return the settings in environment variables; empty variables are ignored.
 
     Raises:
-        ConfigError: A value that is not allowed, or a variable that is nearly called as one.
+        ConfigError: A value is not allowed, or a variable's name is nearly that of a setting.
     """
     names = {variable_of(name): name for name in Request.model_fields if name not in NOT_KEPT}
     settings: dict[str, Any] = {}
@@ -35,9 +35,9 @@ def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
         if not variable.startswith(PREFIX) or not text:
             continue
         if variable not in names:
-            # Others may have variables with this beginning; a misspelt one is told.
+            # Other programs may use this prefix; only a likely misspelling is an error.
             if variable not in OTHERS and (guess := did_you_mean(variable, names)):
-                raise ConfigError(f"{variable} is no variable of assay{guess}")
+                raise ConfigError(f"{variable} is not a variable of assay{guess}")
             continue
         name = names[variable]
         settings[name] = _checked(variable, name, text)
@@ -47,7 +47,7 @@ def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
 OTHERS: Final = frozenset(
     PREFIX + name for name in ("CACHE", "CONFIG", "DEBUG", "SERVED", "C2PA_CERT", "C2PA_KEY")
 )
-"""Variables of assay that are no settings of a run."""
+"""Variables of assay that are not settings of a run."""
 
 
 def _checked(variable: str, name: str, text: str) -> Any:
@@ -60,15 +60,14 @@ def _checked(variable: str, name: str, text: str) -> Any:
 
 
 def value_of_text(name: str, text: str) -> Any:
-    """Return a text as the type that a setting has.
+    """Return a text converted to a setting's type.
 
     Args:
         name: Name of the setting.
-        text: A number, `true` or `false`, text, or several texts: as TOML or JSON write a list,
-            or with commas between them.
+        text: Number, `true` or `false`, text, or a list as in TOML, JSON or separated by commas.
 
     Raises:
-        ConfigError: It is no such value.
+        ConfigError: The text has another form.
     """
     kind, _ = kind_of(Request.model_fields[name])
     if kind is bool:
@@ -87,7 +86,7 @@ def value_of_text(name: str, text: str) -> Any:
 
 
 def _several(name: str, text: str) -> tuple[str, ...]:
-    """Return the texts of a list; `[ab]*.jpg` is a pattern and no list."""
+    """Return the texts of a list; `[ab]*.jpg` is a pattern, not a list."""
     for read in (json.loads, lambda listed: tomllib.loads(f"list = {listed}")["list"]):
         try:
             found = read(text)

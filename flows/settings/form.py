@@ -1,4 +1,4 @@
-"""The form that Prefect draws for a flow, and the parameters that it checks: from the settings."""
+"""Signature and docstring of a flow, from which Prefect draws its form and checks parameters."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ..fields.marks import kind_of
 
 Flow = TypeVar("Flow", bound=Callable[..., Any])
 
-# Of the machine that runs the flow, not of whoever starts it; deployments may name it all the same.
+# A property of the machine that runs the flow; hidden in the form, allowed in deployments.
 _LEFT_OUT: Final = frozenset({"n_workers"})
-_hidden: Any = SkipJsonSchema  # subscripted with types that only a run knows
+_hidden: Any = SkipJsonSchema  # subscripted with types that are known at run time only
 
 
 def with_form(model: type[BaseModel]) -> Callable[[Flow], Flow]:
-    """Give a function the signature and the docstring of a flow that takes settings.
+    """Return a decorator that replaces a function's `**settings` by the settings of a model.
 
-    Those of the model stand in the place of the function's `**settings`. A parameter of its own
-    that is called as a setting is the setting, and required.
+    Signature and docstring are changed. A parameter that has the name of a setting becomes that
+    setting, and is required.
 
     Args:
-        model: Model whose settings are parameters.
+        model: Model that supplies the settings.
     """
 
     def decorate(function: Flow) -> Flow:
@@ -54,7 +54,7 @@ def with_form(model: type[BaseModel]) -> Callable[[Flow], Flow]:
 
 
 def _parameter(name: str, field: FieldInfo, *, is_required: bool) -> inspect.Parameter:
-    """Return a setting as a parameter of JSON's types, with its range."""
+    """Return a setting as a parameter of JSON types, with its range."""
     kind, _ = kind_of(field)
     default = list(field.default) if isinstance(field.default, tuple) else field.default
     plain = Annotated[list[str], BeforeValidator(_no_list)] if kind is tuple else field.annotation
@@ -73,7 +73,7 @@ def _parameter(name: str, field: FieldInfo, *, is_required: bool) -> inspect.Par
 
 
 def _documented(doc: str, fields: Mapping[str, FieldInfo]) -> str:
-    """Return a docstring that tells the settings in the place of `**settings`."""
+    """Return a docstring that lists the settings instead of `**settings`."""
     texts = {name: f"    {name}: {_described(name, field)}" for name, field in fields.items()}
     lines: list[str] = []
     for line in doc.splitlines():
@@ -87,9 +87,9 @@ def _documented(doc: str, fields: Mapping[str, FieldInfo]) -> str:
 
 def _described(name: str, field: FieldInfo) -> str:
     text = str(field.description)
-    return f"{text[:-1]} [default: the one of whoever runs it]." if name == "lake" else text
+    return f"{text[:-1]} [default: that of the worker]." if name == "lake" else text
 
 
 def _no_list(given: object) -> object:
-    """Return an empty list for None: what deployments made before have for no patterns."""
+    """Return an empty list for None, which older deployments hold for no patterns."""
     return [] if given is None else given

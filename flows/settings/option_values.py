@@ -1,4 +1,4 @@
-"""Values of the command's options that cyclopts would take too kindly."""
+"""Stricter conversion of option values than that of cyclopts."""
 
 from __future__ import annotations
 
@@ -8,5 +8,9 @@ from cyclopts import Token
 
 
 def whole_number(_kind: object, tokens: Sequence[Token]) -> int:
-    """Return the whole number of an option; 1.5 is none, rather than 2."""
+    """Return the integer of an option.
+
+    Raises:
+        ValueError: The text is not an integer; cyclopts would round 1.5 to 2.
+    """
     return int(tokens[0].value)

@@ -1,4 +1,4 @@
-"""Which value a setting has, and who said so: a flag, the environment, a file, or nobody."""
+"""Value and origin of each setting: flag, environment, file or default."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Kind = Literal["flag", "env", "file", "default"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who said what a setting is.
+    """Origin of a setting's value.
 
     Attributes:
-        kind: Of those that speak, the first: flag, env, file, default.
-        where: The variable, or the file and its line; "" for the others.
+        kind: Type of the origin: flag, env, file or default.
+        where: Name of the variable, or path and line of the file; "" for the others.
     """
 
     kind: Kind
@@ -46,17 +46,17 @@ def resolve(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Resolved:
-    """Return the request that flags, environment and file make, the first of them first.
+    """Return the request given by flags, environment and file, in this order of precedence.
 
     Args:
-        given: What was said by flags or keywords, by setting.
-        environment: Variables; those of this process by default.
-        folder: Folder whose `assay.toml` counts; the working folder by default.
+        given: Settings given by flags or keywords.
+        environment: Environment variables [default: those of this process].
+        folder: Folder whose `assay.toml` applies [default: the working folder].
 
     Raises:
-        ConfigError: A setting that does not exist or a value that is not allowed; the message
-            names the variable, or the file and the line.
-        TypeError: A keyword of another type.
+        ConfigError: A setting does not exist or a value is not allowed; the message names the
+            variable, or the file and the line.
+        TypeError: A keyword has another type.
     """
     variables = os.environ if environment is None else environment
     file = found_file(folder or Path.cwd(), variables)
@@ -72,10 +72,10 @@ def resolve(
 
 
 def request_of(**given: Any) -> Request:
-    """Return the request of some keywords, the environment and the file; see `resolve`."""
+    """Return the request given by keywords, the environment and the file; see `resolve`."""
     return resolve(given).request
 
 
 def default_lake() -> str:
-    """Return the lake that is meant where none is named."""
+    """Return the lake of the environment, the file or the default."""
     return request_of().lake

@@ -1,8 +1,8 @@
-"""`assay.toml`: the settings of a project, in the folder where its commands are started.
+"""`assay.toml`: the settings of a project.
 
-It is the one that `--config` or ASSAY_CONFIG names; else the first on the way up from the
-working folder: to the root of the repository that the folder lies in, else to the home folder.
-Outside of both only the working folder counts, so that nobody else's file does (/tmp).
+`--config` or ASSAY_CONFIG names the file. Otherwise it is searched from the working folder upwards,
+to the root of the repository or else to the home folder. Outside both only the working folder is
+searched, so that files of other users, as in a shared temporary folder, have no effect.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from .toml_text import toml_value
 NAME: Final = "assay.toml"
 VARIABLE: Final = "ASSAY_CONFIG"
 NO_FILE: Final = "none"
-"""In the place of a file's name: none is read."""
+"""Value instead of a file's name: no file is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A file of settings, read and checked; relative paths in it start from its folder."""
+    """A settings file, read and checked; relative paths in it start from its folder."""
 
     path: Path
     settings: Mapping[str, Any]
     lines: Mapping[str, int]
 
     def place(self, name: str) -> str:
-        """Return where a setting stands: the file and, where it can be told, the line."""
+        """Return the place of a setting: the file and, if known, the line."""
         return _place(self.path, self.lines.get(name))
 
 
 def found_file(folder: Path, environment: Mapping[str, str]) -> SettingsFile | None:
-    """Return the file that counts in a folder, or None where there is none.
+    """Return the settings file that applies in a folder, or None.
 
     Raises:
-        ConfigError: It cannot be read, or says something that is not allowed.
+        ConfigError: The file cannot be read, or holds a setting that is not allowed.
     """
     named = environment.get(VARIABLE)
     if named == NO_FILE:
@@ -58,19 +58,19 @@ def found_file(folder: Path, environment: Mapping[str, str]) -> SettingsFile | N
 
 
 def read_settings(path: Path) -> SettingsFile:
-    """Read and check a file of settings.
+    """Read and check a settings file.
 
     Raises:
-        ConfigError: It cannot be read, is not TOML, or has a setting that does not exist or a
-            value that is not allowed; the message names the file and the line.
+        ConfigError: The file cannot be read, is not TOML, or holds an unknown setting or a value
+            that is not allowed; the message names the file and the line.
     """
     try:
         values = read_toml(path)
         lines = _lines(path.read_text("utf-8-sig"), values)
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); name another file with --config, or "
-            f"`--config {NO_FILE}` for none"
+            f"{path}: cannot be read ({error.strerror}); name another file with --config, or pass "
+            f"--config {NO_FILE}"
         ) from error
     except ValueError as error:
         raise ConfigError(f"{path}: is not TOML ({error}); correct it") from error
@@ -83,11 +83,11 @@ def read_settings(path: Path) -> SettingsFile:
 
 
 def template() -> str:
-    """Return a file to start from: every setting commented out, with what is allowed."""
+    """Return an example file: every setting commented out, with its allowed values."""
     parts = [
-        "# Settings of assay for this folder and those below it; options and ASSAY_* variables\n"
-        "# come first. Relative paths start from this folder. `assay config show` prints what "
-        "counts.\n"
+        "# Settings of assay for this folder and its subfolders. Options and ASSAY_* variables\n"
+        "# take precedence. Relative paths start from this folder. `assay config show` prints\n"
+        "# the effective values.\n"
     ]
     for name, field in Request.model_fields.items():
         if name in NOT_KEPT:
@@ -105,14 +105,14 @@ def template() -> str:
 def _check(name: str, value: Any) -> None:
     known = {name: f for name, f in Request.model_fields.items() if name not in NOT_KEPT}
     if name in NOT_KEPT:
-        raise ConfigError(f"{name} are given to the command, not kept in a file")
+        raise ConfigError(f"{name} are arguments of the command and cannot stand in a file")
     if name not in known:
         raise unknown_setting(name, known)
     Request(**{name: value})
 
 
 def _looked_in(folder: Path) -> Iterator[Path]:
-    """The folders whose file may count, nearest first."""
+    """Return the folders that are searched for a file, nearest first."""
     above = [folder, *folder.parents]
     for at, one in enumerate(above):
         if (one / ".git").exists():
@@ -122,7 +122,7 @@ def _looked_in(folder: Path) -> Iterator[Path]:
 
 
 def _lines(text: str, names: Mapping[str, Any]) -> dict[str, int]:
-    """The line, from 1, on which each name first stands at the beginning."""
+    """Return the first line, counted from 1, that starts with each name."""
     found: dict[str, int] = {}
     for at, line in enumerate(text.splitlines(), 1):
         match = re.match(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""", line)

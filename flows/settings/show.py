@@ -1,4 +1,4 @@
-"""What `assay config show` prints: each setting's value, and who said it."""
+"""Output of `assay config show`: each setting's value and its origin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .toml_text import toml_value
 
 
 def to_json(resolved: Resolved) -> dict[str, Any]:
-    """Return the object that `assay config show --json` prints; no secrets of URLs."""
+    """Return the object that `assay config show --json` prints, without secrets of URLs."""
     return {
         "file": None if resolved.file is None else str(resolved.file.path),
         "settings": {
@@ -27,7 +27,7 @@ def to_json(resolved: Resolved) -> dict[str, Any]:
 
 
 def draw(resolved: Resolved) -> str:
-    """Return what `assay config show` prints: a line per setting."""
+    """Return the text that `assay config show` prints: one line per setting."""
     known = to_json(resolved)
     rows = [
         (name, toml_value(told["value"]), str(resolved.origins[name]))

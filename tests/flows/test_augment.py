@@ -280,7 +280,7 @@ def test_a_given_memory_says_how_the_generator_is_loaded(base, tmp_path, capsys)
     main([*told, "--memory", "8GB", "--generator-precision", "bf16", "--generator-device", "cpu"])
     said = capsys.readouterr()
     assert f"{base / 'tiny'}: bf16, without T5: about" in said.err
-    assert "1 pictures made" in said.out
+    assert "1 images made" in said.out
     main(told)
     assert "about" not in capsys.readouterr().err
 

@@ -98,7 +98,7 @@ def test_equal_jobs_are_one_picture_and_told(request_):
     ]
     result = made_by(request_, make, generators={"painter": painter})
     assert counts(result) == (2 + 9, 0, 0, 1 + 3)
-    assert "4 asked for twice and made once" in result.summary()
+    assert "4 duplicate jobs skipped" in result.summary()
     assert result.to_json()["equal"] == 4
     assert result.moderation.items == 11
     # What two blocks share stands under both.

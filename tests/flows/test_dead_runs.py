@@ -74,7 +74,7 @@ def test_a_process_that_ended_and_was_not_asked_for_is_gone():
 
 def test_a_restart_of_the_machine_ends_all_its_processes():
     """The same machine since another start; two machines of one name are two."""
-    assert gone(HERE | {"boot": "b0"}) == "anna was started anew since"
+    assert gone(HERE | {"boot": "b0"}) == "anna has been restarted since"
     assert gone(HERE | {"boot": "b0", "machine": "m2"}) is None
     assert gone(HERE | {"boot": "b0", "machine": None}) is None
 

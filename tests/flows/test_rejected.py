@@ -56,7 +56,7 @@ def test_a_run_in_which_all_was_rejected_leads_to_its_sources() -> None:
         again="assay moderate /list.csv --lake x",
     )
     lines = result.summary().splitlines()
-    assert lines[-1] == "  assay moderate /list.csv --lake x  # once the sources are mended"
+    assert lines[-1] == "  assay moderate /list.csv --lake x  # after correcting the sources"
     assert "assay show" not in result.summary()
     assert "1   of_a_later_version: of_a_later_version" in result.summary()
 
@@ -65,7 +65,7 @@ def test_values_that_are_no_label_are_told_with_their_number() -> None:
     """The most frequent first, and that there are more; nothing in them steers a terminal."""
     counts = {"dog": 1, "\x1b[2Jcat": 3, "a": 1, "b": 1, "c": 1, "d": 1}
     result = Moderation(run_id="r", lake="x", batch_id="b", items=8, labels_not_taken=counts)
-    told = 'no label            8   named by what is no label: "\\x1b[2Jcat" 3, "a" 1, "b" 1, "c" 1'
+    told = 'no label            8   value is not a label: "\\x1b[2Jcat" 3, "a" 1, "b" 1, "c" 1'
     assert f'{told}, "d" 1, ...' in result.summary()
     assert "no label" not in Moderation(run_id="r", lake="x", batch_id="b").summary()
 

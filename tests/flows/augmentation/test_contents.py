@@ -93,7 +93,7 @@ def test_a_generator_of_any_method_counts_by_what_it_is(tools_of, tmp_path):
 
 def test_a_file_that_is_not_there_is_said_before_the_work(tools_of):
     """By its name in the plan."""
-    with pytest.raises(SynthError, match=r"there is no file 'none.png'; name one that is there"):
+    with pytest.raises(SynthError, match=r"there is no file 'none.png'; name an existing one"):
         tools_of(overlay="none.png")
 
 

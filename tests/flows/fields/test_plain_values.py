@@ -28,7 +28,7 @@ PICTURE = Image.new("RGB", (4, 4))
         (None, "source 1 is None"),
         (7, "source 1 is an int"),
         ({"image": "a.jpg"}, "source 1 is a dict"),
-        (["a", "b"], r"source 1 is a list; .*each as an argument: assay.moderate\(\*sources\)"),
+        (["a", "b"], r"source 1 is a list; .*one per argument: assay.moderate\(\*sources\)"),
         ({Path("a")}, r"source 1 is a set; .*assay.moderate\(\*sources\)"),
     ],
 )

@@ -169,7 +169,10 @@ def raise_sigint():
 
 @pytest.mark.parametrize(
     ("during", "said"),
-    [(hang_then_press_again, "left at once"), (hang_for_good, "stopped 0 s after the signal")],
+    [
+        (hang_then_press_again, "stopped immediately"),
+        (hang_for_good, "stopped 0 s after the signal"),
+    ],
 )
 def test_the_way_out_is_bounded(pictures, during, said):
     """A second Ctrl-C, or the end of the time, ends the process; the next run is whole."""

@@ -112,7 +112,7 @@ def test_another_file_is_named_or_none(tmp_path: Path) -> None:
         ("max_bytes = 0", r"line 1: max_bytes is 0; allowed: 1 or more"),
         ('max_bytes = "64"', r"line 1: max_bytes is a str; allowed: a whole number"),
         ("[judging]\nx = 1", r"assay\.toml: unknown setting 'judging'"),
-        ('sources = ["a"]', r"line 1: sources are given to the command"),
+        ('sources = ["a"]', r"line 1: sources are arguments of the command"),
         ("lake =", r"assay\.toml: is not TOML"),
         ('device = "gpu"', r"line 1: device 'gpu' is unknown; allowed: auto, cuda"),
     ],
@@ -153,7 +153,7 @@ def test_a_variable_is_read_as_its_setting(variable: str, text: str, value: Any)
         ("ASSAY_MAX_BYTES", "1.5", "max_bytes is '1.5'; allowed: a whole number"),
         ("ASSAY_FAIL_ON_REJECTED", "50", "allowed: a share from 0 to 1"),
         ("ASSAY_INCLUDE", '["a"', 'a list is written ["a", "b"], or a,b'),
-        ("ASSAY_DETEKTOR", "mini", "no variable of assay; did you mean ASSAY_DETECTOR"),
+        ("ASSAY_DETEKTOR", "mini", "not a variable of assay; did you mean ASSAY_DETECTOR"),
         ("ASSAY_DEVICE", "gpu", "ASSAY_DEVICE: device 'gpu' is unknown"),
     ],
 )
