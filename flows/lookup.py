@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """One image of a lake: its bytes, its scores, and all that is known of it."""
-=======
-"""Lookup of one image of a lake by a prefix of its id, with all rows about it."""
->>>>>>> 2a79477 (Describe settings, runs and serving in standard terms; summaries say unchanged and already scored)
 
 from __future__ import annotations
 
@@ -34,44 +30,11 @@ _WHEN = {
 }
 
 
-<<<<<<< HEAD
-=======
-def find_image(lake: Lake, prefix: str) -> str:
-    """Return the full id of the image with a prefix.
-
-    Raises:
-        InputError: No image or several have the prefix, or it is too short.
-    """
-    wanted = prefix.strip().lower()
-    if len(wanted) < MIN_PREFIX_CHARS:
-        raise InputError(f"{prefix!r} is too short; give {MIN_PREFIX_CHARS} characters or more")
-    found = (
-        lake.scan("images")
-        .filter(pl.col("image_id").str.starts_with(wanted))
-        .select("image_id")
-        .head(5)
-        .collect()["image_id"]
-        .to_list()
-    )
-    if not found:
-        require_fit(lake, None)
-        raise InputError(f"no image of {lake.uri} has an id that begins with {prefix!r}")
-    if len(found) > 1:
-        some = ", ".join(image_id[:16] for image_id in found)
-        raise InputError(f"several images begin with {prefix!r}: {some}; give more characters")
-    return str(found[0])
-
-
->>>>>>> 2a79477 (Describe settings, runs and serving in standard terms; summaries say unchanged and already scored)
 def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
-    """Return id and bytes of an image: a file if no lake is given, else an image of the lake.
+    """Return id and bytes of an image: of a file where no lake is given, else of the lake.
 
     Raises:
-<<<<<<< HEAD
         InputError: The file cannot be read, or no image or several are called so.
-=======
-        InputError: The file cannot be read, or no image or several have the prefix.
->>>>>>> 2a79477 (Describe settings, runs and serving in standard terms; summaries say unchanged and already scored)
     """
     if lake is not None:
         image_id = find_image(lake, image)
@@ -81,14 +44,10 @@ def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
 
 
 def find_query(lake: Lake, image: str) -> Query:
-<<<<<<< HEAD
     """Return the file of that name if there is one, else the stored image that is called so.
-=======
-    """Return the query for a file of that name if it exists, else for the image with that prefix.
->>>>>>> 2a79477 (Describe settings, runs and serving in standard terms; summaries say unchanged and already scored)
 
     Raises:
-        InputError: Neither exists, or the file cannot be read or compared.
+        InputError: There is neither, or the file cannot be read or compared.
     """
     from ..tasks.similar.search import picture_query, stored_query
 
@@ -106,7 +65,7 @@ def stored_logit(
 ) -> tuple[float, str] | None:
     """Return the logit of an image under a detector and profile, and its precision.
 
-    The logit in fp32 is preferred; otherwise that of the precision that scored last is returned.
+    That in fp32 where there is one, else that of the precision which scored last.
     """
     mine = lake.scan("scores").filter(
         (pl.col("image_id") == image_id)
@@ -126,7 +85,6 @@ def stored_logit(
     return None
 
 
-<<<<<<< HEAD
 def describe_image(lake: Lake, image: str) -> dict[str, Any]:
     """Return all rows about one image: its facts, and a list of rows for each other table.
 
@@ -135,15 +93,6 @@ def describe_image(lake: Lake, image: str) -> dict[str, Any]:
     Args:
         lake: Lake of the tables.
         image: Name of the image, as `find_image` takes it.
-=======
-def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:
-    """Return all rows about one image: its facts, and a list of rows per other table.
-
-    Embeddings are shortened to their length and first values.
-
-    Raises:
-        InputError: No image or several have the prefix, or it is too short.
->>>>>>> 2a79477 (Describe settings, runs and serving in standard terms; summaries say unchanged and already scored)
     """
     image_id = find_image(lake, image)
     mine = pl.col("image_id") == image_id
@@ -164,7 +113,7 @@ def describe_image(lake: Lake, prefix: str) -> dict[str, Any]:
 
 
 def draw_image(known: dict[str, Any]) -> str:
-    """Return the rows as text: a heading per table, a line per value that is not null."""
+    """Return the same for a person: a heading per table, a line per value that is there."""
     image = known["image"]
     lines = [f"image {image['image_id']}"]
     lines += _lines(image, leave_out={"image_id"})
@@ -193,7 +142,7 @@ def _text(value: Any) -> str:
         return ", ".join(map(str, value))
     if isinstance(value, float):
         return f"{value:.6g}"
-    # Names of files and cameras are not trusted: no control characters reach the terminal.
+    # Names of files and cameras come from strangers: keep their control characters off terminals.
     return "".join(
         char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)
     )

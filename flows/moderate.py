@@ -93,6 +93,7 @@ def moderate(
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
+        ConfigError: The verb is unknown.
     """
     if verb not in VERBS:
         raise ConfigError(f"verb is {verb!r}; allowed: {', '.join(VERBS)}")

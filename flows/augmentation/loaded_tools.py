@@ -95,7 +95,11 @@ class LoadedTools:
         return tuple(parse_adapter(part, self.path) for part in lora.split("+") if part)
 
     def autoencoder(self, name: str) -> Autoencoder:
-        """Return the autoencoder of a generator, or of a diffusers folder."""
+        """Return the autoencoder of a generator or of a diffusers folder.
+
+        Raises:
+            SynthError: No generator or folder has that name.
+        """
         if name not in self._autoencoders:
             named = self._name(name)
             folder = Path(named)

@@ -47,6 +47,9 @@ def bench(
         gate: Exit code 6 if a backend exceeds its drift limit.
         json_: One JSON object on stdout.
         quiet: No progress bars.
+
+    Raises:
+        GateRefused: A backend exceeds its drift limit, with `gate`.
     """
     from pathlib import Path
 

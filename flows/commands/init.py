@@ -21,6 +21,10 @@ def init(
     Args:
         folder: Folder of the files; created if missing.
         overwrite: Existing files are replaced.
+
+    Raises:
+        ConfigError: A file exists already.
+        StoreError: A file cannot be written.
     """
     from ...data.user_paths import from_home
     from ...tasks.decide.policy_file import PACKAGED_POLICY

@@ -106,6 +106,9 @@ def verify(
         backend: Backend: auto, torch, torch-compile or openvino.
         positive: Class of a high logit.
         json_: One JSON object on stdout.
+
+    Raises:
+        UntrustedWeights: A golden image has another score than is known.
     """
     from ...data.errors import UntrustedWeights
     from ...tasks.detector.load import load_detector
@@ -177,6 +180,9 @@ def card(name: Name, /, *, positive: Positive = None, json_: AsJson = False) -> 
         name: Detector to describe.
         positive: Class of a high logit.
         json_: One JSON object on stdout.
+
+    Raises:
+        InputError: The detector has no card.
     """
     from ...data.commands import command
     from ...data.errors import InputError

@@ -47,6 +47,9 @@ def augment(
         generator_precision: Precision of the generator: auto, fp32, bf16 or fp16.
         json_: One JSON object on stdout.
         quiet: No progress bars.
+
+    Raises:
+        SynthError: No image could be generated.
     """
     from ...synth.generators.registry import named_from_here
     from ...synth.plan.plan_file import read_plan
