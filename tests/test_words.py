@@ -50,23 +50,19 @@ _VERBS = """
     Accept Act Add Adjust Advance Align Allocate Answer Append Apply Ask Assemble Assert Assign
     Attach
     Average Begin Bind Block Bound Break Build
-    Calculate Call Cancel Cast Change Check Choose Clamp Clear Clip Close Cluster Collect
-    Combine
+    Calculate Call Cancel Cast Change Check Choose Clamp Clear Clip Close Cluster Collect Combine
     Commit Compare Compile Compose Compress Compute Configure Connect Construct Convert Copy
     Correct Count Cover Create Crop Cut
-    Decide Declare Decode Decompress Delete Derive Describe Detach Detect Determine Discard
-    Display
+    Decide Declare Decode Decompress Delete Derive Describe Detach Detect Determine Discard Display
     Divide Download Draw Drop
-    Embed Enable Encode End Enforce Ensure Enter Escape Estimate Evaluate Examine Exclude
-    Execute
+    Embed Enable Encode End Enforce Ensure Enter Escape Estimate Evaluate Examine Exclude Execute
     Exit Expand Explain Export Extend Extract
     Fail Fetch Fill Filter Find Fine-tune Finish Fit Fix Flag Flatten Flush Fold Follow Forget
     Format Forward Free
     Freeze Fuse
     Gather Generate Get Group Guard Guess
     Handle Hash Hide Hold
-    Identify Ignore Import Include Index Infer Ingest Initialise Insert Inspect Install
-    Interpolate
+    Identify Ignore Import Include Index Infer Ingest Initialise Insert Inspect Install Interpolate
     Invert Iterate
     Join Judge
     Keep Kill
@@ -74,15 +70,12 @@ _VERBS = """
     Make Map Mark Mask Match Measure Merge Migrate Mix Moderate Move Multiply
     Name Normalise
     Offer Open Optimise Order
-    Pack Pad Paint Pair Parse Partition Pass Patch Paste Perform Persist Pick Place Plan Plot
-    Pool
-    Predict Prepare Print Process Produce Project Promote Propagate Protect Prove Provide
-    Publish
+    Pack Pad Paint Pair Parse Partition Pass Patch Paste Perform Persist Pick Place Plan Plot Pool
+    Predict Prepare Print Process Produce Project Promote Propagate Protect Prove Provide Publish
     Pull Put
     Quantise Query Quote
     Raise Rank Read Rebuild Receive Recompute Reconstruct Record Reduce Refer Refuse Register
-    Reject Release Reload Remove Rename Render Repair Repeat Replace Report Require Rescale
-    Reset
+    Reject Release Reload Remove Rename Render Repair Repeat Replace Report Require Rescale Reset
     Resize Resolve Restore Resume Retry Return Reuse Reverse Review Rewrite Rotate Round Run
     Sample Save Scale Scan Schedule Score Search Select Send Separate Serialise Serve Set Shard
     Share Shift Shorten Show Shuffle Shut Sign Simulate Skip Sort Specify Split Stack Start Stop

@@ -59,6 +59,7 @@ FACES = ("commands", "serving", "settings", "fields", "api.py", "notebook.py", "
 FACES += ("augment.py", "served.py", "start.py")
 # Verbs that measure or choose detectors, or publish what they found.
 NO_RUNS = {f"{verb}.py" for verb in ("bench", "models", "publish", "similar", "synth")}
+NO_RUNS.add("image_filters.py")  # chooses stored images
 
 
 def test_every_setting_says_what_it_is() -> None:
