@@ -62,7 +62,7 @@ class Reader:
         return Outcome(item=item, raw=raw, n_bytes=len(raw), mark=fetched.mark)
 
     def _fetch(self, item: Item, mark: str, *, is_known: bool) -> Fetched:
-        """Request an item from its server.
+        """Fetch an item from its server.
 
         Without an answer, an item with a sighting counts as unchanged; it is rejected only if the
         server reports that it is gone.

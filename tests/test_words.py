@@ -35,12 +35,9 @@ STILL_TO_DO: dict[str, int] = {
     "synth/mini_training": 28,
     "synth/plan": 30,
     "synth/training": 1,
-    "tasks": 1,
     "tasks/bench": 16,
     "tasks/detector": 195,
     "tasks/explain": 13,
-    "tasks/lake": 14,
-    "tasks/publish": 12,
     "tasks/similar": 11,
     "tasks/work": 5,
 }

@@ -1,1 +1,1 @@
-"""Care of a lake: fit to work on, checked, repaired, swept."""
+"""Maintenance of a lake: check before a run, full check, repair, removal of leftovers."""

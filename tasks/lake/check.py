@@ -1,7 +1,7 @@
-"""What is wrong with a lake: each table's files, each shard, and whether they fit together.
+"""The check of a lake: the files of each table, each shard, and the consistency between them.
 
-A quick check reads logs, sizes and footers, and of tables the columns that name images. A deep
-one reads every file in full and hashes every image. Nothing is changed.
+A quick check reads logs, sizes, footers and the columns that name images. A deep check reads every
+file in full and hashes every image. Neither changes the lake.
 """
 
 from __future__ import annotations
@@ -37,23 +37,24 @@ from ...data.store.tables import FOLDER
 from .fit import has_lost_tables
 
 PLACE: Final = ("image_id", "shard", "row_group", "row")
-# Tables whose every row is about an image, apart from `sightings`.
+# Tables in which every row names an image. `sightings` also has rejected items.
 _ABOUT_IMAGES: Final = ("scores", "views", "decisions", "reviews", "synthetics")
-# What no repair could bring back, a JSON list of image ids.
+# File with a JSON list of the ids of images that no repair could restore.
 LOST: Final = "damaged/lost-images.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong, or left over where `is_damage` is False.
+    """One damage, or one leftover.
 
     Attributes:
-        what: `table`, `table file`, `shard`, `image`, `images unknown` or `left over`.
-        where: Name below the lake.
-        problem: What was found.
-        affects: What of the lake is not to be had because of it.
-        remedy: What `assay lake repair` or a person does about it.
-        is_damage: Whether something is lost or cannot be read.
+        what: Kind of the finding: `table`, `table file`, `shard`, `images unknown` or
+            `left over`.
+        where: Path below the lake.
+        problem: Description of the damage, a phrase that continues `where`.
+        affects: Rows or images that are unavailable because of it.
+        remedy: Action of `assay lake repair`, or of a person.
+        is_damage: Whether rows or images are unavailable; False for a leftover.
     """
 
     what: str
@@ -66,7 +67,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a check found, and what it looked at."""
+    """The result of a check.
+
+    Attributes:
+        lake: Address of the lake.
+        deep: Whether every byte was read.
+        findings: Damages and leftovers.
+        rows: Number of rows per table.
+        shards: Number of shards that images lie in.
+        images: Number of stored images.
+        lost: Number of images recorded as lost.
+    """
 
     lake: str
     deep: bool
@@ -82,16 +93,17 @@ class Health:
         return [finding for finding in self.findings if finding.is_damage]
 
     def to_json(self) -> dict[str, Any]:
-        """The check as plain values."""
+        """Return the result as plain values."""
         return {"ok": not self.damage} | asdict(self)
 
 
 def check(lake: Lake, *, deep: bool = False) -> Health:
-    """Look at a lake, and say of each damage where it is, what it affects and what to do.
+    """Return the state of a lake: per damage its place, its effect and its remedy.
 
     Args:
-        lake: Lake to look at.
-        deep: Read every byte; else logs, sizes, footers and the columns that name images.
+        lake: Lake to check.
+        deep: Whether to read every byte, or only logs, sizes, footers and the columns that name
+            images.
 
     Raises:
         StoreError: The store does not answer.
@@ -125,11 +137,20 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
 
 
 def check_table(lake: Lake, table: str, *, deep: bool) -> tuple[list[Finding], int]:
-    """Return what is wrong with a table's log and files, and how many rows it tells of."""
+    """Return the damages of a table's log and files, and its number of rows.
+
+    Args:
+        lake: Lake of the table.
+        table: Name of the table.
+        deep: Whether to read every data file in full.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
     folder = f"{FOLDER}/{table}"
     empty = empty_entries(lake.store, folder)
-    remedy = "repair makes the log anew from the data files that are there"
-    problem = f"{PurePosixPath(empty[0]).name} of its log is empty" if empty else None
+    remedy = "repair rebuilds the log from the existing data files"
+    problem = f"has an empty log entry, {PurePosixPath(empty[0]).name}" if empty else None
     opened = None
     try:
         opened = lake.tables.open(table)
@@ -154,22 +175,22 @@ def check_table(lake: Lake, table: str, *, deep: bool) -> tuple[list[Finding], i
     return findings, sum(file.n_rows or 0 for file in files)
 
 
-_AGAIN: Final = "repair takes the file out of the table; the next moderate does its rows again"
-_NOT_AGAIN: Final = "repair takes the file out of the table; restore it from a backup if you can"
+_AGAIN: Final = "repair removes the file from the table; the next moderate writes its rows again"
+_NOT_AGAIN: Final = "repair removes the file from the table; restore it from a backup if possible"
 _WHAT_NEXT: Final = dict.fromkeys(TABLES, _AGAIN) | {
-    "images": "repair takes the file out and makes its rows anew from the shards",
-    "reviews": f"{_NOT_AGAIN}: answers of people cannot be made again",
-    "synthetics": f"{_NOT_AGAIN}: how pictures were made is not known otherwise",
-    "runs": f"{_NOT_AGAIN}: reports of its runs cannot be drawn again",
+    "images": "repair removes the file and recreates its rows from the shards",
+    "reviews": f"{_NOT_AGAIN}, since answers of reviewers exist nowhere else",
+    "synthetics": f"{_NOT_AGAIN}, since the lineage of made images exists nowhere else",
+    "runs": f"{_NOT_AGAIN}, since reports of its runs need these rows",
 }
 
 
 _TABLES_LOST: Final = Finding(
     what="table",
     where=FOLDER,
-    problem="has no table, and there are shards",
-    affects="all that was known of the images in them",
-    remedy="repair records the images anew; labels and scores come back from a backup or a run",
+    problem="has no table, although there are shards",
+    affects="all rows about the images in the shards",
+    remedy="repair records the images again; labels and scores need a backup or another run",
 )
 
 
@@ -192,7 +213,11 @@ def _problem(lake: Lake, file: Any, *, deep: bool) -> str | None:
 
 
 def _unreadable(lake: Lake, name: str, error: Exception) -> str:
-    """Return an error as a problem of a file; raise it where the file may well be whole."""
+    """Return an error as the problem of a file.
+
+    Raises:
+        StoreError: The store is out of reach, so that the file may be intact.
+    """
     if is_out_of_reach(error):
         next_ = advice(lake.store, error)
         raise StoreError(f"cannot read {lake.store.path(name)}: {brief(error)}; {next_}") from error
@@ -200,7 +225,14 @@ def _unreadable(lake: Lake, name: str, error: Exception) -> str:
 
 
 def places_of(lake: Lake) -> pl.DataFrame:
-    """Return where each image lies, each once, in stored order."""
+    """Return the place of each image once, in the order of the stored bytes.
+
+    Args:
+        lake: Lake of the images.
+
+    Returns:
+        Columns of `PLACE`.
+    """
     rows = lake.scan("images").select(PLACE).unique("image_id", keep="any", maintain_order=True)
     return rows.sort("shard", "row_group", "row").collect()
 
@@ -214,11 +246,20 @@ def lost_images(lake: Lake) -> set[str]:
 
 
 def check_shards(lake: Lake, places: pl.DataFrame, *, deep: bool) -> list[Finding]:
-    """Return what is wrong with the shards that the images lie in."""
+    """Return the damages of the shards.
+
+    Args:
+        lake: Lake of the shards.
+        places: Places of the images, from `places_of`.
+        deep: Whether to read and hash every image.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
     findings = []
     for (name,), rows in places.group_by("shard", maintain_order=True):
         shard = str(name)
-        remedy = "repair reads its images again from sources that are there, and names the lost"
+        remedy = "repair reads its images again from the available sources, and lists lost ones"
         problem = shard_problem(lake, shard, rows)
         if problem is not None:
             affects = f"{rows.height:,} images"
@@ -226,7 +267,7 @@ def check_shards(lake: Lake, places: pl.DataFrame, *, deep: bool) -> list[Findin
         elif deep:
             bad = [image_id for image_id, raw in read_each(lake, rows) if raw is None]
             if bad:
-                problem = f"does not hold {len(bad):,} of its {rows.height:,} images as stored"
+                problem = f"has other bytes for {len(bad):,} of its {rows.height:,} images"
                 affects = f"{len(bad):,} images: {', '.join(i[:12] for i in bad[:3])}"
                 affects += ", ..." if len(bad) > 3 else ""
                 findings.append(_of_table("shard", shard, problem, affects, remedy))
@@ -234,7 +275,16 @@ def check_shards(lake: Lake, places: pl.DataFrame, *, deep: bool) -> list[Findin
 
 
 def shard_problem(lake: Lake, shard: str, rows: pl.DataFrame) -> str | None:
-    """Return what a shard's footer says against it, or None."""
+    """Return the problem that a shard's footer shows; None without one.
+
+    Args:
+        lake: Lake of the shard.
+        shard: Path of the shard below the lake.
+        rows: Places of the images in the shard.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
     try:
         with lake.store.open_input(shard) as opened:
             footer = pq.read_metadata(opened)
@@ -245,12 +295,20 @@ def shard_problem(lake: Lake, shard: str, rows: pl.DataFrame) -> str | None:
     counts = [footer.row_group(n).num_rows for n in range(footer.num_row_groups)]
     for row in rows.iter_rows(named=True):
         if row["row_group"] >= len(counts) or row["row"] >= counts[row["row_group"]]:
-            return f"has {sum(counts):,} rows and not those that `images` names"
+            return f"has {sum(counts):,} rows, but not those that `images` names"
     return None
 
 
 def read_each(lake: Lake, rows: pl.DataFrame) -> Iterator[tuple[str, bytes | None]]:
-    """Return the id and bytes of each image of some places; None where they are not as stored."""
+    """Yield the id and bytes of the image at each place; None for bytes that do not match the id.
+
+    Args:
+        lake: Lake of the shards.
+        rows: Places of images.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
     places = [ShardPlace(**row) for row in rows.iter_rows(named=True)]
     done = 0
     while done < len(places):
@@ -268,17 +326,20 @@ def read_each(lake: Lake, rows: pl.DataFrame) -> Iterator[tuple[str, bytes | Non
 def unknown_images(
     lake: Lake, tables: dict[str, bool], *, without: frozenset[str] = frozenset()
 ) -> dict[str, set[str]]:
-    """Return, by table, the ids of images that it names and `images` does not.
+    """Return, per table, the ids of images that it names and `images` does not.
 
-    Of sightings those count that are the latest of their item.
+    In `sightings`, only the latest row of each item counts.
 
     Args:
-        lake: Lake to look in.
-        tables: Whether a table can be read; those not named can.
-        without: Images to leave out of account.
+        lake: Lake to check.
+        tables: Whether each table can be read; a table that is left out can.
+        without: Ids of images to disregard.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     unknown = {}
-    lost = lost_images(lake)  # scores and the like go on to name those
+    lost = lost_images(lake)  # rows about lost images stay in scores and the other tables
     for table in ("sightings", *_ABOUT_IMAGES):
         if not tables.get(table, True) or lake.version(table) is None:
             continue
@@ -286,7 +347,7 @@ def unknown_images(
         if table == "sightings":
             rows = rows.sort("seen_at").unique(["batch_id", "source_uri"], keep="last")
             rows = rows.filter(pl.col("status") != Status.REJECTED.value)
-        # Pinned after the table, since images are committed before what is about them.
+        # Pinned after the table: images are committed before the rows that name them.
         names = lake.scan("images").select("image_id")
         ids = rows.select("image_id").drop_nulls().unique().join(names, on="image_id", how="anti")
         left_out = without if table == "sightings" else without | lost
@@ -295,10 +356,13 @@ def unknown_images(
 
 
 def require_images_known(lake: Lake) -> None:
-    """Refuse a lake with rows about images that `images` does not have; for work on all of it.
+    """Refuse a lake with rows about images that `images` does not have.
+
+    Args:
+        lake: Lake to work on as a whole.
 
     Raises:
-        StoreError: There are such rows; it names their table, an image, and what to do.
+        StoreError: A table has such rows; the message names the table, an image and what to do.
     """
     for table, ids in unknown_images(lake, {}).items():
         if ids:
@@ -319,21 +383,26 @@ def _check_fit(lake: Lake, is_read: dict[str, bool]) -> list[Finding]:
                     where=f"{FOLDER}/{table}",
                     problem=f"names {len(unknown):,} images that `images` does not have",
                     affects=f"{len(unknown):,} images, such as {unknown[0][:12]}",
-                    remedy="repair looks for them in the shards and in sources that are there",
+                    remedy="repair searches the shards and the available sources for them",
                 )
             )
     return findings
 
 
 def left_over(lake: Lake, places: pl.DataFrame) -> list[Finding]:
-    """Return shards that no image names, and files that were never finished."""
+    """Return the shards that no image names and the unfinished files.
+
+    Args:
+        lake: Lake of the shards.
+        places: Places of the images, from `places_of`.
+    """
     named = set(places["shard"])
     files = lake.store.files(shards.FOLDER)
     findings = []
     for file in files:
         path = PurePosixPath(file.name)
         if path.name.startswith(TMP_PREFIX):
-            problem = "was never finished"
+            problem = "is an unfinished file"
         elif path.suffix == ".parquet" and file.name not in named:
             problem = "is a shard that no image names"
         else:
@@ -344,7 +413,7 @@ def left_over(lake: Lake, places: pl.DataFrame) -> list[Finding]:
                 where=file.name,
                 problem=f"{problem} ({file.n_bytes:,} bytes)",
                 affects="nothing",
-                remedy="sweep removes it when it is old enough",
+                remedy="sweep removes it once it is old enough",
                 is_damage=False,
             )
         )
@@ -352,7 +421,11 @@ def left_over(lake: Lake, places: pl.DataFrame) -> list[Finding]:
 
 
 def draw(health: Health) -> str:
-    """Return what was found for a person: a paragraph per finding, then the counts."""
+    """Return a check as text: a paragraph per finding, then the counts.
+
+    Args:
+        health: Result of the check.
+    """
     out = io.StringIO()
     for finding in health.findings:
         mark = "damage" if finding.is_damage else "note"
@@ -365,9 +438,9 @@ def draw(health: Health) -> str:
     out.write(f"; rows: {rows or 'none'}\n")
     if health.lost:
         out.write(f"       {health.lost:,} images are recorded as lost\n")
-    how = "every byte was read" if health.deep else "bytes were not read: --deep reads them all"
+    how = "every byte was read" if health.deep else "quick check; --deep reads every byte"
     n_damage = len(health.damage)
     if n_damage:
         out.write(f"next   {command('lake', 'repair', lake=health.lake)}\n")
-    out.write(f"found  {n_damage} damaged; {how}")
+    out.write(f"found  {n_damage} damage{'' if n_damage == 1 else 's'}; {how}")
     return out.getvalue()

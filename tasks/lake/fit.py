@@ -1,7 +1,7 @@
-"""Whether a lake fits together well enough to work on; looked at when a run begins.
+"""The check of a lake at the start of a run.
 
-It costs what a run costs anyway: one look at the batch's sightings and at the ids of images,
-and the first and last bytes of each shard. `lake_check` looks at everything.
+It reads the batch's sightings and the ids of images, which a run reads anyway, and the first and
+last bytes of each shard. `check` checks everything.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from ...data.store.shards import FOLDER
 from ...data.store.table_files import is_whole
 from ..latest_rows import latest_items
 
-# Opened to see whether they are whole; of more, only their being there is asked for.
+# Shards whose ends are read; for any beyond, only their existence is checked.
 MAX_SHARDS_OPENED = 500
 
 _NAMING_IMAGES = ("scores", "decisions", "synthetics", "views")
 
 
 def require_fit(lake: Lake, batch_id: str | None) -> None:
-    """Refuse a lake that has lost images, or the bytes of images, since they were recorded.
+    """Refuse a lake that has lost images, or bytes of images, since they were recorded.
 
     Args:
-        lake: Lake to look at.
-        batch_id: The batch that is about to be read again; None for none.
+        lake: Lake to check.
+        batch_id: Id of the batch that the run reads again; None for no batch.
 
     Raises:
-        StoreError: Tables name images that `images` does not have, or a shard is missing or cut;
-            it says which, and what to do.
+        StoreError: A table names images that `images` does not have, or a shard is missing or
+            truncated; the message names it and what to do.
     """
     require_tables(lake)
-    # Scans are pinned when they are made: sightings first, since their images are committed
-    # before them, and another run may be at work.
+    # Scans are pinned when they are created. Sightings go first, since a concurrent run commits
+    # images before their sightings.
     seen = None
     if batch_id is not None and lake.version("sightings") is not None:
         seen = latest_items(lake, batch_id)
@@ -55,27 +55,30 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
         )
         if len(unknown):
             raise StoreError(
-                f"{lake.uri} has sightings of {len(unknown):,} images that its table images does"
-                f" not have, such as {unknown.sort()[0]}; {advice(lake.store)}"
+                f"{lake.uri} has sightings of {len(unknown):,} images that are not in its table"
+                f" images, such as {unknown.sort()[0]}; {advice(lake.store)}"
             )
     _require_shards(lake, shards)
 
 
 def require_tables(lake: Lake) -> None:
-    """Refuse a lake with shards and no table at all: a run records itself before its first shard.
+    """Refuse a lake with shards and without tables; a run writes its record before any shard.
+
+    Args:
+        lake: Lake to check.
 
     Raises:
-        StoreError: The tables are gone.
+        StoreError: The tables are missing.
     """
     if has_lost_tables(lake):
         raise StoreError(
-            f"{lake.uri} has shards and no tables: what was known of their images is gone; restore"
-            f" {lake.path('tables')}, or {advice(lake.store)}"
+            f"{lake.uri} has shards but no tables, so that all rows about the images are missing;"
+            f" restore {lake.path('tables')}, or {advice(lake.store)}"
         )
 
 
 def has_lost_tables(lake: Lake) -> bool:
-    """Whether there are shards, and no table that a run could have left beside them."""
+    """Return whether there are shards, and none of the tables that a run writes with them."""
     return (
         lake.version("runs") is None
         and any(file.name.endswith(".parquet") for file in lake.store.files(FOLDER))
@@ -84,10 +87,17 @@ def has_lost_tables(lake: Lake) -> bool:
 
 
 def require_no_images(lake: Lake) -> None:
-    """Refuse an empty table of images beside tables and shards that know some."""
+    """Refuse an empty table `images` beside rows or shards of images.
+
+    Args:
+        lake: Lake to check.
+
+    Raises:
+        StoreError: `images` is empty, and another table names images.
+    """
     naming = "sightings"
     if lake.version("sightings") is not None:
-        # What a repair could not bring back is recorded as rejected, and is no surprise.
+        # Images that a repair could not restore are recorded as rejected items.
         latest = lake.scan("sightings").sort("seen_at")
         latest = latest.unique(["batch_id", "source_uri"], keep="last")
         is_known = latest.filter(pl.col("status") != Status.REJECTED.value).head(1)
@@ -101,13 +111,13 @@ def require_no_images(lake: Lake) -> None:
     else:
         return
     raise StoreError(
-        f"{lake.uri} has no images, and its table {naming} has rows about some;"
+        f"{lake.uri} has no images, but its table {naming} has rows about images;"
         f" {advice(lake.store)}"
     )
 
 
 def _has_images(lake: Lake) -> bool:
-    """Look again: another run may have stored the first images in the meantime."""
+    """Return whether the lake has images now; a concurrent run may have stored the first ones."""
     return not lake.scan("images").head(1).collect().is_empty()
 
 
@@ -130,4 +140,4 @@ def _require_shards(lake: Lake, shards: list[str]) -> None:
                 f"cannot read {lake.store.path(shard)}: {brief(error)}; {next_}"
             ) from error
         if not is_whole(head, tail):
-            raise damaged(lake.store, shard, "is cut or overwritten")
+            raise damaged(lake.store, shard, "is truncated or overwritten")

@@ -1,9 +1,8 @@
-"""Bringing back what can be of a damaged lake, and recording what cannot.
+"""The repair of a damaged lake: restore what exists, record what is lost.
 
-In this order: logs of tables are made anew from their data files, data files that cannot be read
-are taken out of their tables, images are found again in shards or read again from their sources,
-and what is found nowhere is recorded as lost in `sightings`. What is damaged is moved to
-`damaged/` in the lake; nothing is deleted.
+The steps: rebuild unreadable logs of tables from their data files, remove unreadable data files
+from their tables, restore images from shards or from their sources, and record the rest as lost in
+`sightings`. Damaged files are moved to `damaged/` in the lake; nothing is deleted.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ from .check import (
     unknown_images,
 )
 
-# What people answered, how pictures were made, and what runs came to: nothing else knows it.
+# Tables whose rows exist nowhere else: answers of reviewers, lineage, records of runs.
 _NOT_MADE_AGAIN = {"reviews", "synthetics", "runs"}
 
 FLUSH_BYTES = 128 * 2**20
@@ -56,7 +55,15 @@ FLUSH_BYTES = 128 * 2**20
 
 @dataclass(slots=True, kw_only=True)
 class Repair:
-    """What a repair did, in sentences, what is lost, and how the lake is now."""
+    """The result of a repair.
+
+    Attributes:
+        lake: Address of the lake.
+        done: Actions, one line each.
+        lost: Losses, one line each.
+        lost_images: Ids of the lost images.
+        health: Result of a quick check after the repair.
+    """
 
     lake: str
     done: list[str] = field(default_factory=list)
@@ -65,23 +72,26 @@ class Repair:
     health: Health | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The repair as plain values."""
+        """Return the result as plain values."""
         values = asdict(self) | {"health": None}
         return values if self.health is None else values | {"health": self.health.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """An image that is there: its bytes' place, or its bytes where they lie in no shard."""
+    """An image that was found again: its facts, and the place of its bytes."""
 
     facts: ImageFacts
     place: ShardPlace
 
 
 def repair(lake: Lake) -> Repair:
-    """Bring back what can be, and record what cannot.
+    """Repair a lake: restore what exists, and record what is lost.
 
-    Reads every byte of the lake, and sources again only for images whose bytes are nowhere in it.
+    The repair reads every byte of the lake, and sources only for images whose bytes are not in it.
+
+    Args:
+        lake: Lake to repair.
 
     Raises:
         StoreError: The store does not answer.
@@ -106,10 +116,10 @@ def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
     if is_unreadable:
         n_rows, bad = rebuild_log(lake.store, lake.tables, table, aside=aside)
         report.done.append(
-            f"{table}: log made anew from the data files, {n_rows:,} rows; older versions are gone"
+            f"{table}: log rebuilt from the data files, {n_rows:,} rows; older versions are lost"
         )
         if bad:
-            report.lost.append(f"{table}: {len(bad):,} data files cannot be read, now in {aside}/")
+            report.lost.append(f"{table}: {len(bad):,} unreadable data files, moved to {aside}/")
         return
     damaged = {finding.where for finding in findings}
     if not damaged:
@@ -119,30 +129,30 @@ def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
     remove = [file for file in remove if file.name in damaged]
     replace_files(lake.store, lake.tables, table, remove=remove, rows=None)
     n_lost = sum(file.n_rows or 0 for file in remove)
-    report.done.append(f"{table}: {len(remove):,} files taken out that are damaged or missing")
+    report.done.append(f"{table}: {len(remove):,} damaged or missing files removed from the table")
     _set_aside(lake, [file.name for file in remove], aside, report)
     if table != "images":
         fate = (
-            "cannot be made again: restore the file from a backup if there is one"
+            "exist nowhere else: restore the file from a backup if there is one"
             if table in _NOT_MADE_AGAIN
-            else "are made again by the next run"
+            else "the next run writes again"
         )
         report.lost.append(f"{table}: {n_lost:,} rows of damaged files, which {fate}")
 
 
 def _mend_images(lake: Lake, aside: str, report: Repair) -> None:
-    """Find the images again whose bytes or rows are gone, and record those found nowhere."""
+    """Restore the images whose bytes or rows are missing, and record the rest as lost."""
     places = places_of(lake)
     bad, broken = _bad_images(lake, places)
     unknown = set().union(*unknown_images(lake, {}, without=frozenset(bad)).values())
-    # With no row at all, whatever lies in the shards counts.
+    # Without any row in `images`, every image in the shards is restored.
     wanted = None if places.is_empty() else bad | unknown
     recovered: dict[str, _Found] = {}
     for image in _in_shards(lake, places, wanted):
         recovered[image.facts.image_id] = image
     if recovered:
         report.done.append(f"images: {len(recovered):,} found in shards and recorded again")
-    # Before sources are read: a shard of the same images gets the same name again.
+    # Moved before sources are read, since a shard of the same images gets the same name.
     whole = {image.place.shard for image in recovered.values()}
     _set_aside(lake, set(broken) - whole, aside, report)
     missing = (bad | unknown) - set(recovered)
@@ -156,13 +166,13 @@ def _mend_images(lake: Lake, aside: str, report: Repair) -> None:
         n_items = _record_lost(lake, lost)
         report.lost_images = sorted(lost)
         report.lost.append(
-            f"images: {len(lost):,} are in no shard and in no source that can be read; {n_items:,}"
-            " items are now recorded as bytes_lost, and are read again when their source is back"
+            f"images: {len(lost):,} are in no shard and in no readable source; {n_items:,} items"
+            " are recorded as bytes_lost and are read again once their source is available"
         )
 
 
 def _set_aside(lake: Lake, names: Iterable[str], aside: str, report: Repair) -> None:
-    """Move damaged files out of the way, where somebody may still get something out of them."""
+    """Move damaged files to a folder where they stay available for manual recovery."""
     for name in names:
         if lake.store.size(name) is not None:
             lake.store.move(name, f"{aside}/{name}")
@@ -170,7 +180,7 @@ def _set_aside(lake: Lake, names: Iterable[str], aside: str, report: Repair) -> 
 
 
 def _bad_images(lake: Lake, places: pl.DataFrame) -> tuple[set[str], list[str]]:
-    """Return the images whose bytes are not as stored, and the shards that hold no other."""
+    """Return the ids of images with damaged bytes, and the shards without any intact image."""
     bad: set[str] = set()
     broken = []
     for (name,), rows in places.group_by("shard", maintain_order=True):
@@ -186,7 +196,7 @@ def _bad_images(lake: Lake, places: pl.DataFrame) -> tuple[set[str], list[str]]:
 
 
 def _in_shards(lake: Lake, places: pl.DataFrame, wanted: set[str] | None) -> Iterator[_Found]:
-    """Return images that lie in shards elsewhere than `images` says, or without its saying so."""
+    """Yield images found in shards at places that `images` does not name."""
     if wanted is not None and not wanted:
         return
     known = set(places.select(PLACE).iter_rows())
@@ -231,7 +241,7 @@ def _facts(raw: bytes) -> ImageFacts | None:
 
 
 def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
-    """Read images again from where they were seen, and store those that are still the same."""
+    """Read missing images again from their sources, and store those with the same bytes."""
     seen = (
         lake.scan("sightings")
         .filter(pl.col("image_id").is_in(list(missing)))
@@ -264,7 +274,7 @@ def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
 
 
 def _read_again(lake: Lake, batch_id: str, uris: set[str]) -> Iterator[bytes]:
-    """Return the bytes of items of a batch, listed again as its last run listed them."""
+    """Yield the bytes of items of a batch, listed with the settings of its latest runs."""
     for sources, options in chain(_asked(lake, batch_id), [(_named_by(uris), SourceOptions())]):
         for source in sources:
             try:
@@ -277,15 +287,16 @@ def _read_again(lake: Lake, batch_id: str, uris: set[str]) -> Iterator[bytes]:
                         uris.discard(item.source_uri)
                         yield raw
             except AssayError:
-                continue  # a source that is gone must not keep the others back
+                continue  # a missing source does not prevent the others
         if not uris:
             return
 
 
 def _named_by(uris: set[str]) -> list[str]:
-    """Return the files, archives and URLs that items lie in, for want of a run that listed them.
+    """Return the files, archives and URLs of items, for batches without the record of a run.
 
-    An item's address is that of what it lies in, and its place in there after a `!`.
+    The address of an item is the address of its file or archive, followed by `!` and its place in
+    there.
     """
     sources = set()
     for uri in uris:
@@ -296,7 +307,7 @@ def _named_by(uris: set[str]) -> list[str]:
 
 
 def _asked(lake: Lake, batch_id: str) -> Iterator[tuple[list[str], SourceOptions]]:
-    """Return the sources and options of the runs that brought a batch in, the latest first."""
+    """Yield the sources and settings of the runs that ingested a batch, the latest first."""
     runs = lake.scan("runs").sort("started_at", descending=True).select("params").collect()
     done = set()
     for text in runs["params"]:
@@ -317,7 +328,7 @@ def _asked(lake: Lake, batch_id: str) -> Iterator[tuple[list[str], SourceOptions
 
 
 def _record(lake: Lake, bad: set[str], recovered: dict[str, _Found]) -> None:
-    """Take rows of bad images out of `images`, and add those of the images found."""
+    """Remove the rows of damaged images from `images`, and add those of the restored images."""
     opened = lake.tables.open("images")
     if opened is None and not recovered:
         return
@@ -364,7 +375,7 @@ def _first_sighting(lake: Lake, image_id: str) -> Row:
 
 
 def _record_lost(lake: Lake, lost: set[str]) -> int:
-    """Record the items that led to lost images as rejected; the latest sighting counts."""
+    """Record the items of lost images as rejected, and return their number."""
     with lake.store.creating(LOST) as file:
         file.write(json.dumps(sorted(lost | lost_images(lake)), indent=0).encode())
     if lake.version("sightings") is None:
@@ -382,7 +393,7 @@ def _record_lost(lake: Lake, lost: set[str]) -> int:
         | {
             "status": Status.REJECTED.value,
             "reason": Reason.BYTES_LOST.value,
-            "detail": f"image {row['image_id']} was stored and its bytes are lost",
+            "detail": f"image {row['image_id']} was stored, and its bytes are lost",
             "image_id": None,
             "seen_at": now + timedelta(microseconds=number),
         }
@@ -393,23 +404,28 @@ def _record_lost(lake: Lake, lost: set[str]) -> int:
 
 
 def draw(report: Repair) -> str:
-    """Return what a repair did for a person."""
+    """Return a repair as text, one line per action and loss.
+
+    Args:
+        report: Result of the repair.
+    """
     lines = [f"done   {line}" for line in report.done]
     if not report.done and not report.lost:
-        lines.append("done   nothing: no damage was found")
+        lines.append("done   nothing; no damage was found")
     lines += [f"lost   {line}" for line in report.lost]
     lines += [f"       image {image_id}" for image_id in report.lost_images[:20]]
     if len(report.lost_images) > 20:
-        lines.append(f"       and {len(report.lost_images) - 20:,} more: --json names all")
+        lines.append(f"       and {len(report.lost_images) - 20:,} more; --json lists all")
     health = report.health
     if health is not None:
         n_damage = len(health.damage)
         lines.append(
-            f"now    {n_damage} damaged; {health.images:,} images in {health.shards:,} shards"
+            f"now    {n_damage} damage{'' if n_damage == 1 else 's'};"
+            f" {health.images:,} images in {health.shards:,} shards"
         )
     if report.done or report.lost:
         lines.append(
-            "next   run the moderate command of each source again, and synth augment with each"
-            " plan: they do what is missing"
+            "next   run the moderate command of each source and synth augment with each plan again;"
+            " they complete what is missing"
         )
     return "\n".join(lines)

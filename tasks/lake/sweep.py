@@ -1,7 +1,7 @@
-"""Removing what a lake no longer needs: leftovers of killed writers, and old reports by age.
+"""Removal of leftovers of killed writers, and of old reports.
 
-Leftovers are shards that no image names, files that were never finished, and the hidden folders
-in which a killed publish had begun a dataset. Rows, images and what a repair set aside stay.
+Leftovers are shards that no image names, unfinished files, and the hidden folders of interrupted
+publishes. Rows, images and files that a repair moved to `damaged/` are kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...data.store.whole_folder import holding
 from .fit import require_no_images, require_tables
 
 REPORTS: Final = "reports"
-# A writer may take that long between a file and the commit that names it.
+# A writer may need this long between writing a file and the commit that names it.
 MIN_AGE_S: Final = 3600.0
 
 _PUBLISH: Final = re.compile(r"\.(?P<name>.+)\.tmp-[0-9a-f]{8}(?:-old)?")
@@ -31,7 +31,14 @@ _PUBLISH: Final = re.compile(r"\.(?P<name>.+)\.tmp-[0-9a-f]{8}(?:-old)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """One thing that was removed, or would be."""
+    """One file or folder that was removed, or would be.
+
+    Attributes:
+        what: Kind of the leftover.
+        where: Path below the lake, or absolute path of a folder outside.
+        n_bytes: Size in bytes.
+        age_s: Age in seconds.
+    """
 
     what: str
     where: str
@@ -39,7 +46,7 @@ class Swept:
     age_s: float
 
     def to_json(self) -> dict[str, Any]:
-        """The thing as plain values."""
+        """Return the leftover as plain values."""
         return asdict(self)
 
 
@@ -51,24 +58,27 @@ def sweep(
     published: Path | None = None,
     dry_run: bool = False,
 ) -> list[Swept]:
-    """Remove leftovers of at least an age; reports only where an age is given for them.
+    """Remove old leftovers, and old reports if an age is given for them.
 
     Args:
         lake: Lake to sweep.
-        older_than_s: Age of leftovers.
-        reports_older_than_s: Age of reports; None keeps all.
-        published: Folder that datasets were published to; its killed publishes are removed.
-        dry_run: Only say what would be removed.
+        older_than_s: Minimum age of leftovers in seconds, at least `MIN_AGE_S`.
+        reports_older_than_s: Minimum age of reports in seconds; None keeps all reports.
+        published: Folder of a published dataset, whose interrupted publishes are removed too.
+        dry_run: Whether to remove nothing and only return what would be removed.
+
+    Returns:
+        Removed files and folders.
 
     Raises:
-        StoreError: The lake is damaged, so that what is left over cannot be told, or the age is
-            less than a writer may take.
-        ConfigError: Somebody is publishing to that folder.
+        StoreError: The lake is damaged, so that leftovers cannot be distinguished from needed
+            files, or the age is less than a running writer may need.
+        ConfigError: Another process is publishing to `published`.
     """
     if older_than_s < MIN_AGE_S:
         raise StoreError(
-            f"an age of {older_than_s:.0f} s is less than a running writer may need; give"
-            f" {MIN_AGE_S:.0f} s or more"
+            f"an age of {older_than_s:.0f} s is less than a running writer may need;"
+            f" give at least {MIN_AGE_S:.0f} s"
         )
     with lake.writing():
         now_s = time.time()
@@ -81,21 +91,21 @@ def sweep(
                 lake.store.delete(leftover.where)
     folders = list(_publishes(published, now_s, older_than_s)) if published else []
     if folders and not dry_run and published is not None:
-        # Finishes or undoes a swap that was cut off, and removes what is left of the rest.
+        # Taking hold of the folder completes or reverts an interrupted swap and removes the rest.
         with holding(published.absolute()):
             pass
     return leftovers + folders
 
 
 def _leftovers(lake: Lake, now_s: float, older_than_s: float) -> Iterator[Swept]:
-    # Listed before the table is read: what is committed later is younger than that.
+    # Listed before the table is read, so that every listed shard of a later commit is young.
     folders = ["", shards.FOLDER, REPORTS, *(f"{FOLDER}/{table}" for table in TABLES)]
     files = [file for folder in folders for file in lake.store.files(folder)]
     require_tables(lake)
     images = lake.scan("images").select("shard").unique().collect()
     named = set(images["shard"])
     if not named:
-        # Shards that no row names any more are what a repair needs.
+        # A repair needs the shards if the table has lost its rows.
         require_no_images(lake)
     for file in files:
         path = PurePosixPath(file.name)
@@ -123,7 +133,7 @@ def _reports(lake: Lake, now_s: float, older_than_s: float | None) -> Iterator[S
 
 
 def _publishes(published: Path, now_s: float, older_than_s: float) -> Iterator[Swept]:
-    """Hidden folders beside a dataset in which a publish of it was killed."""
+    """Yield the hidden folders beside a dataset that interrupted publishes left."""
     published = published.absolute()
     if not published.parent.is_dir():
         return
@@ -135,7 +145,7 @@ def _publishes(published: Path, now_s: float, older_than_s: float) -> Iterator[S
         newest_s = max([folder.stat().st_mtime, *(facts.st_mtime for facts in inside)])
         if now_s - newest_s >= older_than_s:
             yield Swept(
-                what="killed publish",
+                what="interrupted publish",
                 where=str(folder),
                 n_bytes=sum(facts.st_size for facts in inside),
                 age_s=now_s - newest_s,
@@ -143,11 +153,16 @@ def _publishes(published: Path, now_s: float, older_than_s: float) -> Iterator[S
 
 
 def draw(swept: list[Swept], *, dry_run: bool) -> str:
-    """Return what was removed for a person, a line per thing."""
+    """Return the removed files and folders as text, one line each, and their total.
+
+    Args:
+        swept: Removed files and folders.
+        dry_run: Whether nothing was removed.
+    """
     verb = "would remove" if dry_run else "removed"
     lines = [
         f"{verb}  {leftover.what} {leftover.where} ({leftover.n_bytes:,} bytes)"
         for leftover in swept
     ]
     total = sum(leftover.n_bytes for leftover in swept)
-    return "\n".join([*lines, f"{verb}  {len(swept):,} things, {total:,} bytes"])
+    return "\n".join([*lines, f"{verb}  {len(swept):,} leftovers and reports, {total:,} bytes"])

@@ -1,4 +1,4 @@
-"""The README.md of a published dataset: its YAML head for the Hub, and what a user must know."""
+"""The dataset card, README.md: its YAML header for the Hub, and the text for users."""
 
 from __future__ import annotations
 
@@ -23,22 +23,39 @@ _SIZES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
-    """What the card tells; every mapping is from a name to a number of images."""
+    """The facts of a dataset card.
+
+    Attributes:
+        name: Name of the dataset.
+        lake: Address of the lake.
+        pinned: Table versions, score key and policy of the dataset.
+        splits: Number of images per split.
+        split_bytes: Uncompressed size per split in bytes, as Parquet counts it.
+        download_bytes: Size of all data files in bytes.
+        split_note: Difference between the requested and the actual shares; None without one.
+        labels: Number of images per label.
+        evidence: Number of images per kind of evidence.
+        generators: Number of images per generator.
+        license_flags: Licence flags of all synthetic images.
+        n_groups: Number of groups of near-duplicates.
+        n_conflicts: Number of images with a `label_note`.
+        seed: Seed of the splits.
+        fractions: Requested shares of train, validation and test.
+        max_distance: Largest distance of near-duplicates in bits.
+        code_version: Version of assay.
+    """
 
     name: str
     lake: str
     pinned: Pinned
     splits: Mapping[str, int]
     split_bytes: Mapping[str, int]
-    """Uncompressed, as Parquet counts them."""
     download_bytes: int
-    """Of all data files."""
     split_note: str | None
     labels: Mapping[str, int]
     evidence: Mapping[str, int]
     generators: Mapping[str, int]
     license_flags: Sequence[str]
-    """Of all synthetic pictures together."""
     n_groups: int
     n_conflicts: int
     seed: int
@@ -48,7 +65,11 @@ class CardFacts:
 
 
 def dataset_card(facts: CardFacts) -> str:
-    """Return the whole README.md."""
+    """Return the text of README.md.
+
+    Args:
+        facts: Facts of the dataset.
+    """
     from datasets import DatasetInfo
     from datasets.info import DatasetInfosDict
 
@@ -84,7 +105,9 @@ def dataset_card(facts: CardFacts) -> str:
 
 def _text(facts: CardFacts, n_images: int) -> str:
     pinned = facts.pinned
-    note = f" Here they did not come near: {_plain(facts.split_note)}." if facts.split_note else ""
+    note = (
+        f" These shares were not reached: {_plain(facts.split_note)}." if facts.split_note else ""
+    )
     key = pinned.key
     detector, precision = (key.detector, key.precision) if key else ("none", "no precision")
     shares = ", ".join(f"{part:g}" for part in facts.fractions)
@@ -94,18 +117,18 @@ def _text(facts: CardFacts, n_images: int) -> str:
         for table, version in pinned.versions.items()
     )
     pseudo = (
-        "\n**Some labels are the detector's own decisions** (evidence `decision`), asked for when "
-        "this was published. They hold its errors; do not measure a detector on them.\n"
+        "\n**Some labels are decisions of the detector** (evidence `decision`), as requested when "
+        "this dataset was published. They contain its errors; do not evaluate a detector on them.\n"
         if pinned.labels_from_decisions
-        else "\nThe detector's decisions are columns of their own; none of them was made a label.\n"
+        else "\nDecisions of the detector are in columns of their own; no label comes from them.\n"
     )
     return f"""# {_plain(facts.name)}
 
 {n_images:,} images in {facts.n_groups:,} groups of near-duplicates, published by assay \
 {facts.code_version} from a lake at pinned table versions ({versions}; see `VERSIONS.lock`).
 
-**Licence: not stated.** The pictures keep the rights of their sources. Fill in `license` above \
-before you give this to anybody.
+**Licence: not stated.** The images are subject to the rights of their sources. Fill in `license` \
+above before you share this dataset.
 
 | split | images |
 |---|---:|
@@ -113,53 +136,55 @@ before you give this to anybody.
 
 ## Labels
 
-`label` is 0 real, 1 fake (machine-made), 2 laundered (a photo that was changed on its way: \
-saved again, resized, attacked), \
-or -1 where nobody knows. `label_evidence` says on whose word.
+`label` is 0 for real, 1 for fake (AI-generated), 2 for laundered (a photo that was altered \
+afterwards: saved again, resized or attacked) and -1 for unlabelled. `label_evidence` names the \
+evidence for the label.
 
 | label | images | | evidence | images |
 |---|---:|---|---|---:|
 {_side_by_side(facts.labels, facts.evidence)}
 
-The rule for evidence that conflicts:
+The rule for conflicting evidence:
 
-1. People first. Each reviewer's latest answer counts, `unsure` says nothing. If the others \
-disagree, the picture has no label.
-2. Else lineage: a picture that assay made is what its record says.
-3. Else the sources. If they disagree about the same bytes, the picture has no label.
+1. Reviews: the latest answer of each reviewer counts; `unsure` is no answer. If the answers \
+disagree, the image has no label.
+2. Otherwise lineage: an image that assay made has the label of its record.
+3. Otherwise the sources: if they disagree about the same bytes, the image has no label.
 
-`label_note` says what was overruled; {facts.n_conflicts:,} images have such a note.
+`label_note` names overruled and conflicting evidence; {facts.n_conflicts:,} images have such a \
+note.
 {pseudo}
 ## Scores
 
 `logit` and `prob_fake` are the raw output of detector `{_plain(detector)}` in \
-`{_plain(precision)}`, `decision` that of policy `{_plain(pinned.policy_id or "none")}` on these \
-scores. Weights, preprocessing, precision and backend are named in every row. Thresholds \
-are not calibrated unless that policy says so.
+`{_plain(precision)}`; `decision` is that of policy `{_plain(pinned.policy_id or "none")}` on \
+these scores. Every row names weights, preprocessing, precision and backend. Thresholds are not \
+calibrated unless the policy says so.
 
 ## Splits
 
-By group, never by row: pictures whose 64-bit perceptual hashes differ in at most \
-{facts.max_distance} bits, and a synthetic picture and its parent, are in the same group; a group \
-goes whole to one split, chosen by a hash of its name (seed {facts.seed}) so that the shares come \
-as near {shares} as groups allow; a split without images is left out.{note} \
-Before it was finished, this dataset was read back and checked for copies that cross. Not found \
-by such hashes: crops beyond a few per cent, mirror images, other photos of the same scene.
+Images are assigned to splits by group. Images whose 64-bit perceptual hashes differ in at most \
+{facts.max_distance} bits are in one group, and so are a synthetic image and its parent. A group \
+is assigned to one split by a hash of its name (seed {facts.seed}), so that the shares come as \
+close to {shares} as whole groups allow; a split without images is left out.{note} Before \
+publication, the files were read back and checked for near-duplicates in different splits. \
+Perceptual hashes do not find crops of more than a few per cent, mirrored images, and other \
+photos of the same scene.
 
-## Synthetic pictures
+## Synthetic images
 
-{n_synthetic:,} of {n_images:,} images were made by assay; their parent, method, generator, \
-adapter and licence flags are in the `synthetic_*` columns.
+{n_synthetic:,} of {n_images:,} images were made by assay; parent, method, generator, adapter and \
+licence flags are in the columns `synthetic_*`.
 {_generators(facts.generators)}{_notices(facts.license_flags)}
 ## Known biases
 
-File format, compression and size often differ between sources of real and of machine-made \
-pictures, and a model may learn those instead. Compare with a classifier that sees only \
-`format`, `width_px` and `height_px` before believing a result.
+File format, compression and size often differ between sources of real and of AI-generated \
+images, and a model may learn these differences instead. Compare each result with that of a \
+classifier that sees only `format`, `width_px` and `height_px`.
 
 ## Removal
 
-To have a picture removed, write to: **(fill in a contact)**, naming its `image_id`.
+To request the removal of an image, write to **(fill in a contact)** and name its `image_id`.
 """
 
 
@@ -187,11 +212,11 @@ def _notices(license_flags: Sequence[str]) -> str:
         return ""
     text = " ".join(notices(license_flags))
     flags = ", ".join(f"`{_plain(flag)}`" for flag in license_flags)
-    return f"\nLicence flags of these: {flags}. {text}".rstrip() + "\n"
+    return f"\nLicence flags of the synthetic images: {flags}. {text}".rstrip() + "\n"
 
 
 def _plain(text: str) -> str:
-    """Return text from outside, unable to end a table cell or begin markup in the card."""
+    """Return outside text with the characters escaped that end a table cell or begin markup."""
     line = " ".join(text.split()).replace("`", "'")
     for sign in "\\|<>[]*":
         line = line.replace(sign, f"\\{sign}")

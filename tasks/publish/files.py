@@ -1,4 +1,4 @@
-"""The Parquet files of a published dataset: bytes streamed from the lake beside their columns."""
+"""The Parquet files of a published dataset, with image bytes streamed from the lake."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ from ...data.store.lake import Lake
 from ..labels import CLASSES
 from .rows import UNLABELLED, Pinned, features, read_rows
 
-# The Hub's viewer and `datasets` like row groups below 100 MB.
+# The Hub's viewer and `datasets` recommend row groups below 100 MB.
 MAX_GROUP_BYTES: Final = 32 * 2**20
 MAX_GROUP_ROWS: Final = 1000
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counted while rows pass by."""
+    """Counts over the published rows.
+
+    Attributes:
+        labels: Number of images per label.
+        evidence: Number of images per kind of evidence.
+        generators: Number of synthetic images per generator.
+        license_flags: Licence flags of the synthetic images.
+        n_conflicts: Number of images with a `label_note`.
+    """
 
     labels: Counter[str] = field(default_factory=Counter)
     evidence: Counter[str] = field(default_factory=Counter)
@@ -32,7 +40,7 @@ class Tally:
     n_conflicts: int = 0
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Count these rows, as `read_rows` gives them."""
+        """Add the counts of rows of `read_rows`."""
         names = dict(enumerate(CLASSES)) | {UNLABELLED: "unlabelled"}
         self.labels.update(names[label] for label in rows["label"])
         self.evidence.update(evidence or "none" for evidence in rows["label_evidence"])
@@ -43,25 +51,29 @@ class Tally:
 
 
 def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally: Tally) -> None:
-    """Write one Parquet file; a portion of 32 MiB of pictures is in memory at a time.
+    """Write one Parquet file; 32 MiB of encoded images are in memory at a time.
 
     Args:
-        lake: Lake of the bytes.
-        pinned: What the other columns are read from.
+        lake: Lake of the images.
+        pinned: Table versions, score key and policy of the dataset.
         file: File to write.
-        part: Columns image_id, group_id and phash.
-        tally: Counts the rows that pass.
+        part: Columns image_id, group_id and phash of the images.
+        tally: Counts to which the rows are added.
+
+    Raises:
+        StoreError: The lake cannot be read.
+        OSError: The file cannot be written.
     """
     schema = features().arrow_schema
     rows = read_rows(lake, pinned, part["image_id"])
-    # Of older images the hash that they were grouped by is not the one in the tables.
+    # Images of older versions were grouped by a new hash, which is not the one in the table.
     rows = rows.drop("phash").join(part.select("image_id", "group_id", "phash"), on="image_id")
     tally.add(rows)
     leaves = [leaf.path for leaf in pq.ParquetFile(_empty(schema)).schema]
     writer = pq.ParquetWriter(
         file,
         schema,
-        # JPEG, PNG and WebP do not compress again, and bounds of picture bytes only bloat.
+        # JPEG, PNG and WebP do not compress further, and statistics of image bytes only bloat.
         compression={leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in leaves},
         write_statistics=[leaf for leaf in leaves if not leaf.startswith("image.")],
         use_dictionary=[leaf for leaf in leaves if not leaf.startswith("image.")],

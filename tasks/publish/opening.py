@@ -1,4 +1,4 @@
-"""The command that opens a published folder in Python."""
+"""The command that opens a published dataset in Python."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pathlib import Path
 
 
 def opening_command(out: str) -> str:
-    """Return a command that opens a published folder, as a shell reads it."""
-    # Without an activated environment `python` is another one, or none.
+    """Return a shell command that opens a published dataset.
+
+    Args:
+        out: Folder of the dataset.
+    """
+    # Without an activated environment, `python` is another interpreter, or none.
     known = shutil.which("python")
     python = "python" if known and Path(known).samefile(sys.executable) else sys.executable
     code = f"import datasets; print(datasets.load_dataset({_literal(out)}))"
-    # datasets takes these signs for patterns and finds nothing; Arrow takes none.
+    # datasets reads these characters as patterns and finds nothing; Arrow knows no patterns.
     if set("*?[]") & set(out):
         data = _literal(f"{out}/data")
         code = f"import pyarrow.dataset as d; print(d.dataset({data}).schema.names)"
@@ -23,5 +27,5 @@ def opening_command(out: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """Return a text in Python, in double quotes where possible: a shell's are single ones."""
+    """Return a Python literal, in double quotes if possible, since the shell uses single ones."""
     return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)

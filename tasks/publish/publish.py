@@ -1,7 +1,7 @@
-"""A labelled dataset out of the lake: a Hugging Face folder that nothing leaks across.
+"""Publication of a labelled dataset: a Hugging Face folder without leaks between its splits.
 
-The tables are read at pinned versions; bytes stream from the shards; the folder is written
-beside its place, read back and checked, and gets its name last.
+The tables are read at pinned versions and the bytes streamed from the shards. The folder is
+written under a temporary name, read back, checked and then renamed.
 """
 
 from __future__ import annotations
@@ -35,15 +35,28 @@ from .rows import UNLABELLED, Pinned, read_rows
 from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
 from .upright_hashes import with_upright_hashes
 
-# The Hub's viewer and `datasets` like files below 500 MB.
+# The Hub's viewer and `datasets` recommend files below 500 MB.
 MAX_FILE_BYTES: Final = 400_000_000
-# A plan for so many images at a time where their rows are looked at whole.
+# Images whose rows are in memory at a time.
 _IDS_AT_A_TIME: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishResult:
-    """What was published, in numbers of images; `split_note` says where splits are not as asked."""
+    """The result of a publication.
+
+    Attributes:
+        out: Folder of the dataset.
+        splits: Number of images per split.
+        split_note: Difference between the requested and the actual shares; None without one.
+        labels: Number of images per label.
+        groups: Number of groups of near-duplicates.
+        files: Data files, relative to `out`.
+        versions: Version per table; None for an empty table.
+        key: Key of the scores; None without scores.
+        policy_id: Id of the policy; None without decisions.
+        recovered: Action on the remains of an interrupted publish; None without one.
+    """
 
     out: str
     splits: dict[str, int]
@@ -57,7 +70,7 @@ class PublishResult:
     recovered: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the same as plain values; those of the score key under its columns' names."""
+        """Return the result as plain values; the score key under the names of its columns."""
         values = {name: getattr(self, name) for name in self.__slots__ if name != "key"}
         return values | {"files": list(self.files)} | _plain_key(self.key)
 
@@ -77,34 +90,35 @@ def publish(
     only_labelled: bool = False,
     overwrite: bool = False,
 ) -> PublishResult:
-    """Write every stored image with its best label, scores and lineage, split by group.
+    """Publish every stored image with its label, scores and lineage, split by group.
 
     Args:
         lake: Lake of the images.
-        out: The folder to make.
-        format: Only "hf": Parquet files, a card, and `VERSIONS.lock`.
-        allow_shortcuts: Reserved for a check of file format and size; recorded.
+        out: Folder to create.
+        format: Format of the dataset; only "hf": Parquet files, a card and `VERSIONS.lock`.
+        allow_shortcuts: Flag reserved for a check of file format and size; it is recorded.
         seed: Seed of the splits.
-        fractions: Shares of train, validation and test; as near as whole groups allow.
-        detector: Detector of the scores: a name, or an id as in the tables; by default that of
-            the last run that decided.
-        precision: Precision of the scores, as in the tables, or `int8`; by default likewise.
-        policy_id: Policy of the decisions; by default likewise.
-        labels_from_decisions: Label what has no other evidence by the detector's decision
-            (flag: fake, clear: real), with `label_evidence` "decision".
-        only_labelled: Leave out pictures without a label.
-        overwrite: Replace `out` when it is a dataset that assay published.
+        fractions: Shares of train, validation and test, in [0, 1], reached as closely as whole
+            groups allow.
+        detector: Detector of the scores, a name or an id in the tables; default: the one of the
+            last run with decisions.
+        precision: Precision of the scores in the tables, or `int8`; default: the one of that run.
+        policy_id: Id of the policy of the decisions; default: the one of that run.
+        labels_from_decisions: Whether an image without any evidence gets its label from the
+            decision (flag: fake, clear: real), with `label_evidence` "decision".
+        only_labelled: Whether to leave out images without a label.
+        overwrite: Whether to replace `out` if it is a dataset published by assay.
 
     Raises:
-        ConfigError: A wrong argument, or `out` is there already.
-        InputError: There is nothing to publish.
-        GateRefused: A copy or a child would cross from one split to another.
-        StoreError: The lake cannot be read.
+        ConfigError: An argument is invalid, or `out` exists already.
+        InputError: The lake has no images to publish.
+        GateRefused: Near-duplicates, or an image and its parent, are in different splits.
+        StoreError: The lake cannot be read, or the folder cannot be written.
     """
     out = folder_to_make(out)
     if format != "hf":
-        raise ConfigError(f"format {format!r} is not known; allowed: hf")
-    with _told(lake, out), holding(out) as place:
+        raise ConfigError(f"format {format!r} is unknown; allowed: hf")
+    with _named_errors(lake, out), holding(out) as place:
         _check_place(place, overwrite=overwrite)
         require_images_known(lake)
         return _publish(
@@ -121,8 +135,8 @@ def publish(
 
 
 @contextlib.contextmanager
-def _told(lake: Lake, out: Path) -> Iterator[None]:
-    """Turn what the place refuses, as a full disk does, into an error that names the place."""
+def _named_errors(lake: Lake, out: Path) -> Iterator[None]:
+    """Turn an OSError, such as that of a full disk, into a StoreError that names the folder."""
     try:
         yield
     except OSError as error:
@@ -141,7 +155,7 @@ def _publish(
     fractions: Sequence[float],
     only_labelled: bool,
 ) -> PublishResult:
-    """Write the folder beside its place, check it, and put it there."""
+    """Write the folder under a temporary name, check it, and rename it."""
     out = place.out
     plan = _grouped(lake, pinned)
     if only_labelled:
@@ -205,16 +219,16 @@ def _check_place(place: Place, *, overwrite: bool) -> None:
     if not is_taken(out):
         return
     if not out.is_dir():
-        raise ConfigError(f"{out} is a file; give a folder to make")
+        raise ConfigError(f"{out} is a file; name a folder to create")
     if not overwrite:
         recovered = f" ({place.recovered})" if place.recovered else ""
         raise ConfigError(
-            f"{out} is not empty{recovered}; give another folder, or overwrite it by flag"
+            f"{out} is not empty{recovered}; name another folder, or replace it with --overwrite"
         )
     if not (out / LOCK_NAME).is_file():
         raise ConfigError(
             f"{out} is not a dataset published by assay (it has no {LOCK_NAME}) and will not be "
-            "replaced; give another folder"
+            "replaced; name another folder"
         )
 
 
@@ -242,18 +256,18 @@ def _pin(
 def _unknown(
     lake: Lake, versions: Mapping[str, int | None], wanted: Mapping[str, str | None]
 ) -> ConfigError:
-    """Say what was asked for and which of it there is."""
+    """Return the error that names the requested scores or decisions and the available ones."""
     table = "decisions" if wanted["policy_id"] else "scores"
     rows = keyed_decisions(lake, versions[table]) if wanted["policy_id"] else lake.scan(table)
     columns = [name for name, value in wanted.items() if value is not None]
     there = rows.select(columns).unique().sort(columns).collect().rows()
     seen = ", ".join(f"{name.removesuffix('_id')} {wanted[name]!r}" for name in columns)
     allowed = "; ".join(" with ".join(str(part) for part in row) for row in there)
-    return ConfigError(f"no image here was judged by {seen}; allowed: {allowed or 'none yet'}")
+    return ConfigError(f"no image of the lake has {table} by {seen}; allowed: {allowed or 'none'}")
 
 
 def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
-    """Return image ids with group, hash and size, in the order in which bytes are stored."""
+    """Return image_id, group_id, phash and n_bytes of each image, in the order of stored bytes."""
     images = (
         lake.scan("images", pinned.versions["images"])
         .select(
@@ -275,7 +289,7 @@ def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
 
 
 def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
-    """Return the part of a plan that has labels."""
+    """Return the rows of a plan whose images have labels."""
     kept = [
         some.join(
             read_rows(lake, pinned, some["image_id"]).filter(pl.col("label") != UNLABELLED),
@@ -289,7 +303,7 @@ def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
 
 
 def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Return names below the folder, and the images that go into each."""
+    """Yield the name of each data file below the folder, and the rows of its images."""
     for split in SPLITS:
         rows = plan.filter(pl.col("split") == split)
         if rows.is_empty():
@@ -303,7 +317,7 @@ def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def _uncompressed_bytes(files: list[Path]) -> dict[str, int]:
-    """Return for each split what its rows take when they are read."""
+    """Return the uncompressed size of each split in bytes."""
     n_bytes: Counter[str] = Counter()
     for file in files:
         metadata = pq.read_metadata(file)
@@ -325,8 +339,8 @@ def _refuse_leaks(files: list[Path]) -> None:
     leaks = find_leaks(rows.rename({"synthetic_parent_id": "parent_id"}))
     if leaks:
         raise GateRefused(
-            f"not published, since pictures would leak between splits: {'; '.join(leaks)}; "
-            "this is a fault of the grouping: please report it"
+            f"not published, since images would leak between splits: {'; '.join(leaks)}; "
+            "this is a bug in the grouping, please report it"
         )
 
 

@@ -1,7 +1,7 @@
-"""What a published row says of a picture: the columns, their Hugging Face features, their values.
+"""The rows of a published dataset: columns, Hugging Face features and values.
 
-`FEATURES` is the one list of columns; the Arrow schema, the metadata that `datasets` reads
-and the card's YAML all come from it.
+`FEATURES` is the only list of columns; the Arrow schema, the metadata for `datasets` and the YAML
+of the card are derived from it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UNLABELLED: Final = -1
 _EXTENSIONS: Final = {"JPEG": "jpg", "TIFF": "tif"}
 
-# image, class and list are special; the rest are Arrow types by the names of `datasets`.
+# Types by their names in `datasets`, except `image`, `class` and `list<string>`.
 FEATURES: Final[dict[str, str]] = {
     "image": "image",
     "image_id": "string",
@@ -60,9 +60,13 @@ FEATURES: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pinned:
-    """What a publication reads: table versions, and whose scores and decisions.
+    """The pinned inputs of a publication.
 
-    `key` is None when nothing was ever scored, `policy_id` when nothing was decided.
+    Attributes:
+        versions: Version per table; None for an empty table.
+        key: Key of the scores; None if the lake has none.
+        policy_id: Id of the policy; None if the lake has no decisions.
+        labels_from_decisions: Whether images without evidence get their label from the decision.
     """
 
     versions: Mapping[str, int | None]
@@ -72,7 +76,7 @@ class Pinned:
 
 
 def features() -> Features:
-    """Return the columns as `datasets` knows them: their Arrow schema and the card follow."""
+    """Return the columns as features of `datasets`."""
     from datasets import ClassLabel, Features, Image, List, Value
 
     special = {
@@ -84,12 +88,19 @@ def features() -> Features:
 
 
 def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
-    """Read everything but the picture's bytes, one row per image, `label` as a class index.
+    """Return the columns of images without the bytes, one row per image.
 
     Args:
-        lake: Lake of the tables.
-        pinned: At which versions, and whose scores.
-        image_ids: Which images; memory is in proportion to them, not to the lake.
+        lake: Lake of the images.
+        pinned: Table versions, score key and policy.
+        image_ids: Ids of the images; memory grows with their number, not with the lake.
+
+    Returns:
+        Columns of `FEATURES` without `image` and `group_id`, with `label` as a class index
+        (`UNLABELLED` without a label) and `path`.
+
+    Raises:
+        StoreError: The lake cannot be read.
     """
     wanted = image_ids.rename("image_id").to_frame().lazy()
     frame = _some(lake, pinned, "images", wanted).unique(subset=["image_id"], keep="any")
@@ -127,7 +138,7 @@ def _labels(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _scores(lake: Lake, pinned: Pinned) -> pl.LazyFrame:
-    """Return scores, and what each was made by; a picture without a score has neither."""
+    """Return the scores with their keys and backends; images without a score are left out."""
     names = ("image_id", "logit", "prob_fake", *ScoreKey.columns(), "backend")
     if pinned.key is None:
         return _nothing("scores", *names)
@@ -174,7 +185,7 @@ def _with_pseudo_labels(frame: pl.LazyFrame) -> pl.LazyFrame:
         .when(pl.col("decision") == Decision.CLEAR.value)
         .then(pl.lit("real"))
     )
-    # Only where nobody said anything: a disagreement is not settled by the detector.
+    # Only without any evidence: the detector does not settle a disagreement.
     is_open = pl.col("label").is_null() & pl.col("label_note").is_null() & guess.is_not_null()
     return frame.with_columns(
         label=pl.when(is_open).then(guess).otherwise("label"),

@@ -1,10 +1,10 @@
-"""Which part of a published dataset a picture goes to, and the check that no copy crosses.
+"""Assignment of groups to the splits of a dataset, and the check for leaks between splits.
 
-A group goes as a whole, by a hash of its name. Where that gives shares within a point of those
-asked for, as it does where groups are many and small, nothing else counts: the same group goes to
-the same part in every release with the same seed and fractions. Else large groups are placed
-first, each where most is missing, and the others fill what is left in the order of their hashes,
-so that another picture moves a group or two, and not all.
+A group is assigned as a whole, by a hash of its name. If the resulting shares are within one
+percentage point of the requested ones, as with many small groups, the assignment stands: a group
+is in the same split in every release with the same seed and fractions. Otherwise the large groups
+are assigned first, each to the split that lacks most, and the small ones fill the rest in the order
+of their hashes, so that one more image moves few groups.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...data.errors import ConfigError
 from ..similar.near_duplicates import MAX_DISTANCE, close_pairs, parse_hashes
 
 SPLITS: Final = ("train", "validation", "test")
-# As a share of all rows: how far a split may lie from what was asked for without a word.
+# Largest deviation from a requested share that is not reported, as a share of all rows.
 TOLERANCE: Final = 0.01
 
 Shares: TypeAlias = Sequence[tuple[str, float]]
@@ -32,7 +32,13 @@ Shares: TypeAlias = Sequence[tuple[str, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """A group, its size, and its place in [0, 1) by seed and name."""
+    """A group of near-duplicates.
+
+    Attributes:
+        name: Id of the group.
+        n_rows: Number of images.
+        position: Hash of seed and name, in [0, 1).
+    """
 
     name: str
     n_rows: int
@@ -40,15 +46,15 @@ class _Group:
 
 
 def assign_splits(group_ids: pl.Series, *, fractions: Sequence[float], seed: int) -> pl.Series:
-    """Assign a split to every row, by its group, as near the fractions as groups allow.
+    """Return the split of every row, assigned by group.
 
     Args:
-        group_ids: One group name a row.
-        fractions: Shares of rows for train, validation and test; in [0, 1], summing to 1.
-        seed: Another seed shuffles all groups anew.
+        group_ids: Id of the group per row.
+        fractions: Shares of rows for train, validation and test, in [0, 1], with the sum 1.
+        seed: Seed of the assignment.
 
     Raises:
-        ConfigError: The fractions are not three shares of one.
+        ConfigError: The fractions are not three such shares.
     """
     shares = _shares(fractions)
     n_rows = len(group_ids)
@@ -66,9 +72,18 @@ def assign_splits(group_ids: pl.Series, *, fractions: Sequence[float], seed: int
 def unmet_shares(
     group_ids: pl.Series, splits: pl.Series, *, fractions: Sequence[float]
 ) -> str | None:
-    """Say where the sizes of splits are not those asked for, and why; None where they are.
+    """Return the difference between requested and actual shares with its cause; None without one.
 
-    Less than one picture, or one in a hundred, is no difference, unless a split has none at all.
+    A deviation of less than one image, or of less than `TOLERANCE`, is no difference, unless a
+    split has no image at all.
+
+    Args:
+        group_ids: Id of the group per row.
+        splits: Split per row, from `assign_splits`.
+        fractions: Requested shares of train, validation and test.
+
+    Raises:
+        ConfigError: The fractions are not three shares with the sum 1.
     """
     n_rows = len(splits)
     if n_rows == 0:
@@ -88,18 +103,18 @@ def unmet_shares(
     n_groups = group_ids.n_unique()
     why = f"{n_rows:,} images in {n_groups:,} group{'' if n_groups == 1 else 's'} are too few"
     if largest > 1:
-        why = f"groups are never cut, and the largest has {largest:,} of {n_rows:,} images"
-    return f"asked for {wanted}; came to {came_to}: {why}"
+        why = f"groups are not divided, and the largest has {largest:,} of {n_rows:,} images"
+    return f"requested {wanted}; reached {came_to}: {why}"
 
 
 def find_leaks(rows: pl.DataFrame, *, max_distance: int = MAX_DISTANCE) -> list[str]:
-    """Return what crosses from one split to another, in words; an empty list if nothing does.
+    """Return one sentence per kind of leak between splits; an empty list without leaks.
 
-    Looks at the pictures themselves again, not only at the names of their groups.
+    The check compares the perceptual hashes again and does not rely on the groups.
 
     Args:
         rows: Columns image_id, split, group_id, phash, parent_id.
-        max_distance: Bits, as when the groups were made.
+        max_distance: Largest distance of near-duplicates in bits, as in the grouping.
     """
     leaks = []
     repeated = rows.filter(pl.col("image_id").is_duplicated())
@@ -109,19 +124,19 @@ def find_leaks(rows: pl.DataFrame, *, max_distance: int = MAX_DISTANCE) -> list[
     crossing = crossing.filter(pl.col("split").list.len() > 1).sort("group_id")
     if crossing.height:
         splits = " and ".join(crossing["split"][0])
-        leaks.append(f"group {crossing['group_id'][0]} is in {splits} ({crossing.height} such)")
+        leaks.append(f"group {crossing['group_id'][0]} is in {splits} ({crossing.height} in all)")
     parents = rows.select(pl.col("image_id").alias("parent_id"), parent_split="split")
     children = rows.join(parents, on="parent_id").filter(pl.col("split") != pl.col("parent_split"))
     if children.height:
         leaks.append(
             f"image {children['image_id'][0]} and its parent {children['parent_id'][0]} "
-            f"are in different splits ({children.height} such)"
+            f"are in different splits ({children.height} in all)"
         )
     return leaks + _close_across(rows, max_distance)
 
 
 def _close_across(rows: pl.DataFrame, max_distance: int) -> list[str]:
-    # Equal hashes too: a hash in two splits is one row here for each of them.
+    # Unique per hash and split, so that equal hashes in two splits are compared too.
     distinct = rows.unique(subset=["phash", "split"], keep="first", maintain_order=True)
     split_code = distinct["split"].cast(pl.Enum(SPLITS)).to_physical().to_numpy()
     for left, right in close_pairs(parse_hashes(distinct["phash"]), max_distance=max_distance):
@@ -161,7 +176,7 @@ def _by_hash(position: float, shares: Shares) -> str:
         edge += part
         if position < edge:
             return split
-    # Rounding may leave the last edge just below 1: the last split that may have any takes it.
+    # Rounding may leave the last edge just below 1; the last split with a share takes the rest.
     return next(split for split, part in reversed(shares) if part > 0)
 
 
@@ -183,7 +198,7 @@ def _balanced(groups: Sequence[_Group], shares: Shares, n_rows: int) -> dict[str
         missing[split] -= group.n_rows
     small = [group for group, large in zip(groups, is_large, strict=True) if not large]
     room = {split: max(rest, 0.0) for split, rest in missing.items()}
-    # A split that large groups have overfilled leaves the others less than they asked for.
+    # A split overfilled by large groups leaves less than the requested shares to the others.
     scale = sum(group.n_rows for group in small) / (sum(room.values()) or 1.0)
     edges = list(itertools.accumulate(rest * scale for rest in room.values()))
     done = 0

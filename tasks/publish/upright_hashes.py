@@ -1,6 +1,6 @@
-"""Hashes of upright pixels for images of earlier versions, which hashed pixels as stored.
+"""Perceptual hashes of upright pixels for images that earlier versions hashed as stored.
 
-Such rows have no `phash_of`. Nothing is written: what is worked out anew serves one comparison.
+Such rows have no `phash_of`. The new hashes serve one comparison and are not written to the lake.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _N_WORKERS: Final = 2
 
 
 def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
-    """Return images with `phash` of upright pixels in every row.
+    """Return rows of images with the `phash` of upright pixels.
 
-    Of older rows the bytes are read, and those pictures decoded that are turned, transparent or
-    of 16 bits; for all others the two hashes are the same.
+    For older rows the bytes are read, and rotated, transparent and 16-bit images are decoded; for
+    all others the two hashes are equal.
 
     Args:
-        lake: Lake of the bytes.
-        images: Columns image_id, phash and phash_of; others are left as they are.
+        lake: Lake of the images.
+        images: Columns image_id, phash and phash_of; others are kept.
 
     Raises:
         StoreError: Bytes cannot be read.
@@ -51,7 +51,7 @@ def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
 
 
 def _hashed(stored: tuple[str, bytes]) -> tuple[str, str | None]:
-    """Return an image's id and its hash; None for it where that of the stored pixels will do."""
+    """Return the id of an image and its new hash; None if the stored hash is right."""
     image_id, raw = stored
     try:
         return image_id, None if is_stored_as_seen(raw) else hash_anew(raw)[0]

@@ -209,10 +209,8 @@ def test_a_repair_says_which_rows_nothing_makes_again(lake: Lake) -> None:
     for table in ("reviews", "sightings"):
         cut(only(lake, f"tables/{table}/*.parquet"))
     told = {line.partition(":")[0]: line for line in repair(lake).lost}
-    assert told["reviews"].startswith("reviews: 1 rows of damaged files, which cannot be made")
-    assert told["sightings"].endswith(
-        "4 rows of damaged files, which are made again by the next run"
-    )
+    assert told["reviews"].startswith("reviews: 1 rows of damaged files, which exist nowhere else")
+    assert told["sightings"].endswith("4 rows of damaged files, which the next run writes again")
     assert ingest(Path(lake.uri).parent).stored == 4
 
 
@@ -325,7 +323,7 @@ def test_a_sweep_takes_nothing_from_a_lake_that_lost_its_images(lake: Lake) -> N
     shutil.rmtree(only(lake, "tables/images"))
     for shard in Path(lake.uri).glob("shards/*"):
         old(shard, 48)
-    with pytest.raises(StoreError, match="has no images, and its table sightings has rows"):
+    with pytest.raises(StoreError, match="has no images, but its table sightings has rows"):
         sweep(lake, older_than_s=86_400)
     with pytest.raises(StoreError, match="less than a running writer may need"):
         sweep(lake, older_than_s=60)

@@ -129,14 +129,14 @@ def test_splits_that_cannot_be_as_asked_are_said_in_result_lock_and_card(tmp_pat
     assert result.splits == {"train": 8, "validation": 2, "test": 2}
     note = result.to_json()["split_note"]
     assert note == (
-        "asked for train 40%, validation 30%, test 30%; came to train 67%, validation 17%, test"
-        " 17%: groups are never cut, and the largest has 8 of 12 images"
+        "requested train 40%, validation 30%, test 30%; reached train 67%, validation 17%, test"
+        " 17%: groups are not divided, and the largest has 8 of 12 images"
     )
     assert note in " ".join((tmp_path / "out" / "README.md").read_text().split())
     assert json.loads((tmp_path / "out" / "VERSIONS.lock").read_text())["split_note"] == note
     labelled = publish(made.lake, tmp_path / "labelled", only_labelled=True)
     assert labelled.splits == {"train": 8}
-    assert "came to train 100%" in (labelled.split_note or "")
+    assert "reached train 100%" in (labelled.split_note or "")
 
 
 def test_the_card_alone_gives_the_same_features(tmp_path: Path) -> None:
@@ -167,7 +167,10 @@ def test_polars_and_duckdb_read_it_too(tmp_path: Path) -> None:
     assert child["is_synthetic"]
     assert child["synthetic_parent_id"] == made.ids["p0"]
     assert child["synthetic_license_flags"] == ["research-only"]
-    assert "Licence flags of these: `research-only`" in (tmp_path / "out" / "README.md").read_text()
+    assert (
+        "Licence flags of the synthetic images: `research-only`"
+        in (tmp_path / "out" / "README.md").read_text()
+    )
     assert child["detector"] == DETECTOR
     assert child["weights_sha256"] == "5" * 64
     assert child["policy_id"].startswith("default@")
@@ -279,12 +282,12 @@ def test_decisions_become_labels_only_when_asked_for(tmp_path: Path) -> None:
     made = evidence(tmp_path)
     result = publish(made.lake, tmp_path / "plain")
     assert result.labels == {"fake": 1, "laundered": 1, "real": 2, "unlabelled": 4}
-    assert "none of them was made a label" in (tmp_path / "plain" / "README.md").read_text()
+    assert "no label comes from them" in (tmp_path / "plain" / "README.md").read_text()
     publish(made.lake, tmp_path / "pseudo", labels_from_decisions=True)
     rows = rows_of(tmp_path / "pseudo").filter(pl.col("label_evidence") == "decision")
     assert sorted(rows["image_id"]) == sorted([made.ids["unsure"], made.ids["none"]])
     assert rows["label"].to_list() == [1, 1]
-    assert "detector's own decisions" in (tmp_path / "pseudo" / "README.md").read_text()
+    assert "decisions of the detector" in (tmp_path / "pseudo" / "README.md").read_text()
 
 
 def test_only_the_labelled_can_be_published(tmp_path: Path) -> None:
@@ -350,7 +353,7 @@ def test_wrong_arguments_are_refused_with_what_is_allowed(tmp_path: Path) -> Non
     """Format, detector, policy, fractions; and a lake without images."""
     made = lake_of(tmp_path / "lake", shots(3))
     out = tmp_path / "out"
-    with pytest.raises(ConfigError, match="'tar' is not known; allowed: hf"):
+    with pytest.raises(ConfigError, match="'tar' is unknown; allowed: hf"):
         publish(made.lake, out, format="tar")
     with pytest.raises(ConfigError, match=f"detector 'maxi'; allowed: {DETECTOR}"):
         publish(made.lake, out, detector="maxi")

@@ -198,13 +198,13 @@ def test_sizes_come_as_near_the_shares_as_whole_groups_allow(
         (
             [57] + [1] * 11,
             "t" * 57 + "v" * 6 + "e" * 5,
-            "asked for train 80%, validation 10%, test 10%; came to train 84%, validation 9%, test"
-            " 7%: groups are never cut, and the largest has 57 of 68 images",
+            "requested train 80%, validation 10%, test 10%; reached train 84%, validation 9%, test"
+            " 7%: groups are not divided, and the largest has 57 of 68 images",
         ),
         (
             [1] * 3,
             "ttv",
-            "asked for train 80%, validation 10%, test 10%; came to train 67%, validation 33%,"
+            "requested train 80%, validation 10%, test 10%; reached train 67%, validation 33%,"
             " test 0%: 3 images in 3 groups are too few",
         ),
     ],
