@@ -124,9 +124,9 @@ def _strip(label: str, row: Sequence[int], top_px: int, plot_px: int) -> list[Ma
     bar_px = plot_px / len(row)
     most = max(row)
     colour = LABEL_COLOURS[label]
-    heading = f"{sum(row):,} image{'' if sum(row) == 1 else 's'}"
+    heading = f"{sum(row):,}"
     if plot_px > _NARROW_PX:
-        heading += f", {most:,} in the highest bar"
+        heading += f" image{'' if sum(row) == 1 else 's'}, {most:,} in the highest bar"
     parts = [
         Markup(
             '<text x="{}" y="{}" fill="currentColor"><tspan font-weight="600">{}</tspan>'

@@ -259,7 +259,7 @@ def test_the_command_says_what_and_ends_with_4(
     with pytest.raises(SystemExit):
         main(["lake", "check", "--lake", lake.uri])
     assert "next   assay lake repair" in capsys.readouterr().out
-    with pytest.raises(StoreError, match="is missing, 1 damaged in all; see assay lake check"):
+    with pytest.raises(StoreError, match="is missing; 1 damaged in total; run assay lake check"):
         doctor._lake(lake.uri)
     main(["lake", "repair", "--lake", lake.uri])
     assert "4 read again from their sources" in capsys.readouterr().out
