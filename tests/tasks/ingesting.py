@@ -120,7 +120,7 @@ class Given:
 
 
 def counting(lake: Lake, batch_id: str = "b-1") -> dict[str, dict[str, Any]]:
-    """By file name: the sighting that counts."""
+    """Return the current sightings by file name."""
     rows = (
         lake.scan("sightings")
         .filter(batch_id=batch_id)

@@ -57,7 +57,7 @@ class Made:
 
 
 def drawn(shot: Shot) -> bytes:
-    """Coloured blobs that differ by seed, so that perceptual hashes do too."""
+    """Return coloured blobs that differ by seed, so that perceptual hashes differ too."""
     rng = np.random.default_rng(shot.seed)
     coarse = rng.integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
     picture = Image.fromarray(coarse).resize(shot.size, Image.Resampling.BICUBIC)
@@ -178,7 +178,7 @@ def lake_of(
 
 
 def reviewed(made: Made, name: str, label: str, reviewer: str = "ann", hour: int = 1) -> None:
-    """A person's answer about one shot."""
+    """Append a reviewer's answer about one shot."""
     row = {
         "image_id": made.ids[name],
         "label": label,
@@ -190,7 +190,7 @@ def reviewed(made: Made, name: str, label: str, reviewer: str = "ann", hour: int
 
 
 def synthesised(made: Made, name: str, parent: str | None, label: str = "fake") -> None:
-    """One shot's record as a picture that assay made."""
+    """Append the record of one shot as an image that assay made."""
     row = {
         "image_id": made.ids[name],
         "parent_id": made.ids.get(parent or "", parent),
@@ -213,7 +213,7 @@ def synthesised(made: Made, name: str, parent: str | None, label: str = "fake") 
 
 
 def decisions_of(made: Made) -> pl.DataFrame:
-    """All rows of the decisions table."""
+    """Return all rows of the decisions table."""
     return made.lake.scan("decisions").collect()
 
 

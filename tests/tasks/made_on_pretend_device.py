@@ -44,7 +44,7 @@ ASKS = {
 def differences(
     folder: Path, asks: dict[str, ImageRequest], settings: LoadSettings, **plan: Any
 ) -> dict[str, Any]:
-    """Mean absolute difference of the pixels by ask, in levels, and where the parts rest."""
+    """Return the mean absolute difference of pixels per job in levels, and the parts' devices."""
     there = load_generator(str(folder), dataclasses.replace(settings, device="cpu"))
     chosen = plan_for(there.preset, settings, device=pretend_device.NAME)
     here = load_generator(
@@ -62,7 +62,7 @@ def differences(
 
 
 def through_networks(folder: Path, vae: Path) -> dict[str, float]:
-    """The same for what goes through an autoencoder or a detector; scores as logits."""
+    """Return the differences of reconstructions, attacks and scores; scores as logits."""
     checkpoint = find_checkpoint(str(folder))
     settings = AttackSettings(steps=3)
     names = ("aligned", "attack", "latent-attack", "score")
@@ -91,7 +91,7 @@ def through_networks(folder: Path, vae: Path) -> dict[str, float]:
 
 
 def losses(base: Path, images: Path, device: str) -> tuple[float, ...]:
-    """Of a few steps of training an adapter."""
+    """Return the losses of a few steps of adapter training."""
     settings = LoraSettings(
         images=images,
         base=str(base),
@@ -115,7 +115,7 @@ def _is_refused(work: Callable[[], object]) -> bool:
 
 
 def main(folder: Path) -> None:
-    """Models are made in the folder."""
+    """Run with models that are made in the folder."""
     model = tiny_sd3.tiny_folder_with_t5(folder / "three-encoders")
     net = tiny_sd3.tiny_controlnet(folder / "net")
     layers = {"transformer_blocks.0.attn.to_q": (32, 32)}

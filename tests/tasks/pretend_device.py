@@ -86,7 +86,7 @@ class MadeOnDevice(torch.overrides.TorchFunctionMode):
 
 
 def register() -> list[object]:
-    """Makes the device known. What it gives must be kept as long as the device is used."""
+    """Register the device; keep the returned objects as long as the device is used."""
     # Tensors behind a wall that were made outside of inference mode cannot be used inside it.
     torch.inference_mode = torch.no_grad
     _setup_privateuseone_for_python_backend(rename=NAME, backend_module=Backend())

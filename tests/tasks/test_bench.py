@@ -25,7 +25,7 @@ N_PICTURES = 48
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Quiet weights: their logits lie within one unit, so that int8 stays within its limit."""
+    """Return weights whose logits lie within one unit, so that int8 stays within its limit."""
     tensors = timm_tensors(seed=4)
     tensors["vit.head.weight"] = tensors["vit.head.weight"] / 40
     return str(write_timm(tmp_path_factory.mktemp("m") / "tiny", tensors))
@@ -33,7 +33,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory, model):
-    """Labelled pictures of several sizes and qualities."""
+    """Return a lake of labelled images of several sizes and qualities."""
     here = tmp_path_factory.mktemp("lake")
     for seed in range(N_PICTURES):
         folder = here / "pictures" / ("real" if seed % 2 else "fake")
@@ -53,7 +53,7 @@ def told(capsys, *arguments: str) -> dict:
 
 
 def test_a_sample_holds_every_kind(lake):
-    """As evenly as they are there, always the same, with labels."""
+    """A sample is balanced over the kinds of images, is repeatable and has labels."""
     taken = sample(Lake(lake), 12)
     assert taken["slice"].value_counts().sort("slice")["count"].to_list() == [4, 4, 4]
     assert set(taken["label"]) == {0, 1}
@@ -65,7 +65,7 @@ def test_a_sample_holds_every_kind(lake):
 
 @pytest.mark.parametrize(("n_each", "n"), [(200, 300), (200, 60), (16, 36), (40, 60)])
 def test_both_halves_hold_every_kind(n_each, n):
-    """What is quantised on, and what drift is measured on, however many are asked for."""
+    """The calibration half and the drift half have every kind, whatever their sizes."""
     kinds = ["JPEG quality under 50", "others", "short edge under 440 px"]
     images = pl.DataFrame(
         {"image_id": [f"{i:05d}" for i in range(3 * n_each)], "slice": kinds * n_each}
@@ -81,7 +81,7 @@ def test_both_halves_hold_every_kind(n_each, n):
 
 
 def test_json_has_no_infinity():
-    """Which programs other than Python refuse to read."""
+    """Infinity is no valid JSON, and programs other than Python refuse it."""
     assert plain({"a": float("inf"), "b": {"c": float("nan")}, "d": 1.5}) == {
         "a": None,
         "b": {"c": None},
@@ -90,7 +90,7 @@ def test_json_has_no_infinity():
 
 
 def test_bench_on_a_lake_is_kept_and_decides_from_then_on(lake, model, capsys):
-    """fp32 OpenVINO is PyTorch's equal in every kind of picture."""
+    """OpenVINO in fp32 agrees with PyTorch on every kind of image."""
     found = told(capsys, "bench", "--detector", model, "--lake", lake, "--drift", "--n", "12")
     by_name = {one["backend"]: one for one in found["backends"]}
     assert by_name["torch-cpu"]["drift"]["max"] == 0
@@ -107,14 +107,14 @@ def test_bench_on_a_lake_is_kept_and_decides_from_then_on(lake, model, capsys):
 
 
 def test_bench_without_a_lake(model, capsys):
-    """Rates, and drift on drawn pictures."""
+    """A bench without a lake measures rates, and drift on generated images."""
     found = told(capsys, "bench", "--detector", model)
     assert {one["precision"] for one in found["backends"]} == {"fp32"}
     assert all(one["images_per_second"] > 0 for one in found["backends"])
 
 
 def test_the_gate_exits_with_its_own_code(model, capsys, monkeypatch):
-    """For a schedule that must not go on."""
+    """A schedule can stop on the exit code of the gate."""
     monkeypatch.setattr("assay.tasks.detector.selection.drift.EXACT_LIMIT_LOGIT", -1.0)
     with pytest.raises(SystemExit) as ended:
         main(["bench", "--detector", model, "--gate"])
@@ -123,7 +123,7 @@ def test_the_gate_exits_with_its_own_code(model, capsys, monkeypatch):
 
 
 def test_int8_from_the_lake_to_decisions(lake, model, capsys, tmp_path):
-    """Made, measured on other pictures, scored under its own name, decided with a wider band."""
+    """Int8 weights are made, measured on other images, scored and decided with a wider band."""
     pytest.importorskip("nncf")
     checkpoint = find_checkpoint(model)
     profile = chosen_profile(None, checkpoint)
@@ -165,7 +165,7 @@ def test_int8_from_the_lake_to_decisions(lake, model, capsys, tmp_path):
 
 
 def _flips_with(exact, lake, model, capsys):
-    """Newer int8 scores are there, but a run in fp32 counts decisions of its own scores."""
+    """Check that a run in fp32 counts decisions of its own scores beside newer int8 scores."""
     found = told(capsys, "score", "--detector", model, "--lake", lake)
     big = exact.join(Lake(lake).scan("images").collect(), on="image_id").filter(
         pl.min_horizontal("width_px", "height_px") >= 440
@@ -176,7 +176,7 @@ def _flips_with(exact, lake, model, capsys):
 
 
 def _spoilt(checkpoint, profile):
-    """A changed byte of the quantised weights is noticed; without them there is a way out."""
+    """Check that changed quantised weights are noticed, and that missing ones have advice."""
     folder = quantised_folder(checkpoint.weights_sha256, profile)
     raw = bytearray((folder / "model.bin").read_bytes())
     raw[7] ^= 1
@@ -189,7 +189,7 @@ def _spoilt(checkpoint, profile):
 
 
 def test_too_few_pictures(model, tmp_path, capsys):
-    """Ranges of three pictures are no ranges."""
+    """Three images are too few to measure the ranges of activations."""
     pytest.importorskip("nncf")
     (tmp_path / "p").mkdir()
     for seed in range(3):

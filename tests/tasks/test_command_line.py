@@ -21,7 +21,7 @@ from assay.tasks.detector.weights.int8_store import find_quantised
 
 
 def asked_by(text: str) -> Request:
-    """The request that a pasted command makes."""
+    """Return the request that a pasted command makes."""
     words = shlex.split(text)
     assert words[0] == "assay"
     _, bound, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
@@ -30,7 +30,7 @@ def asked_by(text: str) -> Request:
 
 
 def test_the_command_of_a_run_asks_for_the_same_again(tmp_path: Path) -> None:
-    """Every setting that an option sets stands in it; paths are absolute, whatever is quoted."""
+    """The command has every option of the run, absolute paths and correct quotes."""
     settings = {
         name: other_value(name) for name in Request.model_fields if name not in {"lake", "sources"}
     }
@@ -48,7 +48,7 @@ def test_the_command_of_a_run_asks_for_the_same_again(tmp_path: Path) -> None:
 def test_a_relative_source_is_named_absolutely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command may be pasted in another folder."""
+    """The command works in another folder."""
     monkeypatch.chdir(tmp_path)
     request = Request(lake="lake", sources=("pics", "file:///a/b"), detector="mini")
     assert request.command("moderate", lake="/lake") == (
@@ -66,12 +66,12 @@ def test_a_relative_source_is_named_absolutely(
     ],
 )
 def test_no_command_repeats_a_secret(url: str) -> None:
-    """A run over an address that may hold one has no command that runs it again."""
+    """A run over a URL with a secret has no command that repeats it."""
     assert Request(lake="l", sources=("pics", url)).command("moderate", lake="l") is None
 
 
 def test_options_are_given_as_a_shell_reads_them() -> None:
-    """What is empty is left out, True is a bare flag, several values repeat their option."""
+    """Empty values are left out, True is a bare flag, several values repeat their option."""
     text = command(
         "publish", to="a b", overwrite=True, only=None, x=False, name=("p", "q"), lake="/l"
     )
@@ -90,18 +90,18 @@ def test_options_are_given_as_a_shell_reads_them() -> None:
 def test_a_detector_is_asked_for_as_it_can_be(
     detector_id: str, precision: str, options: str
 ) -> None:
-    """By its registered name, its whole id on the hub, or a folder that only its user knows."""
+    """A detector is named by its registered name, its hub id, or a placeholder for a folder."""
     assert score_again("/l", detector_id, precision) == f"assay score {options} --lake /l"
 
 
 def test_missing_int8_weights_are_made_by_a_command_for_this_detector(tmp_path: Path) -> None:
-    """It names the detector and the preprocessing that were asked for."""
+    """The command names the requested detector and preprocessing."""
     with pytest.raises(ModelError, match="quantise --detector 'my mini' --profile hf-clip --lake"):
         find_quantised("0" * 64, profile_for("hf-clip", 384), detector="my mini")
 
 
 def test_advice_for_a_damaged_lake_is_a_command_that_a_shell_takes(tmp_path: Path) -> None:
-    """Also where its address has a blank or a quote in it."""
+    """The command is quoted if the lake's address has a blank or a quote in it."""
     lake = Lake(tmp_path / "it's my lake")
     said = advice(lake.store)
     words = shlex.split(said[said.index("assay ") :])

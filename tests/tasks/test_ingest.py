@@ -43,7 +43,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_every_item_has_one_row_and_every_picture_is_stored_once(lake: Lake, source: Path) -> None:
-    """Two pictures, a copy of one, a text file and an empty one."""
+    """Two images, a copy, a text file and an empty file make five rows and two stored images."""
     a, b = picture(1), picture(2)
     put(source, {"a.png": a, "b.png": b, "copy.png": a, "empty.png": b"", "note.txt": b"hello"})
     counts = ingest(lake, source)
@@ -87,7 +87,7 @@ def test_running_again_reads_and_writes_nothing(lake: Lake, source: Path) -> Non
 
 
 def test_known_items_are_not_opened(lake: Lake, source: Path) -> None:
-    """Items found before their files went away are still known, in this batch and in another."""
+    """Items whose files are gone are still known, in this batch and in another."""
     put(source, {"a.png": picture(1), "c.txt": b"no"})
     options = SourceOptions()
     items = list(find_items([str(source)], options))
@@ -113,7 +113,7 @@ def test_known_items_are_not_opened(lake: Lake, source: Path) -> None:
 
 
 def test_a_changed_file_is_seen_again(lake: Lake, source: Path) -> None:
-    """New content is a new row, which counts; the old image stays."""
+    """New content gets a new row, which counts; the old image stays."""
     put(source, {"a.png": picture(1)})
     ingest(lake, source)
     put(source, {"a.png": picture(2, (30, 30))})
@@ -125,7 +125,7 @@ def test_a_changed_file_is_seen_again(lake: Lake, source: Path) -> None:
 
 
 def test_a_touched_file_stays_the_stored_one(lake: Lake, source: Path) -> None:
-    """Read again for its new time, the same bytes at the same address are no duplicate."""
+    """A file with a new time and the same bytes is read again and is no duplicate."""
     put(source, {"a.png": picture(1), "b.png": picture(1)})
     ingest(lake, source)
     os.utime(source / "a.png", (5, 5))
@@ -136,7 +136,7 @@ def test_a_touched_file_stays_the_stored_one(lake: Lake, source: Path) -> None:
 
 
 def test_a_content_that_comes_back_counts_again(lake: Lake, source: Path) -> None:
-    """One, two, one again with its old time: the last sighting names the first image."""
+    """After content one, two and one again, the latest sighting names the first image."""
     for run, (seed, time_s) in enumerate([(1, 100), (2, 200), (1, 100)]):
         put(source, {"a.png": picture(seed)})
         os.utime(source / "a.png", (time_s, time_s))
@@ -146,7 +146,7 @@ def test_a_content_that_comes_back_counts_again(lake: Lake, source: Path) -> Non
 
 
 def test_a_new_label_or_domain_is_a_row_without_reading(lake: Lake, source: Path) -> None:
-    """What is said of an item may change while its bytes do not."""
+    """Label and domain of an item may change while its bytes do not."""
     put(source, {"real/a.png": picture(1)})
     ingest(lake, source)
     labelled = SourceOptions(label_from="parent-folder", domain="shop")
@@ -158,7 +158,7 @@ def test_a_new_label_or_domain_is_a_row_without_reading(lake: Lake, source: Path
 
 
 def test_what_may_pass_is_tried_again(lake: Lake, source: Path) -> None:
-    """A missing file is looked for in every run: one row while it is missing, then stored."""
+    """A missing file is tried in every run: one row while it is missing, then stored."""
     put(source, {"a.png": picture(1)})
     options = SourceOptions()
     items = list(find_items([str(source)], options))
@@ -194,7 +194,7 @@ def test_what_may_pass_is_tried_again(lake: Lake, source: Path) -> None:
 def test_wider_limits_judge_again(
     lake: Lake, source: Path, limits: ImageLimits, reason: str
 ) -> None:
-    """Too large under the same limits is settled; under others the picture is read again."""
+    """An image that is too large is read again only under other limits."""
     put(source, {"a.png": picture(1)})
     narrow = SourceOptions(limits=limits)
     ingest(lake, source, options=narrow)
@@ -227,7 +227,7 @@ def test_a_problem_known_beforehand_is_a_row_once(lake: Lake) -> None:
     [(MemoryError(), "out_of_memory"), (ZeroDivisionError("a bug"), "unreadable")],
 )
 def test_one_picture_never_stops_a_chunk(lake: Lake, error: Exception, reason: str) -> None:
-    """A bug met at one item becomes its row; the others are stored."""
+    """An unexpected error at one item becomes its row; the others are stored."""
     counts = ingest_items(
         lake, [item_at(Broken(error), "a.png"), item_at(Given(picture(1)), "b.png")]
     )
@@ -245,7 +245,7 @@ def test_the_same_task_twice_is_done_once(lake: Lake, source: Path) -> None:
 
 
 def test_an_item_listed_twice_has_one_row(lake: Lake) -> None:
-    """It is read once and counted twice."""
+    """An item that is listed twice is read once and counted twice."""
     item = item_at(Given(picture(1)), "a.png")
     counts = ingest_items(lake, [item, item])
     assert counts == IngestCounts(items=2, stored=2, n_bytes=len(picture(1)))
@@ -262,7 +262,7 @@ def test_of_two_labels_the_later_one_counts(lake: Lake) -> None:
 
 
 def test_progress_counts_every_item(lake: Lake, source: Path) -> None:
-    """Read, known and known-bad items are all told, once each."""
+    """The callback counts read items, known items and known rejections once each."""
     put(source, {"a.png": picture(1), "b.png": picture(2), "c.txt": b"no"})
     told: list[int] = []
     options = SourceOptions()
@@ -272,7 +272,7 @@ def test_progress_counts_every_item(lake: Lake, source: Path) -> None:
 
 
 def test_chunks_take_only_as_they_go() -> None:
-    """Seven items in threes, and no more taken from a stream than asked for."""
+    """Seven items make chunks of three, and the stream is read only as far as needed."""
     items = [item_at(None, str(n)) for n in range(7)]
     assert [len(part) for part in chunks(items, max_items=3)] == [3, 3, 1]
     taken: list[int] = []
@@ -282,7 +282,7 @@ def test_chunks_take_only_as_they_go() -> None:
 
 
 def test_batch_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same standing input has the same id from anywhere and in any order; filters count."""
+    """The id does not depend on folder and order of the sources, but on filters."""
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path)
     options = SourceOptions()
@@ -300,7 +300,7 @@ def test_batch_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_counts_add_up() -> None:
-    """Chunks of a run are summed field by field."""
+    """Counts of chunks are summed field by field."""
     one = IngestCounts(items=3, stored=1, duplicates=1, rejected=1, unchanged=2, n_bytes=10)
     assert one + one == IngestCounts(
         items=6, stored=2, duplicates=2, rejected=2, unchanged=4, n_bytes=20
@@ -308,14 +308,14 @@ def test_counts_add_up() -> None:
 
 
 def test_items_are_small_when_they_travel(source: Path) -> None:
-    """What a task receives is addresses, not pictures."""
+    """A task receives addresses, not images."""
     put(source, {f"{n}.png": picture(n, (200, 200)) for n in range(5)})
     items = list(find_items([str(source)], SourceOptions()))
     assert len(pickle.dumps(items)) < 5 * 1000
 
 
 def test_a_label_that_is_none_is_told_with_its_value(tmp_path):
-    """The sighting of a stored image names it; a corrected label takes the note away again."""
+    """The sighting of a stored image notes the value; a corrected label removes the note."""
     put(tmp_path / "in", {"a.png": picture(1), "a.cls": b"deepfake\n", "b.png": picture(2)})
     lake = Lake(tmp_path / "lake")
     first = ingest(lake, tmp_path / "in")
@@ -333,7 +333,7 @@ def test_a_label_that_is_none_is_told_with_its_value(tmp_path):
 
 
 def test_of_many_values_that_are_no_label_some_are_counted_by_name():
-    """A column of captions costs no memory: a hundred values, and the number of all others."""
+    """A hundred values are counted by name, all others together."""
     one = IngestCounts(labels_not_taken={"caption": 2})
     total = sum((IngestCounts(labels_not_taken={str(n): 1}) for n in range(150)), one)
     assert len(total.labels_not_taken) == 101

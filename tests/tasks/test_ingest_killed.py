@@ -32,7 +32,7 @@ N_ITEMS = N_PICTURES + N_COPIES + N_BAD
 
 
 def ingest_once(lake_uri: Path, source: Path, run_id: str, point: str, nth: int, out: Any) -> None:
-    """What a child does: one ingest. It kills itself the n-th time that it gets to a point."""
+    """Ingest once in a child that kills itself at the n-th passage of a point."""
     seen = itertools.count(1)
 
     def die_at(here: str) -> None:
@@ -118,12 +118,12 @@ class Ingest:
 
 
 def finish(lake: Path, source: Path, *, run: int) -> list[int]:
-    """Run to the end; items, stored, duplicates, rejected, unchanged."""
+    """Run to the end and return items, stored, duplicates, rejected, unchanged."""
     return Ingest(lake, source, run=run).counts()
 
 
 def check_nothing_dangles(uri: Path) -> None:
-    """What must hold at any moment, also right after a kill."""
+    """Check what holds at any moment, also right after a kill."""
     if not (uri / "assay-lake.json").exists():
         return
     lake = Lake(uri, create=False)
@@ -136,7 +136,7 @@ def check_nothing_dangles(uri: Path) -> None:
 
 
 def check_whole(uri: Path, source: Path) -> None:
-    """What must hold after a run that came to its end."""
+    """Check what holds after a completed run."""
     check_nothing_dangles(uri)
     lake = Lake(uri, create=False)
     files = {path.as_uri(): path.read_bytes() for path in source.iterdir()}
@@ -163,7 +163,7 @@ def check_whole(uri: Path, source: Path) -> None:
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("nth", [1, 3])
 def test_killed_at_a_commit_point(tmp_path: Path, source: Path, point: str, nth: int) -> None:
-    """Killed at the first and at the third passage of each point, then run again."""
+    """A run that was killed at the first or third passage of a point is completed by the next."""
     lake = tmp_path / "lake"
     assert Ingest(lake, source, run=1, point=point, nth=nth).end() == -signal.SIGKILL
     check_nothing_dangles(lake)
@@ -174,7 +174,7 @@ def test_killed_at_a_commit_point(tmp_path: Path, source: Path, point: str, nth:
 
 @pytest.mark.slow
 def test_killed_at_random_times(tmp_path: Path, source: Path) -> None:
-    """Twelve times killed in one lake, each somewhere else, then run to the end."""
+    """Twelve kills at random times in one lake are completed by one run."""
     lake = tmp_path / "lake"
     rng = random.Random(5)
     kills = 0
@@ -191,7 +191,7 @@ def test_killed_at_random_times(tmp_path: Path, source: Path) -> None:
 
 
 def test_killed_while_another_writer_waits(tmp_path: Path, source: Path) -> None:
-    """A writer that dies holding the lake's lock does not keep the other one out."""
+    """A writer that dies with the lake's lock does not block another one."""
     lake = tmp_path / "lake"
     dying = Ingest(lake, source, run=1, point="before sightings", nth=2)
     living = Ingest(lake, source, run=2)

@@ -37,7 +37,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_outcome_does_not_depend_on_threads(tmp_path: Path) -> None:
-    """The first in order is the stored one, also when the second is read long before it."""
+    """The first item in order is stored, even if the second is read long before it."""
     late = threading.Event()
     raw = picture(1)
 
@@ -55,7 +55,7 @@ def test_the_outcome_does_not_depend_on_threads(tmp_path: Path) -> None:
 
 
 def test_many_threads_give_the_same_shards_as_one(tmp_path: Path, source: Path) -> None:
-    """Rows in order and names of shards are equal with one worker and with eight."""
+    """Rows and shards are equal with one worker and with eight."""
     put(source, {f"{n:03d}.png": picture(n % 40) for n in range(60)})
     results = []
     for n_workers in (1, 8):
@@ -73,7 +73,7 @@ def test_many_threads_give_the_same_shards_as_one(tmp_path: Path, source: Path) 
 
 
 def test_two_writers_store_a_picture_once(tmp_path: Path, source: Path) -> None:
-    """Two threads that ingest the same pictures under different batches agree who was first."""
+    """Two threads that ingest the same images into different batches agree on the first."""
     files = {f"{n}.png": picture(n) for n in range(20)}
     put(source, files)
     lake = Lake(tmp_path / "lake")
@@ -98,7 +98,7 @@ def test_two_writers_store_a_picture_once(tmp_path: Path, source: Path) -> None:
 def test_writers_without_a_lock_still_store_a_picture_once(
     lake: Lake, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on an object store: another writer commits between our look and our commit."""
+    """A commit of another writer between lookup and commit conflicts, as on an object store."""
     put(source, {"a.png": picture(1), "b.png": picture(2)})
     other = put(source.parent / "other", {"c.png": picture(1)})
     original = Lake.write_shard
@@ -121,7 +121,7 @@ def test_writers_without_a_lock_still_store_a_picture_once(
 def test_a_chunk_is_flushed_by_bytes(
     lake: Lake, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a small limit one chunk makes several shards; every row is there all the same."""
+    """A small limit splits one chunk into several shards without losing rows."""
     files = {f"{n}.png": picture(n) for n in range(7)}
     monkeypatch.setattr("assay.tasks.ingest.FLUSH_BYTES", 2 * len(files["0.png"]))
     counts = ingest(lake, put(source, files))
@@ -134,7 +134,7 @@ def test_a_chunk_is_flushed_by_bytes(
 
 
 def test_a_lake_of_mixed_times_is_told(lake: Lake, source: Path) -> None:
-    """Sightings of an image that is not there stop the run instead of spreading."""
+    """Sightings of a missing image stop the run."""
     put(source, {"a.png": picture(1)})
     ingest(lake, source)
     images = Path(lake.path("tables", "images"))

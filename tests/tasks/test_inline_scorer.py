@@ -65,7 +65,7 @@ def bring(
     load=None,
     on_item=None,
 ):
-    """One chunk of everything in a folder, ingested and scored in one pass."""
+    """Ingest and score all items of a folder in one chunk and one pass."""
     options = SourceOptions()
     load = load or (lambda: detector)
     scorer = InlineScorer(lake, load, detector.key, run_id="r")
@@ -84,7 +84,7 @@ def bring(
 
 
 def passes_of(detector, monkeypatch) -> list[int]:
-    """Collects the number of pictures of each pass through the network."""
+    """Collect the number of images of each pass through the network."""
     passes: list[int] = []
     forward = detector.forward
 
@@ -98,7 +98,7 @@ def passes_of(detector, monkeypatch) -> list[int]:
 
 @pytest.mark.parametrize("profile", ["authors-imagenet", "hf-clip"])
 def test_one_pass_scores_as_two_do(tmp_path, pictures, model, profile):
-    """Every format and mode gets the logit and embedding that `ingest`, then `score` give it."""
+    """Every format and mode gets the logit and embedding of an `ingest` followed by a `score`."""
     judging = {"detector": model, "profile": profile, "backend": "torch"}
     one = run(Request(lake=str(tmp_path / "one"), sources=(str(pictures),), **judging))
     run(Request(lake=str(tmp_path / "two"), sources=(str(pictures),)), flow="ingest")
@@ -117,7 +117,7 @@ def test_one_pass_scores_as_two_do(tmp_path, pictures, model, profile):
 
 
 def test_a_picture_is_opened_once(tmp_path, pictures, detector, monkeypatch):
-    """Ingest and score share one decode of each picture."""
+    """Ingest and score share one decode of each image."""
     opened: list[str] = []
     real = Image.open
 
@@ -133,7 +133,7 @@ def test_a_picture_is_opened_once(tmp_path, pictures, detector, monkeypatch):
 def test_a_picture_that_has_a_score_is_not_put_through_the_network(
     tmp_path, pictures, detector, monkeypatch
 ):
-    """The same bytes under another name, in another batch, are a duplicate and cost no pass."""
+    """A duplicate in another batch costs no pass."""
     lake = Lake(tmp_path / "lake")
     assert bring(lake, pictures, detector)[1] == ScoreCounts(scored=len(PICTURES))
     other = ingesting.put(tmp_path / "other", {f"again-{n}": raw for n, raw in PICTURES.items()})
@@ -145,7 +145,7 @@ def test_a_picture_that_has_a_score_is_not_put_through_the_network(
 
 
 def test_twins_of_one_chunk_are_scored_once(tmp_path, detector, monkeypatch):
-    """Eight files of the same bytes, read by four threads: one pass, one row."""
+    """Eight files of the same bytes, read by four threads, need one pass and one row."""
     raw = factories.jpeg(seed=9)
     folder = ingesting.put(tmp_path / "twins", {f"{i}.jpg": raw for i in range(8)})
     passes = passes_of(detector, monkeypatch)
@@ -157,7 +157,7 @@ def test_twins_of_one_chunk_are_scored_once(tmp_path, detector, monkeypatch):
 
 
 def test_a_detector_is_loaded_only_when_there_is_something_to_read(tmp_path, pictures, detector):
-    """The second run over the same files never asks for it."""
+    """The second run over the same files does not load the detector."""
     lake = Lake(tmp_path / "lake")
     bring(lake, pictures, detector)
 
@@ -170,7 +170,7 @@ def test_a_detector_is_loaded_only_when_there_is_something_to_read(tmp_path, pic
 
 
 def test_what_memory_does_not_suffice_for_stays_pending(tmp_path, pictures, detector, monkeypatch):
-    """It is stored, it gets no row in this pass, and the pass over what is stored finds it."""
+    """The image is stored without a row and scored by the pass over stored images."""
     real = inline_scorer.preprocess_decoded
 
     def starved(image, profile):
@@ -189,7 +189,7 @@ def test_what_memory_does_not_suffice_for_stays_pending(tmp_path, pictures, dete
 def test_a_picture_that_breaks_after_it_was_stored_is_a_failed_row(
     tmp_path, pictures, detector, monkeypatch
 ):
-    """What fails on the way to the network does not take the picture out of the lake."""
+    """A failure before the network does not remove the image from the lake."""
 
     def broken(_image, _profile):
         raise OSError("broken data stream")
@@ -203,7 +203,7 @@ def test_a_picture_that_breaks_after_it_was_stored_is_a_failed_row(
 
 
 def test_bad_pictures_pass_by_the_network(tmp_path, pictures, detector, monkeypatch):
-    """A cut file and a text are rejected rows; their neighbours are scored."""
+    """A truncated file and a text are rejected; their neighbours are scored."""
     ingesting.put(pictures, {"cut.jpg": factories.jpeg(seed=1)[:400], "text.jpg": b"no picture"})
     passes = passes_of(detector, monkeypatch)
     items, scores = bring(Lake(tmp_path / "lake"), pictures, detector)
@@ -212,7 +212,7 @@ def test_bad_pictures_pass_by_the_network(tmp_path, pictures, detector, monkeypa
 
 
 def test_scores_are_committed_as_time_goes_by(tmp_path, detector, monkeypatch):
-    """Stopped in the middle, a long chunk keeps all that is done: images and their scores."""
+    """A long chunk that is stopped keeps finished images and their scores."""
     monkeypatch.setattr(ingest, "FLUSH_EVERY_S", 0.0)
     raws = {f"{i:02d}.png": factories.png(seed=i) for i in range(10)}
     folder = ingesting.put(tmp_path / "many", raws)
@@ -246,7 +246,7 @@ def test_scores_are_committed_as_time_goes_by(tmp_path, detector, monkeypatch):
 def test_ids_that_begin_alike_wait_for_the_pass_that_compares_them_whole(
     tmp_path, pictures, model, monkeypatch
 ):
-    """With one hexadecimal digit instead of sixteen, ids collide, and still each has one score."""
+    """Ids that collide in one hexadecimal digit still get one score each."""
     monkeypatch.setattr(inline_scorer, "HEX_DIGITS", 1)
     first = {f"first-{i}.png": factories.png(seed=100 + i) for i in range(12)}
     judging = {"detector": model, "backend": "torch", "lake": str(tmp_path / "lake")}

@@ -26,7 +26,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def said_of(lake: Lake) -> dict[str, tuple[str | None, str | None]]:
-    """By file name: the label and the domain that count."""
+    """Return the current label and domain by file name."""
     labels = best_labels(*(lake.scan(table) for table in ("reviews", "synthetics", "sightings")))
     rows = (
         latest_sightings(lake)
@@ -38,7 +38,7 @@ def said_of(lake: Lake) -> dict[str, tuple[str | None, str | None]]:
 
 
 def test_a_sighting_without_a_label_takes_none_back(tmp_path: Path, pictures: Path) -> None:
-    """Neither in the same batch nor in another, known or read again; domains likewise."""
+    """A sighting without a label or domain withdraws none, in any batch."""
     lake = Lake(tmp_path / "lake")
     ingest(lake, pictures, options=LABELLED)
     known = {"0.png": ("real", "ads"), "1.png": ("fake", "ads"), "2.png": (None, "ads")}
@@ -52,7 +52,7 @@ def test_a_sighting_without_a_label_takes_none_back(tmp_path: Path, pictures: Pa
 
 
 def test_rows_of_earlier_versions_take_no_label_back(tmp_path: Path, pictures: Path) -> None:
-    """Lakes hold such rows without a label behind those with one: the label is there again."""
+    """A row without a label after one with a label, as in older lakes, withdraws nothing."""
     lake = Lake(tmp_path / "lake")
     ingest(lake, pictures, options=LABELLED)
     rows = lake.scan("sightings").collect()
@@ -66,7 +66,7 @@ def test_rows_of_earlier_versions_take_no_label_back(tmp_path: Path, pictures: P
 
 
 def test_labels_and_domains_are_withdrawn_on_request(tmp_path: Path, pictures: Path) -> None:
-    """`none` is an act of its own; another label or domain replaces the one before."""
+    """`none` withdraws; another label or domain replaces."""
     lake = Lake(tmp_path / "lake")
     ingest(lake, pictures, options=LABELLED)
     withdraw = SourceOptions(label_from="none", domain_from="none")
@@ -82,7 +82,7 @@ def test_labels_and_domains_are_withdrawn_on_request(tmp_path: Path, pictures: P
 def test_a_file_with_other_content_leaves_the_label_of_what_it_was(
     tmp_path: Path, pictures: Path
 ) -> None:
-    """The new image has no label yet, the old one keeps its own."""
+    """The new image has no label yet, and the old one keeps its own."""
     lake = Lake(tmp_path / "lake")
     ingest(lake, pictures, options=LABELLED)
     old = lake.scan("sightings").filter(pl.col("label") == "real").collect()["image_id"][0]

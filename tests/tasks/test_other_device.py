@@ -37,35 +37,35 @@ def test_the_pretended_device_is_no_cpu(told):
 
 @pytest.mark.parametrize("ask", ["text", "image-to-image", "inpaint", "control"])
 def test_a_device_makes_the_pictures_that_the_cpu_makes(told, ask):
-    """In fp32; a tensor left on the wrong device would have stopped it."""
+    """Images in fp32 are equal; a tensor on the wrong device would raise."""
     assert told["whole"][ask] < 0.01
     assert told["whole"]["at rest on"] == ["pretend:0"]
 
 
 @pytest.mark.parametrize("ask", ["text", "image-to-image", "inpaint", "control"])
 def test_parts_that_take_turns_make_the_same_pictures(told, ask):
-    """And leave the device to others: the autoencoder alone, at most, stays there."""
+    """Parts leave the device in turns; at most the autoencoder stays on it."""
     assert told["in turns"][ask] < 0.01
 
 
 def test_adapters_come_along_to_the_device(told):
-    """Loaded before the parts are sent on their way."""
+    """Adapters are loaded before the parts move to the device."""
     assert told["adapted"]["text"] < 0.01
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("ask", ["text", "image-to-image", "inpaint"])
 def test_half_formats_run_on_a_device(told, precision, ask):
-    """Within rounding of the CPU's own in that format, or in fp32 for what `auto` takes there."""
+    """Images are within rounding of the CPU's in that format, or in fp32 under `auto`."""
     assert told[precision][ask] < 2
 
 
 @pytest.mark.parametrize("method", ["aligned", "attack", "latent-attack", "score"])
 def test_what_goes_through_networks_on_a_device_comes_back_the_same(told, method):
-    """Reconstructions, scores, and attacks, whose gradients cross to the device and back."""
+    """Reconstructions, scores and attacks equal the CPU's, gradients included."""
     assert told["through networks"][method] < 0.01
 
 
 def test_an_adapter_learns_on_a_device_as_on_the_cpu(told):
-    """The same losses, step by step, with activations checkpointed."""
+    """The losses are equal step by step, with activations checkpointed."""
     assert told["losses"]["pretend"] == pytest.approx(told["losses"]["cpu"], rel=1e-4)

@@ -26,13 +26,13 @@ from assay.tasks.score import ScoreCounts, pending, score_shard
 
 @pytest.fixture(params=["openvino", "torch"])
 def detector(tmp_path, request):
-    """The same tiny ViT on each backend: every rule holds on both."""
+    """Return the same tiny ViT on each backend."""
     folder = write_timm(tmp_path / "tiny", timm_tensors())
     return load_detector(str(folder), device="cpu", backend=request.param)
 
 
 def lake_of(folder, raws: list[bytes]) -> tuple[Lake, str, list[str]]:
-    """A lake with one shard that holds these bytes, decodable or not."""
+    """Return a lake with one shard that holds these bytes, decodable or not."""
     lake = Lake(folder)
     ids = [hashlib.sha256(raw).hexdigest() for raw in raws]
     facts = inspect_image(encoded(photo(), "PNG"))
@@ -73,7 +73,7 @@ def scores(lake: Lake) -> pl.DataFrame:
 
 
 def test_rows_say_what_made_them(tmp_path, detector):
-    """Logit, probability, embedding, and the names of weights, profile, backend, precision."""
+    """A row has logit, probability, embedding, weights, profile, backend and precision."""
     raws = pictures(5)
     lake, shard, ids = lake_of(tmp_path / "lake", raws)
     assert score_shard(lake, shard, ids, detector, run_id="r1") == ScoreCounts(scored=5)
@@ -94,7 +94,7 @@ def test_rows_say_what_made_them(tmp_path, detector):
 
 
 def test_scores_do_not_depend_on_batch_order_or_threads(tmp_path, detector):
-    """The same picture, the same logit within 1e-3, however it came through."""
+    """The same image has the same logit within 1e-3."""
     raws = pictures(9)
     items = [(str(index), raw) for index, raw in enumerate(raws)]
     found = []
@@ -108,7 +108,7 @@ def test_scores_do_not_depend_on_batch_order_or_threads(tmp_path, detector):
 
 
 def test_scoring_again_does_nothing(tmp_path, detector):
-    """Known images are counted, not scored; the rest is picked up."""
+    """Images already scored are counted; the others are scored."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(6))
     first = score_shard(lake, shard, ids[:4], detector, run_id="r1")
     assert pending(lake, detector.key).height == 2
@@ -122,7 +122,7 @@ def test_scoring_again_does_nothing(tmp_path, detector):
 
 
 def test_another_profile_or_precision_is_another_score(tmp_path, detector):
-    """Rows of one never count for the other."""
+    """Rows of one key never count for another."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(2))
     score_shard(lake, shard, ids, detector, run_id="r")
     folder = str(tmp_path / "tiny")
@@ -133,7 +133,7 @@ def test_another_profile_or_precision_is_another_score(tmp_path, detector):
 
 
 def test_pending_is_in_stored_order(tmp_path, detector):
-    """Shard, row group, row: so that reading goes forward."""
+    """Images are ordered by shard, row group and row, so that reads go forward."""
     lake, _, ids = lake_of(tmp_path / "lake", pictures(4))
     left = pending(lake, detector.key, image_ids=pl.Series(ids[::-1]))
     assert left.columns == ["image_id", "shard", "row_group", "row"]
@@ -142,7 +142,7 @@ def test_pending_is_in_stored_order(tmp_path, detector):
 
 
 def test_pictures_that_do_not_decode_are_failed_rows(tmp_path, detector):
-    """A reason from the closed list, no number, and neighbours untouched."""
+    """A failed row has a closed reason and no score; its neighbours are scored."""
     good = pictures(2)
     lake, shard, ids = lake_of(tmp_path / "lake", [good[0], good[1][:300], b"text", good[1]])
     counts = score_shard(lake, shard, ids, detector, run_id="r")
@@ -156,7 +156,7 @@ def test_pictures_that_do_not_decode_are_failed_rows(tmp_path, detector):
 
 
 def test_limits_at_scoring(tmp_path, detector):
-    """A picture beyond the limits fails by itself."""
+    """An image beyond the limits fails alone."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(1))
     limits = ImageLimits(max_pixels=100)
     assert score_shard(lake, shard, ids, detector, run_id="r", limits=limits).failed == 1
@@ -176,7 +176,7 @@ def test_logits_that_are_no_numbers_are_never_scores(tmp_path, detector, bias):
 
 
 def out_of_memory_above(detector, most: int, sizes: list[int]) -> None:
-    """Let the network refuse batches of more than `most`, and note the sizes that passed."""
+    """Make the network refuse batches of more than `most`, and note the accepted sizes."""
     real = detector.forward
 
     def forward(pixels):
@@ -189,7 +189,7 @@ def out_of_memory_above(detector, most: int, sizes: list[int]) -> None:
 
 
 def test_batches_halve_when_memory_runs_out(tmp_path, detector):
-    """No row is lost, and the smaller batch is kept for what follows."""
+    """No row is lost, and the smaller batch stays in use."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(21))
     detector.batch_images, sizes = 16, []
     out_of_memory_above(detector, 3, sizes)
@@ -200,7 +200,7 @@ def test_batches_halve_when_memory_runs_out(tmp_path, detector):
 
 
 def test_a_picture_that_never_fits_fails_and_is_tried_again_later(tmp_path, detector):
-    """Lack of memory is the machine's state, not the picture's."""
+    """Lack of memory is a state of the machine, not of the image."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(3))
     real = detector.forward
     out_of_memory_above(detector, 0, [])
@@ -211,7 +211,7 @@ def test_a_picture_that_never_fits_fails_and_is_tried_again_later(tmp_path, dete
 
 
 def test_other_errors_of_the_network_stop_the_shard(tmp_path, detector):
-    """A bug is no row; threads end, and PyTorch has its threads back."""
+    """A bug makes no row; threads end, and PyTorch gets its threads back."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(8))
     before = torch.get_num_threads()
 
@@ -227,7 +227,7 @@ def test_other_errors_of_the_network_stop_the_shard(tmp_path, detector):
 
 
 def test_a_retry_after_a_partial_commit_loses_nothing(tmp_path, detector, monkeypatch):
-    """The second try of the same run has other rows left than the first, under one shard."""
+    """The second attempt of a run commits the rows that the first one did not."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(7))
     monkeypatch.setattr(score, "ROWS_A_COMMIT", 2)
     monkeypatch.setattr(detector, "batch_images", 2)
@@ -248,7 +248,7 @@ def test_a_retry_after_a_partial_commit_loses_nothing(tmp_path, detector, monkey
 
 
 def test_images_that_the_lake_does_not_have(tmp_path, detector):
-    """Ids that are not stored are not pending, and no row is made up for them."""
+    """Unknown ids are not pending and get no row."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(1))
     (tmp_path / "lake" / shard).unlink()
     with pytest.raises(StoreError, match="missing"):
@@ -257,7 +257,7 @@ def test_images_that_the_lake_does_not_have(tmp_path, detector):
 
 
 def test_few_pictures_are_held_at_once(detector):
-    """Bytes are drawn as they are needed, whatever the length of the stream."""
+    """Bytes are read on demand, whatever the length of the stream."""
     raws, drawn, done, most = pictures(2), 0, 0, 0
 
     def source():
@@ -274,7 +274,7 @@ def test_few_pictures_are_held_at_once(detector):
 
 
 def test_decoding_ahead_for_an_accelerator_gives_the_same(detector, monkeypatch):
-    """The other lane, run here on the CPU: same order, same logits, failures in place."""
+    """The lane for accelerators, run on the CPU, gives the same order and logits."""
     items = [(str(i), raw) for i, raw in enumerate(pictures(7))]
     items[3] = ("3", b"no picture")
     expected = [s for part in streaming.score_stream(detector, items) for s in part]
@@ -288,5 +288,5 @@ def test_decoding_ahead_for_an_accelerator_gives_the_same(detector, monkeypatch)
 
 
 def test_bare_forward_is_a_rate(detector):
-    """Images per second of the network alone."""
+    """The rate is that of the network alone, in images per second."""
     assert bare_forward(detector, 8) > 0

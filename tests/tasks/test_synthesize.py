@@ -54,7 +54,7 @@ def done(lake):
 
 
 def test_every_bad_answer_is_a_row_with_its_reason(tmp_path):
-    """And the pictures between them are made."""
+    """The other images of the chunk are made."""
     lake = Lake(tmp_path / "lake")
     counts = made_in(lake, texts(10), FunctionTools(answer))
     assert (counts.made, counts.failed) == (2, 8)
@@ -68,7 +68,7 @@ def test_every_bad_answer_is_a_row_with_its_reason(tmp_path):
 
 
 def test_the_reason_of_the_latest_attempt_is_the_one_that_is_told(tmp_path):
-    """Whoever mended one fault is told of the next; the same one again is no new row."""
+    """A new failure replaces the recorded one; the same failure adds no row."""
     lake, jobs = Lake(tmp_path / "lake"), texts(1)
 
     def told_after(error, run_id):
@@ -98,7 +98,7 @@ class Raising:
 
 
 def test_a_damaged_parent_fails_its_children_alone(tmp_path, monkeypatch):
-    """The others of the chunk are read and laundered."""
+    """The other parents of the chunk are read and laundered."""
     lake = Lake(tmp_path / "lake")
     made_in(
         lake, texts(20)[8:10], FunctionTools(lambda ask: np.full((40, 40, 3), ask.seed, np.uint8))
@@ -125,7 +125,7 @@ def test_a_damaged_parent_fails_its_children_alone(tmp_path, monkeypatch):
 
 
 def seconds(monkeypatch, *, each):
-    """A clock that a picture moves on by so many seconds, and nothing else does."""
+    """Replace the clock by one that advances by a number of seconds per image only."""
     clock = itertools.count()
     now = [0.0]
 
@@ -139,7 +139,7 @@ def seconds(monkeypatch, *, each):
 
 
 def test_what_is_finished_is_committed_every_some_seconds(tmp_path, monkeypatch):
-    """Pictures of two seconds: those rows are there while the chunk still runs."""
+    """With two seconds per image, rows appear while the chunk still runs."""
     lake = Lake(tmp_path / "lake")
     picture, seen = seconds(monkeypatch, each=2.0), []
 
@@ -155,7 +155,7 @@ def test_what_is_finished_is_committed_every_some_seconds(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_keeps_what_is_finished(tmp_path, stop):
-    """And goes on upwards; the next run makes the rest."""
+    """The interrupt is raised after a commit, and the next run makes the rest."""
     lake = Lake(tmp_path / "lake")
 
     def interrupted(ask):
@@ -173,7 +173,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, stop):
 
 
 def test_a_store_that_cannot_be_written_stops_the_run(tmp_path, monkeypatch):
-    """It is not the fault of a picture."""
+    """A failing store is not recorded as a failure of an image."""
     lake = Lake(tmp_path / "lake")
 
     def full(*_args, **_more):

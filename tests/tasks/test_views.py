@@ -26,7 +26,7 @@ lengths = st.integers(64, 6000)
 
 @given(lengths, lengths)
 def test_tiles_cover_every_pixel_and_are_few(width, height):
-    """Of any picture that is not a ribbon; each lies inside, and neighbours overlap."""
+    """Each tile lies inside the image, and neighbours overlap, except in very long images."""
     tiles = tiles_of((width, height), 64)
     assert 1 <= len(tiles) <= MAX_TILES
     for tile in tiles:
@@ -45,7 +45,7 @@ def test_tiles_cover_every_pixel_and_are_few(width, height):
 
 
 def test_tiles_by_eye():
-    """A picture of two squares side by side: three tiles, the middle one over the seam."""
+    """An image of two squares side by side has three tiles, the middle one over the seam."""
     assert [(t.left_px, t.top_px, t.side_px) for t in tiles_of((128, 64), 64)] == [
         (0, 0, 64),
         (32, 0, 64),
@@ -57,7 +57,7 @@ def test_tiles_by_eye():
 
 @pytest.mark.parametrize("size", [(100_000, 64), (64, 100_000), (20_000, 20_000)])
 def test_ribbons_and_giants_cost_no_more_than_others(size):
-    """At most sixteen passes, whatever the picture."""
+    """Every image has at most sixteen tiles."""
     assert len(tiles_of(size, 64)) <= MAX_TILES
 
 
@@ -67,7 +67,7 @@ def model(tmp_path_factory):
 
 
 def test_a_tile_is_scored_at_the_pictures_own_resolution(model):
-    """Its logit is that of its own pixels, neither enlarged nor reduced."""
+    """The logit is that of the tile's own pixels, neither enlarged nor reduced."""
     detector = load_detector(model, device="cpu")
     picture = noise(seed=4, size=(150, 90))
     for view in views_of(encoded(picture, "PNG"), detector):
@@ -78,7 +78,7 @@ def test_a_tile_is_scored_at_the_pictures_own_resolution(model):
 
 
 def test_a_reduced_tile_has_the_size_of_the_input(model):
-    """Of a picture that needs too many tiles."""
+    """An image that would need too many tiles is cut into reduced ones."""
     detector = load_detector(model, device="cpu")
     picture = photo(seed=1, size=(900, 700))
     tiles = tiles_of(picture.size, 64)
@@ -106,7 +106,7 @@ def moderated(capsys, lake: str, folder: Path, model: str, *more: str) -> dict:
 
 
 def test_views_in_a_run_are_off_then_on_then_known(tmp_path, model, capsys):
-    """No rows by default; with tiles a row for each; the second time none."""
+    """A run writes no views by default, one row per tile if asked, and none the second time."""
     lake = lake_with(tmp_path, (150, 90), (64, 64), (70, 40))
     assert moderated(capsys, lake, tmp_path / "p", model)["views"] == 0
     assert moderated(capsys, lake, tmp_path / "p", model, "--views", "tiles")["views"] == 7
@@ -118,7 +118,7 @@ def test_views_in_a_run_are_off_then_on_then_known(tmp_path, model, capsys):
 
 
 def test_adaptive_looks_at_the_uncertain_alone(tmp_path, capsys):
-    """Those whose score lies from 0.15 to 0.85."""
+    """Only images with a score from 0.15 to 0.85 are tiled."""
     # A network whose scores lie on both sides of those bounds.
     tensors = timm_tensors(seed=1)
     pixels = [noise(seed=seed, size=(80 + seed, 70)) for seed in range(8)]
@@ -140,7 +140,7 @@ def test_adaptive_looks_at_the_uncertain_alone(tmp_path, capsys):
 
 
 def test_an_unknown_way_of_looking(tmp_path, model, capsys):
-    """Is said before anything is read."""
+    """An unknown mode is refused before anything is read."""
     with pytest.raises(SystemExit) as ended:
         main(["moderate", str(tmp_path), "--detector", model, "--views", "all"])
     assert ended.value.code == 2
@@ -148,7 +148,7 @@ def test_an_unknown_way_of_looking(tmp_path, model, capsys):
 
 
 def test_a_high_view_raises_a_clear_picture_and_does_nothing_else():
-    """It never flags, and never clears what other rules hold back."""
+    """A view never flags an image and never clears one that another rule holds."""
     band = load_policy().default
     low, high = band.review_at / 2, min(1.0, band.flag_at + 0.01)
     rows = pl.DataFrame(
@@ -174,7 +174,7 @@ def test_a_high_view_raises_a_clear_picture_and_does_nothing_else():
 
 
 def test_the_command_draws_the_tiles_of_a_file(tmp_path, model, capsys, monkeypatch):
-    """Beside its centre; a file needs no lake."""
+    """The tiles are drawn beside the centre, without a lake."""
     monkeypatch.chdir(tmp_path)
     Path("a.png").write_bytes(encoded(photo(seed=3, size=(200, 100)), "PNG"))
     main(["views", "a.png", "--detector", model, "-o", "v.png", "--json"])

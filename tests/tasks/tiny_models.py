@@ -36,7 +36,7 @@ VIT_S = Shape(image_px=384, width=384, depth=12, heads=6)
 
 
 def timm_tensors(shape: Shape = TINY, *, seed: int = 0, n_logits: int = 1) -> Tensors:
-    """A checkpoint in the authors' layout: timm's names under `vit.`, q, k and v in one."""
+    """Return a checkpoint in the authors' layout: timm's names under `vit.`, q, k, v fused."""
     rng = np.random.default_rng(seed)
     w, p = shape.width, shape.patch_px
     out: Tensors = {}
@@ -70,7 +70,7 @@ def timm_tensors(shape: Shape = TINY, *, seed: int = 0, n_logits: int = 1) -> Te
 
 
 def hf_tensors(timm: Tensors) -> Tensors:
-    """The same network under the names that the hub's transformers checkpoints have."""
+    """Return the same network under the names of the hub's transformers checkpoints."""
     stem = {
         "cls_token": "vit.embeddings.cls_token",
         "pos_embed": "vit.embeddings.position_embeddings",
@@ -106,7 +106,7 @@ def hf_tensors(timm: Tensors) -> Tensors:
 
 
 def hf_config(shape: Shape = TINY, **changes: object) -> dict[str, object]:
-    """The `config.json` that belongs to `hf_tensors`; a change to None leaves a key out."""
+    """Return the `config.json` of `hf_tensors`; a change to None removes a key."""
     config: dict[str, object] = {
         "architectures": ["ViTForImageClassification"],
         "hidden_act": "gelu",
@@ -127,7 +127,7 @@ def hf_config(shape: Shape = TINY, **changes: object) -> dict[str, object]:
 
 
 def write_timm(folder: Path, tensors: Tensors, *, positive: str | None = "fake") -> Path:
-    """A folder as the authors publish it, with a `detector.toml` unless `positive` is None."""
+    """Write a folder as the authors publish it, with `detector.toml` unless `positive` is None."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.safetensors")
     if positive is not None:
@@ -142,7 +142,7 @@ def write_hf(
     *,
     positive: str | None = "fake",
 ) -> Path:
-    """A folder in transformers' layout; `tensors` in the authors' names."""
+    """Write a folder in transformers' layout from `tensors` in the authors' names."""
     write_timm(folder, hf_tensors(tensors), positive=positive)
     (folder / "config.json").write_text(json.dumps(config or hf_config()))
     return folder

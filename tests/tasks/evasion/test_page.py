@@ -86,7 +86,7 @@ def html() -> str:
 
 
 def test_labels_and_bars_are_whole_at_any_width(html: str) -> None:
-    """Names are never cut; bars are placed by shares of their track."""
+    """Names are never cut, and bars are placed by shares of their track."""
     page = Page(html)
     assert page.text.count(f"text: {LONG}") == 2 + 3  # chart and table, then a caption a pair
     assert "1 of 4" in page.text
@@ -100,7 +100,7 @@ def test_labels_and_bars_are_whole_at_any_width(html: str) -> None:
 
 
 def test_on_a_narrow_screen_each_figure_stands_beside_its_name(html: str) -> None:
-    """What the head of the table says is with every cell."""
+    """Every cell has the name of its column."""
     page = Page(html)
     heads = page.text.partition(" setting ")[2].split(" text: ")[0]
     names = [attrs["data-name"] or "" for tag, attrs in page.tags if tag == "td"]
@@ -110,7 +110,7 @@ def test_on_a_narrow_screen_each_figure_stands_beside_its_name(html: str) -> Non
 
 
 def test_what_scrolls_or_opens_can_be_reached_by_keyboard(html: str) -> None:
-    """Each scrolling box has a tab stop and a name, each veiled picture a name of its own."""
+    """Each scrolling box and each blurred image has a tab stop and a name."""
     page = Page(html)
     scrolling = re.findall(r"\.(\w+) {[^}]*overflow-x:auto", html)
     assert scrolling == ["scroll"]
@@ -123,7 +123,7 @@ def test_what_scrolls_or_opens_can_be_reached_by_keyboard(html: str) -> None:
 
 
 def test_text_from_outside_stays_text_and_nothing_is_fetched(html: str) -> None:
-    """No script, no handler, no address but pictures within."""
+    """The page has no scripts, no handlers and no addresses but data URLs."""
     page = Page(html)
     assert ATTACK in page.text
     for tag, attrs in page.tags:

@@ -122,7 +122,7 @@ HARMS: dict[str, tuple[Callable[[Lake], None], str]] = {
 
 @pytest.mark.parametrize("name", HARMS)
 def test_damage_is_refused_found_mended_and_completed(lake: Lake, name: str) -> None:
-    """A run says what is damaged; after a repair every picture is there and accounted for."""
+    """A run names the damage; after a repair every image is present and accounted for."""
     harm, where = HARMS[name]
     harm(lake)
     folder = Path(lake.uri).parent
@@ -143,7 +143,7 @@ def test_damage_is_refused_found_mended_and_completed(lake: Lake, name: str) -> 
 
 
 def test_a_sound_lake_has_no_finding_and_no_repair(lake: Lake) -> None:
-    """Nothing is found, nothing is done, and the tables stay at their versions."""
+    """A repair without findings changes no table."""
     before = lake.version("images")
     assert check(lake, deep=True).findings == ()
     assert repair(lake).done == []
@@ -151,7 +151,7 @@ def test_a_sound_lake_has_no_finding_and_no_repair(lake: Lake) -> None:
 
 
 def test_a_changed_byte_of_a_picture_is_found_by_reading_all(lake: Lake) -> None:
-    """Only that image is affected; it is read again from its source, the others stay."""
+    """One image is affected and read again from its source; the others stay."""
     flip_picture(lake, "2.png")
     assert check(lake).damage == []
     [finding] = check(lake, deep=True).damage
@@ -165,7 +165,7 @@ def test_a_changed_byte_of_a_picture_is_found_by_reading_all(lake: Lake) -> None
 
 
 def test_what_is_found_nowhere_is_recorded_and_comes_back_with_its_source(lake: Lake) -> None:
-    """The item is rejected as bytes_lost; the lake works on, and a later run completes it."""
+    """The item is rejected as bytes_lost, and a later run completes it."""
     pics = Path(lake.uri).parent / "pics"
     flip_picture(lake, "2.png")
     kept = (pics / "2.png").stat()
@@ -187,7 +187,7 @@ def test_what_is_found_nowhere_is_recorded_and_comes_back_with_its_source(lake: 
 
 
 def test_sources_are_found_without_a_run_that_named_them(tmp_path: Path) -> None:
-    """By the addresses of the items: a file, and an archive with several of them."""
+    """A repair finds a file and an archive by the addresses of their items."""
     put(tmp_path / "pics", {"0.png": PICTURES["0.png"]})
     with zipfile.ZipFile(tmp_path / "pics" / "more é.zip", "w") as archive:
         for name in ("1.png", "2.png"):
@@ -203,7 +203,7 @@ def test_sources_are_found_without_a_run_that_named_them(tmp_path: Path) -> None
 
 
 def test_a_repair_says_which_rows_nothing_makes_again(lake: Lake) -> None:
-    """People's answers are lost with their file; sightings come back with the next run."""
+    """Reviews are lost with their file; sightings return with the next run."""
     answer = {"image_id": IDS["1.png"], "label": "real", "reviewer": "ann", "note": None}
     lake.append("reviews", [answer | {"reviewed_at": datetime(2026, 1, 2, tzinfo=UTC)}], txn="r")
     for table in ("reviews", "sightings"):
@@ -215,7 +215,7 @@ def test_a_repair_says_which_rows_nothing_makes_again(lake: Lake) -> None:
 
 
 def test_a_repair_deletes_nothing(lake: Lake) -> None:
-    """What is damaged lies in a folder of its own, byte for byte."""
+    """Damaged files lie unchanged in a folder of their own."""
     shard = only(lake, "shards/*")
     cut(shard)
     raw = shard.read_bytes()
@@ -224,7 +224,7 @@ def test_a_repair_deletes_nothing(lake: Lake) -> None:
 
 
 def test_a_log_made_anew_takes_rows_once(lake: Lake) -> None:
-    """A file that a refused writer left beside the same rows adds none."""
+    """A leftover file of a refused writer adds no second copy of its rows."""
     file = only(lake, "tables/sightings/*.parquet")
     shutil.copy(file, file.with_name("part-copy.parquet"))
     empty_log(lake, "sightings")
@@ -233,7 +233,7 @@ def test_a_log_made_anew_takes_rows_once(lake: Lake) -> None:
 
 
 def test_a_damaged_checkpoint_costs_no_version(lake: Lake) -> None:
-    """The entries of the log are all there, so the table and its history are."""
+    """The log entries restore the table and its history."""
     row = {"image_id": IDS["1.png"], "label": "real", "reviewer": "ann", "note": None}
     for n in range(3):
         row["reviewed_at"] = datetime(2026, 1, n + 1, tzinfo=UTC)
@@ -249,7 +249,7 @@ def test_a_damaged_checkpoint_costs_no_version(lake: Lake) -> None:
 def test_the_command_says_what_and_ends_with_4(
     lake: Lake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One JSON object, a list for people, and doctor's finding; repair ends with 0."""
+    """The commands print JSON, a text and a finding of doctor; repair exits with 0."""
     only(lake, "shards/*").unlink()
     with pytest.raises(SystemExit) as stopped:
         main(["lake", "check", "--lake", lake.uri, "--json"])
@@ -272,7 +272,7 @@ def old(path: Path, hours: float) -> Path:
 
 
 def test_a_sweep_removes_leftovers_of_an_age(lake: Lake) -> None:
-    """Orphaned shards, unfinished files, killed publishes, and reports only when asked."""
+    """A sweep removes unreferenced shards, unfinished files, interrupted publishes and reports."""
     root = Path(lake.uri)
     [place] = lake.write_shard([ShardImage(image_id="0" * 64, raw=b"x", format="PNG")])
     orphan = old(root / place.shard, 48)
@@ -306,7 +306,7 @@ def test_a_sweep_removes_leftovers_of_an_age(lake: Lake) -> None:
 
 
 def test_a_lake_without_its_images_is_not_taken_for_an_empty_one(lake: Lake) -> None:
-    """Who asks for an image or a dataset is told of the damage, and not to moderate first."""
+    """Commands that need an image name the damage."""
     shutil.rmtree(only(lake, "tables"))
     for work in (
         lambda: find_image(lake, IDS["1.png"][:12]),
@@ -319,7 +319,7 @@ def test_a_lake_without_its_images_is_not_taken_for_an_empty_one(lake: Lake) -> 
 
 
 def test_a_sweep_takes_nothing_from_a_lake_that_lost_its_images(lake: Lake) -> None:
-    """Shards that no row names any more are what a repair needs."""
+    """A repair needs the shards that no row names."""
     shutil.rmtree(only(lake, "tables/images"))
     for shard in Path(lake.uri).glob("shards/*"):
         old(shard, 48)
@@ -330,7 +330,7 @@ def test_a_sweep_takes_nothing_from_a_lake_that_lost_its_images(lake: Lake) -> N
 
 
 def test_a_lake_in_which_all_was_rejected_can_be_swept(tmp_path: Path) -> None:
-    """It has sightings and no images, and nothing is lost."""
+    """Sightings without images are no damage if all are rejected."""
     lake = Lake(tmp_path / "rejected")
     ingest_folder(lake, put(tmp_path / "in", {"a.png": b"no picture"}))
     stray = Path(lake.path("shards/stray.parquet"))
@@ -341,7 +341,7 @@ def test_a_lake_in_which_all_was_rejected_can_be_swept(tmp_path: Path) -> None:
 
 
 def test_an_age_is_a_number_and_a_unit(lake: Lake) -> None:
-    """Anything else is told with an example."""
+    """Any other age is refused with an example."""
     from assay.flows.commands.lake import sweep as sweep_command
 
     with pytest.raises(ConfigError, match="--older-than is 'soon'; allowed: a number"):
@@ -371,7 +371,7 @@ def test_what_cannot_be_read_now_is_not_taken_for_damaged(
 def test_a_run_beside_another_that_stores_is_no_misfit(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Images and sightings that arrive while a run looks do not make it refuse the lake."""
+    """Concurrent commits of images and sightings are no damage."""
     batch_id = lake.scan("sightings").collect()["batch_id"][0]
     scan, done = Lake.scan, []
 
@@ -392,7 +392,7 @@ def test_a_run_beside_another_that_stores_is_no_misfit(
 
 
 def test_a_folder_that_cannot_be_locked_is_told_in_one_line(lake: Lake) -> None:
-    """As one that this user may not write to."""
+    """A lake that the user may not write to is named in one line."""
     lock = Path(lake.uri) / ".lock"
     lock.unlink(missing_ok=True)
     lock.mkdir()
@@ -401,7 +401,7 @@ def test_a_folder_that_cannot_be_locked_is_told_in_one_line(lake: Lake) -> None:
 
 
 def test_a_lost_mark_is_told_with_what_to_write(lake: Lake) -> None:
-    """A folder with tables and shards was a lake, and is one again with its mark."""
+    """A lake without its format file is one again once the file is written."""
     mark = Path(lake.uri) / "assay-lake.json"
     mark.unlink()
     with pytest.raises(StoreError, match=r'lost its assay-lake\.json.*write {"format": 1}'):
@@ -411,7 +411,7 @@ def test_a_lost_mark_is_told_with_what_to_write(lake: Lake) -> None:
 
 
 def test_what_works_on_all_images_misses_none_that_another_table_names(lake: Lake) -> None:
-    """An older `images` put back from a backup leaves newer rows in other tables."""
+    """Rows without their image, as after a partial restore, are refused."""
     root = Path(lake.uri)
     shutil.copytree(root / "tables" / "images", root.parent / "backup")
     put(root.parent / "pics", {"9.png": picture(9, size=(48, 32))})

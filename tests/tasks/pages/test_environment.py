@@ -9,7 +9,7 @@ from assay.tasks.pages.environment import environment
 
 
 def test_values_are_escaped_and_must_be_there(tmp_path: Path) -> None:
-    """A name cannot open a tag, and a value that a page forgot is an error, not a gap."""
+    """A name cannot open a tag, and a missing value is an error."""
     (tmp_path / "a.jinja").write_text("<b>{{ name }}</b>")
     template = environment(tmp_path).get_template("a.jinja")
     assert template.render(name="<i>") == "<b>&lt;i&gt;</b>"
@@ -18,7 +18,7 @@ def test_values_are_escaped_and_must_be_there(tmp_path: Path) -> None:
 
 
 def test_a_page_brings_policy_theme_and_veil(tmp_path: Path) -> None:
-    """A page that adds a title and a body alone forbids scripts, and can veil pictures."""
+    """A page with a title and a body alone forbids scripts and can blur images."""
     (tmp_path / "p.jinja").write_text(
         '{% extends "page.html.jinja" %}{% block title %}T{% endblock %}'
         "{% block body %}<p>{{ 0.9999|score }}</p>{% endblock %}"

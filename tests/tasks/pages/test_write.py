@@ -10,7 +10,7 @@ from assay.tasks.pages.write import write_page
 
 
 def test_a_page_may_go_to_any_folder(tmp_path: Path) -> None:
-    """Names that a lake cannot have are fine for a file; a page that is there is replaced."""
+    """A file may have any name, and an existing page is replaced."""
     out = tmp_path / "100% [new]" / "report.html"
     for page in (b"one", b"two"):
         assert write_page(out, page) == str(out)
@@ -19,14 +19,14 @@ def test_a_page_may_go_to_any_folder(tmp_path: Path) -> None:
 
 
 def test_a_page_of_a_lake_has_an_address_in_it(tmp_path: Path) -> None:
-    """Below the lake's own folder or prefix."""
+    """The address lies below the lake's folder or prefix."""
     lake = Lake(tmp_path / "lake")
     assert lake.write("reports/x.html", b"page") == lake.path("reports", "x.html")
     assert (tmp_path / "lake" / "reports" / "x.html").read_bytes() == b"page"
 
 
 def test_a_place_that_cannot_be_written_is_an_error_with_its_path(tmp_path: Path) -> None:
-    """Such as below a file."""
+    """A path below a file cannot be written."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError, match=r"cannot write .*/file/report\.html"):
         write_page(tmp_path / "file" / "report.html", b"page")

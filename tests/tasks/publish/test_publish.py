@@ -28,7 +28,7 @@ from assay.tasks.publish.publish import publish
 
 
 def shots(n: int = 30) -> list[Shot]:
-    """Different pictures, each of three also as a second copy of poorer quality."""
+    """Return different images, each of three also as a copy of lower quality."""
     made = []
     for i in range(n):
         label = ("real", "fake", None)[i % 3]
@@ -98,7 +98,7 @@ def test_datasets_opens_the_folder_with_its_features_labels_and_bytes(
     ],
 )
 def test_the_printed_command_opens_the_folder_whatever_it_is_called(name: str) -> None:
-    """A shell hands Python one argument, which is code that names the very folder."""
+    """The shell passes one argument, code that names the folder."""
     command = opening_command(f"/data/{name}")
     script = f'set -- {command}; printf "%s" "$3"'.encode("utf-8", "surrogateescape")
     code = subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout
@@ -108,7 +108,7 @@ def test_the_printed_command_opens_the_folder_whatever_it_is_called(name: str) -
 
 
 def test_a_folder_that_datasets_takes_for_a_pattern_is_opened_otherwise(tmp_path: Path) -> None:
-    """Brackets and stars are read by Arrow as they stand."""
+    """Arrow opens folders with brackets and stars in their names."""
     made = lake_of(tmp_path / "lake", [Shot(name="a")])
     result = publish(made.lake, tmp_path / "it's [1] *")
     _, _, code = shlex.split(opening_command(result.out))
@@ -119,7 +119,7 @@ def test_a_folder_that_datasets_takes_for_a_pattern_is_opened_otherwise(tmp_path
 
 
 def test_splits_that_cannot_be_as_asked_are_said_in_result_lock_and_card(tmp_path: Path) -> None:
-    """One group of eight in twelve pictures; what can be balanced is."""
+    """A group of eight among twelve images limits the shares."""
     made = lake_of(
         tmp_path / "lake",
         [Shot(name=f"copy{q}", seed=1, quality=20 + 8 * q, label="real") for q in range(8)]
@@ -140,7 +140,7 @@ def test_splits_that_cannot_be_as_asked_are_said_in_result_lock_and_card(tmp_pat
 
 
 def test_the_card_alone_gives_the_same_features(tmp_path: Path) -> None:
-    """The YAML in README.md and the metadata in the Parquet files say the same."""
+    """The YAML of README.md equals the metadata of the Parquet files."""
     import datasets
 
     made = lake_of(tmp_path / "lake", [Shot(name="a")])
@@ -158,7 +158,7 @@ def test_the_card_alone_gives_the_same_features(tmp_path: Path) -> None:
 
 
 def test_polars_and_duckdb_read_it_too(tmp_path: Path) -> None:
-    """Plain Parquet: scores, decisions and lineage are columns."""
+    """Scores, decisions and lineage are plain Parquet columns."""
     made = lake_of(tmp_path / "lake", shots(6))
     synthesised(made, "p1", "p0")
     publish(made.lake, tmp_path / "out")
@@ -198,7 +198,7 @@ def test_copies_and_children_do_not_cross(tmp_path: Path) -> None:
 
 
 def test_publishing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Same lake, same seed: the same files; another seed: other splits."""
+    """The same lake and seed give the same files; another seed gives other splits."""
     made = lake_of(tmp_path / "lake", shots())
     first = publish(made.lake, tmp_path / "one")
     publish(made.lake, tmp_path / "two")
@@ -219,7 +219,7 @@ def test_publishing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_files_and_row_groups_are_cut_by_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Names say how many files there are, and nothing is lost at a cut."""
+    """File names count the files, and no row is lost between them."""
     monkeypatch.setattr(publish_module, "MAX_FILE_BYTES", 40_000)
     made = lake_of(tmp_path / "lake", shots())
     result = publish(made.lake, tmp_path / "out", fractions=(1, 0, 0))
@@ -267,7 +267,7 @@ LABELS = {
 
 
 def test_the_label_is_the_strongest_evidence_and_disagreement_is_none(tmp_path: Path) -> None:
-    """Person over lineage over source; people or sources who disagree give no label."""
+    """Reviews win over lineage, lineage over sources."""
     made = evidence(tmp_path)
     labels = best_labels(
         *(made.lake.scan(table) for table in ("reviews", "synthetics", "sightings"))
@@ -278,7 +278,7 @@ def test_the_label_is_the_strongest_evidence_and_disagreement_is_none(tmp_path: 
 
 
 def test_decisions_become_labels_only_when_asked_for(tmp_path: Path) -> None:
-    """And then only where nobody said anything, with their evidence named in row and card."""
+    """Only images without evidence get such a label, named in row and card."""
     made = evidence(tmp_path)
     result = publish(made.lake, tmp_path / "plain")
     assert result.labels == {"fake": 1, "laundered": 1, "real": 2, "unlabelled": 4}
@@ -291,14 +291,14 @@ def test_decisions_become_labels_only_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_only_the_labelled_can_be_published(tmp_path: Path) -> None:
-    """What nobody labelled is left out on request."""
+    """Images without a label are left out on request."""
     made = evidence(tmp_path)
     result = publish(made.lake, tmp_path / "out", only_labelled=True)
     assert result.labels == {"fake": 1, "laundered": 1, "real": 2}
 
 
 def test_a_lake_that_was_never_scored_can_be_published(tmp_path: Path) -> None:
-    """Scores and decisions are null then."""
+    """Scores and decisions are null."""
     made = lake_of(tmp_path / "lake", shots(3), is_scored=False)
     result = publish(made.lake, tmp_path / "out")
     assert (result.key, result.to_json()["detector"]) == (None, None)
@@ -314,7 +314,7 @@ def test_a_lake_that_was_never_scored_can_be_published(tmp_path: Path) -> None:
 def test_a_leak_is_refused_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With grouping broken, the check on the written files stops it: exit code 6, no folder."""
+    """The check of the written files refuses a broken grouping with exit code 6."""
     made = lake_of(tmp_path / "lake", shots())
     monkeypatch.setattr(
         publish_module,
@@ -328,7 +328,7 @@ def test_a_leak_is_refused_and_leaves_nothing(
 
 
 def test_an_existing_folder_is_replaced_only_when_it_is_ours_and_by_flag(tmp_path: Path) -> None:
-    """Anything else in the place is refused and stays as it was."""
+    """Any other folder is refused and left unchanged."""
     made = lake_of(tmp_path / "lake", shots(3))
     out = tmp_path / "out"
     out.mkdir()
@@ -350,7 +350,7 @@ def test_an_existing_folder_is_replaced_only_when_it_is_ours_and_by_flag(tmp_pat
 
 
 def test_wrong_arguments_are_refused_with_what_is_allowed(tmp_path: Path) -> None:
-    """Format, detector, policy, fractions; and a lake without images."""
+    """The errors cover format, detector, policy, fractions and an empty lake."""
     made = lake_of(tmp_path / "lake", shots(3))
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match="'tar' is unknown; allowed: hf"):
@@ -374,7 +374,7 @@ def test_text_from_outside_cannot_break_the_card() -> None:
 
 
 def test_a_place_without_room_is_told_and_left_as_it_was(tmp_path: Path) -> None:
-    """The error names the place; nothing is left of the attempt, and the lake is not blamed."""
+    """The error names the folder, and no part of the dataset is left."""
     resource = pytest.importorskip("resource")
     made = lake_of(tmp_path / "lake", shots(3))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -22,7 +22,7 @@ def kill_here(*_args, **_more):
 
 
 def killed(lake, out, moment):
-    """What a child does: publishes over what is there, and dies at a moment."""
+    """Publish in a child that dies at a given moment."""
     renames = []
     real = Path.rename
 
@@ -67,7 +67,7 @@ def made(tmp_path_factory):
     ],
 )
 def test_the_next_publication_sets_right_what_a_kill_left(made, tmp_path, moment, seed, said):
-    """The old dataset, or the new one if that was ready, and no hidden copies any more."""
+    """The folder has the old or the new dataset, and no hidden copy is left."""
     out = tmp_path / "dataset"
     publish(made.lake, out, seed=0)
     child = PROCESSES.Process(target=killed, args=(made.lake.uri, out, moment))
@@ -86,7 +86,7 @@ def test_the_next_publication_sets_right_what_a_kill_left(made, tmp_path, moment
 
 
 def test_a_swap_without_a_whole_new_folder_is_undone(tmp_path):
-    """The old folder comes back where a file of the new one is missing or of another size."""
+    """The old folder returns if a file of the new one is missing or has another size."""
     out = tmp_path / "dataset"
     old, work = (tmp_path / f".dataset.tmp-01234567{end}" for end in ("-old", ""))
     for folder, n_bytes in ((old, 3), (work, 4)):
@@ -103,7 +103,7 @@ def test_a_swap_without_a_whole_new_folder_is_undone(tmp_path):
 
 
 def test_two_publications_to_one_place(made, tmp_path):
-    """The second is refused while the first goes on, and takes nothing from it."""
+    """The second publication is refused while the first one runs."""
     out = tmp_path / "dataset"
     with holding(out) as place:
         place.work.mkdir()
@@ -114,7 +114,7 @@ def test_two_publications_to_one_place(made, tmp_path):
 
 
 def test_a_lock_that_a_kill_left_keeps_nobody_out(made, tmp_path):
-    """The file alone holds nothing; the system lets go when a process dies."""
+    """The system releases the lock of a dead process; the file alone blocks nothing."""
     out = tmp_path / "dataset"
     (tmp_path / ".dataset.lock").touch()
     publish(made.lake, out)
@@ -122,7 +122,7 @@ def test_a_lock_that_a_kill_left_keeps_nobody_out(made, tmp_path):
 
 
 def test_a_link_to_a_dataset_stays_a_link(made, tmp_path):
-    """What it points to is replaced."""
+    """The target of the link is replaced."""
     publish(made.lake, tmp_path / "real", seed=0)
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "real")

@@ -25,7 +25,7 @@ GREY = factories.photo(seed=9, size=(300, 200)).convert("L")
 
 
 def turned(quality: int) -> bytes:
-    """The photo lying on its side, with metadata that ask to turn it."""
+    """Return a photo that lies on its side, with metadata that rotate it."""
     exif = Image.Exif()
     exif[0x0112] = 6
     lying = PHOTO.transpose(Image.Transpose.ROTATE_90)
@@ -44,7 +44,7 @@ GROUPS = [{"phone", "phone again", "sent on"}, {"deep", "shallow"}, {"other"}]
 
 
 def lake_with(folder: Path, older: set[str]) -> tuple[Lake, dict[str, str]]:
-    """A lake of these pictures, some of them with the rows that an earlier version wrote."""
+    """Return a lake of these images, some of them with the rows of an earlier version."""
     lake = Lake(folder)
     facts = {name: inspect_image(raw) for name, raw in PICTURES.items()}
     places = lake.write_shard(
@@ -72,7 +72,7 @@ def lake_with(folder: Path, older: set[str]) -> tuple[Lake, dict[str, str]]:
     "older", [set(), {"phone"}, {"sent on", "deep"}, set(PICTURES)], ids=["new", "a", "b", "old"]
 )
 def test_published_groups_are_of_upright_pixels_whatever_the_lake_holds(tmp_path, older):
-    """Copies are one group and never cross splits, in new lakes, old ones and mixtures."""
+    """Copies are one group, in new, old and mixed lakes."""
     lake, name_of = lake_with(tmp_path / "lake", older)
     publish(lake, tmp_path / "out", fractions=(0.4, 0.3, 0.3))
     rows = pl.concat(pl.read_parquet(file) for file in (tmp_path / "out" / "data").iterdir())
@@ -84,7 +84,7 @@ def test_published_groups_are_of_upright_pixels_whatever_the_lake_holds(tmp_path
 
 
 def test_only_older_rows_are_worked_out_anew(tmp_path):
-    """New rows stay as they are, and so do older ones whose pixels lie as they are seen."""
+    """New rows, and older rows of upright pixels, keep their hash."""
     lake, name_of = lake_with(tmp_path, {"phone", "sent on"})
     before = lake.scan("images").collect()
     after = with_upright_hashes(lake, before)
@@ -97,7 +97,7 @@ def test_only_older_rows_are_worked_out_anew(tmp_path):
 
 @pytest.mark.parametrize("older", [{"phone"}, {"phone again"}, {"phone", "phone again"}])
 def test_copies_that_lie_alike_are_found_across_versions(tmp_path, older):
-    """A search by hash finds a turned copy whichever of the two was hashed as stored."""
+    """A search by hash finds a rotated copy, whichever was hashed as stored."""
     lake, name_of = lake_with(tmp_path, older)
     by_id = {name: image_id for image_id, name in name_of.items()}
     for query in (

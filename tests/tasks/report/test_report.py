@@ -146,7 +146,7 @@ def test_a_report_shows_what_ran_what_came_out_and_what_to_do(tmp_path: Path) ->
 
 
 def test_names_and_details_from_outside_are_text(tmp_path: Path) -> None:
-    """Tags, quotes and turned text in names, domains, sources and details do nothing."""
+    """Tags, quotes and direction marks in names, domains, sources and details have no effect."""
     attack = "<script>alert(1)</script><img src=x onerror=alert(2)>"
     made = lake_of(
         tmp_path / "lake",
@@ -196,7 +196,7 @@ def test_names_and_details_from_outside_are_text(tmp_path: Path) -> None:
 def test_a_run_with_little_to_show_has_a_report_too(
     tmp_path: Path, shots: list[Shot], rejected: list[tuple[str, str, str]], words: list[str]
 ) -> None:
-    """All rejected, nothing at all, nothing scored, scores at both ends."""
+    """Reports exist for all rejected, nothing, nothing scored, and scores at both ends."""
     page = drawn_page(lake_of(tmp_path / "lake", shots, rejected=rejected))
     assert_is_inert(page)
     for word in words:
@@ -204,7 +204,7 @@ def test_a_run_with_little_to_show_has_a_report_too(
 
 
 def test_a_run_that_has_not_ended_says_so(tmp_path: Path) -> None:
-    """Its counts come from the tables then, and there is no detector to name yet."""
+    """The counts come from the tables, and no detector is named yet."""
     made = lake_of(
         tmp_path / "lake",
         [Shot(name="a")],
@@ -220,7 +220,7 @@ def test_a_run_that_has_not_ended_says_so(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_run_counts_over_its_beginning(tmp_path: Path) -> None:
-    """Of several rows of a run, the one written last."""
+    """Of several rows of a run, the last one counts."""
     made = lake_of(tmp_path / "lake", [Shot(name="a")], status="running")
     row = made.lake.scan("runs").collect()
     ended = row.with_columns(status=pl.lit("completed"), finished_at=pl.col("started_at"))
@@ -229,7 +229,7 @@ def test_the_end_of_a_run_counts_over_its_beginning(tmp_path: Path) -> None:
 
 
 def test_thresholds_are_drawn_only_when_they_are_those_of_the_run(tmp_path: Path) -> None:
-    """A policy that cannot be had is said to be missing; one kept with the run is used."""
+    """Thresholds come from the recorded policy, and are left out without it."""
     policy = policy_from_dict(
         load_policy().as_dict() | {"default": {"review_at": 0.1, "flag_at": 0.2}}, source="test"
     )
@@ -247,7 +247,7 @@ def test_thresholds_are_drawn_only_when_they_are_those_of_the_run(tmp_path: Path
 
 
 def test_the_page_stays_small_whatever_the_pictures(tmp_path: Path) -> None:
-    """Noise of a megapixel hardly compresses; the page still has less than 1.5 MB."""
+    """The page with images of noise stays below 1.5 MB."""
     made = lake_of(tmp_path / "lake", [noisy(i) for i in range(40)])
     path = Path(write_report(made.lake, run_id=made.run_id))
     assert path.stat().st_size < MAX_PAGE_BYTES
@@ -266,7 +266,7 @@ def noisy(seed: int) -> Shot:
 def test_counting_by_parts_gives_the_same_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seven parts or one: every figure and every pick is the same."""
+    """Every figure and every pick is the same with one part and with seven."""
     made = lake_of(
         tmp_path / "lake",
         many(),
@@ -285,7 +285,7 @@ def test_counting_by_parts_gives_the_same_figures(
 
 
 def test_a_damaged_shard_costs_pictures_not_the_report(tmp_path: Path) -> None:
-    """What cannot be read is said to be missing; the figures stay."""
+    """Unreadable images are marked, and the figures stay."""
     made = lake_of(tmp_path / "lake", many(5))
     for shard in (tmp_path / "lake" / "shards").iterdir():
         shard.write_bytes(b"gone")
@@ -309,7 +309,7 @@ def test_reports_go_where_they_are_asked_to_and_leave_nothing_else(tmp_path: Pat
 
 
 def test_a_review_changes_the_table_of_labels(tmp_path: Path) -> None:
-    """A person's word beats the source's, in the report as in a publication."""
+    """A review wins over the source, in the report as in a publication."""
     made = lake_of(tmp_path / "lake", [Shot(name="a", prob=0.9, label="real")])
     assert "real 0 0 1 1" in drawn_page(made).text
     reviewed(made, "a", "laundered")
@@ -317,7 +317,7 @@ def test_a_review_changes_the_table_of_labels(tmp_path: Path) -> None:
 
 
 def test_scores_fall_into_the_bins_that_hold_them() -> None:
-    """0 is in the first bin, 1 in the last, an edge in the bin that it opens."""
+    """Score 0 is in the first bin, 1 in the last, and an edge in the bin that it opens."""
     rows = pl.DataFrame(
         {
             "prob_fake": pl.Series([0.0, 1.0, 0.5, 0.0249, None, float("nan")], dtype=pl.Float32),
@@ -332,7 +332,7 @@ def test_scores_fall_into_the_bins_that_hold_them() -> None:
 
 
 def test_the_histogram_draws_each_count_and_threshold_in_its_place() -> None:
-    """Bars are as many as bins with scores, in proportion; lines stand where the figures say."""
+    """Bars are in proportion to counts, and lines stand at the thresholds."""
     counts = {"real": [10, 5] + [0] * (N_BINS - 2)}
     svg = histogram_svg(counts, Band(review_at=0.25, flag_at=0.75), width_px=816)
     bars = [float(x) for x in re.findall(r'class="bar-real"[^>]*height="([\d.]+)"', svg)]
@@ -345,7 +345,7 @@ def test_the_histogram_draws_each_count_and_threshold_in_its_place() -> None:
 
 
 def test_thumbnails_are_small_upright_and_veiled_by_a_few_pixels() -> None:
-    """The sharp one keeps its shape within the limit; the veil has twelve pixels at most."""
+    """The thumbnail keeps the shape of the image; the veil has twelve pixels at most."""
     small = thumbnail(drawn(Shot(name="a", size=(800, 400))), max_px=192, max_bytes=16_000)
     assert small is not None
     assert (small.width_px, small.height_px) == (192, 96)
@@ -358,7 +358,7 @@ def test_thumbnails_are_small_upright_and_veiled_by_a_few_pixels() -> None:
 
 
 def test_a_picture_shown_twice_is_read_once(tmp_path: Path) -> None:
-    """Galleries may share pictures; an unknown id has none."""
+    """Galleries may share images, and an unknown id has no thumbnail."""
     made = lake_of(tmp_path / "lake", [Shot(name="a")])
     ids = [made.ids["a"], made.ids["a"], "0" * 64]
     assert list(thumbnails(made.lake, ids, max_px=64, max_bytes=4000)) == [made.ids["a"]]
@@ -377,12 +377,12 @@ def test_a_picture_shown_twice_is_read_once(tmp_path: Path) -> None:
     ],
 )
 def test_an_item_is_called_by_the_end_of_its_address(uri: str | None, name: str) -> None:
-    """The last part of a path, or the row of a table."""
+    """The short name is the last part of a path, or the row of a table."""
     assert short_name(uri) == name
 
 
 def test_texts_are_cut_and_figures_never_rounded_to_certainty() -> None:
-    """A long address keeps its end; 0.9999 is not 1.000."""
+    """A long address keeps its end, and 0.9999 is not shown as 1.000."""
     assert cut("a" * 300 + "end").endswith("end")
     assert len(cut("a" * 300)) == 160
     assert [score_text(p) for p in (0, 0.0001, 0.5, 0.99999, 1, None)] == [
@@ -396,14 +396,14 @@ def test_texts_are_cut_and_figures_never_rounded_to_certainty() -> None:
 
 
 def test_versions_name_what_decides_a_score() -> None:
-    """Without importing the packages."""
+    """Versions are read without importing the packages."""
     found = package_versions()
     assert {"assay", "torch", "torchvision", "openvino", "pillow", "numpy"} <= set(found)
     assert found["openvino"].startswith("20")
 
 
 def test_every_reason_is_shown_with_its_text() -> None:
-    """Whatever the tables can hold is in the report, and a word of a newer assay as it is."""
+    """The report shows every reason, and reasons of later versions as they are."""
     made = ReportFacts(
         decisions={"review": 40},
         reasons={word: n for n, word in enumerate([*DecisionReason, "of_tomorrow"], start=1)},
@@ -436,7 +436,7 @@ def test_every_reason_is_shown_with_its_text() -> None:
 
 @pytest.mark.parametrize("vocabulary", [Reason, DecisionReason])
 def test_reasons_differ_in_word_and_text(vocabulary: type[Explained]) -> None:
-    """Each has a short text of its own, survives a pickle, and equals its word."""
+    """Each reason has a short text of its own, survives a pickle and equals its word."""
     assert len({reason.text for reason in vocabulary}) == len(vocabulary)
     for reason in vocabulary:
         assert 0 < len(reason.text) <= 80
@@ -445,7 +445,7 @@ def test_reasons_differ_in_word_and_text(vocabulary: type[Explained]) -> None:
 
 
 def test_a_reason_without_a_text_does_not_load() -> None:
-    """The vocabulary itself asks for it."""
+    """The vocabulary requires a text."""
     with pytest.raises(TypeError):
 
         class Odd(Explained):
@@ -453,7 +453,7 @@ def test_a_reason_without_a_text_does_not_load() -> None:
 
 
 def test_latest_is_the_last_run_that_scored(tmp_path: Path) -> None:
-    """A run that only ingested is drawn when its id is given, and is not `latest`."""
+    """A run that only ingested has a report by its id, and is not `latest`."""
     made = lake_of(tmp_path / "lake", [Shot(name="a")])
     row = (
         made.lake.scan("runs").filter(pl.col("run_id") == made.run_id).collect().row(-1, named=True)
