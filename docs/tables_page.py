@@ -10,6 +10,7 @@ from typing import Final
 
 from assay.data.column_texts import COLUMN_TEXTS, ROW_TEXTS, kind_text
 from assay.data.schema import TABLES
+from assay.tasks.browse.query import describe_tables
 
 PAGE: Final = Path(__file__).with_name("tables.md")
 BEGIN: Final = "<!-- The columns are written by docs/tables_page.py. -->\n"
@@ -37,6 +38,20 @@ def columns() -> str:
             for field in schema
         ]
         parts.append("\n".join(lines) + "\n")
+    name, row, current = describe_tables()[-1]
+    lines = [
+        f"### {name}",
+        "",
+        row,
+        "These are the columns of `assay ls --json` and `assay export`, and a table of `assay query`.",
+        "In CSV, `reasons` are joined by semicolons, and a text that a spreadsheet would take for a",
+        "formula has an apostrophe in front.",
+        "",
+        "| column | type | |",
+        "|---|---|---|",
+        *(f"| `{column}` | {kind} | {text} |" for column, kind, text in current),
+    ]
+    parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 

@@ -1,0 +1,55 @@
+"""`assay export`: images of a lake as CSV, Parquet or JSON lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .image_filters import ImageFilters
+from .options import AsJson, LakeUri, open_lake
+
+
+def export(
+    *,
+    to: Path,
+    lake: LakeUri = None,
+    choose: ImageFilters | None = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Write all images that fit to a file, with score, decision, label, sighting and format.
+
+    Rows are ordered by image id. In CSV, lists are joined by semicolons, and texts that a
+    spreadsheet would take for a formula get an apostrophe in front.
+
+    Args:
+        to: File to write; its name ends in .csv, .parquet or .jsonl.
+        lake: Folder of the lake, or its s3:// prefix.
+        choose: Options that choose images.
+        overwrite: Replacement of an existing file.
+        json_: One JSON object on stdout.
+    """
+    from ...data.commands import command
+    from ...data.user_paths import from_home
+    from ...tasks.browse.export import export_images
+    from ...tasks.browse.images import scope_of
+    from ...tasks.browse.row_file import format_of, require_row_file
+
+    to = from_home(to)
+    kind = format_of(to)
+    require_row_file(to, overwrite=overwrite)
+    choose = choose or ImageFilters()
+    filters = choose.filters()
+    opened = open_lake(lake)
+    scope = scope_of(opened, choose.run)
+    made = export_images(opened, scope, filters, to, kind=kind)
+    if json_:
+        print(json.dumps({"lake": opened.uri, **made.to_json()}))  # noqa: T201
+        return
+    lines = [f"written     {made.file}: {made.images:,} images", f"            {scope.describe()}"]
+    if not made.images and filters.is_empty and choose.run is None:
+        lines += ["next", f"  {command('moderate', 'SOURCE', lake=opened.uri)}"]
+    print("\n".join(lines))  # noqa: T201
