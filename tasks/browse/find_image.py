@@ -19,6 +19,7 @@ from ...data.text.redaction import redact_url
 from ...data.text.unicode import is_valid
 from ...data.user_paths import from_home
 from ..lake.fit import require_fit
+from ..rejections import remedy_of
 
 MIN_PREFIX_CHARS: Final = 6
 _CANDIDATES_NAMED: Final = 5
@@ -183,7 +184,7 @@ def _rejection(name: str, found: pl.DataFrame) -> str:
     """Return what to say of an item of which no sighting led to an image."""
     last = found.filter(pl.col("status") == Status.REJECTED.value).tail(1)
     reason = last["reason"][0] if len(last) else None
-    why = f": {Reason.text_of(reason)} ({reason})" if reason else ""
+    why = f": {Reason.text_of(reason)} ({reason}); {remedy_of(reason)}" if reason else ""
     return f"{name} was ingested and rejected{why}"
 
 

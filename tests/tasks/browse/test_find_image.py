@@ -12,6 +12,7 @@ from lakes import Shot
 from assay.data.errors import InputError
 from assay.data.text.redaction import redact_url
 from assay.tasks.browse.find_image import find_image, local_file
+from assay.tasks.rejections import remedy_of
 
 URL = "https://host.test/x/photo.jpg"
 
@@ -91,8 +92,11 @@ def test_a_url_is_found_with_its_secret(tmp_path):
             "s3://bucket/cow.jpg",
             "nothing was ingested into .* from s3://bucket/cow.jpg; .* assay ls",
         ),
-        ("broken.jpg", r"broken.jpg was ingested and rejected: cut off \(truncated\)"),
-        ("file:///pictures/broken.jpg", r"rejected: cut off \(truncated\)"),
+        (
+            "broken.jpg",
+            r"broken.jpg was ingested and rejected: .* \(truncated\); " + remedy_of("truncated"),
+        ),
+        ("file:///pictures/broken.jpg", r"rejected: .* \(truncated\)"),
     ],
 )
 def test_what_is_not_found_says_what_to_do(made, name, says):
