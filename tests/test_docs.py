@@ -10,13 +10,14 @@ from assay.data.schema import DecisionReason, Doubt, Reason, Status
 from assay.flows.cli import app
 
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TOP = ("data", "synth", "tasks", "flows", "docs", "tests", "benchmarks")
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *DOCS]
+TOP = ("data", "synth", "tasks", "flows", "docs", "tests", "benchmarks", "examples")
 
 
 def drawn_tree():
     """Folders and files of the drawn tree, as paths: two spaces of indent are one level."""
-    block = ARCHITECTURE.read_text().split("```")[1].strip("\n")
+    block = ARCHITECTURE.read_text().split("```")[1].removeprefix("text").strip("\n")
     above: list[str] = []
     for line in block.splitlines():
         name = line.split()[0]
@@ -84,7 +85,7 @@ def test_every_page_is_in_the_index():
     """A reader finds each page from the front page."""
     index = ROOT / "docs" / "index.md"
     linked = {path.resolve() for path in named_paths(index)}
-    assert {page for page in PAGES[1:] if page != index} <= linked
+    assert {page for page in DOCS if page != index} <= linked
 
 
 def test_the_page_of_tables_is_that_of_the_schema():
@@ -152,5 +153,5 @@ def test_every_command_is_in_the_table_of_commands():
 def test_every_page_is_in_the_navigation_of_the_site():
     """The build of the site refuses a page that nothing leads to; this says so without it."""
     conf = (ROOT / "docs" / "conf.py").read_text()
-    pages = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[1:]}
+    pages = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in DOCS}
     assert [page for page in sorted(pages - {"index"}) if f'"{page}"' not in conf] == []
