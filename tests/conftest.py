@@ -1,6 +1,10 @@
 """What every test needs: a cache of its own, and backends that are measured in short."""
 
+import atexit
+import gc
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from plugin_package import plugin
@@ -9,18 +13,40 @@ __all__ = ["own_cache", "plugin", "short_rates"]
 
 # Before PyTorch loads, here and in what tests start: several processes share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Without bytecode, every command that a test starts compiles the package anew, and every run of
+# the tests rewrites their assertions anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish():
+    """Keep the collector of garbage from going through the libraries' million objects again."""
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    """Measurements, quantised weights and indexes go to a folder of this session's."""
+    """Quantised weights and indexes go to a folder of this process's, measurements to all's."""
     before = os.environ.get("ASSAY_CACHE")
-    os.environ["ASSAY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "measured").symlink_to(_folder_of_all(tmp_path_factory, "measured"))
+    os.environ["ASSAY_CACHE"] = str(cache)
     yield
     if before is None:
         del os.environ["ASSAY_CACHE"]
     else:
         os.environ["ASSAY_CACHE"] = before
+
+
+def _folder_of_all(tmp_path_factory, name: str) -> Path:
+    """A folder that the processes of one run of the tests share."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    (root / name).mkdir(exist_ok=True)
+    return root / name
 
 
 @pytest.fixture(autouse=True, scope="session")
