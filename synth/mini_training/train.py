@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from ...data.errors import InputError
+from ..generators.attention import repeated_last_token
 from ..prompts import read_prompts
 from ..training.curves import draw_losses
 from ..training.fitting import averaged, share_done
 from ..training.flow_matching import draw_times, noised, velocity_loss
-from .attention import RepeatedLastToken
 from .captions import caption, vocabulary
 from .model import Shape, build_pipeline, make_tokenizer
 from .squares import Squares, cut_squares, latents_of
@@ -110,12 +110,10 @@ def train_mini_sd3(
     torch.manual_seed(settings.seed)
     texts = [row.prompt for row in read_prompts(settings.texts)] + vocabulary() * 20
     pipeline = build_pipeline(vae, make_tokenizer(texts, settings.shape), settings.shape)
-    usual = pipeline.transformer.attn_processors
-    pipeline.transformer.set_attn_processor(RepeatedLastToken(T5_TOKENS))
     started = time.monotonic()
-    losses = _fit(pipeline, squares, latents, settings, on_progress)
+    with repeated_last_token([pipeline.transformer], T5_TOKENS):
+        losses = _fit(pipeline, squares, latents, settings, on_progress)
     seconds = time.monotonic() - started
-    pipeline.transformer.set_attn_processor(usual)
     pipeline.save_pretrained(settings.out, safe_serialization=True)
     draw_losses(losses, settings.out / "loss.svg", title="small pipeline: flow-matching loss")
     return MiniResult(

@@ -71,8 +71,11 @@ def test_pixels_are_those_of_plain_diffusers(folder, tiny):
     plain = StableDiffusion3Pipeline.from_pretrained(
         folder, text_encoder_3=None, tokenizer_3=None, image_encoder=None, feature_extractor=None
     )
-    made = plainly(plain, tiny.preset.guidance)
-    np.testing.assert_array_equal(tiny.make(TEXT), np.rint(made * 255).astype(np.uint8))
+    made = np.rint(plainly(plain, tiny.preset.guidance) * 255).astype(np.uint8)
+    # The many zero vectors of the absent T5 encoder, which are else counted and not computed.
+    whole = dataclasses.replace(TEXT, extra={"max_sequence_length": 256})
+    np.testing.assert_array_equal(tiny.make(whole), made)
+    assert np.abs(tiny.make(TEXT).astype(int) - made).max() <= 1
 
 
 def test_a_parent_of_any_size_comes_back_at_its_size(tiny):
