@@ -59,6 +59,8 @@ $(DOCS_STAMP): $(STAMP)
 docs: $(DOCS_STAMP)
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto \
 		-d build/doctrees docs site
+	@! grep -rlE '<(script|link|img)[^>]* (src|href)="(https?:)?//' --include=*.html site || \
+		{ echo "these pages load from other hosts"; exit 1; }
 	@echo "site/index.html"
 
 wheel: install

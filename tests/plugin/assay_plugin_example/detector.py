@@ -11,13 +11,13 @@ STEPS_PX = (1, 2, 4, 8)
 
 
 class HighFrequency:
-    """Takes images with little fine detail for machine-made; an example, not a good detector."""
+    """Takes images with little fine detail for AI-generated; an example, not a good detector."""
 
     card = Card(
         name="high-frequency",
         version="1",
         licence="Apache-2.0",
-        limits="Sees sharpness only: blurred photos look machine-made to it.",
+        limits="Sees sharpness only: blurred photos look AI-generated to it.",
         input=Square(size_px=128),
     )
 

@@ -15,7 +15,7 @@ class DiscGenerator:
     """Draws in microseconds what a model would paint."""
 
     generator_id = "disc@1"
-    """Name and version: another version is another generator, whose pictures are made anew."""
+    """Name and version: another version is another generator, whose images are made anew."""
     license_flags: tuple[str, ...] = ()
 
     def check(self, request: ImageRequest) -> None:
@@ -27,7 +27,7 @@ class DiscGenerator:
             )
 
     def make(self, request: ImageRequest) -> NDArray[np.uint8]:
-        """Return the picture, RGB, shape (H, W, 3); the same request gives the same pixels."""
+        """Return the image, RGB, shape (H, W, 3); the same request gives the same pixels."""
         rng = np.random.default_rng(request.seed)
         width_px, height_px = self._size(request)
         down, right = np.ogrid[:height_px, :width_px]

@@ -36,7 +36,7 @@ class Solarise(Method[SolariseSettings]):
     def make(
         self, job: Job, settings: SolariseSettings, parent: bytes | None, tools: Tools
     ) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job."""
         opened = open_parent(parent)
         file = io.BytesIO()
         ImageOps.solarize(Image.fromarray(opened.rgb), settings.threshold).save(file, "PNG")
