@@ -1,1 +1,1 @@
-"""From what a user names (a folder, an archive, a list, a URL) to items, one by one."""
+"""Sources named by the user (folders, archives, lists, URLs), listed as items one by one."""

@@ -1,4 +1,4 @@
-"""Rows of Arrow batches as Python values, also where a text is not UTF-8."""
+"""Rows of Arrow batches as Python values, including text that is not valid UTF-8."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TEXTS: Final = {"string", "large_string", "string_view"}
 
 
 def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Return the rows of a batch; bytes in a text that are not UTF-8 as surrogate escapes."""
+    """Return the rows of a batch; bytes of a text that are not UTF-8 become surrogate escapes."""
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except UnicodeDecodeError:
@@ -23,7 +23,7 @@ def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def value_of(scalar: pa.Scalar) -> Any:
-    """Return the value of a cell, see `rows_of`."""
+    """Return the value of a cell; see `rows_of` for text."""
     try:
         return scalar.as_py()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What one cell of a table or list points to: a file, a URL, or the bytes themselves."""
+"""The cell of a table or list that has an image: a path, a URL, or the bytes themselves."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class UrlAddress:
     """An image at a URL.
 
     Attributes:
-        url: It may hold a signature.
-        asks_again: Whether a server must be asked if the image of a known item has changed,
-            since the item's fingerprint does not tell.
+        url: URL of the image, possibly with a signature.
+        asks_again: Whether the server must be asked if the image of a known item changed, since
+            the item's fingerprint does not show it.
     """
 
     url: str = field(repr=False)
@@ -48,17 +48,17 @@ class UrlAddress:
 
     @property
     def server(self) -> str:
-        """Host and port, as the URL has them."""
+        """Host and port as written in the URL, in lower case."""
         return re.split(r"[/?#]", self.url.partition("://")[2], maxsplit=1)[0].lower()
 
     def read(self, options: SourceOptions) -> bytes:
-        """What the URL gives, within the limits on bytes, seconds and redirects."""
-        from .web.http import fetch  # most runs fetch nothing, and HTTP takes long to import
+        """Fetch the image within the limits on bytes, seconds and redirects."""
+        from .web.http import fetch  # slow to import, and most runs fetch nothing
 
         return fetch(self.url, options)
 
     def read_if_changed(self, options: SourceOptions, mark: str) -> Fetched:
-        """Return what the URL gives, or that it gives what it gave under a mark."""
+        """Fetch the image unless it is unchanged since the mark was recorded."""
         from .web.http import fetch_if_changed
 
         return fetch_if_changed(self.url, options, mark=mark)
@@ -66,7 +66,14 @@ class UrlAddress:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a cell's bytes are: an address, or the bytes; `target` names it for people."""
+    """Location of a cell's bytes: an address, or the bytes themselves.
+
+    Attributes:
+        address: Address of the bytes; None for bytes in the cell.
+        raw: Bytes in the cell; None for an address.
+        fingerprint: Text that changes if the location or the file behind it changes.
+        folders: Name of the folder that the path or URL lies in, as a tuple of one, or ().
+    """
 
     address: Address | None
     raw: bytes | None
@@ -75,9 +82,9 @@ class Place:
 
 
 def images_in(cell: object) -> list[object] | None:
-    """Return the cells of a list of images; None for a cell that is one image at most.
+    """Return the cells of a list of images; None for a cell with at most one image.
 
-    A list of whole numbers is the bytes of one.
+    A list of integers is the bytes of one image.
     """
     if not isinstance(cell, list) or (cell and all(isinstance(part, int) for part in cell)):
         return None
@@ -85,16 +92,20 @@ def images_in(cell: object) -> list[object] | None:
 
 
 def locate(cell: object, base: str, options: SourceOptions) -> Place:
-    """Where the bytes of a cell are.
+    """Locate the bytes of a cell.
 
-    A text is a URL, a `data:` URI, base64, or a path: relative ones lie below `base`. Without
-    `options.roots` a path may be absolute and may lead anywhere that this process may read:
-    whoever gives a list names the files in it. A struct has `bytes` or `path`, as Hugging Face
-    writes them.
+    A text is a URL, a `data:` URI, base64, or a path, absolute or relative to `base`. Without
+    `options.roots` a path may name any file that this process can read, since the user chose the
+    list. A struct has `bytes` or `path`, as in Hugging Face's datasets.
+
+    Args:
+        cell: Value of the cell.
+        base: Folder of the table or list.
+        options: Settings of reading; `roots` and `limits` are used.
 
     Raises:
-        UnreadableImage: The cell is empty or points to nothing; BAD_ROW as a rule. UNSAFE_PATH:
-            a path that leads out of the roots.
+        UnreadableImage: The cell is empty or has no image (BAD_ROW), its file does not exist
+            (NOT_FOUND), or its path is outside the roots (UNSAFE_PATH).
     """
     if isinstance(cell, Mapping):
         return _locate_struct(cell, base, options)
@@ -128,12 +139,12 @@ def _as_bytes(cell: object) -> bytes:
         try:
             return bytes(cell)
         except (TypeError, ValueError) as error:
-            raise UnreadableImage(Reason.BAD_ROW, "a list that is not of bytes") from error
+            raise UnreadableImage(Reason.BAD_ROW, "a list of values that are not bytes") from error
     raise UnreadableImage(Reason.BAD_ROW, f"a cell of type {type(cell).__name__} has no image")
 
 
 def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
-    # Files that were joined have a byte order mark in the middle.
+    # Concatenated files have byte order marks in the middle.
     stripped = text.strip().lstrip("\ufeff").lstrip()
     if not stripped:
         raise UnreadableImage(Reason.BAD_ROW, "the cell is empty")
@@ -148,7 +159,7 @@ def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
         path = os.fsdecode(unquote_to_bytes(path_of_uri(_valid_url(stripped))))
         return _of_file([path], base, options.roots)
     if kind is not None and "://" in stripped[:40]:
-        detail = f'a "{kind}" address; allowed: paths, file://, http://, https://'
+        detail = f'a "{kind}" URL; allowed: paths, file://, http://, https://'
         raise UnreadableImage(Reason.BAD_ROW, detail)
     if is_base64_image(stripped):
         return Place(None, unbase64(stripped, options.limits), "bytes")
@@ -159,10 +170,10 @@ def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
 
 
 def _valid_url(url: str) -> str:
-    """Return a URL with bytes that are no text as escapes, as its server wrote them."""
+    """Return a URL with bytes that are not valid UTF-8 percent-encoded."""
     escaped = _ESCAPED_BYTE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", url)
     if not is_valid(escaped):
-        raise UnreadableImage(Reason.BAD_ROW, "an address with half a character in it")
+        raise UnreadableImage(Reason.BAD_ROW, "a URL with an unpaired surrogate")
     return escaped
 
 
@@ -171,19 +182,19 @@ def is_base64_image(text: str) -> bool:
     if not _BASE64.fullmatch(text[: 2 * _MAX_PATH_CHARS]):
         return False
     head = "".join(text[:400].split()).rstrip("=")[:256].translate(_URL_SAFE)
-    # Whole groups of four only: the path of a file without a suffix has any length.
+    # Only complete groups of four: the path of a file without a suffix has any length.
     head = head[: len(head) // 4 * 4]
     return sniff(base64.b64decode(head)).kind in {Kind.IMAGE, Kind.ARCHIVE}
 
 
 def _of_file(paths: Sequence[str], base: str, roots: tuple[str, ...]) -> Place:
-    """The first of several spellings of a path that is there."""
+    """Return the first spelling of a path that exists."""
     spellings = dict.fromkeys(spelling for path in paths for spelling in _spellings(path))
     missing: UnreadableImage | None = None
     for spelling in spellings:
         absolute = os.path.abspath(os.path.join(base, spelling))  # noqa: PTH100, PTH118
         try:
-            # Before it is looked at: whether a file outside exists is nobody's business.
+            # Checked before `stat`, which would reveal whether a file outside the roots exists.
             root = root_of(absolute, roots) if roots else None
             stamp = stamp_of(os.stat(absolute))  # noqa: PTH116
         except (OSError, ValueError) as error:
@@ -193,7 +204,7 @@ def _of_file(paths: Sequence[str], base: str, roots: tuple[str, ...]) -> Place:
     drive = _WINDOWS_ROOT.match(paths[0])
     if drive is not None and os.name != "nt":
         detail = (
-            f"a path on another machine ({drive[0].lstrip('/')}: a drive or a share of Windows);"
+            f"a path on another machine ({drive[0].lstrip('/')}: a Windows drive or share);"
             " write paths relative to the list"
         )
         raise UnreadableImage(Reason.NOT_FOUND, detail)
@@ -201,7 +212,7 @@ def _of_file(paths: Sequence[str], base: str, roots: tuple[str, ...]) -> Place:
 
 
 def _spellings(path: str) -> Iterator[str]:
-    """A path as it is written, as Windows writes it, and as Windows' encoding has it."""
+    """Yield a path as written and decoded as Windows-1252, also with "/" for backslashes."""
     for text in (path, valid_text(path)):
         yield text
         if "\\" in text and _WINDOWS_ROOT.match(text) is None:
@@ -209,12 +220,16 @@ def _spellings(path: str) -> Iterator[str]:
 
 
 def folders_of(path: str) -> tuple[str, ...]:
-    """Return the name of the folder that a path lies in, as a tuple of one, or none."""
+    """Return the name of the folder that a path lies in, as a tuple of one; () for none."""
     return tuple(parts_of(path)[:-1][-1:])
 
 
 def unbase64(text: str, limits: ImageLimits) -> bytes:
-    """Bytes of base64; refuses what would be beyond the byte limit before decoding."""
+    """Decode base64, with the byte limit checked before decoding.
+
+    Raises:
+        UnreadableImage: The text is not base64, or its bytes exceed the limit.
+    """
     if len(text) // 4 * 3 > limits.max_bytes * 1.1:
         raise too_many_bytes(len(text) // 4 * 3, limits)
     packed = "".join(text.split()).translate(_URL_SAFE)
@@ -230,5 +245,5 @@ def unbase64(text: str, limits: ImageLimits) -> bytes:
 def _from_data_uri(text: str, limits: ImageLimits) -> bytes:
     head, comma, body = text.partition(",")
     if not comma or not head.lower().endswith(";base64"):
-        raise UnreadableImage(Reason.BAD_ROW, "a data: address without base64")
+        raise UnreadableImage(Reason.BAD_ROW, "a data: URI without base64")
     return unbase64(unquote(body) if "%" in body else body, limits)

@@ -1,4 +1,4 @@
-"""Which column of a table holds images, labels and domains: by name in any case, and by type."""
+"""Choice of the columns with images, labels and domains: by name in any case, and by type."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from ..errors import InputError
 from .items import SourceOptions, column_of
 
-# Columns that hold images in the data sets we know, the likeliest first.
+# Image columns of known data sets, the most likely first.
 IMAGE_COLUMNS: Final = (
     *("image", "img", "image_bytes", "bytes", "jpg", "jpeg", "png", "webp", "image_base64"),
     *("base64", "file_name", "filename", "file", "path", "filepath", "file_path", "image_path"),
     *("url", "image_url", "uri", "src", "images", "image_urls", "urls", "paths", "file_names"),
 )
-# Names so common that only a column of bytes is taken by them.
+# Common names, accepted for columns of bytes only.
 BYTE_COLUMNS: Final = ("content", "data", "picture", "photo", "body")
 _PUNCTUATION: Final = re.compile(r"[\s_-]+")
 _NUMBER: Final = re.compile(r"\s*[-+]?[0-9]+(?:[.,][0-9]*)?\s*")
@@ -29,16 +29,17 @@ def choose_column(
     *,
     holds: Callable[[str], bool] | None = None,
 ) -> str:
-    """Return the column that holds images: the one asked for, or the likeliest.
+    """Return the column with images: the requested one, or the most likely one.
 
     Args:
         names: Names of the columns.
-        asked: The one asked for; None to find it.
-        where: The table, for errors.
-        holds: Whether what a column holds may be images; names alone count without it.
+        asked: Requested name; None to detect the column.
+        where: Name of the table, for messages.
+        holds: Function that states whether the values of a column may be images; None to choose
+            by name alone.
 
     Raises:
-        InputError: There is none, or two differ by case only; names those that there are.
+        InputError: There is no such column, or two names differ by case only.
     """
     if asked is not None:
         return column_named(names, asked, where)
@@ -50,16 +51,16 @@ def choose_column(
         return _only(likely[0], where)
     raise InputError(
         f"{where} has no column that looks like images; it has: {_listed(names)}; "
-        "name the one to use with image_column (--image-column); the first line of a CSV or TSV"
-        " file names its columns"
+        "name the column with image_column (--image-column); the first line of a CSV or TSV"
+        " file must be its header"
     )
 
 
 def column_named(names: Sequence[str], asked: str, where: str) -> str:
-    """Return a column that was asked for, in any case unless its very name is there.
+    """Return the requested column; an exact match takes precedence over one in another case.
 
     Raises:
-        InputError: There is none, or two differ by case only.
+        InputError: There is no such column, or two names differ by case only.
     """
     if names.count(asked) == 1:
         return asked
@@ -72,10 +73,10 @@ def column_named(names: Sequence[str], asked: str, where: str) -> str:
 def tag_columns(
     names: Sequence[str], options: SourceOptions, where: str
 ) -> tuple[str | None, str | None]:
-    """Return the columns of labels and of domains; None for one that is not there.
+    """Return the columns of labels and of domains; None for a missing one.
 
     Raises:
-        InputError: One that was asked for is missing, or two differ by case only.
+        InputError: A requested column is missing, or two names differ by case only.
     """
     found: list[str | None] = []
     for asked, default in ((options.label_from, "label"), (options.domain_from, "domain")):
@@ -91,7 +92,7 @@ def tag_columns(
 def tags_in(
     row: Mapping[str, object], columns: tuple[str | None, str | None], options: SourceOptions
 ) -> dict[str, object]:
-    """Return the label and the domain of a row, under the names that `tags_of` looks for."""
+    """Return label and domain of a row, under the keys that `tags_of` reads."""
     keys = (column_of(options.label_from) or "label", column_of(options.domain_from) or "domain")
     return {
         key: row[column]
@@ -101,7 +102,7 @@ def tags_in(
 
 
 def may_hold_image(value: object) -> bool:
-    """Return whether a cell is a path, an address, bytes or a list of them, and no number."""
+    """Return whether a cell may be a path, a URL, bytes or a list of them; False for a number."""
     if isinstance(value, str):
         return bool(value.strip()) and _NUMBER.fullmatch(value[:64]) is None
     return isinstance(value, bytes | bytearray | Mapping | list)
@@ -109,9 +110,9 @@ def may_hold_image(value: object) -> bool:
 
 @lru_cache(maxsize=1024)
 def _likely(names: tuple[str, ...]) -> list[list[str]]:
-    """Return the columns that may be images by name; each with those of the same name.
+    """Return candidate image columns by name, grouped with names that differ by case only.
 
-    Where none has such a name, blanks and hyphens count as underscores, or as nothing.
+    If there is none, names are compared without blanks, hyphens and underscores.
     """
     found = [named for name in IMAGE_COLUMNS if (named := _named(names, name))]
     if found:
@@ -130,7 +131,7 @@ def _only(found: Sequence[str], where: str) -> str:
     if len(found) > 1:
         shown = ", ".join(f'"{name}"' for name in found)
         raise InputError(
-            f"{where} has columns whose names differ by case at most: {shown}; rename one of them"
+            f"{where} has columns whose names differ at most by case: {shown}; rename one of them"
         )
     return found[0]
 

@@ -1,4 +1,4 @@
-"""Files on disk: one file read safely, the names in a folder, and a file's sidecars."""
+"""Files on disk: safe reading of one file, listing of a folder, and sidecars of a file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..images.limits import too_many_bytes
 from ..schema import Reason
 from .items import Item, SourceOptions, bad_item
 from .labelling import (
+    IMAGE_SUFFIXES,
     MAX_SIDECAR_BYTES,
-    PICTURE_SUFFIXES,
     SIDECAR_SUFFIXES,
     sidecar_stem,
     stems_of_image,
@@ -25,19 +25,24 @@ from .labelling import (
 from .sidecars import Sidecars
 from .uris import file_uri, stamp_of
 
-# A pipe that somebody left in a folder must not hold the run up: opened without waiting.
+# Opened without blocking: a named pipe in a folder must not stop the run.
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class FileAddress:
-    """A file; with `root`, one that must lie below it even after links are followed."""
+    """Address of a file; with `root`, its real path must lie below that folder."""
 
     path: str
     root: str | None = None
 
     def read(self, options: SourceOptions) -> bytes:
-        """The file's bytes, at most `limits.max_bytes`."""
+        """Return the file's bytes, at most `limits.max_bytes`.
+
+        Raises:
+            UnreadableImage: The file is outside `root`, not a regular file, unreadable, or too
+                large.
+        """
         if self.root is not None and not is_inside(os.path.realpath(self.path), self.root):
             raise UnreadableImage(Reason.UNSAFE_PATH, "a link that leads out of its folder")
         limit = options.limits.max_bytes
@@ -51,13 +56,13 @@ class FileAddress:
                 raw = file.read(limit + 1)
         except (OSError, ValueError) as error:
             raise UnreadableImage(*explain_os_error(error)) from error
-        if len(raw) > limit:  # it grew meanwhile
+        if len(raw) > limit:  # the file grew since `fstat`
             raise too_many_bytes(f"over {limit}", options.limits)
         return raw
 
 
 def explain_os_error(error: OSError | ValueError) -> tuple[Reason, str]:
-    """Why a file cannot be read, without the path: the item's URI has that."""
+    """Return reason and detail for a file that cannot be read, without its path."""
     if isinstance(error, ValueError):
         return Reason.BAD_ROW, f"not a usable path: {error}"
     text = error.strerror or str(error)
@@ -68,23 +73,23 @@ def explain_os_error(error: OSError | ValueError) -> tuple[Reason, str]:
     if isinstance(error, PermissionError):
         return Reason.NOT_PERMITTED, text
     if error.errno == errno.ELOOP:
-        return Reason.UNSAFE_PATH, "a link that leads back to itself"
+        return Reason.UNSAFE_PATH, "a loop of symbolic links"
     if error.errno == errno.ENAMETOOLONG:
         return Reason.NOT_FOUND, text
     return Reason.UNREADABLE, text
 
 
 def root_of(path: str, roots: tuple[str, ...]) -> str:
-    """Return the real path of the root that a path lies below, links followed.
+    """Return the real path of the root that the real path of a file lies below.
 
     Raises:
-        UnreadableImage: UNSAFE_PATH: it lies below none of them.
+        UnreadableImage: The path lies below none of the roots (UNSAFE_PATH).
     """
     real = os.path.realpath(path)
     for root in map(_real_root, roots):
         if is_inside(real, root):
             return root
-    detail = f"a path outside of the folders that lists may name (--root): {', '.join(roots)}"
+    detail = f"a path outside the folders allowed for lists (--root): {', '.join(roots)}"
     raise UnreadableImage(Reason.UNSAFE_PATH, detail)
 
 
@@ -94,7 +99,7 @@ def _real_root(root: str) -> str:
 
 
 def is_inside(path: str, root: str) -> bool:
-    """Whether an absolute path is `root` or lies below it."""
+    """Return whether an absolute path is `root` or lies below it."""
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 
@@ -107,15 +112,15 @@ def item_of_file(
     root: str | None = None,
     fields: Mapping[str, object] | None = None,
 ) -> Item:
-    """The item of one file.
+    """Return the item of one file.
 
     Args:
-        path: Absolute.
-        options: Where labels and domains come from.
-        folders: Names of the folders above it that may name a label.
-        sidecars: Those of its folder.
-        root: Real path of the folder it must not leave; None for a file named by itself.
-        fields: What a table beside it says of it.
+        path: Absolute path of the file.
+        options: Settings of listing; `label_from` and `domain_from` are used.
+        folders: Names of the folders above the file that may be labels, the outermost first.
+        sidecars: Sidecars in the file's folder.
+        root: Real path of the folder that the file must lie below; None for no restriction.
+        fields: Label and domain from a table of the folder.
     """
     folder, name = os.path.split(path)
     beside, note = sidecars.of(name)
@@ -141,7 +146,7 @@ def item_of_file(
 
 
 def leads_out(path: str, root: str) -> bool:
-    """Return whether a file is a link that leads out of a folder, given by its real path."""
+    """Return whether a file is a symbolic link to a target outside `root`, a real path."""
     return os.path.islink(path) and not is_inside(os.path.realpath(path), root)  # noqa: PTH114
 
 
@@ -158,29 +163,29 @@ def _head_of(path: str, root: str | None) -> bytes:
 
 
 def named_sidecars(path: str) -> Sidecars:
-    """Return the sidecars of a file that was named by itself, without listing its folder."""
+    """Return the sidecars of a single file, without listing its folder."""
     folder, name = os.path.split(path)
     beside = (
         stem + suffix
         for stem in stems_of_image(name)
-        for suffix in _SIDECARS
+        for suffix in _SIDECAR_SUFFIXES
         if os.path.isfile(_join(folder, stem + suffix))  # noqa: PTH113
     )
     return Sidecars([name, *beside])
 
 
 def is_sidecar(path: str) -> bool:
-    """Return whether a file is the sidecar of an image beside it, by their names."""
+    """Return whether a file is, by name, the sidecar of an image in the same folder."""
     stem = sidecar_stem(path)
     if stem is None:
         return False
-    if stem.lower().endswith(PICTURE_SUFFIXES) and os.path.isfile(stem):  # noqa: PTH113
+    if stem.lower().endswith(IMAGE_SUFFIXES) and os.path.isfile(stem):  # noqa: PTH113
         return True
-    return any(os.path.isfile(stem + suffix) for suffix in _PICTURES)  # noqa: PTH113
+    return any(os.path.isfile(stem + suffix) for suffix in _IMAGE_SUFFIXES)  # noqa: PTH113
 
 
-_PICTURES: Final = (*PICTURE_SUFFIXES, *map(str.upper, PICTURE_SUFFIXES))
-_SIDECARS: Final = (*SIDECAR_SUFFIXES, *map(str.upper, SIDECAR_SUFFIXES))
+_IMAGE_SUFFIXES: Final = (*IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES))
+_SIDECAR_SUFFIXES: Final = (*SIDECAR_SUFFIXES, *map(str.upper, SIDECAR_SUFFIXES))
 
 
 def list_folder(folder: str) -> tuple[list[str], list[str], list[str]]:
@@ -207,7 +212,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def require_folder(path: str) -> None:
-    """Raises `InputError` unless the folder can be listed."""
+    """Refuse a folder that cannot be listed.
+
+    Raises:
+        InputError: The folder does not exist or cannot be read.
+    """
     try:
         os.scandir(path).close()
     except OSError as error:

@@ -1,10 +1,10 @@
-"""From what a person names (a folder, an archive, a list, a URL) to items, one by one.
+"""Listing of sources: from a folder, an archive, a list or a URL to items, one by one.
 
-`find_items` lists without reading images, in an order that does not change from run to
-run; `read_item` gives the bytes of one. What is wrong with one item is that item's problem;
-what is wrong with a SOURCE as a whole stops the run before anything is ingested.
+`find_items` lists items without reading images, in the same order in every run; `read_item`
+returns the bytes of one item. A defect of one item becomes that item's problem; a defect of a
+whole SOURCE stops the run before anything is ingested.
 
-A kind of source is one row of `SOURCES`: the first that takes a text reads it.
+`SOURCES` has one row per kind of source; the first row that takes a text reads it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = ["SOURCES", "Address", "Item", "SourceOptions", "find_items", "kind_of
 
 
 class _FolderSource:
-    """A folder, with all below it."""
+    """A folder and everything below it."""
 
     name = "folder"
 
@@ -58,7 +58,7 @@ class _FolderSource:
 
 
 class _GlobSource:
-    """The files and folders that a glob names, each a source by itself."""
+    """Files and folders that match a glob, each a source of its own."""
 
     name = "glob"
 
@@ -70,7 +70,7 @@ class _GlobSource:
             return
         inside = next(expand_glob(str(ref)), None)
         if inside is None:
-            raise InputError(f"{ref}: nothing matches")
+            raise InputError(f"{ref}: no file or folder matches the pattern")
         require_no_lake(str(ref), inside)
 
     def items(self, ref: SourceRef, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
@@ -79,7 +79,7 @@ class _GlobSource:
 
 
 class _FileSource:
-    """An image, or whatever else is no archive, table or list."""
+    """An image, or any other file that is not an archive, table or list."""
 
     name = Form.FILE.value
 
@@ -109,17 +109,21 @@ SOURCES: Final[tuple[SourceRow, ...]] = (
     FormSource(Form.TXT, require_lines, list_lines),
     _FileSource(),
 )
-"""The kinds of source, in the order in which they are asked."""
+"""Kinds of sources; the first that takes a text reads it."""
 
 
 def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]:
-    """Return the items of all sources, in the order of the sources, each listed lazily.
+    """Return a lazy iterator over the items of all sources, in the order of the sources.
 
-    A source given twice, or inside a folder given earlier, is listed once.
+    A source that is repeated, or lies inside an earlier folder, is listed once.
+
+    Args:
+        sources: Paths, globs and URLs.
+        options: Settings of listing and reading.
 
     Raises:
-        InputError: At once, before the first item: a source does not exist, is of no known
-            kind, or cannot be opened at all; or there is none.
+        InputError: There is no source, or a source does not exist, is of an unknown kind, or
+            cannot be opened. Raised by the call itself, before the first item.
     """
     if not sources:
         raise InputError("no source; name a file, folder, glob, archive, table or URL")
@@ -131,8 +135,8 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
     rows = [(_row_for(ref), ref) for ref in refs]
     if all(row.name == Form.FILE and is_text_file(str(ref)) for row, ref in rows):
         raise InputError(
-            f"{rows[0][1]}: a text whose lines are neither paths nor addresses of images; write"
-            " one on each line, relative to the list, or a CSV with a column path"
+            f"{rows[0][1]}: a text file without paths or URLs of images; write one per line,"
+            " relative to the list, or give a CSV with a column path"
         )
     for row, ref in rows:
         if ref.exists:
@@ -142,25 +146,25 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
 
 
 def read_item(item: Item, options: SourceOptions) -> bytes:
-    """The bytes of one item; safe to call from many threads, and cheapest in listed order.
+    """Return the bytes of an item. Thread-safe; fastest in listed order.
 
     Raises:
-        UnreadableImage: And nothing else: the bytes cannot be had within the limits.
+        UnreadableImage: The bytes cannot be read within the limits. No other error is raised.
     """
     return item.address.read(options)
 
 
 def kind_of(source: str) -> str:
-    """Return the name of the row that reads a SOURCE.
+    """Return the kind of a SOURCE, the name of its row in `SOURCES`.
 
     Raises:
-        InputError: It does not exist, or is of a kind that is not read.
+        InputError: The source does not exist, or is of an unsupported kind.
     """
     return _row_for(SourceRef(source)).name
 
 
 def _row_for(ref: SourceRef) -> SourceRow:
-    """Return the first row that takes a source: by scheme, by what lies on disk, by content."""
+    """Return the first row that takes a source, by scheme, by file type or by content."""
     try:
         row = next((row for row in SOURCES if row.takes(ref)), None)
     except (OSError, ValueError) as error:
@@ -169,8 +173,8 @@ def _row_for(ref: SourceRef) -> SourceRow:
         return row
     if ref.path is None:
         allowed = ", ".join(["paths", "file", *SCHEMES, *installed_schemes()])
-        raise InputError(f"{ref.text}: {ref.scheme}:// is not read; allowed: {allowed}")
-    raise InputError(f"{ref.text}: no such file or folder (looked at {ref})")
+        raise InputError(f"{ref.text}: {ref.scheme}:// is not supported; allowed: {allowed}")
+    raise InputError(f"{ref.text}: no such file or folder (absolute path: {ref})")
 
 
 def _find(rows: Sequence[tuple[SourceRow, SourceRef]], options: SourceOptions) -> Iterator[Item]:
@@ -199,7 +203,7 @@ def _find(rows: Sequence[tuple[SourceRow, SourceRef]], options: SourceOptions) -
 
 
 def _outside_of_lakes(pattern: str) -> Iterator[str]:
-    """The paths that a glob names, without those that are lakes or lie in one."""
+    """Yield the paths that match a glob, without lakes and paths inside a lake."""
     known: dict[str, bool] = {}
     for path in expand_glob(pattern):
         folder = os.path.dirname(path)  # noqa: PTH120
@@ -212,7 +216,7 @@ def _outside_of_lakes(pattern: str) -> Iterator[str]:
 
 
 def _items_of_path(path: str, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
-    """The items of one path that a glob gave; one that cannot be read is an item that says so."""
+    """Yield the items of one path of a glob; an unreadable path is one item with a problem."""
     labels = items_of_labels(path, options)
     if labels is not None:
         yield from labels
@@ -221,13 +225,13 @@ def _items_of_path(path: str, options: SourceOptions, is_listed: IsListed) -> It
     try:
         row = _row_for(ref) if ref.exists else _FileSource()
         if row.name == Form.PARQUET:
-            # Folders such as `label=fake` above a table are columns of it.
+            # Folders such as `label=fake` above a table are its columns (Hive partitions).
             above = takewhile(lambda name: "=" in name, reversed(Path(path).parent.parts))
             columns = partitions_of(above)
             require_parquet(path, options, more=columns)
             found = list_parquet(path, options, more=columns)
         else:
-            # A folder that may not be read is an item with a reason of its own.
+            # An unreadable folder becomes an item with a reason in `walk_folder`.
             if row.name != _FolderSource.name:
                 row.check(ref, options)
             found = row.items(ref, options, is_listed)

@@ -1,4 +1,4 @@
-"""What a file holds, by its suffix and its first bytes: an archive, a table, a list, or else."""
+"""Form of a source file (archive, table, list or other), by its suffix and its first bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .packed import unpacker_of
 
 
 class Form(StrEnum):
-    """What a file that is a SOURCE holds."""
+    """Form of a file that is a SOURCE."""
 
     ZIP = "zip"
     TAR = "tar"
@@ -33,7 +33,7 @@ _BY_SUFFIX: Final = {
     **dict.fromkeys((".tar.xz", ".txz", ".tar.zst", ".tzst"), Form.TAR),
     **dict.fromkeys((".parquet", ".parq", ".pq"), Form.PARQUET),
 }
-# Tables that are not read, of which some are ZIP archives or text to look at.
+# Unsupported tables; by content some of them are ZIP archives or text.
 _OTHER_TABLES: Final = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods"), "a spreadsheet"),
     **dict.fromkeys((".feather", ".arrow", ".orc", ".avro"), "a table of another kind"),
@@ -56,11 +56,11 @@ _BY_MAGIC: Final = {
 
 
 def form_of(path: str) -> Form:
-    """Return what an existing file holds; `Form.FILE` for an image and for whatever else.
+    """Return the form of an existing file; `Form.FILE` for an image or any other content.
 
     Raises:
-        InputError: An archive or a table of a kind that is not read, or no regular file.
-        OSError: It cannot be opened.
+        InputError: The file is an unsupported archive or table, or not a regular file.
+        OSError: The file cannot be opened.
     """
     name = Path(path).name.lower()
     for suffix, form in _BY_SUFFIX.items():
@@ -69,7 +69,7 @@ def form_of(path: str) -> Form:
     if not Path(path).is_file():
         raise InputError(f"{path}: neither a file nor a folder")
     if (other := _OTHER_TABLES.get(Path(name).suffix)) is not None:
-        raise InputError(f"{path}: {other}, which is not read; save it as CSV or Parquet")
+        raise InputError(f"{path}: {other}, which is not supported; save it as CSV or Parquet")
     with Path(path).open("rb") as file:
         head = file.read(1024)
     packed = next((suffix for suffix in PACKED_SUFFIXES if name.endswith(suffix)), "")
@@ -85,12 +85,14 @@ def form_of(path: str) -> Form:
     if seen.kind is Kind.ARCHIVE:
         if seen.name in _BY_MAGIC:
             return _BY_MAGIC[seen.name]
-        raise InputError(f"{path}: {seen.name} archives are not read; unpack it, or use zip or tar")
+        raise InputError(
+            f"{path}: {seen.name} archives are not supported; unpack it, or use zip or tar"
+        )
     return Form.FILE
 
 
 def is_text_file(path: str) -> bool:
-    """Return whether a file is by its name a list of lines, packed or not, and no sidecar."""
+    """Return whether a file is by name a list of lines, compressed or not, and not a sidecar."""
     name = Path(path).name.lower()
     for suffix in PACKED_SUFFIXES:
         name = name.removesuffix(suffix)
@@ -98,7 +100,7 @@ def is_text_file(path: str) -> bool:
 
 
 def _form_of_text(path: str) -> Form:
-    """Return whether a text is a list with a header, one path per line, or neither."""
+    """Return the form of a text file: a list with a header, one path per line, or neither."""
     try:
         if has_header(path):
             return Form.CSV
@@ -108,11 +110,11 @@ def _form_of_text(path: str) -> Form:
 
 
 def _form_of_packed(path: str, packing: str) -> Form:
-    """Return what is in a file that was packed by itself: an archive, or a list."""
+    """Return the form inside a compressed file: an archive or a list."""
     try:
         head = read_head(path)
     except InputError:
-        # Not text: an archive, or damage that opening it as one will name.
+        # Not text: an archive, or damage that opening it as an archive will report.
         return Form.TAR
     if sniff(head).name == "TAR":
         return Form.TAR
@@ -121,7 +123,7 @@ def _form_of_packed(path: str, packing: str) -> Form:
     form = _form_of_text(path)
     if form is Form.FILE:
         raise InputError(
-            f"{path}: {packing}, and neither a TAR archive nor a list of images inside; name it"
-            " by what it holds, such as list.csv.gz, or unpack it"
+            f"{path}: {packing}, with neither a TAR archive nor a list of images inside; give it"
+            " the suffix of its content, such as list.csv.gz, or unpack it"
         )
     return form

@@ -1,8 +1,7 @@
-"""Open files that many reads share: a few are kept, keyed by the file's state and process.
+"""Open files shared by many reads; a few stay open, keyed by the file's state and process.
 
-Opening a large archive reads its whole directory, and a compressed one can be read in one
-direction only; items are read one by one and from several threads, so what is open is
-shared here.
+Opening a large archive reads its whole directory, and a compressed one can only be read forward.
+Items are read one by one and from several threads, so open files are shared here.
 """
 
 from __future__ import annotations
@@ -19,30 +18,30 @@ _STEP_BYTES: Final = 2**18
 
 
 class ByteStream(Protocol):
-    """Bytes that come one way."""
+    """Byte stream that is read forward only."""
 
     def read1(self, n_bytes: int, /) -> bytes:
-        """What one step of unpacking gives, at most `n_bytes`; empty at the end."""
+        """Return the bytes of one decompression step, at most `n_bytes`; b"" at the end."""
 
 
 T = TypeVar("T")
 
 
 class Handles(Generic[T]):
-    """At most `n_kept` open things; the one unused for longest is let go first.
+    """Cache of at most `n_kept` open objects; the least recently used one is dropped first.
 
-    What is let go must close itself when its last user is done with it, as files do.
+    A dropped object must close itself after its last use, as files do when garbage-collected.
     """
 
     def __init__(self, n_kept: int = 4) -> None:
         self._n_kept = n_kept
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
-        # Streams of other libraries close themselves by calling Python, which must still be there.
+        # Streams of other libraries call Python to close, so they are dropped before it shuts down.
         atexit.register(self.clear)
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The thing kept under `key`; made now if there is none, while others wait."""
+        """Return the object under `key`; if missing, create it while other threads wait."""
         owned = (os.getpid(), key)  # a forked child must not share its parent's file position
         with self._lock:
             found = self._kept.get(owned)
@@ -54,16 +53,16 @@ class Handles(Generic[T]):
         return found
 
     def clear(self) -> None:
-        """Let everything go."""
+        """Drop all objects."""
         with self._lock:
             self._kept.clear()
 
 
 class WindowedStream:
-    """Random reads from bytes that come one way, cheap as long as they go roughly forward.
+    """Random reads from a forward-only stream, fast if offsets roughly increase.
 
-    The last 32 MiB stay in memory, so that threads may ask a little out of order; asking
-    for what lies further back starts from the beginning.
+    The last 32 MiB stay in memory for reads slightly out of order. A read further back restarts
+    the stream.
     """
 
     def __init__(self, open_stream: Callable[[], ByteStream]) -> None:
@@ -75,10 +74,10 @@ class WindowedStream:
         self.n_opened = 0
 
     def read_at(self, offset: int, n_bytes: int) -> bytes:
-        """Up to `n_bytes` from `offset` of the decompressed bytes; fewer at the end.
+        """Return up to `n_bytes` from `offset` of the decompressed bytes; fewer at the end.
 
         Raises:
-            Exception: Whatever the stream raises on damaged data.
+            Exception: The stream's own exception for damaged data.
         """
         with self._lock:
             if self._stream is None or offset < self._start:
@@ -90,7 +89,7 @@ class WindowedStream:
             try:
                 return self._read(self._stream, offset, n_bytes)
             except BaseException:
-                self._stream = None  # its position is unknown now
+                self._stream = None  # its position is unknown
                 raise
 
     def _read(self, stream: ByteStream, offset: int, n_bytes: int) -> bytes:
@@ -101,7 +100,7 @@ class WindowedStream:
             if wanted < len(step):
                 found += step[wanted : wanted + n_bytes - len(found)]
             at += len(step)
-        # `read` would gather several steps, and lose them all if the last one is damaged.
+        # `read` would collect several steps, and lose all of them if the last one is damaged.
         while len(found) < n_bytes and (step := stream.read1(_STEP_BYTES)):
             wanted = offset + len(found) - self._end
             if wanted < len(step):

@@ -1,7 +1,7 @@
-"""Sources that installed packages add, by the scheme or the suffix that an entry is named after.
+"""Sources of installed packages, selected by scheme or suffix: the name of their entry point.
 
-Only the package of the source that a user names is imported. What goes wrong in it while it lists
-is one item that says so: what it gave before is kept, and other sources go on.
+Only the package of a requested source is imported. If it fails while listing, the failure becomes
+one item with a problem; its earlier items are kept, and other sources continue.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _log = logging.getLogger(__name__)
 
 
 class InstalledSource:
-    """The row of the table that stands for every installed source."""
+    """Row of `SOURCES` for all sources of installed packages."""
 
     name = "installed"
 
     def takes(self, ref: SourceRef) -> bool:
-        """Return whether an entry is named after the scheme or the suffix."""
+        """Return whether an entry point is named after the scheme or the suffix."""
         return _entry_for(ref) is not None
 
     def check(self, ref: SourceRef, options: SourceOptions) -> None:
-        """Import the source and let it check.
+        """Import the source and run its own check.
 
         Raises:
-            ConfigError: The package cannot be imported, or its source is none.
-            InputError: The source refuses what is named, or fails.
+            ConfigError: The package cannot be imported, or its object is not a source.
+            InputError: The source refuses the reference, or fails.
         """
         name = _name_for(ref)
         try:
@@ -55,7 +55,7 @@ class InstalledSource:
             raise InputError(f"{ref}: {_failed(name, error)}") from error
 
     def items(self, ref: SourceRef, options: SourceOptions, _is_listed: IsListed) -> Iterator[Item]:
-        """Yield what the source gives, and one item that says so where it fails."""
+        """Yield the items of the source, and one item with a problem if it fails."""
         name = _name_for(ref)
         number = 0
         try:
@@ -67,7 +67,7 @@ class InstalledSource:
                     yield bad_item(
                         _uri_of(ref, number), Reason.BAD_ROW, f"{_whose(name)} gives {problem}"
                     )
-        except Exception as error:  # noqa: BLE001 - the source boundary: one never stops a run
+        except Exception as error:  # noqa: BLE001 - the source boundary: no source stops a run
             _log.warning("%s: %s", ref, _failed(name, error))
             _log.debug("%s failed", _whose(name), exc_info=True)
             detail = f"after {number} items, {_failed(name, error)}"
@@ -75,18 +75,18 @@ class InstalledSource:
 
 
 def installed_schemes() -> list[str]:
-    """Return the schemes that installed packages read."""
+    """Return the schemes of installed sources."""
     return [name for name in entries(GROUP) if not name.startswith(".")]
 
 
 def _entry_for(ref: SourceRef) -> str | None:
-    """Return the name of the entry that reads a source: its scheme, or its longest suffix."""
+    """Return the entry point that reads a source: its scheme, or the longest matching suffix."""
     named = entries(GROUP)
     if ref.path is None:
         return ref.scheme if ref.scheme in named else None
     fitting = [name for name in named if name[:1] == "." and _ends_with(ref.path, name)]
     if not fitting or not ref.exists:
-        return None  # nothing is there, or it is a glob
+        return None  # a missing file, or a glob
     return max(fitting, key=len)
 
 
@@ -114,7 +114,7 @@ def _source(name: str) -> Source:
 
 
 def _wrong_with(item: object) -> str | None:
-    """Return why something that a source gave is no item; None for an item."""
+    """Return why an object from a source is not a valid item; None for a valid one."""
     if not isinstance(item, Item):
         return f"{type(item).__name__}, not an Item"
     uri = item.source_uri
@@ -124,7 +124,7 @@ def _wrong_with(item: object) -> str | None:
 
 
 def _checked(item: Item, name: str) -> Item:
-    """Return an item as the tables take it: no secrets, and no label that is none."""
+    """Return an item in the form of the tables: without secrets and without unknown labels."""
     label, note = item.label, item.note
     if label is not None and label not in _LABELS:
         label, note = None, note or f"{UNKNOWN_LABEL}{label}"
@@ -136,13 +136,13 @@ def _checked(item: Item, name: str) -> Item:
 
 @dataclass(frozen=True, slots=True)
 class _Guarded:
-    """The address of an installed source's item: whatever it does, it gives bytes or a reason."""
+    """Address of an installed source's item, which returns bytes or raises `UnreadableImage`."""
 
     address: Address
     whose: str
 
     def read(self, options: SourceOptions) -> bytes:
-        """Return the bytes; what may be otherwise next time is tried again by the next run."""
+        """Return the bytes; a failure counts as transient and is retried by the next run."""
         try:
             raw: object = self.address.read(options)
         except (UnreadableImage, MemoryError):

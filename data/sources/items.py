@@ -1,6 +1,6 @@
-"""One item of input: where its bytes are, what is said of it, and how sources are walked.
+"""One item of input (address, label, domain), and the settings of listing and reading.
 
-An item holds no bytes: it may be pickled, queued and read much later, by another process.
+An item has no bytes: it can be pickled, queued, and read later by another process.
 """
 
 from __future__ import annotations
@@ -13,35 +13,34 @@ from ..images.limits import ImageLimits
 from ..schema import Reason
 
 PARENT_FOLDER = "parent-folder"
-# Takes back what earlier runs said of the items; leaving the setting out takes nothing back.
+# Withdraws labels or domains of earlier runs; without the setting they stay.
 WITHDRAW = "none"
 _COLUMN = "column:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """How sources are walked and read.
+    """Settings of listing and reading sources.
 
     Attributes:
-        include: Glob patterns; in folders and archives only what matches is an item. One text
+        include: Glob patterns; in folders and archives only matching members are items. A string
             is one pattern.
-        exclude: Glob patterns; in folders and archives what matches is no item.
-        label_from: "parent-folder", "column:NAME", None for a column or sidecar key "label", or
-            "none" to withdraw the labels that earlier sightings of the same items gave.
-        domain: The domain of items for which nothing else names one.
-        domain_from: Likewise, for a column or sidecar key "domain"; "none" withdraws domains.
-        image_column: The column of a table or list that holds images, paths or URLs;
-            None to find it.
-        allow_private_urls: Fetch from loopback, link-local and private addresses too.
-        roots: Folders; the paths that tables and lists name must lie below one of them, also
-            after links are followed. None of them: anywhere that this process may read.
-        limits: What an image may cost.
-        fetch_timeout_s: Seconds for one URL in all, redirects and retries included.
-        max_redirects: Redirects that are followed for one URL.
+        exclude: Glob patterns; in folders and archives matching members are not items.
+        label_from: Origin of labels: "parent-folder", "column:NAME", None for a column or sidecar
+            key "label", or "none" to withdraw labels of earlier sightings of the same items.
+        domain: Default domain of items without one.
+        domain_from: Origin of domains, as for labels; None for a column or sidecar key "domain".
+        image_column: Column of a table or list with images, paths or URLs; None to detect it.
+        allow_private_urls: Whether loopback, link-local and private addresses may be fetched.
+        roots: Folders that all paths in tables and lists must lie below, with symbolic links
+            resolved; () for no restriction.
+        limits: Limits on bytes and pixels of an image, and the accepted formats.
+        fetch_timeout_s: Total time limit per URL in seconds, with redirects and retries.
+        max_redirects: Maximum number of redirects per URL.
 
     Raises:
-        ConfigError: A pattern is empty, `label_from` or `domain_from` has none of these forms, or
-            a domain is named and withdrawn at once.
+        ConfigError: A pattern is empty, `label_from` or `domain_from` has an unknown form,
+            `domain` and `domain_from="none"` are both given, or the timeout is not positive.
     """
 
     include: tuple[str, ...] = ()
@@ -61,26 +60,29 @@ class SourceOptions:
             patterns = getattr(self, name)
             one = (patterns,) if isinstance(patterns, str) else tuple(patterns)
             if not all(pattern.strip("/ ") for pattern in one):
-                raise ConfigError(f"{name} has an empty pattern, which matches nothing")
+                raise ConfigError(f"{name} has an empty pattern, which matches nothing; remove it")
             object.__setattr__(self, name, one)
         for name, value in (("label_from", self.label_from), ("domain_from", self.domain_from)):
             if value not in {None, PARENT_FOLDER, WITHDRAW} and not column_of(value):
                 raise ConfigError(
                     f'{name} is "{value}"; allowed: "{PARENT_FOLDER}", "{_COLUMN}NAME", or'
-                    f' "{WITHDRAW}" to withdraw what earlier runs gave'
+                    f' "{WITHDRAW}" to withdraw those of earlier runs'
                 )
         if self.domain is not None and self.domain_from == WITHDRAW:
             raise ConfigError(
-                f'domain is "{self.domain}" and domain_from is "{WITHDRAW}"; give one of them'
+                f'domain is "{self.domain}" and domain_from is "{WITHDRAW}"; give only one of them'
             )
         if self.fetch_timeout_s <= 0:
             raise ConfigError(f"fetch_timeout_s is {self.fetch_timeout_s}; it must be above 0")
 
 
 class Tags(NamedTuple):
-    """What a source says of an item.
+    """Label and domain that a source gives an item.
 
-    `note`: what it says that could not be taken, such as a label that is none.
+    Attributes:
+        label: A `schema.Label` value, or None.
+        domain: Name of the domain, "" to withdraw an earlier one, or None.
+        note: Value of the source that was not accepted, such as an unknown label; None for none.
     """
 
     label: str | None = None
@@ -89,10 +91,14 @@ class Tags(NamedTuple):
 
 
 class Address(Protocol):
-    """Where an item's bytes are; picklable, and readable from many threads at once."""
+    """Location of an item's bytes; picklable, and readable from many threads at once."""
 
     def read(self, options: SourceOptions) -> bytes:
-        """The bytes; raises `UnreadableImage` and nothing else."""
+        """Return the bytes.
+
+        Raises:
+            UnreadableImage: The bytes cannot be read. No other error is raised.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +106,14 @@ class Item:
     """One item of input.
 
     Attributes:
-        source_uri: Names the item for good; ASCII, percent-encoded, such as
+        source_uri: Permanent name of the item; ASCII, percent-encoded, such as
             "file:///a/b.jpg", "zip:///a/x.zip!inner/b.jpg", "parquet:///x.parquet!17".
-        fingerprint: Changes when the content may have changed.
-        label: A `schema.Label` value that the source gives, or None, which says nothing.
-        domain: A free name of the batch it belongs to, "" to withdraw an earlier one, or None,
-            which says nothing.
-        address: Where the bytes are.
-        problem: Known bad before reading: why, and the detail; None as a rule.
-        note: What its source says of it that could not be taken; the detail of its sighting.
+        fingerprint: Text that changes if the content may have changed.
+        label: A `schema.Label` value given by the source, or None.
+        domain: Name of the domain, "" to withdraw an earlier one, or None.
+        address: Location of the bytes.
+        problem: Reason and detail of a defect found while listing; None for most items.
+        note: Value of the source that was not accepted; the detail of the item's sighting.
     """
 
     source_uri: str
@@ -122,13 +127,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Nowhere:
-    """The address of an item that is known bad before reading."""
+    """Address of an item with a defect found while listing."""
 
     reason: Reason
     detail: str
 
     def read(self, _options: SourceOptions) -> bytes:
-        """Always raises `UnreadableImage` with the reason."""
+        """Raise the defect as an error.
+
+        Raises:
+            UnreadableImage: On every call, with the reason.
+        """
         from ..errors import UnreadableImage
 
         raise UnreadableImage(self.reason, self.detail)
@@ -140,9 +149,9 @@ def bad_item(
     detail: str,
     *,
     fingerprint: str = "bad",
-    tags: Tags = Tags(),  # noqa: B008 - it cannot be changed
+    tags: Tags = Tags(),  # noqa: B008 - immutable
 ) -> Item:
-    """An item with a problem, so that it gets its row like any other."""
+    """Return an item with a problem, which gets a row like any other item."""
     return Item(
         source_uri=source_uri,
         fingerprint=fingerprint,
@@ -154,7 +163,7 @@ def bad_item(
 
 
 def column_of(choice: str | None) -> str | None:
-    """NAME of "column:NAME"; None for anything else."""
+    """Return NAME of "column:NAME"; None for any other value."""
     if choice is None or not choice.startswith(_COLUMN):
         return None
     return choice.removeprefix(_COLUMN) or None

@@ -1,8 +1,7 @@
-"""Which label and domain a source gives an item: by column, by sidecar, by folder.
+"""Label and domain of an item, from a column, a sidecar or a folder.
 
-Labels come in many spellings; what none of them covers leaves the item without a label and
-with a note, and each such value is logged once, so that a misspelt vocabulary does not go
-unnoticed.
+Labels have many accepted spellings. Any other value leaves the item without a label and with a
+note; each such value is logged once, so that a misspelt vocabulary is noticed.
 """
 
 from __future__ import annotations
@@ -41,24 +40,23 @@ _SPELLINGS: Final[dict[str, Label]] = {
     "false": Label.REAL,
     "true": Label.FAKE,
 }
-# NumPy writes 1.000e+00. More digits are no label, and Python refuses to read thousands of them.
+# NumPy writes 1.000e+00. More digits are not a label, and Python refuses to parse thousands.
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}(?:\.0*)?(?:e[+-]?0{1,9})?", re.ASCII)
-# As pandas, R, Spark and databases write them into text.
+# Null values as pandas, R, Spark and databases write them into text.
 _NULLS: Final = frozenset({"", "nan", "null", "none", "<na>", "n/a", "\\n"})
 UNKNOWN_LABEL: Final = "label not known: "
-"""How the note of an item begins whose source names a label that is none."""
+"""Prefix of the note of an item with an unknown label."""
 _MAX_WARNED: Final = 10
 _warned: set[str] = set()
 _warned_lock = threading.Lock()
 
 
 def parse_label(value: object) -> Label | None:
-    """Return the label that a value spells, whatever its case; None for any other value.
+    """Return the label of a value, in any case; None for any other value.
 
-    Numbers follow the order of the classes real, fake: 0 is real, 1 is fake, and false and true
-    are those numbers. A text means what the value means that it spells: "1.0" is 1, "True" is
-    true, so that a table says the same whatever file it is kept in. A data set that counts the
-    other way must name its classes.
+    Numbers are class indices in the order real, fake: 0 and false are real, 1 and true are fake. A
+    text is read as the value it spells ("1.0" is 1, "True" is true), so that a table gives the same
+    labels in every file format. A data set with the opposite order must name its classes.
     """
     if isinstance(value, bytes):
         value = decode_escaped(value)
@@ -75,14 +73,14 @@ def parse_label(value: object) -> Label | None:
 
 
 def unknown_label(note: str | None) -> str | None:
-    """Return the value that an item's note says to be no label; None for other notes."""
+    """Return the value in a note on an unknown label; None for other notes."""
     if note is None or not note.startswith(UNKNOWN_LABEL):
         return None
     return note.removeprefix(UNKNOWN_LABEL)
 
 
 def is_missing(value: object) -> bool:
-    """Return whether a value says nothing: null, blank, or what tables write for null."""
+    """Return whether a value is null, blank, or a text that tables write for null."""
     if isinstance(value, bytes):
         return not value.strip()
     if isinstance(value, str):
@@ -93,15 +91,15 @@ def is_missing(value: object) -> bool:
 def pick(
     fields: Mapping[str, object], name: str, *, is_asked: bool = False
 ) -> tuple[object, str | None]:
-    """Return the value of a key in any case, and what is wrong with it.
+    """Return the value of a key in any case, and a note on ambiguous keys.
 
     Args:
-        fields: A row or a sidecar.
-        name: The key.
-        is_asked: A person wrote the name: the key of just this case wins.
+        fields: Fields of a row or a sidecar.
+        name: Name of the key.
+        is_asked: Whether the user wrote the name; an exact match then takes precedence.
 
     Returns:
-        None and a note where keys differ by case only, and None and None where there is none.
+        Value and None; None and a note if keys differ by case only; None and None without the key.
     """
     if is_asked and name in fields:
         return fields[name], None
@@ -120,15 +118,15 @@ def tags_of(
     sidecars: Mapping[str, bytes] | None = None,
     note: str | None = None,
 ) -> Tags:
-    """Return the label and the domain of an item, and a note on what could not be taken.
+    """Return label and domain of an item, and a note on a value that was not accepted.
 
     Args:
-        options: Where they come from.
-        folders: Names of the folders that the item lies in, the outermost first. The label
-            is the nearest that spells one; the domain is the nearest.
-        fields: The item's row.
-        sidecars: Bytes of its sidecars by suffix; what they say goes before the row.
-        note: What is known to be wrong already.
+        options: Settings of listing; `label_from`, `domain_from` and `domain` are used.
+        folders: Names of the folders above the item, the outermost first. With "parent-folder" the
+            label is the nearest that spells one, and the domain is the nearest.
+        fields: Fields of the item's row.
+        sidecars: Bytes of the item's sidecars by suffix; their fields take precedence over the row.
+        note: Note on an earlier problem, which takes precedence.
     """
     row = dict(fields or {})
     if sidecars:
@@ -139,7 +137,7 @@ def tags_of(
     value: object = None
     label: Label | None
     if options.label_from == WITHDRAW:
-        # The vocabulary's word for an item that has no label after all.
+        # "unsure" overrides the labels of earlier runs.
         label = Label.UNSURE
     elif options.label_from == PARENT_FOLDER:
         value = folders[-1] if folders else None
@@ -177,10 +175,7 @@ def _shown(value: object) -> str:
 
 
 def sidecar_stem(name: str) -> str | None:
-    """Return what of a sidecar's file name is its picture's; None for other files.
-
-    Suffixes count in any case.
-    """
+    """Return the file name of a sidecar without its suffix, in any case; None for other files."""
     lower = name.lower()
     for suffix in SIDECAR_SUFFIXES:
         if lower.endswith(suffix) and len(name) > len(suffix):
@@ -189,18 +184,18 @@ def sidecar_stem(name: str) -> str | None:
 
 
 def stems_of_image(name: str) -> list[str]:
-    """The stems that a sidecar of this image may have, the nearest first.
+    """Return the stems that a sidecar of this image may have, the nearest first.
 
-    "001.left.jpg" has "001.left.jpg", "001.left" and "001": so do WebDataset and exports
-    that append the suffix. Empty for what is no image by its name.
+    "001.left.jpg" has "001.left.jpg", "001.left" and "001", which covers WebDataset and exports
+    that append the suffix. [] for a file that is not an image by name.
     """
-    if not name.lower().endswith(PICTURE_SUFFIXES):
+    if not name.lower().endswith(IMAGE_SUFFIXES):
         return []
     parts = name.split(".")
     return [".".join(parts[:n]) for n in range(len(parts), 0, -1) if parts[0]]
 
 
-PICTURE_SUFFIXES: Final = tuple(
+IMAGE_SUFFIXES: Final = tuple(
     f".{suffix}"
     for suffix in (
         *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "avif", "gif", "bmp", "dib"),
@@ -210,10 +205,10 @@ PICTURE_SUFFIXES: Final = tuple(
 
 
 def _read_sidecars(bodies: Mapping[str, bytes]) -> tuple[dict[str, object], str | None]:
-    """Return the fields that an image's sidecars give, and a note on a damaged one.
+    """Return the fields of an image's sidecars, and a note on a damaged one.
 
-    `.json` gives its keys, `.cls` a label. `.txt` gives a label when it spells one and is a
-    caption otherwise. A damaged sidecar gives nothing, and is logged.
+    `.json` gives its keys, `.cls` a label, `.txt` a label if it spells one (it is a caption
+    otherwise). A damaged sidecar gives no fields and is logged.
     """
     fields: dict[str, object] = {}
     note = None
@@ -225,8 +220,8 @@ def _read_sidecars(bodies: Mapping[str, bytes]) -> tuple[dict[str, object], str 
         try:
             parsed = json.loads(_text(bodies[".json"]))
         except (ValueError, RecursionError):
-            _warn_once("(a .json sidecar that is no JSON)")
-            note = "a .json sidecar that is no JSON"
+            _warn_once("(a .json sidecar that is not JSON)")
+            note = "a .json sidecar that is not JSON"
         else:
             told = parsed if isinstance(parsed, dict) else {}
             if "label" in fields and pick(told, "label") != (None, None):
@@ -249,4 +244,4 @@ def _warn_once(value: str) -> None:
             return
         _warned.add(shown)
     known = ", ".join(sorted(_SPELLINGS))
-    _log.warning('label "%s" is not known: kept without a label; known are %s', shown, known)
+    _log.warning('unknown label "%s": stored without a label; allowed: %s', shown, known)

@@ -1,7 +1,7 @@
-"""Compressed archives as streams that go forward, and stop before they become a flood.
+"""Compressed files as forward-only streams with a limit on their expansion.
 
-A kilobyte of bzip2 can unpack to gigabytes. What comes out is counted against what went in, step
-by step, so that such an archive is refused at the same byte on every machine.
+A kilobyte of bzip2 can decompress to gigabytes. Output is counted against input step by step, so
+that such a file is refused at the same byte on every machine.
 """
 
 from __future__ import annotations
@@ -16,31 +16,36 @@ from typing import IO, Final, cast
 
 from .handles import ByteStream
 
-# So much may come out at once of very little, again and again as long as more comes in.
+# Output allowed at once from little input; refilled by further input.
 CREDIT_BYTES: Final = 100 * 2**20
-# Images hardly shrink; bitmaps of drawings shrink to a fiftieth.
+# Encoded images compress little; bitmaps of drawings compress to a fiftieth.
 MAX_RATIO: Final = 100
 
 _STEP_BYTES: Final = 2**18
-# Small, since what is read ahead fills up a credit that is full.
+# Small: input read ahead refills a credit that is already full, and is lost.
 _FILE_STEP_BYTES: Final = 2**14
 _HISTORY_BYTES: Final = 2**16
 
 
 UNPACKS_TOO_MUCH: Final = (
     f"it unpacks to more than {MAX_RATIO} times its size; allowed beyond that: "
-    f"{CREDIT_BYTES // 2**20} MiB; unpack it and name the folder"
+    f"{CREDIT_BYTES // 2**20} MiB; unpack it and give the folder"
 )
 
 
 class Credit:
-    """How much may come out of an archive still: `CREDIT_BYTES`, filled up by what goes in."""
+    """Remaining output of an archive: at most `CREDIT_BYTES`, refilled by its input."""
 
     def __init__(self) -> None:
         self._n_bytes = CREDIT_BYTES
 
     def allows(self, came_in: int, goes_out: int) -> bool:
-        """Take bytes that come out off the credit; False, and none taken, where it is too small."""
+        """Subtract output from the credit and return True; return False if it is too small.
+
+        Args:
+            came_in: Bytes read from the archive since the last call.
+            goes_out: Bytes that were or will be decompressed.
+        """
         filled = min(CREDIT_BYTES, self._n_bytes + MAX_RATIO * came_in)
         is_allowed = goes_out <= filled
         self._n_bytes = filled - goes_out if is_allowed else filled
@@ -48,11 +53,11 @@ class Credit:
 
 
 class PackedTooMuchError(ValueError):
-    """An archive unpacks to far more than it takes."""
+    """A compressed file expands beyond the limit."""
 
 
 class _Counted(io.RawIOBase):
-    """A file that counts what is read of it."""
+    """File that counts the bytes read from it."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -73,15 +78,15 @@ class _Counted(io.RawIOBase):
 
 
 class PackedStream:
-    """The unpacked bytes of a file, read forward; going back is possible a little.
+    """Decompressed bytes of a file, read forward; seeking back is possible within 64 KiB.
 
     Args:
-        path: A file that `unpacker_of` knows.
-        unpack: From the file to its unpacked bytes.
+        path: Path of a file in a format of `unpacker_of`.
+        unpack: Function from the compressed file to the decompressed stream.
 
     Raises:
-        PackedTooMuchError: On reading, once more than `CREDIT_BYTES` came out beyond `MAX_RATIO`
-            times what went in.
+        PackedTooMuchError: The output exceeds `MAX_RATIO` times the input by more than
+            `CREDIT_BYTES`. Raised while reading.
     """
 
     def __init__(self, path: str, unpack: Callable[[io.BufferedIOBase], ByteStream]) -> None:
@@ -104,7 +109,11 @@ class PackedStream:
         self._file.close()
 
     def read1(self, n_bytes: int, /) -> bytes:
-        """What one step of unpacking gives, at most `n_bytes`; empty at the end."""
+        """Return the bytes of one decompression step, at most `n_bytes`; b"" at the end.
+
+        Raises:
+            PackedTooMuchError: The output exceeds the limit.
+        """
         step = self._stream.read1(n_bytes)
         came_in, self._n_counted = self._file.n_read - self._n_counted, self._file.n_read
         if not self._credit.allows(came_in, len(step)):
@@ -112,7 +121,7 @@ class PackedStream:
         return step
 
     def read(self, n_bytes: int) -> bytes:
-        """Up to `n_bytes` from the position on; fewer only at the end."""
+        """Return `n_bytes` from the current position; fewer only at the end."""
         found = bytearray()
         while len(found) < n_bytes:
             part = self._part(n_bytes - len(found))
@@ -122,12 +131,12 @@ class PackedStream:
         return bytes(found)
 
     def seek(self, offset: int) -> int:
-        """Go to a position: forward, or back within the last 64 KiB that were read.
+        """Move to an offset, forward or back within the last 64 KiB, and return the position.
 
-        At the end of the bytes it stays there.
+        The position is at most the end of the stream.
 
         Raises:
-            ValueError: It lies further back.
+            ValueError: The offset is further back.
         """
         if offset < self._held_at:
             raise ValueError(f"cannot go back to {offset} from {self._at}")
@@ -137,11 +146,11 @@ class PackedStream:
         return self._at
 
     def tell(self) -> int:
-        """Return the position."""
+        """Return the current position."""
         return self._at
 
     def _part(self, n_bytes: int) -> bytes:
-        """Return the next bytes, at most `n_bytes`, and go behind them."""
+        """Return the next bytes, at most `n_bytes`, and advance the position."""
         start = self._at - self._held_at
         if start == len(self._held):
             step = self.read1(_STEP_BYTES)
@@ -157,7 +166,7 @@ class PackedStream:
 
 
 class _Zstandard:
-    """A Zstandard file's bytes, by the library that reads Parquet anyway."""
+    """Decompressed bytes of a Zstandard file, by pyarrow, which is a dependency anyway."""
 
     def __init__(self, file: io.BufferedIOBase) -> None:
         import pyarrow as pa
@@ -178,7 +187,7 @@ _UNPACKERS: Final[dict[bytes, Callable[[io.BufferedIOBase], ByteStream]]] = {
 
 
 def unpacker_of(path: str) -> Callable[[], PackedStream] | None:
-    """Return how a compressed file is opened, by its first bytes; None for any other file."""
+    """Return a function that opens a compressed file; None if its first bytes are of no format."""
     with Path(path).open("rb") as file:
         head = file.read(6)
     for magic, unpack in _UNPACKERS.items():

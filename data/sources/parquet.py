@@ -1,8 +1,8 @@
-"""Pictures in Parquet files: paths, URLs or bytes, Hugging Face's data sets among them.
+"""Images in Parquet files: paths, URLs or bytes, including Hugging Face's datasets.
 
-A row is one item, `parquet:///a/x.parquet!17` the eighteenth; of a row with a list of images
-each is one, `parquet:///a/x.parquet!17/0` the first. Listing reads the small
-columns only; images are read when their turn comes, a few rows at a time.
+Each row is an item: `parquet:///a/x.parquet!17` is the eighteenth. In a row with a list of images
+each image is an item: `parquet:///a/x.parquet!17/0` is the first. Listing reads only the small
+columns; images are read later, a few rows at a time.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _KEPT_BYTES: Final = 32 * 2**20
 
 
 def _open(path: str) -> pq.ParquetFile:
-    # Without a buffer whole column chunks are read at once, which may be gigabytes.
+    # Without a buffer whole column chunks, possibly gigabytes, are read at once.
     return pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
 
 
 class _Cursor:
-    """Cells of one column of one row group, cheap when asked for roughly in order."""
+    """Reader of the cells of one column in one row group, fast if rows roughly increase."""
 
     def __init__(self, path: str, row_group: int, column: str) -> None:
         self._path, self._row_group, self._column = path, row_group, column
@@ -54,7 +54,11 @@ class _Cursor:
         self._n_read = self._n_kept_bytes = 0
 
     def cell(self, row: int) -> pa.Scalar:
-        """The cell of a row of the row group; raises what Arrow raises."""
+        """Return the cell of a row, counted within the row group.
+
+        Raises:
+            Exception: An exception of `_DAMAGE` for damaged data.
+        """
         with self._lock:
             first = row - row % _READ_ROWS
             if first not in self._kept and (self._batches is None or row < self._n_read):
@@ -77,7 +81,7 @@ class _Cursor:
         try:
             batch = next(self._batches)
         except StopIteration:
-            raise ValueError("the row group has fewer rows than it says") from None
+            raise ValueError("the row group has fewer rows than its metadata states") from None
         except BaseException:
             self._batches = None
             raise
@@ -93,7 +97,7 @@ _cursors: Final[Handles[_Cursor]] = Handles()
 
 @dataclass(frozen=True, slots=True)
 class ParquetAddress:
-    """A cell by row group, row in it, and column; with `part`, an image of the list in it."""
+    """Address of a cell by row group, row in the group, and column; `part` indexes a list in it."""
 
     path: str
     row_group: int
@@ -102,16 +106,21 @@ class ParquetAddress:
     part: int | None = None
 
     def read(self, options: SourceOptions) -> bytes:
-        """The bytes in the cell, or those that the cell points to."""
+        """Return the bytes in the cell, or the bytes that the cell refers to.
+
+        Raises:
+            UnreadableImage: The file is missing or damaged, the cell has no image, or the image is
+                too large.
+        """
         try:
             key = (self.path, stamp_of(Path(self.path).stat()), self.row_group, self.column)
             cursor = _cursors.get(key, lambda: _Cursor(self.path, self.row_group, self.column))
             scalar = cursor.cell(self.row)
             cell = value_of(scalar if self.part is None else scalar[self.part])
         except FileNotFoundError as error:
-            raise UnreadableImage(Reason.NOT_FOUND, "the Parquet file is gone") from error
+            raise UnreadableImage(Reason.NOT_FOUND, "the Parquet file was removed") from error
         except _DAMAGE as error:
-            detail = f"damaged in the Parquet file: {error or type(error).__name__}"
+            detail = f"damage in the Parquet file: {error or type(error).__name__}"
             raise UnreadableImage(Reason.UNREADABLE, detail) from error
         place = locate(cell, str(Path(self.path).parent), options)
         if place.address is not None:
@@ -125,9 +134,15 @@ class ParquetAddress:
 def require_parquet(
     path: str, options: SourceOptions, *, more: Mapping[str, object] | None = None
 ) -> None:
-    """Raise `InputError` unless the file has a column of images and those asked for.
+    """Refuse a file without an image column or without a requested column.
 
-    `more` has the names of columns that the file's folder gives, see `list_parquet`.
+    Args:
+        path: Path of the Parquet file.
+        options: Settings of listing; columns are used.
+        more: Columns given by the file's folder, see `list_parquet`.
+
+    Raises:
+        InputError: The file is not readable, or a column is missing or ambiguous.
     """
     try:
         schema = _open(path).schema_arrow
@@ -138,9 +153,13 @@ def require_parquet(
 
 
 def image_column_of(schema: pa.Schema, options: SourceOptions, where: str) -> str:
-    """The column asked for, else Hugging Face's first Image feature, else the likeliest.
+    """Return the column with images.
 
-    That is one with an image's name and type, else the only one of bytes.
+    It is the requested column, else Hugging Face's first Image feature, else the most likely
+    column by name and type, else the only column of bytes.
+
+    Raises:
+        InputError: There is no such column, or two names differ by case only.
     """
     names = list(schema.names)
     if options.image_column is not None:
@@ -167,7 +186,7 @@ def image_column_of(schema: pa.Schema, options: SourceOptions, where: str) -> st
 
 
 def _is_image_feature(feature: Any) -> bool:
-    """Whether a feature of the `datasets` library is Image, or a list of it."""
+    """Return whether a feature of the `datasets` library is Image or a list of Image."""
     while isinstance(feature, list | dict) and feature:
         if isinstance(feature, list):
             feature = feature[0]
@@ -179,14 +198,14 @@ def _is_image_feature(feature: Any) -> bool:
 
 
 def _element(kind: pa.DataType) -> pa.DataType:
-    """The type of a column's cells without a dictionary; of a list's elements."""
+    """Return the type of a column's cells, or of their elements if they are lists."""
     if pa.types.is_dictionary(kind):
         return _element(kind.value_type)
     return kind.value_type if _is_list(kind) else kind
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    """Whether cells are lists of images; lists of whole numbers are the bytes of one."""
+    """Return whether cells are lists of images; a list of integers is the bytes of one image."""
     return (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     ) and not pa.types.is_integer(kind.value_type)
@@ -214,7 +233,7 @@ def _may_hold_images(kind: pa.DataType) -> bool:
 
 
 def features_of(schema: pa.Schema) -> dict[str, Any]:
-    """The features that the `datasets` library keeps in a schema's metadata; empty without."""
+    """Return the features of the `datasets` library in a schema's metadata; {} without them."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (LookupError, ValueError, TypeError, RecursionError):
@@ -223,7 +242,7 @@ def features_of(schema: pa.Schema) -> dict[str, Any]:
 
 
 def class_names_of(schema: pa.Schema, column: str) -> tuple[str, ...]:
-    """The names behind the numbers of a ClassLabel column; empty for other columns."""
+    """Return the class names of a ClassLabel column; () for other columns."""
     feature = features_of(schema).get(column)
     names = feature.get("names") if isinstance(feature, dict) else None
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
@@ -236,13 +255,13 @@ def list_parquet(
     more: Mapping[str, object] | None = None,
     folders: tuple[str, ...] = (),
 ) -> Iterator[Item]:
-    """The items of a Parquet file, row by row; a damaged row group is one item that says so.
+    """Yield the items of a Parquet file, row by row; a damaged row group is one item.
 
     Args:
-        path: The file.
-        options: Columns, labels, domains, limits.
-        more: Values that hold for every row, such as those that name the file's folder.
-        folders: Names of the folders above the file; those that rows name come before them.
+        path: Path of the Parquet file.
+        options: Settings of listing and reading.
+        more: Values of all rows by column, such as Hive partitions in the file's path.
+        folders: Names of the folders above the file; folders named in rows are nearer.
     """
     reader = _Reader(path, options, dict(more or {}), folders)
     first = 0
@@ -265,13 +284,13 @@ def list_parquet(
 
 
 def _without(more: Mapping[str, object], schema: pa.Schema) -> dict[str, object]:
-    """Return the values of a file's folder but for columns that the file has itself."""
+    """Return the values given by the file's folder, without columns that the file has itself."""
     own = {name.strip().lower() for name in schema.names}
     return {key: value for key, value in more.items() if key.strip().lower() not in own}
 
 
 class _Reader:
-    """A file whose columns are chosen, and what is read of it to list its rows."""
+    """Reader of the rows of a Parquet file, with its columns chosen."""
 
     def __init__(
         self,
@@ -296,7 +315,7 @@ class _Reader:
             *("string", "large_string", "string_view")
         }
         has_path = pa.types.is_struct(inner) and inner.get_field_index("path") >= 0
-        # What tells how many images a list has, and where they are, without their bytes.
+        # Light columns: they give number and location of a row's images without the bytes.
         self._has_light = self._points or has_path
         self._is_heavy = self._is_list and not self._has_light
         light = {name for name in self._tags if name in names} - {self.column}
@@ -307,7 +326,7 @@ class _Reader:
             self._columns.append(self.column)
 
     def rows(self, group: int, n_rows: int) -> Iterator[dict[str, Any]]:
-        """Read the small columns of a row group."""
+        """Yield the rows of a row group, small columns only."""
         if not self._columns:
             for _ in range(n_rows):
                 yield {}
@@ -321,7 +340,7 @@ class _Reader:
             if not self._is_heavy:
                 yield from rows_of(batch)
                 continue
-            # Lengths of lists are enough; their images stay where they are.
+            # The lengths of the lists suffice; the images are not read.
             at = batch.schema.get_field_index(self.column)
             lengths = pc.list_value_length(batch.column(at)).to_pylist()
             rows = rows_of(batch.drop_columns([self.column])) or [{} for _ in lengths]
@@ -329,7 +348,7 @@ class _Reader:
                 yield row | {self.column: None if length is None else [b""] * length}
 
     def items(self, uri: str, row: dict[str, Any], group: int, at: int) -> Iterator[Item]:
-        """Return the items of one row."""
+        """Yield the items of one row."""
         label, _ = self._tags
         if label is not None and self._class_names and isinstance(row.get(label), int):
             row[label] = _class_of(self._class_names, row[label])
@@ -351,7 +370,7 @@ class _Reader:
     def _item(
         self, uri: str, cell: Any, fields: Mapping[str, object], address: ParquetAddress
     ) -> Item:
-        """An item whose image lies in the file, as a rule: a struct may point elsewhere too."""
+        """Return an item with its image in the file; a struct may also refer to another file."""
         path = cell.get("path") if isinstance(cell, dict) else None
         folders = (*self._folders, *(folders_of(path) if isinstance(path, str) else ()))
         tags = tags_of(self.options, folders=folders, fields=fields)
@@ -366,12 +385,12 @@ class _Reader:
 
 
 def _leaves(file: pq.ParquetFile, start: str, end: str) -> list[str]:
-    """The paths of those leaf columns that begin and end so."""
+    """Return the paths of leaf columns with the given start and end."""
     schema = file.schema
     paths = [schema.column(number).path for number in range(len(schema))]
     return [path for path in paths if path.startswith(start) and path.endswith(end)]
 
 
 def _class_of(names: tuple[str, ...], number: int) -> str | None:
-    """The class behind a number; Hugging Face's -1 and what is out of range have none."""
+    """Return the class name of an index; None for -1 (unlabelled) and out-of-range indices."""
     return names[number] if 0 <= number < len(names) else None

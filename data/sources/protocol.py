@@ -1,7 +1,7 @@
-"""What a source is: the protocol that built-in and installed sources share.
+"""Protocol of sources, shared by built-in and installed ones.
 
-A source lists items without reading their images. An installed package adds one under the entry
-points `assay.sources`; see docs/howto/add-a-source.md.
+A source lists items without reading their images. An installed package adds a source under the
+entry point group `assay.sources`; see docs/howto/add-a-source.md.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .items import Item, SourceOptions
 
 @dataclass(frozen=True)
 class SourceRef:
-    """One SOURCE as a user names it, and what is known of it; looked up once.
+    """One SOURCE as given by the user, and its properties, each determined once.
 
     Attributes:
-        text: Path, glob or URL, as given.
+        text: Path, glob or URL as given.
     """
 
     text: str
@@ -34,32 +34,32 @@ class SourceRef:
 
     @functools.cached_property
     def path(self) -> str | None:
-        """Absolute path; None where another scheme than `file` is given."""
+        """Absolute path; None for a scheme other than `file`."""
         return path_of(self.text)
 
     @functools.cached_property
     def exists(self) -> bool:
-        """Whether a file or a folder is there."""
+        """Whether a file or folder exists at the path."""
         return bool(self.path) and os.path.exists(self.path or "")  # noqa: PTH110
 
     @functools.cached_property
     def is_folder(self) -> bool:
-        """Whether a folder is there."""
+        """Whether a folder exists at the path."""
         return bool(self.path) and os.path.isdir(self.path or "")  # noqa: PTH112
 
     @functools.cached_property
     def form(self) -> Form | None:
-        """What the file holds, by its suffix and its first bytes; None where there is no file.
+        """Form of the file, by its suffix and its first bytes; None if there is no file.
 
         Raises:
-            InputError: It holds something that assay does not read.
+            InputError: The file has an unsupported form.
         """
         if not self.path or not self.exists or self.is_folder:
             return None
         return form_of(self.path)
 
     def __str__(self) -> str:
-        """Return the path or the URL that messages name."""
+        """Return the absolute path or the URL, for messages."""
         return self.text if self.path is None else self.path
 
 
@@ -68,13 +68,14 @@ IsListed = Callable[[str], bool]
 
 
 class Source(Protocol):
-    """Lists the items of what a user names; an installed package adds a class like this."""
+    """A source; installed packages implement this protocol."""
 
     def check(self, ref: SourceRef, options: SourceOptions) -> None:
-        """Refuse what cannot be listed at all; called before anything is ingested.
+        """Refuse a reference that cannot be listed; called before anything is ingested.
 
         Raises:
-            InputError: It does not exist or cannot be opened; the message says what to do.
+            InputError: The source does not exist or cannot be opened; the message states what to
+                do.
         """
 
     def items(self, ref: SourceRef, options: SourceOptions) -> Iterator[Item]:
@@ -83,24 +84,24 @@ class Source(Protocol):
 
 
 class SourceRow(Protocol):
-    """A row of the table in `find`: which texts a source takes, and its items."""
+    """Row of `find.SOURCES`: one kind of source."""
 
     name: str
 
     def takes(self, ref: SourceRef) -> bool:
-        """Return whether the source reads what a user names."""
+        """Return whether this kind of source reads the reference."""
         ...
 
     def check(self, ref: SourceRef, options: SourceOptions) -> None:
-        """Refuse what cannot be listed at all; see `Source.check`."""
+        """Refuse a reference that cannot be listed; see `Source.check`."""
 
     def items(self, ref: SourceRef, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
-        """Yield the items that no earlier source of the run listed; see `Source.items`."""
+        """Yield the items that no earlier source of the run has listed; see `Source.items`."""
         ...
 
 
 class FormSource:
-    """The row of files of one form: an archive, a table or a list."""
+    """Row for files of one form: an archive, a table or a list."""
 
     def __init__(
         self,
@@ -113,11 +114,11 @@ class FormSource:
         self._items = items
 
     def takes(self, ref: SourceRef) -> bool:
-        """Return whether the file holds this form."""
+        """Return whether the file has this form."""
         return ref.form == self.name
 
     def check(self, ref: SourceRef, options: SourceOptions) -> None:
-        """Refuse a file that cannot be opened as what it is."""
+        """Refuse a file that cannot be opened in its form."""
         self._check(str(ref), options)
 
     def items(self, ref: SourceRef, options: SourceOptions, _is_listed: IsListed) -> Iterator[Item]:

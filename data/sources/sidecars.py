@@ -1,4 +1,4 @@
-"""Which files beside images are their sidecars, by names alone: in folders and archives alike."""
+"""Sidecars of images, matched by name alone, in folders and archives."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from .labelling import sidecar_stem, stems_of_image
 
 
 class Sidecars:
-    """The sidecars among the files of a container.
+    """Sidecars among the files of a container.
 
-    "a/001.json" and "a/001.JPG.json" belong to "a/001.JPG", wherever in the container they
-    come; suffixes count in any case. Memory: the names of files with a sidecar's suffix.
+    "a/001.json" and "a/001.JPG.json" belong to "a/001.JPG", anywhere in the container's order;
+    suffixes match in any case. Memory: the names of files with a sidecar's suffix.
 
     Args:
-        names: Paths of all files, their parts separated by slashes.
+        names: Paths of all files, with slashes as separators.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -33,13 +33,13 @@ class Sidecars:
                     self._owned.update(by_stem.get(stem, ()))
 
     def __contains__(self, name: str) -> bool:
-        """Whether a file is the sidecar of an image of the container."""
+        """Return whether a file is the sidecar of an image in the container."""
         return name in self._owned
 
     def of(self, image: str) -> tuple[dict[str, str], str | None]:
-        """Return the sidecars of an image by suffix, the nearest name of each, and a note.
+        """Return the nearest sidecar of an image per suffix, and a note.
 
-        Those that differ by case only are left out, which the note says.
+        Sidecars whose names differ by case only are left out and named in the note.
         """
         if not self._owned:
             return {}, None

@@ -1,4 +1,4 @@
-"""Names of items: their URIs, which ones are hidden or unsafe, and which ones patterns choose."""
+"""Names of items: URIs, hidden and unsafe names, and selection by patterns."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from ..errors import ConfigError
 from .items import SourceOptions
 
 MAX_PATTERNS: Final = 1000
-# Slashes separate on every system, and hidden names are the callers' business.
+# Slashes are separators on every system; callers handle hidden names.
 _FLAGS: Final = glob.GLOBSTAR | glob.IGNORECASE | glob.DOTGLOB | glob.BRACE | glob.FORCEUNIX
 _DRIVE: Final = re.compile(r"^[A-Za-z]:")
 _SECOND_BYTE: Final = re.compile(r"(?<=[^\x00-\x7f])\\")
 
 
 def file_uri(path: str) -> str:
-    """The `file://` URI of an absolute path; ASCII whatever bytes the path holds."""
+    """Return the `file://` URI of an absolute path; ASCII for any bytes in the path."""
     return Path(path).as_uri()
 
 
 def member_uri(scheme: str, container: str, member: str, *, mark: str | int | None = None) -> str:
-    """The URI of something inside a file, such as "zip:///a/x.zip!inner/b.jpg".
+    """Return the URI of a member of a file, such as "zip:///a/x.zip!inner/b.jpg".
 
-    A `mark` goes behind a "#", which no name can hold unescaped: it tells names that recur.
+    Args:
+        scheme: Scheme of the URI, such as "zip".
+        container: Absolute path of the file.
+        member: Name inside the file.
+        mark: Text or number appended after "#", to distinguish members with the same name.
     """
     inner = quote(member.encode("utf-8", "surrogateescape"), safe="/")
     uri = f"{scheme}://{file_uri(container).removeprefix('file://')}!{inner}"
@@ -38,26 +42,26 @@ def member_uri(scheme: str, container: str, member: str, *, mark: str | int | No
 
 
 def stamp_of(stat: os.stat_result) -> str:
-    """Changes when a file may have changed: its size and its time to the nanosecond."""
+    """Return size and modification time in nanoseconds, which change if a file may have changed."""
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
 def parts_of(member: str) -> list[str]:
-    """The folders and the name of an archive member; a backslash separates as well."""
+    """Return the path components of an archive member; a backslash is a separator too."""
     return [part for part in member.replace("\\", "/").split("/") if part not in {"", "."}]
 
 
 def shielded(member: str) -> str:
-    """Mask the backslashes of a name of unknown encoding that are no separators.
+    """Mask backslashes that are not separators in a name of unknown encoding.
 
-    The second byte of a character in Shift JIS, GBK and Big5 may be that of a backslash, and its
-    first byte is never ASCII. `parts_of` and `escape_of` see the character as a whole then.
+    In Shift JIS, GBK and Big5 the second byte of a character may be that of a backslash; the first
+    byte is never ASCII. With the mask `parts_of` and `escape_of` do not split the character.
     """
     return _SECOND_BYTE.sub("_", member)
 
 
 def escape_of(member: str) -> str | None:
-    """How a member's name would leave the folder it is unpacked in; None when it stays."""
+    """Return how a member's name would leave the folder of extraction; None if it does not."""
     plain = member.replace("\\", "/")
     if plain.startswith("/"):
         return "an absolute path"
@@ -71,18 +75,18 @@ def escape_of(member: str) -> str | None:
 
 
 def is_hidden(parts: Sequence[str]) -> bool:
-    """Whether any folder or the name begins with a dot, or is what macOS adds to archives."""
+    """Return whether a component starts with a dot, or is `__MACOSX`, which macOS adds."""
     return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def is_chosen(parts: Sequence[str], options: SourceOptions) -> bool:
-    """Whether `include` and `exclude` leave an item in, by its path below its source.
+    """Return whether `include` and `exclude` select an item, by its path below its source.
 
-    A pattern without a slash is compared with the name of the item and of each of its
-    folders; one with a slash with the whole path from the top. `*` stays within a folder,
-    `**` goes through several, `{a,b}` is either. Upper and lower case are the same.
+    A pattern without a slash is matched against the item's name and each of its folders, one with
+    a slash against the whole path. `*` matches within a folder, `**` across folders, `{a,b}`
+    either alternative. Case is ignored.
     """
-    # `**` of wcmatch does not pass "..", which names of unsafe members of archives have.
+    # `**` of wcmatch does not match "..", which occurs in names of unsafe archive members.
     path = "/".join(part for part in parts if part != "..")
     if options.include and not _matcher_of(options.include).match(path):
         return False
@@ -91,25 +95,25 @@ def is_chosen(parts: Sequence[str], options: SourceOptions) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _matcher_of(patterns: tuple[str, ...]) -> glob.WcMatcher[str]:
-    """Return what tells whether any of the patterns matches a path or a folder above it."""
+    """Return a matcher for paths that match a pattern themselves or by a folder above them."""
     every = []
     for pattern in patterns:
         plain = pattern.removeprefix("./").strip("/")
         top = plain if "/" in plain else f"**/{plain}"
         every += [top, f"{top}/**"]
-    return glob.compile(every, flags=_FLAGS, limit=0)  # each was within the limit by itself
+    return glob.compile(every, flags=_FLAGS, limit=0)  # each pattern was checked before
 
 
 @functools.lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> glob.WcMatcher[str]:
-    """Return what tells whether a path with slashes matches a pattern.
+    """Return a matcher of a glob pattern for paths with slashes.
 
     Raises:
         ConfigError: The pattern has too many alternatives in braces.
     """
     try:
         return glob.compile(pattern, flags=_FLAGS, limit=MAX_PATTERNS)
-    except Exception as error:  # its own error for too many alternatives is private
+    except Exception as error:  # wcmatch's exception for too many alternatives is private
         raise ConfigError(
             f'the pattern "{pattern}" has more than {MAX_PATTERNS} alternatives in braces'
         ) from error

@@ -1,4 +1,4 @@
-"""A URL that is a SOURCE by itself: one item."""
+"""A URL given as SOURCE: one item."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ SCHEMES: Final = ("http", "https")
 
 
 class UrlSource:
-    """The image at a URL."""
+    """Source of the image at a URL."""
 
     name = "url"
 
     def takes(self, ref: SourceRef) -> bool:
-        """Return whether the text is a URL that is fetched."""
+        """Return whether the reference is an http or https URL."""
         return ref.scheme in SCHEMES
 
     def check(self, ref: SourceRef, options: SourceOptions) -> None:
-        """Fetch nothing: what is wrong with one URL is its item's problem."""
+        """Accept any URL without a request; a failure becomes the item's problem."""
 
     def items(self, ref: SourceRef, options: SourceOptions, _is_listed: IsListed) -> Iterator[Item]:
         """Yield the one item."""
         from .web.http import (
-            fingerprint_of_url,  # most runs fetch nothing, and HTTP is slow to import
+            fingerprint_of_url,  # slow to import, and most runs fetch nothing
         )
 
         url = ref.text

@@ -97,7 +97,7 @@ def write_rows(
 
 @contextmanager
 def writing(out: IO[bytes], schema: pl.Schema, kind: Format) -> Iterator[Write]:
-    """Give in the block what writes a frame of rows to an open file; see `write_rows`."""
+    """Yield a function that writes a frame of rows to an open file; see `write_rows`."""
     if kind == "parquet":
         arrow = pl.DataFrame(schema=schema).to_arrow().schema
         with pq.ParquetWriter(out, arrow, compression="zstd") as writer:

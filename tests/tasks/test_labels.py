@@ -75,7 +75,7 @@ def test_labels_and_domains_are_withdrawn_on_request(tmp_path: Path, pictures: P
     assert ingest(lake, pictures, run_id="run-3", options=withdraw).unchanged == 3
     ingest(lake, pictures, run_id="run-4", options=SourceOptions(domain="art"))
     assert set(said_of(lake).values()) == {(None, "art")}
-    with pytest.raises(ConfigError, match="give one of them"):
+    with pytest.raises(ConfigError, match="give only one of them"):
         SourceOptions(domain="ads", domain_from="none")
 
 

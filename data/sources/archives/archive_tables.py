@@ -1,4 +1,4 @@
-"""What members of an archive say of others: tables of labels, and lakes, which hold no items."""
+"""Special members of archives: tables of labels, and lakes, whose members are not items."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ MAX_TABLE_BYTES: Final = 16 * 2**20
 
 
 class ArchiveTables:
-    """The tables of labels in an archive, and its folders that are lakes.
+    """Tables of labels in an archive, and its folders that are lakes.
 
     Args:
         names: Paths of all members that are files.
-        read: Gives the bytes of a member, at most `MAX_TABLE_BYTES`; None where it cannot.
-        options: Which columns hold labels and domains.
+        read: Function from a member's name to its bytes, at most `MAX_TABLE_BYTES`; None if the
+            member cannot be read.
+        options: Settings of listing; `label_from` and `domain_from` are used.
     """
 
     def __init__(
@@ -49,17 +50,17 @@ class ArchiveTables:
 
     @property
     def is_lake(self) -> bool:
-        """Whether all of the archive is a lake."""
+        """Whether the archive as a whole is a lake."""
         return () in self._lakes
 
     def skips(self, name: str, parts: list[str]) -> bool:
-        """Return whether a member is a table of labels, or lies in a lake."""
+        """Return whether a member is a table of labels or lies in a lake."""
         return name in self._members or (
             bool(self._lakes) and any(tuple(parts[:n]) in self._lakes for n in range(len(parts)))
         )
 
     def fields_of(self, parts: list[str]) -> dict[str, object]:
-        """Return what the nearest table that names a member says of it."""
+        """Return the fields of a member in the nearest table that names it; {} without one."""
         if not self._tables:
             return {}
         for depth in range(len(parts) - 1, -1, -1):
@@ -70,14 +71,14 @@ class ArchiveTables:
         return {}
 
     def problems(self, scheme: str, path: str) -> Iterator[Item]:
-        """Yield an item for each row of a table that names no member, and one for a lake.
+        """Yield an item for each table row without a member, and one for a lake.
 
         Args:
-            scheme: "tar" or "zip".
-            path: The archive.
+            scheme: Scheme of the URIs: "tar" or "zip".
+            path: Path of the archive.
         """
         if self.is_lake:
-            detail = "an assay lake, which is no source; unpack it, and use assay score or publish"
+            detail = "an assay lake, not a source; unpack it, and use assay score or assay publish"
             uri = member_uri(scheme, path, MARKER)
             yield bad_item(uri, Reason.NOT_AN_IMAGE, detail)
         for name, table in self._members.items():

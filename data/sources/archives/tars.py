@@ -1,8 +1,8 @@
-"""Pictures in TAR archives, plain or compressed, and in WebDataset's shards.
+"""Images in TAR archives, plain or compressed, including WebDataset shards.
 
-The headers of the whole archive are read before its first item, since an image's sidecars may
-come anywhere. A plain archive's members are then read where they lie; a compressed one's from a
-stream that goes forward.
+All headers are read before the first item, since an image's sidecars may be anywhere in the
+archive. Members of a plain archive are then read by offset, members of a compressed one from a
+forward-only stream.
 """
 
 from __future__ import annotations
@@ -40,36 +40,41 @@ _DAMAGE: Final = (
     OverflowError,
     RecursionError,
 )
-# A member's header may announce gigabytes of attributes, which would be read into memory.
+# A header may declare gigabytes of attributes, which would be read into memory.
 _MAX_HEADER_BYTES: Final = 2**20
 _BLOCK_BYTES: Final = 512
-# Less than a compressed stream goes back.
+# Less than the distance that a compressed stream can seek back.
 _SKIP_BYTES: Final = 2**15
-# Of a compressed archive, whose members cannot be read in any order; sidecars beyond are not read.
+# Total size of sidecars held in memory, since compressed members cannot be read in any order.
 _MAX_SIDECARS_BYTES: Final = 128 * 2**20
 _handles: Final[Handles[WindowedStream]] = Handles()
 
 
 @dataclass(frozen=True, slots=True)
 class TarAddress:
-    """A member by where its data begins in the unpacked archive."""
+    """Address of a member by the offset of its data in the decompressed archive."""
 
     path: str
     offset: int
     n_bytes: int
 
     def read(self, options: SourceOptions) -> bytes:
-        """The member's bytes."""
+        """Return the member's bytes.
+
+        Raises:
+            UnreadableImage: The archive is missing, damaged or truncated, or the member or the
+                archive exceeds a limit.
+        """
         if self.n_bytes > options.limits.max_bytes:
             raise too_many_bytes(self.n_bytes, options.limits)
         try:
             raw = self._read()
         except FileNotFoundError as error:
-            raise UnreadableImage(Reason.NOT_FOUND, "the archive is gone") from error
+            raise UnreadableImage(Reason.NOT_FOUND, "the archive was removed") from error
         except PackedTooMuchError as error:
             raise UnreadableImage(Reason.TOO_MANY_BYTES, f"in an archive: {error}") from error
         except _DAMAGE as error:
-            detail = f"damaged in the archive: {error or type(error).__name__}"
+            detail = f"damage in the archive: {error or type(error).__name__}"
             raise UnreadableImage(Reason.UNREADABLE, detail) from error
         if len(raw) < self.n_bytes:
             raise UnreadableImage(
@@ -89,7 +94,7 @@ class TarAddress:
 
 
 class _Bytes(Protocol):
-    """The unpacked bytes of an archive."""
+    """Decompressed bytes of an archive."""
 
     def read(self, n_bytes: int, /) -> bytes: ...
     def seek(self, offset: int, /) -> int: ...
@@ -99,7 +104,7 @@ class _Bytes(Protocol):
 
 
 class _SmallReads:
-    """A file as tarfile sees it: headers of unreasonable size are damage."""
+    """File for tarfile that treats headers of unreasonable size as damage."""
 
     def __init__(self, file: _Bytes) -> None:
         self._file = file
@@ -126,7 +131,11 @@ def _open_headers(file: _Bytes) -> tarfile.TarFile:
 
 
 def require_tar(path: str, _options: SourceOptions) -> None:
-    """Raise `InputError` unless the archive's first header can be read."""
+    """Refuse an archive whose first header cannot be read.
+
+    Raises:
+        InputError: The file is not a readable TAR archive.
+    """
     try:
         with _open_unpacked(path) as file:
             _open_headers(file)
@@ -136,14 +145,14 @@ def require_tar(path: str, _options: SourceOptions) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """What is kept of a member's header.
+    """Header of a member, in part.
 
     Attributes:
         name: Path in the archive.
-        offset: Where its data begin.
-        n_bytes: Of its data.
-        problem: Why it is no file that can be read; None for an ordinary one.
-        is_folder: It is no item at all.
+        offset: Offset of the data in the decompressed archive.
+        n_bytes: Size of the data in bytes.
+        problem: Reason and detail if the member is not a readable file; None otherwise.
+        is_folder: Whether the member is a folder, which is not an item.
     """
 
     name: str
@@ -155,13 +164,13 @@ class _Member:
 
 @dataclass(slots=True)
 class _Listed:
-    """An archive's members as far as they could be read.
+    """Members of an archive, up to the first damage.
 
     Attributes:
-        members: In the order of the archive.
-        bodies: Beginnings of what may be sidecars or tables of labels, by the number of the member.
-        end: Where the part that was read ends.
-        problem: Why the rest was not read; None where all was.
+        members: Members in the order of the archive.
+        bodies: Leading bytes of possible sidecars and tables of labels, by index of the member.
+        end: Offset of the end of the part that was read.
+        problem: Reason and detail if the rest was not read; None if all was read.
     """
 
     members: list[_Member] = field(default_factory=list)
@@ -171,11 +180,11 @@ class _Listed:
 
 
 def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
-    """The items of a TAR archive in its order, and of those that were joined to it.
+    """Yield the items of a TAR archive in its order, and of archives concatenated to it.
 
-    An image's sidecars are the `.json`, `.txt` and `.cls` of its name, wherever in the archive
-    they come. An archive that is damaged further in, or unpacks to far too much, gives the items
-    before that, and one that says so. Memory: about 250 bytes per member, and the sidecars.
+    An image's sidecars are the `.json`, `.txt` and `.cls` files of its name, anywhere in the
+    archive. An archive with damage, or one that expands beyond the limit, gives the items before
+    that point and one item with the problem. Memory: about 250 bytes per member, and the sidecars.
     """
     stamp = stamp_of(Path(path).stat())
     with _open_unpacked(path) as file:
@@ -245,7 +254,7 @@ def _read_headers(file: _Bytes) -> _Listed:
             archive = _open_headers(file)
             last = start - 1
             while (header := archive.next()) is not None:
-                # tarfile keeps every member it has seen; a million of them is a gigabyte.
+                # tarfile keeps all members in memory; a million of them takes a gigabyte.
                 archive.members = []  # type: ignore[attr-defined]
                 if header.size < 0 or header.offset <= last:
                     raise tarfile.ReadError("a member with an impossible size")
@@ -276,7 +285,7 @@ def _read_headers(file: _Bytes) -> _Listed:
 
 
 def _kept_bytes(member: _Member) -> int:
-    """Return how much of a member is kept: of what may be a sidecar or a table of labels."""
+    """Return the number of leading bytes to keep of a possible sidecar or table; 0 for others."""
     if member.problem is not None:
         return 0
     if is_metadata(member.name.rpartition("/")[2]):
@@ -294,21 +303,21 @@ def _member_of(header: tarfile.TarInfo) -> _Member:
 
 
 def _linked(link: _Member, target: _Member | None, file: _Bytes) -> _Member:
-    """Return a hard link as what it is, the second name of a file that came before."""
+    """Return a hard link as a member with the data of its target, an earlier file."""
     if target is None:
         return link
     if isinstance(file, PackedStream):
-        # Going back for every link would unpack the archive as often.
-        detail = "a hard link in a compressed archive to a member before; unpack the archive"
+        # Seeking back for every link would decompress the archive again each time.
+        detail = "a hard link in a compressed archive to an earlier member; unpack the archive"
         return replace(link, problem=(Reason.UNSAFE_PATH, detail))
     return replace(target, name=link.name)
 
 
 def _start_of_next(file: _Bytes, end: int) -> int | None:
-    """Return where an archive begins that was joined behind the end of one; None for none.
+    """Return the offset of a further archive concatenated after the end; None for none.
 
     Raises:
-        tarfile.ReadError: Data follow that are no archive, such as half a header.
+        tarfile.ReadError: Other data follow the end, such as half a header.
     """
     file.seek(end)
     at = end
@@ -320,9 +329,9 @@ def _start_of_next(file: _Bytes, end: int) -> int | None:
             if _is_header(file.read(_BLOCK_BYTES)):
                 return start
             if start == end:
-                # tarfile takes a header that is cut off for the end of the archive.
-                raise tarfile.ReadError("the last header is cut off or damaged")
-            raise tarfile.ReadError("more data follow its end, which are no TAR archive")
+                # tarfile reads a truncated header as the end of the archive.
+                raise tarfile.ReadError("the last header is truncated or damaged")
+            raise tarfile.ReadError("its end is followed by data that is not a TAR archive")
         at += len(part)
     return None
 
@@ -336,5 +345,5 @@ def _is_header(block: bytes) -> bool:
 
 
 def _stem_of(path: str) -> str:
-    """The archive's name without ".tar", ".tar.gz" and the like."""
+    """Return the archive's name without suffixes such as ".tar" or ".tar.gz"."""
     return Path(path).name.partition(".")[0]

@@ -1,7 +1,7 @@
-"""Pictures in ZIP archives: listed from the central directory, read by size that is real.
+"""Images in ZIP archives, listed from the central directory.
 
-What a member's header claims is not believed: reading stops at the byte limit, and names
-that lead out of the archive, links and devices are items with a problem.
+Headers are not trusted: reading stops at the byte limit, and members with names that lead out of
+the archive, links and devices are items with a problem.
 """
 
 from __future__ import annotations
@@ -49,14 +49,19 @@ _handles: Final[Handles[zipfile.ZipFile]] = Handles()
 
 @dataclass(frozen=True, slots=True)
 class ZipAddress:
-    """A member by its place in the central directory: names may occur twice."""
+    """Address of a member by its index in the central directory, since names may repeat."""
 
     path: str
     index: int
     name: str
 
     def read(self, options: SourceOptions) -> bytes:
-        """The member's bytes, unpacked up to the byte limit and no further."""
+        """Return the member's bytes, decompressed up to the byte limit.
+
+        Raises:
+            UnreadableImage: The archive is missing, changed or damaged, or the member is encrypted
+                or too large.
+        """
         try:
             archive = _open(self.path)
             member = archive.infolist()[self.index]
@@ -64,15 +69,15 @@ class ZipAddress:
                 raise UnreadableImage(Reason.UNREADABLE, "the archive changed since it was listed")
             return _unpack(archive, member, options)
         except FileNotFoundError as error:
-            raise UnreadableImage(Reason.NOT_FOUND, "the archive is gone") from error
+            raise UnreadableImage(Reason.NOT_FOUND, "the archive was removed") from error
         except _DAMAGE as error:
-            detail = f"damaged in the archive: {error or type(error).__name__}"
+            detail = f"damage in the archive: {error or type(error).__name__}"
             raise UnreadableImage(Reason.UNREADABLE, detail) from error
 
 
 def _open(path: str) -> zipfile.ZipFile:
     stamp = stamp_of(Path(path).stat())
-    # Reads of one ZipFile from several threads are safe: it locks around its file.
+    # ZipFile locks around its file, so several threads may read from it.
     return _handles.get((path, stamp), lambda: zipfile.ZipFile(path))
 
 
@@ -90,7 +95,11 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, options: SourceOp
 
 
 def require_zip(path: str, _options: SourceOptions) -> None:
-    """Raise `InputError` unless the archive's directory can be read."""
+    """Refuse an archive whose central directory cannot be read.
+
+    Raises:
+        InputError: The file is not a readable ZIP archive.
+    """
     try:
         _open(path)
     except _DAMAGE as error:
@@ -98,11 +107,11 @@ def require_zip(path: str, _options: SourceOptions) -> None:
 
 
 def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
-    """The items of a ZIP archive, in the order of its directory.
+    """Yield the items of a ZIP archive, in the order of its directory.
 
-    Members that share bytes with others, as those of bombs do, are items with a problem, and so
-    is an archive in front that the directory does not list. Memory: the directory, about 1 KB
-    per member.
+    Members that share bytes with others, as in ZIP bombs, are items with a problem. So is a
+    preceding archive that the directory does not list. Memory: the directory, about 1 KB per
+    member.
     """
     archive = _open(path)
     members = archive.infolist()
@@ -131,7 +140,7 @@ def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
             yield bad_item(uri, Reason.UNREADABLE, "a member that shares its bytes with another")
         elif not credit.allows(member.compress_size, member.file_size):
             yield bad_item(
-                uri, Reason.TOO_MANY_BYTES, f"with the members before, {UNPACKS_TOO_MUCH}"
+                uri, Reason.TOO_MANY_BYTES, f"with the members before it, {UNPACKS_TOO_MUCH}"
             )
         else:
             found, note = sidecars.of(name)
@@ -156,8 +165,7 @@ def list_zip(path: str, options: SourceOptions) -> Iterator[Item]:
         yield bad_item(
             member_uri("zip", path, "", mark="joined"),
             Reason.UNREADABLE,
-            "another ZIP archive lies in front of this one, and its members are not listed; "
-            "split them",
+            "another ZIP archive precedes this one, and its members are not listed; split the file",
         )
 
 
@@ -166,7 +174,7 @@ def _is_folder(member: zipfile.ZipInfo) -> bool:
 
 
 def _overlapping(members: list[zipfile.ZipInfo]) -> set[int]:
-    """Return the places of members whose bytes are not theirs alone, but for the first of them."""
+    """Return the indices of members that overlap an earlier member in the file."""
     found: set[int] = set()
     end = 0
     for index in sorted(range(len(members)), key=lambda place: members[place].header_offset):

@@ -1,7 +1,7 @@
-"""Paths that a glob names, in a fixed order and one by one.
+"""Expansion of globs to paths, lazily and in a fixed order.
 
-wcmatch says what a pattern matches. Its own walk has no order, so that all paths would have to be
-held and sorted before the first: of 50,000 that takes 0.8 s instead of none.
+wcmatch matches the patterns. Its own walk is unordered: all paths would have to be collected and
+sorted before the first one, which takes 0.8 s for 50,000 paths.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def has_magic(text: str) -> bool:
 
 
 def expand_glob(pattern: str) -> Iterator[str]:
-    """Yield absolute paths that match, each folder's in order; with `**` files only.
+    """Yield matching absolute paths, sorted within each folder; with `**` files only.
 
-    Hidden names match only where the pattern writes the dot.
+    Hidden names match only if the pattern has the dot.
     """
     parts = from_home(pattern).absolute().parts
     kept = tuple(p for n, p in enumerate(parts) if p != "**" or parts[n - 1] != "**")

@@ -1,6 +1,6 @@
-"""Labels of a folder's images in one table: Hugging Face's `metadata.csv`, `.jsonl`, `.parquet`.
+"""Tables of labels beside images: Hugging Face's `metadata.csv`, `.jsonl` and `.parquet`.
 
-Its column `file_name` names images by their path below the table's folder.
+The column `file_name` has an image's path below the table's folder.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _BATCH_ROWS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a table says of the images below its folder.
+    """Content of a table of labels.
 
     Attributes:
-        scheme: How its rows are addressed: "csv", "jsonl" or "parquet".
-        fields: Label and domain by the picture's path below the folder.
-        row_of: Number of the row that names a path.
-        problems: Rows that name no image, by number: why.
+        scheme: URI scheme of its rows: "csv", "jsonl" or "parquet".
+        fields: Label and domain by the image's path below the folder.
+        row_of: Row number by path, the first that names it.
+        problems: Defects of rows without an image, by row number.
     """
 
     scheme: str
@@ -49,19 +49,19 @@ class Metadata:
 
 
 def is_metadata(name: str) -> bool:
-    """Return whether a file's name is that of such a table."""
+    """Return whether a file is a table of labels by its name."""
     return name.lower() in NAMES
 
 
 def read_metadata(
     name: str, stream: io.BufferedReader[Any], options: SourceOptions
 ) -> Metadata | None:
-    """Return what a table says; None for one without a column `file_name`.
+    """Return the content of a table of labels; None for a table without a column `file_name`.
 
     Args:
-        name: Name of its file.
-        stream: The unpacked UTF-8 text, or the bytes of a Parquet file.
-        options: Which columns hold labels and domains.
+        name: Name of the file.
+        stream: Decompressed UTF-8 text, or bytes of a Parquet file.
+        options: Settings of listing; `label_from` and `domain_from` are used.
     """
     scheme = name.lower().rpartition(".")[2]
     rows = {"csv": _csv_rows, "jsonl": _json_rows, "parquet": _parquet_rows}[scheme]
@@ -76,18 +76,18 @@ def read_metadata(
     except _NoFileNameError:
         return None
     except (*DAMAGE, pa.ArrowException, LookupError, TypeError, MemoryError) as error:
-        metadata.problems[number + 1] = f"cannot be read on: {error or type(error).__name__}"
+        metadata.problems[number + 1] = f"the rest is unreadable: {error or type(error).__name__}"
     return metadata
 
 
 class _NoFileNameError(Exception):
-    """The table is one of something else."""
+    """The table is not a table of labels."""
 
 
 def _add(
     metadata: Metadata, number: int, row: Mapping[str, object], wanted: list[str]
 ) -> str | None:
-    """Add a row; return what is wrong with it."""
+    """Add a row; return its defect, or None."""
     name, clash = pick(row, FILE_NAME)
     if clash is not None:
         return clash
@@ -99,14 +99,14 @@ def _add(
     lower = {key.strip().lower() for key in wanted}
     fields = {key: value for key, value in row.items() if key.strip().lower() in lower}
     if path in metadata.fields and metadata.fields[path] != fields:
-        return f"{path} stands in row {metadata.row_of[path]} too, with other values"
+        return f"{path} is also in row {metadata.row_of[path]}, with other values"
     metadata.fields[path] = fields
     metadata.row_of.setdefault(path, number)
     return None
 
 
 def path_of(name: str) -> str | None:
-    """Return a path below the table's folder as its parts and slashes; None where it leads out."""
+    """Return a path below the table's folder in normal form; None if it leads out of the folder."""
     stripped = name.strip()
     return None if escape_of(stripped) else "/".join(parts_of(stripped))
 
@@ -140,7 +140,7 @@ def _json_rows(stream: io.BufferedReader[Any]) -> Iterator[Mapping[str, object] 
         if number == 0 and isinstance(row.value, dict) and not _has_file_name(list(row.value)):
             raise _NoFileNameError
         if row.problem is not None or row.is_cut or not isinstance(row.value, dict):
-            yield row.problem or f"no object of at most {_LONGEST_ROW} bytes"
+            yield row.problem or f"not an object of at most {_LONGEST_ROW} bytes"
         else:
             yield row.value
 

@@ -1,4 +1,4 @@
-"""Items below a folder: its images, the rows of its Parquet files, and never those of a lake."""
+"""Items below a folder: its images and the rows of its Parquet files, without lakes."""
 
 from __future__ import annotations
 
@@ -34,20 +34,19 @@ TABLE_SUFFIXES: Final = (".parquet", ".parq", ".pq")
 def walk_folder(
     root: str, options: SourceOptions, *, is_listed: Callable[[str], bool] = lambda _path: False
 ) -> Iterator[Item]:
-    """Yield the items below a folder: files of a folder by name, then its sub-folders by name.
+    """Yield the items below a folder: the files of a folder by name, then its subfolders by name.
 
-    Hidden files and folders, sidecars, tables of labels, lakes and what the patterns leave out
-    are no items. A Parquet file with images gives its rows; folders such as `label=fake` above
-    it are columns of it; names that begin with an underscore beside it, and the card beside its
-    folder `data`, are no items. Links
-    to files inside the folder are followed; those that lead out become `unsafe_path`; links
-    to folders are never entered, so loops do no harm. Memory: the names of one folder, and what
-    the tables of labels above it say.
+    Not items are hidden files and folders, sidecars, tables of labels, lakes, and files that the
+    patterns exclude. A Parquet file with images gives one item per row; folders such as
+    `label=fake` above it are its columns. Beside it, names with a leading underscore are not items;
+    nor is the dataset card beside its folder `data`. Links to files inside the folder are
+    followed, links out of it become `unsafe_path`, and links to folders are never followed, which
+    excludes loops. Memory: the names in one folder, and the tables of labels above it.
 
     Args:
-        root: Absolute path.
-        options: Patterns, labels, domains.
-        is_listed: Whether a path was listed by an earlier source already.
+        root: Absolute path of the folder.
+        options: Settings of listing.
+        is_listed: Function that states whether an earlier source has listed a path.
     """
     real_root = os.path.realpath(root)
     waiting: list[tuple[tuple[str, ...], _Tables]] = [((), ())]
@@ -62,7 +61,7 @@ def walk_folder(
             continue
         shown = [name for name in files if not is_hidden([name])]
         own = _metadata_among(folder, shown, options, real_root)
-        # The nearest table that names an image counts.
+        # The nearest table that names an image takes precedence.
         tables = (*((len(below), table) for table in own.values()), *tables)
         sidecars = Sidecars(shown)
         above = (Path(real_root).name, *below)
@@ -102,7 +101,7 @@ def walk_folder(
                 continue
             if not is_inside(os.path.realpath(path), real_root):
                 yield bad_item(
-                    file_uri(path), Reason.UNSAFE_PATH, "a link to a folder outside of its own"
+                    file_uri(path), Reason.UNSAFE_PATH, "a link to a folder outside the source"
                 )
 
 
@@ -114,7 +113,7 @@ def _holds_tables(folder: str) -> bool:
 
 
 def item_beside_metadata(path: str, options: SourceOptions) -> Item:
-    """Return the item of a file named by itself, with what lies beside it says of it."""
+    """Return the item of a single file, with labels from sidecars and tables in its folder."""
     folder, name = os.path.split(path)
     fields: dict[str, object] = {}
     for table in NAMES:
@@ -131,22 +130,19 @@ def item_beside_metadata(path: str, options: SourceOptions) -> Item:
     )
 
 
-# What stands beside `data/` in a data set as Hugging Face keeps them, and as assay publishes them.
+# Files beside `data/` in datasets of Hugging Face and of `assay publish`.
 _DATASET_CARDS: Final = ("README.md", "VERSIONS.lock", "dataset_infos.json")
 
 
 def items_of_labels(path: str, options: SourceOptions) -> Iterator[Item] | None:
-    """Return the items of a table of labels that a pattern gave: its rows that name no image.
-
-    None for any other file.
-    """
+    """Return the items of a table of labels, its rows without an image; None for other files."""
     folder, name = os.path.split(path)
     table = _load(path, options) if is_metadata(name) else None
     return None if table is None else _problems(path, folder, table)
 
 
 _HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
-# Of Spark and Delta beside their tables: parts that were never committed, and logs.
+# Folders of Spark and Delta beside their tables: uncommitted parts, and logs.
 _TABLE_FOLDERS: Final = frozenset({"_temporary", "_delta_log", "_spark_metadata"})
 
 _Tables = tuple[tuple[int, Metadata], ...]
@@ -163,7 +159,7 @@ def _fields_of(parts: tuple[str, ...], tables: _Tables) -> dict[str, object]:
 def _metadata_among(
     folder: str, names: list[str], options: SourceOptions, root: str
 ) -> dict[str, Metadata]:
-    """Return the tables of labels among the files of a folder, by their names."""
+    """Return the tables of labels among the files of a folder, by file name."""
     found = {}
     for name in names:
         if is_metadata(name) and not leads_out(_join(folder, name), root):
@@ -190,7 +186,7 @@ def _kept_metadata(path: str, _stamp: str, options: SourceOptions) -> Metadata |
 
 
 def _problems(path: str, folder: str, table: Metadata) -> Iterator[Item]:
-    """Yield an item for each row of a table that names no image."""
+    """Yield an item for each row without an image in a table of labels."""
     missing = {
         number: (Reason.NOT_FOUND, f"no such file: {name}")
         for name, number in table.row_of.items()
@@ -203,16 +199,16 @@ def _problems(path: str, folder: str, table: Metadata) -> Iterator[Item]:
 
 
 def _why_barred(path: str, root: str) -> tuple[Reason, str] | None:
-    """Return why a link to a table is not followed; None for what may be read."""
+    """Return why a link to a table is not followed; None if the table may be read."""
     if leads_out(path, root):
         return Reason.UNSAFE_PATH, "a link that leads out of its folder; name the file as a SOURCE"
     if os.path.islink(path) and lake_of(path) is not None:  # noqa: PTH114
-        return Reason.NOT_AN_IMAGE, "a link to a part of an assay lake, which is no source"
+        return Reason.NOT_AN_IMAGE, "a link into an assay lake, which is not a source"
     return None
 
 
 def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -> Iterator[Item]:
-    """Yield the rows of a Parquet file; one that has no images is an item that says so."""
+    """Yield the items of a Parquet file; a file without images is one item with a problem."""
     partitions = partitions_of(above[1:])
     try:
         require_parquet(path, options, more=partitions)
@@ -230,7 +226,7 @@ def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -
 
 
 def partitions_of(folders: Iterable[str]) -> dict[str, object]:
-    """Return the columns that names of folders such as `label=fake` are, as Hive writes them."""
+    """Return the columns given by folder names such as `label=fake` (Hive partitions)."""
     pairs = (name.partition("=") for name in folders)
     return {
         key: None if value == _HIVE_NULL else unquote(value)

@@ -1,1 +1,1 @@
-"""Lists of images as sources: CSV and its kin, JSON, plain lines."""
+"""Lists of images as sources: CSV, TSV and similar, JSON, plain lines."""

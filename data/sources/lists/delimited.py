@@ -1,8 +1,8 @@
-"""Delimited text (CSV, TSV and their kin) as records, so that no line is ever lost.
+"""Parser of delimited text (CSV, TSV and similar) that loses no line.
 
-A quote opens a field only where a field begins, and closes it only before a delimiter or the
-end of the record. A quoted field may hold line breaks; a quote that nothing closes, or behind
-which other rows would vanish, is a character like any other.
+A quote opens a field only at the start of a field, and closes it only before a delimiter or the
+end of the record. A quoted field may contain line breaks. A quote that is never closed, or that
+would absorb other rows, is an ordinary character.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ MAX_RECORD_CHARS: Final = 2**24
 _MAX_LINES: Final = 20_000
 _MAX_LINES_IN_VAIN: Final = 200_000
 _MAX_LINES_WHEN_POOR: Final = 10
-# So many lines with a row's number of cells are rows, and no text between quotes.
+# This many consecutive lines with the row's number of cells are rows, not quoted text.
 _MAX_ROWS_IN_TURN: Final = 8
 _DATA: Final = re.compile("data:", re.IGNORECASE)
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*')
 
 
 class Line(NamedTuple):
-    """One line of a file without its end, and where its bytes lie.
+    """One line of a file without its line end, and the position of its bytes.
 
-    `is_cut`: only the beginning of a line beyond all limits. `n_lines`: more than 1 where it
-    stands for empty lines.
+    Attributes:
+        text: Text of the line.
+        offset: Offset of the line in bytes.
+        n_bytes: Length of the line in bytes, with its line end.
+        is_cut: Whether the line exceeds the limit, and `text` is only its beginning.
+        n_lines: Number of lines, above 1 for consecutive empty lines.
     """
 
     text: str
@@ -43,16 +47,16 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The cells of one row.
+    """One row of a table.
 
     Attributes:
-        line: Number of its first line, counted from 1.
-        n_lines: Lines that it spans.
-        cells: Its cells, as written; a line break in a quoted cell is LF.
-        offset: Where its first line begins, in bytes.
-        n_bytes: Bytes of its lines.
-        note: What was odd about its quotes; None as a rule.
-        is_cut: A line beyond all limits: the cells are not there.
+        line: Number of the first line, counted from 1.
+        n_lines: Number of lines of the row.
+        cells: Cells as written; a line break in a quoted cell is LF.
+        offset: Offset of the first line in bytes.
+        n_bytes: Length of the lines in bytes.
+        note: Note on unclosed quotes; None for most rows.
+        is_cut: Whether the line exceeds the limit; `cells` is then empty.
     """
 
     line: int
@@ -66,7 +70,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A header and the records below it."""
+    """Header of a table, and the records below it."""
 
     names: list[str]
     delimiter: str
@@ -74,12 +78,12 @@ class Table:
 
 
 def read_table(text: str, *, delimiter: str | None = None, is_quoted: bool = True) -> Table | None:
-    """Return the table that a text holds; None when there is no line in it.
+    """Return the table in a text; None for a text without lines.
 
     Args:
-        text: Whole text, valid, without a byte order mark.
-        delimiter: Character between cells; None to find it.
-        is_quoted: Whether quotes may enclose cells. Without, a quote is a character.
+        text: Whole valid text, without a byte order mark.
+        delimiter: Delimiter of cells; None to detect it.
+        is_quoted: Whether quotes may enclose cells; if not, a quote is an ordinary character.
     """
     lines = (Line(line) for line in split_lines(text))
     return open_table(lines, delimiter=delimiter, is_quoted=is_quoted)
@@ -94,17 +98,18 @@ def open_table(
     tests_of: Callable[[Sequence[str]], RowTests | None] | None = None,
     max_chars: int = MAX_RECORD_CHARS,
 ) -> Table | None:
-    """Return the header of a table and its records, read lazily; None when there is no line.
+    """Return header and lazy records of a table; None for a file without lines.
 
-    Empty lines are no records. Excel's first line `sep=;` names the delimiter.
+    Empty lines are skipped. Excel's first line `sep=;` sets the delimiter.
 
     Args:
         lines: Lines of the file.
-        delimiter: Character between cells; None to find it in the header.
+        delimiter: Delimiter of cells; None to detect it in the header.
         is_quoted: Whether quotes may enclose cells.
-        is_header: Whether cells look like the wanted header; chooses between delimiters.
-        tests_of: Returns how rows are recognised, given the header.
-        max_chars: Longest record with line breaks.
+        is_header: Function that states whether cells look like the expected header; used to
+            choose the delimiter.
+        tests_of: Function from the header to tests that recognise rows.
+        max_chars: Maximum length of a record with line breaks, in characters.
     """
     numbered = _numbered(lines)
     first = next(((n, line) for n, line in numbered if line.text.strip()), None)
@@ -137,7 +142,7 @@ def _numbered(lines: Iterable[Line]) -> Iterator[tuple[int, Line]]:
 
 
 def choose_delimiter(header: str, is_header: Callable[[Sequence[str]], bool] | None = None) -> str:
-    """Return the delimiter that gives a header most cells, those first that look like one."""
+    """Return the delimiter with which a line looks like a header, else the one with most cells."""
 
     def fitness(delimiter: str) -> tuple[bool, int]:
         cells = [cell.strip() for cell in split_line(header, delimiter)]
@@ -149,9 +154,10 @@ def choose_delimiter(header: str, is_header: Callable[[Sequence[str]], bool] | N
 def split_line(
     line: str, delimiter: str, *, is_quoted: bool = True, n_cells: int | None = None
 ) -> list[str]:
-    """Return the cells of one line by itself; a quote that it does not close is a character.
+    """Return the cells of a single line; a quote not closed in the line is a character.
 
-    With fewer cells than `n_cells`, so is a quote behind which another cell's quote opens.
+    If that gives fewer cells than `n_cells`, a quote followed by the quote of another cell is a
+    character too.
     """
     if not is_quoted or '"' not in line:
         return _split_plain(line, delimiter)
@@ -169,11 +175,11 @@ def split_line(
 
 @dataclass(frozen=True, slots=True)
 class RowTests:
-    """How a reader that knows what cells mean recognises rows.
+    """Tests that recognise rows by the content of their cells.
 
     Attributes:
-        is_row: Whether cells are certainly those of a row, and no part of a quoted text.
-        is_whole: Whether a record with line breaks in it is one row.
+        is_row: Function that states whether cells are certainly a row, not part of a quoted text.
+        is_whole: Function that states whether a record with line breaks is one row.
     """
 
     is_row: Callable[[Sequence[str]], bool]
@@ -189,19 +195,19 @@ def read_records(
     tests: RowTests | None = None,
     max_chars: int = MAX_RECORD_CHARS,
 ) -> Iterator[Record]:
-    """Yield the records of lines below a header. Each line that is not empty is in one of them.
+    """Yield the records in the lines below a header; every non-empty line is in one record.
 
-    A record goes on behind a line's end only within a quoted field. Where such a field is never
-    closed, or would swallow lines that are rows of their own, its quote is a character, and the
-    next record begins at the next line.
+    A record continues after a line end only within a quoted field. If that field is never closed,
+    or would absorb lines that are rows themselves, its quote is a character, and the next record
+    starts at the next line.
 
     Args:
-        lines: Numbers and lines.
-        delimiter: Character between cells.
-        n_cells: Number of cells that a row has.
+        lines: Line numbers and lines.
+        delimiter: Delimiter of cells.
+        n_cells: Number of cells in a row.
         is_quoted: Whether quotes may enclose cells.
-        tests: How rows are recognised by what their cells mean.
-        max_chars: Longest record with line breaks.
+        tests: Tests that recognise rows by content; None to use the number of cells alone.
+        max_chars: Maximum length of a record with line breaks, in characters.
     """
     ahead = _Ahead(iter(lines), delimiter, n_cells, tests, max_chars)
     while (numbered := ahead.take()) is not None:
@@ -228,7 +234,7 @@ def read_records(
 
 
 def split_record(lines: Sequence[str], delimiter: str, n_cells: int) -> list[str]:
-    """Return the cells of the lines of one record, as `read_records` found them."""
+    """Return the cells of one record from its lines, as `read_records` does."""
     scanner = _Scanner(delimiter)
     if len(lines) > 1 and any(scanner.feed(line) for line in lines):
         return scanner.cells
@@ -236,7 +242,7 @@ def split_record(lines: Sequence[str], delimiter: str, n_cells: int) -> list[str
 
 
 class _Ahead:
-    """Lines, of which some were looked at before their turn."""
+    """Iterator over lines with lookahead."""
 
     def __init__(
         self,
@@ -249,19 +255,19 @@ class _Ahead:
         self._lines, self._delimiter, self._n_cells = lines, delimiter, n_cells
         self._tests, self._max_chars = tests, max_chars
         self._seen: deque[tuple[int, Line]] = deque()
-        # Looking ahead in vain is paid for once: a file full of stray quotes ends too.
+        # Budget of unsuccessful lookahead, which bounds the time for a file of stray quotes.
         self._n_spare_lines = _MAX_LINES_IN_VAIN
 
     def take(self) -> tuple[int, Line] | None:
-        """Return the next line, or None at the end."""
+        """Return the next line; None at the end."""
         return self._seen.popleft() if self._seen else next(self._lines, None)
 
     def n_lines_to_close(self, scanner: _Scanner, first: str) -> int:
-        """Return how many more lines the scanner's record takes; 0 when it goes wrong.
+        """Return the number of further lines in the record; 0 if its quote is not closed.
 
         Args:
-            scanner: Has read the record's first line, in which a quoted field is open.
-            first: That line.
+            scanner: Scanner after the record's first line, with a quoted field open.
+            first: First line of the record.
         """
         n_lines = n_rows_in_turn = 0
         n_chars = len(first)
@@ -282,8 +288,8 @@ class _Ahead:
             n_rows_in_turn = n_rows_in_turn + 1 if len(cells) == self._n_cells > 1 else 0
             if line.is_cut or n_chars > self._max_chars or n_rows_in_turn >= _MAX_ROWS_IN_TURN:
                 break
-            # What tells a row may stand behind the quoted field, on the line that closes it. Then
-            # the record has it from there, unless it had one already.
+            # The cell that marks a row may follow the quoted field, on the line that closes it.
+            # Then it belongs to this record, unless the record already has such a cell.
             is_closed = scanner.feed(line.text)
             if self._is_row(cells) and (is_begun or is_suspect or not is_closed):
                 break
@@ -296,7 +302,7 @@ class _Ahead:
         return 0
 
     def _alone(self, text: str) -> list[str]:
-        """Return the cells of a line by itself; none where it cannot have as many as a row."""
+        """Return the cells of a single line; [] if it has too few delimiters for a row."""
         if text.count(self._delimiter) < self._n_cells - 1:
             return []
         if self._n_cells == 1 and self._tests is None:
@@ -322,7 +328,7 @@ def _patterns(delimiter: str) -> _Patterns:
         opening=re.compile(f'{blank}*"'),
         inside=re.compile(rf'(?>[^"]+|""|"(?!{blank}*(?:{d}|\Z)))*+'),
         closing=re.compile(rf'"{blank}*(?:({d})|\Z)'),
-        # A data: address has a semicolon and a comma of its own.
+        # A data: URI contains a semicolon and a comma.
         plain=re.compile(
             rf"(\s*data:[\w.+/-]*(?:;[\w=.-]+)*;base64,[^{d}]*|[^{d}]*)({d})?", re.IGNORECASE
         ),
@@ -339,7 +345,7 @@ def _split_plain(line: str, delimiter: str) -> list[str]:
 
 
 class _Scanner:
-    """Cells of a record that is fed line by line."""
+    """Scanner of one record, fed line by line."""
 
     def __init__(self, delimiter: str, *, is_quoted: bool = True, is_wary: bool = False) -> None:
         self._patterns = _patterns(delimiter)
@@ -350,7 +356,7 @@ class _Scanner:
         self.cells: list[str] = []
 
     def feed(self, line: str) -> bool:
-        """Read one more line; return whether the record is complete."""
+        """Scan one more line; return whether the record is complete."""
         at = 0
         if self._open is not None:
             at = self._inside(line, 0)
@@ -359,7 +365,7 @@ class _Scanner:
         return self._open is None
 
     def _field(self, line: str, at: int) -> int:
-        """Read a field from `at`; return where the next one begins, or -1 at the line's end."""
+        """Scan a field from `at`; return the start of the next one, or -1 at the line's end."""
         opening = self._patterns.opening.match(line, at) if self._is_quoted else None
         if opening is None:
             return self._plain(line, at)
@@ -386,7 +392,7 @@ class _Scanner:
         return closing.end() if closing[1] else -1
 
     def give_up(self, line: str) -> None:
-        """Take the quote of the open field for a character; `line` is all of the record."""
+        """Treat the quote of the open field as a character; `line` is the whole record."""
         while self._open is not None:
             self._open = None
             at = self._plain(line, self._opened_at)

@@ -1,6 +1,7 @@
-"""JSON as rows: one value per line, values one after another, or the elements of one array.
+"""Rows in JSON: one value per line, concatenated values, or the elements of one array.
 
-What is no JSON is passed over up to the next line that begins a value, and is told.
+Text that is not JSON is skipped up to the next line that starts a value, and gives one row with a
+problem.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _DECODER: Final = json.JSONDecoder()
 
 @dataclass(frozen=True, slots=True)
 class JsonRow:
-    """One value of a list in JSON, or why there is none.
+    """One value of a list in JSON, or a defect.
 
     Attributes:
-        value: Object, text or whatever stands there.
-        problem: Why it cannot be read; None as a rule.
-        raw: Its bytes, with the line's end where it is one line.
-        offset: Where they lie.
-        n_bytes: How many they are; more than `raw` holds of what is beyond the limit.
+        value: Parsed value, an object or a string in a valid list.
+        problem: Description of the defect; None for a valid value.
+        raw: Bytes of the value, with the line end if it is one line.
+        offset: Offset of the value in the decompressed text, in bytes.
+        n_bytes: Length of the value in bytes; larger than `raw` if it exceeds the limit.
     """
 
     value: Any
@@ -42,7 +43,7 @@ class JsonRow:
 
     @property
     def is_cut(self) -> bool:
-        """Whether it is beyond the limit."""
+        """Whether the value exceeds the limit."""
         return self.n_bytes > len(self.raw)
 
 
@@ -50,7 +51,7 @@ def parse_json(raw: bytes) -> Any:
     """Return the value of one JSON text.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(decode_escaped(raw.removeprefix(b"\xef\xbb\xbf")))
@@ -61,12 +62,12 @@ def parse_json(raw: bytes) -> Any:
 def json_rows(stream: io.BufferedReader, longest: int) -> Iterator[JsonRow]:
     """Yield the rows of a list in JSON.
 
-    A file whose first line is a whole value is read line by line; any other as values that
-    follow one another, within one array or not.
+    A file whose first line is a complete value is read line by line, any other as concatenated
+    values or as one array.
 
     Args:
-        stream: See `list_files.open_list`.
-        longest: Bytes of the longest row that is read.
+        stream: Decompressed UTF-8 text, see `list_files.open_list`.
+        longest: Maximum length of a row in bytes.
     """
     head = stream.peek(_STEP_BYTES)
     if _begins_with_lines(head):
@@ -80,12 +81,12 @@ def _begins_with_lines(head: bytes) -> bool:
     first, *rest = re.split(rb"[\r\n]", text, maxsplit=1)
     is_array = text.startswith(b"[")
     if not rest or not rest[0].strip():
-        # One line, or the beginning of one: an array on it is the list.
+        # A single line, or its beginning: an array on it is the list.
         return not is_array
     try:
         parse_json(first)
     except ValueError:
-        # A line that begins a value and does not end it, or damage in the first of many lines.
+        # Either a value over several lines, or a damaged first line.
         if is_array or first.rstrip().endswith((b",", b"[", b"{", b":")):
             return False
     return True
@@ -112,13 +113,13 @@ def _rows_of_lines(stream: io.BufferedReader, longest: int) -> Iterator[JsonRow]
 
 
 def _holds_several(raw: bytes, at: int) -> bool:
-    """Whether an object is followed by another on its line."""
+    """Return whether an object is followed by another one on its line."""
     text = decode_escaped(raw.removeprefix(b"\xef\xbb\xbf"))
     return text.lstrip()[:1] == "{" and text[_skip(text, at) :][:1] == "{"
 
 
 def _split_line(raw: bytes, offset: int) -> Iterator[JsonRow]:
-    """Yield the values of a line that holds several, and what stands behind them."""
+    """Yield the values of a line with several, and a defect for trailing text."""
     text = decode_escaped(raw)
     at = 0
     while (start := _skip(text, at)) < len(text):
@@ -139,7 +140,7 @@ def _rows_of_values(stream: io.BufferedReader, longest: int) -> Iterator[JsonRow
 
 
 class _Values:
-    """Values in a stream of text, of which a part is held."""
+    """Parser of concatenated values in a stream, with a part of the text in memory."""
 
     def __init__(self, stream: io.BufferedReader, longest: int) -> None:
         self._stream, self._longest = stream, longest
@@ -149,7 +150,7 @@ class _Values:
         self._is_end = False
 
     def skip_opening(self) -> None:
-        """Pass over what opens the array, if one does."""
+        """Skip the opening bracket of an array, if there is one."""
         start = 0
         while start == len(self._text) and self._more():
             start = _skip(self._text, 0)
@@ -158,7 +159,7 @@ class _Values:
         self._advance(start)
 
     def next_row(self) -> JsonRow | None:
-        """Return the next value or damage; None at the end."""
+        """Return the next value or defect; None at the end."""
         while True:
             start = _skip(self._text, self._at)
             closing = _ARRAY_END.match(self._text, start)
@@ -177,12 +178,12 @@ class _Values:
                 if self._may_go_on(error) and self._more():
                     continue
                 return self._damage(error)
-            # A number or a word may go on behind what is held.
+            # A number or a literal may continue after the text in memory.
             if end < len(self._text) or not self._more():
                 return self._row(value, None, end)
 
     def _may_go_on(self, error: Exception) -> bool:
-        """Whether more text could mend what is wrong."""
+        """Return whether the error may be due to text that is not read yet."""
         if not isinstance(error, json.JSONDecodeError):
             return False
         is_late = error.pos >= len(self._text) - 16 or error.msg.startswith("Unterminated string")
@@ -215,10 +216,10 @@ class _Values:
             self._text, self._at = self._text[self._at :], 0
 
     def _more(self) -> bool:
-        """Read on; return whether there was more."""
+        """Read more text; return whether there was any."""
         if self._is_end:
             return False
-        # As much again as is held, so that a long value is looked at few times.
+        # Doubling, so that a long value is parsed few times.
         raw = self._stream.read(max(_STEP_BYTES, len(self._text) - self._at))
         self._is_end = not raw
         self._raw += raw
@@ -229,7 +230,7 @@ class _Values:
 
 
 def _whole(raw: bytes) -> int:
-    """Return how many bytes end with a whole character."""
+    """Return the length of the longest prefix that ends with a complete UTF-8 character."""
     for n_left in range(1, min(4, len(raw)) + 1):
         byte = raw[-n_left]
         if byte < 0x80:

@@ -1,7 +1,7 @@
-"""The bytes of a list: unpacked, as UTF-8, line by line, and once more from where a line lies.
+"""Reading of list files: decompressed, as UTF-8, line by line, or from an offset.
 
-A list may be packed with gzip, bzip2, xz or zstd, and may be UTF-16 or UTF-32 with a byte order
-mark. Offsets are those of the unpacked UTF-8 text.
+A list may be compressed with gzip, bzip2, xz or zstd, and may be UTF-16 or UTF-32 with a byte order
+mark. Offsets refer to the decompressed UTF-8 text.
 """
 
 from __future__ import annotations
@@ -43,10 +43,13 @@ _handles: Final[Handles[WindowedStream]] = Handles()
 
 
 class RawLine(NamedTuple):
-    """One line with its end; of one beyond the limit only the beginning.
+    """One line with its line end.
 
-    `n_bytes` is more than the length of `raw` then. Empty lines that follow one another may come
-    as one, which counts them in `n_lines`.
+    Attributes:
+        raw: Bytes of the line; only the beginning of a line that exceeds the limit.
+        offset: Offset of the line in bytes.
+        n_bytes: Length of the line in bytes; larger than `raw` if it exceeds the limit.
+        n_lines: Number of lines, above 1 for consecutive empty lines.
     """
 
     raw: bytes
@@ -56,15 +59,15 @@ class RawLine(NamedTuple):
 
     @property
     def is_cut(self) -> bool:
-        """Whether the line is not all there."""
+        """Whether the line exceeds the limit."""
         return self.n_bytes > len(self.raw)
 
 
 def open_list(path: str) -> io.BufferedReader:
-    """Open a list as unpacked UTF-8 text, without a byte order mark where it is transcoded.
+    """Open a list as decompressed UTF-8 text; transcoded text has no byte order mark.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: The file cannot be opened.
     """
     stream = _unpacked(path)
     head = stream.peek(4)[:4]
@@ -79,7 +82,7 @@ def read_head(path: str, n_bytes: int = 2**16) -> bytes:
     """Return the first bytes of a list's text.
 
     Raises:
-        InputError: It cannot be opened or unpacked, or is no text.
+        InputError: The file cannot be opened or decompressed, or is not text.
     """
     head = b""
     try:
@@ -93,10 +96,10 @@ def read_head(path: str, n_bytes: int = 2**16) -> bytes:
     seen = sniff(head)
     is_text = encoding_of(head)[1] > 0 or _CONTROL.search(head[:1024]) is None
     if not is_text and seen.kind is not Kind.UNKNOWN:
-        raise InputError(f"{path}: not a list but {seen.name}; give it under a name that says so")
+        raise InputError(f"{path}: not a list but {seen.name}; correct the suffix of its name")
     if is_binary(head):
         raise InputError(
-            f"{path}: not text: it holds NUL bytes or the like; save the list as UTF-8"
+            f"{path}: not text: it has NUL or other control bytes; save the list as UTF-8"
         )
     return head
 
@@ -105,7 +108,7 @@ def read_at(path: str, offset: int, n_bytes: int) -> bytes:
     """Return a part of a list's text.
 
     Raises:
-        UnreadableImage: The list is gone or damaged.
+        UnreadableImage: The list was removed or is damaged.
     """
     try:
         stamp = stamp_of(Path(path).stat())
@@ -119,7 +122,7 @@ def read_at(path: str, offset: int, n_bytes: int) -> bytes:
         )
         return stream.read_at(offset, n_bytes)
     except FileNotFoundError as error:
-        raise UnreadableImage(Reason.NOT_FOUND, "the list is gone") from error
+        raise UnreadableImage(Reason.NOT_FOUND, "the list was removed") from error
     except DAMAGE as error:
         detail = f"the list cannot be read: {error or type(error).__name__}"
         raise UnreadableImage(Reason.UNREADABLE, detail) from error
@@ -128,12 +131,13 @@ def read_at(path: str, offset: int, n_bytes: int) -> bytes:
 def raw_lines(
     stream: io.BufferedReader, longest: int, *, is_json: bool = False
 ) -> Iterator[RawLine]:
-    """Yield the lines of a list, which end with LF, CR LF or CR; a byte order mark is left out.
+    """Yield the lines of a list, ended by LF, CR LF or CR, without a byte order mark.
 
     Args:
-        stream: See `open_list`.
-        longest: Bytes of the longest line that is kept whole.
-        is_json: A CR ends a line only where no LF ends any: it may stand within JSON.
+        stream: Decompressed UTF-8 text, see `open_list`.
+        longest: Maximum length of a line in bytes; longer lines are cut.
+        is_json: Whether the lines are JSON, in which a CR may be white space; it then ends a line
+            only in a file without LF.
     """
     offset = 3 if stream.peek(3)[:3] == codecs.BOM_UTF8 else 0
     stream.read(offset)
@@ -142,7 +146,7 @@ def raw_lines(
     kept = b""
     while chunk := stream.readline(longest):
         if chunk in {b"\n", b"\r\n"} and not kept:
-            # A small packed list may hold a hundred million of them.
+            # A small compressed list may have a hundred million empty lines.
             n_lines, n_bytes = 1, len(chunk)
             while empty := _EMPTY_LINES.match(stream.peek(_STEP_BYTES)):
                 n_lines += empty[0].count(b"\n")
@@ -187,7 +191,7 @@ def _unpacked(path: str) -> io.BufferedReader:
 
 
 class _Steps(io.RawIOBase):
-    """An unpacked stream, of which all that comes before damage is given before the damage is."""
+    """Decompressed stream that returns all bytes before damage, and raises only then."""
 
     def __init__(self, stream: PackedStream) -> None:
         self._stream = stream
@@ -206,7 +210,7 @@ class _Steps(io.RawIOBase):
 
 
 class _Transcoded(io.RawIOBase):
-    """A stream of text in another encoding, as UTF-8."""
+    """Stream of text in another encoding, converted to UTF-8."""
 
     def __init__(self, stream: io.BufferedReader, encoding: str) -> None:
         self._stream = stream

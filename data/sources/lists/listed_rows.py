@@ -1,4 +1,4 @@
-"""From one row of a list or table to its items: as a rule one, and one per image of a list."""
+"""Items of one row of a list or table: usually one, or one per image in a list of images."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _CHANGED: Final = "the list changed since it was listed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowAddress:
-    """A row that holds the image itself, by where it lies in the text of a list.
+    """Address of an image inside a row, by the position of the row in the list's text.
 
     Attributes:
-        path: The list.
-        offset: First byte of the row in the unpacked UTF-8 text.
-        n_bytes: Its length.
-        column: Key of the image in a JSON object, or number of the cell; None for the whole row.
-        delimiter: Character between cells; None for other lists.
-        n_cells: Cells that a row of delimited text has.
-        is_text: Whether the row is a line of plain text, and no JSON.
-        part: Number of the image in a list of them; None for one image.
+        path: Path of the list.
+        offset: Offset of the row in the decompressed UTF-8 text, in bytes.
+        n_bytes: Length of the row in bytes.
+        column: Key of the image in a JSON object, or index of the cell; None for the whole row.
+        delimiter: Delimiter of cells; None for lists that are not delimited text.
+        n_cells: Number of cells in a row of delimited text.
+        is_text: Whether the row is a line of plain text, not JSON.
+        part: Index of the image in a list of images; None for a single image.
     """
 
     path: str
@@ -47,7 +47,12 @@ class RowAddress:
     part: int | None = None
 
     def read(self, options: SourceOptions) -> bytes:
-        """The picture's bytes, decoded from base64."""
+        """Return the image's bytes, decoded from base64.
+
+        Raises:
+            UnreadableImage: The list was removed, damaged or changed since it was listed, or the
+                row has no image.
+        """
         raw = read_at(self.path, self.offset, self.n_bytes)
         try:
             cell = self._cell(raw)
@@ -84,15 +89,15 @@ def items_of_cell(
     """Yield the items of one row of a list.
 
     Args:
-        uri: Its name; an image of a list has its number behind a slash.
-        cell: The cell that holds the image, points to it, or holds a list of such cells.
-        fields: Label and domain of the row, where it has them.
+        uri: URI of the row; an image in a list of images gets its index after a slash.
+        cell: Cell with the image, a reference to it, or a list of such cells.
+        fields: Label and domain of the row, if it has them.
         base: Folder that relative paths start from.
-        options: Labels, domains, limits.
-        holder: Gives what reads an image from the row when the row itself holds it, by its
-            number in the list of images, or None.
-        content: The row's bytes, for the fingerprint of an image in the row.
-        note: What was odd about the row.
+        options: Settings of listing and reading.
+        holder: Function from the index in a list of images, or None, to the address of an image
+            inside the row.
+        content: Bytes of the row, for the fingerprint of an image inside it.
+        note: Note on a defect of the row; None for none.
     """
     parts = images_in(cell)
     if parts is None:
@@ -136,5 +141,5 @@ def _item(
 
 
 def digest(content: bytes) -> str:
-    """Return a short hash, for fingerprints."""
+    """Return a short hash for fingerprints, 24 hex digits."""
     return hashlib.blake2b(content, digest_size=12).hexdigest()

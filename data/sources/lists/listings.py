@@ -1,8 +1,8 @@
-"""Lists of images as text (CSV and its kin, JSON, plain lines): one row, one item at least.
+"""Lists of images in text files (CSV and similar, JSON, plain lines), at least one item per row.
 
-Rows count from 0, without the header; `jsonl:///a/x.jsonl!3` is the fourth. Lists are read
-line by line, so their length costs no memory, and whatever is wrong with a row is its own
-problem: the next begins at the next line.
+Rows count from 0, without the header: `jsonl:///a/x.jsonl!3` is the fourth. Lists are read line by
+line, in bounded memory. A defect of a row becomes that item's problem, and the next row starts at
+the next line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...text.unicode import decode_escaped, is_valid, split_lines, valid_text
 from ..cells import is_base64_image
 from ..columns import IMAGE_COLUMNS, choose_column, may_hold_image, tag_columns
 from ..items import Item, SourceOptions, bad_item, column_of
-from ..labelling import PICTURE_SUFFIXES
+from ..labelling import IMAGE_SUFFIXES
 from ..packed import PackedTooMuchError
 from ..uris import member_uri
 from .delimited import Line, Record, RowTests, Table, open_table
@@ -43,12 +43,16 @@ _PACKED: Final = re.compile(r"\s*(?:data:|[A-Za-z0-9+/_-]{32,})")
 
 
 def longest_row(limits: ImageLimits) -> int:
-    """Return the bytes that a row may have: base64 makes four of three, the rest has 1 MiB."""
+    """Return the maximum length of a row in bytes: an image in base64, and 1 MiB for the rest."""
     return limits.max_bytes // 3 * 4 + 2**20
 
 
 def require_csv(path: str, options: SourceOptions) -> None:
-    """Raise `InputError` unless the header names a column of images and those asked for."""
+    """Refuse a list without an image column or without a requested column in its header.
+
+    Raises:
+        InputError: The list cannot be read, or a column is missing or ambiguous.
+    """
     read_head(path)
     try:
         with open_list(path) as stream:
@@ -58,12 +62,16 @@ def require_csv(path: str, options: SourceOptions) -> None:
 
 
 def list_csv(path: str, options: SourceOptions) -> Iterator[Item]:
-    """Yield the items of a CSV or TSV file with a header; empty lines are no rows."""
+    """Yield the items of a CSV or TSV file with a header; empty lines are skipped."""
     yield from _guarded("csv", path, partial(_csv_items, path, options))
 
 
 def require_json(path: str, options: SourceOptions) -> None:
-    """Raise `InputError` unless the first row names an image, or is damaged by itself."""
+    """Refuse a list whose first row is an object without an image; a damaged row is accepted.
+
+    Raises:
+        InputError: The list cannot be read, or its first row has no image.
+    """
     read_head(path)
     try:
         with open_list(path) as stream:
@@ -79,8 +87,8 @@ def require_json(path: str, options: SourceOptions) -> None:
         if not lists or path.lower().endswith((".jsonl", ".ndjson")):
             raise
         raise InputError(
-            f"{path}: one JSON object and no list of rows; write the list alone, such as what"
-            f' "{lists[0]}" holds: [{{"image": "a.jpg", "label": "real"}}, ...]'
+            f"{path}: a JSON object, not a list of rows; write the list alone, such as the value"
+            f' of "{lists[0]}": [{{"image": "a.jpg", "label": "real"}}, ...]'
         ) from error
 
 
@@ -91,20 +99,24 @@ def list_json(path: str, options: SourceOptions) -> Iterator[Item]:
 
 
 def require_lines(path: str, _options: SourceOptions) -> None:
-    """Raise `InputError` unless the file is text."""
+    """Refuse a file that is not text.
+
+    Raises:
+        InputError: The file cannot be read, or is not text.
+    """
     read_head(path)
 
 
 def list_lines(path: str, options: SourceOptions) -> Iterator[Item]:
-    """Yield the items of a text with one path or address on each line."""
+    """Yield the items of a text with one path or URL per line."""
     yield from _guarded("txt", path, partial(_line_items, path, options))
 
 
 def looks_like_list(path: str) -> bool:
-    """Return whether the first lines of a text are paths or addresses of images.
+    """Return whether one of the first 20 lines of a text is a path or URL of an image.
 
     Raises:
-        InputError: It cannot be read, or is no text.
+        InputError: The file cannot be read, or is not text.
     """
     lines = filter(str.strip, split_lines(decode_escaped(read_head(path)).lstrip("\ufeff")))
     base = Path(path).parent
@@ -115,10 +127,10 @@ def looks_like_list(path: str) -> bool:
 
 
 def has_header(path: str) -> bool:
-    """Return whether the first line of a text names a column of images.
+    """Return whether the first line of a text is a header with an image column.
 
     Raises:
-        InputError: It cannot be read, or is no text.
+        InputError: The file cannot be read, or is not text.
     """
     text = decode_escaped(read_head(path)).lstrip("\ufeff")
     lines = (Line(line) for line in split_lines(text))
@@ -129,8 +141,8 @@ def has_header(path: str) -> bool:
 
 
 def _is_place(text: str) -> bool:
-    """Return whether a text is an address, or a path of an image by its suffix."""
-    return _ADDRESS.match(text) is not None or text[-40:].strip().lower().endswith(PICTURE_SUFFIXES)
+    """Return whether a text is a URL, or a path with the suffix of an image."""
+    return _ADDRESS.match(text) is not None or text[-40:].strip().lower().endswith(IMAGE_SUFFIXES)
 
 
 def _exists(path: Path) -> bool:
@@ -142,24 +154,24 @@ def _exists(path: Path) -> bool:
 
 @dataclass(slots=True)
 class _Count:
-    """Rows so far, and the lines that were odd: how many, and the first."""
+    """Number of rows so far, and per kind of defect the number of lines and the first line."""
 
     n_rows: int = 0
     odd_lines: dict[str, list[int]] = field(default_factory=dict)
 
     def tell(self, what: str, line: int) -> None:
-        """Count an odd line."""
+        """Count a line with a defect."""
         told = self.odd_lines.setdefault(what, [0, line])
         told[0] += 1
 
     def log(self, path: str) -> None:
-        """Log the odd lines, each kind once."""
+        """Log each kind of defect once."""
         for what, (n_lines, first) in self.odd_lines.items():
             _log.warning("%s: %s (lines: %d, the first: %d)", path, what, n_lines, first)
 
 
 def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) -> Iterator[Item]:
-    """Yield items; a list that cannot be read to its end gives one more, which says so."""
+    """Yield items; a list that cannot be read to its end gives one more item with the problem."""
     count = _Count()
     try:
         yield from items(count)
@@ -185,7 +197,7 @@ def _lines(stream: Any, options: SourceOptions, count: _Count | None = None) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Csv:
-    """A table whose columns are chosen: of images, of labels, of domains, by number."""
+    """Table with the indices of its columns of images, labels and domains."""
 
     table: Table
     records: Iterator[Record]
@@ -203,9 +215,7 @@ def _open_csv(lines: Iterator[Line], path: str, options: SourceOptions) -> _Csv:
         max_chars=longest_row(options.limits),
     )
     if table is None:
-        raise InputError(
-            f"{path} is empty; its first line must name the columns, such as path,label"
-        )
+        raise InputError(f"{path} is empty; its first line must be a header, such as path,label")
     names = [valid_text(name) for name in table.names]
     sampled: list[Record] = []
     damage: Exception | None = None
@@ -246,14 +256,14 @@ def _is_header(asked: str | None) -> Callable[[Sequence[str]], bool]:
 
 
 def _tests_of(asked: str | None, names: Sequence[str]) -> RowTests | None:
-    """How rows are recognised: by cells that are paths, addresses or packed images."""
+    """Return tests that recognise rows by cells with paths, URLs or base64 images."""
     wanted = {asked.strip().lower()} if asked else set(IMAGE_COLUMNS)
     places = [at for at, name in enumerate(names) if name.strip().lower() in wanted]
     if not places:
         return None
 
     def is_row(cells: Sequence[str]) -> bool:
-        # A packed image may be broken into lines; alone on its line it may be a part of one.
+        # Base64 may be wrapped: a line with nothing else may be a part of an image.
         return any(
             _is_place(cells[at]) or (len(cells) > 1 and _PACKED.match(cells[at]))
             for at in places
@@ -368,7 +378,7 @@ def _json_items(scheme: str, path: str, options: SourceOptions, count: _Count) -
 
 
 def _json_column(value: Any, asked: str | None) -> str | None:
-    """Return the key of the image in a row; None for a row that is a path by itself."""
+    """Return the key of the image in a row; None for a row that is itself a path."""
     if isinstance(value, str):
         return None
     if not isinstance(value, dict):

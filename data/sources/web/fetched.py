@@ -1,4 +1,4 @@
-"""What a URL gave, in words that do not need the HTTP library."""
+"""Result and errors of a fetch, without an import of the HTTP library."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Final
 
 from ...errors import UnreadableImage
 
-# Of a server that gives none: the URL stands for its content.
+# Mark for a server that sends neither ETag nor date: content is identified by URL alone.
 NO_MARK: Final = "no-mark"
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a URL gave.
+    """Result of a fetch.
 
     Attributes:
-        raw: The body; None where it is what it was when the server gave `mark`.
-        mark: The server's own mark of the content: its ETag, or date and length.
+        raw: Body of the response; None if the content is unchanged since `mark` was recorded.
+        mark: Server's mark of the content: ETag, or date and length.
     """
 
     raw: bytes | None
@@ -25,8 +25,8 @@ class Fetched:
 
 
 class UnansweredError(UnreadableImage):
-    """The server could not be reached, or did not answer in time."""
+    """The server could not be reached or did not answer in time."""
 
 
 class GoneError(UnreadableImage):
-    """The server says that there is nothing at the URL, any more or at all."""
+    """The server reports that nothing exists at the URL (404 or 410)."""

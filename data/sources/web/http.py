@@ -1,7 +1,7 @@
-"""Pictures from http and https, within limits on bytes, seconds and redirects.
+"""Fetching of images over http and https, within limits on bytes, seconds and redirects.
 
-Redirects are followed here, one by one, each under the rules of `connections`. Proxies of
-the environment are not used, since a proxy would resolve names by itself.
+Redirects are followed here one by one, each under the rules of `ssrf`. Proxies of the environment
+are not used, since a proxy would resolve host names itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 _HEADERS: Final[dict[bytes | str, bytes | str]] = {
     "User-Agent": "assay",
     "Accept": "image/*,*/*;q=0.5",
-    # Images gain nothing by being packed for transit; see `content_coding` for who does it.
+    # Encoded images do not compress; see `content_coding` for servers that compress anyway.
     "Accept-Encoding": "identity",
 }
 _DATE: Final = re.compile(r"[A-Za-z]{3,9}, .*?GMT")
@@ -47,25 +47,25 @@ _MAX_CONNECTIONS: Final = 64
 
 
 def fetch(url: str, options: SourceOptions) -> bytes:
-    """The body that a URL gives, after redirects, tried again once when the server is busy.
+    """Return the body of a URL after redirects, with one retry for transient failures.
 
     Raises:
-        UnreadableImage: UNSAFE_URL (scheme, address, login in the URL), TOO_MANY_BYTES, or
-            FETCH_FAILED for everything else.
+        UnreadableImage: The URL is not allowed (UNSAFE_URL: scheme, address, or login in the URL),
+            the body is too large (TOO_MANY_BYTES), or the fetch failed (FETCH_FAILED).
     """
     return fetch_if_changed(url, options, mark="").raw or b""
 
 
 def fetch_if_changed(url: str, options: SourceOptions, *, mark: str) -> Fetched:
-    """Return the body that a URL gives now, unless the server marks it as it did before.
+    """Return the body of a URL, unless the server's mark shows that it is unchanged.
 
     Args:
-        url: What to ask for.
+        url: URL to fetch.
         options: Limits on bytes, seconds and redirects.
-        mark: The mark of an earlier answer; "" for none, and for the body in any case.
+        mark: Mark of an earlier response; "" to return the body in any case.
 
     Raises:
-        UnreadableImage: As `fetch` does.
+        UnreadableImage: The fetch is refused or failed, as in `fetch`.
     """
     deadline = time.monotonic() + options.fetch_timeout_s
     for n_left in reversed(range(_N_TRIES)):
@@ -83,14 +83,14 @@ def fetch_if_changed(url: str, options: SourceOptions, *, mark: str) -> Fetched:
                 kind = UnreadableImage if busy.has_answered else UnansweredError
                 raise kind(Reason.FETCH_FAILED, str(busy)) from busy
             time.sleep(_PAUSE_S)
-    raise AssertionError("unreachable: the last try returns or raises")
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def fingerprint_of_url(url: str, options: SourceOptions) -> str:
-    """The server's own mark of the content (ETag, or date and length); "" when it gives none.
+    """Return the server's mark of the content (ETag, or date and length); "" without one.
 
-    One HEAD request, or the head of a GET where a server takes no HEAD, as one whose signatures
-    are for GET alone; whatever goes wrong is left for the fetch to tell.
+    One HEAD request, or a GET without its body if the server refuses HEAD, as for URLs signed for
+    GET only. Failures give "" here and are reported by the fetch.
     """
     deadline = time.monotonic() + options.fetch_timeout_s
     for method in ("HEAD", "GET"):
@@ -114,7 +114,7 @@ def _mark_of(answer: _Answer) -> str:
 
 
 def _conditions(mark: str) -> dict[bytes | str, bytes | str]:
-    """The headers that ask for the body only if it is no longer what the mark says."""
+    """Return the headers of a conditional request: the body only if the mark has changed."""
     date = _DATE.match(mark)
     if date is not None:
         return {"If-Modified-Since": date[0]}
@@ -124,7 +124,7 @@ def _conditions(mark: str) -> dict[bytes | str, bytes | str]:
 
 
 class _BusyError(Exception):
-    """The fetch failed in a way that may pass."""
+    """A transient failure of a fetch."""
 
     def __init__(self, text: str, *, has_answered: bool) -> None:
         super().__init__(text)
@@ -139,7 +139,7 @@ def _follow(
     take: Callable[[_Answer], T],
     headers: Mapping[bytes | str, bytes | str] | None = None,
 ) -> T:
-    """What is taken of the answer at the end of the redirects."""
+    """Request a URL, follow redirects, and return `take` of the last response."""
     at = url
     for _ in range(options.max_redirects + 1):
         with _request(method, at, options, deadline, headers) as answer:
@@ -147,11 +147,11 @@ def _follow(
                 return take(answer)
             location = answer.header("location")
             if not location:
-                raise UnreadableImage(Reason.FETCH_FAILED, "a redirect to nowhere")
+                raise UnreadableImage(Reason.FETCH_FAILED, "a redirect without a location")
             try:
                 at = str(httpx.URL(at).join(location))
             except (httpx.InvalidURL, ValueError, TypeError) as error:
-                detail = f"a redirect to no URL: {error}"
+                detail = f"a redirect to an invalid URL: {error}"
                 raise UnreadableImage(Reason.UNSAFE_URL, detail) from error
     raise UnreadableImage(
         Reason.FETCH_FAILED, f"more than {options.max_redirects} redirects (max_redirects)"
@@ -162,13 +162,13 @@ def _what_came(answer: _Answer, options: SourceOptions, mark: str) -> Fetched:
     if answer.status == _NOT_MODIFIED and mark:
         return Fetched(None, mark)
     if answer.status == 200 and mark and (_mark_of(answer) or NO_MARK) == mark:
-        # The server knows no conditions: its body is left unread.
+        # The server ignores conditions; the unchanged body is not read.
         return Fetched(None, mark)
     return Fetched(answer.body(options), _mark_of(answer) or NO_MARK)
 
 
 class _Answer:
-    """A response whose body has not been read."""
+    """Response with its body not yet read."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self._response = response
@@ -206,7 +206,7 @@ def _request(
     deadline: float,
     more_headers: Mapping[bytes | str, bytes | str] | None = None,
 ) -> Iterator[_Answer]:
-    """One request and its response, open; transport errors are told apart."""
+    """Send a request, yield the open response, and convert transport errors."""
     parsed = _require_plain_url(url)
     allow_private = options.allow_private_urls
     pool = _pools.get(allow_private, lambda: _make_pool(allow_private=allow_private))
@@ -241,17 +241,17 @@ def _request(
 
 def _require_plain_url(url: str) -> httpx.URL:
     if has_user_info(url):  # first, since messages on broken URLs quote parts of them
-        raise UnreadableImage(Reason.UNSAFE_URL, "a login in the URL; it would be stored")
+        raise UnreadableImage(Reason.UNSAFE_URL, "a login in the URL, which would be stored")
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise UnreadableImage(Reason.UNSAFE_URL, f"no valid URL: {error}") from error
+        raise UnreadableImage(Reason.UNSAFE_URL, f"not a valid URL: {error}") from error
     if parsed.scheme not in {"http", "https"}:
         detail = f'scheme "{parsed.scheme}"; allowed: http, https'
         raise UnreadableImage(Reason.UNSAFE_URL, detail)
     if not parsed.host or not 0 < (parsed.port or 80) <= 65535:
-        # The resolver would take 65616 for 80.
-        raise UnreadableImage(Reason.UNSAFE_URL, "no host, or a port beyond 65535")
+        # The resolver would read 65616 as 80 (modulo 65536).
+        raise UnreadableImage(Reason.UNSAFE_URL, "no host, or a port outside 1 to 65535")
     return parsed
 
 

@@ -1,8 +1,7 @@
-"""Connections that go to checked addresses only, and keep to a deadline.
+"""Connections to checked addresses only, within a deadline.
 
-A host name is resolved once, every address it has must be allowed, and the connection goes
-to an address that was checked: a name that resolves differently a moment later gains
-nothing.
+A host name is resolved once, all its addresses must be allowed, and the connection goes to one of
+the checked addresses. A name that resolves differently later (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ import httpcore
 
 
 class RefusedAddressError(Exception):
-    """An address that is not public, where only public ones are allowed."""
+    """The address is not public, and only public addresses are allowed."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, also when another is wrapped in it."""
+    """Return whether an IP address, and any IPv4 address embedded in it, is public."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or _inside_nat64(ip)
@@ -44,7 +43,7 @@ def _inside_nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def _resolve(host: str, port: int) -> list[str]:
-    """All addresses of a host, within the deadline: the resolver itself knows no time limit."""
+    """Return all addresses of a host, within the deadline; the resolver has no time limit."""
     found: list[str] = []
     errors: list[OSError | UnicodeError] = []
 
@@ -70,7 +69,7 @@ _clock: Final = threading.local()
 
 @contextlib.contextmanager
 def within(deadline: float) -> Iterator[None]:
-    """Holds all traffic of this thread to a deadline on the monotonic clock, in seconds."""
+    """Limit all traffic of this thread by a deadline on the monotonic clock, in seconds."""
     before = getattr(_clock, "deadline", None)
     _clock.deadline = deadline
     try:
@@ -80,27 +79,27 @@ def within(deadline: float) -> Iterator[None]:
 
 
 def _left(at_most: float | None = None) -> float:
-    """Seconds until the deadline of this thread's fetch."""
+    """Return the seconds until the deadline of this thread's fetch."""
     deadline = getattr(_clock, "deadline", None)
     left = float("inf") if deadline is None else deadline - time.monotonic()
     if left <= 0:
-        raise httpcore.ReadTimeout("the time for this URL is over")
+        raise httpcore.ReadTimeout("the time limit of this URL has passed")
     limits = [left, *([at_most] if at_most is not None else [])]
     return min(3600.0, *limits)
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection whose every read counts against one deadline: drops of bytes do not help."""
+    """Connection with one deadline for all reads and writes, which also ends slow trickles."""
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """At most `max_bytes`, before the deadline."""
+        """Read at most `max_bytes` before the deadline."""
         return self._inner.read(max_bytes, _left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """All of `buffer`, before the deadline."""
+        """Write all of `buffer` before the deadline."""
         self._inner.write(buffer, _left(timeout))
 
     def close(self) -> None:
@@ -113,16 +112,16 @@ class _TimedStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        """The same connection under TLS, with the host's certificate checked."""
+        """Return the connection under TLS, with the host's certificate verified."""
         return _TimedStream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
-        """What the connection tells of itself."""
+        """Return a property of the connection."""
         return self._inner.get_extra_info(info)
 
 
 class CheckedBackend(httpcore.NetworkBackend):
-    """Connects to addresses that were checked, never to names."""
+    """Network backend that connects to checked addresses, never to names."""
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
@@ -136,12 +135,17 @@ class CheckedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the host at one of its addresses, once all of them are checked."""
+        """Connect to the host at one of its addresses, after all of them are checked.
+
+        Raises:
+            RefusedAddressError: An address of the host is not public.
+            httpcore.ConnectError: No address accepts the connection.
+        """
         addresses = _resolve(host, port)
         if not self._allow_private:
             for address in addresses:
                 if not is_public(address):
-                    raise RefusedAddressError(f"{host} is {address}, which is no public address")
+                    raise RefusedAddressError(f"{host} is {address}, which is not a public address")
         last: httpcore.ConnectError | None = None
         for address in addresses:
             try:
@@ -157,5 +161,9 @@ class CheckedBackend(httpcore.NetworkBackend):
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.NetworkStream:
-        """Never."""
+        """Refuse any local socket.
+
+        Raises:
+            RefusedAddressError: On every call.
+        """
         raise RefusedAddressError("a local socket")

@@ -67,7 +67,7 @@ def test_what_follows_the_end_of_an_archive_is_told(tmp_path, rest):
     (tmp_path / "x.tar").write_bytes(whole + rest)
     items = listed(tmp_path / "x.tar")
     assert [item.problem is None for item in items] == [True, False]
-    assert "more data follow its end" in items[1].problem[1]
+    assert "its end is followed by data" in items[1].problem[1]
 
 
 def test_a_zip_in_front_of_another_is_told(tmp_path):
@@ -77,7 +77,7 @@ def test_a_zip_in_front_of_another_is_told(tmp_path):
     (tmp_path / "c.zip").write_bytes(first + second)
     items = listed(tmp_path / "c.zip")
     assert [item.problem is None for item in items] == [True, False]
-    assert "lies in front" in items[1].problem[1]
+    assert "precedes this one" in items[1].problem[1]
     (tmp_path / "c.zip").write_bytes(b"MZ a program that unpacks itself" + second)
     assert inner(listed(tmp_path / "c.zip")) == ["b.jpg"]
 

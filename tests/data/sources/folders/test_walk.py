@@ -147,7 +147,7 @@ def test_archives_have_tables_of_labels_and_lakes_too(tmp_path, name):
     ]
     assert items[2].problem == (Reason.NOT_FOUND, "no such member: gone.jpg")
     (item,) = listed(packed(tmp_path / f"l{name}", {"assay-lake.json": b"{}", "a.jpg": b""}))
-    assert "an assay lake, which is no source" in item.problem[1]
+    assert "an assay lake, not a source" in item.problem[1]
 
 
 def test_a_table_of_something_else_is_an_item(tmp_path):

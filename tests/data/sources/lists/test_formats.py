@@ -70,8 +70,8 @@ def test_a_path_on_a_drive_is_told_as_such(folder):
         put(folder / "list.csv", "path\nC:\\pics\\0.jpg\nfile:///D:/0.jpg\n\\\\nas\\x\\0.jpg\n")
     )
     assert read(items) == [Reason.NOT_FOUND] * 3
-    assert "C:: a drive" in items[0].problem[1]
-    assert "D:: a drive" in items[1].problem[1]
+    assert "C:: a Windows drive" in items[0].problem[1]
+    assert "D:: a Windows drive" in items[1].problem[1]
 
 
 def test_rows_that_are_not_utf8_are_read_all_the_same(folder):
@@ -179,7 +179,7 @@ def test_lines_of_text_are_a_list(folder):
 def test_a_text_that_is_no_list_says_what_to_write(folder):
     """By itself it is an error; beside pictures it is one row, or the sidecar of one."""
     notes = put(folder / "notes.txt", "pictures of the summer\n")
-    with pytest.raises(InputError, match=r"neither paths nor addresses.*write one on each line"):
+    with pytest.raises(InputError, match=r"without paths or URLs.*write one per line"):
         listed(notes)
     put(folder / "pics" / "0.txt", "pics/1.jpg")
     put(folder / "pics" / "0.json", '{"label": "fake"}')
@@ -221,7 +221,7 @@ def test_damage_in_an_array_costs_its_row(folder):
     items = listed(put(folder / "list.json", text + '7, {"image": "pics/2.jpg"'))
     assert read(items) == [PICTURES[0], Reason.BAD_ROW, PICTURES[1], Reason.BAD_ROW, Reason.BAD_ROW]
     assert listed(put(folder / "list.json", "[]")) == []
-    with pytest.raises(InputError, match=r'one JSON object.*such as what "rows" holds'):
+    with pytest.raises(InputError, match=r'a JSON object.*such as the value of "rows"'):
         listed(put(folder / "list.json", '{"rows": [{"image": "pics/0.jpg"}]}'))
 
 
@@ -245,10 +245,10 @@ def test_the_column_of_pictures_is_found_by_name_and_type(folder):
 def test_names_that_differ_by_case_only_are_refused(folder):
     """In a header and in a schema at once; in a row of JSON for that row."""
     for name, text in (("a.csv", "path,Path\nx,y\n"), ("b.csv", "path,label,LABEL\nx,0,1\n")):
-        with pytest.raises(InputError, match="differ by case at most"):
+        with pytest.raises(InputError, match="differ at most by case"):
             listed(put(folder / name, text))
     pq.write_table(pa.table({"path": ["x"], "label": [0], "Label": [1]}), folder / "a.parquet")
-    with pytest.raises(InputError, match="differ by case at most"):
+    with pytest.raises(InputError, match="differ at most by case"):
         listed(folder / "a.parquet")
     rows = '{"path": "pics/0.jpg", "label": 0, "Label": 1}\n{"path": "a", "Path": "b"}\n'
     first, second = listed(put(folder / "a.jsonl", rows))

@@ -161,7 +161,7 @@ def test_a_line_beyond_the_limit_is_too_many_bytes(folder):
 
 def test_a_list_without_pictures_is_an_input_error(folder):
     """The first row shows whether the list is one of pictures at all."""
-    with pytest.raises(InputError, match="it has: a, b; name the one to use"):
+    with pytest.raises(InputError, match="it has: a, b; name the column"):
         listed(written(folder / "list.jsonl", {"a": 1, "b": 2}))
     with pytest.raises(InputError, match='no column "x"'):
         listed(written(folder / "list.jsonl", {"image": "a"}), image_column="x")

@@ -63,11 +63,11 @@ def test_a_picture_is_read_however_it_is_packed(coding, body):
 @pytest.mark.parametrize(
     ("coding", "body", "words"),
     [
-        ("compress", b"\x1f\x9d" + RAW, 'packed as "compress"; read are gzip'),
-        ("gzip", packed(RAW)[:-20], "damaged: it ends early"),
+        ("compress", b"\x1f\x9d" + RAW, 'content coding "compress"; supported: gzip'),
+        ("gzip", packed(RAW)[:-20], "damaged gzip body: unexpected end"),
         ("gzip", packed(RAW)[:12] + b"\xff" * 40, "damaged"),
         ("deflate", b"no deflate", "damaged"),
-        ("gzip,gzip,gzip,gzip", RAW, "packed 4 times"),
+        ("gzip,gzip,gzip,gzip", RAW, "4 content codings"),
     ],
 )
 def test_what_cannot_be_unpacked_says_why(coding, body, words):
