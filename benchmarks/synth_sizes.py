@@ -72,14 +72,18 @@ VAE: Final = {
 }
 
 
-def transformer_of(name: str, dtype: torch.dtype, device: str) -> SD3Transformer2DModel:
-    """The transformer of a preset with random weights, made in place, without a copy in fp32."""
+def transformer_of(
+    name: str, dtype: torch.dtype, device: str, *, check: bool = True
+) -> SD3Transformer2DModel:
+    """Return a preset's transformer with random weights, made in place, without a copy in fp32."""
     with torch.device("meta"):
         model = SD3Transformer2DModel(**SHAPES[name])
     # With the table of positions, which the published files hold too.
     n_billions = sum(one.numel() for one in model.state_dict().values()) / 1e9
     told = PRESETS[name].parameters["transformer"]
-    assert abs(n_billions - told) < 0.002, f"{n_billions:.3f} billion parameters, not {told}"
+    assert not check or abs(n_billions - told) < 0.002, (
+        f"{n_billions:.3f} billion parameters, not {told}"
+    )
     model = torch.nn.Module.to(model, dtype).to_empty(device=device)
     # Positions are a table that is computed, and would be left empty.
     table = SD3Transformer2DModel(**SHAPES[name] | {"num_layers": 1}).pos_embed.pos_embed

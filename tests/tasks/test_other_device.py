@@ -1,6 +1,7 @@
 """Networks on a device that is not the CPU: generators, attacks, scores, training.
 
-A real accelerator is pretended, see `pretend_device`: its memory and its speed are not.
+On every machine on a pretended accelerator, see `pretend_device`: what it lacks are memory, speed
+and an arithmetic of its own. Where there is a GPU, the same on it.
 """
 
 import json
@@ -10,15 +11,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+DEVICES = ["pretend", *(["cuda"] if torch.cuda.is_available() else [])]
 
 pytestmark = pytest.mark.xdist_group("pretended device")  # one process makes them all
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory):
+@pytest.fixture(scope="module", params=DEVICES)
+def told(tmp_path_factory, request):
     here = Path(__file__).parent
     done = subprocess.run(
-        [sys.executable, here / "made_on_pretend_device.py", tmp_path_factory.mktemp("made")],
+        [
+            sys.executable,
+            here / "made_on_device.py",
+            request.param,
+            tmp_path_factory.mktemp("made"),
+        ],
         cwd=here,
         env={**os.environ, "PYTHONPATH": str(here.parent / "synth")},
         capture_output=True,
@@ -30,7 +39,7 @@ def told(tmp_path_factory):
     return json.loads(done.stdout)
 
 
-def test_the_pretended_device_is_no_cpu(told):
+def test_the_other_device_is_no_cpu(told):
     """Its tensors and the CPU's cannot be added, and numpy does not see them."""
     assert told["walled off"]
 
@@ -39,7 +48,7 @@ def test_the_pretended_device_is_no_cpu(told):
 def test_a_device_makes_the_pictures_that_the_cpu_makes(told, ask):
     """Images in fp32 are equal; a tensor on the wrong device would raise."""
     assert told["whole"][ask] < 0.01
-    assert told["whole"]["at rest on"] == ["pretend:0"]
+    assert told["whole"]["at rest on"] == [f"{told['device']}:0"]
 
 
 @pytest.mark.parametrize("ask", ["text", "image-to-image", "inpaint", "control"])
@@ -68,4 +77,4 @@ def test_what_goes_through_networks_on_a_device_comes_back_the_same(told, method
 
 def test_an_adapter_learns_on_a_device_as_on_the_cpu(told):
     """The losses are equal step by step, with activations checkpointed."""
-    assert told["losses"]["pretend"] == pytest.approx(told["losses"]["cpu"], rel=1e-4)
+    assert told["losses"][told["device"]] == pytest.approx(told["losses"]["cpu"], rel=1e-4)

@@ -1,4 +1,8 @@
-"""Run as a program: makes pictures on the CPU and on a pretended device, prints how they differ."""
+"""Run as a program: make images on the CPU and on another device, print how they differ.
+
+python made_on_device.py pretend FOLDER      a device that is pretended, see `pretend_device`
+python made_on_device.py cuda FOLDER         a real one
+"""
 
 import dataclasses
 import json
@@ -8,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pretend_device
 import tiny_models
 import tiny_sd3
 import torch
@@ -42,14 +45,19 @@ ASKS = {
 
 
 def differences(
-    folder: Path, asks: dict[str, ImageRequest], settings: LoadSettings, **plan: Any
+    folder: Path,
+    asks: dict[str, ImageRequest],
+    settings: LoadSettings,
+    *,
+    device: str,
+    **plan: Any,
 ) -> dict[str, Any]:
     """Return the mean absolute difference of pixels per job in levels, and the parts' devices."""
     there = load_generator(str(folder), dataclasses.replace(settings, device="cpu"))
-    chosen = plan_for(there.preset, settings, device=pretend_device.NAME)
+    chosen = plan_for(there.preset, settings, device=device)
     here = load_generator(
         str(folder),
-        dataclasses.replace(settings, device=pretend_device.NAME),
+        dataclasses.replace(settings, device=device),
         plan=dataclasses.replace(chosen, **plan),
     )
     told: dict[str, Any] = {
@@ -61,22 +69,22 @@ def differences(
     return told
 
 
-def through_networks(folder: Path, vae: Path) -> dict[str, float]:
+def through_networks(folder: Path, vae: Path, device: str) -> dict[str, float]:
     """Return the differences of reconstructions, attacks and scores; scores as logits."""
     checkpoint = find_checkpoint(str(folder))
     settings = AttackSettings(steps=3)
     names = ("aligned", "attack", "latent-attack", "score")
     made: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for device in ("cpu", pretend_device.NAME):
+    for place in ("cpu", device):
         runner = TorchBackend(
             build_network(checkpoint.raw_weights, checkpoint.architecture, checkpoint.name),
-            device=torch.device(device),
+            device=torch.device(place),
             precision="fp32",
             compiled=False,
         )
         detector = detector_on(checkpoint, chosen_profile(None, checkpoint), runner)
         logits = differentiable(detector)
-        autoencoder = load_autoencoder(vae, device=device)
+        autoencoder = load_autoencoder(vae, device=place)
         made["aligned"].append(autoencoder.reconstruct(PARENT))
         made["attack"].append(rgb_of(attack(pixels_of(PARENT), logits, settings)))
         made["latent-attack"].append(
@@ -114,37 +122,51 @@ def _is_refused(work: Callable[[], object]) -> bool:
     return False
 
 
-def main(folder: Path) -> None:
+def _registered(device: str) -> object:
+    """Register a pretended device, and return the object that has to live as long as it is used."""
+    if device != "pretend":
+        return None
+    import pretend_device
+
+    kept = pretend_device.register()
+    load.ACCELERATORS = (*load.ACCELERATORS, pretend_device.NAME)
+    return kept
+
+
+def main(device: str, folder: Path) -> None:
     """Run with models that are made in the folder."""
     model = tiny_sd3.tiny_folder_with_t5(folder / "three-encoders")
     net = tiny_sd3.tiny_controlnet(folder / "net")
     layers = {"transformer_blocks.0.attn.to_q": (32, 32)}
     adapter = tiny_sd3.adapter_file(folder / "adapter", shapes=layers)
-    kept = pretend_device.register()
-    load.ACCELERATORS = (*load.ACCELERATORS, pretend_device.NAME)
+    kept = _registered(device)
     plain = {name: ask for name, ask in ASKS.items() if name != "control"}
     fp32 = LoadSettings(precision="fp32")
     guided = dataclasses.replace(fp32, controlnet=str(net))
     adapted = dataclasses.replace(fp32, adapters=(adapter,))
+    one = {"text": ASKS["text"]}
+
+    def made(asks: dict[str, ImageRequest], settings: LoadSettings, **plan: Any) -> dict[str, Any]:
+        return differences(model, asks, settings, device=device, **plan)
+
     told: dict[str, Any] = {
-        "walled off": _is_refused(lambda: torch.ones(2, device=pretend_device.NAME) + torch.ones(2))
-        and _is_refused(lambda: np.asarray(torch.ones(2, device=pretend_device.NAME))),
-        "whole": differences(model, ASKS, guided),
-        "in turns": differences(model, ASKS, guided, offload="model"),
-        "adapted": differences(model, {"text": ASKS["text"]}, adapted, offload="model"),
-        "bf16": differences(model, plain, LoadSettings(precision="auto"), offload="model"),
-        "fp16": differences(model, plain, LoadSettings(precision="fp16"), offload="model"),
+        "device": device,
+        "walled off": _is_refused(lambda: torch.ones(2, device=device) + torch.ones(2))
+        and _is_refused(lambda: np.asarray(torch.ones(2, device=device))),
+        "whole": made(ASKS, guided),
+        "in turns": made(ASKS, guided, offload="model"),
+        "adapted": made(one, adapted, offload="model"),
+        "bf16": made(plain, LoadSettings(precision="auto"), offload="model"),
+        "fp16": made(plain, LoadSettings(precision="fp16"), offload="model"),
     }
     detector = tiny_models.write_timm(folder / "detector", tiny_models.timm_tensors())
-    told["through networks"] = through_networks(detector, model / "vae")
+    told["through networks"] = through_networks(detector, model / "vae", device)
     (folder / "photos").mkdir()
     Image.fromarray(PARENT).save(folder / "photos" / "a.png")
-    told["losses"] = {
-        device: losses(model, folder / "photos", device) for device in ("cpu", pretend_device.NAME)
-    }
+    told["losses"] = {place: losses(model, folder / "photos", place) for place in ("cpu", device)}
     print(json.dumps(told))
     del kept
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))
