@@ -119,8 +119,9 @@ def passes(detector: Any, pixels: Any, device: str) -> Callable[[], object]:
 
     from assay.tasks.detector.backends.pytorch import number_format
 
-    there = torch.from_numpy(pixels).to(device)
-    forward = detector.runner._pass or detector.runner.module
+    with torch.inference_mode():  # compiled code is kept apart for tensors made otherwise
+        there = torch.from_numpy(pixels).to(device)
+    forward = detector.runner.module if detector.runner._pass is None else detector.runner._pass
 
     def work() -> object:
         with (
@@ -234,18 +235,15 @@ def files(device: str, *, n: int, folder: Path | None) -> None:
 
 def attacks(device: str) -> None:
     """Ten steps of APGD on one photo, on the CPU and on the device."""
+    import io
+
     import numpy as np
     from photos import photos_between
+    from PIL import Image
 
-    from assay.data.images.inspect_image import DEFAULT_LIMITS
     from assay.synth.attacks.pixel import AttackSettings, attack, pixels_of, rgb_of
     from assay.tasks.detector.differentiable import differentiable
     from assay.tasks.detector.load import load_detector
-
-    del DEFAULT_LIMITS
-    import io
-
-    from PIL import Image
 
     (raw,) = photos_between(None, 1)
     rgb = np.array(Image.open(io.BytesIO(raw)).convert("RGB").resize((512, 384)))
@@ -292,9 +290,9 @@ def commands(arguments: argparse.Namespace) -> dict[str, tuple[list[str], float]
     return {
         "agreement": ([*own, "agreement"], 120),
         "made": ([*made, tempfile.mkdtemp()], 150),
-        "medium": ([*medium, "--train-steps", "6"], 240),
-        "rates": ([*own, "rates"], 120),
-        "files": ([*own, "files"], 120),
+        "medium": ([*medium, "--train-steps", "6"], 300),
+        "rates": ([*own, "rates"], 240),
+        "files": ([*own, "files"], 240),
         "attacks": ([*own, "attacks"], 60),
         "large": (large, 240),
         "sizes": (

@@ -5,6 +5,7 @@ On a CPU, nf4 is for T5 alone, since diffusers requires a GPU to load its models
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -88,6 +89,8 @@ def _config(owner: Any, how: str, dtype: torch.dtype, device: str) -> Any:
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
         )
     if device.startswith("cuda") and find_spec("bitsandbytes"):
+        # It reports the format of its inputs at every product of every step.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         return owner.BitsAndBytesConfig(load_in_8bit=True)
     if not find_spec("torchao"):
         raise SynthError(

@@ -158,7 +158,7 @@ class Sd35Generator:
                 options["mask_image"] = Image.fromarray(mask)
         try:
             with (
-                _all_noise_from(request.seed, pipeline._execution_device),
+                _all_noise_from(request.seed, pipeline),
                 self._silence_in_one_token(request, options),
             ):
                 made = pipeline(**options).images[0]
@@ -280,16 +280,31 @@ class Sd35Generator:
 
 
 @contextlib.contextmanager
-def _all_noise_from(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch's global random generators, and restore their state afterwards.
+def _all_noise_from(seed: int, pipeline: Any) -> Iterator[None]:
+    """Make everything that a pipeline draws follow from a seed, and equal on every device.
 
     Diffusers does not draw everything from the generator it is given: the ControlNet pipeline
-    samples the latents of its control image from the global one.
+    samples the latents of its control image from the global generator of the device, whose noise
+    is another on a GPU. Global generators are restored afterwards.
     """
+    draws = torch.Generator("cpu").manual_seed(seed)
+    encode = pipeline.vae.encode
+
+    def encode_seeded(*args: Any, **options: Any) -> Any:
+        encoded = encode(*args, **options)
+        sample = encoded.latent_dist.sample
+        encoded.latent_dist.sample = lambda generator=None: sample(generator or draws)
+        return encoded
+
+    device = pipeline._execution_device
     kept = [device.index or 0] if device.type in {"cuda", "xpu"} else []
     with torch.random.fork_rng(kept, device_type=device.type):
         torch.manual_seed(seed)
-        yield
+        pipeline.vae.encode = encode_seeded
+        try:
+            yield
+        finally:
+            del pipeline.vae.encode
 
 
 def quiet(pipeline: Any) -> Any:

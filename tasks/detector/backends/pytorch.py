@@ -53,12 +53,12 @@ class TorchBackend:
 
         n_images = len(pixels_f32_nchw)
         pixels = torch.from_numpy(pixels_f32_nchw)
-        if self.device == "cuda":
-            pixels = pixels.pin_memory()
-        if self.device == "tpu" or self._compiled:
+        missing = -n_images % self.batch_images
+        if missing and (self.device == "tpu" or self._compiled):
             # Both recompile for every batch size, so a short batch is padded to the full size.
-            missing = -n_images % self.batch_images
             pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
+        if self.device == "cuda":
+            pixels = pixels.pin_memory()  # after padding, whose result would not be pinned
         with torch.inference_mode(), number_format(self.torch_device, self.precision):
             # Not `or`: a compiled module has no truth value.
             forward = self._first_pass(pixels) if self._pass is None else self._pass

@@ -149,6 +149,19 @@ def test_a_guided_ask_gives_its_pixels_and_draws_no_noise_of_others(folder, tmp_
     np.testing.assert_array_equal(guided.make(again), alone.make(again))
 
 
+def test_the_noise_of_a_control_image_does_not_come_from_the_devices_generator(
+    folder, tmp_path, monkeypatch
+):
+    """A GPU's global generator draws other numbers from the same seed; the image stays the same."""
+    tiny_sd3.tiny_controlnet(tmp_path / "canny")
+    guided = load_generator(str(folder), LoadSettings(controlnet=str(tmp_path / "canny")))
+    ask = dataclasses.replace(TEXT, control_rgb=np.resize(PARENT, (48, 64, 3)))
+    first = guided.make(ask)
+    seed_as_elsewhere = torch.manual_seed
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: seed_as_elsewhere(seed + 1))
+    np.testing.assert_array_equal(guided.make(ask), first)
+
+
 def test_a_plan_with_tiles_decodes_512_px_at_once(folder):
     """Of a picture of 640 px no more at once; left alone, diffusers would tile above 1024 px."""
     whole = plan_for(LARGE, LoadSettings(t5="drop"), device="cpu")
