@@ -69,10 +69,10 @@ def append_missing(
             lake.append(table, left, txn=f"{txn}:{digest}", after=version or 0)
             return left
 
-    return until_alone(once) if rows else []
+    return retry_conflicts(once) if rows else []
 
 
-def until_alone(work: Callable[[], T]) -> T:
+def retry_conflicts(work: Callable[[], T]) -> T:
     """Return the result of `work`, repeated after each commit conflict with a growing pause.
 
     Args:

@@ -237,7 +237,7 @@ class _Chunk:
             run_id=self.run_id,
             chunk_index=self.index,
             since=self.since,
-            is_said=lambda outcome, before: is_unchanged(outcome.item, outcome, before),
+            is_recorded=lambda outcome, before: is_unchanged(outcome.item, outcome, before),
         )
         counts = self.counts
         for outcome, (status, is_new) in zip(self.waiting, recorded, strict=True):

@@ -88,20 +88,20 @@ def made_of(lake: Lake, jobs: Sequence[Job]) -> pl.DataFrame:
         .sort("created_at", maintain_order=True)
         .collect()
     )
-    found: dict[str, list[Row]] = defaultdict(list)
+    rows_by_key: dict[str, list[Row]] = defaultdict(list)
     is_first = pl.col("key_version").is_null()
     plain = _plain(lake, rows.filter(is_first)["parent_id"].drop_nulls().unique().to_list())
     for row in rows.filter(is_first).iter_rows(named=True):
         for job in by_recipe[row["key"]]:
             if _is_same(row, job) and (job.parent_id is None or job.parent_id in plain):
-                found[job.key].append(row)
+                rows_by_key[job.key].append(row)
     for row in rows.filter(~is_first).iter_rows(named=True):
-        found[row["key"]].append(row)
+        rows_by_key[row["key"]].append(row)
     return pl.DataFrame(
         [
-            _made_row(job, found[key])
+            _made_row(job, rows_by_key[key])
             for key, jobs in by_key.items()
-            if key in found
+            if key in rows_by_key
             for job in jobs
         ],
         schema=_MADE_SCHEMA,
@@ -179,7 +179,7 @@ def bytes_of(lake: Lake, image_ids: Iterable[str]) -> dict[str, bytes | str]:
     if not wanted:
         return {}
     out: dict[str, bytes | str] = dict.fromkeys(wanted, f"{lake.uri} no longer has the image")
-    there = (
+    stored = (
         lake.scan("images")
         .filter(pl.col("image_id").is_in(wanted))
         .select(pl.col("image_id").unique())
@@ -187,10 +187,10 @@ def bytes_of(lake: Lake, image_ids: Iterable[str]) -> dict[str, bytes | str]:
         .to_list()
     )
     try:
-        out |= dict(lake.images(there))
+        out |= dict(lake.images(stored))
     except StoreError:
         # One of them is damaged, so each is read on its own.
-        for image_id in there:
+        for image_id in stored:
             try:
                 out[image_id] = lake.image(image_id)
             except StoreError as error:

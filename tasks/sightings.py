@@ -87,7 +87,7 @@ def commit_outcomes(
     run_id: str,
     chunk_index: int,
     since: int | None = None,
-    is_said: Callable[[Outcome, Sighting], bool] | None = None,
+    is_recorded: Callable[[Outcome, Sighting], bool] | None = None,
 ) -> list[tuple[Status, bool]]:
     """Store the new images among the outcomes, and append one sighting per outcome, in order.
 
@@ -98,8 +98,8 @@ def commit_outcomes(
         run_id: Id of the run.
         chunk_index: Index of the chunk in the run.
         since: Version of `sightings` at which the items were looked up.
-        is_said: Predicate: does a sighting committed since equal the one to write? If so, another
-            run has recorded the item, and no row is written.
+        is_recorded: Predicate that a sighting committed since equals the one to write; no row is
+            written then, since another run has recorded the item.
 
     Returns:
         Per outcome, its status, and whether its sighting was written by this call.
@@ -119,7 +119,7 @@ def commit_outcomes(
                     batch_id=batch_id,
                     txn=f"{run_id}:{chunk_index}",
                     since=since,
-                    is_said=is_said or _never,
+                    is_recorded=is_recorded or _never,
                 )
         except CommitConflict as error:
             conflict = error
@@ -137,7 +137,7 @@ def _commit(
     batch_id: str,
     txn: str,
     since: int | None,
-    is_said: Callable[[Outcome, Sighting], bool],
+    is_recorded: Callable[[Outcome, Sighting], bool],
 ) -> list[tuple[Status, bool]]:
     images_version = lake.version("images")
     sightings_version = lake.version("sightings")
@@ -169,7 +169,7 @@ def _commit(
     recorded: list[tuple[Status, bool]] = []
     for number, outcome in enumerate(outcomes):
         before = sightings_since.get(outcome.item.source_uri)
-        if before is not None and is_said(outcome, before):
+        if before is not None and is_recorded(outcome, before):
             recorded.append((before.status, False))
             continue
         key = (batch_id, outcome.item.source_uri)
@@ -243,10 +243,10 @@ def _stored(lake: Lake, ids: Sequence[str], *, version: int | None) -> set[str]:
     """Return those of the ids that have a row in `images`."""
     if not ids or version is None:
         return set()
-    found = (
+    images = (
         lake.scan("images", version).select("image_id").join(_frame(ids), on="image_id", how="semi")
     )
-    return set(found.collect(engine="streaming")["image_id"])
+    return set(images.collect(engine="streaming")["image_id"])
 
 
 def _owners(
@@ -255,7 +255,7 @@ def _owners(
     """Return the batch_id and source_uri of the `stored` sightings per image."""
     if not ids or version is None:
         return {}
-    found = (
+    sightings = (
         lake.scan("sightings", version)
         .filter(pl.col("status") == Status.STORED.value)
         .select("image_id", "batch_id", "source_uri")
@@ -263,7 +263,7 @@ def _owners(
         .collect(engine="streaming")
     )
     owners: dict[str, set[tuple[str, str]]] = {}
-    for image_id, batch_id, source_uri in found.iter_rows():
+    for image_id, batch_id, source_uri in sightings.iter_rows():
         owners.setdefault(image_id, set()).add((batch_id, source_uri))
     return owners
 

@@ -295,10 +295,10 @@ def _commit(
         measured = [f"{m}={params.get(m)}" for m in sorted(measures[str(params.get("key"))])]
         return " ".join([str(params.get("key")), row["image_id"], *measured])
 
-    def taken(came: pl.LazyFrame) -> set[str]:
-        is_meant = pl.col("image_id").is_in([row["image_id"] for row in rows])
-        found = came.filter(is_meant).select("image_id", "params").collect()
-        return {name(row) for row in found.iter_rows(named=True)}
+    def taken(rows_since: pl.LazyFrame) -> set[str]:
+        is_candidate = pl.col("image_id").is_in([row["image_id"] for row in rows])
+        matches = rows_since.filter(is_candidate).select("image_id", "params").collect()
+        return {name(row) for row in matches.iter_rows(named=True)}
 
     txn = f"synth:{run_id}:{batch_id}"
     committed = append_missing(

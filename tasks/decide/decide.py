@@ -16,7 +16,7 @@ import polars as pl
 from ...data.schema import Decision, DecisionReason, ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
-from ..append_missing import until_alone
+from ..append_missing import retry_conflicts
 from ..latest_rows import Bucket, buckets, latest_decisions, latest_scores, latest_sightings
 from ..views import highest_views
 from .policy import Policy
@@ -72,10 +72,10 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         The same rows in the same order with the columns `decision` (clear, review or flag) and
         `reasons` (list of `DecisionReason`, never empty).
     """
-    given = scores.columns
-    if "view_prob" not in given:
+    columns = scores.columns
+    if "view_prob" not in columns:
         scores = scores.with_columns(view_prob=pl.lit(None, dtype=pl.Float64))
-    if "doubt" not in given:
+    if "doubt" not in columns:
         scores = scores.with_columns(doubt=pl.lit(None, dtype=pl.String))
     prob = pl.col("prob_fake").cast(pl.Float32)
     short_edge = pl.min_horizontal(
@@ -124,7 +124,7 @@ def decide(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         [pl.when(condition).then(pl.lit(reason.value)) for reason, condition in holds.items()]
     ).list.drop_nulls()
     decided = facts.select(decision=decision, reasons=reasons)
-    return scores.select(given).with_columns(decided.get_columns())
+    return scores.select(columns).with_columns(decided.get_columns())
 
 
 def decide_images(
@@ -159,7 +159,7 @@ def decide_images(
     counts = {decision.value: 0 for decision in Decision}
     wanted = None if image_ids is None else image_ids.unique().rename("image_id").to_frame().lazy()
     for bucket in buckets(lake, "images"):
-        decided = until_alone(
+        decided = retry_conflicts(
             functools.partial(_decide_bucket, lake, wanted, key, policy, run_id, bucket)
         )
         for decision, n_images in decided["decision"].value_counts().iter_rows():

@@ -63,7 +63,7 @@ def evasion_rows(
     settings = [setting_of(*row) for row in made.select("method", "params").iter_rows()]
     return (
         made.with_columns(
-            setting=pl.Series(told_apart(made["block"].to_list(), settings), dtype=pl.String)
+            setting=pl.Series(distinct_settings(made["block"].to_list(), settings), dtype=pl.String)
         )
         .join(scores, on="image_id", how="left")
         .join(
@@ -113,7 +113,7 @@ def _measured(name: str) -> pl.Expr:
     return pl.col("params").str.json_path_match(f"$.{name}").cast(pl.Float64)
 
 
-def told_apart(blocks: Sequence[str], settings: Sequence[Sequence[str]]) -> list[str]:
+def distinct_settings(blocks: Sequence[str], settings: Sequence[Sequence[str]]) -> list[str]:
     """Return the text of each row's setting, without the words that all rows of its block share.
 
     Args:

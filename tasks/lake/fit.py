@@ -122,13 +122,13 @@ def _has_images(lake: Lake) -> bool:
 
 
 def _require_shards(lake: Lake, shards: list[str]) -> None:
-    there = {file.name: file for file in lake.store.files(FOLDER)}
+    files = {file.name: file for file in lake.store.files(FOLDER)}
     for number, shard in enumerate(shards):
-        if shard not in there:
+        if shard not in files:
             raise damaged(lake.store, shard, "is missing")
         if number >= MAX_SHARDS_OPENED or lake.store.storage_options is not None:
             continue
-        size = there[shard].n_bytes
+        size = files[shard].n_bytes
         try:
             with lake.store.open_input(shard) as file:
                 head = file.read(4)

@@ -78,7 +78,7 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class _Restored:
     """An image that was found again: its facts, and the place of its bytes."""
 
     facts: ImageFacts
@@ -147,7 +147,7 @@ def _mend_images(lake: Lake, aside: str, report: Repair) -> None:
     unknown = set().union(*unknown_images(lake, {}, without=frozenset(bad)).values())
     # Without any row in `images`, every image in the shards is restored.
     wanted = None if places.is_empty() else bad | unknown
-    recovered: dict[str, _Found] = {}
+    recovered: dict[str, _Restored] = {}
     for image in _in_shards(lake, places, wanted):
         recovered[image.facts.image_id] = image
     if recovered:
@@ -195,7 +195,7 @@ def _bad_images(lake: Lake, places: pl.DataFrame) -> tuple[set[str], list[str]]:
     return bad, broken
 
 
-def _in_shards(lake: Lake, places: pl.DataFrame, wanted: set[str] | None) -> Iterator[_Found]:
+def _in_shards(lake: Lake, places: pl.DataFrame, wanted: set[str] | None) -> Iterator[_Restored]:
     """Yield images found in shards at places that `images` does not name."""
     if wanted is not None and not wanted:
         return
@@ -230,7 +230,7 @@ def _in_shards(lake: Lake, places: pl.DataFrame, wanted: set[str] | None) -> Ite
             facts = _facts(raw)
             if facts is not None:
                 done.add(image_id)
-                yield _Found(facts=facts, place=ShardPlace(**by_id[image_id]))
+                yield _Restored(facts=facts, place=ShardPlace(**by_id[image_id]))
 
 
 def _facts(raw: bytes) -> ImageFacts | None:
@@ -240,7 +240,7 @@ def _facts(raw: bytes) -> ImageFacts | None:
         return None
 
 
-def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
+def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Restored]:
     """Read missing images again from their sources, and store those with the same bytes."""
     seen = (
         lake.scan("sightings")
@@ -249,13 +249,13 @@ def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
         .unique()
         .collect()
     )
-    recovered: dict[str, _Found] = {}
+    recovered: dict[str, _Restored] = {}
     waiting: list[tuple[ImageFacts, bytes]] = []
 
     def flush() -> None:
         images = [ShardImage(image_id=f.image_id, raw=r, format=f.format) for f, r in waiting]
         for (facts, _), place in zip(waiting, lake.write_shard(images), strict=True):
-            recovered[facts.image_id] = _Found(facts=facts, place=place)
+            recovered[facts.image_id] = _Restored(facts=facts, place=place)
         waiting.clear()
 
     stored: set[str] = set()
@@ -275,7 +275,9 @@ def _from_sources(lake: Lake, missing: set[str]) -> dict[str, _Found]:
 
 def _read_again(lake: Lake, batch_id: str, uris: set[str]) -> Iterator[bytes]:
     """Yield the bytes of items of a batch, listed with the settings of its latest runs."""
-    for sources, options in chain(_asked(lake, batch_id), [(_named_by(uris), SourceOptions())]):
+    for sources, options in chain(
+        _recorded_sources(lake, batch_id), [(_named_by(uris), SourceOptions())]
+    ):
         for source in sources:
             try:
                 for item in find_items([source], options):
@@ -306,7 +308,7 @@ def _named_by(uris: set[str]) -> list[str]:
     return sorted(sources)
 
 
-def _asked(lake: Lake, batch_id: str) -> Iterator[tuple[list[str], SourceOptions]]:
+def _recorded_sources(lake: Lake, batch_id: str) -> Iterator[tuple[list[str], SourceOptions]]:
     """Yield the sources and settings of the runs that ingested a batch, the latest first."""
     runs = lake.scan("runs").sort("started_at", descending=True).select("params").collect()
     done = set()
@@ -327,7 +329,7 @@ def _asked(lake: Lake, batch_id: str) -> Iterator[tuple[list[str], SourceOptions
         yield list(params["sources"]), SourceOptions(**settings | lists)
 
 
-def _record(lake: Lake, bad: set[str], recovered: dict[str, _Found]) -> None:
+def _record(lake: Lake, bad: set[str], recovered: dict[str, _Restored]) -> None:
     """Remove the rows of damaged images from `images`, and add those of the restored images."""
     opened = lake.tables.open("images")
     if opened is None and not recovered:
@@ -357,7 +359,7 @@ def _old_rows(lake: Lake, bad: set[str]) -> list[dict[str, Any]]:
     return lake.scan("images").filter(pl.col("image_id").is_in(list(bad))).collect().to_dicts()
 
 
-def _row(image: _Found, before: dict[str, Any] | None, lake: Lake) -> Row:
+def _row(image: _Restored, before: dict[str, Any] | None, lake: Lake) -> Row:
     place = {"shard": image.place.shard, "row_group": image.place.row_group, "row": image.place.row}
     if before is not None:
         return before | place

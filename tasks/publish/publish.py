@@ -241,10 +241,10 @@ def _pin(
     labels_from_decisions: bool,
 ) -> Pinned:
     versions = {table: lake.version(table) for table in TABLES}
-    wanted = {"detector": detector, "precision": precision, "policy_id": policy_id}
-    judgement = last_judgement(lake, **wanted, versions=versions)
-    if judgement is None and any(wanted.values()):
-        raise _unknown(lake, versions, wanted)
+    requested = {"detector": detector, "precision": precision, "policy_id": policy_id}
+    judgement = last_judgement(lake, **requested, versions=versions)
+    if judgement is None and any(requested.values()):
+        raise _unknown(lake, versions, requested)
     return Pinned(
         versions=versions,
         key=judgement.key if judgement else None,
@@ -254,16 +254,16 @@ def _pin(
 
 
 def _unknown(
-    lake: Lake, versions: Mapping[str, int | None], wanted: Mapping[str, str | None]
+    lake: Lake, versions: Mapping[str, int | None], requested: Mapping[str, str | None]
 ) -> ConfigError:
     """Return the error that names the requested scores or decisions and the available ones."""
-    table = "decisions" if wanted["policy_id"] else "scores"
-    rows = keyed_decisions(lake, versions[table]) if wanted["policy_id"] else lake.scan(table)
-    columns = [name for name, value in wanted.items() if value is not None]
-    there = rows.select(columns).unique().sort(columns).collect().rows()
-    seen = ", ".join(f"{name.removesuffix('_id')} {wanted[name]!r}" for name in columns)
-    allowed = "; ".join(" with ".join(str(part) for part in row) for row in there)
-    return ConfigError(f"no image of the lake has {table} by {seen}; allowed: {allowed or 'none'}")
+    table = "decisions" if requested["policy_id"] else "scores"
+    rows = keyed_decisions(lake, versions[table]) if requested["policy_id"] else lake.scan(table)
+    columns = [name for name, value in requested.items() if value is not None]
+    available = rows.select(columns).unique().sort(columns).collect().rows()
+    named = ", ".join(f"{name.removesuffix('_id')} {requested[name]!r}" for name in columns)
+    allowed = "; ".join(" with ".join(str(part) for part in row) for row in available)
+    return ConfigError(f"no image of the lake has {table} by {named}; allowed: {allowed or 'none'}")
 
 
 def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:

@@ -97,14 +97,14 @@ def unmet_shares(
     )
     if is_near:
         return None
-    wanted = ", ".join(f"{split} {part:.0%}" for split, part in shares)
-    came_to = ", ".join(f"{split} {sizes[split] / n_rows:.0%}" for split, _ in shares)
+    requested = ", ".join(f"{split} {part:.0%}" for split, part in shares)
+    reached = ", ".join(f"{split} {sizes[split] / n_rows:.0%}" for split, _ in shares)
     largest = int(group_ids.value_counts()["count"].max())  # type: ignore[arg-type]
     n_groups = group_ids.n_unique()
     why = f"{n_rows:,} images in {n_groups:,} group{'' if n_groups == 1 else 's'} are too few"
     if largest > 1:
         why = f"groups are not divided, and the largest has {largest:,} of {n_rows:,} images"
-    return f"requested {wanted}; reached {came_to}: {why}"
+    return f"requested {requested}; reached {reached}: {why}"
 
 
 def find_leaks(rows: pl.DataFrame, *, max_distance: int = MAX_DISTANCE) -> list[str]:

@@ -28,7 +28,7 @@ from assay.synth.generators.presets import LARGE
 from assay.synth.generators.protocol import CallableGenerator
 from assay.synth.generators.registry import named_from_here
 from assay.synth.plan.plan_file import plan_of_dict, read_plan
-from assay.tasks.evasion.table import evasion_table, table_text, told_apart, wilson
+from assay.tasks.evasion.table import distinct_settings, evasion_table, table_text, wilson
 
 pytestmark = pytest.mark.xdist_group("forked")  # one process makes the lakes they share, and forks
 
@@ -369,7 +369,7 @@ def test_settings_are_told_by_what_differs_within_their_block():
     """What all pictures of a block share is left out, unless nothing else is left."""
     blocks = ["a", "a", "b", "c"]
     settings = [["generator x", "strength 0.3"], ["generator x", "strength 0.6"], ["half"], []]
-    assert told_apart(blocks, settings) == [
+    assert distinct_settings(blocks, settings) == [
         "strength 0.3",
         "strength 0.6",
         "half",
