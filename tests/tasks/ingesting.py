@@ -1,4 +1,4 @@
-"""What the tests of ingest share: pictures, items, one whole ingest, and what came of it."""
+"""Fixtures of the tests of ingest: images, items, one complete ingest and its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small lakes made by hand: pictures drawn here, scores chosen by the test, no detector run."""
+"""Small lakes for tests, with generated images and chosen scores; no detector runs."""
 
 from __future__ import annotations
 

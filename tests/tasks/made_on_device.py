@@ -1,6 +1,6 @@
-"""Run as a program: make images on the CPU and on another device, print how they differ.
+"""A program that makes images on the CPU and on another device and prints the differences.
 
-python made_on_device.py pretend FOLDER      a device that is pretended, see `pretend_device`
+python made_on_device.py pretend FOLDER      a simulated device, see `pretend_device`
 python made_on_device.py cuda FOLDER         a real one
 """
 

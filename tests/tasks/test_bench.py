@@ -1,4 +1,4 @@
-"""Drift on a lake's own pictures, int8 weights made from them, and decisions that allow for it."""
+"""Drift on the images of a lake, int8 weights made from them, and decisions that allow for it."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Ingest: one item in, one row out, each picture stored once, nothing done twice."""
+"""Ingest: one row per item, each image stored once, no work repeated."""
 
 from __future__ import annotations
 

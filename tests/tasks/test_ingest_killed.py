@@ -1,4 +1,4 @@
-"""Ingest killed with SIGKILL: whatever was cut off, the next run makes the tables whole."""
+"""An ingest that was killed with SIGKILL is completed by the next run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ingest by many threads and many writers: the same rows in the same order, whoever is quick."""
+"""Ingest with many threads and writers gives the same rows in the same order."""
 
 from __future__ import annotations
 

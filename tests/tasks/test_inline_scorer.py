@@ -1,4 +1,4 @@
-"""Scores made while pictures are ingested are those that two passes would have made."""
+"""Scores from the pass of ingest equal those of two passes."""
 
 import hashlib
 from pathlib import Path

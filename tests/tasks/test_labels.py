@@ -1,4 +1,4 @@
-"""What a source said of an image stands until it says something else."""
+"""A label or domain from a source stands until the source gives another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs to rows: one bad answer is one failed row, and what is finished is kept."""
+"""Synthesis of jobs: one bad answer is one failed row, and finished images are kept."""
 
 import itertools
 import json

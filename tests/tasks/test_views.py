@@ -1,4 +1,4 @@
-"""Tiles cover what the centre square leaves out, and what they find is kept, drawn and acted on."""
+"""Tiles cover what the centre square leaves out; their scores are stored, drawn and used."""
 
 import json
 from pathlib import Path

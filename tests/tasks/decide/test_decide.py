@@ -1,4 +1,4 @@
-"""Decisions: total, pure, by the rule that holds first; and recorded once."""
+"""Decisions: total, pure, by the first rule that holds, and recorded once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy file: what is accepted, what is refused in which words, what identifies it."""
+"""The policy file: accepted values, messages of refusals, identity of the rules."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_a_falsified_backend_is_refused(folders, monkeypatch):
     ],
 )
 def test_what_it_cannot_do_is_refused(asked, said, folders):
-    """Before anything is loaded."""
+    """Other precisions, backends, directions and profiles are refused."""
     with pytest.raises(ConfigError, match=said):
         load_detector(str(folders["timm resnet"].folder), device="cpu", **asked)
 

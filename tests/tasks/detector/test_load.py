@@ -41,7 +41,7 @@ PICTURES = {
 
 @pytest.fixture(scope="module")
 def vit_s(tmp_path_factory):
-    """A ViT-S/16-384 of random weights in both layouts: tensors, and a folder for each."""
+    """Return the tensors and folders of a random ViT-S/16-384 in both layouts."""
     here, tensors = tmp_path_factory.mktemp("vit-s"), timm_tensors(VIT_S, seed=3)
     return (
         tensors,
@@ -52,7 +52,7 @@ def vit_s(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_the_libraries(vit_s):
-    """Logits by timm's own model on torchvision's own pixels, for `PICTURES`."""
+    """Return logits by timm's model on torchvision's pixels for `PICTURES`."""
     import timm
 
     chain = transforms.Compose(
@@ -72,13 +72,13 @@ def by_the_libraries(vit_s):
 
 
 def test_scores_spread_enough_to_tell(by_the_libraries):
-    """Units of logit between pictures: a wrong build could not pass by being flat."""
+    """Logits differ by units between images, so that a wrong network would be noticed."""
     assert np.ptp(by_the_libraries) > 3
 
 
 @pytest.fixture(scope="module")
 def loaded(vit_s):
-    """The detector of a layout on a backend; each is loaded, and measured, once."""
+    """Return the detector of a layout on a backend, loaded and measured once."""
     folders = {"timm": vit_s[1], "hf": vit_s[2]}
     return functools.cache(
         lambda layout, backend: load_detector(str(folders[layout]), device="cpu", backend=backend)
@@ -114,7 +114,7 @@ def test_transformers_reads_the_same_network(vit_s, loaded):
 
 
 def test_what_transformers_saves_today_loads_too(tmp_path):
-    """Its tensors have had other names over the years; roles are the same."""
+    """Tensor names of several versions of transformers have the same roles."""
     from transformers import ViTConfig, ViTForImageClassification
 
     torch.manual_seed(0)
@@ -164,7 +164,7 @@ def test_the_embedded_detector_and_a_copy_of_it(tmp_path):
 
 
 def test_direction_is_stated_or_refused(tmp_path):
-    """Neither registry nor folder nor caller says it: refused, with how to say it."""
+    """A detector whose direction nobody states is refused, with how to state it."""
     folder = write_hf(tmp_path, TENSORS, hf_config(id2label={"0": "fake"}), positive=None)
     with pytest.raises(ModelError, match=r'positive = "fake".*--positive fake'):
         load_detector(str(folder))
@@ -174,7 +174,7 @@ def test_direction_is_stated_or_refused(tmp_path):
 
 
 def test_a_detector_of_real_pictures_is_turned_round(tmp_path):
-    """`positive = "real"` flips the logit, and its scores are known by another name."""
+    """`positive = "real"` flips the logit, and its scores have another name."""
     pixels = np.random.default_rng(0).standard_normal((3, 3, 64, 64), dtype=np.float32)
     fake = load_detector(str(write_timm(tmp_path / "a", TENSORS)))
     real = load_detector(str(write_timm(tmp_path / "b" / "a", TENSORS, positive="real")))
@@ -204,19 +204,19 @@ def test_a_detector_of_real_pictures_is_turned_round(tmp_path):
     ],
 )
 def test_wrong_arguments(arguments, error, said):
-    """Each with what was given and what there is."""
+    """Each error names the argument and the allowed values."""
     with pytest.raises(error, match=said):
         load_detector(**arguments)
 
 
 def test_an_empty_folder(tmp_path):
-    """It is told from a folder with the wrong kind of file."""
+    """An empty folder has another error than one with the wrong kind of file."""
     with pytest.raises(ModelError, match="has nothing"):
         load_detector(str(tmp_path))
 
 
 def test_shapes_and_empty_batches(tmp_path):
-    """No pictures give no logits; a wrong side is refused."""
+    """No images give no logits, and a wrong side is refused."""
     detector = load_detector(str(write_timm(tmp_path, TENSORS)))
     logits, embeddings = detector.forward(np.empty((0, 3, 64, 64), np.float32))
     assert (logits.shape, embeddings.shape) == ((0,), (0, 192))
@@ -237,7 +237,7 @@ def test_gradients_reach_the_pixels_on_request(tmp_path):
 
 
 def hub_cache(root: Path, repo: str, revision: str, folder: Path) -> Path:
-    """A cache as huggingface_hub lays it out, with the files of `folder` in it."""
+    """Return a cache in huggingface_hub's layout with the files of `folder`."""
     snapshot = root / f"models--{repo.replace('/', '--')}" / "snapshots" / revision
     snapshot.mkdir(parents=True)
     for file in folder.glob("*.[js]*"):
@@ -246,7 +246,7 @@ def hub_cache(root: Path, repo: str, revision: str, folder: Path) -> Path:
 
 
 def test_from_the_hub_cache_without_a_network(tmp_path, monkeypatch):
-    """What lies in the cache at that commit is used as it is."""
+    """The files in the cache at that commit are used."""
     folder = write_hf(tmp_path / "f", TENSORS, hf_config(TINY), positive=None)
     cache = hub_cache(tmp_path / "cache", "org/vit", COMMIT, folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -269,7 +269,7 @@ def test_weights_in_the_cache_that_are_not_the_registered_ones(tmp_path):
 
 
 def test_offline_and_not_in_the_cache(tmp_path, monkeypatch):
-    """The message says what was tried and what to do; nothing else is loaded instead."""
+    """The message says what was tried and what to do; nothing else is loaded."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ModelError, match=r"not in the cache.*HF_HUB_OFFLINE.*folder") as caught:
         load_detector("community-forensics", cache_dir=tmp_path)
@@ -311,7 +311,7 @@ except AssayError as error:
 
 
 def hub_says(endpoint: str, cache: Path) -> tuple[str, float]:
-    """What loading from a hub at this address says, and the seconds it took."""
+    """Return the message of loading from a hub at this address, and its duration in seconds."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     started_s = time.perf_counter()
     done = subprocess.run(
@@ -328,7 +328,7 @@ def hub_says(endpoint: str, cache: Path) -> tuple[str, float]:
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_what_the_hub_may_answer(case, tmp_path):
-    """Gated, private, unknown commit, no such file, out of order: each says what to do, at once."""
+    """Gated, private, unknown commit, missing file and outage each have advice, at once."""
     import http.server
     import threading
 
@@ -355,7 +355,7 @@ def test_what_the_hub_may_answer(case, tmp_path):
 
 
 def test_no_network_is_said_at_once(tmp_path):
-    """An address that does not resolve: no minute of silent retries."""
+    """An address that does not resolve is reported without a minute of retries."""
     text, seconds = hub_says("http://hub.invalid", tmp_path)
     assert text.startswith("ModelError model.safetensors of org/vit@")
     assert "connect this machine" in text
@@ -363,7 +363,7 @@ def test_no_network_is_said_at_once(tmp_path):
 
 
 def test_checks_need_no_model_library():
-    """Whether a checkpoint is good is known before torch is imported."""
+    """A checkpoint is checked before torch is imported."""
     code = (
         "import sys\n"
         "from assay.tasks.detector.weights.checkpoint import find_checkpoint\n"

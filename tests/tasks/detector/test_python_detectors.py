@@ -38,7 +38,7 @@ class WithEmbedding(Brightness):
     """The same, with the mean of each channel as embedding."""
 
     def embed(self, rgb_u8_nhwc):
-        """Means, (N, 3)."""
+        """Commit scores with these embeddings by shot name; None is a failure."""
         return rgb_u8_nhwc.mean(axis=(1, 2))
 
 
@@ -51,7 +51,7 @@ RAW = [encoded(photo(seed=seed, size=(90, 70)), "PNG") for seed in range(3)]
 
 
 def test_it_is_given_the_very_bytes_of_the_square():
-    """What the profile divides by 255 comes back whole, in the order height, width, channel."""
+    """The detector gets the bytes in the order height, width, channel."""
     seen = []
 
     class Spy(Brightness):
@@ -68,7 +68,7 @@ def test_it_is_given_the_very_bytes_of_the_square():
 
 
 def test_it_scores_and_embeds_as_it_says():
-    """Logits and vectors are its own; a detector without vectors gives none."""
+    """Logits and embeddings are the detector's own; embeddings are optional."""
     detector = load_detector(offer_detector(WithEmbedding()))
     logits, embeddings = detector.forward(np.stack([preprocess(r, detector.profile) for r in RAW]))
     assert embeddings.shape == (3, 3)
@@ -83,7 +83,7 @@ def test_it_scores_and_embeds_as_it_says():
 
 
 def test_without_files_it_is_unverified():
-    """Its card stands for the hash; another version is another detector."""
+    """The card takes the place of the hash; another version is another detector."""
     found = find_checkpoint(offer_detector(Brightness()))
     assert found.detector_id == "brightness@1"
     assert found.weights_sha256.startswith(UNVERIFIED)
@@ -94,7 +94,7 @@ def test_without_files_it_is_unverified():
 
 
 def test_files_give_it_their_hash(tmp_path):
-    """One file its own; a stated one is held against it; several files count by name and order."""
+    """One file gives its hash, several a hash by name and order; a stated hash is checked."""
     files = (tmp_path / "a.bin", tmp_path / "b.bin")
     for file in files:
         file.write_bytes(file.name.encode())
@@ -143,7 +143,7 @@ def test_scores_that_hang_on_the_batch_are_refused():
     ],
 )
 def test_answers_of_another_shape_are_refused(score, said):
-    """With the method, the shape and what was expected."""
+    """The error names the method, the shape and the expected one."""
     scorer = Brightness()
     scorer.score = score
     with pytest.raises(ModelError, match=said):
@@ -151,7 +151,7 @@ def test_answers_of_another_shape_are_refused(score, said):
 
 
 def test_what_is_no_detector_is_refused():
-    """At once, with what is missing."""
+    """The error names the missing attribute."""
     with pytest.raises(ConfigError, match="it must have a card and score"):
         offer_detector(object())
     scorer = Brightness()
@@ -170,20 +170,20 @@ def test_what_is_no_detector_is_refused():
     [{"precision": "bf16"}, {"backend": "torch"}, {"positive": "real"}, {"profile": "hf-clip"}],
 )
 def test_what_it_cannot_do_is_refused(asked):
-    """Other number formats, other libraries, another direction, another preprocessing."""
+    """Other precisions, backends, directions and profiles are refused."""
     name = offer_detector(Brightness())
     with pytest.raises(ConfigError):
         load_detector(name, **asked)
 
 
 def test_it_has_no_gradients():
-    """Attacks need a network; the refusal says so."""
+    """Attacks need a network, and the refusal says so."""
     with pytest.raises(ConfigError, match="without a PyTorch network"):
         build_module(find_checkpoint(offer_detector(Brightness())))
 
 
 def test_its_bench_compares_batches_with_single_images():
-    """Nothing else runs it, so that is the drift that there is."""
+    """Drift is that of batches against single images, since no other backend runs it."""
     checkpoint = find_checkpoint(offer_detector(Brightness()))
     profile = chosen_profile(None, checkpoint)
     wanted = wanted_backends(checkpoint, profile, kind="cpu")
@@ -221,13 +221,13 @@ def test_a_package_may_add_a_folder(adds, tmp_path):
 
 @pytest.mark.parametrize("entry", [Brightness, lambda: Brightness("brightness"), Brightness()])
 def test_a_package_may_add_an_object_or_what_makes_one(adds, entry):
-    """A class, a function, the object itself."""
+    """An entry point may name a class, a function or an object."""
     adds("brightness", entry)
     assert load_detector("brightness").detector_id == "brightness@1"
 
 
 def test_what_a_package_adds_wrongly_is_told_with_its_name(adds):
-    """A class that raises, an object that is none, a card of another name."""
+    """A raising class, a wrong object and a card of another name are refused."""
 
     class Broken:
         def __init__(self):

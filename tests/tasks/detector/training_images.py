@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def photo(seed: int, *, is_fake: bool = False, size: tuple[int, int] = (112, 96)) -> Image.Image:
-    """Smooth colours; a fake has a faint grid, as crude upsampling leaves it."""
+    """Return an image of smooth colours; a fake has a faint grid, as crude upsampling leaves it."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(40, 216, (4, 5, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), np.int16)

@@ -1,4 +1,4 @@
-"""The page on who evades: whole labels at any width, reachable by keyboard, text from outside."""
+"""The evasion page: complete labels at any width, keyboard access, escaped outside text."""
 
 from __future__ import annotations
 

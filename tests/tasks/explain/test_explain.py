@@ -27,7 +27,7 @@ TENSORS = timm_tensors()
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """The same network in both layouts."""
+    """Return the same network in both layouts."""
     here = tmp_path_factory.mktemp("m")
     return (
         find_checkpoint(str(write_timm(here / "timm", TENSORS))),
@@ -55,7 +55,7 @@ def test_the_explaining_pass_is_the_scoring_pass(both):
 
 
 def test_attention_is_what_transformers_shows_when_it_is_made_to(both):
-    """Its eager attention returns the same matrices."""
+    """The eager attention of transformers has the same matrices."""
     from transformers import ViTForImageClassification
 
     model = ViTForImageClassification.from_pretrained(
@@ -69,7 +69,7 @@ def test_attention_is_what_transformers_shows_when_it_is_made_to(both):
 
 
 def test_gradients_are_those_of_the_logit(both):
-    """Against a finite difference: one weight of one softmax, moved a little."""
+    """A gradient equals the finite difference of one softmax weight."""
     network, one = AttendingNetwork(both[0]), torch.from_numpy(pixels(1, seed=5))
     attended = network.attend(one[0].numpy())
     moved: list[float] = []
@@ -92,7 +92,7 @@ def test_gradients_are_those_of_the_logit(both):
 
 
 def test_a_detector_of_real_pictures_is_explained_the_right_way_round(tmp_path, both):
-    """Its logit is turned, and so are the gradients."""
+    """Its logit and gradients are negated."""
     real = find_checkpoint(str(write_timm(tmp_path / "r", TENSORS, positive="real")))
     one = pixels(1)[0]
     mine, other = AttendingNetwork(both[0]).attend(one), AttendingNetwork(real).attend(one)
@@ -132,7 +132,7 @@ def test_gradient_weighted_by_eye():
 
 @given(softmaxes, arrays(np.float32, (3, 2, 5, 5), elements=st.floats(-9, 9, width=32)))
 def test_gradient_weighted_is_never_negative(attention, gradient):
-    """And never below the identity that it starts from."""
+    """The map never falls below the identity that it starts from."""
     assert (gradient_weighted(attention, gradient) >= np.eye(5) - 1e-12).all()
 
 
@@ -182,7 +182,7 @@ def test_curves_of_a_score_that_hangs_on_one_patch():
 
 
 def test_a_flat_map_is_no_colour():
-    """Nothing is stretched out of nothing."""
+    """A constant map is not stretched to colours."""
     assert stretched(np.full((2, 2), 0.3)).max() == 0
     assert coloured(np.array([0.0, 1.0])).tolist() == [[0, 0, 4], [252, 255, 164]]
 
@@ -233,7 +233,7 @@ def test_the_command_explains_a_file_and_a_stored_image(tmp_path, capsys, monkey
     ],
 )
 def test_what_cannot_be_explained(tmp_path, capsys, monkeypatch, arguments, code, said):
-    """Each with its exit code and what was seen."""
+    """Each error has its exit code and names what was seen."""
     monkeypatch.chdir(tmp_path)
     Path("text.jpg").write_text("no picture at all")
     Path("a.png").write_bytes(encoded(photo(), "PNG"))

@@ -70,7 +70,7 @@ def test_the_file_says_what_made_it(lake, model, tmp_path):
 
 
 def test_a_stop_half_way_leaves_no_file(lake, model, tmp_path, monkeypatch):
-    """Neither under its name nor under another."""
+    """An interrupt leaves no file under any name."""
     checkpoint = find_checkpoint(model)
     monkeypatch.setattr(patches, "IMAGES_A_ROW_GROUP", 2)
 
@@ -89,7 +89,7 @@ def test_a_stop_half_way_leaves_no_file(lake, model, tmp_path, monkeypatch):
 
 
 def test_nothing_is_overwritten(lake, model, tmp_path, capsys):
-    """A file that is there is left alone."""
+    """An existing file is left unchanged."""
     file = tmp_path / "p.parquet"
     Path(file).write_text("mine")
     with pytest.raises(SystemExit) as ended:

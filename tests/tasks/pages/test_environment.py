@@ -1,4 +1,4 @@
-"""What all pages share: everything from outside escaped, nothing undefined, nothing fetched."""
+"""The shared parts of pages: escaping, strict undefined, no requests."""
 
 from pathlib import Path
 

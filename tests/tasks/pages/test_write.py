@@ -1,4 +1,4 @@
-"""Pages appear whole or not at all, in the lake and where a user asks for them."""
+"""Pages are written atomically, in the lake and to files that users name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A published folder: opened by others' readers, labelled by the written rule, leaking nothing."""
+"""A published dataset opens in other libraries, has the right labels and no leaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A publication killed at any point: the next one finds a whole dataset and nothing beside it."""
+"""After a publication was killed, the next one finds a whole dataset and no remains."""
 
 import json
 import os

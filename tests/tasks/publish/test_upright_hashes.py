@@ -1,4 +1,4 @@
-"""Lakes whose images were hashed as stored, by earlier versions, work beside new ones."""
+"""Images that earlier versions hashed as stored are compared with new ones correctly."""
 
 from __future__ import annotations
 

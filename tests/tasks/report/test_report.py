@@ -1,4 +1,4 @@
-"""The report: one offline file without scripts, true figures, and nothing executed from names."""
+"""The report: one offline file without scripts, with true figures and escaped outside text."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def name(number: int) -> str:
 
 
 def vectors(first: int, n: int) -> np.ndarray:
-    """Rows `first` to `first + n` of one endless matrix."""
+    """Return rows `first` to `first + n` of one endless matrix."""
     rows = [
         np.random.default_rng(number).standard_normal(WIDTH) for number in range(first, first + n)
     ]
@@ -86,7 +86,7 @@ def nearest(index, number: int, k: int = 5) -> list[str]:
 
 
 def expected(n: int, number: int, k: int = 5) -> list[str]:
-    """The same by scikit-learn, among the first `n` rows."""
+    """Return the neighbours by scikit-learn among the first `n` rows."""
     theirs = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute")
     rows = theirs.fit(vectors(0, n)).kneighbors(vectors(number, 1), return_distance=False)[0]
     return [name(int(row)) for row in rows]
@@ -113,7 +113,7 @@ def test_every_row_can_be_found(tmp_path, folder):
 
 
 def test_it_is_only_added_to(lake, folder):
-    """What is new goes in, in the place after what was there; nothing is put in twice."""
+    """New rows are appended in order, and no row is added twice."""
     before = open_index(lake, KEY, folder=folder)
     put(lake, 300, 50)
     added = []
@@ -133,7 +133,7 @@ def test_rows_that_were_committed_late_are_not_missed(lake, folder):
 
 
 def test_when_nothing_is_new_nothing_is_written(lake, folder):
-    """Asking again leaves every file as it was, byte and name."""
+    """Another query leaves every file unchanged."""
     open_index(lake, KEY, folder=folder)
     before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     added = []
@@ -168,7 +168,7 @@ def test_other_spaces_and_failures_stay_out(lake, folder, changes):
 
 
 def test_a_replaced_lake_is_noticed(lake, folder, tmp_path):
-    """Ids that are gone mean another lake at the same address: nothing of the old one stays."""
+    """Missing ids mean another lake at the same address, and the index is rebuilt."""
     open_index(lake, KEY, folder=folder)
     other = Lake(tmp_path / "other")
     put(other, 200, 200)
@@ -223,7 +223,7 @@ def damage_state_fields(folder, state):
     "damage", [value for key, value in sorted(globals().items()) if key.startswith("damage_")]
 )
 def test_a_damaged_index_is_made_again(lake, folder, damage):
-    """Whatever does not belong together is never asked; the answer is right all the same."""
+    """Files that do not belong together are not used, and the answer is right."""
     open_index(lake, KEY, folder=folder)
     damage(folder, state_of(folder))
     added = []
@@ -280,7 +280,7 @@ def killed(lake, folder, *, where: str, after: int, early: bool = True) -> None:
     [("_write_state", True, 300), ("_write_state", False, 320), ("_save", True, 300)],
 )
 def test_a_kill_between_the_writes_leaves_a_whole_index(lake, folder, where, early, n_kept):
-    """New files without their state are as if they were not; what was there is used as it is."""
+    """New files without their state are ignored, and the old ones are used."""
     open_index(lake, KEY, folder=folder)
     put(lake, 300, 40)
     killed(lake, folder, where=where, after=1, early=early)
@@ -294,7 +294,7 @@ def test_a_kill_between_the_writes_leaves_a_whole_index(lake, folder, where, ear
 
 
 def test_a_first_build_that_is_killed_goes_on_where_it_was_saved(tmp_path, folder):
-    """What the killed process saved on its way is not put in again."""
+    """Rows that the killed process had saved are not added again."""
     lake = Lake(tmp_path / "lake")
     put(lake, 0, 100)
     killed(lake, folder, where="_save", after=1, early=False)
@@ -358,7 +358,7 @@ def test_the_recall_told_is_of_a_depth_that_was_measured():
 
 
 def test_two_at_once_make_one_index(lake, folder):
-    """The second waits for the first and finds it done."""
+    """The second process waits for the first and finds the index complete."""
     added, found = [], []
 
     def ask():
@@ -374,7 +374,7 @@ def test_two_at_once_make_one_index(lake, folder):
 
 
 def test_each_lake_and_space_has_a_folder_of_its_own(lake, tmp_path, monkeypatch):
-    """Below the machine's cache, wherever that is."""
+    """The folders lie below the machine's cache."""
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     other = ScoreKey(**{**KEY_FIELDS, "precision": "bf16"})
     folders = {index_folder(lake, KEY), index_folder(lake, other)}
@@ -389,7 +389,7 @@ KEY_FIELDS = {
 
 
 def test_a_folder_that_cannot_be_made_is_a_store_error(lake, tmp_path):
-    """The message names the way out: another folder, or none at all."""
+    """The message names another folder, or no index, as a way out."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"ASSAY_CACHE.*--exact"):
         open_index(lake, KEY, folder=tmp_path / "file" / "index")

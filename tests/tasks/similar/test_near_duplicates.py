@@ -212,7 +212,7 @@ def test_sizes_come_as_near_the_shares_as_whole_groups_allow(
 def test_shares_that_cannot_be_had_are_said(
     groups: list[int], splits: str, note: str | None
 ) -> None:
-    """With what they came to and why; a difference of less than a picture is none."""
+    """The note names the reached shares and the cause; less than one image is no difference."""
     ids = pl.Series([f"g{n}" for n, size in enumerate(groups) for _ in range(size)])
     names = {"t": "train", "v": "validation", "e": "test"}
     given = pl.Series([names[letter] for letter in splits])

@@ -26,12 +26,12 @@ from assay.tasks.similar.write_sheet import write_sheet
 
 
 def at(degrees):
-    """An embedding of length 3 in that direction: cosines are those of the angles between."""
+    """Return an embedding of length 3 in a direction, so that cosines are those of the angles."""
     return [3 * math.cos(math.radians(degrees)), 3 * math.sin(math.radians(degrees))]
 
 
 def embed(made, angles, **changes):
-    """Scores with these embeddings, by shot name; None is a failure."""
+    """Commit scores with these embeddings by shot name; None is a failure."""
     rows = [
         {
             "image_id": made.ids[name],
@@ -97,7 +97,7 @@ def test_by_embedding_the_smallest_angle_comes_first(made):
 
 
 def test_by_hash_the_copy_comes_first(made):
-    """Bits equal a count over Python's integers, also for what has no embedding."""
+    """Distances equal a count over Python's integers, also for images without embedding."""
     found = ask(made, by="phash")
     assert names(made, found)[0] == "copy"
     assert set(names(made, found)) == set(made.ids) - {"a"}
@@ -146,7 +146,7 @@ def test_what_is_known_is_told(made):
 
 
 def test_an_image_scored_twice_is_one_neighbour(made):
-    """Two machines may have scored it; it takes one place."""
+    """An image that two machines have scored takes one place."""
     embed(made, {"a": 0, "b": 10, "c": 20}, backend="torch-cuda")
     found = ask(made, by="embedding")
     assert names(made, found) == ["b", "c", "copy", "d"]
@@ -155,14 +155,14 @@ def test_an_image_scored_twice_is_one_neighbour(made):
 
 @pytest.mark.parametrize("k", [1, 3, 4, 1000])
 def test_k_cuts_the_list_and_a_small_lake_gives_what_it_has(made, k):
-    """More than there is to compare is no error."""
+    """A k beyond the number of images is no error."""
     for by, n in (("embedding", 4), ("phash", 5), ("both", 4)):
         assert len(ask(made, by=by, k=k).neighbours) == min(k, n)
 
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_less_than_one_neighbour_is_refused(made, k):
-    """As a wrong argument."""
+    """A k below 1 is a wrong argument."""
     with pytest.raises(ConfigError, match="allowed: 1 to 1,000,000 neighbours"):
         ask(made, k=k)
 
@@ -231,7 +231,7 @@ def test_one_number_format_is_never_compared_with_another(made):
 
 
 def test_a_lake_without_scores_says_which_command_to_run(tmp_path):
-    """And can be asked by hash."""
+    """A search by hash still works."""
     made = lakes.lake_of(
         tmp_path / "lake", [Shot(name="a"), Shot(name="b", seed=2)], is_scored=False
     )
@@ -243,14 +243,14 @@ def test_a_lake_without_scores_says_which_command_to_run(tmp_path):
 
 
 def test_an_empty_lake_says_which_command_to_run(tmp_path):
-    """There is nothing to compare with yet."""
+    """An empty lake has nothing to compare with."""
     lake = Lake(tmp_path / "lake")
     with pytest.raises(InputError, match="assay moderate"):
         find_similar(lake, picture_query(lake, factories.jpeg(), "x.jpg"))
 
 
 def test_the_only_image_has_no_neighbours(tmp_path):
-    """An answer, and an empty one."""
+    """The answer is empty."""
     made = lakes.lake_of(tmp_path / "lake", [Shot(name="a")])
     for by in ("embedding", "phash", "both"):
         assert ask(made, by=by).neighbours == ()
@@ -267,7 +267,7 @@ def test_a_file_with_the_bytes_of_a_stored_image_is_that_image(made):
 
 
 def test_a_file_that_is_not_stored_is_compared_by_hash_without_a_detector(made):
-    """The same picture in another format is at most a few bits from the stored one."""
+    """The same image in another format is at most a few bits away."""
     picture = Image.open(io.BytesIO(made.lake.image(made.ids["a"])))
     raw = factories.encoded(picture, "PNG")
     found = find_similar(made.lake, picture_query(made.lake, raw, "a.png"), by="phash", k=2)
@@ -277,14 +277,14 @@ def test_a_file_that_is_not_stored_is_compared_by_hash_without_a_detector(made):
 
 
 def test_a_detector_that_is_another_by_now_is_refused(made):
-    """The lake's `mini` has other weights than this build's: its embeddings say nothing here."""
+    """Embeddings of other weights of `mini` are not compared."""
     query = picture_query(made.lake, factories.jpeg(seed=77), "new.jpg")
     with pytest.raises(ModelError, match="--by phash"):
         find_similar(made.lake, query)
 
 
 def test_a_file_is_embedded_as_the_lake_was(tmp_path):
-    """The same pixels in other bytes have cosine 1 and 0 bits with the stored picture."""
+    """The same pixels in other bytes have cosine 1 and distance 0."""
     from assay.tasks.detector.load import load_detector
     from assay.tasks.score import score_shard
 
@@ -353,7 +353,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_a_frame(made):
 
 
 def test_the_page_is_veiled_and_escapes_what_comes_from_outside(made, tmp_path):
-    """No script, nothing fetched, a name is text, every picture behind its veil."""
+    """The page has no script, no request and blurred images."""
     raw = made.lake.image(made.ids["a"])
     query = picture_query(made.lake, raw, "<img src=x onerror=alert(1)>.jpg")
     found = find_similar(made.lake, query)
@@ -371,7 +371,7 @@ def test_the_page_is_veiled_and_escapes_what_comes_from_outside(made, tmp_path):
 
 
 def run(capsys, *arguments):
-    """The command in this process: exit code, stdout, stderr."""
+    """Run the command in this process and return exit code, stdout and stderr."""
     code = 0
     try:
         main([str(argument) for argument in arguments])
@@ -406,7 +406,7 @@ def test_the_command_tells_and_draws(made, tmp_path, capsys):
 
 
 def test_a_lake_that_is_too_small_is_told(made, capsys):
-    """Whoever asks for more reads why there is less."""
+    """The message says why there are fewer neighbours than requested."""
     _, out, _ = run(capsys, "similar", made.ids["a"], "--lake", made.lake.uri, "-k", "50")
     assert "4 of the 50 asked for" in out
 
@@ -436,7 +436,7 @@ def test_a_lake_that_is_too_small_is_told(made, capsys):
     ],
 )
 def test_bad_input_is_refused_in_one_line(made, tmp_path, capsys, arguments, code, says):
-    """Each with the exit code of its kind, what was seen, and nothing on stdout."""
+    """Each error has the exit code of its kind and leaves stdout empty."""
     folder = tmp_path / "in"
     (folder / "folder.png").mkdir(parents=True)
     (folder / "text.jpg").write_text("no picture")
@@ -452,7 +452,7 @@ def test_bad_input_is_refused_in_one_line(made, tmp_path, capsys, arguments, cod
 
 
 def test_an_ambiguous_beginning_lists_what_it_may_mean(tmp_path, capsys):
-    """Two ids that begin alike: more characters are asked for."""
+    """Two ids with the same prefix need more characters."""
     made = lakes.lake_of(tmp_path / "lake", [Shot(name="a"), Shot(name="b", seed=2)])
     rows = made.lake.scan("images").collect()
     twin = rows.head(1).with_columns(image_id=pl.lit(made.ids["a"][:20] + "0" * 44))

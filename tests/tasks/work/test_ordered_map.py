@@ -22,7 +22,7 @@ from assay.tasks.work.ordered_map import MAX_WAITING_BYTES, ordered_map
     n_bytes=st.sampled_from([0, 1, MAX_WAITING_BYTES]),
 )
 def test_results_come_in_the_order_of_the_jobs(waits_ms, n_workers, n_ahead, n_bytes):
-    """However long each takes, however few may wait, and however heavy they are."""
+    """The order holds for any duration, queue length and weight of results."""
 
     def work(job: tuple[int, int]) -> int:
         time.sleep(job[1] / 1000)
@@ -91,7 +91,7 @@ def test_listing_ahead_tells_the_total_as_soon_as_the_last_is_drawn(n_items, n_a
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_is_heard_while_a_job_takes_long():
-    """Also where a library has set the signal so that it ends no wait, as polars does."""
+    """Ctrl-C is raised even if a library's handler, as polars', ends no wait."""
     done = threading.Event()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.siginterrupt(signal.SIGINT, False)

@@ -24,33 +24,33 @@ MISSING = [kind for kind in ("cuda", "mps", "xpu", "tpu") if kind not in availab
 
 
 def test_a_cpu_is_always_there_and_last():
-    """The fastest comes first; the CPU is what is left."""
+    """The fastest device comes first and the CPU last."""
     assert available_devices()[-1] == "cpu"
     assert choose_device("cpu") == CPU
 
 
 def test_auto_takes_the_first():
-    """Without an accelerator that is the CPU."""
+    """Without an accelerator, `auto` is the CPU."""
     chosen = choose_device("auto")
     assert chosen.type.replace("xla", "tpu") == available_devices()[0]
 
 
 @pytest.mark.parametrize("kind", MISSING)
 def test_a_device_that_is_not_there(kind):
-    """Refused with what there is, and never replaced in silence."""
+    """An absent device is refused with the available ones and not replaced."""
     with pytest.raises(ConfigError, match=f"'{kind}' is not available; this machine has: .*cpu"):
         choose_device(kind)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cpu:x", "cuda:-1", "", "cpu:1"])
 def test_names_that_are_no_devices(name):
-    """Unknown names, and numbers beyond what there is."""
+    """Unknown names, and numbers beyond the available devices, are refused."""
     with pytest.raises(ConfigError, match="device"):
         choose_device(name)
 
 
 def test_precision_is_exact_unless_asked():
-    """Half formats move logits by more than the same picture may differ."""
+    """Half formats are opt-in, since they move logits by more than the tolerance."""
     assert choose_precision("auto", "cpu") == "fp32"
     assert choose_precision("auto", "cuda") == "fp32"
     assert choose_precision("bf16", "cpu") == "bf16"
@@ -60,12 +60,12 @@ def test_precision_is_exact_unless_asked():
 
 
 def test_batches():
-    """How much goes through at once to begin with."""
+    """The first batch on an accelerator is larger than on a CPU."""
     assert batch_images(CPU) < batch_images(torch.device("cuda"))
 
 
 def test_a_machine_without_accelerators_is_told_without_pytorch():
-    """Importing it takes longer than a run that finds nothing new."""
+    """Finding no accelerator does not import PyTorch, which is slow."""
     if devices._may_have_accelerator():
         pytest.skip("this machine has an accelerator")
     code = (
@@ -82,7 +82,7 @@ def test_a_machine_without_accelerators_is_told_without_pytorch():
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 def test_bf16_is_used_where_it_is_asked_for(tmp_path, backend):
-    """Its logits are near those of fp32 and not the same; both are float32 on the way out."""
+    """Logits in bf16 are near those of fp32 but not equal, and returned as float32."""
     folder = str(write_timm(tmp_path, timm_tensors()))
     pixels = np.random.default_rng(0).standard_normal((8, 3, 64, 64), dtype=np.float32)
     exact, _ = load_detector(folder, backend=backend).forward(pixels)

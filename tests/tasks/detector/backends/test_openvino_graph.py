@@ -32,7 +32,7 @@ def checkpoint(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_timm():
-    """Logits, class tokens and all tokens after the final norm, by timm itself."""
+    """Return logits, class tokens and all tokens after the final norm by timm."""
     from timm.models.vision_transformer import VisionTransformer
 
     model = VisionTransformer(
@@ -52,7 +52,7 @@ def by_timm():
 
 @pytest.fixture(scope="module")
 def by_transformers(tmp_path_factory):
-    """The same by transformers, which reads a folder of the hub's layout itself."""
+    """Return the same by transformers, which reads a folder of the hub's layout."""
     from transformers import ViTForImageClassification
 
     folder = write_hf(tmp_path_factory.mktemp("hub") / "m", TENSORS, hf_config(num_labels=1))
@@ -75,7 +75,7 @@ def run(checkpoint, *, tokens: bool, pixels=PIXELS):
 @pytest.mark.parametrize("tokens", [False, True])
 @pytest.mark.parametrize("library", ["by_timm", "by_transformers"])
 def test_the_graph_is_the_libraries_network(checkpoint, library, tokens, request):
-    """Logits, embeddings and, on request, every token, of a batch of three."""
+    """Logits, embeddings and tokens of a batch of three equal the library's."""
     logits, embeddings, all_tokens = request.getfixturevalue(library)
     assert np.ptp(logits) > 0.5
     found = run(checkpoint, tokens=tokens)
@@ -88,7 +88,7 @@ def test_the_graph_is_the_libraries_network(checkpoint, library, tokens, request
 
 
 def test_a_batch_is_its_pictures(checkpoint):
-    """What one picture scores does not depend on its neighbours."""
+    """The score of an image does not depend on its neighbours."""
     together = run(checkpoint, tokens=False)["logits"]
     alone = [run(checkpoint, tokens=False, pixels=one[None])["logits"][0] for one in PIXELS]
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -96,7 +96,7 @@ def test_a_batch_is_its_pictures(checkpoint):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused(tmp_path, bad):
-    """With the tensor's name."""
+    """The error names the tensor."""
     tensors = {name: value.clone() for name, value in TENSORS.items()}
     tensors["vit.blocks.1.mlp.fc1.weight"][3, 5] = bad
     found = find_checkpoint(str(write_timm(tmp_path / "m", tensors)))
@@ -124,14 +124,14 @@ for thread in threads: thread.join()
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_first_passes_of_a_process_may_be_several_at_once(tmp_path, attempt):
-    """The library's own first use deadlocks two threads; runs hung at their first picture."""
+    """Threads may run the first pass at once, although the library itself deadlocks there."""
     folder = write_timm(tmp_path / "m", TENSORS)
     command = [sys.executable, "-c", FIRST_USE, str(folder)]
     subprocess.run(command, check=True, timeout=60, capture_output=True)
 
 
 def signalled_after_detectors(folder):
-    """What a child does: drop two detectors, the older one first and on a thread, then Ctrl-C."""
+    """Drop two detectors in a child, the older one first and on a thread, then send Ctrl-C."""
     made = [make_backend(find_checkpoint(folder), "openvino", "cpu", "fp32") for _ in range(2)]
     for _ in range(2):
         dropping = threading.Thread(target=made.pop, args=(0,))
@@ -145,7 +145,7 @@ def signalled_after_detectors(folder):
 
 
 def test_a_signal_after_the_last_detector_is_gone_is_an_exception(tmp_path):
-    """In any order and on any thread: the library's stack for signal handlers is still there."""
+    """Ctrl-C raises KeyboardInterrupt after detectors were dropped in any order."""
     folder = str(write_timm(tmp_path / "m", TENSORS))
     child = PROCESSES.Process(target=signalled_after_detectors, args=(folder,))
     child.start()

@@ -75,7 +75,7 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_pixels_equal_the_authors_pipeline(name):
-    """Formats, modes and odd sizes give the very numbers that torchvision gives."""
+    """Formats, modes and odd sizes give exactly the numbers of torchvision."""
     np.testing.assert_array_equal(preprocess(PICTURES[name], AUTHORS), reference(PICTURES[name]))
 
 
@@ -90,7 +90,7 @@ def test_the_small_model_resizes_to_256():
     "size", [(1, 1000), (1000, 1), (3, 95), (95, 3), (45, 900), (900, 45), (500, 9700), (9700, 500)]
 )
 def test_very_long_pictures_match_pillow_without_being_resized_whole(size):
-    """A window worked out by itself equals the same window of Pillow's whole result."""
+    """A window that is computed alone equals that window of Pillow's whole result."""
     image = noise(size=size)
     out = resized_size(size, 44)
     left, top = centre_offset(out[0], 38), centre_offset(out[1], 38)
@@ -102,7 +102,7 @@ def test_very_long_pictures_match_pillow_without_being_resized_whole(size):
 @given(st.integers(1, 1600), st.integers(1, 1600))
 @settings(max_examples=60, deadline=None)
 def test_the_square_is_what_pillow_would_cut_from_the_whole(width_px, height_px):
-    """Leaving out the rows and columns beside the square changes no pixel of it, at any size."""
+    """Leaving out rows and columns beside the square changes no pixel of it."""
     image = noise(size=(width_px, height_px))
     size = resized_size(image.size, AUTHORS.resize_px)
     assume(max(size) <= MAX_WHOLE_LONG_PX)
@@ -125,13 +125,13 @@ def test_halves_are_rounded_to_even():
 
 
 def test_the_long_edge_is_rounded_down():
-    """At 440 px short edge, 3x5 becomes 733 (733.3) and 5x7 becomes 616."""
+    """At a short edge of 440 px, 3x5 becomes 733 (733.3) and 5x7 becomes 616."""
     assert resized_size((3, 5), 440) == (440, 733)
     assert resized_size((7, 5), 440) == (616, 440)
 
 
 def test_the_clip_profile_differs_in_normalisation_and_turn():
-    """The hub's port asks for CLIP's mean; the geometry is the authors'."""
+    """The hub's port needs CLIP's mean; the geometry is the authors'."""
     profile = profile_for("hf-clip", 384)
     raw = PICTURES["png"]
     ours, theirs = preprocess(raw, profile), reference(raw)
@@ -148,7 +148,7 @@ def test_the_clip_profile_differs_in_normalisation_and_turn():
 
 
 def test_exif_turns_only_in_the_profile_that_says_so():
-    """The authors never turn a picture; loaders of transformers do."""
+    """The authors never rotate an image; loaders of transformers do."""
     exif = Image.Exif()
     exif[0x0112] = 6
     image = noise(size=(600, 500))
@@ -162,7 +162,7 @@ def test_exif_turns_only_in_the_profile_that_says_so():
 
 
 def test_descriptions_name_every_choice_and_differ():
-    """What is stored with a score tells all profiles and sizes apart."""
+    """The description stored with a score identifies profile and size."""
     texts = {profile_for(n, px).describe() for n in profile_names() for px in (224, 384)}
     assert len(texts) == 4
     assert AUTHORS.describe() == (
@@ -172,19 +172,19 @@ def test_descriptions_name_every_choice_and_differ():
 
 
 def test_unknown_profile():
-    """The message lists what there is."""
+    """The message lists the available profiles."""
     with pytest.raises(ConfigError, match="authors-imagenet, hf-clip"):
         profile_for("imagenet", 384)
 
 
 def test_limits_reach_the_decoder():
-    """A picture beyond the limits is refused before it is decoded."""
+    """An image beyond the limits is refused before it is decoded."""
     with pytest.raises(UnreadableImage, match="too_many_pixels"):
         preprocess(PICTURES["jpeg"], AUTHORS, ImageLimits(max_pixels=1000))
 
 
 def test_result_is_ready_for_torch():
-    """Contiguous float32, channels first."""
+    """The result is contiguous float32 with channels first."""
     tensor = torch.from_numpy(preprocess(PICTURES["grey"], AUTHORS))
     assert tensor.is_contiguous()
     assert (tensor.dtype, tuple(tensor.shape)) == (torch.float32, (3, 384, 384))
@@ -193,7 +193,7 @@ def test_result_is_ready_for_torch():
 @given(st.integers(1, 1600), st.integers(1, 1600))
 @settings(max_examples=30, deadline=None)
 def test_bicubic_squares_are_pillows_too(width_px, height_px):
-    """The filter reaches twice as far, and rows beside the square still change none of it."""
+    """The wider bicubic filter keeps the square equal to Pillow's."""
     profile = replace(AUTHORS, interpolation="bicubic")
     image = noise(size=(width_px, height_px))
     size = resized_size(image.size, profile.resize_px)
@@ -206,7 +206,7 @@ def test_bicubic_squares_are_pillows_too(width_px, height_px):
 
 @pytest.mark.parametrize("size", [(1, 1000), (1000, 1), (45, 900), (900, 45), (500, 9700)])
 def test_bicubic_windows_of_very_long_pictures_are_pillows(size):
-    """Worked out by itself, negative weights and all."""
+    """A window with negative weights equals Pillow's."""
     image, out = noise(size=size), resized_size(size, 44)
     left, top = centre_offset(out[0], 38), centre_offset(out[1], 38)
     window = (left, top, left + 38, top + 38)
@@ -216,7 +216,7 @@ def test_bicubic_windows_of_very_long_pictures_are_pillows(size):
 
 
 def test_stretched_squares_are_those_of_a_plain_resize():
-    """Both edges get the length, whatever the picture's shape."""
+    """Both edges get the same length, whatever the shape of the image."""
     profile = replace(AUTHORS, fit="stretch", resize_px=64, crop_px=64)
     image = noise(size=(300, 90))
     expected = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR))

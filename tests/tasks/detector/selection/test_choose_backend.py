@@ -30,7 +30,7 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 def fake(name: str, precision: str, *, off_by: float) -> SimpleNamespace:
-    """A detector whose logits are off by so much."""
+    """Return a detector whose logits are off by a constant."""
     return SimpleNamespace(
         backend=f"{name}-cpu",
         precision=precision,
@@ -42,7 +42,7 @@ def fake(name: str, precision: str, *, off_by: float) -> SimpleNamespace:
 
 
 def chosen(monkeypatch, rates, drifts, *, names=("openvino", "torch"), precision="fp32", **more):
-    """What `choose` takes of fakes with these rates and drifts, and how often each was made."""
+    """Return what `choose` takes of detectors with these rates and drifts, and all loads."""
     made: list[str] = []
     monkeypatch.setattr(choose_backend, "rate", lambda d: rates[d.backend.removesuffix("-cpu")])
 
@@ -65,20 +65,20 @@ def chosen(monkeypatch, rates, drifts, *, names=("openvino", "torch"), precision
 
 @pytest.mark.parametrize(("fast", "slow"), [("openvino", "torch"), ("torch", "openvino")])
 def test_the_fastest_is_taken_and_says_why(monkeypatch, fast, slow):
-    """Whichever that is here."""
+    """The fastest backend within the limit is chosen."""
     found, _ = chosen(monkeypatch, {fast: 9.0, slow: 6.5}, {})
     assert found.backend == f"{fast}-cpu"
     assert f"9.0 images/s against 6.5 of {slow}-cpu" in found.why
 
 
 def test_a_drifting_one_is_not_taken_however_fast(monkeypatch):
-    """2e-3 of a logit is twice what fp32 may."""
+    """A drift of 2e-3 logits is twice the limit of fp32."""
     found, _ = chosen(monkeypatch, {"openvino": 90.0, "torch": 6.5}, {"openvino": 2e-3})
     assert found.backend == "torch-cpu"
 
 
 def test_nothing_within_the_limit_is_refused_unless_forced(monkeypatch):
-    """With what was seen and what to do; forced, it says so."""
+    """The refusal names the drifts and --force-drift."""
     rates, drifts = {"openvino": 9.0, "torch": 6.5}, {"openvino": 0.3}
     with pytest.raises(GateRefused, match=r"0\.3 at the 99th percentile.*--force-drift") as caught:
         chosen(monkeypatch, rates, drifts, names=("openvino",), precision="bf16")
@@ -88,7 +88,7 @@ def test_nothing_within_the_limit_is_refused_unless_forced(monkeypatch):
 
 
 def test_it_is_measured_once(monkeypatch):
-    """The second time the reference is not even loaded."""
+    """The second call does not even load the reference."""
     rates = {"openvino": 9.0, "torch": 6.5}
     _, first = chosen(monkeypatch, rates, {})
     assert sorted(first) == ["openvino fp32", "torch fp32"]
@@ -97,7 +97,7 @@ def test_it_is_measured_once(monkeypatch):
 
 
 def test_a_damaged_record_is_measured_again(monkeypatch):
-    """It is only a cache."""
+    """A damaged cache file is replaced."""
     rates = {"openvino": 9.0, "torch": 6.5}
     chosen(monkeypatch, rates, {})
     (file,) = cache_folder("measured").glob("*.json")
@@ -107,7 +107,7 @@ def test_a_damaged_record_is_measured_again(monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(monkeypatch, tmp_path):
-    """Measured again the next time."""
+    """The next call measures again."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "file"))
     found, _ = chosen(monkeypatch, {"openvino": 9.0, "torch": 6.5}, {})
@@ -115,7 +115,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(monkeypatch, tmp_path):
 
 
 def test_what_decisions_allow_for():
-    """Nothing in fp32; the worst kept percentile elsewhere; unknown where nothing was measured."""
+    """The allowance is 0 in fp32, elsewhere the worst kept percentile, and None if not measured."""
     for backend, p99 in (("openvino-cpu", 0.1), ("torch-cpu", 0.2)):
         drift = Drift(n_images=9, mean=0.0, p99=p99, max=1.0)
         one = Measured(
@@ -134,7 +134,7 @@ def test_what_decisions_allow_for():
 
 
 def test_candidates():
-    """The compiler only on request, 8-bit integers only where OpenVINO runs."""
+    """The compiler is opt-in, and int8 runs with OpenVINO only."""
     assert candidates("auto", "fp32", "cpu") == ("openvino", "torch")
     assert candidates("auto", "fp32", "cuda") == ("torch",)
     assert candidates("torch-compile", "fp32", "cuda") == ("torch-compile",)
@@ -144,7 +144,7 @@ def test_candidates():
 
 
 def test_drawn_pictures_are_always_the_same():
-    """Or a kept figure would be of others."""
+    """Kept measurements stay valid, since the images never change."""
     np.testing.assert_array_equal(drawn_pixels((3, 30, 30)), drawn_pixels((3, 30, 30)))
     assert drawn_pixels((3, 30, 30)).shape == (8, 3, 30, 30)
 

@@ -23,7 +23,7 @@ def f32(*values: float) -> np.ndarray:
 
 
 def test_drift_by_eye():
-    """Of differences 0, 1 and 3: mean 4/3, maximum 3."""
+    """Differences 0, 1 and 3 have the mean 4/3 and the maximum 3."""
     found = drift_between(f32(0, 5, -1), f32(0, 4, 2))
     assert (found.n_images, found.mean, found.max) == (3, pytest.approx(4 / 3), 3.0)
     assert found.p99 == 3.0
@@ -36,7 +36,7 @@ def test_numbers_that_are_none_are_infinitely_far():
 
 
 def test_the_figure_that_is_judged():
-    """Every picture counts in fp32, the 99th percentile elsewhere."""
+    """The maximum counts in fp32, the 99th percentile elsewhere."""
     found = drift_between(np.zeros(1000, np.float32), f32(*([0.0] * 999), 0.5))
     assert judged_logit(found, "fp32") == 0.5 > limit_logit("fp32") == EXACT_LIMIT_LOGIT
     assert judged_logit(found, "int8@0") == 0.0 < limit_logit("int8@0") == REDUCED_LIMIT_LOGIT
@@ -52,12 +52,12 @@ def test_the_figure_that_is_judged():
     ],
 )
 def test_slices(short_edge_px, quality, name):
-    """Size first, then quality; what is no JPEG has none."""
+    """Slices go by size first, then by JPEG quality, which other formats lack."""
     assert slice_of(short_edge_px, quality) == name
 
 
 def test_report_by_slice():
-    """Flips across 0.5 and 0.9, and AUC as scikit-learn has it, in all and by kind."""
+    """Flips across 0.5 and 0.9, and AUC as in scikit-learn, are given in all and per slice."""
     from sklearn.metrics import roc_auc_score
 
     reference, other = f32(-1, -0.1, 0.1, 3), f32(-1, 0.1, 0.1, 1)
@@ -75,7 +75,7 @@ def test_report_by_slice():
 
 
 def test_unknown_labels_do_not_count():
-    """AUC is over labelled pictures alone, and is left out where a class is missing."""
+    """AUC covers labelled images only and is left out without both classes."""
     (everything, _) = drift_by_slice(
         f32(0, 1, 2),
         f32(0, 1, 2),
@@ -97,13 +97,13 @@ POLICY = {
 
 
 def test_no_drift_is_the_same_policy():
-    """And so the same decisions, under the same id."""
+    """The policy keeps its id."""
     policy = load_policy()
     assert policy.widened(0.0) is policy
 
 
 def test_widening_by_eye():
-    """A threshold of one half moves to the sigmoid of the drift, on either side."""
+    """A threshold of 0.5 moves to the sigmoid of the drift on either side."""
     band = {"review_at": 0.5, "flag_at": 0.5}
     policy = policy_from_dict(POLICY | {"default": band, "detectors": {}}, source="test")
     wide = policy.widened(1.0)
@@ -139,7 +139,7 @@ def test_a_widened_policy_reads_back():
     st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99)).map(sorted),
 )
 def test_no_drift_turns_clear_into_flag(logit, drift, share, thresholds):
-    """What the exact score clears is never flagged by the drifted one, nor the other way round."""
+    """An image that the exact score clears is never flagged by the drifted one, or vice versa."""
     band = dict(zip(("review_at", "flag_at"), thresholds, strict=True))
     policy = policy_from_dict(POLICY | {"default": band, "detectors": {}}, source="test")
     wide = policy.widened(drift).default
@@ -169,7 +169,7 @@ def test_scores_at_the_very_threshold_do_not_turn_either(threshold, percent, bes
 
 @pytest.mark.parametrize("drift", [np.inf, 1e300, 2e6])
 def test_boundless_drift_leaves_all_to_people(drift):
-    """A forced backend may drift by anything; its policy is still one that reads back."""
+    """An infinite drift sends everything to review, and its policy reads back."""
     wide = policy_from_dict(POLICY, source="test").widened(drift)
     assert (wide.default.review_at, wide.default.flag_at) == (0.0, 1.0)
     assert policy_from_dict(wide.as_dict(), source="run").policy_id == wide.policy_id
@@ -177,13 +177,13 @@ def test_boundless_drift_leaves_all_to_people(drift):
 
 @pytest.mark.parametrize("drift", [-0.1, np.nan])
 def test_drift_that_is_none_is_refused(drift):
-    """It would narrow the band, or make it nothing."""
+    """A negative or NaN drift is refused."""
     with pytest.raises(ValueError, match="allowed: 0 or more"):
         load_policy().widened(drift)
 
 
 def test_a_score_that_is_no_number_flips_and_has_no_auc():
-    """NaN is decided by people: a flagged picture that loses its score counts as a flip."""
+    """A flagged image that loses its score goes to review and counts as a flip."""
     (everything, _) = drift_by_slice(
         f32(3, -3),
         f32(np.nan, -3),

@@ -10,7 +10,7 @@ from training_images import hash_of, photo
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """Two sources of photos, two of fakes, eight pictures each, and a manifest of generators."""
+    """Return two folders of photos and two of fakes with eight images each, and a manifest."""
     rows = ["path\tgenerator"]
     for kind, source in (("real", "a"), ("real", "b"), ("fake", "x"), ("fake", "y")):
         folder = tmp_path / kind / source

@@ -28,7 +28,7 @@ from assay.tasks.detector.training.views import decode
 
 
 def test_auc_is_scikit_learns_and_its_interval_holds_it() -> None:
-    """Ties count half, as there."""
+    """Ties count half, as in scikit-learn."""
     rng = np.random.default_rng(0)
     real, fake = rng.integers(0, 20, 40), rng.integers(5, 25, 30)
     found = auc_with_interval(real, fake)
@@ -40,13 +40,13 @@ def test_auc_is_scikit_learns_and_its_interval_holds_it() -> None:
 
 @pytest.mark.parametrize(("n_real", "n_fake", "is_paired"), [(0, 3, False), (3, 2, True)])
 def test_no_area_without_both_classes(n_real: int, n_fake: int, is_paired: bool) -> None:
-    """Nor from pairs that do not pair."""
+    """One class, or unpaired pairs, have no area under the curve."""
     with pytest.raises(ValueError, match=f"{n_real} photos and {n_fake} fakes"):
         auc_with_interval(np.zeros(n_real), np.zeros(n_fake), is_paired=is_paired)
 
 
 def test_the_score_does_not_depend_on_the_batch() -> None:
-    """One at a time or five at once."""
+    """One image at a time and five at once score the same."""
     torch.manual_seed(0)
     model = build_vit(image_px=32, patch_px=16, width=16, layers=1, heads=1)
     raws = []
@@ -97,7 +97,7 @@ def test_the_verdict_follows_the_figures(figures: tuple[float, float, float], wo
     ],
 )
 def test_aligned_fakes_at_chance_are_called_so(lows: tuple[float, float], words: str) -> None:
-    """The sentence says what the detector has not learnt, geometry by geometry."""
+    """The sentence names the geometries that the detector has not learnt."""
     rows = tuple(
         Row(
             against="taef",
@@ -117,7 +117,7 @@ def test_aligned_fakes_at_chance_are_called_so(lows: tuple[float, float], words:
 
 
 def test_worth_is_the_mean_over_kinds(folders: Path) -> None:
-    """With one kind only it is that kind's area, as the table has it; with none it is 0."""
+    """One kind gives its own area, and no kind gives 0."""
     model = build_vit(image_px=64, patch_px=16, width=16, layers=1, heads=1)
     pictures = find_pictures([folders / "real"], [folders / "fake"], hold_out=("b", "y"))
     area = worth(model, pictures, [], Part.HELD_OUT, side_px=64)

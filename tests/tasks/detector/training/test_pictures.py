@@ -25,7 +25,7 @@ from assay.tasks.detector.training.views import normalised, random_view
 
 
 def test_the_split_goes_by_source_and_generator(folders: Path) -> None:
-    """What a name holds out is held out whole, and no other picture is."""
+    """A held-out name is held out as a whole, and no other image is."""
     pictures = find_pictures(
         [folders / "real"],
         [folders / "fake"],
@@ -51,7 +51,7 @@ def test_the_split_goes_by_source_and_generator(folders: Path) -> None:
 def test_a_split_that_cannot_be_is_refused(
     folders: Path, hold_out: tuple[str, ...], message: str
 ) -> None:
-    """A misspelt name would leak the test into the training."""
+    """A misspelt name would leak test images into training."""
     with pytest.raises(InputError, match=message):
         find_pictures([folders / "real"], [folders / "fake"], hold_out=hold_out)
 
@@ -66,7 +66,7 @@ def test_a_missing_folder_and_a_bad_manifest_are_refused(folders: Path) -> None:
 
 
 def test_small_sources_are_drawn_more_often_by_picture() -> None:
-    """One picture of one and one of four: odds 1 to 1/2 each, so 1/3 and 1/6 of the draws."""
+    """One image of one and one of four have odds 1 to 1/2, so 1/3 and 1/6 of the draws."""
     pictures = [
         Picture(path=Path(s), source=s, generator=s, is_fake=False, part=Part.TRAIN)
         for s in ("a", "b", "b", "b", "b")
@@ -96,7 +96,7 @@ def test_twins_are_made_once_and_match_in_codec(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_cannot_be_matched_is_left_out_and_told(tmp_path: Path) -> None:
-    """A GIF under a PNG's name is no pair, and says so."""
+    """A GIF under a PNG name makes no pair and is reported."""
     path = tmp_path / "p.png"
     photo(1).save(path, "GIF")
     picture = Picture(path=path, source="s", generator="s", is_fake=False, part=Part.TRAIN)
@@ -115,7 +115,7 @@ def test_normalising_a_grey_pixel() -> None:
 
 @pytest.mark.parametrize("size", [(112, 96), (40, 30), (500, 37)])
 def test_twins_get_the_same_random_view(size: tuple[int, int]) -> None:
-    """With the same generator state the draw is the same; shape and type always hold."""
+    """The same generator state gives the same view; shape and type always hold."""
     image = photo(5, size=size)
     for seed in range(30):
         views = [random_view(image, 32, 64, np.random.default_rng(seed)) for _ in range(2)]
@@ -125,7 +125,7 @@ def test_twins_get_the_same_random_view(size: tuple[int, int]) -> None:
 
 
 def test_without_strength_nothing_is_encoded_again() -> None:
-    """A one-coloured picture of odd colour stays exactly that colour."""
+    """A one-coloured image of odd colour keeps exactly that colour."""
     image = Image.new("RGB", (90, 70), (13, 77, 201))
     for seed in range(30):
         view = random_view(image, 32, 64, np.random.default_rng(seed), strength=0.0)
@@ -155,7 +155,7 @@ def test_twins_of_a_reduced_photo(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_picture_is_scaled_as_the_whole() -> None:
-    """Half of a picture whose short edge is 146: the scoring scale for 64 px is 73 / 146 = 0.5.
+    """An image with a short edge of 146 px is scaled by 73 / 146 = 0.5 for 64 px.
 
     A stripe pattern two pixels wide then averages to grey; on its own scale it would stay.
     """

@@ -52,7 +52,7 @@ def tiny_settings(folders: Path, out: Path, **changes: object) -> MiniSettings:
 
 
 def test_a_short_training_learns_and_leaves_a_checkpoint(folders: Path, tmp_path: Path) -> None:
-    """The loss falls, the folder loads as a detector, and the card's figures are its figures."""
+    """The loss falls, the folder loads as a detector, and the card has its figures."""
     from transformers import ViTForImageClassification
 
     out = tmp_path / "mini"
@@ -100,7 +100,7 @@ def test_a_short_training_learns_and_leaves_a_checkpoint(folders: Path, tmp_path
 
 
 def test_the_same_seed_and_steps_give_the_same_losses(folders: Path, tmp_path: Path) -> None:
-    """Batches are drawn from the seed and the step alone."""
+    """Batches depend on seed and step only."""
     changes = {"max_steps": 20, "hold_out": ()}
     first = train_mini(tiny_settings(folders, tmp_path / "one", **changes))
     second = train_mini(tiny_settings(folders, tmp_path / "two", **changes))
@@ -111,7 +111,7 @@ def test_the_same_seed_and_steps_give_the_same_losses(folders: Path, tmp_path: P
 
 
 def test_without_an_autoencoder_one_is_fitted(folders: Path, tmp_path: Path) -> None:
-    """The fitted one lies in the cache folder beside the output."""
+    """The fitted autoencoder lies in the cache folder beside the output."""
     train_mini(tiny_settings(folders, tmp_path / "mini", autoencoders=(), max_steps=10))
     fitted = load_autoencoder(tmp_path / "mini-cache" / "fitted")
     assert fitted.name == "fitted"
@@ -124,7 +124,7 @@ def test_sides_must_fit_the_patch(folders: Path, tmp_path: Path) -> None:
 
 
 def test_whitened_patches_answer_with_even_strength() -> None:
-    """On the pictures they were measured on, filters vary about alike, luminance and colour."""
+    """The filters vary about equally on the images they were measured on."""
     views = np.stack([np.asarray(photo(seed, size=(64, 64))) for seed in range(24)])
     pixels = normalised(views)
     model = build_vit(image_px=64, patch_px=8, width=64, layers=1, heads=1)
@@ -135,7 +135,7 @@ def test_whitened_patches_answer_with_even_strength() -> None:
 
 
 def test_the_half_lies_between_the_classes() -> None:
-    """Logits 2 and 4 around the middle 3: their order stays, and 3 becomes 0."""
+    """Logits 2 and 4 keep their order around the middle 3, which becomes 0."""
     torch.manual_seed(0)
     model = build_vit(image_px=32, patch_px=16, width=16, layers=1, heads=1)
     with torch.no_grad():
@@ -151,7 +151,7 @@ def test_the_half_lies_between_the_classes() -> None:
 
 
 def test_the_average_follows_the_weights() -> None:
-    """After one step the young average has taken most of the change: 1 - 2/11 = 9/11."""
+    """After one step the young average has taken 1 - 2/11 = 9/11 of the change."""
     model = build_vit(image_px=32, patch_px=16, width=16, layers=1, heads=1)
     average = Average(model)
     with torch.no_grad():
@@ -163,7 +163,7 @@ def test_the_average_follows_the_weights() -> None:
 
 
 def test_patches_start_where_pairs_differ() -> None:
-    """Fakes with one cosine pattern added: the first filter answers to that pattern alone."""
+    """The first filter answers only to the cosine pattern that the fakes have."""
     k = np.arange(8)
     wave = np.cos(np.pi * (2 * k + 1) * 3 / 16)
     pattern = torch.from_numpy(np.tile(np.outer(wave, wave), (4, 4)).astype(np.float32))
@@ -181,7 +181,7 @@ def test_patches_start_where_pairs_differ() -> None:
 
 
 def test_log_energies_of_a_flat_view() -> None:
-    """Grey 2 in 8 px patches: the constant pattern has 8 * 2 = 16, so ln 256; others nothing."""
+    """Grey 2 in patches of 8 px has energy only in the constant pattern: 8 * 2 = 16, so ln 256."""
     energies = log_energies(torch.full((1, 3, 16, 16), 2.0), 8)
     assert energies.shape == (1, 192)
     assert energies[0, 0].item() == pytest.approx(np.log(256), abs=1e-3)

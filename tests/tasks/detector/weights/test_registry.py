@@ -21,14 +21,14 @@ TUNED = "Thermostatic/community-forensics-frontier-detector-2026-08"
 
 
 def test_names_that_load():
-    """The four names of the command line; later fine-tunes only by their full hub id."""
+    """The command line has four names; later fine-tunes load by their full hub id only."""
     assert registered_names() == ("community-forensics", "commfor-384", "commfor-224", "mini")
     assert card_by_name("frontier-2026-08") is None
     assert [card.by_name for card in cards_of_repo(TUNED)] == [False]
 
 
 def test_every_name_that_loads_is_pinned_in_full():
-    """A commit and a whole hash for each hub checkpoint; a config hash where one is needed."""
+    """Each hub checkpoint has a commit and a whole hash, and a config hash if needed."""
     for card in CARDS:
         assert card.repo is None or re.fullmatch("[0-9a-f]{40}", card.revision)
         if card.by_name:
@@ -40,7 +40,7 @@ def test_every_name_that_loads_is_pinned_in_full():
 
 
 def test_the_default_detector_is_pinned_to_what_was_published():
-    """The figures of the checked revision, as others have published them."""
+    """The pinned figures are those of the checked revision."""
     card = card_by_name("community-forensics")
     assert card.detector_id == "community-forensics@ac6ee457bea904a373065754107451793b56db00"
     assert card.weights_sha256.startswith("275ba982236d")
@@ -48,7 +48,7 @@ def test_the_default_detector_is_pinned_to_what_was_published():
 
 
 def test_the_embedded_weights_are_the_pinned_ones():
-    """Whoever trains `mini` again puts the new hash into the registry."""
+    """The registry has the hash of the embedded `mini`."""
     raw = (MINI_FOLDER / "model.safetensors").read_bytes()
     assert hashlib.sha256(raw).hexdigest() == card_by_name("mini").weights_sha256
 
@@ -68,13 +68,13 @@ def test_the_embedded_weights_are_the_pinned_ones():
     ],
 )
 def test_revisions_that_are_refused(name, said):
-    """Unpinned, unknown or broken revisions say which one to use instead."""
+    """Unpinned, unknown and broken revisions are refused with the one to use."""
     with pytest.raises(WrongRevision, match=said):
         parse_hub_id(name)
 
 
 def test_revisions_that_are_accepted():
-    """A full commit of any repository that the registry does not pin, and the pinned one."""
+    """A full commit of an unpinned repository is accepted, and the pinned commit."""
     assert str(parse_hub_id(f"someone/else@{'a' * 40}")) == f"someone/else@{'a' * 40}"
     assert parse_hub_id(f"{TUNED}@{'b' * 40}").repo == TUNED
     assert parse_hub_id(f"{PORT}@ac6ee457bea904a373065754107451793b56db00").repo == PORT
@@ -82,5 +82,5 @@ def test_revisions_that_are_accepted():
 
 @pytest.mark.parametrize("name", ["mini", "a/b/c", "./a/b", "", "@", "a/@b"])
 def test_names_that_are_no_hub_ids(name):
-    """Paths and plain names are left to others."""
+    """Paths and plain names are no hub ids."""
     assert parse_hub_id(name) is None

@@ -20,7 +20,7 @@ TENSORS = timm_tensors()
 
 
 def test_header_of_a_good_file():
-    """Names, types and shapes, as safetensors wrote them."""
+    """The header has names, types and shapes as safetensors wrote them."""
     header = read_header(save({"a": torch.zeros(2, 3), "b": torch.zeros(())}), "x")
     assert {k: (v.dtype, v.shape) for k, v in header.items()} == {
         "a": ("F32", (2, 3)),
@@ -45,13 +45,13 @@ def test_header_of_a_good_file():
     ],
 )
 def test_files_that_are_no_whole_safetensors(raw, said):
-    """Cut, padded, foreign and pickled files."""
+    """Truncated, padded, foreign and pickled files are refused."""
     with pytest.raises(UntrustedWeights, match=said):
         read_header(raw, "model.safetensors")
 
 
 def test_header_whose_sizes_lie():
-    """A shape that does not fit its bytes."""
+    """A shape that does not fit its bytes is refused."""
     entry = {"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 16]}}
     text = json.dumps(entry).encode()
     with pytest.raises(UntrustedWeights, match="tensor a"):
@@ -59,27 +59,27 @@ def test_header_whose_sizes_lie():
 
 
 def test_missing_file_is_no_bug(tmp_path):
-    """An unreadable file is a model error with its path."""
+    """A missing file is a model error with its path."""
     with pytest.raises(ModelError, match=r"nothing\.safetensors"):
         read_weights(tmp_path / "nothing.safetensors")
 
 
 def test_a_pickle_under_a_safe_name_is_never_opened(tmp_path):
-    """torch.save under the name model.safetensors: refused by its first bytes."""
+    """A torch.save file under the name model.safetensors is refused by its first bytes."""
     torch.save({"w": torch.zeros(2)}, tmp_path / "model.safetensors")
     with pytest.raises(UntrustedWeights, match="never opened"):
         load_detector(str(tmp_path), positive="fake")
 
 
 def test_a_folder_of_pickles_says_so(tmp_path):
-    """Only pytorch_model.bin: the reason is the format, not a missing file."""
+    """A folder with pytorch_model.bin only is refused for its format."""
     torch.save({"w": torch.zeros(2)}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UntrustedWeights, match=r"pytorch_model\.bin.*never opened"):
         load_detector(str(tmp_path))
 
 
 def test_one_changed_byte_of_embedded_weights(tmp_path, monkeypatch):
-    """The registered hash is checked, even where everything else still fits."""
+    """The registered hash is checked even if everything else fits."""
     for name in ("config.json", "detector.toml", "model.safetensors"):
         (tmp_path / name).write_bytes((MINI_FOLDER / name).read_bytes())
     raw = bytearray((tmp_path / "model.safetensors").read_bytes())
@@ -94,7 +94,7 @@ def test_one_changed_byte_of_embedded_weights(tmp_path, monkeypatch):
 
 
 def test_embedded_weights_under_another_epsilon(tmp_path):
-    """Right weights with a config that scores otherwise are not that detector."""
+    """The right weights with another config are not that detector."""
     for name in ("detector.toml", "model.safetensors"):
         (tmp_path / name).write_bytes((MINI_FOLDER / name).read_bytes())
     config = json.loads((MINI_FOLDER / "config.json").read_text()) | {"layer_norm_eps": 1e-4}
@@ -124,7 +124,7 @@ def test_embedded_weights_under_another_epsilon(tmp_path):
     ],
 )
 def test_configs_that_would_score_wrongly(tmp_path, changes, said):
-    """What a library's default would fill in silently is refused."""
+    """Missing keys that a library would fill with defaults are refused."""
     write_hf(tmp_path, TENSORS, hf_config(TINY, **changes))
     with pytest.raises(UntrustedWeights, match=said):
         find_checkpoint(str(tmp_path))
@@ -151,14 +151,14 @@ def without(name: str) -> dict[str, torch.Tensor]:
     ],
 )
 def test_tensors_that_are_no_such_network(tmp_path, tensors, said):
-    """Nothing may be missing, left over or of another shape, in either layout."""
+    """Missing, extra and misshapen tensors are refused in either layout."""
     write_timm(tmp_path, tensors)
     with pytest.raises(UntrustedWeights, match=said):
         find_checkpoint(str(tmp_path))
 
 
 def test_the_same_checks_hold_for_the_other_layout(tmp_path):
-    """A transformers checkpoint with a layer too few or a tensor too many."""
+    """A transformers checkpoint with a missing layer or an extra tensor is refused."""
     tensors = hf_tensors(TENSORS)
     cut = {k: v for k, v in tensors.items() if k != "vit.encoder.layer.0.intermediate.dense.bias"}
     (tmp_path / "config.json").write_text(json.dumps(hf_config()))
@@ -168,7 +168,7 @@ def test_the_same_checks_hold_for_the_other_layout(tmp_path):
 
 
 def test_weights_that_are_not_numbers(tmp_path):
-    """A NaN weight gives NaN scores for every picture; refused when it is loaded."""
+    """A NaN weight, which gives NaN scores for every image, is refused at load."""
     bad = TENSORS["vit.norm.weight"].clone()
     bad[3] = np.nan
     write_timm(tmp_path, TENSORS | {"vit.norm.weight": bad})
@@ -177,7 +177,7 @@ def test_weights_that_are_not_numbers(tmp_path):
 
 
 def test_widths_without_a_published_head_count_need_it_stated(tmp_path):
-    """No architecture tells the heads of a width of 128: the folder must."""
+    """A folder with width 128 must state its number of heads."""
     write_timm(tmp_path, timm_tensors(Shape(width=128, heads=2)))
     with pytest.raises(UntrustedWeights, match="heads = N"):
         find_checkpoint(str(tmp_path))
@@ -194,7 +194,7 @@ def test_widths_without_a_published_head_count_need_it_stated(tmp_path):
     ],
 )
 def test_settings_beside_the_weights_are_checked(tmp_path, text, said):
-    """A `detector.toml` that cannot be followed is refused, not skipped."""
+    """An invalid `detector.toml` is refused."""
     write_timm(tmp_path, TENSORS, positive=None)
     (tmp_path / "detector.toml").write_text(text)
     with pytest.raises(ModelError, match=said):
