@@ -176,7 +176,7 @@ def _decide_bucket(
     bucket: Bucket,
 ) -> pl.DataFrame:
     """Decide one bucket of images, and append what differs from the decisions at one version."""
-    # Pinned before the scores are read: of two concurrent runs, the one with fewer conflicts.
+    # Pinned before the scores are read, so that a concurrent run with outdated scores conflicts.
     version = lake.version("decisions")
     scores = latest_scores(lake, key, bucket=bucket)
     facts = (

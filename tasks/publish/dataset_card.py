@@ -168,7 +168,7 @@ Images are assigned to splits by group. Images whose 64-bit perceptual hashes di
 is assigned to one split by a hash of its name (seed {facts.seed}), so that the shares come as \
 close to {shares} as whole groups allow; a split without images is left out.{note} Before \
 publication, the files were read back and checked for near-duplicates in different splits. \
-Perceptual hashes do not find crops of more than a few per cent, mirrored images, and other \
+Perceptual hashes do not find crops of more than a few per cent, mirrored images, or other \
 photos of the same scene.
 
 ## Synthetic images

@@ -181,7 +181,7 @@ def test_parents_can_be_chosen_by_a_condition_or_nearness(base):
     make = [{"method": "launder", "condition": "jpeg-90"}]
     told = {"choose": "near", "n": 2, "where": "width_px > 100"}
     assert augment(request, plan_for(base, make=make, parents=told)).made == 2
-    with pytest.raises(InputError, match=r"no parents.*label them"):
+    with pytest.raises(InputError, match=r"no parents.*label images first"):
         augment(request, plan_for(base, make=make, parents={"choose": "fake"}))
     with pytest.raises(ConfigError, match=r"is no condition on the images.*columns: image_id"):
         augment(request, plan_for(base, make=make, parents={"where": "width_furlongs > 1"}))

@@ -58,7 +58,7 @@ def test_a_run_scores_embeds_and_reports_with_it(made, pictures, tmp_path, capsy
     np.testing.assert_allclose(np.array(rows["embedding"].to_list()), features, atol=1e-4)
     params = json.loads(Lake(lake).scan("runs").collect()["params"][-1])
     assert params["weights_pinned"] is False
-    assert "unverified: nobody pinned this hash" in Path(run["report"]).read_text()
+    assert "unverified: this hash is not pinned" in Path(run["report"]).read_text()
     again = told(capsys, "score", *options)
     assert (again["scored"], again["already_scored"]) == (0, 3)
     query = tmp_path / "query.jpg"

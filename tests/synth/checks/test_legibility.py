@@ -93,7 +93,7 @@ def test_a_plan_of_the_moderation_prompts_records_what_can_be_read(tmp_path):
     by_category = {row["setting"]: row["text_readable_share"] for row in result.table.to_dicts()}
     assert min(by_category, key=by_category.__getitem__) == "receipt"
     assert max(by_category.values()) <= 1.0
-    assert "of the text asked for can be read (means)" in result.summary()
+    assert "of the requested text is readable (means)" in result.summary()
 
 
 def test_a_signal_after_the_last_reader_is_gone_is_an_exception():
