@@ -1,4 +1,4 @@
-"""What a row and each column of the lake's tables hold, in words; types are `schema.TABLES`'."""
+"""Descriptions of the lake's tables and columns; `schema.TABLES` has their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans of time as users write them: `90m`, `12h`, `7d`."""
+"""Time spans and dates as users write them: `90m`, `12h`, `7d`, `2026-03-01`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
 
 def span_s(option: str, text: str) -> float:
-    """Return a span of time in seconds.
+    """Return a time span in seconds.
 
     Args:
         option: Name of the option, for the message.
         text: Number and unit, such as `90m`.
 
     Raises:
-        ConfigError: The text is no span of time.
+        ConfigError: The text is no time span.
     """
     match = _SPAN.fullmatch(text.strip().lower())
     if match is None:
@@ -31,15 +31,15 @@ def span_s(option: str, text: str) -> float:
 
 
 def since(option: str, text: str, *, now: datetime) -> datetime:
-    """Return the time that a span before now or a date names, in UTC.
+    """Return the time of a date, or of a span before now, in UTC.
 
     Args:
         option: Name of the option, for the message.
         text: Span such as `7d`, or a date or time in ISO 8601; without a zone, in UTC.
-        now: Time that a span is counted back from.
+        now: Reference time of a span.
 
     Raises:
-        ConfigError: The text is neither, or lies before the year 1.
+        ConfigError: The text is neither, or the time is out of range.
     """
     try:
         if _SPAN.fullmatch(text.strip().lower()):

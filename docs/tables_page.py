@@ -45,7 +45,7 @@ def columns() -> str:
         row,
         "These are the columns of `assay ls --json` and `assay export`, and a table of",
         "`assay query`. In CSV, `reasons` are joined by semicolons, and a text that a spreadsheet",
-        "would take for a formula has an apostrophe in front.",
+        "would run as a formula has a leading apostrophe.",
         "",
         "| column | type | |",
         "|---|---|---|",

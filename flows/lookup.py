@@ -34,7 +34,7 @@ def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
     """Return id and bytes of an image: of a file where no lake is given, else of the lake.
 
     Raises:
-        InputError: The file cannot be read, or no image or several are called so.
+        InputError: The file cannot be read, or no image or several match.
     """
     if lake is not None:
         image_id = find_image(lake, image)
@@ -44,7 +44,7 @@ def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
 
 
 def find_query(lake: Lake, image: str) -> Query:
-    """Return the file of that name if there is one, else the stored image that is called so.
+    """Return the file of that name if there is one, else the stored image of that name.
 
     Raises:
         InputError: There is neither, or the file cannot be read or compared.

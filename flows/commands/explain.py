@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, Network, open_lake, request_of
+from .options import AsJson, LakeUri, Network, lake_of_image, request_of
 
 
 def explain(
@@ -35,7 +35,6 @@ def explain(
     """
     from ...data.commands import command
     from ...data.user_paths import require_output, write_output
-    from ...tasks.browse.find_image import local_file
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
     from ...tasks.explain.explain import explain as explained
     from ...tasks.explain.heatmap import draw_heatmap
@@ -46,7 +45,7 @@ def explain(
     asked = request_of((), network)
     checkpoint = find_checkpoint(asked.detector, positive=asked.positive)
     prepared = chosen_profile(asked.profile, checkpoint)
-    opened = None if local_file(image) is not None else open_lake(lake)
+    opened = lake_of_image(image, lake)
     image_id, raw = picture_bytes(image, opened)
     found = explained(raw, checkpoint, prepared)
     file = out or Path(f"heat-{image_id[:12]}.png")

@@ -20,15 +20,15 @@ def export(
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Write all images that fit to a file, with score, decision, label, sighting and format.
+    """Write the selected images to a file, with score, decision, label, source and format.
 
-    Rows are ordered by image id. In CSV, lists are joined by semicolons, and texts that a
-    spreadsheet would take for a formula get an apostrophe in front.
+    Rows are ordered by image id. In CSV, lists are joined by semicolons, and a text that a
+    spreadsheet would run as a formula gets a leading apostrophe.
 
     Args:
-        to: File to write; its name ends in .csv, .parquet or .jsonl.
+        to: File to write: .csv, .parquet or .jsonl.
         lake: Folder of the lake, or its s3:// prefix.
-        choose: Options that choose images.
+        choose: Selection of images.
         overwrite: Replacement of an existing file.
         json_: One JSON object on stdout.
     """

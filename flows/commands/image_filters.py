@@ -1,4 +1,4 @@
-"""Options that choose images of a lake, for `assay ls` and `assay export`."""
+"""Options of `assay ls` and `assay export` that select images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ImageFilters:
-    """Options that choose images; each image fits all options, of repeated ones any."""
+    """Options that select images; values of a repeated option are alternatives."""
 
     decision: Annotated[
         tuple[Literal["clear", "review", "flag", "none"], ...],
@@ -27,7 +27,7 @@ class ImageFilters:
     reason: Annotated[
         tuple[str, ...],
         Parameter(
-            help="Reason of the decision, as in the table. May be repeated.",
+            help="Reason of the decision, such as declared_ai. May be repeated.",
             negative="",
             show_default=False,
         ),
@@ -50,7 +50,7 @@ class ImageFilters:
     ] = ()
     score: Annotated[
         str | None,
-        Parameter(help="Range of the score, both ends within: 0.4..0.9, 0.9.. or ..0.1."),
+        Parameter(help="Score range, both ends inclusive: 0.4..0.9, 0.9.. or ..0.1."),
     ] = None
     since: Annotated[
         str | None,
@@ -59,8 +59,8 @@ class ImageFilters:
     run: Annotated[
         str | None,
         Parameter(
-            help="Id of a run, or `latest`: its images, by its scores and decisions "
-            "[default: the whole lake, by the last ones]."
+            help="Id of a run, or `latest`: its images with its scores and decisions "
+            "[default: all images with the last ones]."
         ),
     ] = None
 
@@ -68,7 +68,7 @@ class ImageFilters:
         """Return the conditions on images.
 
         Raises:
-            ConfigError: An option is no reason, no range or no time.
+            ConfigError: A reason, the score range or the time is invalid.
         """
         from datetime import UTC, datetime
 

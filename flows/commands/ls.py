@@ -21,13 +21,13 @@ def ls(
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
     json_: AsJson = False,
 ) -> None:
-    """List images of the lake with decision, score, reasons, domain, label and where seen.
+    """List images of the lake with decision, score, reasons, domain, label and source.
 
     Args:
         lake: Folder of the lake, or its s3:// prefix.
-        choose: Options that choose images.
+        choose: Selection of images.
         sort: Order: latest sighting first, highest score first, or by id.
-        limit: Largest number of images; `assay export` has no limit.
+        limit: Maximum number of images; `assay export` has none.
         json_: One JSON object on stdout.
     """
     from ...tasks.browse.image_table import draw_images, images_json

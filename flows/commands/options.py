@@ -62,6 +62,24 @@ def open_lake(lake: str | None) -> Lake:
     return Lake(default_lake() if lake is None else lake, create=False)
 
 
+def lake_of_image(image: str, lake: str | None) -> Lake | None:
+    """Open the lake in which an image is looked up; None if the image is a file.
+
+    Raises:
+        InputError: The image is a folder.
+        StoreError: There is no such file, and the lake does not exist or cannot be read.
+    """
+    from ...data.errors import StoreError
+    from ...tasks.browse.find_image import local_file
+
+    if local_file(image) is not None:
+        return None
+    try:
+        return open_lake(lake)
+    except StoreError as error:
+        raise StoreError(f"there is no file {image!r}; {error}") from error
+
+
 def execute(request: Request, verb: str, *, server: bool | None, quiet: bool) -> Moderation:
     """Run the verb as a flow or as plain functions, with progress bars on a terminal."""
     from ..start import start

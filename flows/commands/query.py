@@ -34,17 +34,17 @@ def query(
     tables: Annotated[bool, Parameter(negative="")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Run a SELECT statement over the tables of the lake; no file can be read or written by it.
+    """Run a SELECT statement over the tables of the lake; it cannot read files.
 
     Args:
         sql: SELECT statement in polars' SQL, such as "select decision, count(*) from current
             group by decision".
         lake: Folder of the lake, or its s3:// prefix.
-        format_: Format of the rows [default: that of the file's name, else a table].
+        format_: Format of the rows [default: by the suffix of the file, else a table].
         to: File to write [default: stdout].
         overwrite: Replacement of an existing file.
-        limit: Largest number of rows of a table; other formats have all rows.
-        tables: List of the tables with their columns, types and descriptions.
+        limit: Maximum number of rows in a table; other formats have all rows.
+        tables: List of tables with columns, types and descriptions.
         json_: One JSON object on stdout.
     """
     from ...data.user_paths import from_home
@@ -91,7 +91,7 @@ def _require_sql(sql: str | None) -> str:
 
 
 def _kind(named: str | None, to: Path | None, *, as_json: bool) -> Format | None:
-    """Return the format of rows as data; None for a table or one JSON object on stdout."""
+    """Return the format of data; None for a table or a JSON object on stdout."""
     from ...data.errors import ConfigError
     from ...tasks.browse.row_file import format_of
 

@@ -18,11 +18,11 @@ def runs(
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 20,
     json_: AsJson = False,
 ) -> None:
-    """List the runs of the lake, newest first, with their counts, status and report.
+    """List the runs of the lake, newest first, with counts, status and report.
 
     Args:
         lake: Folder of the lake, or its s3:// prefix.
-        limit: Largest number of runs.
+        limit: Maximum number of runs.
         json_: One JSON object on stdout.
     """
     from datetime import UTC, datetime

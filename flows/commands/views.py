@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, Network, open_lake, request_of
+from .options import AsJson, LakeUri, Network, lake_of_image, request_of
 
 
 def views(
@@ -31,14 +31,13 @@ def views(
         json_: One JSON object on stdout.
     """
     from ...data.user_paths import require_output, write_output
-    from ...tasks.browse.find_image import local_file
     from ...tasks.detector.load import load_detector
     from ...tasks.explain.view_scores import score_views
     from ..lookup import picture_bytes
 
     if out is not None:
         require_output(out, inputs=[image])
-    opened = None if local_file(image) is not None else open_lake(lake)
+    opened = lake_of_image(image, lake)
     image_id, raw = picture_bytes(image, opened)
     asked = request_of((), network)
     loaded = load_detector(asked.detector, profile=asked.profile, positive=asked.positive)

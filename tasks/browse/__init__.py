@@ -1,1 +1,1 @@
-"""Looking through a lake: one image, lists of images and runs, SQL, and rows as files."""
+"""Access to a lake: one image, lists of images and runs, SQL, and exports."""

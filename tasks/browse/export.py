@@ -1,4 +1,4 @@
-"""All images of a lake that fit some filters, as a file for other programs."""
+"""Export of images with their latest facts to a file for other programs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import polars as pl
 from ...data.store.lake import Lake
 from ..latest_rows import ROWS_AT_A_TIME
 from .filters import Filters
-from .images import Scope, known_images, parts_of_images
+from .images import Scope, known_images, parts_of_images, pinned
 from .row_file import Format, write_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A written file, its format and its number of images."""
+    """Written file with its format and its number of images."""
 
     file: Path
     format: Format
@@ -37,20 +37,21 @@ def export_images(
     kind: Format,
     rows_at_a_time: int = ROWS_AT_A_TIME,
 ) -> Exported:
-    """Write all images that fit, ordered by id, with the columns of `images.COLUMNS`.
+    """Write all matching images, ordered by id, with the columns of `images.COLUMNS`.
 
     Args:
         lake: Lake of the tables.
-        scope: Images, and the key and policy of what is said of them.
+        scope: Images, score key and policy.
         filters: Conditions on the images.
-        file: File to write; one that is there is replaced once the new one is whole.
+        file: File to write; an existing file is replaced when the new one is complete.
         kind: Format of the file.
-        rows_at_a_time: Number of sightings that are in memory at a time, about.
+        rows_at_a_time: Approximate number of sightings in memory.
 
     Raises:
         InputError: The file cannot be written.
         StoreError: The lake cannot be read.
     """
+    scope = pinned(lake, scope)
     schema: pl.Schema = known_images(lake, scope).collect_schema()
     parts = parts_of_images(lake, scope, filters, rows_at_a_time=rows_at_a_time)
     images = write_rows(file, parts, schema, kind=kind)

@@ -1,4 +1,4 @@
-"""Which images of a lake are asked for: by decision, reason, domain, label, score and time."""
+"""Filters of images: decision, reason, domain, label, score range and time."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ...data.schema import DecisionReason
 from ...data.text.wording import did_you_mean
 
 NONE: Final = "none"
-"""Stands for images without a decision, a domain or a label."""
+"""Value that selects images without a decision, a domain or a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Conditions on images; all must hold, of the values of one any.
+    """Conditions on images; all must hold, and several values of one condition are alternatives.
 
     Attributes:
         decisions: `clear`, `review`, `flag`, or `none`.
         reasons: Words of `DecisionReason`.
         domains: Names of domains, or `none`.
         labels: `real`, `fake`, `laundered`, or `none`.
-        score: Lowest and highest score, both within.
-        since: Time of the earliest sighting that counts.
+        score: Lowest and highest score, both inclusive.
+        since: Earliest time of the latest sighting.
     """
 
     decisions: tuple[str, ...] = ()
@@ -57,14 +57,26 @@ class Filters:
             parts.append(pl.col("seen_at") >= self.since)
         return pl.all_horizontal(parts)
 
+    def columns(self) -> set[str]:
+        """Return the columns that the condition reads."""
+        asked = {
+            "decision": self.decisions,
+            "reasons": self.reasons,
+            "domain": self.domains,
+            "label": self.labels,
+            "prob_fake": self.score,
+            "seen_at": self.since,
+        }
+        return {name for name, value in asked.items() if value}
+
     @property
     def is_empty(self) -> bool:
-        """Whether every image fits."""
+        """Whether there is no condition."""
         return self == Filters()
 
 
 def check_reasons(reasons: Iterable[str]) -> tuple[str, ...]:
-    """Return the reasons if each is one that a decision may have.
+    """Return the reasons after checking each against `DecisionReason`.
 
     Raises:
         ConfigError: A reason is unknown.

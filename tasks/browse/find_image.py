@@ -1,4 +1,4 @@
-"""The one image of a lake that a person means: by a file, the beginning of an id, or a URI."""
+"""Lookup of one image of a lake by its file, the start of its id, its URI or its path."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 
 def find_image(lake: Lake, name: str) -> str:
-    """Return the id of the one image of the lake that a name means.
+    """Return the id of the one image that a name refers to.
 
-    In this order: a file that is there, by its bytes; a URI, by its latest sighting; 6 or more
-    hex digits, as the beginning of an id; else the end of a path or URI that was ingested.
+    In this order: a URI, by its latest sighting; an existing file, by its bytes; 6 or more hex
+    digits, as the start of an id; else the end of an ingested path or URI.
 
     Args:
         lake: Lake to look in.
-        name: Path, URI, beginning of an id, or end of a path.
+        name: Path, URI, start of an id, or end of a path.
 
     Raises:
-        InputError: No image or several fit; the message names the candidates or what to do.
+        InputError: No image or several match; the message names the candidates or what to do.
         StoreError: The lake cannot be read, or has lost images.
     """
     name = name.strip()
@@ -60,10 +60,10 @@ def find_image(lake: Lake, name: str) -> str:
 
 
 def local_file(name: str) -> Path | None:
-    """Return the file of this machine that a path or a `file://` URI names; None without one.
+    """Return the existing file of a path or a `file://` URI; None if there is none.
 
     Raises:
-        InputError: It is a folder.
+        InputError: The path is a folder.
     """
     path = path_of(name) if name and "\0" not in name else None
     if not path:
@@ -81,7 +81,7 @@ def read_file(file: Path) -> bytes:
     """Return the bytes of a file.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: The file cannot be read.
     """
     try:
         return file.read_bytes()
@@ -144,9 +144,9 @@ def _of_ending(lake: Lake, name: str) -> str:
     if not is_valid(name):
         raise InputError(f"there is no file {name!a}, and it is no image id or URI")
     path = str(from_home(name.removeprefix("./")))
-    # A member of an archive follows a "!".
+    # "!" separates an archive and its member.
     marks = ("://",) if path.startswith("/") else ("/", "!")
-    # URIs of files escape what URLs may hold as it is.
+    # URIs of files are percent-encoded, URLs are kept as given.
     endings = sorted({mark + text for mark in marks for text in (path, quote(path, safe="/!"))})
     uri = pl.col("source_uri")
     found = _seen(lake, pl.any_horizontal(uri.str.ends_with(ending) for ending in endings))
@@ -176,15 +176,15 @@ def _has(lake: Lake, image_id: str) -> bool:
 
 
 def _seen(lake: Lake, where: pl.Expr) -> pl.DataFrame:
-    """Return the sightings that a condition holds of, the latest last."""
+    """Return the sightings that meet a condition, the latest last."""
     return lake.scan("sightings").filter(where).sort("seen_at", maintain_order=True).collect()
 
 
 def _rejection(name: str, found: pl.DataFrame) -> str:
-    """Return what to say of an item of which no sighting led to an image."""
+    """Return the message about an item without an image."""
     last = found.filter(pl.col("status") == Status.REJECTED.value).tail(1)
     reason = last["reason"][0] if len(last) else None
-    why = f": {Reason.text_of(reason)} ({reason}); {remedy_of(reason)}" if reason else ""
+    why = f": {Reason.text_of(reason)} ({reason}). {remedy_of(reason)}" if reason else ""
     return f"{name} was ingested and rejected{why}"
 
 

@@ -9,16 +9,16 @@ from ...data.commands import command
 from ...data.store.lake import Lake
 from ..pages.captions import score_text
 from .filters import Filters
-from .images import Listed, Scope
+from .images import Listed, Scope, count_images
 from .table_text import Column, draw_table
 
 _COLUMNS = (
     Column(name="image"),
     Column(name="decision"),
     Column(name="score", is_right=True),
-    Column(name="reasons", leave_out=3),
-    Column(name="domain", leave_out=1),
-    Column(name="label", leave_out=2),
+    Column(name="reasons", hide=3),
+    Column(name="domain", hide=1),
+    Column(name="label", hide=2),
     Column(name="seen as"),
 )
 _ID_CHARS = 12
@@ -27,23 +27,23 @@ _ID_CHARS = 12
 def draw_images(
     lake: Lake, scope: Scope, filters: Filters, listed: Listed, *, width: int | None
 ) -> str:
-    """Return a table of images for a terminal, and how many there are in all.
+    """Return a table of images for a terminal, with the total.
 
     Args:
         lake: Lake of the images.
-        scope: Images that were looked through, and whose scores and decisions are shown.
-        filters: Conditions that the images fit.
+        scope: Images, score key and policy.
+        filters: Conditions on the images.
         listed: Images to show.
-        width: Cells of a line; None for as many as needed.
+        width: Line width in cells; None for no limit.
     """
-    if not listed.n_images:
+    if not listed.rows and not (n_images := count_images(lake)):
         start = command("moderate", "SOURCE", lake=lake.uri)
         return f"{lake.uri} has no images yet\nnext\n  {start}"
     if not listed.rows:
         within = f"run {scope.run_id}" if scope.run_id else lake.uri
         if filters.is_empty:
-            return f"{within} has no images; the lake has {_images(listed.n_images)}"
-        return f"no image of {within} fits these filters; the lake has {_images(listed.n_images)}"
+            return f"{within} has no images; the lake has {_images(n_images)}"
+        return f"no image of {within} matches these filters; the lake has {_images(n_images)}"
     rows = [
         (
             row["image_id"][:_ID_CHARS],
@@ -56,8 +56,8 @@ def draw_images(
         )
         for row in listed.rows
     ]
-    count = _images(listed.n_fitting)
-    if len(rows) < listed.n_fitting:
+    count = _images(listed.n_matching)
+    if len(rows) < listed.n_matching:
         count = f"{len(rows):,} of {count}; --limit shows more, assay export writes all to a file"
     return "\n".join([draw_table(_COLUMNS, rows, width=width), count, scope.describe()])
 
@@ -70,7 +70,7 @@ def images_json(lake: Lake, scope: Scope, listed: Listed, *, limit: int) -> dict
         "batch_id": scope.batch_id,
         "key": None if scope.key is None else scope.key.as_row(),
         "policy_id": scope.policy_id,
-        "total": listed.n_fitting,
+        "total": listed.n_matching,
         "limit": limit,
         "images": [_plain(row) for row in listed.rows],
     }

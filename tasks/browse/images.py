@@ -1,9 +1,9 @@
-"""The images of a lake as they are known now, one row each: what lists and exports are made of."""
+"""Images of a lake with their latest score, decision, label and sighting, one row each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import polars as pl
@@ -28,11 +28,11 @@ Sort = Literal["seen", "score", "id"]
 
 COLUMNS: Final[dict[str, str]] = {
     "image_id": "SHA-256 of the encoded bytes, 64 hex digits",
-    "decision": "clear, review or flag; empty where nothing is decided",
+    "decision": "clear, review or flag; null if undecided",
     "reasons": "Reasons of the decision",
     "prob_fake": "Score: probability that the image is AI-generated, 0 to 1",
     "logit": "Score before the sigmoid",
-    "label": "Best label: real, fake or laundered; empty where none is known or sources disagree",
+    "label": "Best label: real, fake or laundered; null if unknown or disputed",
     "label_evidence": "Evidence of the label: review, synthetic or source",
     "domain": "Domain of the latest sighting that names one",
     "source_uri": "URI of the latest sighting, without secrets",
@@ -42,26 +42,30 @@ COLUMNS: Final[dict[str, str]] = {
     "height_px": "Height in pixels as stored",
     "n_bytes": "Size of the file in bytes",
     "ai_declared": "Declaration of AI generation in the file's own metadata",
-    "doubt": "Reason why people may see another image than was scored",
+    "doubt": "Reason why viewers may show a different image from the one scored",
     "detector": "Detector of score and decision",
     "precision": "Number format of the detector",
     "policy_id": "Policy of the decision",
 }
 """Columns of `known_images`, with their descriptions."""
 
+_SEEN: Final = frozenset({"domain", "source_uri", "seen_at"})
+_SCORED: Final = frozenset({"prob_fake", "logit"})
+_DECIDED: Final = frozenset({"decision", "reasons"})
+_LABELLED: Final = frozenset({"label", "label_evidence"})
 _TABLES_READ: Final = ("images", "sightings", "scores", "decisions", "reviews", "synthetics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Images of a batch or of the whole lake, and the key and policy of scores and decisions.
+    """Images of a batch or of the whole lake, with the score key and policy to read them by.
 
     Attributes:
-        run_id: Run that was asked for; None for the lake as it is.
+        run_id: Id of the requested run; None for the whole lake.
         batch_id: Batch of the images; None for the whole lake.
-        key: Key of the scores; None where nothing was scored.
-        policy_id: Policy of the decisions; None where nothing was decided.
-        versions: Versions of the tables; None for a table without rows.
+        key: Key of the scores; None if nothing is scored.
+        policy_id: Policy of the decisions; None if nothing is decided.
+        versions: Version of each table; the latest version for a table not named.
     """
 
     run_id: str | None = None
@@ -71,7 +75,7 @@ class Scope:
     versions: Mapping[str, int | None] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """Return whose scores and decisions these are, in one line."""
+        """Return detector, precision and policy in one line."""
         if self.key is None:
             return "nothing is scored yet"
         by = f"scores of {self.key.detector} in {self.key.precision}"
@@ -79,16 +83,15 @@ class Scope:
 
 
 def scope_of(lake: Lake, run_id: str | None = None) -> Scope:
-    """Return the scope of a run, or of the whole lake by its last scores and decisions.
+    """Return the scope of a run, or of the whole lake with its last scores and decisions.
 
     Args:
-        lake: Lake to look in; its tables are read as they are now.
+        lake: Lake to look in.
         run_id: Id of a run, or `latest`; None for the whole lake.
 
     Raises:
         InputError: The lake has no such run.
     """
-    versions = {table: lake.version(table) for table in _TABLES_READ}
     if run_id is not None:
         run = find_run(lake, run_id)
         return Scope(
@@ -96,17 +99,19 @@ def scope_of(lake: Lake, run_id: str | None = None) -> Scope:
             batch_id=run.batch_id,
             key=run.key,
             policy_id=run.policy_id,
-            versions=versions,
         )
     last = last_judgement(lake)
-    if last is None:
-        return Scope(versions=versions)
-    return Scope(key=last.key, policy_id=last.policy_id, versions=versions)
+    return Scope() if last is None else Scope(key=last.key, policy_id=last.policy_id)
+
+
+def pinned(lake: Lake, scope: Scope) -> Scope:
+    """Return the scope at the latest versions of the tables, for reading in several parts."""
+    return replace(scope, versions={table: lake.version(table) for table in _TABLES_READ})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdRange(Bucket):
-    """Part of a table by the first 8 hex digits of an id: parts in order are rows in order."""
+    """Part of a table by the first 8 hex digits of the id; parts in order give rows in order."""
 
     def of(self, frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
         """Return the rows of this part; parts are disjoint and together are the whole."""
@@ -120,97 +125,113 @@ class IdRange(Bucket):
         return f"{index * 2**32 // self.count:08x}"
 
 
-def known_images(lake: Lake, scope: Scope, *, part: Bucket = WHOLE) -> pl.LazyFrame:
-    """Return the images of a scope with the columns of `COLUMNS`, one row each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named(Bucket):
+    """Part of a table with the rows of given ids."""
+
+    ids: tuple[str, ...]
+
+    def of(self, frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
+        """Return the rows of the ids."""
+        return frame.filter(pl.col(key).is_in(list(self.ids)))
+
+
+def known_images(
+    lake: Lake, scope: Scope, *, part: Bucket = WHOLE, columns: Collection[str] = tuple(COLUMNS)
+) -> pl.LazyFrame:
+    """Return the images of a scope, one row each.
 
     Args:
         lake: Lake of the tables.
-        scope: Images, and the key and policy of what is said of them.
+        scope: Images, score key and policy.
         part: Part of the images.
+        columns: Names of columns in `COLUMNS`; tables that no column needs are not read.
     """
     at = scope.versions.get
     frame = part.of(lake.scan("images", at("images")), "image_id").unique("image_id", keep="any")
-    seen = latest_sightings(
-        lake, batch_id=scope.batch_id, bucket=part, version=at("sightings")
-    ).select("image_id", "domain", "source_uri", "seen_at")
-    frame = frame.join(seen, on="image_id", how="left" if scope.batch_id is None else "inner")
-    labels = best_labels(
-        *(
+    if scope.batch_id is not None or not _SEEN.isdisjoint(columns):
+        seen = latest_sightings(
+            lake, batch_id=scope.batch_id, bucket=part, version=at("sightings")
+        ).select("image_id", *_SEEN)
+        frame = frame.join(seen, on="image_id", how="left" if scope.batch_id is None else "inner")
+    if not _SCORED.isdisjoint(columns):
+        frame = frame.join(_scores(lake, scope, part), on="image_id", how="left")
+    if not _DECIDED.isdisjoint(columns):
+        frame = frame.join(_decisions(lake, scope, part), on="image_id", how="left")
+    if not _LABELLED.isdisjoint(columns):
+        rows = (
             part.of(lake.scan(table, at(table)), "image_id")
             for table in ("reviews", "synthetics", "sightings")
         )
-    )
-    for more in (_scores(lake, scope, part), _decisions(lake, scope, part), labels):
-        frame = frame.join(more, on="image_id", how="left")
+        frame = frame.join(best_labels(*rows), on="image_id", how="left")
     key = scope.key
     return frame.with_columns(
         detector=pl.lit(key and key.detector, dtype=pl.String),
         precision=pl.lit(key and key.precision, dtype=pl.String),
         policy_id=pl.lit(scope.policy_id, dtype=pl.String),
-    ).select(*COLUMNS)
+    ).select(name for name in COLUMNS if name in columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """The first of the images that fit, as plain rows, and how many fit and are there in all."""
+    """First matching images as plain rows, and the number of all matching images."""
 
     rows: list[dict[str, Any]]
-    n_fitting: int
-    n_images: int
+    n_matching: int
 
 
 def list_images(
     lake: Lake, scope: Scope, filters: Filters, *, sort: Sort = "seen", limit: int
 ) -> Listed:
-    """Return the first images that fit.
+    """Return the first matching images.
 
     Args:
         lake: Lake of the tables.
-        scope: Images, and the key and policy of what is said of them.
+        scope: Images, score key and policy.
         filters: Conditions on the images.
         sort: Order: latest sighting first, highest score first, or by id.
         limit: Largest number of rows.
     """
-    fitting = known_images(lake, scope).filter(filters.where())
     by = {"seen": "seen_at", "score": "prob_fake", "id": "image_id"}[sort]
-    # Ids and order of all are small; the rest of the columns is read for the rows that are shown.
     order = (
-        fitting.select("image_id", by=by)
+        known_images(lake, scope, columns={"image_id", by, *filters.columns()})
+        .filter(filters.where())
+        .select("image_id", by=by)
         .sort("by", "image_id", descending=[sort != "id", False], nulls_last=True)
         .collect()
     )
-    ids = order["image_id"].head(limit)
-    rows = known_images(lake, scope).filter(pl.col("image_id").is_in(ids.implode())).collect()
+    ids = order.get_column("image_id").head(limit)
+    rows = known_images(lake, scope, part=Named(ids=tuple(ids))).collect()
     ranked = ids.to_frame().join(rows, on="image_id", how="left", maintain_order="left")
-    n_images = lake.scan("images", scope.versions.get("images")).select(
-        pl.col("image_id").n_unique()
-    )
-    return Listed(
-        rows=ranked.to_dicts(), n_fitting=order.height, n_images=int(n_images.collect().item())
-    )
+    return Listed(rows=ranked.to_dicts(), n_matching=order.height)
+
+
+def count_images(lake: Lake) -> int:
+    """Return the number of images of a lake."""
+    return int(lake.scan("images").select(pl.col("image_id").n_unique()).collect().item())
 
 
 def parts_of_images(
     lake: Lake, scope: Scope, filters: Filters, *, rows_at_a_time: int = ROWS_AT_A_TIME
 ) -> Iterator[pl.DataFrame]:
-    """Yield all images that fit, ordered by id, in parts that are held one at a time.
+    """Yield all matching images, ordered by id, one part in memory at a time.
 
     Args:
         lake: Lake of the tables.
-        scope: Images, and the key and policy of what is said of them.
+        scope: Images, score key and policy; `pinned` if other processes may write.
         filters: Conditions on the images.
-        rows_at_a_time: Number of sightings that a part is read from, about.
+        rows_at_a_time: Approximate number of sightings per part.
     """
     n_rows = lake.scan("sightings", scope.versions.get("sightings")).select(pl.len())
     count = max(1, -(-int(n_rows.collect().item()) // rows_at_a_time))
     for index in range(count):
         part = IdRange(index=index, count=count)
-        fitting = known_images(lake, scope, part=part).filter(filters.where())
-        yield fitting.sort("image_id").collect()
+        matching = known_images(lake, scope, part=part).filter(filters.where())
+        yield matching.sort("image_id").collect()
 
 
 def _scores(lake: Lake, scope: Scope, part: Bucket) -> pl.LazyFrame:
-    names = ("image_id", "prob_fake", "logit")
+    names = ("image_id", *_SCORED)
     if scope.key is None:
         return pl.LazyFrame(schema=pl.Schema(TABLES["scores"])).select(names)
     version = scope.versions.get("scores")
@@ -218,7 +239,7 @@ def _scores(lake: Lake, scope: Scope, part: Bucket) -> pl.LazyFrame:
 
 
 def _decisions(lake: Lake, scope: Scope, part: Bucket) -> pl.LazyFrame:
-    names = ("image_id", "decision", "reasons")
+    names = ("image_id", *_DECIDED)
     if scope.key is None or scope.policy_id is None:
         return pl.LazyFrame(schema=pl.Schema(TABLES["decisions"])).select(names)
     version = scope.versions.get("decisions")

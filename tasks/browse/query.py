@@ -1,7 +1,7 @@
-"""SQL over the tables of a lake, and over nothing else: it reads no file and writes nothing.
+"""SQL over the tables of a lake; a statement cannot read files or write anything.
 
-polars' SQL has functions that read files. Their names are refused in the text, before a parser sees
-it, and a statement is tried on tables without rows first: its plan may hold no scan.
+The SQL of polars has functions that read files. Their names are refused in the text, before it is
+parsed. Then the statement is planned on empty tables in memory, and a plan with a scan is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...data.text.wording import did_you_mean
 from .images import COLUMNS, known_images, scope_of
 
 CURRENT: Final = "current"
-"""Name of the table of images as `assay ls` lists them."""
+"""Name of the table of images with their latest facts, as in `assay ls`."""
 MAX_CHARS: Final = 10_000
 _FILES: Final = re.compile(r"\b(?:read|scan|sink|write)_\w+", re.IGNORECASE)
 _STATEMENT: Final = re.compile(r"\s*\(*\s*(\w*)")
@@ -33,22 +33,22 @@ _MESSAGE_CHARS: Final = 200
 
 
 def table_names() -> tuple[str, ...]:
-    """Return the names of the tables that a query may use."""
+    """Return the names of the tables of a query."""
     return (*TABLES, CURRENT)
 
 
 def query(lake: Lake, sql: str) -> pl.LazyFrame:
     """Return the rows of a SELECT statement over the tables of a lake.
 
-    The tables are those of `data.schema.TABLES`, and `current`: one row per image as it is known
-    now, with the columns of `images.COLUMNS`.
+    The tables are those of `data.schema.TABLES`, and `current` with one row per image and the
+    columns of `images.COLUMNS`.
 
     Args:
         lake: Lake of the tables.
         sql: Statement in polars' SQL.
 
     Raises:
-        ConfigError: It is no SELECT, names what is no table or column, or would read a file.
+        ConfigError: The statement is no SELECT, names an unknown table or column, or reads a file.
         StoreError: The lake cannot be read.
     """
     text = sql.strip().removesuffix(";").strip()
@@ -61,14 +61,14 @@ def query(lake: Lake, sql: str) -> pl.LazyFrame:
         }
         tried = pl.SQLContext(empty).execute(text)
         if _SCAN.search(tried.explain(optimized=False)):
-            raise _refusal(text, "it reads something else than tables of the lake")
+            raise _refusal(text, "it reads data outside the tables of the lake")
         tried.collect_schema()
         return pl.SQLContext(tables).execute(text)
 
 
 @contextmanager
 def telling(lake: Lake, sql: str) -> Iterator[None]:
-    """Turn errors of a statement into ones that name the tables and columns that there are.
+    """Convert errors of a statement into errors that name the existing tables and columns.
 
     Raises:
         ConfigError: The statement cannot be parsed, planned or run.
@@ -85,7 +85,7 @@ def telling(lake: Lake, sql: str) -> Iterator[None]:
 
 
 def describe_tables() -> list[tuple[str, str, list[tuple[str, str, str]]]]:
-    """Return for each table its name, what a row is, and name, type and text of each column."""
+    """Return per table its name, the meaning of a row, and name, type and text of each column."""
     described = [
         (
             table,
@@ -96,7 +96,7 @@ def describe_tables() -> list[tuple[str, str, list[tuple[str, str, str]]]]:
     ]
     types = {field.name: kind_text(field.type) for schema in TABLES.values() for field in schema}
     now = [(name, types.get(name, "text"), text) for name, text in COLUMNS.items()]
-    row = "One row per image as it is known now: latest score, decision, label and sighting."
+    row = "One row per image with its latest score, decision, label and sighting."
     return [*described, (CURRENT, row, now)]
 
 
@@ -118,7 +118,7 @@ def _table(lake: Lake, name: str) -> pl.LazyFrame:
 
 
 def _told(error: BaseException, sql: str) -> str:
-    """Return the first line of an error, and what the names may have meant."""
+    """Return the first line of an error, with the names that exist."""
     line = shorten(str(error).strip().partition("\n")[0], _MESSAGE_CHARS) or type(error).__name__
     if unknown := _UNKNOWN_TABLE.search(line):
         near = did_you_mean(unknown[1], table_names())

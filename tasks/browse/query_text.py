@@ -1,4 +1,4 @@
-"""The rows of a query, and the tables that a query may use, as text for a terminal."""
+"""Rows and tables of a query as text for a terminal."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _VALUES_SHOWN: Final = 4
 
 
 def draw_rows(rows: pl.DataFrame, n_rows: int, *, width: int | None) -> str:
-    """Return rows as a table, and how many there are in all.
+    """Return rows as a table, with the total.
 
     Args:
         rows: Rows to show.
-        n_rows: Number of rows in all.
-        width: Cells of a line; None for as many as needed.
+        n_rows: Number of all rows.
+        width: Line width in cells; None for no limit.
     """
     last = len(rows.columns) - 1
     columns = [
         Column(
             name=name or '""',
             is_right=kind.is_numeric() and number != last,
-            leave_out=number if number != last else 0,
+            hide=number if number != last else 0,
         )
         for number, (name, kind) in enumerate(rows.schema.items())
     ]
@@ -43,10 +43,10 @@ def draw_rows(rows: pl.DataFrame, n_rows: int, *, width: int | None) -> str:
 
 
 def draw_tables(*, width: int | None) -> str:
-    """Return the tables that a query may use: what a row is, and the columns with their types.
+    """Return the tables of a query: the meaning of a row, and columns with types and texts.
 
     Args:
-        width: Cells of a line; None for as many as needed.
+        width: Line width in cells; None for no limit.
     """
     parts = []
     for name, text, columns in describe_tables():
@@ -60,7 +60,7 @@ def draw_tables(*, width: int | None) -> str:
 
 
 def tables_json() -> dict[str, Any]:
-    """Return the tables that a query may use as plain values."""
+    """Return the tables of a query as plain values."""
     return {
         name: {
             "row": text,

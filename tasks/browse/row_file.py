@@ -1,4 +1,4 @@
-"""Rows as a file of the user's: CSV, Parquet or JSON lines, whole or not at all, part by part."""
+"""Files of rows for users: CSV, Parquet and JSON lines, written atomically, one part at a time."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ SUFFIXES: Final[dict[str, Format]] = {
 }
 LIST_SEPARATOR: Final = ";"
 _TIME: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
-# Beginnings that spreadsheets take for a formula: https://owasp.org/www-community/attacks/CSV_Injection
+# First characters of what spreadsheets run as a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA: Final = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
-# Where rows of earlier versions may hold secrets.
+# Rows of earlier versions may hold secrets in URLs.
 _URL_WITH_MORE: Final = r"(?i)(https?|s3|gs|az)://[^\s]*[?@#]"
 
 Write = Callable[[pl.DataFrame], None]
 
 
 def format_of(file: Path) -> Format:
-    """Return the format that the name of a file ends in.
+    """Return the format that the suffix of a file names.
 
     Raises:
-        ConfigError: It ends in none that is known.
+        ConfigError: The suffix is unknown.
     """
     found = SUFFIXES.get(file.suffix.lower())
     if found is None:
@@ -50,10 +50,10 @@ def format_of(file: Path) -> Format:
 
 
 def require_row_file(file: Path, *, overwrite: bool) -> None:
-    """Refuse a place that no rows can be written to, before any work is done.
+    """Check before any work that rows may be written to a file.
 
     Raises:
-        ConfigError: The file is there and shall stay, or it is no place for a file.
+        ConfigError: The file exists and `overwrite` is False, or it is no place for a file.
     """
     require_output(file)
     if file.exists() and not overwrite:
@@ -63,15 +63,15 @@ def require_row_file(file: Path, *, overwrite: bool) -> None:
 def write_rows(
     file: Path, frames: Iterable[pl.DataFrame], schema: pl.Schema, *, kind: Format
 ) -> int:
-    """Write rows to a file that appears when it is whole; one frame is held at a time.
+    """Write rows to a file, one frame in memory at a time; the file appears when it is complete.
 
-    Secrets of URLs are left out. In CSV, texts that a spreadsheet would take for a formula get an
-    apostrophe in front, lists are joined by semicolons, and structs are JSON.
+    Secrets of URLs are removed. In CSV, a text that a spreadsheet would run as a formula gets a
+    leading apostrophe, lists are joined by semicolons, and structs are JSON.
 
     Args:
-        file: File to write; one that is there is replaced.
+        file: File to write; an existing file is replaced.
         frames: Rows, all of one schema.
-        schema: Schema of the rows, also where there are none.
+        schema: Schema of the rows.
         kind: Format of the file.
 
     Returns:
@@ -106,7 +106,7 @@ def writing(out: IO[bytes], schema: pl.Schema, kind: Format) -> Iterator[Write]:
     if kind == "jsonl":
         yield lambda frame: without_secrets(frame).write_ndjson(out)
         return
-    # In quotes, a URL ends where its cell does, also for what hides its secrets.
+    # Redaction on stdout ends a URL at a quote; without quotes it would go on into the next cells.
     defused_csv(pl.DataFrame(schema=schema)).write_csv(out, quote_style="non_numeric")
     yield lambda frame: defused_csv(without_secrets(frame)).write_csv(
         out, include_header=False, datetime_format=_TIME, quote_style="non_numeric"
@@ -114,7 +114,7 @@ def writing(out: IO[bytes], schema: pl.Schema, kind: Format) -> Iterator[Write]:
 
 
 def defused_csv(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return rows as flat columns of which no cell and no heading is a formula; numbers stay."""
+    """Return rows with flat columns in which no text and no heading is a formula."""
     headings = {name: _defused_text(name) for name in frame.columns}
     return frame.select(
         _flat(name, kind).alias(headings[name]) for name, kind in frame.schema.items()
@@ -122,7 +122,7 @@ def defused_csv(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def without_secrets(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return rows in whose texts no URL has a secret."""
+    """Return rows with the secrets of URLs in texts removed."""
     changed = []
     for column in frame.iter_columns():
         if column.dtype == pl.String and (has := column.str.contains(_URL_WITH_MORE)).any():

@@ -1,4 +1,4 @@
-"""The runs of a lake, newest first: what each was about, what it counted, and how it ended."""
+"""Runs of a lake, newest first, with sources, counts, status and report."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from ...data.text.redaction import redact_text
 from .table_text import Column, draw_table
 
 WhyGone = Callable[[Mapping[str, Any], datetime], str | None]
-"""Reason why the run of a process, begun at a time, cannot be at work any more, if there is one."""
+"""Judge of a run without an end, by its process and start: why it cannot be running, or None."""
 
 RUNNING: Final = "running"
 INTERRUPTED: Final = "interrupted"
 REPORTS: Final = "reports"
 _COLUMNS: Final = (
     Column(name="run"),
-    Column(name="started (UTC)", leave_out=5),
+    Column(name="started (UTC)", hide=5),
     Column(name="flow"),
     Column(name="status"),
     Column(name="images", is_right=True),
-    Column(name="rejected", is_right=True, leave_out=2),
-    Column(name="clear", is_right=True, leave_out=3),
-    Column(name="review", is_right=True, leave_out=3),
-    Column(name="flag", is_right=True, leave_out=3),
-    Column(name="took", is_right=True, leave_out=4),
-    Column(name="report", leave_out=6),
+    Column(name="rejected", is_right=True, hide=2),
+    Column(name="clear", is_right=True, hide=3),
+    Column(name="review", is_right=True, hide=3),
+    Column(name="flag", is_right=True, hide=3),
+    Column(name="took", is_right=True, hide=4),
+    Column(name="report", hide=6),
     Column(name="sources"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLine:
-    """One run.
+    """Summary of one run.
 
     Attributes:
         run_id: Id of the run.
         started_at: Start, UTC.
-        finished_at: End, UTC; None while it runs.
-        flow: Verb that ran: `moderate`, `ingest`, `score` or `augment`.
+        finished_at: End, UTC; None before its end.
+        flow: Kind of run: `moderate`, `ingest`, `score` or `augment`.
         status: `completed`, `failed`, `interrupted` or `running`.
         note: Reason why a run that recorded no end counts as interrupted; None for others.
-        sources: Sources without their secrets, or the plan.
-        images: Images that it was about; None where it has not counted them.
-        rejected: Items that were rejected.
+        sources: Sources without secrets, or the plan.
+        images: Number of its images; None before its end.
+        rejected: Number of rejected items; None before its end.
         decisions: Number of images by decision.
-        seconds: Duration; None while it runs, and where the end is not known.
-        report: Address of its report; None where there is none in the lake.
+        seconds: Duration in seconds; None before its end.
+        report: Address of its report in the lake; None without one.
     """
 
     run_id: str
@@ -81,7 +81,7 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """The newest runs of a lake, and how many there are in all."""
+    """Newest runs of a lake, and the number of all."""
 
     lines: tuple[RunLine, ...]
     n_runs: int
@@ -96,7 +96,7 @@ def list_runs(lake: Lake, *, limit: int, why_gone: WhyGone) -> Runs:
         why_gone: Judge of runs that recorded no end.
     """
     rows = lake.scan("runs")
-    # Of the rows of one run the last counts, and that of its start is no end.
+    # The row of a run's end counts before the row of its start.
     latest = (
         rows.sort("started_at", pl.col("finished_at"), nulls_last=False, maintain_order=True)
         .unique("run_id", keep="last", maintain_order=True)
@@ -118,7 +118,7 @@ def draw_runs(lake: Lake, runs: Runs, *, width: int | None) -> str:
     Args:
         lake: Lake of the runs.
         runs: Runs to show.
-        width: Cells of a line; None for as many as needed.
+        width: Line width in cells; None for no limit.
     """
     if not runs.n_runs:
         start = command("moderate", "SOURCE", lake=lake.uri)
@@ -173,7 +173,7 @@ def _line(lake: Lake, row: Mapping[str, Any], reports: set[str], why_gone: WhyGo
 def _n_images(
     params: Mapping[str, Any], counts: Mapping[str, Any], decisions: Mapping[str, int]
 ) -> int | None:
-    """Return the items of a batch that are images, or the images of the lake that were scored."""
+    """Return the accepted items of a batch, or the scored images of the lake."""
     if not counts:
         return None
     if params.get("batch_id"):
@@ -190,7 +190,7 @@ def _sources(params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _opened(text: str | None) -> Mapping[str, Any]:
-    """Return the object of a JSON column; empty where there is none or it cannot be read."""
+    """Return the object of a JSON column; empty if it is null or invalid."""
     try:
         return _mapping(json.loads(redact_text(text or "{}")))
     except json.JSONDecodeError:

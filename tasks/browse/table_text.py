@@ -1,4 +1,4 @@
-"""Rows as a table of text that fits a terminal: columns are left out before lines are broken."""
+"""Text tables that fit the width of a terminal; columns are hidden before lines would break."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ _ELLIPSIS: Final = "…"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """Column of a table.
+    """Column of a text table.
 
     Attributes:
         name: Heading.
-        is_right: Whether its cells end flush, as numbers do.
-        leave_out: Rank among the columns to leave out where the table is too wide: the highest
-            first, those of one rank together; 0 for a column that always stays, as the last does.
+        is_right: Whether its cells are aligned right.
+        hide: Rank among the columns to hide if the table is too wide, the highest first and
+            columns of one rank together; 0 for a column that is never hidden. The last column
+            never is.
     """
 
     name: str
     is_right: bool = False
-    leave_out: int = 0
+    hide: int = 0
 
 
 def draw_table(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int | None
 ) -> str:
-    """Return a table, a line per row; where columns are left out, a last line names them.
+    """Return a table with one line per row; a last line names hidden columns.
 
-    The last column takes the cells that are left, and its texts are shortened at their
-    beginning, since the end of a URI tells more.
+    The last column takes the remaining width. Its texts are cut at the start, since the end of a
+    URI tells more.
 
     Args:
         columns: Columns, in order.
-        rows: Texts of the cells, which may come from outside.
-        width: Cells of a line; None for as many as needed.
+        rows: Texts of the cells; may be untrusted.
+        width: Line width in cells; None for no limit.
     """
     cells = [[_one_line(cell) for cell in row] for row in rows]
     widths = [
@@ -58,20 +59,20 @@ def draw_table(
     for row in [[column.name for column in columns], *cells]:
         parts = [_padded(row[n], widths[n], is_right=columns[n].is_right) for n in inner]
         lines.append(_GAP.join([*parts, _end_of(row[last], room)]).rstrip())
-    left_out = [column.name for number, column in enumerate(columns) if number not in shown]
-    if left_out:
-        lines.append(f"left out for want of width: {', '.join(left_out)}; --json has all")
+    hidden = [column.name for number, column in enumerate(columns) if number not in shown]
+    if hidden:
+        lines.append(f"hidden on this width: {', '.join(hidden)}; --json prints all")
     return "\n".join(lines)
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int | None) -> list[int]:
-    """Return the numbers of the columns that fit, of the last one at least a part."""
+    """Return the indexes of the columns that fit, the last one at least in part."""
     shown = list(range(len(columns)))
-    for rank in sorted({column.leave_out for column in columns} - {0}, reverse=True):
+    for rank in sorted({column.hide for column in columns} - {0}, reverse=True):
         needed = sum(widths[n] + len(_GAP) for n in shown[:-1]) + min(widths[-1], _LEAST_CELLS)
         if width is None or needed <= width:
             break
-        shown = [n for n in shown if columns[n].leave_out != rank]
+        shown = [n for n in shown if columns[n].hide != rank]
     return shown
 
 
@@ -85,7 +86,7 @@ def _padded(text: str, width: int, *, is_right: bool) -> str:
 
 
 def _end_of(text: str, room: int | None) -> str:
-    """Return the end of a text that fits into a number of cells, with a mark of the cut."""
+    """Return the end of a text within a number of cells, with a mark of the cut."""
     if room is None or cell_len(text) <= room:
         return text
     reversed_parts = chop_cells(text[::-1], room - 1)

@@ -213,6 +213,17 @@ def test_every_verb_about_one_image_takes_the_same_names(made, capsys, verb, tmp
     assert f"with: assay ls --lake {made.lake.uri}" in err
 
 
+@pytest.mark.parametrize("verb", ["explain", "views"])
+def test_a_file_that_is_not_there_is_named_where_there_is_no_lake(
+    capsys, verb, tmp_path, monkeypatch
+):
+    """A misspelt path is no reason to speak of lakes alone."""
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, verb, "cow.jpg", "--detector", "mini")
+    assert code == 4
+    assert "there is no file 'cow.jpg'; there is no lake at" in err
+
+
 @pytest.mark.parametrize("name", ["b.jpg", "file:///pictures/b.jpg", "{id}", "{file}"])
 def test_an_image_is_shown_by_any_name(made, capsys, tmp_path, name):
     """Its path, its URI, its id, or a file with its bytes."""

@@ -94,7 +94,7 @@ def test_a_url_is_found_with_its_secret(tmp_path):
         ),
         (
             "broken.jpg",
-            r"broken.jpg was ingested and rejected: .* \(truncated\); " + remedy_of("truncated"),
+            r"broken.jpg was ingested and rejected: .* \(truncated\). " + remedy_of("truncated"),
         ),
         ("file:///pictures/broken.jpg", r"rejected: .* \(truncated\)"),
     ],

@@ -40,7 +40,7 @@ def listed(made, limit=50, sort="seen", run=None, **filters):
     found = list_images(
         made.lake, scope_of(made.lake, run), Filters(**filters), sort=sort, limit=limit
     )
-    return names(made, found.rows), found.n_fitting
+    return names(made, found.rows), found.n_matching
 
 
 def test_the_scores_decide(made):
@@ -144,7 +144,7 @@ def test_a_table_says_how_many_there_are(made):
     nothing = Filters(labels=("real",), decisions=("flag",))
     none = list_images(made.lake, scope, nothing, limit=2)
     assert draw_images(made.lake, scope, nothing, none, width=None) == (
-        f"no image of {made.lake.uri} fits these filters; the lake has 5 images"
+        f"no image of {made.lake.uri} matches these filters; the lake has 5 images"
     )
 
 

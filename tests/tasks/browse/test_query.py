@@ -109,7 +109,7 @@ def test_a_plan_that_scans_a_file_is_refused_by_itself(lake, tmp_path, monkeypat
     }[function](file)
     sql = f"select * from {function}('{file}')"
     monkeypatch.setattr("assay.tasks.browse.query._FILES", re.compile("(?!)"))
-    with pytest.raises(ConfigError, match="it reads something else than tables of the lake"):
+    with pytest.raises(ConfigError, match="it reads data outside the tables of the lake"):
         query(lake, sql)
 
 
@@ -200,7 +200,7 @@ def test_rows_are_drawn_with_how_many_there_are():
     assert draw_rows(frame.head(1), 1, width=None).endswith("\n1 row")
     narrow = draw_rows(frame, 2, width=40).splitlines()
     assert narrow[0].split() == ["n", "prob", "text"]
-    assert "list; --json has all" in narrow[-2]
+    assert "list; --json prints all" in narrow[-2]
 
 
 def test_tables_are_drawn_with_types_and_texts():

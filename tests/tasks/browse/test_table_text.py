@@ -6,8 +6,8 @@ from assay.tasks.browse.table_text import Column, draw_table
 
 COLUMNS = (
     Column(name="id"),
-    Column(name="n", is_right=True, leave_out=1),
-    Column(name="why", leave_out=2),
+    Column(name="n", is_right=True, hide=1),
+    Column(name="why", hide=2),
     Column(name="seen as"),
 )
 ROW = ("abc", "7", "because of it", "file:///pictures/folder/photo.jpg")
@@ -23,11 +23,11 @@ def test_without_a_width_every_column_is_shown():
 
 
 def test_a_narrow_terminal_loses_columns_by_rank():
-    """The highest rank first; the last line names what is left out."""
+    """The highest rank first; the last line names what is hidden."""
     assert draw_table(COLUMNS, [ROW], width=40).splitlines() == [
         "id   n  seen as",
         "abc  7  …le:///pictures/folder/photo.jpg",
-        "left out for want of width: why; --json has all",
+        "hidden on this width: why; --json prints all",
     ]
     assert draw_table(COLUMNS, [ROW], width=20).splitlines()[0] == "id   seen as"
 
