@@ -1,1 +1,1 @@
-"""The lake: its files, tables and shards, and what damage to them looks like."""
+"""The lake: its files, tables and shards, and detection of damage to them."""

@@ -1,7 +1,7 @@
-"""What the environment says of an object store, in the words of all who speak to one.
+"""Settings of object stores from environment variables.
 
-The tables are read by deltalake and polars, everything else by obstore. All three stand on the
-same library, object_store, whose names of settings are used here.
+Tables are read by deltalake and polars, other files by obstore. All three use the object_store
+library, and share its names of settings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from ..errors import StoreError
 
-# Of each scheme: its settings, and the variables that give each, the first of them that is set.
+# Settings per scheme, with their environment variables; the first variable that is set counts.
 CLOUDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "s3": {
         "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
@@ -40,17 +40,17 @@ CLOUDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 
 
 def storage_options(scheme: str, env: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of an environment, under the names that deltalake and polars take.
+    """Return the settings in the environment, by their object_store names.
 
-    What is not set is left out, so that the roles of instances still work. Profiles of `~/.aws`
+    Variables that are not set are left out, so that instance roles still work. Profiles in `~/.aws`
     are not read.
 
     Args:
-        scheme: One of `CLOUDS`.
-        env: Variables, such as `os.environ`.
+        scheme: Key of `CLOUDS`.
+        env: Environment variables, such as `os.environ`.
 
     Raises:
-        StoreError: An endpoint without TLS that is not allowed, or no name of an Azure account.
+        StoreError: An endpoint has no TLS and is not allowed, or an Azure account has no name.
     """
     options = {}
     for key, names in CLOUDS[scheme].items():
@@ -59,12 +59,12 @@ def storage_options(scheme: str, env: Mapping[str, str]) -> dict[str, str]:
             options[key] = value
     endpoint = options.get("aws_endpoint_url", "")
     if endpoint.startswith("http://") and not allows_http(options):
-        raise StoreError(f"{endpoint} is not encrypted; set AWS_ALLOW_HTTP=true to use it anyway")
+        raise StoreError(f"{endpoint} is not encrypted; set AWS_ALLOW_HTTP=true to allow it")
     if scheme == "az" and "azure_storage_account_name" not in options:
-        raise StoreError("az:// needs the name of the account; set AZURE_STORAGE_ACCOUNT_NAME")
+        raise StoreError("az:// needs an account name; set AZURE_STORAGE_ACCOUNT_NAME")
     return options
 
 
 def allows_http(options: Mapping[str, str]) -> bool:
-    """Return whether an endpoint without TLS may be spoken to."""
+    """Return whether an endpoint without TLS is allowed."""
     return options.get("aws_allow_http", "").lower() in {"1", "true"}

@@ -1,7 +1,7 @@
-"""Whether rows fit a table: every column there, none unknown, no type bent in silence.
+"""Strict conversion of rows to a table's schema: no missing or unknown column, no lossy cast.
 
-Arrow on its own drops unknown keys, fills missing ones with null, truncates 1.5 to 1 and
-takes a naive time for UTC; each of those would be a wrong row that nobody sees.
+Arrow by itself drops unknown keys, fills missing ones with null, truncates 1.5 to 1 and reads a
+naive time as UTC. Each of these would silently store a wrong row.
 """
 
 from __future__ import annotations
@@ -18,24 +18,31 @@ from ..schema import LATER, TABLES, Row
 
 
 def schema_of(table: str) -> pa.Schema:
-    """The Arrow schema of a table; StoreError naming the known ones when there is no such table."""
+    """Return the Arrow schema of a table.
+
+    Raises:
+        StoreError: There is no such table.
+    """
     try:
         return TABLES[table]
     except KeyError:
-        raise StoreError(f"no table {table!r}; the tables are {', '.join(TABLES)}") from None
+        raise StoreError(f"no table {table!r}; allowed: {', '.join(TABLES)}") from None
 
 
 def conform(table: str, rows: Sequence[Row] | pa.Table | pl.DataFrame) -> pa.Table:
-    """The rows as an Arrow table of exactly the table's schema.
+    """Return rows as an Arrow table with exactly the table's schema.
 
-    Every column must be given, those that may be null too (as None): a forgotten column is
-    a mistake more often than a choice. Only those of `schema.LATER` may be left out.
-    Whole numbers may go into float columns and wider numbers into narrower ones when the values
-    fit; nothing else is converted.
+    Every column must be given, nullable ones too (as None), since a missing column is usually a
+    mistake. Only columns of `schema.LATER` may be left out. Integers are converted to floats for
+    float columns, and numbers to narrower types if the values fit; nothing else is converted.
+
+    Args:
+        table: Name of the table.
+        rows: Rows as dicts, an Arrow table or a polars frame.
 
     Raises:
-        StoreError: An unknown or missing column, a null in a required one, a wrong type;
-            the message names the table and the column.
+        StoreError: A column is unknown or missing, a required one has a null, or a type does not
+            fit; the message names table and column.
     """
     schema = schema_of(table)
     given = _as_columns(table, rows, schema)
@@ -48,7 +55,9 @@ def conform(table: str, rows: Sequence[Row] | pa.Table | pl.DataFrame) -> pa.Tab
             columns.append(pa.chunked_array([pa.nulls(_n_rows(given), field.type)]))
             continue
         if field.name not in given:
-            raise StoreError(f"{table}.{field.name} is missing; give it, as None where it may be")
+            raise StoreError(
+                f"{table}.{field.name} is missing; give every column, a nullable one as None"
+            )
         columns.append(_fit(table, field, given[field.name]))
     return pa.table(columns, schema=schema)
 
@@ -70,14 +79,14 @@ def _as_columns(
     for number, row in enumerate(rows):
         if row.keys() != names:
             odd = ", ".join(sorted(row.keys() ^ names))
-            raise StoreError(f"{table} row {number} differs from row 0 in its columns: {odd}")
+            raise StoreError(f"{table} row {number} has other columns than row 0: {odd}")
     columns = {}
     for name in names:
         try:
-            # The type is inferred, not asked for, so that _fit sees what was really given.
+            # The type is inferred, so that _fit checks the type that was given.
             columns[name] = pa.array([row[name] for row in rows])
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise StoreError(f"{table}.{name} holds values of several types: {error}") from error
+            raise StoreError(f"{table}.{name} has values of several types: {error}") from error
     return columns
 
 
@@ -91,12 +100,12 @@ def _fit(table: str, field: pa.Field, values: pa.ChunkedArray | pa.Array) -> pa.
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise StoreError(f"{where} does not fit {field.type}: {error}") from error
     if pat.is_list(field.type) and pc.any(pc.is_null(pc.list_flatten(fitted))).as_py():
-        raise StoreError(f"{where} holds a list with a null in it")
+        raise StoreError(f"{where} has a list with a null element")
     return fitted if isinstance(fitted, pa.ChunkedArray) else pa.chunked_array([fitted])
 
 
 def _check_type(where: str, given: pa.DataType, wanted: pa.DataType) -> None:
-    if pat.is_null(given):  # nothing but nulls: whether they may be is asked elsewhere
+    if pat.is_null(given):  # nulls only; nullability is checked elsewhere
         return
     if pat.is_dictionary(given):  # a polars Categorical or Enum
         given = given.value_type

@@ -1,9 +1,8 @@
-"""Damage to tables: what a look finds at once, and which file is behind an error of a scan.
+"""Detection of damaged table files: a check before a scan, and the cause of a failed scan.
 
-Polars and deltalake meet a damaged file with whatever they stumbled over: a panic, an error of
-their decoders, or rows that are silently other than those written. So a file is looked at once
-per process before it is scanned, and when a scan fails all the same, the files that were scanned
-are read again to name the one that is to blame.
+On a damaged file polars and deltalake panic, raise a decoding error, or return wrong rows. So
+every file is checked once per process before a scan. If a scan fails all the same, the scanned
+files are read again to name the damaged one.
 """
 
 from __future__ import annotations
@@ -27,16 +26,22 @@ from .table_files import problem_of
 
 LOG: Final = "_delta_log"
 
-# What one process reads of a lake's tables only to see whether they are intact: milliseconds.
+# Budget per process and lake for reading files only to check them; takes milliseconds.
 MAX_LOOK_BYTES: Final = 16 * 2**20
 MAX_LOOK_FILES: Final = 400
-# Whose files are kept in mind, those of some lakes.
+# Number of tables, over all lakes, with their scanned files remembered.
 MAX_TABLES: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A data file as Delta's log has it: its name below the store's root, and its size."""
+    """Data file as recorded in Delta's log.
+
+    Attributes:
+        name: Name below the store's root.
+        n_bytes: Size in bytes.
+        n_rows: Number of rows; None if the log has none.
+    """
 
     name: str
     n_bytes: int
@@ -52,26 +57,26 @@ class _Scanned:
 
 _lock = threading.Lock()
 _seen: set[str] = set()
-_spent: dict[str, tuple[int, int]] = {}  # by lake: bytes and files
+_spent: dict[str, tuple[int, int]] = {}  # bytes and files read, by lake
 _scanned: dict[str, _Scanned] = {}
 
 
 def advice(store: Store, error: BaseException | None = None) -> str:
-    """Return what to do about damage of a lake, or about an error of its store."""
+    """Return what the user can do about damage of a lake or an error of its store."""
     if isinstance(error, PermissionError):
-        return "let this user read it"
+        return "give this user permission to read it"
     if error is not None and _is_of_object_store(error):
-        return f"run the same again when {store.uri} answers"
-    return f"see what is affected with: {command('lake', 'check', lake=store.uri)}"
+        return f"run the same command again when {store.uri} responds"
+    return f"list the damage with: {command('lake', 'check', lake=store.uri)}"
 
 
 def damaged(store: Store, name: str, problem: str) -> StoreError:
-    """Return the error that names a damaged file or table of a lake."""
+    """Return the error for a damaged file or table of a lake."""
     return StoreError(f"{store.path(name)} {problem}; {advice(store)}")
 
 
 def listed_files(folder: str, table: DeltaTable) -> list[Listed]:
-    """Return the data files that a version of a table names."""
+    """Return the data files of an opened version of a table."""
     rows = pa.table(table.get_add_actions(flatten=True))
     sizes, counts = rows.column("size_bytes").to_pylist(), rows.column("num_records").to_pylist()
     return [
@@ -81,20 +86,20 @@ def listed_files(folder: str, table: DeltaTable) -> list[Listed]:
 
 
 def has_lost_log(store: Store, folder: str) -> bool:
-    """Whether a table's folder has data or entries of a log, although it is no table."""
+    """Return whether the folder of a missing table has data files or log entries."""
     names = [file.name for file in store.files(folder) + store.files(f"{folder}/{LOG}")]
     return any(name.endswith((".parquet", ".json")) for name in names)
 
 
 def check_log(store: Store, folder: str, version: int) -> None:
-    """Look whether entries of a log have anything in them: Delta takes an empty one for none.
+    """Check the entries of a log for empty files, which Delta ignores.
 
-    The last entry is looked at each time, those before it once per process.
+    The last entry is checked on every call, earlier ones once per process.
 
     Raises:
-        StoreError: One is empty.
+        StoreError: An entry is empty.
     """
-    if not isinstance(store, LocalStore):  # objects are written whole
+    if not isinstance(store, LocalStore):  # objects are written atomically
         return
     log = f"{folder}/{LOG}"
     entry = f"{log}/{version:020}.json"
@@ -104,25 +109,25 @@ def check_log(store: Store, folder: str, version: int) -> None:
     if is_new:
         empty += empty_entries(store, folder)
     if empty:
-        raise damaged(store, empty[0], "is empty, so a commit to this table is lost")
+        raise damaged(store, empty[0], "is empty; a commit to this table is lost")
     with _lock:
         _seen.add(store.path(log))
 
 
 def empty_entries(store: Store, folder: str) -> list[str]:
-    """Return the entries of a table's log that have nothing in them."""
+    """Return the empty entries of a table's log."""
     entries = store.files(f"{folder}/{LOG}")
     return [file.name for file in entries if file.name.endswith(".json") and not file.n_bytes]
 
 
 def check_files(store: Store, folder: str, table: DeltaTable) -> None:
-    """Look at data files that this process has not looked at yet.
+    """Check the data files of a table that this process has not checked yet.
 
-    On a local lake each must be there at its full size; as many as the budget allows are read
-    too. Objects of a store are written whole and are not asked for one by one.
+    In a local lake every file must exist at its full size; files are also read as far as the budget
+    allows. Objects of an object store are written atomically and are not checked one by one.
 
     Raises:
-        StoreError: A file is missing, cut or changed.
+        StoreError: A file is missing, truncated or changed.
     """
     key, version = store.path(folder), table.version()
     with _lock:
@@ -157,16 +162,21 @@ def _look(store: LocalStore, file: Listed) -> None:
 
 
 def file_problem(store: Store, file: Listed, *, is_read: bool) -> str | None:
-    """Return what is wrong with a data file, or None; read in full where asked.
+    """Return the defect of a data file; None for an intact one.
+
+    Args:
+        store: Store of the lake.
+        file: Data file as recorded in Delta's log.
+        is_read: Whether the file is read in full.
 
     Raises:
-        OSError: The store does not answer.
+        OSError: The store does not respond.
     """
     size = store.size(file.name)
     if size is None:
         return "is missing"
     if size != file.n_bytes:
-        return f"has {size:,} of {file.n_bytes:,} bytes"
+        return f"has {size:,} bytes instead of {file.n_bytes:,}"
     if not is_read:
         return None
     raw = store.read(file.name)
@@ -175,7 +185,14 @@ def file_problem(store: Store, file: Listed, *, is_read: bool) -> str | None:
 
 @contextlib.contextmanager
 def named(uri: str) -> Iterator[None]:
-    """Turn what a scan of a lake's damaged table raises into a StoreError that names the file."""
+    """Convert the exception of a scan of damaged tables to a StoreError that names the file.
+
+    Args:
+        uri: Address of the scanned lake.
+
+    Raises:
+        StoreError: The scan in the `with` block failed because of a damaged file.
+    """
     try:
         yield
     except AssayError:
@@ -188,13 +205,13 @@ def named(uri: str) -> Iterator[None]:
 
 
 def explain(error: BaseException, uri: str | None = None) -> StoreError | None:
-    """Return the error that names what of a lake is behind an error of a library; None if nothing.
+    """Return the StoreError for the damaged file behind a library's exception; None if none is.
 
-    Reads the files that were scanned last, so it is for errors only.
+    The files of recent scans are read in full.
 
     Args:
-        error: What was raised.
-        uri: Address of the lake that was read; None where this process reads only one.
+        error: Exception of the scan.
+        uri: Address of the scanned lake; None to consider every lake of this process.
     """
     kinds = (pl.exceptions.PolarsError, pa.ArrowException, OSError)
     if not is_panic(error) and not isinstance(error, kinds):
@@ -218,10 +235,7 @@ def explain(error: BaseException, uri: str | None = None) -> StoreError | None:
 
 
 def is_out_of_reach(error: BaseException | None) -> bool:
-    """Whether an error says that something could not be read now, and not that it is damaged.
-
-    Looks at what the error was raised from, too.
-    """
+    """Return whether an error, or one of its causes, is about access and not about damage."""
     while error is not None:
         if isinstance(error, PermissionError) or _is_of_object_store(error):
             return True

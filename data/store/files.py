@@ -1,6 +1,6 @@
-"""Where a lake's files are: a local folder or an object store, behind one small interface.
+"""Protocol of a lake's file store: a local folder or an object store.
 
-A file appears whole or not at all, under either; see `local_files` and `object_files`.
+Both write files atomically; see `local_files` and `object_files`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ TMP_PREFIX = ".tmp-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """One file: its name below the store's root, its size, when it was last written (Unix s)."""
+    """One file of a store.
+
+    Attributes:
+        name: Name below the store's root.
+        modified_s: Time of the last write, in Unix seconds.
+        n_bytes: Size in bytes.
+    """
 
     name: str
     modified_s: float
@@ -27,49 +33,53 @@ class StoredFile:
 
 
 class Store(Protocol):
-    """Named files below one root; names use `/` and never begin with it."""
+    """Named files below one root; names use `/` as separator and never start with it."""
 
     uri: str
     storage_options: dict[str, str] | None
-    """What deltalake and polars are told of an object store; None for a local folder."""
+    """Settings of an object store for deltalake and polars; None for a local folder."""
 
     def path(self, name: str) -> str:
-        """The full address of a name."""
+        """Return the full address of a name."""
 
     def read(self, name: str) -> bytes | None:
-        """The whole file, or None when there is none."""
+        """Return the bytes of a file; None if it does not exist."""
 
     def open_input(self, name: str) -> pa.NativeFile:
-        """A pyarrow file to read from at random; FileNotFoundError when there is none."""
+        """Open a file for random reads by pyarrow.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
 
     def create(self, name: str, raw: bytes) -> bool:
-        """Write a small file unless one has that name; False where it was there already."""
+        """Write a small file and return True; return False if the name exists."""
         ...
 
     def creating(self, name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-        """A file to write to that gets its name when the block ends well, and is dropped else."""
+        """Open a file that gets its name when the block succeeds, and is discarded otherwise."""
 
     def files(self, folder: str = "") -> list[StoredFile]:
-        """The files directly in a folder, unfinished ones too; none when there is no folder."""
+        """Return the files directly in a folder, with unfinished ones; [] for a missing folder."""
 
     def size(self, name: str) -> int | None:
-        """Return the size of a file in bytes, or None when there is none."""
+        """Return the size of a file in bytes; None if it does not exist."""
 
     def sync(self, names: Iterable[str]) -> None:
-        """Keep files that other libraries wrote, and their names, through a power cut."""
+        """Make files written by other libraries, and their names, durable."""
 
     def move(self, name: str, to: str) -> None:
-        """Rename a file or a folder; no error when it is gone already."""
+        """Rename a file or folder; a missing one is no error."""
 
     def delete(self, name: str) -> None:
-        """Remove a file; no error when it is gone already."""
+        """Remove a file; a missing one is no error."""
 
 
 def write_whole(store: Store, name: str, raw: bytes) -> str:
-    """Write a file whole or not at all, and return its address.
+    """Write a file atomically and return its address.
 
     Raises:
-        StoreError: It cannot be written.
+        StoreError: The file cannot be written.
     """
     try:
         with store.creating(name) as file:

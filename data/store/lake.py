@@ -1,8 +1,8 @@
-"""The lake: one folder or object-store prefix with everything assay knows and keeps.
+"""The lake: a folder or object-store prefix with all data of assay.
 
-`shards/` holds image bytes (see `shards`), `tables/` the Delta tables (see `tables`), and
-`assay-lake.json` says that this is a lake and in which format. The commit to a table is
-what makes things exist: shards are written before it, and may be left over, never missing.
+`shards/` has image bytes (see `shards`), `tables/` the Delta tables (see `tables`), and
+`assay-lake.json` marks the lake and its format. Data become visible by a commit to a table. Shards
+are written before the commit: they may be left over, and are never missing.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ LOCK_TIMEOUT_S: Final = 900.0
 
 
 class Lake:
-    """A folder or a prefix such as `s3://bucket/prefix` with image shards and tables.
+    """A folder, or a prefix such as `s3://bucket/prefix`, with image shards and tables.
 
-    Cheap to make and to pickle (only the address travels); threads may share one.
+    Cheap to create and to pickle (the address only). Thread-safe.
 
     Args:
-        uri: Where the lake is. A relative folder is made absolute.
-        create: Make it when there is none. A folder that has files in it and is not a lake
-            is never used.
+        uri: Address of the lake; a relative folder is made absolute.
+        create: Whether a missing lake is created. A folder with files that is not a lake is never
+            used.
 
     Raises:
-        StoreError: There is no lake and `create` is False, the folder holds something else,
-            the lake is of a newer format, or the store cannot be reached.
+        StoreError: There is no lake and `create` is False, the folder has other files, the lake
+            has a newer format, or the store cannot be reached.
     """
 
     def __init__(self, uri: str | Path, *, create: bool = True) -> None:
@@ -64,24 +64,24 @@ class Lake:
 
     @property
     def store(self) -> Store:
-        """Where the lake's files are."""
+        """Store of the lake's files."""
         return self._store
 
     @property
     def tables(self) -> Tables:
-        """The lake's tables."""
+        """Tables of the lake."""
         return self._tables
 
     def path(self, *parts: str) -> str:
-        """The address of something in the lake: an absolute path, or an `s3://` URI."""
+        """Return the address of a file in the lake: an absolute path or a URI such as `s3://`."""
         return self._store.path("/".join(parts)) if parts else self.uri
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
-        """The rows of a table, now or at a version; see `Tables.scan`."""
+        """Return the rows of a table, at the latest or a given version; see `Tables.scan`."""
         return self._tables.scan(table, version)
 
     def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
-        """The rows of a table that came between two versions; see `Tables.added`."""
+        """Return the rows added to a table between two versions; see `Tables.added`."""
         return self._tables.added(table, since, version)
 
     def append(
@@ -96,26 +96,30 @@ class Lake:
         return self._tables.append(table, rows, txn=txn, after=after)
 
     def version(self, table: str) -> int | None:
-        """The latest version of a table, or None when nothing was ever written to it."""
+        """Return the latest version of a table; None if nothing was written to it."""
         return self._tables.version(table)
 
     def image(self, image_id: str) -> bytes:
-        """The encoded bytes of one image, checked against its id.
+        """Return the encoded bytes of one image, verified by its id.
 
         Reads one column of the `images` table and one row group of one shard.
 
         Raises:
-            StoreError: The lake has no such image, or its bytes were changed.
+            StoreError: The lake has no such image, or its bytes are missing or changed.
         """
         return next(raw for _, raw in self.images([image_id]))
 
     def images(self, image_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Ids and bytes of images, each once, in the order in which they are stored.
+        """Yield ids and bytes of images, each once, in the order of storage.
 
         One row group (8 MiB or one larger image) is in memory at a time.
 
+        Args:
+            image_ids: Ids of the images, in any order.
+
         Raises:
-            StoreError: An image is unknown (before any is given), or bytes were changed.
+            StoreError: An image is unknown (raised by the call itself), or its bytes are missing or
+                changed.
         """
         wanted = pl.LazyFrame({"image_id": list(image_ids)}, schema={"image_id": pl.String})
         places = (
@@ -130,44 +134,54 @@ class Lake:
         if missing:
             raise StoreError(
                 f"{self.uri} has no image {min(missing)} ({len(missing)} of"
-                f" {len(set(image_ids))} asked for are unknown); see the images table for those"
-                " that it has"
+                f" {len(set(image_ids))} ids are unknown); the images table lists its images"
             )
         return shards.read_images(
             self._store, (ShardPlace(**row) for row in places.iter_rows(named=True))
         )
 
     def write_shard(self, images: Sequence[ShardImage]) -> list[ShardPlace]:
-        """Write bytes to `shards/`; they exist once an `images` row that names them commits.
+        """Write image bytes to one or more shards; they become visible by rows of `images`.
 
-        More than a shard may hold goes to several. Returns the places in the order given.
+        Args:
+            images: Images to store.
+
+        Returns:
+            Places of the images, in the order given.
+
+        Raises:
+            StoreError: A shard cannot be written.
         """
         return shards.write_shards(self._store, images)
 
     def write(self, name: str, raw: bytes) -> str:
-        """Write a file of the lake whole or not at all, and return its address.
+        """Write a file of the lake atomically and return its address.
 
         Args:
-            name: Path below the lake, such as "reports/x.html"; a file of that name is replaced.
-            raw: All of its bytes.
+            name: Path below the lake, such as "reports/x.html"; an existing file is replaced.
+            raw: Content of the file.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The file cannot be written.
         """
         return write_whole(self._store, name, raw)
 
     def sweep(self, *, older_than_s: float) -> list[str]:
-        """Remove shards that no `images` row names, and unfinished files, of at least that age.
+        """Remove unfinished files, and shards without a row in `images`, of a minimum age.
 
-        The age must be more than a writer takes between writing a shard and its commit: an
-        hour is safe. On a local lake the sweep also waits for whoever is `writing`.
+        Args:
+            older_than_s: Minimum age in seconds. It must exceed the time between the write of a
+                shard and its commit; one hour is safe.
 
         Returns:
-            The names removed, sorted.
+            Names of the removed files, sorted.
+
+        Raises:
+            StoreError: The lock of a local lake, see `writing`, is not free within 15 minutes.
         """
         with self.writing():
             before_s = time.time() - older_than_s
-            # Listed before the table is read: what is committed later is younger than that.
+            # Listed before the table is read: files of later commits are younger than the limit.
             files = self._store.files(shards.FOLDER) + self._store.files()
             named = set(self.scan("images").select("shard").unique().collect()["shard"])
             removed = []
@@ -184,15 +198,16 @@ class Lake:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Keep other ingesting writers of this lake out while the block runs.
+        """Hold the lake's lock for ingesting writers while the block runs.
 
-        A file lock on a local lake: between processes and between threads, re-entrant in
-        one thread, released by the system when a process dies. Object stores have no lock:
-        there, as on network folders whose locks do not work, `append(after=...)` refuses
-        the second of two writers, who then works its rows out again.
+        In a local lake it is a file lock between processes and threads, re-entrant in one thread,
+        and released by the system when a process dies. Object stores have no lock. There, and on
+        network folders without working locks, `append(after=...)` refuses the second of two
+        writers, which then computes its rows again.
 
         Raises:
-            StoreError: Another process has held it for a quarter of an hour.
+            StoreError: Another process has held the lock for 15 minutes, or the lock file cannot
+                be written.
         """
         if not isinstance(self._store, LocalStore):
             yield
@@ -220,12 +235,12 @@ class Lake:
         if isinstance(self._store, LocalStore):
             self._check_free(self._store.root)
         elif any(not _is_ours(file.name) for file in self._store.files()):
-            raise StoreError(f"{self.uri} holds files and is not a lake; choose an empty prefix")
+            raise StoreError(f"{self.uri} has files and is not a lake; choose an empty prefix")
         if not create:
-            raise StoreError(f"there is no lake at {self.uri}; make one by ingesting into it")
+            raise StoreError(f"there is no lake at {self.uri}; `assay ingest` creates one")
         made = json.dumps({"format": FORMAT_VERSION, "made_by": "assay"}).encode() + b"\n"
         if not self._store.create(MARKER, made):
-            # Another writer, maybe of another version, made it a moment ago.
+            # Another writer, possibly of another version, has just created it.
             self._check_format(self._store.read(MARKER) or b"")
 
     def _check_free(self, root: Path) -> None:
@@ -252,11 +267,11 @@ class Lake:
             ) from error
         if version > FORMAT_VERSION:
             raise StoreError(
-                f"{self.uri} is in format {version}, this assay knows up to {FORMAT_VERSION};"
-                " upgrade assay"
+                f"{self.uri} has format {version}; this version of assay reads up to format"
+                f" {FORMAT_VERSION}; upgrade assay"
             )
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a file may lie in a folder that is to become a lake: another maker's, or a Mac's."""
+    """Return whether a file may exist in a folder that becomes a lake, such as `.DS_Store`."""
     return name.startswith(TMP_PREFIX) or name in {MARKER, ".lock", ".DS_Store"}

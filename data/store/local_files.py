@@ -1,6 +1,6 @@
-"""A lake's files in a folder: whole or not at all, and there after a power cut.
+"""A lake's files in a local folder, written atomically and durably.
 
-By hand, since obstore's store for folders neither syncs a file nor its folder.
+obstore's store for folders is not used, since it syncs neither files nor folders.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .files import TMP_PREFIX, StoredFile
 
 
 class LocalStore:
-    """A folder on this machine (or one mounted here)."""
+    """Store in a local or mounted folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -27,22 +27,26 @@ class LocalStore:
         self.storage_options: dict[str, str] | None = None
 
     def path(self, name: str) -> str:
-        """The full address of a name."""
+        """Return the full path of a name."""
         return str(self.root / name)
 
     def read(self, name: str) -> bytes | None:
-        """The whole file, or None when there is none."""
+        """Return the bytes of a file; None if it does not exist."""
         try:
             return (self.root / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def open_input(self, name: str) -> pa.NativeFile:
-        """A pyarrow file to read from at random; FileNotFoundError when there is none."""
+        """Open a file for random reads by pyarrow.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
         return pa.OSFile(self.path(name), "rb")
 
     def create(self, name: str, raw: bytes) -> bool:
-        """Write a small file unless one has that name; False where it was there already."""
+        """Write a small file and return True; return False if the name exists."""
         final, tmp = self._places(name)
         try:
             with tmp.open("xb") as file:
@@ -59,7 +63,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def creating(self, name: str) -> Iterator[IO[bytes]]:
-        """A file to write to that gets its name when the block ends well, and is dropped else."""
+        """Open a file that gets its name when the block succeeds, and is discarded otherwise."""
         final, tmp = self._places(name)
         try:
             with tmp.open("xb") as file:
@@ -73,12 +77,12 @@ class LocalStore:
         _sync_folder(final.parent)
 
     def files(self, folder: str = "") -> list[StoredFile]:
-        """The files directly in a folder, unfinished ones too; none when there is no folder."""
+        """Return the files directly in a folder, with unfinished ones; [] for a missing folder."""
         found = []
         gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
         with gone, os.scandir(self.root / folder) as entries:
             for entry in entries:
-                # A file may be renamed or swept by another process while we list.
+                # Another process may rename or remove a file during the listing.
                 with contextlib.suppress(FileNotFoundError):
                     if entry.is_file(follow_symlinks=False):
                         name = f"{folder}/{entry.name}" if folder else entry.name
@@ -89,14 +93,14 @@ class LocalStore:
         return sorted(found, key=lambda file: file.name)
 
     def size(self, name: str) -> int | None:
-        """Return the size of a file in bytes, or None when there is none."""
+        """Return the size of a file in bytes; None if it does not exist."""
         try:
             return (self.root / name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def sync(self, names: Iterable[str]) -> None:
-        """Keep files that other libraries wrote, and their names, through a power cut."""
+        """Make files written by other libraries, and their names, durable."""
         folders = set()
         for name in names:
             file = self.root / name
@@ -107,7 +111,7 @@ class LocalStore:
             _sync_folder(folder)
 
     def move(self, name: str, to: str) -> None:
-        """Rename a file or a folder; no error when it is gone already."""
+        """Rename a file or folder; a missing one is no error."""
         final = self.root / to
         _make_folder(final.parent)
         with contextlib.suppress(FileNotFoundError):
@@ -115,18 +119,18 @@ class LocalStore:
         _sync_folder(final.parent)
 
     def delete(self, name: str) -> None:
-        """Remove a file; no error when it is gone already."""
+        """Remove a file; a missing one is no error."""
         (self.root / name).unlink(missing_ok=True)
 
     def _places(self, name: str) -> tuple[Path, Path]:
-        """Return the path of a file and that of its unfinished state; makes their folder."""
+        """Return the final and the temporary path of a file; create their folder."""
         final = self.root / name
         _make_folder(final.parent)
         return final, final.with_name(f"{TMP_PREFIX}{secrets.token_hex(6)}-{final.name}")
 
 
 def _link(tmp: Path, final: Path) -> None:
-    """Give a file its name unless another has it; on systems without links, whatever is there."""
+    """Name a file unless the name exists; without hard links an existing file is replaced."""
     try:
         os.link(tmp, final)
     except OSError as error:
@@ -136,7 +140,7 @@ def _link(tmp: Path, final: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each so that a power cut does not undo it."""
+    """Create a folder and its parents durably."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
@@ -145,7 +149,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; not every system can open a folder, or sync it."""
+    """Make renames in a folder durable, on systems that can sync a folder."""
     if os.name == "nt":
         return
     try:

@@ -1,7 +1,7 @@
 """A lake's files in an object store (S3, Google Cloud Storage, Azure), by obstore.
 
-obstore repeats requests that were refused or never answered; those whose answer broke off in its
-body are repeated here. What it raises becomes an `OSError` with one line.
+obstore retries requests that were refused or got no response; requests with a response cut off in
+its body are retried here. Its exceptions become an `OSError` with a one-line message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .retry import retried
 T = TypeVar("T")
 
 _STORES: Final[Mapping[str, Callable[..., Any]]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
-# A part of a shard may take long on a slow line; a store that is away is told within a minute.
+# Part of a shard may take long on a slow connection; an unreachable store fails within a minute.
 _REQUEST_S: Final = 300
 _RETRIES: Final = {
     "max_retries": 6,
@@ -40,13 +40,16 @@ _RETRIES: Final = {
 
 
 class ObjectStore:
-    """A prefix of a bucket or container.
+    """Store in a prefix of a bucket or container.
 
     Args:
-        scheme: One of `CLOUDS`.
+        scheme: Key of `CLOUDS`.
         bucket: Name of the bucket or container.
-        prefix: Names of files begin with it; "" for the whole bucket.
-        env: Variables with keys and endpoints, see `storage_options`.
+        prefix: Prefix of all names; "" for the whole bucket.
+        env: Environment variables with keys and endpoints, see `storage_options`.
+
+    Raises:
+        OSError: The store cannot be configured.
     """
 
     def __init__(self, scheme: str, bucket: str, prefix: str, env: Mapping[str, str]) -> None:
@@ -67,23 +70,27 @@ class ObjectStore:
         )
 
     def path(self, name: str) -> str:
-        """The full address of a name."""
+        """Return the full address of a name."""
         return f"{self.uri}/{name}"
 
     def read(self, name: str) -> bytes | None:
-        """The whole file, or None when there is none."""
+        """Return the bytes of a file; None if it does not exist."""
         try:
             return self._done(lambda: obstore.get(self._store, name).bytes().to_bytes())
         except FileNotFoundError:
             return None
 
     def open_input(self, name: str) -> pa.NativeFile:
-        """A pyarrow file to read from at random; FileNotFoundError when there is none."""
+        """Open a file for random reads by pyarrow.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
         n_bytes = self._done(lambda: int(obstore.head(self._store, name)["size"]))
         return pa.PythonFile(_Ranges(lambda start, end: self._range(name, start, end), n_bytes))
 
     def create(self, name: str, raw: bytes) -> bool:
-        """Write a small file unless one has that name; False where it was there already."""
+        """Write a small file and return True; return False if the name exists."""
         try:
             self._done(lambda: obstore.put(self._store, name, raw, mode="create"))
         except FileExistsError:
@@ -92,14 +99,14 @@ class ObjectStore:
 
     @contextlib.contextmanager
     def creating(self, name: str) -> Iterator[IO[bytes]]:
-        """A file to write to that gets its name when the block ends well, and is dropped else."""
-        # Held in memory until it is whole: parts that were sent would have to be taken back.
+        """Open a file that gets its name when the block succeeds, and is discarded otherwise."""
+        # Buffered in memory, since uploaded parts would have to be removed after a failure.
         whole = io.BytesIO()
         yield whole
         self._done(lambda: obstore.put(self._store, name, whole.getbuffer()))
 
     def files(self, folder: str = "") -> list[StoredFile]:
-        """The files directly in a folder, unfinished ones too; none when there is no folder."""
+        """Return the files directly in a folder, with unfinished ones; [] for a missing folder."""
         listed = self._done(
             lambda: obstore.list_with_delimiter(self._store, prefix=folder or None)["objects"]
         )
@@ -114,17 +121,17 @@ class ObjectStore:
         return sorted(files, key=lambda file: file.name)
 
     def size(self, name: str) -> int | None:
-        """Return the size of a file in bytes, or None when there is none."""
+        """Return the size of a file in bytes; None if it does not exist."""
         try:
             return self._done(lambda: int(obstore.head(self._store, name)["size"]))
         except FileNotFoundError:
             return None
 
     def sync(self, names: Iterable[str]) -> None:
-        """Keep files that other libraries wrote; an object that was acknowledged is kept."""
+        """Return at once: an acknowledged object is durable."""
 
     def move(self, name: str, to: str) -> None:
-        """Rename a file or a folder; no error when it is gone already."""
+        """Rename a file or folder; a missing one is no error."""
         inside = self._done(
             lambda: [entry for part in obstore.list(self._store, prefix=name) for entry in part]
         )
@@ -134,7 +141,7 @@ class ObjectStore:
                 self._done(functools.partial(obstore.rename, self._store, path, target))
 
     def delete(self, name: str) -> None:
-        """Remove a file; no error when it is gone already."""
+        """Remove a file; a missing one is no error."""
         with contextlib.suppress(FileNotFoundError):
             self._done(lambda: obstore.delete(self._store, name))
 
@@ -148,7 +155,7 @@ class ObjectStore:
 
 
 class _Ranges(io.RawIOBase):
-    """An object as a file that can be read at random: one request per read."""
+    """Object as a file with random reads, one request per read."""
 
     def __init__(self, read_range: Callable[[int, int], bytes], n_bytes: int) -> None:
         self._read_range = read_range
@@ -180,7 +187,7 @@ class _Ranges(io.RawIOBase):
 
 
 def _as_os_error(work: Callable[[], T]) -> T:
-    """Return what the work gives; what obstore raises becomes an `OSError`."""
+    """Return the result of `work`; convert obstore's exceptions to `OSError`."""
     try:
         return work()
     except AlreadyExistsError as error:

@@ -1,4 +1,4 @@
-"""From the address of a lake to the store that its files are in."""
+"""Opening of the store at a lake's address."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .local_files import LocalStore
 from .object_files import ObjectStore
 
 _ALLOWED: Final = "a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
-# A percent sign is taken for an escape, a bracket for part of a host name; the others panic or
-# are read as separators.
+# Characters that Delta's URLs cannot represent: a percent sign is read as an escape, a bracket as
+# part of a host name; the others panic or are read as separators.
 _NOT_IN_DELTA: Final = "%[]^|\\"
 
 
@@ -25,8 +25,8 @@ def open_store(uri: str | Path) -> Store:
     """Return the store at a folder path, a `file://` URI or an address such as `s3://bucket/prefix`.
 
     Raises:
-        StoreError: No lake can be kept there.
-        TypeError: Neither text nor a path: the text of a list or a frame would name a folder.
+        StoreError: The address cannot be that of a lake.
+        TypeError: The address is neither text nor a path, such as a list or a frame.
     """
     if not isinstance(uri, str | os.PathLike):
         raise TypeError(
@@ -40,7 +40,7 @@ def open_store(uri: str | Path) -> Store:
     try:
         parts = urlsplit(text)
     except ValueError as error:
-        raise StoreError(f"{text} is no address of a lake: {error}") from error
+        raise StoreError(f"{text} is not the address of a lake: {error}") from error
     if isinstance(uri, Path) or len(parts.scheme) < 2:
         return _local(from_home(text).absolute())
     if parts.scheme == "file":
@@ -52,15 +52,19 @@ def open_store(uri: str | Path) -> Store:
             return ObjectStore(scheme, parts.netloc, parts.path.strip("/"), os.environ)
         except OSError as error:
             raise StoreError(f"cannot use {text}: {error}") from error
-    raise StoreError(f"cannot keep a lake at {text}; give {_ALLOWED}")
+    raise StoreError(f"{text} cannot be the address of a lake; give {_ALLOWED}")
 
 
 def require_no_secrets(uri: str) -> None:
-    """Raise `StoreError` where a lake's address holds keys: it is written down with every run."""
+    """Refuse a lake's address with secrets, since it is recorded with every run.
+
+    Raises:
+        StoreError: The address has a login, a query or a fragment.
+    """
     if redact_url(uri) != uri:
         raise StoreError(
-            f"{uri} holds keys or a query, and the address of a lake is written down with every"
-            " run; give s3://bucket/prefix alone, and set AWS_ACCESS_KEY_ID,"
+            f"{uri} has keys or a query, and the address of a lake is recorded with every run;"
+            " give s3://bucket/prefix alone, and set AWS_ACCESS_KEY_ID,"
             " AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL"
         )
 
@@ -71,12 +75,12 @@ def _local(root: Path) -> LocalStore:
 
 
 def _check_name(name: str) -> None:
-    """Refuse addresses that Delta's URLs cannot hold: it panics, or finds nothing again."""
+    """Refuse addresses that Delta's URLs cannot represent: it would panic or lose the files."""
     if any("\ud800" <= char <= "\udfff" for char in name):
         raise StoreError(f"{name!a} is not valid UTF-8; choose another folder name")
     control = [repr(char) for char in name if ord(char) < 32 or ord(char) == 127]
     if unusable := sorted({char for char in name if char in _NOT_IN_DELTA} | set(control)):
         raise StoreError(
             f"{shorten(ascii(name) if control else name)} has {' and '.join(unusable)} in it, which"
-            " Delta tables cannot have in their path; choose another folder name"
+            " is not allowed in the path of Delta tables; choose another folder name"
         )

@@ -1,7 +1,8 @@
-"""Doing work of an object store again when an answer of it was cut off.
+"""Retries of object-store work after a response that was cut off.
 
-Object-store libraries repeat requests that were refused or never answered, but not those whose
-answer broke off in its body. Reading a table takes several answers, so tries are many and cheap.
+Object-store libraries retry requests that were refused or got no response, but not those with a
+response cut off in its body. Reading a table takes several responses, so attempts are many and
+cheap.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _CUT_OFF: Final = re.compile(
 
 
 def is_cut_off(error: BaseException) -> bool:
-    """Whether an error says that an answer broke off, so that asking again may help."""
+    """Return whether an error is a response that was cut off, so that a retry may help."""
     return _CUT_OFF.search(str(error)) is not None
 
 
 def retried(work: Callable[[], T]) -> T:
-    """Return what the work gives, doing it again while answers to it are cut off.
+    """Return the result of `work`, retried while responses to it are cut off.
 
-    The work must be safe to repeat. What else it raises is raised at once.
+    `work` must be safe to repeat. Other exceptions are raised at once.
     """
     deadline_s = time.monotonic() + RETRY_FOR_S
     for attempt in range(MAX_TRIES):

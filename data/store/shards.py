@@ -1,12 +1,11 @@
-"""Image bytes in Parquet files that Hugging Face `datasets`, polars and DuckDB read as they are.
+"""Image bytes in Parquet files, readable by Hugging Face `datasets`, polars and DuckDB.
 
-A shard is immutable, and named by the ids it holds, so that writing the same images again
-gives the same file. Writing a shard publishes nothing: a shard exists when a committed
-`images` row names it.
+A shard is immutable and named by a hash of its image ids, so that writing the same images again
+gives the same file. A written shard becomes visible by a committed row of `images` that names it.
 
-Row groups hold at most 64 images and about 8 MiB: one image is read by reading its row
-group, and those sizes cost some milliseconds locally and one small range request on S3,
-while a group of 100 MB (what readers can bear) would cost a hundred times the image.
+Row groups have at most 64 images and about 8 MiB. Reading one image reads its row group: some
+milliseconds locally, and one small range request on S3. A group of 100 MB would be readable too,
+and cost a hundred times the image.
 """
 
 from __future__ import annotations
@@ -26,18 +25,24 @@ from .files import Store
 from .retry import retried
 
 FOLDER = "shards"
-MAX_SHARD_BYTES = 450_000_000  # below the 500 MB that readers expect, footer and all
+MAX_SHARD_BYTES = 450_000_000  # with its footer below the 500 MB that readers expect
 MAX_GROUP_BYTES = 8 * 2**20
 MAX_GROUP_IMAGES = 64
 
-_REPAIR = "bring back what can be with: assay lake repair --lake"
+_REPAIR = "restore images with: assay lake repair --lake"
 
 _EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardImage:
-    """One image to store: its id, its encoded bytes, and Pillow's name of its format."""
+    """One image to store.
+
+    Attributes:
+        image_id: SHA-256 of the encoded bytes, 64 hex digits.
+        raw: Encoded bytes.
+        format: Pillow's format name.
+    """
 
     image_id: str
     raw: bytes
@@ -46,7 +51,14 @@ class ShardImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardPlace:
-    """Where an image lies: shard (name below the lake's root), row group, row in that group."""
+    """Place of an image in the lake.
+
+    Attributes:
+        image_id: SHA-256 of the encoded bytes, 64 hex digits.
+        shard: Name of the shard below the lake's root.
+        row_group: Index of the row group in the shard.
+        row: Index of the row in the row group.
+    """
 
     image_id: str
     shard: str
@@ -55,19 +67,19 @@ class ShardPlace:
 
 
 def shard_name(image_ids: Iterable[str]) -> str:
-    """The name that a shard of these images, in this order, always has."""
+    """Return the name of a shard of these images in this order."""
     digest = hashlib.sha256("\n".join(image_ids).encode()).hexdigest()
     return f"{FOLDER}/{digest[:32]}.parquet"
 
 
 def write_shards(store: Store, images: Sequence[ShardImage]) -> list[ShardPlace]:
-    """Write images to as many shards as their bytes need, and say where each one lies.
+    """Write images to as many shards as their sizes require, and return their places.
 
-    Each shard appears whole or not at all. A shard that is there already is written again:
-    that makes it young, and `Lake.sweep` leaves the young alone.
+    Each shard is written atomically. An existing shard is written again, which renews its age, so
+    that `Lake.sweep` does not remove it.
 
     Raises:
-        StoreError: The store refused (no room, no permission, no network).
+        StoreError: The store refused the write (no space, no permission, no network).
     """
     places: list[ShardPlace] = []
     for part in _cut(images, max_bytes=MAX_SHARD_BYTES, max_images=None):
@@ -81,9 +93,11 @@ def write_shards(store: Store, images: Sequence[ShardImage]) -> list[ShardPlace]
 
 
 def read_images(store: Store, places: Iterable[ShardPlace]) -> Iterator[tuple[str, bytes]]:
-    """The images at these places, one row group in memory at a time.
+    """Yield ids and bytes of the images at these places, one row group in memory at a time.
 
-    Give places sorted by shard and row group; each run of equals is opened once.
+    Args:
+        store: Store of the lake.
+        places: Places, sorted by shard and row group so that each is read once.
 
     Raises:
         StoreError: A shard is missing or damaged, or bytes do not match their id.
@@ -102,7 +116,7 @@ def read_images(store: Store, places: Iterable[ShardPlace]) -> Iterator[tuple[st
                 raise StoreError(f"cannot read {address}: {brief(error)}; {next_}") from error
             if raw is None or hashlib.sha256(raw).hexdigest() != place.image_id:
                 raise StoreError(
-                    f"{address} row group {place.row_group} row {place.row} does not hold image"
+                    f"{address} row group {place.row_group} row {place.row} does not have image"
                     f" {place.image_id}; the file was changed; {_REPAIR} {store.uri}"
                 )
             yield place.image_id, raw
@@ -111,7 +125,7 @@ def read_images(store: Store, places: Iterable[ShardPlace]) -> Iterator[tuple[st
 
 
 class _GroupReader:
-    """Row groups of shards, of which the last one read is kept."""
+    """Reader of row groups of shards, with the last one cached."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -121,10 +135,10 @@ class _GroupReader:
         self._group: pa.Table | None = None
 
     def group(self, shard: str, number: int) -> pa.Table:
-        """Return the bytes of a row group; an error leaves nothing half open."""
+        """Return the image bytes of a row group; after an error the shard is closed."""
         if shard == self._shard and number == self._number:
             return self._group
-        self._number = self._group = None  # let go of the last one before the next is read
+        self._number = self._group = None  # frees the last group before the next one is read
         try:
             if shard != self._shard or self._file is None:
                 self.close()
@@ -138,7 +152,7 @@ class _GroupReader:
         return self._group
 
     def close(self) -> None:
-        """Close the shard that is open."""
+        """Close the open shard."""
         file, self._file, self._shard = self._file, None, None
         self._number = self._group = None
         if file is not None:
@@ -150,8 +164,8 @@ def _write(file: object, name: str, images: Sequence[ShardImage]) -> list[ShardP
     writer = pq.ParquetWriter(
         file,
         SHARD,
-        # JPEG, PNG and WebP do not compress again; bounds and dictionaries of image
-        # bytes would be large and of no use.
+        # JPEG, PNG and WebP do not compress further; statistics and dictionaries of image bytes
+        # would be large and useless.
         compression={"image_id": "zstd", "image.path": "zstd", "image.bytes": "none"},
         write_statistics=["image_id"],
         use_dictionary=False,
@@ -172,8 +186,8 @@ def _write(file: object, name: str, images: Sequence[ShardImage]) -> list[ShardP
 
 def _batch(images: Sequence[ShardImage]) -> pa.RecordBatch:
     ids = [image.image_id for image in images]
-    # A reader that looks at the name learns the format; where the image came from is in
-    # `sightings`, and may differ from one sighting to the next.
+    # The suffix gives readers the format. The origin of an image is in `sightings`, since it may
+    # have several.
     paths = [
         f"{image.image_id}.{_EXTENSIONS.get(image.format, image.format.lower())}"
         for image in images
@@ -188,7 +202,7 @@ def _batch(images: Sequence[ShardImage]) -> pa.RecordBatch:
 def _cut(
     images: Sequence[ShardImage], *, max_bytes: int, max_images: int | None
 ) -> Iterator[Sequence[ShardImage]]:
-    """Consecutive parts within both limits; a single larger image is a part of its own."""
+    """Yield consecutive parts within both limits; a single larger image is a part of its own."""
     begin = n_bytes = 0
     for index, image in enumerate(images):
         size = len(image.raw)

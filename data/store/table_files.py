@@ -1,8 +1,7 @@
-"""The data files of tables: Parquet, written whole, named by the hash of what they hold.
+"""Data files of tables: Parquet, with a hash of the content in the name.
 
-The hash in its name tells of each file whether a byte of it has changed since it was written,
-which neither Delta's log nor Parquet's own structure does. Files of other writers have names
-without one; of those, only what cannot be decoded is found.
+The hash detects any changed byte, which neither Delta's log nor Parquet's structure does. Files of
+other writers have no hash in their name; for them only undecodable content is detected.
 """
 
 from __future__ import annotations
@@ -25,7 +24,13 @@ _MAGIC: Final = b"PAR1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
-    """Rows as a file: its name in the table's folder, its bytes, and Delta's statistics as JSON."""
+    """Rows encoded as a data file.
+
+    Attributes:
+        name: Name in the table's folder.
+        raw: Bytes of the file.
+        stats: Delta's statistics as JSON.
+    """
 
     name: str
     raw: bytes
@@ -33,17 +38,17 @@ class DataFile:
 
 
 def encode(rows: pa.Table) -> DataFile:
-    """Return rows as a Parquet file, under a name that no other file has."""
+    """Return rows as a Parquet file with a unique name."""
     out = io.BytesIO()
     pq.write_table(rows, out, compression="zstd", compression_level=3, write_page_checksum=True)
     raw = out.getvalue()
-    # Two commits may hold the same rows, and Delta takes one name for one file.
+    # Two commits may have the same rows, and Delta identifies a file by its name.
     name = f"part-{secrets.token_hex(8)}-{_digest(raw)}.zstd.parquet"
     return DataFile(name=name, raw=raw, stats=statistics_of(raw))
 
 
 def problem_of(name: str, raw: bytes) -> str | None:
-    """Return what is wrong with a data file that was read in full, or None."""
+    """Return the defect of a data file that was read in full; None for an intact one."""
     named = _NAME.fullmatch(name.rpartition("/")[2])
     if named is not None:
         return None if _digest(raw) == named[1] else "was changed since it was written"
@@ -55,7 +60,7 @@ def problem_of(name: str, raw: bytes) -> str | None:
 
 
 def is_whole(head: bytes, tail: bytes) -> bool:
-    """Whether a file that begins and ends so may be a Parquet file that was written to its end."""
+    """Return whether the first and last four bytes are those of a complete Parquet file."""
     return head == _MAGIC and tail == _MAGIC
 
 
@@ -64,10 +69,9 @@ def _digest(raw: bytes) -> str:
 
 
 def statistics_of(raw: bytes) -> str:
-    """Return bounds and null counts of plain columns as JSON, by which readers leave files out.
+    """Return bounds and null counts of plain columns as JSON, for file skipping by readers.
 
-    Times are left out: Delta writes them as milliseconds, which would cut microseconds off an
-    upper bound.
+    Times are left out: Delta stores them in milliseconds, which would truncate an upper bound.
     """
     footer = pq.read_metadata(io.BytesIO(raw))
     least: dict[str, Any] = {}

@@ -1,7 +1,7 @@
-"""Mending a table's log: another set of data files in one commit, and a log made anew.
+"""Repair of a table's log: replacement of data files in one commit, and a rebuilt log.
 
-Files that a commit takes out stay where they are, for older versions of the table; what is
-damaged is moved aside by whoever calls, and nothing is deleted.
+Files removed by a commit stay in place for older versions of the table. Damaged files are moved
+aside, here or by the caller; nothing is deleted.
 """
 
 from __future__ import annotations
@@ -26,10 +26,18 @@ from .tables import FOLDER, Tables
 def replace_files(
     store: Store, tables: Tables, table: str, *, remove: Sequence[Listed], rows: pa.Table | None
 ) -> None:
-    """Commit that a table has some of its data files no more, and these rows in their place.
+    """Replace data files of a table by rows, in one commit.
+
+    Args:
+        store: Store of the lake.
+        tables: Tables of the lake.
+        table: Name of the table.
+        remove: Data files to remove from the table.
+        rows: Rows to add; None for none.
 
     Raises:
-        StoreError: The store refused, or another writer came in between.
+        StoreError: There is no such table, the store refused the write, or another writer
+            committed in between.
     """
     base = tables.open(table)
     if base is None:
@@ -37,7 +45,7 @@ def replace_files(
     actions: list[AddAction | RemoveAction] = [
         RemoveAction(
             path=PurePosixPath(file.name).name,
-            data_change=False,  # as when files are compacted, which append-only tables allow
+            data_change=False,  # as in a compaction, which append-only tables allow
             deletion_timestamp=time.time_ns() // 1_000_000,
         )
         for file in remove
@@ -48,7 +56,14 @@ def replace_files(
 
 
 def read_without_checkpoints(store: Store, tables: Tables, table: str, *, aside: str) -> bool:
-    """Move the checkpoints of a log aside, and say whether its entries alone make the table."""
+    """Move the checkpoints of a log aside; return whether the table opens by its entries alone.
+
+    Args:
+        store: Store of the lake.
+        tables: Tables of the lake.
+        table: Name of the table.
+        aside: Folder below the store's root for the moved files.
+    """
     log = f"{FOLDER}/{table}/{LOG}"
     if empty_entries(store, f"{FOLDER}/{table}"):
         return False
@@ -64,18 +79,26 @@ def read_without_checkpoints(store: Store, tables: Tables, table: str, *, aside:
 
 
 def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tuple[int, list[str]]:
-    """Make a table anew from its data files, its old log moved aside.
+    """Rebuild a table from its data files, with its old log moved aside.
 
-    Rows that stand in several files, as a writer leaves them who was refused and tried again,
-    are taken once.
+    Rows that occur in several files, as left by a refused and repeated commit, are taken once.
+
+    Args:
+        store: Store of the lake.
+        tables: Tables of the lake.
+        table: Name of the table.
+        aside: Folder below the store's root for the moved files.
 
     Returns:
-        How many rows there are now, and the files that cannot be read, which were moved aside.
+        Number of rows of the rebuilt table, and the unreadable files, which were moved aside.
+
+    Raises:
+        StoreError: The table cannot be created or written.
     """
     folder = f"{FOLDER}/{table}"
     try:
         store.move(f"{folder}/{LOG}", f"{aside}/{folder}/{LOG}")
-    except NotADirectoryError:  # a file has the folder's name
+    except NotADirectoryError:  # the name of the folder is that of a file
         store.move(folder, f"{aside}/{folder}/file")
     base = tables.create(table)
     bad: list[str] = []
@@ -109,12 +132,12 @@ def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tupl
 
 
 def files_of(table: str, base: DeltaTable) -> list[Listed]:
-    """Return the data files that the latest version of a table names."""
+    """Return the data files of an opened table."""
     return listed_files(f"{FOLDER}/{table}", base)
 
 
 def _readable(table: str, raw: bytes) -> pa.Table | None:
-    """Return the rows of a file, columns that came later as nulls; None where they do not fit."""
+    """Return the rows of a file, with nulls for newer columns; None if they do not fit."""
     import io
 
     import pyarrow.parquet as pq
@@ -129,7 +152,7 @@ def _readable(table: str, raw: bytes) -> pa.Table | None:
 
 
 def _keys(table: str, rows: pa.Table) -> list[object]:
-    """Return what makes a row of a table the same as another, for each row."""
+    """Return a key per row by which duplicate rows of a table are found."""
     if table == "images":
         return list(rows.column("image_id").to_pylist())
     plain = [n for n in rows.column_names if not pa.types.is_nested(rows.schema.field(n).type)]
@@ -160,7 +183,7 @@ def _commit(
     table: str,
     actions: list[AddAction | RemoveAction],
 ) -> None:
-    # Whoever has worked rows out from an earlier version must look again.
+    # Writers with rows computed from an earlier version must compute them again.
     txns = [
         Transaction(f"repair:{secrets.token_hex(8)}", 1),
         Transaction(tables.exclusive, base.version() + 1),
@@ -174,5 +197,5 @@ def _commit(
             commit_properties=CommitProperties(app_transactions=txns),
         )
     except Exception as error:
-        raise StoreError(f"cannot mend {store.path(f'{FOLDER}/{table}')}: {error}") from error
+        raise StoreError(f"cannot repair {store.path(f'{FOLDER}/{table}')}: {error}") from error
     tables.sync_log(table, begin)

@@ -1,11 +1,11 @@
-"""The lake's tables: append-only Delta tables whose every commit is made at most once.
+"""The lake's tables: append-only Delta tables with commits that are made at most once.
 
-A commit carries an application transaction. Delta refuses two commits of one transaction
-even when both writers looked before either wrote, on a folder and on an object store, so
-a step that is repeated after a crash, or by two machines at once, still commits once.
+A commit has an application transaction id. Delta refuses a second commit with the same id, also
+from concurrent writers, on folders and object stores. So a step that is repeated after a crash, or
+by two machines at once, commits once.
 
-A table grows by nullable columns: one that an older assay made lacks those that came later. It
-is read with nulls in their place, and gets the columns before the next append.
+New columns are nullable. A table of an older version is read with nulls for columns that it lacks,
+and gets the columns before the next append.
 """
 
 from __future__ import annotations
@@ -37,19 +37,28 @@ FOLDER = "tables"
 MAX_ATTEMPTS = 12
 MAX_BACKOFF_S = 2.0
 
-# Carried by appends that name the version they were worked out from; see `append`.
+# Transaction id of appends computed from a known version; see `append`.
 _EXCLUSIVE = "assay-exclusive"
 
 _TABLE_SETTINGS = {
     "delta.appendOnly": "true",
-    # Published datasets name table versions: the log that finds them must stay.
+    # Published datasets refer to table versions, so the log must be kept.
     "delta.enableExpiredLogCleanup": "false",
 }
 
 
 @dataclass(slots=True, kw_only=True)
 class _Commit:
-    """Rows to append under a transaction id, and whether their file is in the store already."""
+    """Rows to append under a transaction id.
+
+    Attributes:
+        table: Name of the table.
+        txn: Transaction id.
+        after: Version that the rows were computed from; None if they depend on none.
+        file: Rows as a data file.
+        schema: Schema of the rows.
+        is_written: Whether the file is in the store.
+    """
 
     table: str
     txn: str
@@ -60,7 +69,7 @@ class _Commit:
 
 
 class Tables:
-    """Scans and appends; holds no connection and no table state, so threads may share it."""
+    """Scans of and appends to the tables of a lake; stateless, so threads may share it."""
 
     exclusive = _EXCLUSIVE
 
@@ -69,16 +78,20 @@ class Tables:
         self._options = store.storage_options or None
 
     def version(self, table: str) -> int | None:
-        """The latest version of a table, or None when nothing was ever written to it."""
+        """Return the latest version of a table; None if nothing was written to it."""
         opened = self.open(table)
         return None if opened is None else opened.version()
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
-        """The rows of a table, at a version or at the latest; pinned when this is called.
+        """Return the rows of a table, at a version or the latest one at the time of the call.
+
+        Args:
+            table: Name of the table.
+            version: Version of the table; None for the latest.
 
         Raises:
-            MissingVersion: The version was never written, or its log was cleaned away.
-            StoreError: There is no such table in the schema, or it cannot be read.
+            MissingVersion: The version does not exist, or its log was removed.
+            StoreError: There is no such table, or it cannot be read.
         """
         schema = schema_of(table)
         opened = self.open(table)
@@ -91,19 +104,24 @@ class Tables:
         if not _is_quoted(opened):
             rows = pl.scan_delta(opened, storage_options=self._options)
             return _with_nulls(rows, opened, schema, lacking)
-        # scan_delta does not find files whose path Delta percent-encodes. Nothing is ever deleted
-        # from these tables, so their files are their rows.
+        # scan_delta does not find files with percent-encoded paths. Nothing is ever deleted from
+        # these tables, so their files are their rows.
         files = opened.file_uris()
         if not files:
             return pl.LazyFrame(schema=pl.Schema(schema))
         return _with_nulls(self._scan_files(files, opened), opened, schema, lacking)
 
     def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
-        """The rows that came between two versions; all up to the second where the first is None.
+        """Return the rows added to a table between two versions.
+
+        Args:
+            table: Name of the table.
+            since: Earlier version; None for all rows up to `version`.
+            version: Later version; None for all rows of the latest version.
 
         Raises:
-            MissingVersion: A version was never written, or its log was cleaned away.
-            StoreError: There is no such table in the schema, or it cannot be read.
+            MissingVersion: A version does not exist, or its log was removed.
+            StoreError: There is no such table, or it cannot be read.
         """
         if since is None or version is None:
             return self.scan(table, version)
@@ -116,10 +134,10 @@ class Tables:
         return _with_nulls(rows, after, schema, self._lacking(after, table))
 
     def _scan_files(self, files: Sequence[str], opened: DeltaTable) -> pl.LazyFrame:
-        """Return the rows of data files, given by their addresses as Delta writes them."""
+        """Return the rows of data files, given by Delta's percent-encoded addresses."""
         return pl.scan_parquet(
             [unquote(uri.removeprefix("file://")) for uri in files],
-            # Of files made before and after a column came, no single one tells all columns.
+            # Files from before and after a new column differ, so no file has the full schema.
             schema=pl.Schema(pa.schema(opened.schema())),
             missing_columns="insert",
             glob=False,
@@ -137,20 +155,20 @@ class Tables:
         """Commit rows under a transaction id, at most once.
 
         Args:
-            table: A table of `schema.TABLES`; made when this is its first append.
-            rows: See `rows.conform`; no rows are no commit.
-            txn: Names this very commit. The same id never commits twice.
-            after: The version these rows were worked out from, where they are only right
-                if nobody else has appended rows worked out in the same way since.
+            table: Name of a table in `schema.TABLES`; created by its first append.
+            rows: Rows in a form of `conform.conform`; without rows there is no commit.
+            txn: Transaction id of this commit. An id is never committed twice.
+            after: Version that the rows were computed from, if they are only valid while no other
+                append with `after` has been committed since; None otherwise.
 
         Returns:
-            True when the rows were committed now; False when `txn` was committed before,
-            or there were no rows.
+            Whether the rows were committed by this call: False if `txn` was committed before, or
+            there are no rows.
 
         Raises:
-            CommitConflict: Another append that names `after` came in between: work the rows
-                out again. Or other writers won every attempt.
-            StoreError: The rows do not fit, or the store refused.
+            CommitConflict: Another append with `after` was committed in between, so that the rows
+                must be computed again; or other writers won every attempt.
+            StoreError: The rows do not fit, or the store refused the write.
         """
         data = conform(table, rows)
         if data.num_rows == 0:
@@ -158,7 +176,7 @@ class Tables:
         commit = _Commit(table=table, txn=txn, after=after, file=encode(data), schema=data.schema)
         for attempt in range(MAX_ATTEMPTS):
             try:
-                # A commit whose answer was cut off is found by its id when it is tried again.
+                # A retry finds a commit with a cut-off response by its transaction id.
                 return retried(lambda: self._commit(commit))
             except CommitFailedError:
                 limit_s = min(MAX_BACKOFF_S, 0.02 * 2**attempt)
@@ -166,12 +184,12 @@ class Tables:
             except (DeltaError, OSError) as error:
                 raise StoreError(f"cannot append to {self._uri(table)}: {brief(error)}") from error
         raise CommitConflict(
-            f"other writers won {MAX_ATTEMPTS} times in a row at {self._uri(table)};"
-            " run again, with fewer writers at once"
+            f"other writers won {MAX_ATTEMPTS} attempts in a row at {self._uri(table)};"
+            " run again with fewer writers at once"
         )
 
     def _commit(self, commit: _Commit) -> bool:
-        """Try a commit once; False when its transaction was committed before."""
+        """Try a commit once; return False if its transaction was committed before."""
         table, file = commit.table, commit.file
         base = self.open(table) or self.create(table)
         if base.transaction_version(commit.txn) is not None:
@@ -181,8 +199,8 @@ class Tables:
             if commit.is_written:
                 self._store.delete(f"{FOLDER}/{table}/{file.name}")
             raise CommitConflict(
-                f"{table} has rows newer than version {after} that these rows did not"
-                " take into account; read it again and work them out anew"
+                f"{table} has rows newer than version {after} that these rows do not"
+                " take into account; read it and compute the rows again"
             )
         if lacking := self._lacking(base, table):
             begin = base.version() + 1
@@ -191,7 +209,7 @@ class Tables:
             base = self.open(table) or base
         begin = base.version() + 1
         if not commit.is_written:
-            # On disk before the log names it: a commit is never without its rows.
+            # Written before the commit, so that a commit always has its rows.
             with self._store.creating(f"{FOLDER}/{table}/{file.name}") as out:
                 out.write(file.raw)
             commit.is_written = True
@@ -206,7 +224,7 @@ class Tables:
         txns = [Transaction(commit.txn, 1)]
         if after is not None:
             txns.append(Transaction(_EXCLUSIVE, after + 1))
-        # Delta checks the commits made since `base` was read for the same ids.
+        # Delta checks all commits since `base` for the same transaction ids.
         base.create_write_transaction(
             [add],
             mode="append",
@@ -217,14 +235,14 @@ class Tables:
         return True
 
     def _is_ours_else_deleted(self, table: str, base: DeltaTable, file: DataFile) -> bool:
-        """Whether a table names a file; one that it does not name is removed."""
+        """Return whether a table has a data file; remove a file that it does not have."""
         if any(uri.endswith(f"/{file.name}") for uri in base.file_uris()):
             return True
         self._store.delete(f"{FOLDER}/{table}/{file.name}")
         return False
 
     def sync_log(self, table: str, begin: int) -> None:
-        """Keep the log's entries from a version on, and what they led to, through a power cut."""
+        """Make the log's entries from a version on, and their checkpoints, durable."""
         log = f"{FOLDER}/{table}/{damage.LOG}"
         names = []
         for version in itertools.count(begin):
@@ -242,10 +260,10 @@ class Tables:
         return self._store.path(f"{FOLDER}/{table}")
 
     def open(self, table: str) -> DeltaTable | None:
-        """Return a table at its latest version, or None when nothing was ever written to it.
+        """Open a table at its latest version; return None if nothing was written to it.
 
         Raises:
-            StoreError: Its log cannot be read, or has lost what it held.
+            StoreError: The log cannot be read, or is missing or damaged.
         """
         uri = self._uri(table)
         folder, options = f"{FOLDER}/{table}", self._options
@@ -255,12 +273,10 @@ class Tables:
             except TableNotFoundError:
                 if not damage.has_lost_log(self._store, folder):
                     return None
-                # Another writer may have made it between the two looks.
+                # Another writer may have created the table between the two checks.
                 opened = retried(lambda: DeltaTable(uri, storage_options=options))
         except TableNotFoundError as error:
-            raise damage.damaged(
-                self._store, folder, "has files and no log that names them"
-            ) from error
+            raise damage.damaged(self._store, folder, "has data files and no log") from error
         except BaseException as error:
             if not isinstance(error, (DeltaError, OSError)) and not is_panic(error):
                 raise
@@ -273,29 +289,33 @@ class Tables:
         return _at_version(self.open(table), table, version)
 
     def _has_exclusive_since(self, base: DeltaTable, table: str, after: int) -> bool:
-        """Whether an append that names the version it was worked out from came after `after`."""
+        """Return whether an append with `after` was committed after version `after`."""
         if base.version() <= after:
             return False
         earlier = self.open(table)
         if earlier is None:
             return False
         retried(lambda: earlier.load_as_version(after))
-        # What comes after `base` is seen by Delta itself, when it commits.
+        # Delta itself checks commits after `base`.
         return earlier.transaction_version(_EXCLUSIVE) != base.transaction_version(_EXCLUSIVE)
 
     def _lacking(self, opened: DeltaTable, table: str) -> list[pa.Field]:
-        """Return the columns that came into the schema after this table was made."""
+        """Return the columns of the schema that an older table lacks."""
         there = {field.name for field in opened.schema().fields}
         lacking = [field for field in schema_of(table) if field.name not in there]
         if required := [field.name for field in lacking if not field.nullable]:
             raise StoreError(
-                f"{self._uri(table)} has no column {', '.join(required)}: it was made by something"
-                " else, or is damaged; restore it"
+                f"{self._uri(table)} has no column {', '.join(required)}: it was written by another"
+                " program, or is damaged; restore it"
             )
         return lacking
 
     def create(self, table: str) -> DeltaTable:
-        """Make a table without rows, or return the one that is there."""
+        """Create a table without rows, or return the existing one.
+
+        Raises:
+            StoreError: The table cannot be created.
+        """
         uri = self._uri(table)
         try:
             made = retried(
@@ -309,16 +329,16 @@ class Tables:
             )
             self.sync_log(table, 0)
         except (DeltaError, OSError) as error:
-            # Two writers may make it at once; the loser uses what the winner made.
+            # Two writers may create it at once; the second uses the table of the first.
             opened = self.open(table)
             if opened is None:
-                raise StoreError(f"cannot make the table {uri}: {brief(error)}") from error
+                raise StoreError(f"cannot create the table {uri}: {brief(error)}") from error
             return opened
         return made
 
 
 def _at_version(opened: DeltaTable | None, table: str, version: int) -> DeltaTable:
-    """Take an open table back to one of its versions."""
+    """Load a version of an open table."""
     latest = None if opened is None else opened.version()
     if opened is None or latest is None or not 0 <= version <= latest:
         raise MissingVersion(f"{table} has no version {version}; its latest is {latest}")
@@ -330,14 +350,14 @@ def _at_version(opened: DeltaTable | None, table: str, version: int) -> DeltaTab
 
 
 def _is_quoted(table: DeltaTable) -> bool:
-    """Whether the table's address has characters that stand for others, such as `%20`."""
+    """Return whether the table's address is percent-encoded, for example with `%20`."""
     return "%" in table.table_uri
 
 
 def _with_nulls(
     rows: pl.LazyFrame, opened: DeltaTable, schema: pa.Schema, lacking: Sequence[pa.Field]
 ) -> pl.LazyFrame:
-    """Add the columns that a table lacks, and give those of the schema first, in its order."""
+    """Add missing columns as nulls, and order columns by the schema, unknown ones last."""
     there = [field.name for field in opened.schema().fields]
     if there == schema.names:
         return rows

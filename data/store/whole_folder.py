@@ -1,8 +1,8 @@
-"""The place of a published folder: written beside it, swapped in, and whole again after a kill.
+"""Replacement of a published folder by a new one, recoverable after a kill.
 
-A folder cannot replace another in one step. The swap renames the old one away and the new one in;
-what a kill leaves of that, or of the writing before it, lies beside the place under hidden names
-that only whoever holds the place's lock may touch.
+A folder cannot replace another in one step: the old one is renamed away, then the new one into
+place. After a kill, unfinished and old folders remain beside the place under hidden names. Only the
+holder of the place's lock changes them.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A place that is held for one publication.
+    """Place of a published folder, locked for one publication.
 
     Attributes:
-        out: Folder to make or to replace.
-        work: Folder to write to.
-        recovered: What was set right after a publication that was cut off; None: nothing.
+        out: Folder to create or replace.
+        work: Temporary folder to write to.
+        recovered: Description of the recovery from an interrupted publication; None for none.
     """
 
     out: Path
@@ -42,7 +42,7 @@ class Place:
     recovered: str | None
 
     def put(self) -> None:
-        """Give the finished folder its name, in the place of an older one."""
+        """Rename the finished folder to `out`, with an older one renamed away."""
         if not is_taken(self.out):
             self.work.replace(self.out)
             return
@@ -51,16 +51,16 @@ class Place:
 
 
 def folder_to_make(out: Path | str) -> Path:
-    """Return a place as an absolute path, a link as what it leads to.
+    """Return the absolute path of a folder to create, with a symbolic link resolved.
 
     Raises:
-        ConfigError: It cannot be a folder on this machine.
+        ConfigError: The path cannot be a folder on this machine.
     """
     text = str(out)
-    if _ADDRESS.match(text):  # a path has lost one of the slashes
-        raise ConfigError(f"{text} is no folder; publish to a folder here and copy it there")
+    if _ADDRESS.match(text):  # pathlib merges the two slashes of a URL
+        raise ConfigError(f"{text} is not a local folder; publish to a folder and copy it there")
     if not text or "\0" in text:
-        raise ConfigError(f"{text!a} is no name of a folder; give a folder to make")
+        raise ConfigError(f"{text!a} is not a valid folder name; give a folder to create")
     place = from_home(text).absolute()
     try:
         if place.is_symlink():
@@ -70,19 +70,19 @@ def folder_to_make(out: Path | str) -> Path:
         seen = f"cannot write to {shorten(text)}: {shorten(str(error))}"
         raise ConfigError(f"{seen}; give another folder") from error
     if not place.name:
-        raise ConfigError(f"{place} is no folder to make; give one below it")
+        raise ConfigError(f"{place} cannot be replaced; give a folder below it")
     return place
 
 
 @contextlib.contextmanager
 def holding(out: Path) -> Iterator[Place]:
-    """Hold a place while a folder is made for it; set right what a killed publication left.
+    """Lock a place while a folder is published, and recover from interrupted publications.
 
     Args:
-        out: Folder to make or to replace; its parents are made.
+        out: Folder to create or replace; its parents are created.
 
     Raises:
-        ConfigError: Another process is publishing there, or the folder above cannot be written.
+        ConfigError: Another process is publishing there, or the parent folder cannot be written.
     """
     lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
     try:
@@ -90,7 +90,7 @@ def holding(out: Path) -> Iterator[Place]:
         lock.acquire()
     except Timeout:
         raise ConfigError(
-            f"another process is publishing to {out}; wait for it, or give another folder"
+            f"another process is publishing to {out}; wait until it ends, or give another folder"
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot write beside {out}: {error}; give another folder") from error
@@ -98,41 +98,41 @@ def holding(out: Path) -> Iterator[Place]:
         work = out.with_name(f".{out.name}.tmp-{secrets.token_hex(4)}")
         yield Place(out=out, work=work, recovered=_settle(out))
     finally:
-        # Also when it was stopped between the two renames.
+        # Also after an interruption between the two renames.
         _settle(out)
-        # Whoever has opened it meanwhile finds that it has no name any more, and makes a new one.
+        # A process that has the unlinked file open notices that, and creates a new one.
         with contextlib.suppress(OSError):
             Path(lock.lock_file).unlink()
         lock.release()
 
 
 def is_taken(out: Path) -> bool:
-    """Whether something lies at a place that would be lost if another took it."""
+    """Return whether a place has a file, a link or a non-empty folder, which would be replaced."""
     return out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir())))
 
 
 def _settle(out: Path) -> str | None:
-    """Finish or undo a swap that was cut off, and remove what else was left; say what was done."""
+    """Finish or undo an interrupted replacement, remove leftovers, and describe the action."""
     is_left = re.compile(rf"\.{re.escape(out.name)}\.tmp-[0-9a-f]{{8}}({_OLD})?").fullmatch
     left = [path for path in out.parent.iterdir() if is_left(path.name) and path.is_dir()]
-    said = f"removed {len(left)} unfinished copies of it" if left else None
+    said = f"removed {len(left)} unfinished copies" if left else None
     for old in (path for path in left if path.name.endswith(_OLD)):
         work = old.with_name(old.name.removesuffix(_OLD))
         if is_taken(out):
             continue
         if _is_whole(work):
             work.replace(out)
-            said = "finished a publication that was cut off while it replaced the folder"
+            said = "completed an interrupted publication"
         else:
             old.replace(out)
-            said = "put the folder back that a publication was cut off in replacing"
+            said = "restored the folder that an interrupted publication was replacing"
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
     return said
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a folder has the list of its files, which is written last, and all of them."""
+    """Return whether a folder has the list of its files, which is written last, and all files."""
     try:
         files = json.loads((folder / LOCK_NAME).read_text(encoding="utf-8"))["files"]
         return all((folder / name).stat().st_size == f["n_bytes"] for name, f in files.items())

@@ -79,11 +79,11 @@ def test_arrow_and_polars_rows_are_taken_too(lake: Lake) -> None:
     [
         ([review(extra=1)], "reviews has no column 'extra'"),
         ([{k: v for k, v in review().items() if k != "note"}], "reviews.note is missing"),
-        ([review(), review() | {"x": 1}], "reviews row 1 differs from row 0 in its columns: x"),
+        ([review(), review() | {"x": 1}], "reviews row 1 has other columns than row 0: x"),
         ([review(label=None)], "reviews.label is null in 1 row"),
         ([review(label=3)], "reviews.label is int64; it must be string"),
         ([review(label=b"real")], "reviews.label is binary; it must be string"),
-        ([review(label="a"), review(label=1)], "reviews.label holds values of several types"),
+        ([review(label="a"), review(label=1)], "reviews.label has values of several types"),
         ([review(reviewed_at="2026")], "reviews.reviewed_at is string"),
         ([review(reviewed_at=5)], "reviews.reviewed_at is int64"),
         ([review(reviewed_at=NOW.replace(tzinfo=None))], "is a time without a zone"),
@@ -104,7 +104,7 @@ def test_rows_that_do_not_fit_are_refused(
         ({"logit": "1.5"}, "scores.logit is string; it must be float"),
         ({"logit": True}, "scores.logit is bool"),
         ({"embedding": ["x"]}, r"scores.embedding\[\] is string"),
-        ({"embedding": [1.0, None]}, "scores.embedding holds a list with a null"),
+        ({"embedding": [1.0, None]}, "scores.embedding has a list with a null"),
         ({"embedding": 1.0}, "scores.embedding is double"),
     ],
 )
@@ -137,5 +137,5 @@ def test_an_unknown_table_is_refused(lake: Lake) -> None:
         lambda: lake.version("picture"),
         lambda: lake.append("picture", [{}], txn="t"),
     ):
-        with pytest.raises(StoreError, match="no table 'picture'; the tables are images"):
+        with pytest.raises(StoreError, match="no table 'picture'; allowed: images"):
             use()

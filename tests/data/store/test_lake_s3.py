@@ -113,7 +113,7 @@ def test_the_whole_lake_works_on_s3(s3: object) -> None:
 
 def test_a_missing_lake_on_s3_is_not_made_up(s3: object) -> None:
     """Without create, and where other files lie, there is an error that says what to do."""
-    with pytest.raises(StoreError, match="make one by ingesting"):
+    with pytest.raises(StoreError, match="there is no lake at"):
         Lake("s3://pictures/none", create=False)
     s3.put_object(Bucket="pictures", Key="holiday/beach.jpg", Body=b"x")
     with pytest.raises(StoreError, match="choose an empty prefix"):
@@ -160,7 +160,7 @@ def test_the_second_of_two_deciders_is_refused_on_s3(s3: object) -> None:
     lake.append("reviews", [review("a")], txn="a")
     seen = lake.version("reviews")
     assert lake.append("reviews", [review("b")], txn="b", after=seen)
-    with pytest.raises(CommitConflict, match="work them out anew"):
+    with pytest.raises(CommitConflict, match="compute the rows again"):
         lake.append("reviews", [review("c")], txn="c", after=seen)
     assert lake.append("reviews", [review("c")], txn="c", after=lake.version("reviews"))
 
@@ -294,7 +294,7 @@ def test_a_store_that_always_fails_is_told_in_one_line(
             lake.scan("reviews")
     told = str(caught.value)
     assert told.isprintable()
-    assert told.endswith("run the same again when s3://pictures/gone answers")
+    assert told.endswith("run the same command again when s3://pictures/gone responds")
 
 
 def test_writers_that_found_the_same_missing_append_it_once_on_s3(s3: object) -> None:

@@ -163,14 +163,14 @@ def test_changed_bytes_are_noticed(tmp_path: Path) -> None:
     content = file.read_bytes()
     assert content.count(raw) == 1
     file.write_bytes(content.replace(raw, b"Picture " + raw[8:]))
-    with pytest.raises(StoreError, match=r"does not hold image [0-9a-f]{64}; the file was changed"):
+    with pytest.raises(StoreError, match=r"does not have image [0-9a-f]{64}; the file was changed"):
         list(read_images(store, [place]))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file.unlink(), "is missing; bring back what can be with: assay lake repair"),
+        (lambda file: file.unlink(), "is missing; restore images with: assay lake repair"),
         (lambda file: file.write_bytes(file.read_bytes()[:-20]), "cannot read"),
         (lambda file: file.write_bytes(b""), "cannot read"),
     ],

@@ -202,7 +202,7 @@ def test_addresses_that_are_none_cost_their_own_row_only(tmp_path):
         except UnreadableImage as error:
             reasons.append(error.reason.value)
     assert reasons == ["unsafe_url"] * 3 + ["not_found", ""] + ["unsafe_url"] * 3
-    with pytest.raises(StoreError, match="no address of a lake"):
+    with pytest.raises(StoreError, match="not the address of a lake"):
         Lake("s3://[x/lake")
 
 

@@ -360,7 +360,7 @@ def test_what_cannot_be_read_now_is_not_taken_for_damaged(
 
     monkeypatch.setattr(LocalStore, "open_input", refuse)
     for work in (check, repair):
-        with pytest.raises(StoreError, match=r"Permission denied.*; let this user read it"):
+        with pytest.raises(StoreError, match=r"Permission denied.*; give this user permission"):
             work(Lake(lake.uri))
     monkeypatch.undo()
     assert shard.exists()

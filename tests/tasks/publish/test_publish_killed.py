@@ -61,9 +61,9 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize(
     ("moment", "seed", "said"),
     [
-        ("while it writes", 0, "removed 1 unfinished copies of it"),
-        ("between the renames", 1, "finished a publication that was cut off"),
-        ("after the renames", 1, "removed 1 unfinished copies of it"),
+        ("while it writes", 0, "removed 1 unfinished copies"),
+        ("between the renames", 1, "completed an interrupted publication"),
+        ("after the renames", 1, "removed 1 unfinished copies"),
     ],
 )
 def test_the_next_publication_sets_right_what_a_kill_left(made, tmp_path, moment, seed, said):
@@ -97,7 +97,9 @@ def test_a_swap_without_a_whole_new_folder_is_undone(tmp_path):
     other = tmp_path / ".dataset2.tmp-01234567"
     other.mkdir()
     with holding(out) as place:
-        assert place.recovered == "put the folder back that a publication was cut off in replacing"
+        assert (
+            place.recovered == "restored the folder that an interrupted publication was replacing"
+        )
     assert json.loads((out / "VERSIONS.lock").read_text())["of"] == old.name
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["dataset", other.name])
 

@@ -47,7 +47,7 @@ def test_a_pattern_gives_no_link_into_a_lake(tmp_path: Path, table: Path) -> Non
     (tmp_path / "pics" / "y").symlink_to(table.parent)
     items = list(find_items([f"{tmp_path}/pics/*"], SourceOptions()))
     assert [item.source_uri for item in items] == [(tmp_path / "pics" / "a.jpg").as_uri()]
-    with pytest.raises(InputError, match="a lake is no source"):
+    with pytest.raises(InputError, match="a lake is not a source"):
         find_items([f"{tmp_path}/pics/*.parquet"], SourceOptions())
 
 

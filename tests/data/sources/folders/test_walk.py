@@ -60,7 +60,7 @@ def test_a_lake_is_never_a_source(tmp_path):
     assert names(listed(f"{tmp_path}/**/*.jpg"), tmp_path) == ["a.jpg", "x/b.jpg"]
     assert names(listed(f"{tmp_path}/x/*"), tmp_path) == ["x/b.jpg"]
     for source in (tmp_path / "link", f"{lake}/shards/*.jpg"):
-        with pytest.raises(InputError, match=r"lake.* is no source; `assay score --lake"):
+        with pytest.raises(InputError, match=r"lake.* is not a source; `assay score --lake"):
             listed(source)
     with pytest.raises(InputError, match=r"`assay publish --lake '/.*/my lake' --to DIR`"):
         listed(lake)
