@@ -31,9 +31,7 @@ test: install
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 coverage: install
-	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest -q -n 2 --dist loadgroup
-	@$(BIN)/python -m coverage combine -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=
 	@for layer in data synth tasks flows; do printf '%-6s' $$layer; \
 		$(BIN)/python -m coverage report --include="$$layer/*" --format=total; done
 
