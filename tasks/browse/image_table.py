@@ -8,8 +8,8 @@ from typing import Any
 from ...data.commands import command
 from ...data.store.lake import Lake
 from ..pages.captions import score_text
-from .filters import Filters
-from .images import Listed, Scope, count_images
+from .filters import NONE, Filters
+from .images import Listed, Scope, count_images, domains_of
 from .table_text import Column, draw_table
 
 _COLUMNS = (
@@ -19,7 +19,7 @@ _COLUMNS = (
     Column(name="reasons", hide=3),
     Column(name="domain", hide=1),
     Column(name="label", hide=2),
-    Column(name="seen as"),
+    Column(name="source"),
 )
 _ID_CHARS = 12
 
@@ -43,7 +43,11 @@ def draw_images(
         within = f"run {scope.run_id}" if scope.run_id else lake.uri
         if filters.is_empty:
             return f"{within} has no images; the lake has {_images(n_images)}"
-        return f"no image of {within} matches these filters; the lake has {_images(n_images)}"
+        known = ""
+        if filters.domains:
+            known = f"; domains: {', '.join(domains_of(lake, scope)) or NONE}"
+        count = _images(n_images)
+        return f"no image of {within} matches these filters; the lake has {count}{known}"
     rows = [
         (
             row["image_id"][:_ID_CHARS],

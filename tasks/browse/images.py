@@ -211,6 +211,12 @@ def count_images(lake: Lake) -> int:
     return int(lake.scan("images").select(pl.col("image_id").n_unique()).collect().item())
 
 
+def domains_of(lake: Lake, scope: Scope) -> list[str]:
+    """Return the domains of the images of a scope, sorted."""
+    known = known_images(lake, scope, columns={"domain"}).select(pl.col("domain").unique().sort())
+    return known.collect()["domain"].drop_nulls().to_list()
+
+
 def parts_of_images(
     lake: Lake, scope: Scope, filters: Filters, *, rows_at_a_time: int = ROWS_AT_A_TIME
 ) -> Iterator[pl.DataFrame]:

@@ -1,8 +1,15 @@
 """The verbs that look through a lake, as a person and a program see them."""
 
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 
 import lakes
 import polars as pl
@@ -193,6 +200,31 @@ def test_an_export_of_an_empty_lake_says_what_to_do_next(tmp_path, capsys):
     out = run(capsys, "export", "--to", str(file), "--lake", lake.uri)[1]
     assert out.splitlines()[-1] == f"  assay moderate SOURCE --lake {lake.uri}"
     assert len(file.read_text().splitlines()) == 1
+
+
+def test_a_terminal_gets_lines_that_fit_and_no_escape_code(tmp_path):
+    """On 50 cells columns are hidden, and names of files steer nothing."""
+    name = "file:///in/a/folder/with/a/long/name/\x1b[31mred\u202e.jpg"
+    made = lakes.lake_of(tmp_path / "lake", [Shot(name=name, prob=0.99)])
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "assay", "ls", "--lake", made.lake.uri],
+        stdout=theirs,
+        env=environment,
+        check=True,
+        timeout=60,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode().splitlines()
+    os.close(ours)
+    assert done.returncode == 0
+    assert shown[0] == "image         decision  score  source"
+    assert shown[1] == f"{made.ids[name][:12]}  flag      0.990  …long/name/�[31mred�.jpg"
+    assert "hidden on this width: reasons, domain, label" in shown[2]
+    assert not any("\x1b" in line or "\u202e" in line for line in shown)
+    assert max(map(len, shown[:2])) <= 50
 
 
 def test_a_lake_that_is_not_there_is_an_error(tmp_path, capsys):

@@ -148,6 +148,14 @@ def test_a_table_says_how_many_there_are(made):
     )
 
 
+def test_an_unknown_domain_is_answered_with_those_there_are(made):
+    """A misspelt domain is none of them."""
+    scope, filters = scope_of(made.lake), Filters(domains=("nwes",))
+    none = list_images(made.lake, scope, filters, limit=2)
+    drawn = draw_images(made.lake, scope, filters, none, width=None)
+    assert drawn.endswith("matches these filters; the lake has 5 images; domains: art, news")
+
+
 def test_plain_values_name_key_policy_and_total(made):
     """What a program reads."""
     scope = scope_of(made.lake)
