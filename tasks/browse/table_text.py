@@ -11,7 +11,9 @@ from rich.cells import cell_len, chop_cells
 from ..pages.captions import visible
 
 _GAP: Final = "  "
-_LEAST_CELLS: Final = 24
+# Of the last column: the width for which other columns are hidden, and the least.
+_WANTED_CELLS: Final = 24
+_LEAST_CELLS: Final = 8
 _ELLIPSIS: Final = "…"
 
 
@@ -69,7 +71,7 @@ def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int | None
     """Return the indexes of the columns that fit, the last one at least in part."""
     shown = list(range(len(columns)))
     for rank in sorted({column.hide for column in columns} - {0}, reverse=True):
-        needed = sum(widths[n] + len(_GAP) for n in shown[:-1]) + min(widths[-1], _LEAST_CELLS)
+        needed = sum(widths[n] + len(_GAP) for n in shown[:-1]) + min(widths[-1], _WANTED_CELLS)
         if width is None or needed <= width:
             break
         shown = [n for n in shown if columns[n].hide != rank]

@@ -221,7 +221,7 @@ def test_a_terminal_gets_lines_that_fit_and_no_escape_code(tmp_path):
     os.close(ours)
     assert done.returncode == 0
     assert shown[0] == "image         decision  score  source"
-    assert shown[1] == f"{made.ids[name][:12]}  flag      0.990  …long/name/�[31mred�.jpg"
+    assert shown[1] == f"{made.ids[name][:12]}  flag      0.990  …name/�[31mred�.jpg"
     assert "hidden on this width: reasons, domain, label" in shown[2]
     assert not any("\x1b" in line or "\u202e" in line for line in shown)
     assert max(map(len, shown[:2])) <= 50
