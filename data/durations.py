@@ -20,7 +20,7 @@ def span_s(option: str, text: str) -> float:
         text: Number and unit, such as `90m`.
 
     Raises:
-        ConfigError: The text is no time span.
+        ConfigError: The text is not a time span.
     """
     match = _SPAN.fullmatch(text.strip().lower())
     if match is None:

@@ -22,6 +22,8 @@ from prose import (
     template_lines,
 )
 
+from assay.data.column_texts import COLUMN_TEXTS
+
 # Folders whose words are not in this form yet, and how many findings they may have at most. A
 # hall's own files go by the hall's name. An entry whose folder is clean fails: remove it.
 STILL_TO_DO: dict[str, int] = {
@@ -135,6 +137,12 @@ def test_words_of_a_hall_keep_one_form(hall):
 def test_a_listed_folder_still_has_findings(folder):
     """The list shrinks to nothing: a folder that is clean is not excused any longer."""
     assert folder in findings(folder.split("/", maxsplit=1)[0]), "clean: take it off STILL_TO_DO"
+
+
+def test_texts_of_columns_start_with_a_noun():
+    """Descriptions of columns are values' texts as well."""
+    texts = [text for columns in COLUMN_TEXTS.values() for text in columns.values()]
+    assert [text for text in texts if first_word(text) in NO_NOUNS] == []
 
 
 def test_ruff_checks_the_mood_of_docstrings_in_every_clean_hall():
