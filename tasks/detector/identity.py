@@ -16,7 +16,7 @@ class Identity:
     Attributes:
         key: Detector, weights, profile and precision, as in the tables.
         profile: Preprocessing profile of the images.
-        is_pinned: Whether all 64 digits of the weights' hash were known before the file was read.
+        is_pinned: Whether all 64 digits of the weights' hash were stated before the file was read.
     """
 
     key: ScoreKey

@@ -215,7 +215,7 @@ def _check_one_pass(network: ClassifierNetwork, architecture: LibraryClassifier,
 
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Silence transformers' progress bars and loading reports; their content is checked here."""
+    """Suppress transformers' progress bars and loading reports; their content is checked here."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -72,4 +72,4 @@ class OpenVinoBackend:
         yield lambda: None
 
     def free(self) -> None:
-        """Do nothing: a stream keeps the memory of one image only."""
+        """Keep all memory: a stream holds the memory of one image only."""

@@ -63,7 +63,7 @@ class PythonBackend:
         yield lambda: None
 
     def free(self) -> None:
-        """Do nothing: the object manages its own memory."""
+        """Leave the memory to the object, which manages its own."""
 
     def _called(self, method: str, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:

@@ -89,7 +89,7 @@ class TorchBackend:
             torch.set_num_threads(before)
 
     def free(self) -> None:
-        """Empty the device's cache of freed memory, where the device has one."""
+        """Clear the device's cache of freed memory, where the device has one."""
         import torch
 
         for kind in ("cuda", "xpu", "mps"):

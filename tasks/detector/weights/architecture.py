@@ -1,9 +1,8 @@
-"""What a checkpoint is, worked out from its tensors' names and shapes and from its config.
+"""Architecture of a ViT checkpoint, derived from its tensors' names and shapes and its config.
 
-Both layouts, and every naming that transformers has used for the first, are mapped to one
-set of roles, so that nothing hangs on a prefix. What shapes cannot tell (head count,
-epsilon, activation) must be stated by the config or follow from the architecture; a default
-would load in silence and score wrongly.
+The tensor names of timm and of every transformers release map to one set of roles. Head count,
+epsilon and activation do not follow from shapes: the config must state them, or the published
+architecture fixes them. A wrong default would load without an error and score wrongly.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ANOTHER_NETWORK: Final = (
 HEAD_WIDTH: Final = 64
 TIMM_EPS: Final = 1e-6
 TRANSFORMERS_EPS: Final = 1e-12
-# Widths of the published ViTs (Ti, S, B, L): all have heads of 64.
+# Widths of the published ViTs (Ti, S, B, L), which all have heads of width 64.
 _PUBLISHED_WIDTHS: Final = (192, 384, 768, 1024)
 
 _STEM: Final = {
@@ -65,7 +64,7 @@ _BLOCK: Final = re.compile(r"(?:blocks|vit\.encoder\.layer|vit\.layers)\.(\d+)\.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """Everything that is needed to build the network; lengths in pixels where named so."""
+    """Sizes and constants that define a ViT with one logit; `*_px` in pixels."""
 
     layout: Layout
     image_px: int
@@ -77,7 +76,7 @@ class Architecture:
     layer_norm_eps: float
 
     def describe(self) -> str:
-        """Return the network in one line."""
+        """Return a description of the network in one line."""
         return (
             f"{self.layout} layout: input {self.image_px} px, patches {self.patch_px} px, width"
             f" {self.width}, {self.depth} blocks of {self.heads} heads, epsilon"
@@ -85,7 +84,7 @@ class Architecture:
         )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every role, by name: what the checkpoint must hold, no more, no less."""
+        """Return the shape of every role by name; a checkpoint holds exactly these tensors."""
         w, m, p = self.width, self.mlp_width, self.patch_px
         out: dict[str, tuple[int, ...]] = {
             "cls_token": (1, 1, w),
@@ -107,10 +106,14 @@ class Architecture:
 
 
 def roles_of(names: Iterable[str], what: str) -> dict[str, str]:
-    """Role by tensor name, for either layout.
+    """Return the role of each tensor by its name, for either layout.
+
+    Args:
+        names: Names of the tensors.
+        what: Name of the checkpoint in messages.
 
     Raises:
-        UntrustedWeights: A tensor has no role in a ViT classifier, or two have the same.
+        UntrustedWeights: A tensor has no role in a ViT classifier, or two have the same role.
     """
     out: dict[str, str] = {}
     for name in names:
@@ -129,7 +132,7 @@ def roles_of(names: Iterable[str], what: str) -> dict[str, str]:
 
 def _role(name: str) -> str | None:
     plain = name
-    # The authors keep timm's network under an attribute `vit`.
+    # The authors' module holds timm's network in an attribute `vit`.
     timm_like = name.removeprefix("vit.")
     if timm_like.startswith(("cls_token", "pos_embed", "patch_embed", "blocks.", "norm.", "head.")):
         plain = timm_like
@@ -155,20 +158,20 @@ def architecture_of(
     layer_norm_eps: float | None = None,
     is_pinned: bool = False,
 ) -> Architecture:
-    """The architecture that tensors and config agree on.
+    """Derive the architecture from the tensors and the config, and check that they agree.
 
     Args:
-        header: Of the weights file.
-        config: The parsed `config.json`, if there is one.
-        what: Names the checkpoint in messages.
-        heads: Head count stated beside the weights, for widths that are not published ones.
-        layer_norm_eps: Stated beside the weights, for timm's layout, which has no config.
-        is_pinned: Config and weights are known by hash to belong together, so that what the
-            config says beyond head count and epsilon needs no check.
+        header: Header of the weights file.
+        config: Parsed `config.json`; None where there is none.
+        what: Name of the checkpoint in messages.
+        heads: Head count from `detector.toml`, for widths that are not published ones.
+        layer_norm_eps: Epsilon from `detector.toml`, for timm's layout, which has no config.
+        is_pinned: Whether the hashes of config and weights are registered together; only head
+            count and epsilon are then read from the config.
 
     Raises:
-        UntrustedWeights: Tensors are missing, unexpected or of wrong shape, there is not
-            exactly one logit, or something that matters is not stated or contradicts itself.
+        UntrustedWeights: Tensors are missing, unexpected or of a wrong shape, there is not
+            exactly one logit, head count or epsilon is missing, or config and weights disagree.
     """
     roles = roles_of(header, what)
     shapes = {role: header[name].shape for name, role in roles.items()}
@@ -178,11 +181,11 @@ def architecture_of(
         (_, n_tokens, _), (mlp_width, _) = shapes["position"], shapes["0.fc1.weight"]
     except (KeyError, ValueError) as error:
         raise UntrustedWeights(
-            f"{what} is no ViT classifier: {error} is missing or of another shape"
+            f"{what} is no ViT classifier: {error} is missing or has another shape"
         ) from error
     if n_logits != 1:
         raise UntrustedWeights(
-            f"{what} has {n_logits} logits; a detector here has one, whose sigmoid is a"
+            f"{what} has {n_logits} logits; a detector of this kind has one, whose sigmoid is a"
             f" probability; {ANOTHER_NETWORK}"
         )
     if min(width, patch_px, mlp_width) < 1:
@@ -191,7 +194,7 @@ def architecture_of(
     blocks = {int(role.split(".")[0]) for role in shapes if role[0].isdigit()}
     timm_eps = layer_norm_eps or TIMM_EPS
     stated = _stated(config or {}, layout, width, what, heads, timm_eps, is_pinned=is_pinned)
-    found = Architecture(
+    derived = Architecture(
         layout=layout,
         image_px=image_px,
         patch_px=patch_px,
@@ -201,10 +204,10 @@ def architecture_of(
         mlp_width=mlp_width,
         layer_norm_eps=stated[1],
     )
-    _check_shapes(shapes, found.shapes(), what)
+    _check_shapes(shapes, derived.shapes(), what)
     if not is_pinned:
-        _check_config(config or {}, found, what)
-    return found
+        _check_config(config or {}, derived, what)
+    return derived
 
 
 def _stated(
@@ -217,10 +220,10 @@ def _stated(
     *,
     is_pinned: bool,
 ) -> tuple[int, float]:
-    """Head count and epsilon: from the config in transformers' layout, else by architecture."""
+    """Return head count and epsilon, from the config in transformers' layout, else by width."""
     if layout == "transformers":
         n_heads = _number(config, "num_attention_heads", what)
-        # A config that is pinned by its hash means what transformers makes of it, default and all.
+        # A config pinned by its hash means what transformers reads from it, defaults included.
         unstated = is_pinned and "layer_norm_eps" not in config
         eps = TRANSFORMERS_EPS if unstated else _number(config, "layer_norm_eps", what)
         if not 0 < eps <= 1e-3:
@@ -235,7 +238,7 @@ def _stated(
         raise UntrustedWeights(
             f"{what}: {n_heads:g} heads for a width of {width}; expected "
             f"{expected or 'a stated number'} (heads of {HEAD_WIDTH}). A wrong head count loads"
-            " without complaint and scores wrongly; if it is right, state `heads = N` in"
+            " without an error and scores wrongly; if this one is right, state `heads = N` in"
             " detector.toml beside the weights"
         )
     return expected, eps
@@ -245,8 +248,8 @@ def _number(config: Mapping[str, Any], key: str, what: str) -> float:
     value = config.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UntrustedWeights(
-            f"{what}: config.json {'lacks' if value is None else 'has a strange'} {key}; the "
-            "library's default would load and score wrongly, so it must be stated"
+            f"{what}: config.json {'lacks' if value is None else 'has no number as'} {key}; state"
+            " it, since the library's default would load and score wrongly"
         )
     return value
 
@@ -268,13 +271,13 @@ def _check_shapes(
             if names
         ]
         raise UntrustedWeights(
-            f"{what}: {len(found)} tensors, of a ViT's {len(expected)}: "
+            f"{what}: {len(found)} of a ViT's {len(expected)} tensors: "
             f"{', '.join(parts)}; get the whole checkpoint"
         )
 
 
 def _check_config(config: Mapping[str, Any], found: Architecture, what: str) -> None:
-    """Every key that the config states must be so; in transformers' layout most must be stated."""
+    """Refuse a config that contradicts the weights, or that lacks a key transformers needs."""
     facts: dict[str, object] = {
         "hidden_size": found.width,
         "num_hidden_layers": found.depth,
@@ -293,7 +296,7 @@ def _check_config(config: Mapping[str, Any], found: Architecture, what: str) -> 
         stated = config.get(key)
         if stated not in (value, [value, value]):
             raise UntrustedWeights(
-                f"{what}: config.json says {key} = {stated!r}, the weights are of {value!r}; "
+                f"{what}: config.json says {key} = {stated!r}, the weights have {value!r}; "
                 "config and weights do not belong together"
             )
     labels = config.get("id2label")
@@ -306,6 +309,11 @@ def _check_config(config: Mapping[str, Any], found: Architecture, what: str) -> 
 
 def check_card(found: Architecture, card: DetectorCard, what: str) -> None:
     """Refuse an architecture other than the registered one.
+
+    Args:
+        found: Architecture of the checkpoint.
+        card: Card of the registered detector.
+        what: Name of the checkpoint in messages.
 
     Raises:
         UntrustedWeights: Layout, input, width, depth, head count or epsilon differ.

@@ -1,8 +1,7 @@
-"""A checkpoint that is known to be what its name says, before anything is loaded.
+"""Checkpoints, found and checked before anything is loaded.
 
-The order is: what the name may stand for, where the files are, what kind they are, whether
-their hash is the pinned one, whether tensors and config agree, which way the logit points.
-Imports no model library.
+Order of the checks: the name, the place of the files, their format, their hash, the agreement of
+tensors and config, the class that a larger logit means. No model library is imported.
 """
 
 from __future__ import annotations
@@ -47,17 +46,18 @@ _CHECKING: Final = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint that passed every check, not loaded yet.
+    """Checkpoint that passed every check and is not loaded yet.
 
     Attributes:
-        name: As it was asked for.
-        detector_id: Name and revision, as `scores.detector` holds them.
-        weights_sha256: Hash of the weights file, or what stands for it where there is none.
-        raw_weights: All bytes of the weights file; none of a Python object's.
-        architecture: Of the network.
-        positive: What a larger logit of the network itself means.
-        profile: Preprocessing that it was trained with.
-        card: What the registry knows of it.
+        name: Name that it was requested by.
+        detector_id: Detector's name and revision, as in `scores.detector`.
+        weights_sha256: Hash of the weights file; for a Python object without files, the hash of
+            its card.
+        raw_weights: Bytes of the weights file; empty for a Python object.
+        architecture: Architecture of the network.
+        positive: Class that a larger logit of the network itself means.
+        profile: Preprocessing profile that it was trained with.
+        card: Card in the registry; None where it is not registered.
         is_pinned: Whether all 64 digits of the hash were stated before the file was read.
     """
 
@@ -72,16 +72,16 @@ class Checkpoint:
     is_pinned: bool
 
     def require_vit(self) -> Architecture:
-        """Return the architecture, where only that of a built-in layout will do.
+        """Return the architecture of a ViT in a built-in layout.
 
         Raises:
-            ConfigError: It is another.
+            ConfigError: The network is another one.
         """
         if isinstance(self.architecture, Architecture):
             return self.architecture
         raise ConfigError(
             f"{self.name} is no ViT of the built-in layouts ({self.architecture.describe()}), which"
-            " this needs; name one that is, such as mini"
+            " this needs; name one, such as mini"
         )
 
 
@@ -90,38 +90,43 @@ def find_checkpoint(
 ) -> Checkpoint:
     """Find and check a checkpoint without loading it.
 
-    The last ones stay in memory: as long as no file changes, each is read and hashed once.
+    The last two stay in memory: while no file changes, each is read and hashed once.
 
     Args:
         name: Registered name, name that a package adds, `org/name@<40 hex digits>`, or a folder.
-        positive: What a larger logit means, for checkpoints that nothing else tells it of.
-        cache_dir: Cache of the hub; default: the hub's own, as its environment variables say.
+        positive: Class that a larger logit means, for checkpoints where nothing else states it.
+        cache_dir: Folder of the hub's cache; default: the one of the hub's environment variables.
 
     Raises:
         ConfigError: The name or `positive` is wrong.
-        ModelError: The files cannot be had or cannot be trusted.
+        ModelError: The files cannot be obtained or cannot be trusted.
     """
     stated = direction_of(positive, "positive")
     place = locate(name, cache_dir)
     if not isinstance(place, Place):
         return _python_checkpoint(name, place, stated)
-    # One thread reads, the others are given what it read.
+    # One thread reads the files; the others wait for the cached result.
     with _CHECKING:
         return _checked(name, place, place.state(), stated, registry.CARDS)
 
 
 def chosen_profile(asked: str | None, checkpoint: Checkpoint) -> Profile:
-    """Return the profile of that name for the checkpoint's input, or the checkpoint's own.
+    """Return the requested profile for the checkpoint's input, or the checkpoint's own for None.
+
+    Args:
+        asked: Name of the profile; None for the checkpoint's own.
+        checkpoint: Checked checkpoint.
 
     Raises:
-        ConfigError: There is no profile of that name.
+        ConfigError: No profile has that name, or the detector is a Python object, which has a
+            profile of its own.
     """
     if asked is None or asked == checkpoint.profile.name:
         return checkpoint.profile
     if isinstance(checkpoint.architecture, PythonArchitecture):
         raise ConfigError(
-            f"profile {asked!r} is not for {checkpoint.name}, which takes bytes as its own card"
-            " says; leave it out"
+            f"profile {asked!r} is not for {checkpoint.name}, whose card states the profile of its"
+            " own; leave it out"
         )
     if asked not in profile_names():
         raise ConfigError(
@@ -144,7 +149,7 @@ def _checked(
         return _library_checkpoint(name, place, beside, stated)
     raw = read_weights(files.weights)
     header = read_header(raw, str(files.weights))
-    # By hash too, so that a copied folder of a registered checkpoint is that checkpoint.
+    # A copied folder of a registered checkpoint is recognised by its hash.
     digest = sha256_of(raw)
     card = expected or card_by_weights(digest)
     config = read_config(files, card)
@@ -178,15 +183,15 @@ def _checked(
         positive=direction,
         profile=profile_for(profile_of(settings, card), architecture.image_px),
         card=card,
-        # Each was found to begin the file's own hash.
+        # Both are prefixes of the file's hash by now; only a full one pins it.
         is_pinned=digest in {card.weights_sha256 if card else None, settings.weights_sha256},
     )
 
 
 def _directed(base_id: str, direction: Direction) -> str:
-    """Return a detector's id with what a high logit means.
+    """Return a detector's id with the class that a larger logit means.
 
-    The direction decides every score, so scores of the other one must not count as these.
+    The direction decides every score, so each direction has its own id.
     """
     return base_id if direction == "fake" else f"{base_id}+positive=real"
 
@@ -194,13 +199,13 @@ def _directed(base_id: str, direction: Direction) -> str:
 def _library_checkpoint(
     name: str, place: Place, beside: dict[str, object], stated: Direction | None
 ) -> Checkpoint:
-    """A classifier of timm or transformers, as the card beside its weights says."""
+    """Return the checkpoint of a timm or transformers classifier, from the card beside it."""
     files = place.files
     card = read_card(FolderCard, beside, str(files.settings))
     if place.added_as not in {None, card.name}:
         raise ConfigError(
             f"a package adds {place.added_as!r}, and its folder has a card of {card.name!r}; the"
-            " two names must be one"
+            " two names must be equal"
         )
     config_raw = None if files.config is None else read_weights(files.config)
     architecture = library_classifier(card, config_raw, name)
@@ -208,7 +213,7 @@ def _library_checkpoint(
     read_header(raw, str(files.weights), item_bytes=FLOATS_AND_COUNTS)
     digest = sha256_of(raw)
     _check_promise(digest, card.weights_sha256, files)
-    # With two classes the card says which is the fake one, and the logit points to it.
+    # With two classes the logit points to the class that the card's fake_index names.
     direction = card.output.positive or "fake"
     if stated not in {None, direction}:
         raise ConfigError(
@@ -229,7 +234,7 @@ def _library_checkpoint(
 
 
 def _python_checkpoint(name: str, scorer: PythonDetector, stated: Direction | None) -> Checkpoint:
-    """A Python object, by its card and the hash of its files."""
+    """Return the checkpoint of a Python object, from its card and the hash of its files."""
     card = scorer.card
     if stated == "real":
         raise ConfigError(f"positive = 'real' for {name}, whose logits point to fake; leave it out")
@@ -241,7 +246,7 @@ def _python_checkpoint(name: str, scorer: PythonDetector, stated: Direction | No
         raw_weights=b"",
         architecture=PythonArchitecture(scorer=scorer),
         positive="fake",
-        # The object gets bytes: dividing them by 255 is undone before it is called.
+        # The object gets 8-bit values: its backend undoes the division by 255.
         profile=card.input.profile((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
         card=None,
         is_pinned=card.weights_sha256 is not None and not digest.startswith(UNVERIFIED),
@@ -255,6 +260,6 @@ def _check_promise(digest: str, promised: str | None, files: CheckpointFiles) ->
 
 
 def folder_label(files: CheckpointFiles) -> str:
-    """Return the name of the folder that the weights lie in, as part of an id."""
-    # "@" separates name and revision wherever ids are taken apart.
+    """Return the name of the folder of the weights, as part of a detector's id."""
+    # "@" separates name and revision in an id.
     return files.weights.parent.absolute().name.replace("@", "_") or "folder"

@@ -1,7 +1,7 @@
-"""The card of a detector that is no ViT of the built-in layouts: what it takes, gives and is.
+"""Card of a detector other than a ViT of the built-in layouts: its input, output and origin.
 
-Beside weights it is a `detector.toml`; a Python object carries it as its attribute `card`.
-Nothing in it has a default that a score hangs on.
+Beside weights the card is a `detector.toml`; a Python object has it as its attribute `card`.
+Scores never depend on a default of the card.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..inputs.profiles import Profile
 from .registry import Direction
 
 OWN_PROFILE: Final = "own"
-"""Name of the profile that a card describes, as given with `--profile`."""
+"""Name of the profile that a card describes, for `--profile`."""
 
 _MAX_PX: Final = 4096
 
@@ -33,27 +33,27 @@ Std = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 
 
 class _Values(BaseModel):
-    """Values by name; nothing else is allowed beside them."""
+    """Frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Square(_Values):
-    """The square of an image that a detector sees: how it is resized and cut."""
+    """Square input of a detector: how an image is resized and cropped to it."""
 
     size_px: Edge = Field(description="Side of the square.")
     resize_px: Edge | None = Field(
-        default=None, description="Edge after the resize, before the cut [default: the side]."
+        default=None, description="Edge after the resize, before the crop [default: size_px]."
     )
     fit: Literal["short edge", "stretch"] = Field(
         default="short edge",
-        description="Whether the short edge gets that length, or both edges do.",
+        description="Whether the short edge gets the length resize_px, or both edges do.",
     )
     interpolation: Literal["bilinear", "bicubic"] = Field(
-        default="bilinear", description="Filter of the resize, antialiased as Pillow has it."
+        default="bilinear", description="Filter of the resize, antialiased as in Pillow."
     )
     upright: bool = Field(
-        default=False, description="Whether the image is turned first as its metadata asks."
+        default=False, description="Whether the image is first rotated by its Exif orientation."
     )
 
     @model_validator(mode="after")
@@ -66,7 +66,7 @@ class Square(_Values):
         return self
 
     def profile(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Profile:
-        """Return the profile that prepares such squares, normalised by mean and std."""
+        """Return the profile that makes such squares, normalised by mean and std."""
         return Profile(
             name=OWN_PROFILE,
             decode=UPRIGHT if self.upright else PLAIN,
@@ -80,37 +80,39 @@ class Square(_Values):
 
 
 class NormalisedSquare(Square):
-    """The same, and how its pixels are normalised."""
+    """Square input with the normalisation of its pixels."""
 
     mean: tuple[Mean, Mean, Mean] = Field(
-        description="Subtracted from red, green and blue in [0, 1]."
+        description="Means of red, green and blue in [0, 1], subtracted from the pixels."
     )
-    std: tuple[Std, Std, Std] = Field(description="Divided by, after the mean is subtracted.")
+    std: tuple[Std, Std, Std] = Field(
+        description="Standard deviations of red, green and blue, which divide the difference."
+    )
 
 
 class Output(_Values):
-    """Which number of the network's output is the logit, and which layer the embedding."""
+    """Output of a network: its logit, its labels and the layer of its embedding."""
 
     positive: Direction | None = Field(
-        default=None, description="With one logit: what a larger one means, fake or real."
+        default=None, description="Class that a larger logit means, fake or real; for one logit."
     )
     fake_index: Literal[0, 1] | None = Field(
         default=None,
-        description="With two classes: index of the fake one. The logit is its output minus the "
-        "other's.",
+        description="Index of the AI-generated class, for two classes. The logit is its output "
+        "minus the other's.",
     )
     labels: tuple[str, ...] = Field(
-        default=(), description="Names of the outputs, in their order; for people."
+        default=(), description="Names of the outputs, in order, for display."
     )
     head: str | None = Field(
         default=None,
-        description="With transformers: name of the last layer, whose input is the embedding "
-        "[default: classifier]. With timm the embedding is forward_head(pre_logits=True).",
+        description="Name of the last layer, whose input is the embedding, for transformers "
+        "[default: classifier]. For timm the embedding is forward_head(pre_logits=True).",
     )
 
     @property
     def n_logits(self) -> int:
-        """Outputs of the network."""
+        """Number of the network's outputs."""
         return 1 if self.fake_index is None else 2
 
     @model_validator(mode="after")
@@ -126,48 +128,46 @@ class Output(_Values):
 
 
 class _Described(_Values):
-    """What every card says of a detector."""
+    """Fields that every card has."""
 
-    name: Name = Field(description="Name of the detector, first part of `scores.detector`.")
+    name: Name = Field(description="Name of the detector, the first part of `scores.detector`.")
     weights_sha256: Sha256 | None = Field(
         default=None,
-        description="Hash that the weights must have; without it they are called unverified.",
+        description="Required hash of the weights; without it they are called unverified.",
     )
     licence: str = Field(description="Licence of code and weights.")
-    data_licence: str = Field(
-        default="not stated", description="Licence of what it was trained on."
-    )
+    data_licence: str = Field(default="not stated", description="Licence of the training data.")
     limits: str = Field(
-        default="not stated", description="What it is known to get wrong, in a sentence."
+        default="not stated", description="Known errors of the detector, in a sentence."
     )
 
 
 class FolderCard(_Described):
-    """A `detector.toml` beside the weights of an image classifier of timm or transformers."""
+    """Card of an image classifier of timm or transformers: `detector.toml` beside its weights."""
 
-    library: Literal["timm", "transformers"] = Field(description="Library that has the network.")
+    library: Literal["timm", "transformers"] = Field(description="Library of the network.")
     architecture: str | None = Field(
         default=None,
-        description="With timm: name of the architecture [default: what config.json says].",
+        description="Name of the architecture, for timm [default: the one in config.json].",
     )
     input: NormalisedSquare
     output: Output
 
 
 class Card(_Described):
-    """The card of a detector that is a Python object.
+    """Card of a detector that is a Python object.
 
-    `version` must change whenever the object's scores do: scores are known by it.
+    `version` is part of the identity of its scores and must change whenever they do.
     """
 
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
     input: Square
     weights: tuple[Path, ...] = Field(
-        default=(), description="Files that the scores come from; none for code alone."
+        default=(), description="Files that decide the scores; none for code without weights."
     )
 
     def unverified_identity(self) -> str:
-        """Return what stands for the hash of weights where there are no files: the card's own."""
+        """Return the hash of the card itself, which replaces the weights' hash without files."""
         text = self.model_dump_json(exclude={"weights"})
         return UNVERIFIED + hashlib.sha256(text.encode()).hexdigest()
 
@@ -176,21 +176,21 @@ _C = TypeVar("_C", bound=_Described)
 
 
 def read_card(model: type[_C], values: Mapping[str, Any], what: str) -> _C:
-    """Return the card that plain values state.
+    """Return the card with the values of a TOML file.
 
     Args:
-        model: Kind of card.
-        values: Values by name, as a TOML file holds them.
+        model: Class of the card.
+        values: Values by key.
         what: Name of the file in messages.
 
     Raises:
-        ModelError: A key is unknown or missing, or a value out of its range.
+        ModelError: A key is unknown or missing, or a value is out of its range.
     """
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        # A misspelt key is told first: what is missing beside it is the same slip.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        # An unknown key comes first: a missing key is often the same one, misspelt.
+        first = min(error.errors(), key=lambda slip: slip["type"] != "extra_forbidden")
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             allowed = _keys(model, first["loc"][:-1])
@@ -208,7 +208,7 @@ def read_card(model: type[_C], values: Mapping[str, Any], what: str) -> _C:
 
 
 def _keys(model: type[BaseModel], table: tuple[int | str, ...]) -> tuple[str, ...]:
-    found: Any = model
+    kind: Any = model
     for part in table:
-        found = found.model_fields[part].annotation
-    return tuple(found.model_fields)
+        kind = kind.model_fields[part].annotation
+    return tuple(kind.model_fields)

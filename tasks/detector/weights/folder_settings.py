@@ -1,4 +1,4 @@
-"""What lies beside a ViT's weights: `config.json`, and what a `detector.toml` states of them."""
+"""Files beside a ViT's weights: `config.json` and the settings in `detector.toml`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .safetensors_file import check_hash, read_weights, sha256_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderSettings:
-    """Keys of a `detector.toml`; None for what it does not state.
+    """Settings of a `detector.toml`; None for each that it does not state.
 
     Attributes:
-        positive: What a larger logit means.
-        profile: Preprocessing that the checkpoint was trained with.
-        heads: Heads of each block.
+        positive: Class that a larger logit means.
+        profile: Name of the preprocessing profile that the checkpoint was trained with.
+        heads: Number of heads per block.
         layer_norm_eps: Epsilon of every norm.
-        weights_sha256: Hash that the weights file must have.
+        weights_sha256: Required hash of the weights file.
     """
 
     positive: Direction | None = None
@@ -34,16 +34,22 @@ class FolderSettings:
 
 
 def read_config(files: CheckpointFiles, card: DetectorCard | None) -> dict[str, Any] | None:
-    """Return the parsed `config.json`, which is the pinned one where the card pins one.
+    """Return the parsed `config.json`; None where there is none and the card pins none.
+
+    Args:
+        files: Files of the checkpoint.
+        card: Card of the registered detector, which may pin the config's hash.
 
     Raises:
-        UntrustedWeights: It is missing, another one, or no JSON object.
+        ModelError: The file cannot be read.
+        UntrustedWeights: A pinned config is missing or has another hash, or the file holds no
+            JSON object.
     """
     pinned = None if card is None else card.config_sha256
     if files.config is None:
         if pinned is not None:
             raise UntrustedWeights(
-                f"{files.weights.parent} has no config.json, which belongs to these weights; get it"
+                f"{files.weights.parent} has no config.json, which these weights need; get it"
             )
         return None
     raw = read_weights(files.config)
@@ -54,9 +60,9 @@ def read_config(files: CheckpointFiles, card: DetectorCard | None) -> dict[str, 
     try:
         config = json.loads(raw)
     except ValueError as error:
-        raise UntrustedWeights(f"{files.config} is no JSON ({error}); get it again") from error
+        raise UntrustedWeights(f"{files.config} is not JSON ({error}); get it again") from error
     if not isinstance(config, dict):
-        raise UntrustedWeights(f"{files.config} holds no JSON object; get it again")
+        raise UntrustedWeights(f"{files.config} is not a JSON object; get it again")
     return config
 
 
@@ -64,7 +70,7 @@ def read_toml_beside(files: CheckpointFiles) -> dict[str, Any]:
     """Return the parsed `detector.toml`; empty where there is none.
 
     Raises:
-        ModelError: It cannot be read.
+        ModelError: The file cannot be read.
     """
     if files.settings is None:
         return {}
@@ -75,7 +81,7 @@ def read_toml_beside(files: CheckpointFiles) -> dict[str, Any]:
 
 
 def folder_settings(values: dict[str, Any]) -> FolderSettings:
-    """Return the settings that a parsed `detector.toml` states.
+    """Return the settings in a parsed `detector.toml`.
 
     Raises:
         ConfigError: The direction is neither `fake` nor `real`.
@@ -94,11 +100,17 @@ def folder_settings(values: dict[str, Any]) -> FolderSettings:
 def agreed_direction(
     name: str, stated: Direction | None, card: DetectorCard | None, settings: FolderSettings
 ) -> Direction:
-    """Return what a larger logit means: by registry, folder or caller; it is never guessed.
+    """Return the class that a larger logit means; it is never guessed.
+
+    Args:
+        name: Name of the detector in messages.
+        stated: Class that the caller states.
+        card: Card of the registered detector, which overrides the folder's settings.
+        settings: Settings of the folder's `detector.toml`.
 
     Raises:
-        ConfigError: The caller states another direction than the known one.
-        ModelError: Nobody states it.
+        ConfigError: The caller states another class than the known one.
+        ModelError: Neither registry, folder nor caller states the class.
     """
     known = settings.positive if card is None else card.positive
     if known is not None and stated is not None and known != stated:
@@ -109,17 +121,21 @@ def agreed_direction(
     if direction is None:
         raise ModelError(
             f"{name}: whether a larger logit means fake or real is not stated, and label names in"
-            ' config.json do not tell; put `positive = "fake"` into a detector.toml beside the'
+            ' config.json are no evidence; put `positive = "fake"` into a detector.toml beside the'
             " weights, or give --positive fake (or real)"
         )
     return direction
 
 
 def direction_of(value: object, what: str) -> Direction | None:
-    """Return a direction that somebody stated; None where nobody did.
+    """Return the class that a value states; None for None.
+
+    Args:
+        value: Value of the setting.
+        what: Name of the setting in messages.
 
     Raises:
-        ConfigError: It is neither `fake` nor `real`.
+        ConfigError: The value is neither `fake` nor `real`.
     """
     match value:
         case None:
@@ -132,7 +148,7 @@ def direction_of(value: object, what: str) -> Direction | None:
 
 
 def profile_of(settings: FolderSettings, card: DetectorCard | None) -> str:
-    """Return the name of the profile that a checkpoint was trained with."""
+    """Return the name of a checkpoint's profile, from folder, registry or default."""
     return settings.profile or (card.profile if card else DEFAULT_PROFILE)
 
 
@@ -157,6 +173,6 @@ def _epsilon(epsilon: object) -> float | None:
         return None
     if not isinstance(epsilon, float) or not 0 < epsilon <= 1e-3:
         raise ModelError(
-            f"detector.toml: layer_norm_eps = {epsilon!r}; expected a number from 0 to 0.001"
+            f"detector.toml: layer_norm_eps = {epsilon!r}; expected a number above 0, at most 0.001"
         )
     return epsilon

@@ -1,7 +1,7 @@
-"""Where a checkpoint's files come from: a folder, the hub's cache, or the hub.
+"""Sources of a checkpoint's files: a folder, the hub's cache, or the hub.
 
-Exactly the files that are needed are fetched, by commit, through huggingface_hub with its
-usual environment variables and tokens. Nothing else of a repository is looked at.
+Only the required files are fetched, by commit, through huggingface_hub with its environment
+variables and tokens. No other file of a repository is read.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ SETTINGS: Final = "detector.toml"
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-# For the first answer of the hub; the download itself has no limit.
+# Limit of the hub's first response; the download itself has none.
 _TIMEOUT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubId:
-    """A repository at one commit."""
+    """Hub repository at one commit."""
 
     repo: str
     revision: str
@@ -39,7 +39,7 @@ class HubId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFiles:
-    """Where the files of one checkpoint lie; None for what it does not have."""
+    """Paths of one checkpoint's files; None for a file that it does not have."""
 
     weights: Path
     config: Path | None
@@ -47,11 +47,11 @@ class CheckpointFiles:
 
 
 def parse_hub_id(name: str) -> HubId | None:
-    """The repository and commit that `org/name@commit` stands for; None for other names.
+    """Return the repository and commit of `org/name@commit`; None for other names.
 
     Raises:
-        WrongRevision: No commit is given, it is not a full one, it is known to be broken, or
-            the registry has another one for this repository.
+        WrongRevision: The commit is missing, not a full one, known to be broken, or another
+            than the registered one of this repository.
     """
     repo, at, revision = name.partition("@")
     if _HUB_ID.fullmatch(repo) is None:
@@ -64,9 +64,7 @@ def parse_hub_id(name: str) -> HubId | None:
             raise WrongRevision(f"{name} is {why}; {advice}")
     if _COMMIT.fullmatch(revision) is None:
         seen = f"revision {revision!r} is no full commit" if at else "no revision is given"
-        raise WrongRevision(
-            f"{name}: {seen}; a branch or tag may hold other weights tomorrow: {advice}"
-        )
+        raise WrongRevision(f"{name}: {seen}; a branch or tag can change its weights: {advice}")
     if any(card.by_name for card in cards) and revision not in {c.revision for c in cards}:
         raise WrongRevision(
             f"{name} is not the revision that was checked; {advice}, or download this one to a "
@@ -76,11 +74,11 @@ def parse_hub_id(name: str) -> HubId | None:
 
 
 def files_in_folder(folder: Path) -> CheckpointFiles:
-    """The files of a checkpoint in a local folder.
+    """Return the files of a checkpoint in a local folder.
 
     Raises:
-        UntrustedWeights: The folder has pickles only.
-        ModelError: It has no `model.safetensors`, or cannot be read.
+        UntrustedWeights: The folder has weights as pickles only.
+        ModelError: The folder has no `model.safetensors`, or cannot be read.
     """
     try:
         names = sorted(entry.name for entry in folder.iterdir())
@@ -107,31 +105,39 @@ def files_in_folder(folder: Path) -> CheckpointFiles:
 def files_from_hub(
     hub_id: HubId, *, card: DetectorCard | None, cache_dir: str | Path | None
 ) -> CheckpointFiles:
-    """The files of a hub checkpoint, from the hub's cache or else downloaded.
+    """Return the files of a hub checkpoint, from the hub's cache or downloaded.
+
+    Args:
+        hub_id: Repository and commit.
+        card: Card of the registered detector; None where there is none.
+        cache_dir: Folder of the hub's cache; default: the one of the hub's environment variables.
 
     Raises:
-        ModelError: They are not in the cache and cannot be had; says what was tried.
+        ModelError: The files are neither in the cache nor can be downloaded.
+        UntrustedWeights: The repository has no single safetensors file.
+        WrongRevision: The repository has no such commit.
     """
     weights = _fetch(hub_id, WEIGHTS, cache_dir)
     if weights is None:
         raise UntrustedWeights(
-            f"{hub_id} has no {WEIGHTS}; only safetensors are loaded, and of a single file"
+            f"{hub_id} has no {WEIGHTS}; weights are loaded from one safetensors file only; choose"
+            " a repository that has it"
         )
-    # The authors' layout needs no config, and whether there is one is no part of its identity.
+    # The authors' layout needs no config, and its identity does not depend on one.
     needs_config = card is None or card.layout != "timm"
     config = _fetch(hub_id, CONFIG, cache_dir) if needs_config else None
     return CheckpointFiles(weights=weights, config=config, settings=None)
 
 
 def cache_root(cache_dir: str | Path | None = None) -> Path:
-    """The hub's cache: as given, else as its environment variables say."""
+    """Return the folder of the hub's cache: as given, or the one of its environment variables."""
     from huggingface_hub import constants
 
     return Path(cache_dir or os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE)
 
 
 def is_cached(hub_id: HubId, *, cache_dir: str | Path | None = None) -> bool:
-    """Whether the weights lie in the hub's cache; asks no network and checks no hash."""
+    """Return whether the hub's cache has the weights, without network access or a hash check."""
     import huggingface_hub as hub
 
     found = hub.try_to_load_from_cache(
@@ -141,7 +147,7 @@ def is_cached(hub_id: HubId, *, cache_dir: str | Path | None = None) -> bool:
 
 
 def _fetch(hub_id: HubId, filename: str, cache_dir: str | Path | None) -> Path | None:
-    """One file, or None when the repository does not have it at this commit."""
+    """Return the path of one file; None where the repository lacks it at this commit."""
     import huggingface_hub as hub
     from huggingface_hub import errors
 
@@ -150,22 +156,22 @@ def _fetch(hub_id: HubId, filename: str, cache_dir: str | Path | None) -> Path |
     try:
         cached = hub.try_to_load_from_cache(repo, filename, cache_dir=cache, revision=revision)
     except errors.HFValidationError as error:
-        raise ModelError(f"{repo} is no name of a hub repository: {error}") from error
+        raise ModelError(f"{repo} is not a valid name of a hub repository: {error}") from error
     if isinstance(cached, str):
         return Path(cached)
-    if cached is not None:  # the cache knows that there is no such file
+    if cached is not None:  # the cache records that the file does not exist
         return None
     tried = f"{filename} of {hub_id} is not in the cache ({cache})"
     manual = (
-        f"or download model.safetensors and config.json of {hub_id.repo} at that commit elsewhere,"
-        " put them in a folder, and name the folder; --detector mini needs no download"
+        f"or download model.safetensors and config.json of {hub_id.repo} at that commit on another"
+        " machine, put them in a folder, and name the folder; --detector mini needs no download"
     )
     if _is_offline():
         raise ModelError(f"{tried}, and HF_HUB_OFFLINE is set; unset it, {manual}")
     url = hub.hf_hub_url(repo, filename, revision=revision)
     failures: tuple[type[BaseException], ...] = (OSError, RuntimeError, *_transport_errors())
     try:
-        # Asked once: `hf_hub_download` would ask again and again for 23 s without a network.
+        # One request first: without a network, `hf_hub_download` retries for 23 s.
         hub.get_hf_file_metadata(url, timeout=_TIMEOUT_S)
         return Path(hub.hf_hub_download(repo, filename, revision=revision, cache_dir=cache))
     except errors.GatedRepoError as error:
@@ -184,12 +190,12 @@ def _fetch(hub_id: HubId, filename: str, cache_dir: str | Path | None) -> Path |
     except failures as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise ModelError(
-            f"{tried}, and {url} cannot be had ({reason}); connect this machine to it, {manual}"
+            f"{tried}, and {url} cannot be fetched ({reason}); connect this machine to it, {manual}"
         ) from error
 
 
 def _is_offline() -> bool:
-    # The library reads its variable once, at import; a caller may set it later.
+    # The library reads its variable once, at import; a caller may set it after that.
     from huggingface_hub import constants
 
     stated = os.environ.get("HF_HUB_OFFLINE", "")
@@ -197,8 +203,8 @@ def _is_offline() -> bool:
 
 
 def _transport_errors() -> tuple[type[BaseException], ...]:
-    # The hub's library lets the errors of its HTTP client through, and has changed that
-    # client before; its own HTTP error is built on whatever the present one is.
+    # huggingface_hub does not wrap the errors of its HTTP client, and has changed that client
+    # before; its own HTTP error derives from the present client's base class.
     from huggingface_hub.errors import HfHubHTTPError
 
     plain = (BaseException, Exception, object)

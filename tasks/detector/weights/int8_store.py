@@ -1,6 +1,6 @@
-"""Quantised weights of a checkpoint on this machine: where they lie, and whether they are whole.
+"""Store of a checkpoint's quantised weights on this machine: their folder and their checks.
 
-`quantise` makes them, from a lake's own pictures; here they are only found and checked.
+`quantise` makes them from a lake's images; this module finds and checks them.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _READING: Final = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantised:
-    """An OpenVINO model in 8-bit integers.
+    """OpenVINO model in 8-bit integers.
 
     Attributes:
-        model: File of its graph; the weights lie beside it.
-        graph: Bytes of that file, as they were hashed.
-        weights: Bytes of the other.
+        model: Path of its graph; the weights are beside it.
+        graph: Bytes of the graph file, which were hashed.
+        weights: Bytes of the weights file.
         sha256: Hash of both files.
-        n_images: Pictures that its ranges were measured on.
-        image_ids: Which, where they are known: no figure of its drift may come from them.
+        n_images: Number of images that its ranges were measured on.
+        image_ids: Ids of these images, where known; drift must not be measured on them.
     """
 
     model: Path
@@ -47,28 +47,28 @@ class Quantised:
 
     @property
     def precision(self) -> str:
-        """As in `scores.precision`: other ranges give other scores."""
+        """Precision as in `scores.precision`, with the hash, since other ranges score otherwise."""
         return f"int8@{self.sha256[:12]}"
 
 
 def quantised_folder(weights_sha256: str, profile: Profile) -> Path:
-    """Where the quantised weights of a checkpoint under a profile lie on this machine."""
+    """Return the folder of a checkpoint's quantised weights under a profile on this machine."""
     return cache_folder("int8", f"{weights_sha256[:16]}-{profile.name}")
 
 
 def find_quantised(weights_sha256: str, profile: Profile, *, detector: str) -> Quantised:
     """Return the quantised weights of a checkpoint, checked against their hash.
 
-    The last ones stay in memory: as long as no file changes, they are read and hashed once.
+    The last ones stay in memory: while no file changes, they are read and hashed once.
 
     Args:
         weights_sha256: Hash of the checkpoint's own weights.
-        profile: Preprocessing that they were quantised under.
-        detector: Name that the checkpoint was asked for by, for messages.
+        profile: Preprocessing profile that they were quantised under.
+        detector: Name of the checkpoint in messages.
 
     Raises:
-        ModelError: There are none on this machine, or their description cannot be read.
-        UntrustedWeights: They are not the ones that were made, or are of other weights.
+        ModelError: This machine has no such weights, or their description cannot be read.
+        UntrustedWeights: The files changed since they were made, or come from other weights.
     """
     folder = quantised_folder(weights_sha256, profile)
     options = ["--detector", detector, "--profile", profile.name, "--lake", "LAKE"]
@@ -87,14 +87,15 @@ def find_quantised(weights_sha256: str, profile: Profile, *, detector: str) -> Q
         raise ModelError(f"{folder} cannot be read ({error}); {again}") from error
     if found.sha256 != stated or source != weights_sha256:
         raise UntrustedWeights(
-            f"{folder} has sha256 {found.sha256}, made was {stated} of weights {source}; {again}"
+            f"{folder} has sha256 {found.sha256} and comes from weights {source}; expected {stated}"
+            f" from weights {weights_sha256}; {again}"
         )
     return found
 
 
 @functools.lru_cache(maxsize=1)
 def _read(folder: Path, _state: object) -> tuple[Quantised, str, str]:
-    """The model, the hash that was stated of it, and that of the weights it was made from."""
+    """Read the model, its stated hash, and the hash of the weights that it was made from."""
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     stated, source, n_images = facts["sha256"], facts["weights_sha256"], facts["n_images"]
     image_ids = tuple(map(str, facts.get("image_ids", ())))
@@ -111,7 +112,7 @@ def _read(folder: Path, _state: object) -> tuple[Quantised, str, str]:
 
 
 def files_sha256(folder: Path) -> str:
-    """Return the hash of graph and weights together."""
+    """Return the hash of a folder's graph and weights files together."""
     return _sha256((folder / MODEL).read_bytes(), (folder / WEIGHTS).read_bytes())
 
 

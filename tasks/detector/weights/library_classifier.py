@@ -1,7 +1,7 @@
-"""An image classifier of timm or transformers in a folder: card, config and weights, checked.
+"""Image classifier of timm or transformers in a folder: its card and config, checked.
 
-The config is the library's own; it is read as data. What would run code, fetch something or
-open a pickle is refused here, before the library sees it.
+The config is the library's own and is read as data. Keys that would run code, fetch a file or
+open a pickle are refused here, before the library reads them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 from ....data.errors import ModelError, UntrustedWeights
 from .detector_card import FolderCard
 
-# Parameters of timm.create_model that fetch or open files, or turn the network into another.
+# Parameters of timm.create_model that fetch or open files, or replace the network.
 _NOT_FOR_TIMM: Final = frozenset(
     {
         "cache_dir",
@@ -28,19 +28,19 @@ _NOT_FOR_TIMM: Final = frozenset(
         "scriptable",
     }
 )
-# Keys of transformers' configs that run code of a repository or fetch other weights.
+# Keys of transformers' configs that run a repository's code or fetch other weights.
 _NOT_FOR_TRANSFORMERS: Final = ("auto_map", "custom_pipelines", "use_pretrained_backbone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryClassifier:
-    """A network that a library builds from a config, with one logit or two classes.
+    """Network that a library builds from a config, with one logit or two classes.
 
     Attributes:
-        card: What the folder states of it.
-        architecture: Name in timm, or `model_type` in transformers.
+        card: Card in the folder's `detector.toml`.
+        architecture: Name of the architecture in timm, or `model_type` in transformers.
         config: Arguments of timm's architecture, or the whole config of transformers.
-        config_sha256: Hash of `config.json`; of nothing where there is none.
+        config_sha256: Hash of `config.json`, or of the empty string where there is none.
     """
 
     card: FolderCard
@@ -50,16 +50,16 @@ class LibraryClassifier:
 
     @property
     def image_px(self) -> int:
-        """Side of the input."""
+        """Side of the input in pixels."""
         return self.card.input.size_px
 
     @property
     def width(self) -> int | None:
-        """Numbers in an embedding; known once the network is built."""
+        """Dimension of an embedding; None, since only the built network has it."""
         return None
 
     def describe(self) -> str:
-        """Return the network in one line."""
+        """Return a description of the network in one line."""
         output = self.card.output
         logit = (
             "one logit"
@@ -69,7 +69,7 @@ class LibraryClassifier:
         return f"{self.card.library} {self.architecture}: input {self.image_px} px, {logit}"
 
     def revision(self, weights_sha256: str) -> str:
-        """Return 12 hex digits of all that decides a logit beside the profile."""
+        """Return 12 hex digits of the hash of everything but the profile that decides a logit."""
         output = self.card.output
         parts = (
             weights_sha256,
@@ -85,12 +85,12 @@ def library_classifier(card: FolderCard, config_raw: bytes | None, what: str) ->
     """Return the network that a card and the library's own config describe.
 
     Args:
-        card: What the folder states.
-        config_raw: Bytes of `config.json`, if there is one.
+        card: Card in the folder's `detector.toml`.
+        config_raw: Bytes of `config.json`; None where there is none.
         what: Name of the folder in messages.
 
     Raises:
-        ModelError: Card and config do not say which network this is, or contradict each other.
+        ModelError: Card and config do not name the network, or contradict each other.
         UntrustedWeights: The config would run code, fetch weights or open a pickle.
     """
     config = _parsed(config_raw, what)
@@ -109,8 +109,8 @@ def _of_timm(card: FolderCard, config: dict[str, Any], what: str) -> tuple[str, 
     name = card.architecture or configured
     if not isinstance(name, str):
         raise ModelError(
-            f"{what}: neither detector.toml nor config.json says which architecture of timm this"
-            ' is; add architecture = "NAME"'
+            f"{what}: neither detector.toml nor config.json names the architecture of timm; add"
+            ' architecture = "NAME" to detector.toml'
         )
     if configured not in {None, name}:
         raise ModelError(
@@ -119,22 +119,21 @@ def _of_timm(card: FolderCard, config: dict[str, Any], what: str) -> tuple[str, 
         )
     if ":" in name or "/" in name:
         raise UntrustedWeights(
-            f"{what}: architecture {name!r} would be fetched; name one that timm itself has"
+            f"{what}: architecture {name!r} would be fetched; name one of timm's own"
         )
     arguments = config.get("model_args") or {}
     if not isinstance(arguments, dict):
         raise ModelError(f"{what}: config.json: model_args is no object; get the file again")
     if odd := sorted(_NOT_FOR_TIMM & arguments.keys()):
         raise UntrustedWeights(
-            f"{what}: config.json: model_args.{odd[0]} would fetch or open something else; remove"
-            " it"
+            f"{what}: config.json: model_args.{odd[0]} would fetch or open another file; remove it"
         )
     for stated in (config.get("num_classes"), arguments.get("num_classes")):
         if stated not in {None, card.output.n_logits}:
             raise ModelError(_other_count(what, stated, card))
     arguments = {key: value for key, value in arguments.items() if key != "num_classes"}
     pool = config.get("global_pool")
-    # As timm loads its own repositories: arguments of the model win over the summary.
+    # The order that timm uses for its own repositories: model_args override global_pool.
     return name, ({"global_pool": pool} if isinstance(pool, str) else {}) | arguments
 
 
@@ -158,9 +157,9 @@ def _of_transformers(
             " a repository is never run"
         )
     if model_type == "timm_wrapper":
-        raise ModelError(f'{what}: config.json is of a network of timm; set library = "timm"')
+        raise ModelError(f'{what}: config.json describes a timm network; set library = "timm"')
     labels = config.get("id2label")
-    # What transformers takes where a config states nothing.
+    # transformers' default is two labels.
     n_labels = len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)
     if n_labels != card.output.n_logits:
         raise ModelError(_other_count(what, n_labels, card))
@@ -173,15 +172,15 @@ def _parsed(raw: bytes | None, what: str) -> dict[str, Any]:
     try:
         config = json.loads(raw)
     except ValueError as error:
-        raise ModelError(f"{what}: config.json is no JSON ({error}); get it again") from error
+        raise ModelError(f"{what}: config.json is not JSON ({error}); get it again") from error
     if not isinstance(config, dict):
-        raise ModelError(f"{what}: config.json holds no JSON object; get it again")
+        raise ModelError(f"{what}: config.json is not a JSON object; get it again")
     return config
 
 
 def _other_count(what: str, n_outputs: object, card: FolderCard) -> str:
     stated = "fake_index (two classes)" if card.output.n_logits == 2 else "positive (one logit)"
     return (
-        f"{what}: config.json is of a network with {n_outputs} outputs, detector.toml states"
+        f"{what}: config.json describes a network with {n_outputs} outputs, detector.toml states"
         f" {stated}; a detector has one logit or two classes"
     )

@@ -1,4 +1,4 @@
-"""From a detector's name to the files of its checkpoint; none of them is read here."""
+"""Location of a checkpoint's files by the detector's name; no file is read here."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .registry import MINI_FOLDER, DetectorCard, card_by_name, cards_of_repo, re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a checkpoint lies, and what it must be.
+    """Place of a checkpoint's files, and the card that they must fit.
 
     Attributes:
         files: Paths of its files.
-        expected: Card that the files must fit, by name or by revision of the hub.
-        known_as: Id where no card gives one; None for folders.
+        expected: Card that the files must fit, found by name or by hub revision.
+        known_as: Detector's id for a hub revision without a card; None for folders.
         added_as: Name under which an installed package adds the folder.
     """
 
@@ -29,39 +29,41 @@ class Place:
     added_as: str | None = None
 
     def state(self) -> tuple[object, ...]:
-        """Return what changes whenever a file of the checkpoint does: sizes, times and inodes."""
+        """Return sizes, times and inodes of the files, which change whenever a file does."""
         out: list[object] = []
         for file in (self.files.weights, self.files.config, self.files.settings):
             try:
                 of = None if file is None else file.stat()
             except OSError:
-                of = None  # reading it will say what is wrong
+                of = None  # the later read reports the error
             out.append(of and (of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino))
         return tuple(out)
 
 
 def has_name(name: str) -> bool:
-    """Whether a plain name stands for a detector here: assay's own, or one that is added."""
+    """Return whether a name is a registered detector's or one that a package or a caller adds."""
     return name in registered_names() or name in added_names()
 
 
 def locate(name: str, cache_dir: str | Path | None = None) -> Place | PythonDetector:
     """Find the files of a registered name, a folder, or a hub id at a commit.
 
-    A name that an installed package or a caller adds may stand for a Python object instead.
+    A name that an installed package or a caller adds may give a Python object instead.
 
     Args:
-        name: As given with `--detector`.
-        cache_dir: Cache of the hub; default: the hub's own, as its environment variables say.
+        name: Name as for `--detector`.
+        cache_dir: Folder of the hub's cache; default: the one of the hub's environment variables.
 
     Raises:
-        ConfigError: The name stands for nothing.
-        ModelError: The files cannot be had.
+        ConfigError: The name is unknown.
+        ModelError: The files cannot be obtained.
     """
     card = card_by_name(name)
     if card is not None and card.repo is None:
         if not card.weights_sha256:
-            raise ModelError(f"this build of assay has no {card.name} detector; install a release")
+            raise ModelError(
+                f"this build of assay lacks the {card.name} detector; install a release"
+            )
         return Place(files=files_in_folder(MINI_FOLDER), expected=card)
     if card is not None and card.repo is not None:
         hub_id = HubId(repo=card.repo, revision=card.revision)

@@ -1,4 +1,4 @@
-"""Getting a registered checkpoint onto this machine: exactly its pinned files, hashes checked."""
+"""Download of a registered checkpoint: exactly its pinned files, with their hashes checked."""
 
 from __future__ import annotations
 
@@ -28,27 +28,30 @@ def pull(
     source: Path | None = None,
     cache_dir: str | Path | None = None,
 ) -> CheckpointFiles:
-    """Put a registered checkpoint where its name loads it from: the hub's cache.
+    """Put a registered checkpoint into the hub's cache, from which its name loads it.
 
-    A file that lies there with another hash is discarded and fetched once more. Downloads go
-    through huggingface_hub, which keeps what is unfinished under another name and resumes it.
+    A cached file with another hash is discarded and fetched once more. Downloads go through
+    huggingface_hub, which keeps unfinished files under another name and resumes them.
 
     Args:
-        name: Registered.
-        to: A folder to copy the files to as well.
-        source: A folder that holds the files already; nothing is downloaded then.
-        cache_dir: Of the hub; default: the hub's own, as its environment variables say.
+        name: Registered name.
+        to: Folder to copy the files to as well.
+        source: Folder with the files; nothing is downloaded then.
+        cache_dir: Folder of the hub's cache; default: the one of the hub's environment variables.
+
+    Returns:
+        Paths of the files in the cache.
 
     Raises:
         ConfigError: The name is not registered, or needs no download.
-        ModelError: The files cannot be had.
-        UntrustedWeights: What can be had is not what is pinned; it is not kept.
-        InputError: The folder cannot be written.
+        ModelError: The files cannot be obtained.
+        UntrustedWeights: The files do not have the pinned hashes; they are not kept.
+        InputError: A folder cannot be written.
     """
     card = card_by_name(name)
     if card is None or card.repo is None:
         known = ", ".join(n for n in registered_names() if getattr(card_by_name(n), "repo", None))
-        raise ConfigError(f"{name!r} is not something to pull; choose one of: {known}")
+        raise ConfigError(f"{name!r} is no detector to download; choose one of: {known}")
     hub_id = HubId(repo=card.repo, revision=card.revision)
     if source is not None:
         files = _adopt(files_in_folder(source), card, hub_id, cache_dir)
@@ -63,8 +66,8 @@ def pull(
             _discard(file)
         raise UntrustedWeights(
             f"{hub_id}: {', '.join(file.name for file in wrong)} came with another hash than the"
-            " pinned one, and was discarded; whoever answers for the hub here does not give the"
-            " published file"
+            " pinned one and was discarded; the hub or mirror of this machine does not serve the"
+            " published file: check HF_ENDPOINT"
         )
     if to is not None:
         _copy(files, to)
@@ -85,7 +88,7 @@ def _not_as_pinned(files: CheckpointFiles, card: DetectorCard) -> list[Path]:
 def _adopt(
     found: CheckpointFiles, card: DetectorCard, hub_id: HubId, cache_dir: str | Path | None
 ) -> CheckpointFiles:
-    """Files of a folder, checked, then put into the cache as the hub's library would."""
+    """Check the files of a folder and copy them into the cache in the hub library's layout."""
     check_hash(
         sha256_of(read_weights(found.weights)),
         card.weights_sha256,
@@ -110,7 +113,7 @@ def _adopt(
 
 
 def _discard(file: Path) -> None:
-    """The entry of the cache and the file that it leads to."""
+    """Delete an entry of the cache and the file that it links to."""
     file.resolve().unlink(missing_ok=True)
     file.unlink(missing_ok=True)
 
@@ -121,7 +124,7 @@ def _copy(files: CheckpointFiles, folder: Path) -> None:
 
 
 def _copy_all(files: dict[str, Path], folder: Path) -> None:
-    """Each under another name first, so that no half-written file is ever found."""
+    """Copy files by writing each under another name first, so that no partial file is ever read."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, file in files.items():

@@ -1,4 +1,4 @@
-"""Detectors that are Python objects: added by an installed package, or offered by a caller.
+"""Detectors that are Python objects, added by an installed package or by a caller.
 
 An object has a `card` and `score(rgb_u8_nhwc) -> logits (N,)`; `embed` is optional. Its identity
 is the hash of the files that its card names; without files it is called unverified.
@@ -31,52 +31,52 @@ _offering: Final = threading.Lock()
 
 @runtime_checkable
 class PythonDetector(Protocol):
-    """A detector in Python.
+    """Detector in Python.
 
-    It may also have `embed(rgb_u8_nhwc)`, which gives one vector per image, (N, D); without it
-    scores have no embedding. Neither is called by two threads at once.
+    An optional method `embed(rgb_u8_nhwc)` returns one vector per image, (N, D); without it,
+    scores have no embedding. Only one thread at a time calls the object.
 
     Attributes:
-        card: What it takes and is.
+        card: Card with its name, input and weights.
     """
 
     card: Card
 
     def score(self, rgb_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return logits (N,), positive towards machine-made, of squares (N, side, side, 3)."""
+        """Return the logits (N,), positive for AI-generated, of squares (N, side, side, 3)."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonArchitecture:
-    """A Python object in the place of a network."""
+    """Architecture of a detector that is a Python object."""
 
     scorer: PythonDetector
 
     @property
     def image_px(self) -> int:
-        """Side of the square that it sees."""
+        """Side of the square input in pixels."""
         return self.scorer.card.input.size_px
 
     @property
     def width(self) -> int | None:
-        """Numbers in an embedding; None where only a pass tells."""
+        """Dimension of an embedding: 0 without `embed`, else None, since only a pass shows it."""
         return None if hasattr(self.scorer, "embed") else 0
 
     def describe(self) -> str:
-        """Return what it is in one line."""
+        """Return a description of the object in one line."""
         kind = type(self.scorer)
         embedding = "with embeddings" if hasattr(self.scorer, "embed") else "without embeddings"
         return f"{kind.__module__}.{kind.__qualname__}: input {self.image_px} px, {embedding}"
 
 
 def offer_detector(scorer: PythonDetector) -> str:
-    """Make an object known under the name on its card, in this process, and return the name.
+    """Register an object in this process under the name on its card, and return the name.
 
-    An object that was offered under the name before is replaced.
+    An object registered under the same name before is replaced.
 
     Raises:
-        ConfigError: It is no detector, or its name is taken by another kind.
+        ConfigError: The object is no detector, or assay or a package has a detector of its name.
     """
     checked = _as_detector(scorer, f"the object {type(scorer).__qualname__}")
     name = checked.card.name
@@ -88,52 +88,53 @@ def offer_detector(scorer: PythonDetector) -> str:
 
 
 def added_names() -> tuple[str, ...]:
-    """Return the names that installed packages and callers add, the packages' first."""
+    """Return the names that installed packages and callers add, packages first."""
     return (*plugins.entries(GROUP), *_offered)
 
 
 def added_by(name: str) -> str:
-    """Return who adds a name, for people."""
+    """Return the package that adds a name, or `this process`, for display."""
     entry = plugins.entries(GROUP).get(name)
     return "this process" if entry is None else plugins.package_of(entry)
 
 
 def added(name: str) -> PythonDetector | Path | None:
-    """Return what a name stands for that a package or a caller adds; None for other names.
+    """Return the detector or folder that a package or a caller adds; None for other names.
 
-    A package adds an object, a class or function that gives one, or the path of a folder with
+    A package adds an object, a class or function that returns one, or the path of a folder with
     weights and a card.
 
     Raises:
-        ConfigError: What the package adds cannot be imported, or is no detector.
+        ConfigError: The package's entry cannot be imported, is no detector, or has a card with
+            another name.
     """
     if name not in plugins.entries(GROUP):
         return _offered.get(name)
     if name in registered_names():
         raise ConfigError(
             f"{added_by(name)} adds a detector {name!r}, which is a name of assay's own; uninstall"
-            " the package, or ask its makers for another name"
+            " the package, or ask its authors for another name"
         )
     what = f"{name!r} of {added_by(name)}"
-    found = _made(name, what)
-    if isinstance(found, str | Path):
-        return Path(found)
-    scorer = _as_detector(found, what)
+    entry = _made(name, what)
+    if isinstance(entry, str | Path):
+        return Path(entry)
+    scorer = _as_detector(entry, what)
     if scorer.card.name != name:
-        raise ConfigError(f"{what} has a card of {scorer.card.name!r}; the two names must be one")
+        raise ConfigError(f"{what} has a card of {scorer.card.name!r}; the two names must be equal")
     return scorer
 
 
 @functools.cache
 def _made(name: str, what: str) -> object:
-    """The object of an entry, made once per process."""
+    """Return the object of an entry, made once per process."""
     entry: Any = plugins.load(GROUP, name)
     is_object = hasattr(entry, "score") and not isinstance(entry, type)
     if is_object or not callable(entry):
         return entry
     try:
         return entry()
-    except Exception as error:  # making it runs any code
+    except Exception as error:  # third-party code may raise any error
         raise ConfigError(
             f"{what} cannot be made: {type(error).__name__}: {brief(error)}; update the package"
             " or uninstall it"
@@ -154,13 +155,18 @@ def _as_detector(found: object, what: str) -> PythonDetector:
 
 
 def weights_hash(card: Card, what: str) -> str:
-    """Return the hash of a card's files, or what stands for it where there are none.
+    """Return the hash of a card's files, or of the card itself where it names none.
 
-    One file gives its own hash; several give that of their names and hashes, in the card's order.
+    One file gives its own hash; several give the hash of their hashes and names, in the card's
+    order.
+
+    Args:
+        card: Card of the detector.
+        what: Name of the detector in messages.
 
     Raises:
         ModelError: A file cannot be read.
-        UntrustedWeights: The hash is not the one that the card states.
+        UntrustedWeights: The hash is not the card's, or the card states a hash without files.
     """
     if not card.weights:
         if card.weights_sha256 is not None:

@@ -1,7 +1,7 @@
-"""The registry: which checkpoints have a name, and everything that pins them.
+"""Registry of the named checkpoints and of the facts that pin them.
 
-A card says what a checkpoint must be, down to the hash; what is found is checked against it
-in `identity` and `layout`. Nothing here reads a file.
+A card states what a checkpoint must be, including its hash; `checkpoint` and `architecture` check
+the files against it. Nothing here reads a file.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ DEFAULT_DETECTOR: Final = "community-forensics"
 MINI_FOLDER: Final = Path(__file__).parents[1] / "mini"
 
 HASH_DIGITS: Final = 64
-"""Hexadecimal digits of a whole SHA-256: with fewer, weights are not pinned."""
+"""Number of hexadecimal digits of a whole SHA-256; with fewer, weights are not pinned."""
 
-# Put the hash of the new `mini/model.safetensors` here after a new training.
+# Hash of `mini/model.safetensors`; to be replaced after a new training.
 MINI_SHA256: Final = "e4cd87900624e4e9884ca1771f1398985eba1f201e54a0a4bb572139d59301b4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A figure that others published of a checkpoint; none of them was measured here."""
+    """Published figure of a checkpoint's quality, not measured by this project."""
 
     what: str
     value: str
@@ -36,7 +36,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """A picture whose score is known, so that an installation can be checked with it."""
+    """Image with a known score, to check an installation with."""
 
     name: str
     image_sha256: str | None
@@ -45,32 +45,33 @@ class Golden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorCard:
-    """One known checkpoint.
+    """Card of one registered checkpoint.
 
     Attributes:
-        name: What `--detector` takes; also the first part of `scores.detector`.
-        repo: Hub repository, or None for the embedded detector.
+        name: Name for `--detector`, also the first part of `scores.detector`.
+        repo: Hub repository; None for the embedded detector.
         revision: Commit, 40 hex digits; empty for the embedded detector.
-        weights_sha256: Hash of `model.safetensors`, or the first digits of it where the
-            source that we know it from gives no more.
-        config_sha256: Hash of `config.json`, or None where the architecture needs none.
-        layout: Names and shapes of the tensors; None where both are accepted.
-        image_px: Side of the input; None where the checkpoint's own config says it.
-        width: Of the embedding; likewise.
-        depth: Blocks; likewise.
-        heads: Of each block; likewise.
-        layer_norm_eps: Of every norm; None where the pinned config or the layout says it.
-        positive: What a larger logit means.
-        profile: Preprocessing that the checkpoint was trained with.
-        weights_licence: Of code and weights.
-        data_licence: Of what it was trained on.
-        limits: What it is known to get wrong, in a sentence.
+        weights_sha256: Hash of `model.safetensors`, or its first digits where no more are
+            published.
+        config_sha256: Hash of `config.json`; None where the architecture needs no config.
+        layout: Layout of the tensors; None where both are accepted.
+        image_px: Side of the input; None where the checkpoint's own config states it.
+        width: Dimension of the embedding; None where the tensors define it.
+        depth: Number of blocks; None where the tensors define it.
+        heads: Number of heads per block; None where the checkpoint's own config states it.
+        layer_norm_eps: Epsilon of every norm; None where the pinned config or the layout
+            defines it.
+        positive: Class that a larger logit means.
+        profile: Name of the preprocessing profile that the checkpoint was trained with.
+        weights_licence: Licence of code and weights.
+        data_licence: Licence of the training data.
+        limits: Known errors of the detector, in a sentence.
         by_name: Whether the name alone loads it; otherwise only the full hub id does.
-        n_bytes: Of the weights file, where it is known.
-        may_act_alone: Whether its score may decide without a person. No known checkpoint has the
-            error rates for that, so this is False until somebody has calibrated one.
-        published: What others say of its quality.
-        golden: Pictures with known scores.
+        n_bytes: Size of the weights file in bytes, where it is known.
+        may_act_alone: Whether its score may decide without a person. No registered checkpoint has
+            the error rates for that, so this stays False until one is calibrated.
+        published: Published figures of its quality.
+        golden: Images with known scores.
     """
 
     name: str
@@ -97,19 +98,19 @@ class DetectorCard:
 
     @property
     def detector_id(self) -> str:
-        """What `scores.detector` holds for this checkpoint."""
+        """Id of this checkpoint in `scores.detector`."""
         known_as = self.name if self.by_name else self.repo
         return f"{known_as}@{self.revision or self.weights_sha256[:12]}"
 
 
-_AUTHORS_DATA: Final = "research only; parts CC-BY-NC-SA-4.0: commercial use of it is unresolved"
+_AUTHORS_DATA: Final = "research only; parts CC-BY-NC-SA-4.0: commercial use is unresolved"
 _AUTHORS_LIMITS: Final = (
-    "Judges the whole picture by its centre square: local edits and face swaps are at chance;"
-    " recall falls on newer generators and on pictures under 440 px; graphics and heavily"
+    "Scores the whole image by its centre square: local edits and face swaps are at chance level;"
+    " recall falls on newer generators and on images under 440 px; graphics and heavily"
     " processed photos are flagged too often."
 )
 
-_PAPER: Final = "the authors' dataset card, by way of others' summary"
+_PAPER: Final = "the authors' dataset card, as summarised by third parties"
 _AUTHORS_FIGURES: Final = (
     Figure(what="average precision, mean of five kinds of generator", value="0.984", source=_PAPER),
     Figure(what="average precision, GANs", value="0.995", source=_PAPER),
@@ -124,10 +125,10 @@ _AUTHORS_FIGURES: Final = (
     Figure(
         what="recall at 0.5 on local insertions into photos",
         value="0.004",
-        source="measured by others",
+        source="third-party measurement",
     ),
 )
-# Five DALL-E 2 pictures of the authors' repository (test_images/) and their notebook's scores.
+# Five DALL-E 2 images of the authors' repository (test_images/) with their notebook's scores.
 _AUTHORS_GOLDEN: Final = tuple(
     Golden(name=f"{name}.png", image_sha256=sha256, prob_fake=prob_fake)
     for name, sha256, prob_fake in (
@@ -201,7 +202,7 @@ CARDS: Final[tuple[DetectorCard, ...]] = (
         data_licence="see mini/README.md",
         limits="Enough to try the pipeline, not to moderate with.",
     ),
-    # A later fine-tune by others, not by the authors; of its hash only these digits are published.
+    # A third party's later fine-tune; only these digits of its hash are published.
     DetectorCard(
         name="frontier-2026-08",
         repo="Thermostatic/community-forensics-frontier-detector-2026-08",
@@ -214,36 +215,36 @@ CARDS: Final[tuple[DetectorCard, ...]] = (
         heads=6,
         weights_licence="MIT",
         data_licence=_AUTHORS_DATA,
-        limits="Its maker decides at logit 1.359375 (probability 0.7957), not at 0.5.",
+        limits="Its publisher's threshold is logit 1.359375 (probability 0.7957), not 0.5.",
         by_name=False,
     ),
 )
 
-# Revisions that load without complaint and score wrongly: repository, first digits, why.
+# Revisions that load without an error and score wrongly: repository, first digits, reason.
 KNOWN_BAD: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "buildborderless/CommunityForensics-DeepfakeDet-ViT",
         "761adfb",
-        "a broken port: its weights, config and preprocessing do not belong together",
+        "a broken port: its weights, config and preprocessing do not match each other",
     ),
 )
 
 
 def registered_names() -> tuple[str, ...]:
-    """The names that `--detector` takes."""
+    """Return the registered names that `--detector` accepts."""
     return tuple(card.name for card in CARDS if card.by_name)
 
 
 def card_by_name(name: str) -> DetectorCard | None:
-    """The card that a plain name stands for, or None."""
+    """Return the card with a registered name; None for other names."""
     return next((card for card in CARDS if card.by_name and card.name == name), None)
 
 
 def cards_of_repo(repo: str) -> tuple[DetectorCard, ...]:
-    """The cards of a hub repository; hub names do not differ by case alone."""
+    """Return the cards of a hub repository; hub names are compared without case."""
     return tuple(c for c in CARDS if c.repo is not None and c.repo.lower() == repo.lower())
 
 
 def card_by_weights(weights_sha256: str) -> DetectorCard | None:
-    """The card whose full hash this is, wherever the file was found."""
+    """Return the card with a full hash of the weights; None for other hashes."""
     return next((card for card in CARDS if card.weights_sha256 == weights_sha256), None)

@@ -1,7 +1,7 @@
-"""Whether a weights file is what it is said to be: kind, wholeness, hash.
+"""Checks of a weights file: its format, its completeness and its hash.
 
-Only safetensors is ever parsed, and of it only the header is read here; a pickle is told by
-its first bytes and never opened, since opening one runs what it says.
+Only safetensors is parsed, and only its header here. A pickle is recognised by its first bytes
+and never opened, since unpickling runs code.
 """
 
 from __future__ import annotations
@@ -21,31 +21,32 @@ MAX_WEIGHTS_BYTES: Final = 4 * 2**30
 MAX_HEADER_BYTES: Final = 16 * 2**20
 
 FLOATS: Final = {"F32": 4, "F16": 2, "BF16": 2}
-"""Bytes per number of the types that weights have."""
+"""Bytes per number of the types of weights."""
 FLOATS_AND_COUNTS: Final = FLOATS | {"I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
-"""The same, and of what networks with batch norms or index tables keep beside weights."""
+"""Bytes per number, with the types of counters and index tables that some networks store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorInfo:
-    """One entry of a safetensors header."""
+    """Entry of one tensor in a safetensors header."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
 def read_weights(path: Path) -> bytes:
-    """The whole file, once: what is hashed is then what is loaded.
+    """Read the whole file once, so that the hashed bytes are the loaded ones.
 
     Raises:
-        ModelError: It cannot be read.
-        UntrustedWeights: It is larger than any detector.
+        ModelError: The file cannot be read.
+        UntrustedWeights: The file is larger than `MAX_WEIGHTS_BYTES`.
     """
     try:
         n_bytes = path.stat().st_size
         if n_bytes > MAX_WEIGHTS_BYTES:
             raise UntrustedWeights(
-                f"{path} has {n_bytes} bytes; a detector has at most {MAX_WEIGHTS_BYTES}"
+                f"{path} has {n_bytes:,} bytes; allowed are at most {MAX_WEIGHTS_BYTES:,}; name the"
+                " file of a detector"
             )
         return path.read_bytes()
     except OSError as error:
@@ -53,21 +54,21 @@ def read_weights(path: Path) -> bytes:
 
 
 def sha256_of(raw: bytes) -> str:
-    """64 hex digits."""
+    """Return the SHA-256 of bytes as 64 hex digits."""
     return hashlib.sha256(raw).hexdigest()
 
 
 def check_hash(found_sha256: str, expected_sha256: str, what: str, *, do: str) -> None:
-    """Refuse a file that has not the promised hash.
+    """Refuse a file with another hash than the expected one.
 
     Args:
-        found_sha256: Of the whole file.
-        expected_sha256: All of the hash, or its first digits.
-        what: Names the file in the message.
-        do: Ends the message: what to do about it.
+        found_sha256: Hash of the whole file.
+        expected_sha256: Expected hash, or its first digits.
+        what: Name of the file in the message.
+        do: Advice at the end of the message.
 
     Raises:
-        UntrustedWeights: The hash is another.
+        UntrustedWeights: The hash differs.
     """
     if not found_sha256.startswith(expected_sha256):
         raise UntrustedWeights(
@@ -79,15 +80,18 @@ def check_hash(found_sha256: str, expected_sha256: str, what: str, *, do: str) -
 def read_header(
     raw: bytes, what: str, *, item_bytes: Mapping[str, int] = FLOATS
 ) -> dict[str, TensorInfo]:
-    """Return names, types and shapes of the tensors in a safetensors file, checked to be whole.
+    """Return the types and shapes of the tensors in a safetensors file, and check its length.
 
     Args:
-        raw: All bytes of the file.
+        raw: Bytes of the file.
         what: Name of the file in messages.
-        item_bytes: Bytes per number, by each type that is accepted.
+        item_bytes: Bytes per number of each accepted type.
+
+    Returns:
+        Type and shape of each tensor by name.
 
     Raises:
-        UntrustedWeights: It is a pickle, is cut short, or is no safetensors file.
+        UntrustedWeights: The file is a pickle, is truncated, or is no safetensors file.
     """
     _refuse_pickle(raw, what)
     n_header = int.from_bytes(raw[:8], "little")
@@ -112,7 +116,7 @@ def read_header(
     if 8 + n_header + end != len(raw):
         state = "cut short" if 8 + n_header + end > len(raw) else "longer than its header says"
         raise UntrustedWeights(
-            f"{what} is {state}: {len(raw)} bytes, its header promises {8 + n_header + end};"
+            f"{what} is {state}: {len(raw)} bytes, its header states {8 + n_header + end};"
             " get the file again"
         )
     return infos
@@ -128,14 +132,17 @@ def _entry(
             f"{what}: tensor {name} is of type {dtype}; accepted: {', '.join(item_bytes)}"
         )
     if min(shape, default=0) < 0 or end - start != math.prod(shape) * item_bytes[dtype]:
-        raise UntrustedWeights(f"{what}: tensor {name} of {shape} has {end - start} bytes")
+        raise UntrustedWeights(
+            f"{what}: tensor {name} of shape {shape} has {end - start} bytes, which does not fit"
+            " the shape; get the file again"
+        )
     return TensorInfo(dtype=dtype, shape=shape), int(end)
 
 
 def _refuse_pickle(raw: bytes, what: str) -> None:
-    # PyTorch's own files are zip archives of pickles, or, before 1.6, bare pickles.
+    # PyTorch's files are zip archives of pickles, or, before 1.6, plain pickles.
     if raw.startswith(b"PK\x03\x04") or (raw[:1] == b"\x80" and raw[1:2] <= b"\x05"):
         raise UntrustedWeights(
-            f"{what} is a pickle, whatever its name says; pickles can run code and are never"
+            f"{what} is a pickle, despite its name; pickles can run code and are never"
             " opened: get the checkpoint in safetensors format"
         )

@@ -296,7 +296,7 @@ ANSWERS = {
         UntrustedWeights,
         "no model.saf",
     ),
-    "down": ("503 Service Unavailable", {}, ModelError, "cannot be had"),
+    "down": ("503 Service Unavailable", {}, ModelError, "cannot be fetched"),
 }
 
 PROBE = """

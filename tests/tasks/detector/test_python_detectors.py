@@ -215,7 +215,7 @@ def test_a_package_may_add_a_folder(adds, tmp_path):
     assert find_checkpoint("timm-test_resnet").detector_id.startswith("timm-test_resnet@")
     assert load_detector("timm-test_resnet", device="cpu").embedding_dim == 96
     adds("another", made.folder)
-    with pytest.raises(ConfigError, match="the two names must be one"):
+    with pytest.raises(ConfigError, match="the two names must be equal"):
         find_checkpoint("another")
 
 
@@ -236,14 +236,14 @@ def test_what_a_package_adds_wrongly_is_told_with_its_name(adds):
     for name, entry, said in (
         ("broken", Broken, "cannot be made: RuntimeError: no disk"),
         ("odd", 3, "is no detector"),
-        ("dark", Brightness, "the two names must be one"),
+        ("dark", Brightness, "the two names must be equal"),
     ):
         adds(name, entry)
         with pytest.raises(ConfigError, match=said) as caught:
             find_checkpoint(name)
         assert "the package of some_package" in str(caught.value)
     rows = {row.name: row for row in known_detectors()}
-    assert "two names must be one" in rows["dark"].problem
+    assert "two names must be equal" in rows["dark"].problem
 
 
 def test_a_name_of_assays_own_cannot_be_taken(adds):

@@ -111,7 +111,7 @@ def test_embedded_weights_under_another_epsilon(tmp_path):
         ({"num_attention_heads": "3"}, "strange num_attention_heads"),
         ({"layer_norm_eps": None}, "lacks layer_norm_eps"),
         ({"layer_norm_eps": 0.5}, "layer_norm_eps 0.5"),
-        ({"hidden_size": 384}, "hidden_size = 384, the weights are of 192"),
+        ({"hidden_size": 384}, "hidden_size = 384, the weights have 192"),
         ({"hidden_size": None}, "hidden_size = None"),
         ({"num_hidden_layers": 12}, "num_hidden_layers = 12"),
         ({"image_size": 224}, "image_size = 224, the weights are of 64"),
