@@ -1,1 +1,1 @@
-"""How long work is done: in threads, in order, and with what is kept when it is stopped."""
+"""Long work: in threads, with results in order, and with counts kept when it is stopped."""

@@ -1,4 +1,4 @@
-"""Listing some way ahead of the work, so that its end can be told."""
+"""Listing ahead of the work, so that the total is known early."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class ListedAhead(Iterator[T]):
-    """Items given, of which so many are drawn before the first is handed on.
+    """Iterator that reads a number of items ahead of the one it returns.
 
     Attributes:
-        total: How many there are in all; None until the last has been drawn.
+        total: Number of all items; None until the last has been read.
     """
 
     def __init__(self, items: Iterable[T], n_ahead: int) -> None:

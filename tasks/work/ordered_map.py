@@ -1,4 +1,4 @@
-"""Work in threads whose results come in the order of the jobs, with a bound on what waits."""
+"""Work in threads with results in the order of the jobs, and a bound on waiting results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
 MAX_WAITING_BYTES: Final = 64 * 2**20
-# A wait without an end sleeps through Ctrl-C once a library has set the signal to restart it.
+# A wait without a timeout ignores Ctrl-C once a library has made the signal restart system calls.
 WAKE_EVERY_S: Final = 0.2
 
 _In = TypeVar("_In")
@@ -16,7 +16,7 @@ _Out = TypeVar("_Out")
 
 
 def weightless(_out: object) -> int:
-    """Results that hold on to next to nothing."""
+    """Return 0, the weight of results that hold almost no memory."""
     return 0
 
 
@@ -28,10 +28,20 @@ def ordered_map(
     n_ahead: int,
     weigh: Callable[[_Out], int] = weightless,
 ) -> Generator[_Out, None, None]:
-    """`pool.map` that draws at most `n_ahead` jobs before their results are taken.
+    """Yield the results of jobs in order, as `pool.map` does, with a bound on pending jobs.
 
-    Fewer while the results that wait weigh more than 64 MiB by `weigh`, so that a slow job at
-    the head leaves no thread idle and yet large ones do not pile up.
+    A slow job at the head leaves no thread idle, and large results do not accumulate.
+
+    Args:
+        pool: Threads that do the work.
+        work: Function from a job to its result.
+        jobs: Jobs, read lazily.
+        n_ahead: Largest number of jobs that are pending at once.
+        weigh: Function from a result to the bytes that it holds; no job starts while waiting
+            results hold `MAX_WAITING_BYTES` or more.
+
+    Raises:
+        Exception: Any error of `jobs` or `work`.
     """
     waiting: deque[Future[_Out]] = deque()
 
@@ -44,7 +54,7 @@ def ordered_map(
     try:
         for job in jobs:
             waiting.append(pool.submit(work, job))
-            # What is ready at the head is given at once: it would be lost if the run were stopped.
+            # A finished head is yielded at once, since a stopped run would lose it.
             while waiting and (waiting[0].done() or is_full()):
                 yield _result(waiting.popleft())
         while waiting:

@@ -1,4 +1,4 @@
-"""Pools of threads that end with the work, and do not hold up a run that is stopped."""
+"""Pools of threads that end with the work and do not delay a stopped run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .stopping import is_stop
 def workers(
     n_threads: int, name: str, begin: Callable[[], None] | None = None
 ) -> Iterator[ThreadPoolExecutor]:
-    """Open a pool of threads that is waited for at the end, but not when the run is stopped.
+    """Open a pool of threads and wait for them at the end, unless the run is stopped.
 
-    A thread may be in a download that takes a minute; what is done has to be committed before.
+    A thread may be in a download of a minute; a stopped run commits finished work without it.
 
     Args:
         n_threads: Number of threads.

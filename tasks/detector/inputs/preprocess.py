@@ -1,8 +1,8 @@
-"""From encoded bytes to the network's input, with Pillow and numpy alone.
+"""Preprocessing of encoded bytes to the network's input, with Pillow and numpy only.
 
-Equal to torchvision's `Resize`, `CenterCrop`, `ToTensor` and `Normalize` on the Pillow
-picture, to the last bit before the normalisation. Runs in many threads at once: Pillow lets
-go of the interpreter lock while it decodes and resizes.
+Equal to torchvision's `Resize`, `CenterCrop`, `ToTensor` and `Normalize` on the Pillow image, bit
+for bit before the normalisation. Threads run in parallel, since Pillow releases the interpreter
+lock while it decodes and resizes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ....data.images.decode import to_rgb
 from ....data.images.limits import DEFAULT_LIMITS, ImageLimits, opened
 from .profiles import Profile
 
-# Pictures longer than this after the resize go through `resize_window`: resized whole, a
-# picture of 1x10000 px would take 5 GB. At 440 px short edge it is an aspect of 18 to 1.
+# Images longer than this after the resize use `resize_window`: resized whole, an image of
+# 1x10000 px would take 5 GB. At a short edge of 440 px this is an aspect ratio of 18 to 1.
 MAX_WHOLE_LONG_PX: Final = 8192
 
 FILTERS: Final = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-# Source pixels on either side that each of Pillow's filters reaches, where nothing is reduced.
+# Support of each of Pillow's filters in source pixels to either side, at scale 1.
 _REACH_PX: Final = {Image.Resampling.BILINEAR: 1.0, Image.Resampling.BICUBIC: 2.0}
 # Pillow's fixed-point bits for filter weights on 8-bit channels.
 _WEIGHT_BITS: Final = 22
@@ -36,7 +36,12 @@ _WEIGHT_BITS: Final = 22
 def preprocess(
     raw: bytes, profile: Profile, limits: ImageLimits = DEFAULT_LIMITS
 ) -> NDArray[np.float32]:
-    """The network's input for one picture, shape (3, crop, crop), channels R, G, B.
+    """Return the network's input for one image, shape (3, crop, crop), channels R, G, B.
+
+    Args:
+        raw: Encoded bytes of the image.
+        profile: Preprocessing profile.
+        limits: Size and memory limits of decoding.
 
     Raises:
         UnreadableImage: The bytes cannot be decoded within `limits`.
@@ -47,15 +52,16 @@ def preprocess(
 
 
 def preprocess_decoded(image: Image.Image, profile: Profile) -> NDArray[np.float32]:
-    """What `preprocess` gives, of a picture that is decoded and still open.
+    """Return the network's input for a decoded image that is still open.
 
-    Whatever Pillow raises for a damaged picture comes through, see `data.images.limits.DAMAGE`.
+    Raises:
+        Exception: Any of Pillow's errors for a damaged image; see `data.images.limits.DAMAGE`.
     """
     return normalise(centre_square(to_rgb(image, profile.decode), profile), profile)
 
 
 def centre_square(image: Image.Image, profile: Profile) -> NDArray[np.uint8]:
-    """The scored square of an RGB picture, shape (crop, crop, 3)."""
+    """Return the scored square of an RGB image, shape (crop, crop, 3)."""
     out_width, out_height = profile_size(image.size, profile)
     left, top = (
         centre_offset(out_width, profile.crop_px),
@@ -69,14 +75,14 @@ def centre_square(image: Image.Image, profile: Profile) -> NDArray[np.uint8]:
 
 
 def profile_size(size_px: tuple[int, int], profile: Profile) -> tuple[int, int]:
-    """Return width and height that a profile resizes a picture of that size to."""
+    """Return the width and height in pixels to which a profile resizes an image."""
     if profile.fit == "stretch":
         return profile.resize_px, profile.resize_px
     return resized_size(size_px, profile.resize_px)
 
 
 def resized_size(size_px: tuple[int, int], short_px: int) -> tuple[int, int]:
-    """Width and height with the short edge at `short_px`; the long edge is rounded down."""
+    """Return width and height with the short edge at `short_px` and the long edge rounded down."""
     width, height = size_px
     if width <= height:
         return short_px, int(short_px * height / width)
@@ -84,14 +90,14 @@ def resized_size(size_px: tuple[int, int], short_px: int) -> tuple[int, int]:
 
 
 def centre_offset(length_px: int, crop_px: int) -> int:
-    """Where a centred crop begins; halves go to the even neighbour, as the authors' code has it."""
+    """Return the start of a centred crop; halves round to even, as in torchvision's CenterCrop."""
     return round((length_px - crop_px) / 2.0)
 
 
 def square_in_picture(
     size_px: tuple[int, int], profile: Profile
 ) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of the scored square in pixels of the decoded picture."""
+    """Return left, top, right and bottom of the scored square in pixels of the decoded image."""
     resized = profile_size(size_px, profile)
     edges = []
     for axis in (0, 1):
@@ -102,11 +108,11 @@ def square_in_picture(
 
 
 def normalise(square_u8_hwc: NDArray[np.uint8], profile: Profile) -> NDArray[np.float32]:
-    """Scaled to [0, 1], minus mean, by std: float32, shape (3, H, W)."""
+    """Return a square scaled to [0, 1], minus mean, divided by std: float32, shape (3, H, W)."""
     table = _normalised_values(profile.mean, profile.std)
     out = np.empty((3, *square_u8_hwc.shape[:2]), dtype=np.float32)
     for channel in range(3):
-        # Bytes cannot be out of range; "raise" would go through a buffer.
+        # 8-bit indices are never out of range, and the mode "raise" would buffer the output.
         np.take(table[channel], square_u8_hwc[:, :, channel], out=out[channel], mode="clip")
     return out
 
@@ -115,7 +121,7 @@ def normalise(square_u8_hwc: NDArray[np.uint8], profile: Profile) -> NDArray[np.
 def _normalised_values(
     mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32]:
-    """What each of the 256 byte values becomes in each channel, shape (3, 256)."""
+    """Return the normalised value of each of the 256 levels per channel, shape (3, 256)."""
     scaled = np.arange(256, dtype=np.float32) / np.float32(255)
     shift = np.asarray(mean, dtype=np.float32)[:, None]
     return (scaled[None, :] - shift) / np.asarray(std, dtype=np.float32)[:, None]
@@ -127,20 +133,20 @@ def _resized_crop(
     window: tuple[int, int, int, int],
     resampling: Image.Resampling,
 ) -> Image.Image:
-    """`image.resize(out_size_px, resampling).crop(window)`, bit for bit, touching less.
+    """Return `image.resize(out_size_px, resampling).crop(window)`, bit for bit, at less cost.
 
-    Pillow goes across the rows, rounds to bytes and goes down the columns. Done as two calls,
-    the first leaves out rows, the second columns, that the window never sees. (Its own `box`
-    takes the window as 32-bit floats and differs by up to two levels.)
+    Pillow filters along the rows, rounds to 8 bits, then filters along the columns. Split into two
+    calls, the first omits the rows and the second the columns outside the window. (Pillow's own
+    `box` stores the window as 32-bit floats and differs by up to two levels.)
     """
     left, top, right, bottom = window
     width, height = image.size
     out_width, out_height = out_size_px
-    if height > 2 * width:  # down the columns first, see `resize_window`
+    if height > 2 * width:  # columns may come first, see `resize_window`
         return image.resize(out_size_px, resampling).crop(window)
     scale = height / out_height
     reach = _REACH_PX[resampling] * max(scale, 1.0)
-    # One row more than the filter reaches on either side, so that rounding cannot matter.
+    # One row more than the filter's support on either side, as a margin for rounding.
     y0 = max(0, math.floor((top + 0.5) * scale - reach) - 1)
     y1 = min(height, math.ceil((bottom - 0.5) * scale + reach) + 1)
     across = image.crop((0, y0, width, y1)).resize((out_width, y1 - y0), resampling)
@@ -156,15 +162,20 @@ def resize_window(
     window: tuple[int, int, int, int],
     resampling: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> NDArray[np.uint8]:
-    """A window of what `image.resize(out_size_px, resampling)` would give, bit for bit.
+    """Return a window of `image.resize(out_size_px, resampling)`, bit for bit.
 
-    Only the pixels under the window are touched. Slower than Pillow for ordinary pictures.
+    Only the pixels under the window are read. Slower than Pillow for images of usual shape.
 
     Args:
-        image: Mode RGB.
-        out_size_px: Width and height of the whole resized picture, which is never made.
-        window: Left, top, right, bottom in the resized picture.
-        resampling: Bilinear or bicubic.
+        image: Image in mode RGB.
+        out_size_px: Width and height of the whole resized image, which is never made.
+        window: Left, top, right and bottom in the resized image.
+        resampling: Bilinear or bicubic filter.
+
+    Returns:
+        Pixels of the window, shape (H, W, 3).
+
+    Source: Pillow, src/libImaging/Resample.c (`precompute_coeffs`, `ImagingResample`).
     """
     left, top, right, bottom = window
     columns, column_weights = _taps(image.width, out_size_px[0], left, right, resampling)
@@ -172,7 +183,7 @@ def resize_window(
     x0, y0 = int(columns.min()), int(rows.min())
     box = (x0, y0, int(columns.max()) + 1, int(rows.max()) + 1)
     source = np.asarray(image.crop(box))
-    # Pillow rounds to bytes between the passes. Since version 13 it goes down the columns first
+    # Pillow rounds to 8 bits between the passes. Since version 13 it filters the columns first
     # where the height shrinks much more than the width.
     if image.height > out_size_px[1] and image.height > 2 * image.width:
         half = _down(source, rows - y0, row_weights)
@@ -209,9 +220,9 @@ def _weighted(taps_u8_nkc: NDArray[np.uint8], weights_nk: NDArray[np.int64]) -> 
 def _taps(
     in_px: int, out_px: int, start: int, stop: int, resampling: Image.Resampling
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Source positions and fixed-point weights for output positions start to stop - 1.
+    """Return source positions and fixed-point weights of the outputs start to stop - 1.
 
-    Both of shape (stop - start, k); places beyond the picture's edge have weight 0.
+    Both have shape (stop - start, k); positions beyond the image's edge have weight 0.
     """
     scale = in_px / out_px
     widening = max(scale, 1.0)
@@ -226,13 +237,16 @@ def _taps(
     heights = _bicubic(distance) if is_cubic else np.maximum(1.0 - distance, 0.0)
     weights = np.where(places < last[:, None], heights, 0.0)
     weights = weights / weights.sum(axis=1, keepdims=True)
-    # Rounded away from zero, as a cast in C truncates.
+    # As in Pillow: plus or minus 0.5, then truncated, which rounds halves away from zero.
     fixed = (weights * (1 << _WEIGHT_BITS) + np.copysign(0.5, weights)).astype(np.int64)
     return np.minimum(places, in_px - 1), fixed
 
 
 def _bicubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pillow's cubic convolution with a = -0.5 (Keys 1981), of distances from the centre."""
+    """Return Pillow's cubic convolution kernel at distances from the centre, with a = -0.5.
+
+    Source: Keys 1981, "Cubic Convolution Interpolation for Digital Image Processing".
+    """
     a, x = -0.5, distance
     near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a

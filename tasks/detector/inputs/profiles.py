@@ -1,7 +1,7 @@
-"""Preprocessing profiles: every choice between a file's bytes and the network's input, named.
+"""Preprocessing profiles: all named choices between a file's bytes and the network's input.
 
-A score depends on all of them, so the whole description is stored with every score, and a
-profile never changes under its name: a different choice is a different description.
+A score depends on every choice, so the full description is stored with every score. A profile
+never changes under its name: another choice gives another description.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
 
 DEFAULT_PROFILE: Final = "authors-imagenet"
 
-# The authors resize to 440 before a crop of 384, and to 256 before a crop of 224.
+# Resize edge of each crop in the authors' code, in pixels.
 _RESIZE_OF_CROP: Final = {384: 440, 224: 256}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Decode, resize the short edge, crop the centre, scale to [0, 1], normalise.
+    """Preprocessing: decode, resize, crop the centre, scale to [0, 1], normalise.
 
     Attributes:
-        name: Short name, as given with `--profile`.
-        decode: From bytes to RGB.
-        resize_px: Edge after the resize; smaller pictures are enlarged.
-        crop_px: Side of the square that the network sees.
-        mean: Subtracted from R, G, B in [0, 1].
-        std: Divided by, after the mean is subtracted.
-        fit: Whether the short edge gets `resize_px`, or both edges do.
-        interpolation: Pillow's filter, which widens with the scale (antialiased).
+        name: Short name, for `--profile`.
+        decode: Policy of decoding bytes to RGB.
+        resize_px: Edge after the resize; smaller images are enlarged.
+        crop_px: Side of the network's square input.
+        mean: Means of R, G and B in [0, 1], which are subtracted.
+        std: Standard deviations of R, G and B, which divide the difference.
+        fit: Whether the short edge gets the length `resize_px`, or both edges do.
+        interpolation: Pillow's filter, widened by the scale (antialiased).
     """
 
     name: str
@@ -48,7 +48,7 @@ class Profile:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def describe(self) -> str:
-        """All choices in one line: what `scores.profile` holds."""
+        """Return all choices in one line, as in `scores.profile`."""
         mean = " ".join(f"{value:.9g}" for value in self.mean)
         std = " ".join(f"{value:.9g}" for value in self.std)
         edges = "short edge" if self.fit == "short edge" else "both edges"
@@ -60,24 +60,24 @@ class Profile:
 
 # name -> decode policy, mean, std
 _CHOICES: Final = {
-    # What the detector was trained and evaluated with, by its authors.
+    # The authors' training and evaluation.
     "authors-imagenet": (PLAIN, IMAGENET_MEAN, IMAGENET_STD),
-    # What the transformers port's preprocessor_config.json asks for: another normalisation
-    # than the training's. Here to reproduce the scores of those who follow it.
+    # The transformers port's preprocessor_config.json, whose normalisation differs from the
+    # training's; for reproducing scores that were made with it.
     "hf-clip": (UPRIGHT, CLIP_MEAN, CLIP_STD),
 }
 
 
 def profile_names() -> tuple[str, ...]:
-    """The names that `profile_for` knows."""
+    """Return the names of the profiles."""
     return tuple(_CHOICES)
 
 
 def profile_for(name: str, crop_px: int) -> Profile:
-    """The profile of that name for a network whose input has sides of `crop_px`.
+    """Return the profile with a name, for a network with an input of side `crop_px`.
 
     Raises:
-        ConfigError: There is no profile of that name.
+        ConfigError: The name is unknown.
     """
     if name not in _CHOICES:
         raise ConfigError(

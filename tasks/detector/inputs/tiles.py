@@ -1,7 +1,7 @@
-"""Tiles of a picture at its own resolution: what the centre square leaves unseen, seen too.
+"""Tiles of an image at its own resolution, which cover what the centre square omits.
 
-Pure geometry, and the cutting. The scored square covers the middle of the short edge only, so a
-change at the edge of a wide picture never reaches the network.
+This module has the geometry and the cropping. The scored square is the centre of the image only,
+so an edit at the edge of a wide image never reaches the network.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from PIL import Image
 from .preprocess import FILTERS, normalise
 from .profiles import Profile
 
-# Neighbours share at least a quarter, so that what one cuts in two another has whole.
+# Share of a tile that neighbours have in common at least, so that one of them holds a small
+# object whole.
 OVERLAP: Final = 0.25
-# Bounds the cost of a picture: a larger one is reduced until so many tiles cover it.
+# Bound on the cost of an image: a larger one is reduced until this number of tiles covers it.
 MAX_TILES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """A square of a picture, in pixels of the decoded picture."""
+    """Square of an image, in pixels of the decoded image."""
 
     index: int
     count: int
@@ -35,18 +36,19 @@ class Tile:
 
     @property
     def name(self) -> str:
-        """As in `views.view`."""
+        """Name of the tile, as in `views.view`."""
         return f"tile {self.index + 1}/{self.count}"
 
 
 def tiles_of(size_px: tuple[int, int], side_px: int) -> list[Tile]:
-    """Overlapping squares that cover a picture, in reading order; none for a smaller picture.
+    """Return overlapping squares that cover an image, in reading order.
+
+    An image with an edge shorter than `side_px` has no tiles. Where more than `MAX_TILES` tiles of
+    side `side_px` would be needed, the tiles are larger, and are reduced to the input's size.
 
     Args:
-        size_px: Width and height.
-        side_px: Of the network's input. Tiles are as large, unless more than `MAX_TILES` would
-            be needed: then they are just so much larger that these cover the picture, and are
-            reduced to the input's size.
+        size_px: Width and height of the image.
+        side_px: Side of the network's input.
     """
     if min(size_px) < side_px:
         return []
@@ -54,7 +56,7 @@ def tiles_of(size_px: tuple[int, int], side_px: int) -> list[Tile]:
     while _n_tiles(size_px, side) > MAX_TILES:
         side = min(math.ceil(side * 1.05), *size_px)
         if side == min(size_px) and _n_tiles(size_px, side) > MAX_TILES:
-            # Longer than 12 to 1: squares of the whole short edge, further apart than they overlap.
+            # Longer than about 12 to 1: `MAX_TILES` squares of the short edge, less overlapped.
             break
     lefts, tops = (_starts(length, side) for length in size_px)
     count = len(lefts) * len(tops)
@@ -66,7 +68,7 @@ def tiles_of(size_px: tuple[int, int], side_px: int) -> list[Tile]:
 
 
 def cut(image: Image.Image, tile: Tile, profile: Profile) -> NDArray[np.float32]:
-    """The network's input for one tile of an RGB picture, (3, side, side)."""
+    """Return the network's input for one tile of an RGB image, shape (3, side, side)."""
     right, bottom = tile.left_px + tile.side_px, tile.top_px + tile.side_px
     square = image.crop((tile.left_px, tile.top_px, right, bottom))
     if tile.side_px != profile.crop_px:
@@ -84,6 +86,6 @@ def _n_along(length: int, side: int) -> int:
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Evenly spread, the first at the beginning and the last at the end."""
+    """Return evenly spaced starts, the first at the beginning and the last at the end."""
     n = min(_n_along(length, side), MAX_TILES)
     return [round(index * (length - side) / max(n - 1, 1)) for index in range(n)]

@@ -1,7 +1,7 @@
-"""Which backend runs a checkpoint: the fastest that gives the reference's scores here.
+"""Choice of the backend: the fastest on this machine whose scores match the reference.
 
-Nothing is taken on trust: before a backend is used for the first time on a machine, its
-logits are held against fp32 PyTorch's and its rate is measured; both are kept.
+Before its first use on a machine, a backend's logits are compared with those of PyTorch in fp32
+and its speed is measured; both figures are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..detector import Detector
 
 N_DRAWN: Final = 8
-# Enough for each stream to reach its pace, few enough that nobody waits long.
+# Enough batches for each stream to reach its full speed, in a few seconds.
 _ROUNDS_PER_STREAM: Final = 4
 
 Make = Callable[[BackendName, str], "Detector"]
@@ -34,28 +34,28 @@ Make = Callable[[BackendName, str], "Detector"]
 def candidates(
     backend: str, precision: str, kind: str, *, runs_on: Sequence[BackendName] = BACKENDS
 ) -> tuple[BackendName, ...]:
-    """The backends that may run this precision on this kind of device, of those asked for.
+    """Return the requested backends that can run a precision on a kind of device.
 
     Args:
-        backend: `auto` or a name.
-        precision: `fp32`, `bf16`, `fp16` or `int8`.
-        kind: Of the device.
-        runs_on: Backends that can run the network at all.
+        backend: Name of a backend, or `auto`.
+        precision: Number format: `fp32`, `bf16`, `fp16` or `int8`.
+        kind: Kind of device.
+        runs_on: Backends that can run the network.
 
     Raises:
-        ConfigError: The name is unknown, or that backend cannot do it here.
+        ConfigError: The name is unknown, or no requested backend can run the precision here.
     """
     check_backend(backend)
-    # Where two score alike and as fast, the first is taken: it starts without PyTorch.
+    # The first of equally fast backends is chosen, and OpenVINO starts without PyTorch.
     ordered = sorted(runs_on, key=lambda name: name != "openvino")
     possible = [name for name in ordered if _can_run(name, precision, kind)]
-    # The compiler takes longer than most runs.
+    # `auto` leaves torch-compile out: compiling takes longer than most runs.
     wanted = ("openvino", "torch", "python") if backend == "auto" else (backend,)
     chosen = tuple(name for name in possible if name in wanted)
     if not chosen:
-        nothing = "nothing; pip install openvino" if "openvino" in runs_on else "nothing; use fp32"
+        nothing = "none; pip install openvino" if "openvino" in runs_on else "none; use fp32"
         raise ConfigError(
-            f"backend {backend} cannot run {precision} on {kind}; what can is: "
+            f"backend {backend} cannot run {precision} on {kind}; backends that can: "
             f"{', '.join(possible) or nothing}"
         )
     return chosen
@@ -77,53 +77,59 @@ def choose(
     weights_sha256: str,
     force: bool = False,
 ) -> Detector:
-    """The fastest of some backends whose measured drift is within its limit on this machine.
+    """Load the fastest of some backends whose drift on this machine is within the limit.
 
     Args:
-        make: Gives the detector of a backend and precision, loaded.
+        make: Function from a backend and a precision to the loaded detector.
         names: Backends to choose from.
-        precision: `fp32`, `bf16`, `fp16` or `int8`.
-        label: The precision as `scores.precision` has it.
-        kind: Of the device.
-        weights_sha256: Of the checkpoint.
-        force: Take one that drifts too far all the same, and say so.
+        precision: Number format: `fp32`, `bf16`, `fp16` or `int8`.
+        label: Precision as in `scores.precision`.
+        kind: Kind of device.
+        weights_sha256: Hash of the checkpoint's weights.
+        force: Whether to accept a drift above the limit; the detector's `why` then names it.
 
     Raises:
-        GateRefused: All of them move scores further than they may.
+        GateRefused: Every backend's drift is above the limit.
     """
     if tuple(names) == ("python",):
         return require_consistent(make("python", precision), force=force)
     if tuple(names) == (REFERENCE,) and is_exact(precision):
         detector = make(REFERENCE, precision)
-        detector.why = "the reference that others are measured against"
+        detector.why = "the reference for the drift of other backends"
         return detector
     known = read_measured(weights_sha256)
     made: dict[str, Detector] = {}
-    found: dict[BackendName, Measured] = {}
+    measured: dict[BackendName, Measured] = {}
     for name in names:
         kept = known.get((f"{name}-{kind}", label))
         if kept is None:
             kept = measure(make, name, precision, made=made)
             keep_measured(weights_sha256, kept)
-        found[name] = kept
-    allowed = {name: one for name, one in found.items() if is_within(one)}
+        measured[name] = kept
+    allowed = {name: figures for name, figures in measured.items() if is_within(figures)}
     if not allowed and not force:
-        worst = min(found.values(), key=lambda one: judged_logit(one.drift, label))
-        raise GateRefused(refusal(worst))
-    best = max(allowed or found, key=lambda name: found[name].images_per_second)
+        nearest = min(measured.values(), key=lambda figures: judged_logit(figures.drift, label))
+        raise GateRefused(refusal(nearest))
+    best = max(allowed or measured, key=lambda name: measured[name].images_per_second)
     detector = made.get(f"{best} {precision}") or make(best, precision)
-    detector.why = _why(found[best], [one for name, one in found.items() if name != best])
+    others = [figures for name, figures in measured.items() if name != best]
+    detector.why = _why(measured[best], others)
     return detector
 
 
 def measure(
     make: Make, name: BackendName, precision: str, *, made: dict[str, Detector] | None = None
 ) -> Measured:
-    """Drift from fp32 PyTorch on pictures drawn here, and rate, of one backend.
+    """Measure the speed of one backend and its drift from PyTorch in fp32 on generated test images.
 
-    Of a Python object, which nothing else runs: from each picture alone to a batch of them.
+    For a Python object, which has one backend only, the drift is that of a batch from each image
+    alone.
 
-    `made` takes the detectors that were loaded for it, by backend and precision.
+    Args:
+        make: Function from a backend and a precision to the loaded detector.
+        name: Backend to measure.
+        precision: Number format: `fp32`, `bf16`, `fp16` or `int8`.
+        made: Loaded detectors by backend and precision; the ones loaded here are added.
     """
     made = {} if made is None else made
 
@@ -145,22 +151,26 @@ def measure(
         precision=detector.precision,
         images_per_second=rate(detector),
         drift=drift_between(expected, logits),
-        pictures=f"{N_DRAWN} drawn pictures",
+        pictures=f"{N_DRAWN} generated test images",
         measured_at=now(),
     )
 
 
 def rate(detector: Detector) -> float:
-    """Images a second of the network alone, on all cores; the better of two short tries."""
+    """Measure the images per second of the network alone on all cores: the better of two runs."""
     n_images = _ROUNDS_PER_STREAM * n_cores() * detector.batch_images
     bare_forward(detector, n_cores() * detector.batch_images)
     return max(bare_forward(detector, n_images) for _ in range(2))
 
 
 def drawn_pixels(shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Pictures of coarse patches under noise of growing strength, as `preprocess` would give them.
+    """Return generated test images: coarse patches with noise of increasing strength, normalised.
 
-    Shape (N_DRAWN, 3, side, side); always the same.
+    Args:
+        shape: Channels, height and width of the input.
+
+    Returns:
+        Pixels (N_DRAWN, 3, side, side), like those of `preprocess`; the same at every call.
     """
     rng = np.random.default_rng(0)
     channels, side, _ = shape
@@ -173,18 +183,18 @@ def drawn_pixels(shape: tuple[int, int, int]) -> NDArray[np.float32]:
 
 
 def is_within(one: Measured) -> bool:
-    """Whether a backend's drift is within the limit of its precision."""
+    """Return whether a backend's drift is within the limit of its precision."""
     return judged_logit(one.drift, one.precision) <= limit_logit(one.precision)
 
 
 def refusal(one: Measured) -> str:
-    """Why a backend is not used, and what to do about it."""
+    """Return the reason why a backend is not used, with advice."""
     figure = "at most" if is_exact(one.precision) else "at the 99th percentile"
     drift = judged_logit(one.drift, one.precision)
     return (
-        f"{one.backend} in {one.precision} moves logits by {drift:.3g} {figure} from fp32"
-        f" PyTorch's (on {one.pictures}); allowed are {limit_logit(one.precision):g}. Use"
-        " --backend torch --precision fp32, or --force-drift to use it all the same"
+        f"{one.backend} in {one.precision} moves logits by {drift:.3g} {figure} from those of"
+        f" PyTorch in fp32 (on {one.pictures}); allowed are {limit_logit(one.precision):g}. Use"
+        " --backend torch --precision fp32, or --force-drift to accept the drift"
     )
 
 
@@ -192,6 +202,6 @@ def _why(best: Measured, others: Sequence[Measured]) -> str:
     rates = "".join(f" against {one.images_per_second:.1f} of {one.backend}" for one in others)
     over = "" if is_within(best) else f", over the limit of {limit_logit(best.precision):g}: forced"
     return (
-        f"{best.images_per_second:.1f} images/s{rates}, at most {best.drift.max:.1g} from fp32"
-        f" PyTorch's logits on {best.pictures}{over}"
+        f"{best.images_per_second:.1f} images/s{rates}; logits at most {best.drift.max:.1g} from"
+        f" those of PyTorch in fp32 on {best.pictures}{over}"
     )

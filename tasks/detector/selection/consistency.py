@@ -1,4 +1,4 @@
-"""Whether a detector that nothing else can run scores an image the same alone and in a batch."""
+"""Check that a detector with one backend only scores an image the same alone and in a batch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ N_DRAWN = 8
 
 
 def drawn_squares(shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Return images of coarse patches under noise, as a profile without normalisation gives them.
+    """Return generated test images: coarse patches with noise, without normalisation.
 
-    Shape (N_DRAWN, 3, side, side), whole 255ths in [0, 1]; always the same.
+    Args:
+        shape: Channels, height and width of the input.
+
+    Returns:
+        Pixels (N_DRAWN, 3, side, side), multiples of 1/255 in [0, 1]; the same at every call.
     """
     rng = np.random.default_rng(0)
     channels, side, _ = shape
@@ -34,7 +38,12 @@ def drawn_squares(shape: tuple[int, int, int]) -> NDArray[np.float32]:
 
 
 def measure_alone(detector: Detector, images_per_second: float = 0.0) -> Measured:
-    """Return how far a detector's logits in a batch are from those of each image alone."""
+    """Measure the drift of a detector's logits in a batch from those of each image alone.
+
+    Args:
+        detector: Loaded detector.
+        images_per_second: Speed to record with the drift.
+    """
     pixels = drawn_squares(detector.input_shape)
     alone = np.concatenate([detector.forward(one[None])[0] for one in pixels])
     together, _ = detector.forward(pixels)
@@ -43,31 +52,31 @@ def measure_alone(detector: Detector, images_per_second: float = 0.0) -> Measure
         precision=detector.precision,
         images_per_second=images_per_second,
         drift=drift_between(alone, together),
-        pictures=f"{N_DRAWN} drawn pictures, in a batch against alone",
+        pictures=f"{N_DRAWN} generated test images, in a batch against alone",
         measured_at=now(),
     )
 
 
 def require_consistent(detector: Detector, *, force: bool = False) -> Detector:
-    """Return the detector, once its scores are known not to depend on the batch.
+    """Return the detector after the check that its scores do not depend on the batch.
 
     Args:
-        detector: Run by its own code.
-        force: Take it all the same, and say so.
+        detector: Detector that runs its own code.
+        force: Whether to accept a failed check; `detector.why` then names it.
 
     Raises:
-        GateRefused: The same image scores otherwise in a batch than alone.
+        GateRefused: An image's scores alone and in a batch differ by more than the limit.
     """
     largest = measure_alone(detector).drift.max
     if largest > EXACT_LIMIT_LOGIT and not force:
         raise GateRefused(
-            f"{detector.detector_id} moves logits by {largest:.3g} between an image alone and the"
+            f"{detector.detector_id} changes logits by {largest:.3g} between an image alone and the"
             f" same image in a batch; allowed are {EXACT_LIMIT_LOGIT:g}: a score may not depend on"
             " the images beside it. Correct the detector, or use --force-drift"
         )
     over = f", over the limit of {EXACT_LIMIT_LOGIT:g}: forced"
     detector.why = (
-        f"its own code; at most {largest:.1g} between an image alone and in a batch"
+        f"its own code; logits differ by at most {largest:.1g} between alone and in a batch"
         f"{over if largest > EXACT_LIMIT_LOGIT else ''}"
     )
     return detector

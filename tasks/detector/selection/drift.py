@@ -1,6 +1,6 @@
-"""How far one backend or precision moves scores from fp32 PyTorch's, and how far it may.
+"""Drift of a backend's or precision's scores from those of PyTorch in fp32, and its limits.
 
-Pure functions on logits; `measured` keeps what they say.
+Pure functions on logits; `measurements` keeps their results.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-# In fp32 the same picture must score the same everywhere: every picture, not most.
+# fp32: limit on the largest difference, since every image must score the same on every machine.
 EXACT_LIMIT_LOGIT: Final = 1e-3
-# In other precisions: at the 99th percentile. Beyond it decisions move more than people's do.
+# Other precisions: limit on the 99th percentile. Above it, decisions would differ more than those
+# of human reviewers do.
 REDUCED_LIMIT_LOGIT: Final = 0.25
 SMALL_BELOW_PX: Final = 440
 LOW_QUALITY_BELOW: Final = 50
-# Where int8 drifts most, by others' measurements, and the rest.
+# The kinds of image on which int8 drifts most according to published measurements, and the rest.
 SLICES: Final = ("short edge under 440 px", "JPEG quality under 50", "others")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Absolute differences of logits over some pictures; NaN counts as infinite."""
+    """Absolute differences of logits over a set of images; NaN counts as infinite."""
 
     n_images: int
     mean: float
@@ -34,7 +35,7 @@ class Drift:
 
 
 def drift_between(reference: NDArray[np.float32], logits: NDArray[np.float32]) -> Drift:
-    """The drift of `logits` from `reference`, both (N,), of the same pictures in order."""
+    """Return the drift of `logits` from `reference`, both (N,), for the same images in order."""
     if len(reference) == 0:
         return Drift(n_images=0, mean=0.0, p99=0.0, max=0.0)
     apart = np.abs(logits.astype(np.float64) - reference.astype(np.float64))
@@ -42,7 +43,7 @@ def drift_between(reference: NDArray[np.float32], logits: NDArray[np.float32]) -
     return Drift(
         n_images=len(apart),
         mean=float(apart.mean()),
-        # The observed value at or above the percentile: between two there is no picture.
+        # "higher": an observed value, since no image lies between two of them.
         p99=float(np.quantile(apart, 0.99, method="higher")),
         max=float(apart.max()),
     )
@@ -50,15 +51,15 @@ def drift_between(reference: NDArray[np.float32], logits: NDArray[np.float32]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceReport:
-    """What another backend or precision changes in one kind of picture.
+    """Effect of another backend or precision on one kind of image.
 
     Attributes:
-        name: `all`, or of `SLICES`.
-        drift: Of the logits.
-        flips: Pictures that the thresholds would judge otherwise.
+        name: `all`, or one of `SLICES`.
+        drift: Drift of the logits.
+        flips: Number of images whose decision changes at the same thresholds.
         auc_reference: Area under the ROC curve of the reference; None without both labels, or
-            where a labelled picture's logit is not finite.
-        auc: Of the other.
+            where a labelled image's logit is not finite.
+        auc: Area under the ROC curve of the other backend or precision; None likewise.
     """
 
     name: str
@@ -69,7 +70,12 @@ class SliceReport:
 
 
 def slice_of(short_edge_px: int, jpeg_quality: int | None) -> str:
-    """The kind of picture that drift is told apart by; the first that fits."""
+    """Return the first of `SLICES` that an image belongs to.
+
+    Args:
+        short_edge_px: Short edge of the image.
+        jpeg_quality: Quality of the JPEG from 1 to 100; None for other formats.
+    """
     if short_edge_px < SMALL_BELOW_PX:
         return SLICES[0]
     if jpeg_quality is not None and jpeg_quality < LOW_QUALITY_BELOW:
@@ -86,15 +92,15 @@ def drift_by_slice(
     review_at: float,
     flag_at: float,
 ) -> list[SliceReport]:
-    """Drift, flips and AUC over all pictures, then over each slice that has any.
+    """Return drift, flips and AUC over all images, then over each slice that has images.
 
     Args:
         reference: Logits (N,) of the reference.
-        logits: Of the other, of the same pictures in order.
-        slices: The slice of each.
-        labels: 1 machine-made, 0 real, None unknown.
-        review_at: Threshold on the probability.
-        flag_at: Likewise, at or above `review_at`.
+        logits: Logits (N,) of the other backend or precision, for the same images in order.
+        slices: Slice of each image.
+        labels: Label of each image: 1 AI-generated, 0 real, None unknown.
+        review_at: Threshold of review on the probability.
+        flag_at: Threshold of flag on the probability, at or above `review_at`.
     """
     kinds, truth = np.asarray(slices, dtype=object), np.asarray(labels, dtype=object)
     out = []
@@ -117,17 +123,17 @@ def drift_by_slice(
 
 
 def _judged(logits: NDArray[np.float32], review_at: float, flag_at: float) -> NDArray[np.int64]:
-    """0 clear, 1 review, 2 flag; NaN is no score, and goes to review."""
+    """Return the decision of each logit: 0 clear, 1 review, 2 flag; NaN goes to review."""
     prob = expit(logits.astype(np.float64)).astype(np.float32)
     judged = np.digitize(prob, [np.float32(review_at), np.float32(flag_at)])
-    # What is no score goes to people; `digitize` would put it above every threshold.
+    # `digitize` would put NaN above every threshold.
     return np.where(np.isnan(prob), 1, judged).astype(np.int64)
 
 
 def _auc(logits: NDArray[np.float32], labels: NDArray[np.object_]) -> float | None:
     known = np.array([label is not None for label in labels], dtype=bool)
     truth = labels[known].astype(np.int64)
-    # Without its worst pictures an area would compare with another set's.
+    # Without the images of non-finite logits, the two areas would be of different sets.
     if len(set(truth.tolist())) < 2 or not np.isfinite(logits[known]).all():
         return None
     from sklearn.metrics import roc_auc_score
@@ -136,15 +142,15 @@ def _auc(logits: NDArray[np.float32], labels: NDArray[np.object_]) -> float | No
 
 
 def is_exact(precision: str) -> bool:
-    """Whether scores of this precision must be those of the reference."""
+    """Return whether scores of a precision must equal those of the reference."""
     return precision == "fp32"
 
 
 def limit_logit(precision: str) -> float:
-    """How far a backend of this precision may move a logit."""
+    """Return the limit on the drift of a precision, in logits."""
     return EXACT_LIMIT_LOGIT if is_exact(precision) else REDUCED_LIMIT_LOGIT
 
 
 def judged_logit(drift: Drift, precision: str) -> float:
-    """The figure that is held against the limit: the maximum in fp32, else the 99th percentile."""
+    """Return the figure that the limit bounds: the maximum in fp32, else the 99th percentile."""
     return drift.max if is_exact(precision) else drift.p99

@@ -1,7 +1,7 @@
-"""What was measured of backends on this machine: rates and drift, kept in its cache.
+"""Measurements of backends on this machine, their speed and drift, kept in the machine's cache.
 
-A file for each checkpoint and machine; new library versions or cores make another file, since
-either may change both figures.
+Each checkpoint has one file per machine, number of cores and set of library versions, since any
+of these may change both figures.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from .drift import Drift, is_exact
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One backend and precision against fp32 PyTorch on one machine.
+    """Measurement of one backend and precision on one machine.
 
     Attributes:
-        backend: As in `scores.backend`.
-        precision: As in `scores.precision`.
-        images_per_second: Of the network alone, in as many streams as there are cores.
-        drift: From the reference; zero for the reference itself.
-        pictures: What it was measured on, in words.
-        measured_at: UTC, ISO 8601.
+        backend: Backend as in `scores.backend`.
+        precision: Precision as in `scores.precision`.
+        images_per_second: Speed of the network alone, with one stream per core.
+        drift: Drift from PyTorch in fp32; zero for the reference itself.
+        pictures: Description of the images it was measured on.
+        measured_at: Time in UTC, ISO 8601.
     """
 
     backend: str
@@ -45,25 +45,25 @@ class Measured:
 
 
 def now() -> str:
-    """UTC, ISO 8601, to the second."""
+    """Return the current time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read_measured(weights_sha256: str) -> dict[tuple[str, str], Measured]:
-    """What is known of a checkpoint here, by backend and precision; empty when nothing is."""
+    """Return a checkpoint's measurements on this machine by backend and precision; may be empty."""
     try:
         rows = json.loads(_file(weights_sha256).read_text(encoding="utf-8"))
-        found = [Measured(**(row | {"drift": Drift(**row["drift"])})) for row in rows]
+        measured = [Measured(**(row | {"drift": Drift(**row["drift"])})) for row in rows]
     except (OSError, ValueError, TypeError, KeyError):
-        # It can be measured again.
+        # The caller measures again.
         return {}
-    return {(one.backend, one.precision): one for one in found}
+    return {(one.backend, one.precision): one for one in measured}
 
 
 def keep_measured(weights_sha256: str, new: Measured) -> None:
-    """Add or replace what is known of one backend and precision.
+    """Add or replace the measurement of one backend and precision.
 
-    A cache that cannot be written keeps nothing: it is measured again next time.
+    Where the cache cannot be written, the next run measures again.
     """
     known = read_measured(weights_sha256) | {(new.backend, new.precision): new}
     rows: list[dict[str, Any]] = [asdict(one) for one in known.values()]
@@ -76,9 +76,11 @@ def keep_measured(weights_sha256: str, new: Measured) -> None:
 
 
 def drift_allowance(weights_sha256: str, precision: str) -> float | None:
-    """By how much of a logit a decision must allow for a precision: its worst 99th percentile here.
+    """Return the tolerance of a decision for a precision, in logits.
 
-    0 where scores are exact; None where nothing was measured on this machine.
+    Returns:
+        Largest 99th percentile of the drift measured on this machine; 0 where scores are exact;
+        None without a measurement.
     """
     if is_exact(precision):
         return 0.0
@@ -101,7 +103,7 @@ def _machine() -> str:
 
 
 def _cpu() -> str:
-    """The processor's model name where the system tells it."""
+    """Return the processor's model name, where the system has it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -48,7 +48,7 @@ def test_what_is_read_when_a_run_is_interrupted_stays(tmp_path, pictures):
     ):
         run(request, flow="ingest")
     assert stopped.value.__notes__ == [
-        "3 of 5 items are read and kept; the same command goes on with the other 2"
+        "3 of 5 items are read and kept; the same command resumes with the other 2"
     ]
     lake = Lake(request.lake)
     assert lake.scan("images").collect().height == 3
@@ -64,10 +64,10 @@ def test_what_is_read_when_a_run_is_interrupted_stays(tmp_path, pictures):
 def test_how_far_a_run_came_is_told_in_words():
     """With and without a known total, at the very start and at the very end."""
     assert standing_of(1234, 5000, "images", "scored") == (
-        "1,234 of 5,000 images are scored and kept; the same command goes on with the other 3,766"
+        "1,234 of 5,000 images are scored and kept; the same command resumes with the other 3,766"
     )
     assert standing_of(2, None, "items", "read") == (
-        "2 items are read and kept; the same command goes on after them"
+        "2 items are read and kept; the same command resumes after them"
     )
     assert standing_of(0, 9, "items", "read").startswith("no items were read yet")
     assert standing_of(9, 9, "items", "read").startswith("all 9 items are read and kept")
@@ -142,7 +142,7 @@ def test_sigterm_commits_what_is_done_and_exits_with_143(pictures):
     code, said = told(pictures, raise_sigterm)
     assert code == 143, said
     assert said == (
-        "assay: stopped by SIGTERM: 2 of 5 items are read and kept; the same command goes on with"
+        "assay: stopped by SIGTERM: 2 of 5 items are read and kept; the same command resumes with"
         " the other 3\n"
     )
     lake = Lake(pictures.parent / "lake", create=False)

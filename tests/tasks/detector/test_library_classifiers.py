@@ -169,7 +169,7 @@ def test_a_falsified_backend_is_refused(folders, monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"backend": "openvino"}, "what can is: torch, torch-compile"),
+        ({"backend": "openvino"}, "backends that can: torch, torch-compile"),
         ({"precision": "int8"}, "no ViT of the built-in layouts"),
         ({"positive": "real"}, "whose card says 'fake'"),
         ({"profile": "nothing"}, "unknown"),

@@ -198,7 +198,7 @@ def test_a_detector_of_real_pictures_is_turned_round(tmp_path):
         (
             {"name": "mini", "backend": "torch", "precision": "int8"},
             ConfigError,
-            "cannot run int8 on cpu; what can is: openvino",
+            "cannot run int8 on cpu; backends that can: openvino",
         ),
         ({"name": "mini", "positive": "real"}, ConfigError, "known to be 'fake'"),
     ],
