@@ -36,10 +36,8 @@ STILL_TO_DO: dict[str, int] = {
     "synth/plan": 30,
     "synth/training": 1,
     "tasks/bench": 16,
-    "tasks/detector": 195,
     "tasks/explain": 13,
     "tasks/similar": 11,
-    "tasks/work": 5,
 }
 
 # First words of functions' docstrings, in the base form. Adding one is deliberate.

@@ -1,7 +1,7 @@
-"""From one layout of a checkpoint to the other, bit for bit: names change, numbers do not.
+"""Conversion of a checkpoint between timm's and transformers' layout, bit for bit.
 
-timm keeps queries, keys and values in one tensor, transformers in three; everything else is
-another name for the same bytes.
+timm stores queries, keys and values in one tensor, transformers in three; all other tensors only
+change their name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ....data.errors import InputError
 from ..weights.architecture import TIMM_EPS, Architecture, roles_of
 from ..weights.checkpoint import Checkpoint
 from ..weights.hub import CONFIG, SETTINGS, WEIGHTS
-from ..weights.registry import Layout
+from ..weights.registry import LABELS, Direction, Layout
 
 _STEM: Final[dict[Layout, dict[str, str]]] = {
     "timm": {
@@ -62,20 +62,22 @@ Tensor = dict[str, Any]
 
 
 def convert(checkpoint: Checkpoint, to: Layout, folder: Path) -> Path:
-    """Write a checkpoint in a layout as a folder that loads here and in that library.
+    """Write a checkpoint in a layout, as a folder that assay and the layout's library load.
+
+    The folder gets `model.safetensors`, a `config.json` for transformers, and a `detector.toml`
+    with the settings that the weights do not contain.
 
     Args:
-        checkpoint: Checked already.
-        to: `timm`, as the authors publish it, or `transformers`, as the hub's port is.
-        folder: New or empty. Gets `model.safetensors`, `config.json` for transformers, and a
-            `detector.toml` with what the weights do not tell.
+        checkpoint: Checked checkpoint.
+        to: Layout: `timm`, the authors' own, or `transformers`, that of the hub's port.
+        folder: New or empty folder.
 
     Returns:
-        The folder.
+        Path of the folder.
 
     Raises:
-        ConfigError: The checkpoint is of another network than these layouts' ViT.
-        InputError: The folder has files in it, or cannot be written.
+        ConfigError: The network is no ViT of these layouts.
+        InputError: The folder contains files, or cannot be written.
     """
     checkpoint.require_vit()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -84,7 +86,7 @@ def convert(checkpoint: Checkpoint, to: Layout, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / WEIGHTS).write_bytes(converted(checkpoint.raw_weights, to, checkpoint.name))
         if to == "transformers":
-            config = transformers_config(checkpoint.require_vit())
+            config = transformers_config(checkpoint.require_vit(), checkpoint.positive)
             (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (folder / SETTINGS).write_text(_settings(checkpoint, to), encoding="utf-8")
     except OSError as error:
@@ -93,7 +95,16 @@ def convert(checkpoint: Checkpoint, to: Layout, folder: Path) -> Path:
 
 
 def converted(raw_weights: bytes, to: Layout, what: str) -> bytes:
-    """A safetensors file with the same numbers under the names of a layout."""
+    """Return a safetensors file with the same values under the names of a layout.
+
+    Args:
+        raw_weights: Bytes of a checked safetensors file.
+        to: Layout of the result.
+        what: Name of the checkpoint in messages.
+
+    Raises:
+        UntrustedWeights: A tensor has no role in a ViT classifier.
+    """
     import safetensors
 
     pieces: Any = safetensors.deserialize(raw_weights)  # type: ignore[no-untyped-call]
@@ -109,13 +120,14 @@ def converted(raw_weights: bytes, to: Layout, what: str) -> bytes:
 
 
 def safetensors_file(tensors: dict[str, Tensor]) -> bytes:
-    """A file of that format: length of the header, header, bytes.
+    """Return a file in safetensors format: length of the header, header, data.
 
     Args:
-        tensors: By name: `dtype` as the format calls it, `shape`, and `data`, little-endian.
+        tensors: Tensors by name, each with `dtype` in the format's spelling, `shape`, and `data`,
+            little-endian.
     """
-    # The library's own writer takes arrays of a framework, and numpy has no bfloat16.
-    # Other libraries look at this key to know whose tensors these are.
+    # The library's writer needs arrays of a framework, and numpy has no bfloat16.
+    # Other libraries read this key to know the framework of the tensors.
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, tensor in tensors.items():
@@ -132,7 +144,7 @@ def safetensors_file(tensors: dict[str, Tensor]) -> bytes:
 
 
 def name_of(role: str, layout: Layout) -> str:
-    """What a layout calls the tensor of a role."""
+    """Return a layout's name for the tensor of a role."""
     first, _, rest = role.partition(".")
     if first.isdigit():
         part, _, kind = rest.partition(".")
@@ -141,18 +153,24 @@ def name_of(role: str, layout: Layout) -> str:
     return f"{_STEM[layout][first]}.{rest}" if rest else _STEM[layout][first]
 
 
-def transformers_config(architecture: Architecture) -> dict[str, Any]:
-    """A `config.json` that states everything, so that no default of any version counts."""
+def transformers_config(architecture: Architecture, positive: Direction) -> dict[str, Any]:
+    """Return a `config.json` that states every key, so that no library default applies.
+
+    Args:
+        architecture: Sizes of the network.
+        positive: Class that a larger logit means, which names the label.
+    """
+    label = LABELS[positive]
     return {
         "architectures": ["ViTForImageClassification"],
         "attention_probs_dropout_prob": 0.0,
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.0,
         "hidden_size": architecture.width,
-        "id2label": {"0": "LABEL_0"},
+        "id2label": {"0": label},
         "image_size": architecture.image_px,
         "intermediate_size": architecture.mlp_width,
-        "label2id": {"LABEL_0": 0},
+        "label2id": {label: 0},
         "layer_norm_eps": architecture.layer_norm_eps,
         "model_type": "vit",
         "num_attention_heads": architecture.heads,
@@ -164,7 +182,7 @@ def transformers_config(architecture: Architecture) -> dict[str, Any]:
 
 
 def _fused(by_role: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Queries, keys and values of each block one below the other, as timm keeps them."""
+    """Join queries, keys and values of each block along the rows, as in timm's layout."""
     out: dict[str, Tensor] = {}
     for role, tensor in by_role.items():
         block, _, part = role.partition(".")
@@ -173,7 +191,7 @@ def _fused(by_role: dict[str, Tensor]) -> dict[str, Tensor]:
             out[role] = tensor
         elif letter == "q":
             three = [by_role[f"{block}.{name}.{kind}"] for name in "qkv"]
-            # Rows lie one after the other in memory.
+            # Rows are contiguous in memory.
             data = b"".join(bytes(one["data"]) for one in three)
             shape = [3 * tensor["shape"][0], *tensor["shape"][1:]]
             out[f"{block}.qkv.{kind}"] = tensor | {"shape": shape, "data": data}

@@ -1,4 +1,4 @@
-"""The detectors that can be named here: registered ones, those of packages, folders with a card."""
+"""List of the detectors that have a name: registered ones, those of packages, and folders."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ..weights.registry import CARDS, HASH_DIGITS, DetectorCard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One detector, as `assay models list` shows it.
+    """One detector of `assay models list`.
 
     Attributes:
-        name: What `--detector` takes.
-        detector: Id in the tables; None where it cannot be told.
-        layout: Network, in a word or a line.
-        image_px: Side of the input; None where the checkpoint says it.
+        name: Name for `--detector`.
+        detector: Id in the tables; None where it is unknown.
+        layout: Layout or description of the network.
+        image_px: Side of the input; None where only the checkpoint states it.
         weights_licence: Licence of code and weights.
-        here: Whether it can be loaded without a download.
+        here: Whether it loads without a download.
         is_pinned: Whether all 64 digits of the weights' hash are stated; else it is unverified.
         added_by: Package or folder that it comes from; None for assay's own.
-        problem: Why it cannot be used.
+        problem: Reason why it cannot be used; None where it can.
     """
 
     name: str
@@ -44,26 +44,38 @@ class Listed:
 
 
 def known_detectors(folders: Sequence[Path] = ()) -> list[Listed]:
-    """Return all detectors that have a name here, and those in some folders.
+    """Return all detectors that have a name on this machine, and those in some folders.
 
     Args:
         folders: Folders with weights, or folders of such folders.
 
     Raises:
-        InputError: A folder is not there, or holds no detector.
+        InputError: A folder cannot be read, or holds no detector.
     """
     rows = [_registered(card) for card in CARDS]
     rows += [_looked_into(name, added_by(name)) for name in added_names()]
     for folder in folders:
-        found = _with_weights(folder)
-        if not found:
-            raise InputError(f"{folder} holds no detector: there is no {WEIGHTS} in it or below")
-        rows += [_looked_into(str(one), "its folder") for one in found]
+        detectors = _with_weights(folder)
+        if not detectors:
+            raise InputError(
+                f"{folder} holds no detector: there is no {WEIGHTS} in it or in a folder of it;"
+                " name a folder that has one"
+            )
+        rows += [_looked_into(str(detector), "its folder") for detector in detectors]
     return rows
 
 
 def card_of(name: str, *, positive: str | None = None) -> DetectorCard | FolderCard | Card | None:
-    """Return the card of a detector that is no registered name; None where it has none."""
+    """Return the card of a detector; None where neither registry nor folder has one.
+
+    Args:
+        name: Name for `--detector`.
+        positive: Class that a larger logit means, for checkpoints where nothing else states it.
+
+    Raises:
+        ConfigError: The name or `positive` is wrong.
+        ModelError: The files cannot be obtained or cannot be trusted.
+    """
     found = find_checkpoint(name, positive=positive)
     match found.architecture:
         case LibraryClassifier(card=card):
@@ -129,7 +141,12 @@ def _with_weights(folder: Path) -> list[Path]:
 
 
 def flat(values: Mapping[str, Any], inside: str = "") -> dict[str, Any]:
-    """Return the values of nested tables by their dotted names."""
+    """Return the values of nested tables by dotted names.
+
+    Args:
+        values: Values and tables by name.
+        inside: Prefix of the names.
+    """
     out: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

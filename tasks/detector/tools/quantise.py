@@ -1,4 +1,4 @@
-"""Quantised weights from a user's own pictures: 8-bit integers by NNCF, with their own hash."""
+"""Quantisation of weights to 8-bit integers by NNCF on a user's images, with a hash of its own."""
 
 from __future__ import annotations
 
@@ -42,33 +42,38 @@ def quantise(
     *,
     image_ids: Iterable[str] = (),
 ) -> Quantised:
-    """Quantise a checkpoint on prepared pictures and keep it on this machine.
+    """Quantise a checkpoint on preprocessed images and keep the result on this machine.
 
     Weights and activations of the matrix products become 8-bit integers (post-training
-    quantisation with SmoothQuant, by NNCF). The patch embedding and the head stay fp32: the
-    first sees the pixels' whole range, and in the second every error adds up.
+    quantisation with SmoothQuant, by NNCF). The patch embedding and the head stay fp32, since the
+    first has the pixels' full range as its input and the second accumulates every error.
 
     Args:
-        checkpoint: Checked already.
-        profile: How the pictures were prepared; the result belongs to it.
-        pixels_f32_chw: At least `MIN_IMAGES`, each (3, side, side), as `preprocess` gives them.
-        image_ids: Whose pictures they are; kept, so that drift is measured on others.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images, to which the result belongs.
+        pixels_f32_chw: Preprocessed images, `MIN_IMAGES` or more, each (3, side, side).
+        image_ids: Ids of the images; stored, so that drift is measured on other images.
+
+    Returns:
+        Quantised weights, read back and checked.
 
     Raises:
-        ConfigError: NNCF is not installed.
-        InputError: There are too few pictures, or the result cannot be written.
+        ConfigError: NNCF is not installed, or the network is no ViT of the built-in layouts.
+        InputError: There are too few images, or the result cannot be written.
+
+    Source: Xiao et al. 2023, "SmoothQuant", sec. 4.
     """
     if importlib.util.find_spec("nncf") is None:
         raise ConfigError(
             "quantising needs NNCF, which is not installed: pip install 'assay[int8]'"
         )
-    pictures = [one[None] for one in pixels_f32_chw]
-    if len(pictures) < MIN_IMAGES:
+    batches = [pixels[None] for pixels in pixels_f32_chw]
+    if len(batches) < MIN_IMAGES:
         raise InputError(
-            f"{len(pictures)} pictures are too few to measure ranges on; {MIN_IMAGES} or more, of"
-            " the kinds that are to be scored, are needed: ingest more"
+            f"{len(batches)} images are too few to measure ranges on; needed are {MIN_IMAGES} or"
+            " more, of the kinds to be scored: ingest more"
         )
-    model = _quantised_model(checkpoint, pictures)
+    model = _quantised_model(checkpoint, batches)
     folder = quantised_folder(checkpoint.weights_sha256, profile)
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
@@ -79,10 +84,10 @@ def quantise(
             "weights_sha256": checkpoint.weights_sha256,
             "profile": profile.describe(),
             "sha256": files_sha256(unfinished),
-            "n_images": len(pictures),
+            "n_images": len(batches),
             "image_ids": sorted(image_ids),
             "pictures_sha256": hashlib.sha256(
-                b"".join(hashlib.sha256(one.tobytes()).digest() for one in pictures)
+                b"".join(hashlib.sha256(pixels.tobytes()).digest() for pixels in batches)
             ).hexdigest(),
             "made_at": now(),
             "versions": {name: importlib.metadata.version(name) for name in ("nncf", "openvino")},
@@ -98,27 +103,27 @@ def quantise(
     return find_quantised(checkpoint.weights_sha256, profile, detector=checkpoint.name)
 
 
-def _quantised_model(checkpoint: Checkpoint, pictures: list[NDArray[np.float32]]) -> Any:
-    quiet_openvino()  # before NNCF, which reports its use likewise
+def _quantised_model(checkpoint: Checkpoint, batches: list[NDArray[np.float32]]) -> Any:
+    quiet_openvino()  # first, since NNCF sends the same usage report
     import nncf
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     nncf.set_log_level(logging.ERROR)
     graph = build_model(checkpoint.raw_weights, checkpoint.require_vit(), checkpoint.name)
     head = [node for node in graph.get_ordered_ops() if node.get_type_name() == "MatMul"][-1]
-    # Its bars go to stdout, which is for data.
+    # NNCF's progress bars go to stdout, which is for data.
     with contextlib.redirect_stdout(io.StringIO()):
         return nncf.quantize(
             graph,
-            nncf.Dataset(pictures),
+            nncf.Dataset(batches),
             model_type=nncf.ModelType.TRANSFORMER,
             preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(pictures),
+            subset_size=len(batches),
             ignored_scope=nncf.IgnoredScope(
                 types=["Convolution"], names=[head.get_friendly_name()]
             ),
-            # Of what was tried (other smoothing, quantile ranges, the defaults) this moved
-            # logits least.
+            # These parameters gave the smallest drift of all that were tried: other smoothing,
+            # quantile ranges, the defaults.
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
                 smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=0.5),

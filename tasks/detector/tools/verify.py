@@ -1,4 +1,4 @@
-"""Whether a checkpoint is what it should be, and gives the scores that are known of it."""
+"""Verification of a checkpoint: the facts of its checks, and its scores of known images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GOLDEN: Final = "golden.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One picture: the score that is known and the one seen, or why there is none."""
+    """Comparison of one image: its known score and the measured one, or the reason of its lack."""
 
     name: str
     expected: float
@@ -41,12 +41,12 @@ class Compared:
 
     @property
     def matches(self) -> bool:
-        """Whether the two are within `TOLERANCE_PROB`."""
+        """Whether the two scores differ by at most `TOLERANCE_PROB`."""
         return self.seen is not None and abs(self.seen - self.expected) <= TOLERANCE_PROB
 
 
 def facts_of(checkpoint: Checkpoint) -> dict[str, str]:
-    """What was checked in finding a checkpoint, a line each."""
+    """Return the checked facts of a checkpoint, one line each."""
     is_file = bool(checkpoint.raw_weights)
     return {
         "detector": checkpoint.detector_id,
@@ -63,13 +63,14 @@ def facts_of(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def facts_of_loading(checkpoint: Checkpoint) -> dict[str, str]:
-    """Return what only loading tells of a network that its library builds, or of an object.
+    """Load a library's network or a Python object and return the facts that only loading shows.
 
-    The tensors of the built-in layouts are checked by name and shape before.
+    Built-in layouts have none: their tensors are checked by name and shape without loading.
 
     Raises:
-        ModelError: The weights are not the network's, or it gives no logit and embedding.
-        GateRefused: The object's scores depend on the batch.
+        ModelError: The weights do not fit the network, or its outputs are not one logit and one
+            embedding per image.
+        GateRefused: The Python object's scores depend on the batch.
     """
     if isinstance(checkpoint.architecture, Architecture):
         return {}
@@ -81,36 +82,38 @@ def facts_of_loading(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def origin_of(checkpoint: Checkpoint) -> str:
-    """Return who says that these are the weights, and whether they are pinned or unverified."""
+    """Return the origin of the weights, and whether they are pinned or unverified."""
     card = checkpoint.card
     if card is not None and checkpoint.is_pinned:
         return f"registered as {card.name}; the hash is the pinned one"
     if card is not None:
         n_digits = len(card.weights_sha256)
         return (
-            f"registered as {card.name}; unverified: of its hash {n_digits} of 64 digits are known"
+            f"registered as {card.name}; unverified: {n_digits} of 64 digits of its hash are known"
         )
     if checkpoint.is_pinned:
         return "not registered; the hash is the one that its card pins"
     if checkpoint.weights_sha256.startswith(UNVERIFIED):
-        return "unverified: code without weights, known by the version on its card alone"
-    return (
-        "unverified: not registered, and nobody vouches for these weights; weights_sha256 on its"
-        " card pins them"
-    )
+        return "unverified: code without weights, identified only by the version on its card"
+    return "unverified: not registered and not pinned; weights_sha256 on its card pins the weights"
 
 
 def known_scores(folder: Path, checkpoint: Checkpoint) -> tuple[Golden, ...]:
-    """The pictures of a folder whose scores are known.
+    """Return the images of a folder with known scores.
 
-    By a `golden.toml` in it, with a line `"name.png" = 0.9988` for each, else by the registry.
+    They come from a `golden.toml` in the folder, with a line `"name.png" = 0.9988` per image, or
+    from the registry.
+
+    Args:
+        folder: Folder of the images.
+        checkpoint: Checked checkpoint.
 
     Raises:
-        InputError: There is no such folder, its `golden.toml` cannot be read, or neither
-            tells of any score.
+        InputError: The folder does not exist, its `golden.toml` cannot be read, or no score is
+            known.
     """
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; name one that holds the golden pictures")
+        raise InputError(f"there is no folder {folder}; name one that holds the golden images")
     stated = folder / GOLDEN
     if stated.exists():
         try:
@@ -126,26 +129,32 @@ def known_scores(folder: Path, checkpoint: Checkpoint) -> tuple[Golden, ...]:
     if checkpoint.card is None or not checkpoint.card.golden:
         raise InputError(
             f"no scores are known for {checkpoint.name}; put a {GOLDEN} into {folder}, with a line"
-            ' such as "name.png" = 0.9988 for each picture'
+            ' such as "name.png" = 0.9988 per image'
         )
     return checkpoint.card.golden
 
 
 def compare(detector: Detector, golden: tuple[Golden, ...], folder: Path) -> list[Compared]:
-    """Score each picture and hold it against what is known; one answer for each."""
-    return [_compared(detector, one, folder / one.name) for one in golden]
+    """Score each image and compare the score with the known one.
+
+    Args:
+        detector: Loaded detector.
+        golden: Images with known scores.
+        folder: Folder of the images.
+    """
+    return [_compared(detector, image, folder / image.name) for image in golden]
 
 
 def _compared(detector: Detector, golden: Golden, file: Path) -> Compared:
-    def told(seen: float | None, problem: str | None = None) -> Compared:
+    def compared(seen: float | None, problem: str | None = None) -> Compared:
         return Compared(name=golden.name, expected=golden.prob_fake, seen=seen, problem=problem)
 
     try:
         raw = file.read_bytes()
         if golden.image_sha256 not in {None, hashlib.sha256(raw).hexdigest()}:
-            return told(None, "another picture: its sha256 is not the known one")
+            return compared(None, "another image: its sha256 is not the known one")
         logits, _ = detector.forward(preprocess(raw, detector.profile)[None])
     except (OSError, UnreadableImage) as error:
-        return told(None, str(error))
+        return compared(None, str(error))
     prob = float(expit(logits[0].astype(np.float64)))
-    return told(prob) if np.isfinite(prob) else told(None, "the logit is not a number")
+    return compared(prob) if np.isfinite(prob) else compared(None, "the logit is not a number")

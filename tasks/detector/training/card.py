@@ -1,6 +1,6 @@
-"""What is written beside trained weights: `detector.toml`, `eval.json`, the loss curve, the card.
+"""Files beside trained weights: `detector.toml`, `eval.json`, the loss curve and the card.
 
-The card says what the figures allow and no more; its wording follows from the figures.
+The card's wording follows from the figures and claims no more than they show.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ def write_card(
     pictures: Sequence[Picture],
     twins: Sequence[Twin],
 ) -> None:
-    """Write the four files into `result.out`, from the figures of exactly these weights."""
+    """Write the four files into `result.out`.
+
+    Args:
+        result: Result of the training, with the figures of these weights.
+        settings: Settings of the training.
+        pictures: Images of all parts.
+        twins: Aligned fakes of all parts.
+    """
     out = result.out
     (out / "detector.toml").write_text(_toml(result, settings, twins), encoding="utf-8")
     figures = {
@@ -36,7 +43,7 @@ def write_card(
 
 
 def command_line(settings: MiniSettings) -> str:
-    """The command that asks for this training again; folders by their last name."""
+    """Return the command that repeats the training, with each folder's last name only."""
     words = ["assay train-mini"]
     words += [f"--real {path.name}" for path in settings.real]
     words += [f"--fake {path.name}" for path in settings.fake]
@@ -49,28 +56,26 @@ def command_line(settings: MiniSettings) -> str:
 
 
 def verdict(held_out: Evaluation) -> str:
-    """One plain sentence on held-out generators, from the figure over all of them."""
+    """Return one sentence on held-out generators, from the figure over all of them."""
     row = next((r for r in held_out.rows if r.against == "all" and r.kind == "generator"), None)
     if row is None:
-        return "Nothing was held out, so nothing is known of pictures unlike the training ones."
-    figure = f"{row.model} on {row.n_fake} pictures of held-out generators"
+        return "No source was held out, so there is no figure for images unlike the training ones."
+    figure = f"{row.model} on {row.n_fake} images of held-out generators"
     control = f"a control that sees only file sizes and codec reaches {row.control}"
     if row.model.low <= 0.5:
-        return (
-            f"On generators it has not seen it is no better than chance: AUC {figure}; {control}."
-        )
+        return f"On held-out generators it is no better than chance: AUC {figure}; {control}."
     if row.model.auc < 0.75:
-        return f"On generators it has not seen it is weak: AUC {figure}; {control}."
+        return f"On held-out generators it is weak: AUC {figure}; {control}."
     if row.control.auc >= row.model.auc - 0.03:
         return (
-            f"Its AUC is {figure}, but {control}: the test set gives its classes away by size "
-            "and codec, so this figure says little about pictures."
+            f"Its AUC is {figure}, but {control}: size and codec reveal the classes of the test "
+            "set, so this figure says little about image content."
         )
     return f"Its AUC is {figure}; {control}."
 
 
 def aligned_verdict(held_out: Evaluation) -> str:
-    """Plain sentences on aligned fakes of held-out photos, where only a trace can help."""
+    """Return sentences on aligned fakes of held-out photos, which only a decoder trace reveals."""
     rows = [r for r in held_out.rows if r.kind == "aligned"]
     if not rows:
         return ""
@@ -82,8 +87,8 @@ def aligned_verdict(held_out: Evaluation) -> str:
 
     if not better:
         return (
-            f"Of aligned fakes of held-out photos it finds nothing (AUC: {spans(rows)}): what it "
-            "has learnt is how the pictures of its sources look, not the trace of a decoder."
+            f"On aligned fakes of held-out photos it is no better than chance (AUC: {spans(rows)}):"
+            " it has learnt the look of its sources, not the trace of a decoder."
         )
     sentences = [
         "On aligned fakes of held-out photos, where content cannot help, its AUC is above "
@@ -135,46 +140,45 @@ def _readme(
     )
     parts = [
         "# mini: the embedded detector",
-        "A small vision transformer that tells machine-made pictures from photos. It is here so "
-        "that the pipeline can be tried without a download. **It is enough to try the pipeline, "
-        "not to moderate with.**",
+        "A small vision transformer that separates AI-generated images from photos, so that the "
+        "pipeline can be tried without a download. **It is enough to try the pipeline, not to "
+        "moderate with.**",
         verdict(held_out),
         aligned_verdict(held_out),
         "## What it is",
         f"`ViTForImageClassification` of transformers: {result.n_parameters / 1e6:.2f} million "
         f"parameters, {settings.layers} layers of width {settings.width} with {settings.heads} "
         f"heads, patches of {settings.patch_px} px, input {settings.image_px} px, one logit; its "
-        f"sigmoid is the probability of `fake`. Profile: {profile.describe()}.",
+        f"sigmoid is the probability of AI-generated. Profile: {profile.describe()}.",
         f"sha256 of `model.safetensors`: `{result.weights_sha256}`",
-        "## What it learnt from",
+        "## Training data",
         _counts(pictures, twins),
-        "Aligned fakes are photos through an autoencoder and back at the same size, written with "
-        "the photo's own JPEG tables and subsampling. Each is made twice: of the photo as it is, "
-        "where scoring's reduction averages the decoder's trace away, and of the photo reduced to "
-        f"a short edge of {settings.reduced_px} px first (its other side reduced and written "
-        "likewise), where all of the trace reaches the detector. Early in training most of a "
-        "batch are such pairs, and throughout the network is also asked for the strength of every "
-        "spatial frequency of what it sees, in which a decoder shows.",
-        "Photo and aligned fake are seen through the same random view: the scoring geometry, "
-        "native pixels or a scale between, resized before at times, re-encoded as JPEG of quality "
-        "60 to 100 or as WebP at times, the same for both classes.",
+        "Aligned fakes are photos encoded and decoded by an autoencoder at the same size and saved "
+        "with the photo's own JPEG tables and subsampling. Each photo has two: one of the photo as "
+        "it is, where scoring's reduction averages out the decoder's trace, and one of the photo "
+        f"reduced to a short edge of {settings.reduced_px} px first (the photo's side of the pair "
+        "is reduced and saved alike), where the whole trace reaches the detector. Early in "
+        "training most of a batch are such pairs. An auxiliary loss has the network predict the "
+        "energy of every spatial frequency of its input, in which a decoder shows.",
+        "Photo and aligned fake have the same random view: the scoring geometry, native pixels or "
+        "a scale between, sometimes resized first, sometimes re-encoded as JPEG of quality 60 to "
+        "100 or as WebP, with the same probabilities for both classes.",
         settings.notes,
-        "## Figures on what it has not seen",
-        "Whole sources are held out; the split was fixed before any figure was seen, and the "
+        "## Figures on held-out sources",
+        "Whole sources are held out; the split was fixed before any figure was computed. The "
         "checkpoint was chosen, and its 0.5 set, on the validation part of the training sources. "
         "AUC with a 95 % "
         f"bootstrap interval of 2,000 resamples, against {held_out.n_real.get('all', 0)} held-out "
-        "photos. The control is a gradient-boosted classifier on width, height, bytes, bytes a "
-        "pixel, JPEG quantisation and format: no pixels.",
+        "photos. The control is a gradient-boosted classifier on width, height, bytes, bytes per "
+        "pixel, JPEG quantisation and format, without pixels.",
         _table(held_out.rows),
         f"Photos above 0.5 (false positives): {fpr or 'no photo was held out'}.",
-        "On the validation part of the sources that it learnt from (pictures unseen, sources "
-        "seen):",
+        "On the validation part of the training sources (new images, known sources):",
         _table(validation.rows),
-        "## Again, or on your own pictures",
+        "## Repeating it, or training on your own images",
         f"```\n{command_line(settings)}\n```",
         f"This training took {result.steps} steps in {result.seconds / 60:.0f} minutes on the "
-        "CPU; how many steps fit into the time, and with it the weights, depends on the machine. "
+        "CPU; the number of steps in that time, and so the weights, depend on the machine. "
         f"Scoring: {result.images_per_second:.0f} images per second at {settings.image_px} px in "
         f"batches of eight on {result.n_threads} threads, forward pass alone.",
     ]
@@ -183,7 +187,7 @@ def _readme(
 
 def _counts(pictures: Sequence[Picture], twins: Sequence[Twin]) -> str:
     lines = [
-        "| source | class | learnt from | validation | held out | origin and licence |",
+        "| source | class | training | validation | held out | origin and licence |",
         "|---|---|---|---|---|---|",
     ]
     licences = {p.source: p.licence.replace("|", "/") for p in pictures}
@@ -194,7 +198,7 @@ def _counts(pictures: Sequence[Picture], twins: Sequence[Twin]) -> str:
             for part in (Part.TRAIN, Part.VALIDATION, Part.HELD_OUT)
         )
         kind = "fake" if is_fake else "photo"
-        lines.append(f"| {source} | {kind} | {cells} | {licences[source] or 'not told'} |")
+        lines.append(f"| {source} | {kind} | {cells} | {licences[source] or 'not stated'} |")
     made = Counter((t.autoencoder, t.short_px, t.photo.part) for t in twins)
     for name, short_px in dict.fromkeys((t.autoencoder, t.short_px) for t in twins):
         cells = " | ".join(
@@ -207,7 +211,7 @@ def _counts(pictures: Sequence[Picture], twins: Sequence[Twin]) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     lines = [
-        "| against | pictures | AUC | AUC of the control | found at 0.5 |",
+        "| against | images | AUC | AUC of the control | recall at 0.5 |",
         "|---|---|---|---|---|",
     ]
     for row in rows:
@@ -219,7 +223,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _curve(losses: Sequence[float]) -> str:
-    """The training loss as a line, 480 by 160."""
+    """Return the training loss as a line in SVG, 480 by 160."""
     top = max([*losses, 0.7])
     points = " ".join(
         f"{10 + 460 * i / max(len(losses) - 1, 1):.1f},{150 - 140 * loss / top:.1f}"

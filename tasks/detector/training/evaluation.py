@@ -1,8 +1,8 @@
-"""Figures of the embedded detector on pictures it has not learnt from, with a control beside them.
+"""Evaluation of the embedded detector on images outside its training, beside a control.
 
 Every figure is an area under the ROC curve with a bootstrap interval. The control is a classifier
-that sees no pixel, only sizes and codec: where it comes near the detector, the detector's figure
-says little about pictures.
+of sizes and codec only, without pixels: where it comes near the detector, the detector's figure
+says little about image content.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Control = Callable[[Sequence[bytes]], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auc:
-    """Chance that a fake scores above a photo, with a 95 % interval."""
+    """Probability that a fake scores above a photo, with a 95 % interval."""
 
     auc: float
     low: float
@@ -44,23 +44,23 @@ class Auc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table: one kind of fake against photos."""
+    """Row of the table: one kind of fake against photos."""
 
     against: str
     kind: str
-    """`generator` or `aligned`."""
+    """Kind of the fakes: `generator` or `aligned`."""
     n_real: int
     n_fake: int
     model: Auc
     control: Auc
     tpr_at_half: float
     short_px: int | None = None
-    """Aligned: the short edge to which the photos were reduced before the autoencoder."""
+    """Short edge to which the photos were reduced before the autoencoder, for aligned fakes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """All figures of one part of the split."""
+    """Figures of one part of the split."""
 
     part: str
     rows: tuple[Row, ...]
@@ -69,18 +69,28 @@ class Evaluation:
     n_real: dict[str, int]
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the figures as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the figures as plain values."""
         return asdict(self)
 
 
 def score(
     model: torch.nn.Module, raws: Sequence[bytes], *, side_px: int, batch: int = 8
 ) -> NDArray[np.float32]:
-    """Logits, shape (N,), of encoded pictures, preprocessed as scoring does."""
+    """Return the logits (N,) of encoded images, preprocessed as in scoring.
+
+    Args:
+        model: Model with transformers' interface.
+        raws: Encoded bytes of the images.
+        side_px: Side of the model's input.
+        batch: Number of images per pass.
+
+    Raises:
+        UnreadableImage: An image cannot be decoded.
+    """
     profile = profile_for(DEFAULT_PROFILE, side_px)
     logits: list[NDArray[np.float32]] = []
     was_training = model.training
@@ -95,7 +105,7 @@ def score(
 
 
 def images_per_second(model: torch.nn.Module, *, side_px: int, batch: int = 8) -> float:
-    """Rate of the bare forward pass: the median of five batches, with the threads as they are."""
+    """Measure the speed of the forward pass: the median of five batches, on PyTorch's threads."""
     pixels = torch.zeros(batch, 3, side_px, side_px)
     seconds: list[float] = []
     with torch.inference_mode():
@@ -103,7 +113,7 @@ def images_per_second(model: torch.nn.Module, *, side_px: int, batch: int = 8) -
             started = time.perf_counter()
             model(pixel_values=pixels)
             seconds.append(time.perf_counter() - started)
-    # The first one also pays for what is set up once.
+    # The first batch includes one-time set-up.
     return batch / float(np.median(seconds[1:]))
 
 
@@ -114,16 +124,22 @@ def auc_with_interval(
     is_paired: bool = False,
     seed: int = 0,
 ) -> Auc:
-    """Area under the ROC curve with a percentile bootstrap of 2,000 resamples.
+    """Compute the area under the ROC curve with a percentile bootstrap of 2,000 resamples.
+
+    The area is the Mann-Whitney statistic: the share of pairs in which the fake scores higher,
+    with ties as half.
 
     Args:
         real: Scores of photos, shape (N,).
         fake: Scores of fakes, shape (M,).
-        is_paired: Fake i was made from photo i: photos are drawn, and their fakes come along.
-        seed: Draws the resamples.
+        is_paired: Whether fake i was made from photo i; resamples then draw photos with their
+            fakes.
+        seed: Seed of the resamples.
 
     Raises:
-        ValueError: one of the two is empty, or pairs do not match in number.
+        ValueError: One of the two is empty, or paired scores differ in number.
+
+    Source: Hanley and McNeil 1982 (area); Efron and Tibshirani 1993, sec. 13.3 (interval).
     """
     if len(real) == 0 or len(fake) == 0 or (is_paired and len(real) != len(fake)):
         raise ValueError(f"no area from {len(real)} photos and {len(fake)} fakes")
@@ -139,7 +155,11 @@ def auc_with_interval(
 
 
 def codec_features(raw: bytes) -> list[float]:
-    """What a file tells without its pixels: sides, bytes, bytes a pixel, quantisation, format."""
+    """Return a file's features without pixels.
+
+    Features: width, height, bytes, bytes per pixel, mean luminance quantisation, and one number
+    per format (JPEG, PNG, WebP).
+    """
     with Image.open(io.BytesIO(raw)) as image:
         width, height = image.size
         tables = getattr(image, "quantization", None) or {}
@@ -157,9 +177,16 @@ def evaluate(
     *,
     side_px: int,
 ) -> Evaluation:
-    """All figures for one part; the control learns from the training part of the same lists.
+    """Compute all figures of one part; the control is fitted on the training part.
 
-    Twins take part with their own window of the photo on the other side.
+    An aligned fake is compared with the same window of its photo.
+
+    Args:
+        model: Model with transformers' interface.
+        pictures: Images of all parts.
+        twins: Aligned fakes of all parts.
+        part: Part to evaluate.
+        side_px: Side of the model's input.
     """
     photos = [p for p in pictures if not p.is_fake and p.part is part]
     fakes = [p for p in pictures if p.is_fake and p.part is part]
@@ -207,9 +234,17 @@ def worth(
     *,
     side_px: int,
 ) -> float:
-    """One figure to choose by: the area for generators averaged with that for aligned fakes.
+    """Return the figure that selects a model: the mean of the two areas under the ROC curve.
 
-    The latter is the mean over their kinds. Neither intervals nor the control are computed.
+    One area is that of generators, the other the mean over the kinds of aligned fakes. Neither
+    intervals nor the control are computed.
+
+    Args:
+        model: Model with transformers' interface.
+        pictures: Images of all parts.
+        twins: Aligned fakes of all parts.
+        part: Part to evaluate.
+        side_px: Side of the model's input.
     """
     chosen = [p for p in pictures if p.part is part]
     sides = [([p.path.read_bytes() for p in chosen if p.is_fake == f]) for f in (False, True)]
@@ -261,7 +296,7 @@ def _aligned_rows(
 
 
 def grouped(twins: Sequence[Twin], part: Part) -> dict[tuple[str, int | None], list[Twin]]:
-    """The twins of one part by autoencoder and by the short edge that the photos came at."""
+    """Group the twins of one part by autoencoder and by the photos' reduced short edge."""
     groups: dict[tuple[str, int | None], list[Twin]] = {}
     for twin in twins:
         if twin.photo.part is part:
@@ -270,7 +305,7 @@ def grouped(twins: Sequence[Twin], part: Part) -> dict[tuple[str, int | None], l
 
 
 def photo_side(twin: Twin) -> bytes:
-    """The photo's side of a pair: its bytes, or the same window of it in the same encoding."""
+    """Return the photo of a pair: its bytes, or the twin's window of it in the same encoding."""
     raw = twin.photo.path.read_bytes()
     with Image.open(io.BytesIO(raw)) as image:
         whole = reduced(to_rgb(image, PLAIN), twin.short_px)
@@ -292,7 +327,7 @@ def _fit_control(pictures: Sequence[Picture]) -> Control:
 
 
 def _control(real: Sequence[bytes], fake: Sequence[bytes]) -> Control:
-    """A function from encoded pictures to the control's scores, shape (N,)."""
+    """Fit the control; return its function from encoded images to scores, shape (N,)."""
     from sklearn.ensemble import GradientBoostingClassifier
 
     if not real or not fake:

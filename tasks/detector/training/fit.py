@@ -1,9 +1,9 @@
-"""The training loop of the embedded detector: what a batch is, and the steps over them.
+"""Training loop of the embedded detector and its batches.
 
-Half of every batch is photos, half fakes; most fakes are aligned (the photo itself through an
-autoencoder), drawn together with their photo and seen through the same view, so that the
-difference of the pair is the decoder's trace. Early on the squares are small, which is quick;
-the last part of the time is spent at the full side.
+Half of every batch is photos, half fakes. Most fakes are aligned: the photo itself through an
+autoencoder, drawn with its photo and through the same view, so that the pair differs in the
+decoder's trace only. The squares are small early on, for speed, and have the full side at the
+end.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 PREFETCH = 4
 PAUSE_S = 15.0
-"""A step that takes longer was stopped from outside; the rest is not counted as training."""
+"""Longest time that counts for one step; a longer step was suspended from outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A photo's window and the same window through an autoencoder, decoded."""
+    """Decoded window of a photo, and the same window through an autoencoder."""
 
     photo: Image.Image
     fake: Image.Image
@@ -48,18 +48,18 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """What the batches of one stage of the training look like."""
+    """Composition of the batches in one stage of the training."""
 
     side_px: int
     size: int
     strength: float
     pairs: float
-    """Pairs to pictures of the batch; 0.5 would be nothing but pairs."""
+    """Number of pairs per image of the batch; at 0.5 the batch has pairs only."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """Decoded pictures to draw from."""
+    """Decoded images and pairs to draw from, with their probabilities."""
 
     photos: list[Image.Image]
     photo_odds: NDArray[np.float64]
@@ -77,9 +77,17 @@ def fit_detector(
     settings: MiniSettings,
     on_progress: Progress,
 ) -> tuple[ViTForImageClassification, list[float], int]:
-    """The averaged model that validates best, the loss of every ten steps, and their number.
+    """Train the model for `settings.minutes` or `settings.max_steps`, whichever ends first.
 
-    Runs for `settings.minutes` or `settings.max_steps`, whichever ends first.
+    Args:
+        model: Model of `build_vit`; it is changed.
+        pictures: Images of all parts.
+        twins: Aligned fakes of training and validation photos.
+        settings: Settings of the training.
+        on_progress: Function that receives one line of progress.
+
+    Returns:
+        Averaged model with the best validation, mean loss of every ten steps, number of steps.
     """
     pool = _decode_pool(pictures, twins)
     rng = np.random.default_rng(settings.seed)
@@ -90,10 +98,10 @@ def fit_detector(
         tell_patches(model, sample[is_fake == 0.0], sample[is_fake == 1.0])
     else:
         whiten_patches(model, sample, seed=settings.seed)
-    # So is the strength of every spatial frequency of the view: a decoder shows in these, but so
-    # faintly that the classes alone hardly teach the network to measure them.
+    # A decoder shows in the energies of spatial frequencies, but so faintly that the class labels
+    # alone hardly teach the network to measure them.
     measure = EnergyHead(settings.width, sample, settings.patch_px)
-    # Every patch is asked too, by a head that is thrown away: its gradient is denser by far.
+    # An auxiliary head classifies every patch too: its gradient is far denser.
     patch_head = nn.Linear(settings.width, 1)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
@@ -149,7 +157,7 @@ def fit_detector(
             losses.append(float(np.mean(recent)))
             recent.clear()
             if len(losses) % 5 == 0:
-                on_progress(f"step {step}: loss {losses[-1]:.3f}, {done:.0%} of the time")
+                on_progress(f"step {step}: loss {losses[-1]:.3f}, {done:.0%} done")
         due = settings.small_share + (1 - settings.small_share) * checks / settings.n_checks
         if done >= min(due, 1.0):
             value = worth(
@@ -181,8 +189,8 @@ def _decode_pool(pictures: Sequence[Picture], twins: Sequence[Twin]) -> _Pool:
 
 
 def make_pair(photo: Image.Image, twin: Twin) -> Pair:
-    """Both sides of a twin, from the decoded whole photo."""
-    # Reduced photos are encoded again, as their fakes were: nothing but the decoder differs.
+    """Return both images of a twin, decoded, from the decoded whole photo."""
+    # Reduced photos are encoded again, as their fakes are, so that only the decoder differs.
     photo_window = decode(photo_side(twin)) if twin.short_px else photo.crop(twin.window)
     fake = decode(twin.raw)
     return Pair(
@@ -195,7 +203,7 @@ def make_pair(photo: Image.Image, twin: Twin) -> Pair:
 def _batch(
     pool: _Pool, draw: _Draw, full_px: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Views (size, side, side, 3) and labels (size,): pairs first, then single pictures."""
+    """Draw views (size, side, side, 3) and labels (size,): pairs first, then single images."""
     n_pairs = round(draw.size * draw.pairs) if pool.pairs else 0
     views: list[NDArray[np.uint8]] = []
     labels: list[float] = []
@@ -228,7 +236,7 @@ def _batch(
 def _batches(
     pool: _Pool, settings: MiniSettings, now: Callable[[], _Draw]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches without end, drawn a few ahead in one thread (Pillow lets go of the lock)."""
+    """Yield batches without end, drawn ahead in one thread (Pillow releases the lock)."""
     seeds = np.random.SeedSequence(settings.seed)
 
     def drawn(seed: np.random.SeedSequence, draw: _Draw) -> tuple[torch.Tensor, torch.Tensor]:
@@ -245,7 +253,7 @@ def _batches(
 
 
 def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over (N, anything) logits of the loss against (N,) labels."""
+    """Return the mean cross-entropy of logits (N, M) against labels (N,)."""
     return nn.functional.binary_cross_entropy_with_logits(logits, labels[:, None].expand_as(logits))
 
 

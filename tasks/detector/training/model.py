@@ -1,4 +1,4 @@
-"""The network of the embedded detector: a small ViT with one logit, and how its weights start."""
+"""Network of the embedded detector: a small ViT with one logit, and its initial weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..weights.registry import LABELS
+
 if TYPE_CHECKING:
     from transformers import ViTForImageClassification
 
@@ -20,9 +22,17 @@ _TO_LUMA = torch.tensor([[0.299, 0.587, 0.114], [0.5, -0.419, -0.081], [-0.169, 
 def build_vit(
     *, image_px: int, patch_px: int, width: int, layers: int, heads: int
 ) -> ViTForImageClassification:
-    """A transformers `ViTForImageClassification` with one logit: sigmoid of it is P(fake).
+    """Build a transformers `ViTForImageClassification` with one logit.
 
-    Everything that a default would fill in wrongly is stated: heads, epsilon, number of logits.
+    The logit's sigmoid is the probability of AI-generated. Heads, epsilon and labels are stated,
+    since the library's defaults would be wrong.
+
+    Args:
+        image_px: Side of the input.
+        patch_px: Side of a patch.
+        width: Dimension of a token.
+        layers: Number of blocks.
+        heads: Number of heads per block.
     """
     from transformers import ViTConfig, ViTForImageClassification
 
@@ -35,30 +45,31 @@ def build_vit(
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         layer_norm_eps=1e-6,
-        # The usual 0.02 suits wider networks; at this width it leaves the activations so nearly
-        # linear that nothing is learnt from aligned pairs for hundreds of steps.
+        # The usual 0.02 suits wider networks. At this width it leaves the activations almost
+        # linear, and aligned pairs teach nothing for hundreds of steps.
         initializer_range=0.06,
         image_size=image_px,
         patch_size=patch_px,
         num_channels=3,
         qkv_bias=True,
-        num_labels=1,
+        id2label={0: LABELS["fake"]},
+        label2id={LABELS["fake"]: 0},
     )
     return ViTForImageClassification(config)
 
 
 def whiten_patches(model: ViTForImageClassification, pixels: torch.Tensor, *, seed: int) -> None:
-    """Start the patch filters so that every spatial frequency comes in with equal strength.
+    """Set the patch filters so that every spatial frequency enters with equal strength.
 
-    Natural pictures have most of their energy in the lowest frequencies and the traces of
-    decoders in the highest; a random start on raw pixels hardly sees those. Each filter is a
-    random mix of cosine patterns, each divided by its spread over `pixels`, three in four filters
-    on luminance.
+    Natural images have most of their energy in the lowest frequencies, and decoder traces are in
+    the highest, which random filters on raw pixels hardly respond to. Each filter is a random mix
+    of cosine patterns divided by their standard deviation over `pixels`; three in four filters
+    are on luminance.
 
     Args:
-        model: What `build_vit` gives; its patch filters are overwritten.
+        model: Model of `build_vit`; its patch filters are overwritten.
         pixels: Normalised views, (N, 3, H, W), H and W multiples of the patch.
-        seed: Draws the mixes.
+        seed: Seed of the mixes.
     """
     conv = model.vit.embeddings.patch_embeddings.projection
     side, width = conv.kernel_size[0], conv.out_channels
@@ -76,15 +87,16 @@ def whiten_patches(model: ViTForImageClassification, pixels: torch.Tensor, *, se
 
 
 def tell_patches(model: ViTForImageClassification, real: torch.Tensor, fake: torch.Tensor) -> None:
-    """Start the patch filters as the cosine patterns in which pairs differ most.
+    """Set the patch filters to the cosine patterns in which pairs differ most.
 
-    A pattern counts by how far its log energy moves from photo to fake, against its spread over
-    pictures; the filters are the first `hidden_size` patterns, each divided by its spread.
+    Patterns are ranked by the mean change of their log energy from photo to fake, divided by its
+    standard deviation over images. The filters are the first `hidden_size` patterns, each divided
+    by its own standard deviation.
 
     Args:
-        model: What `build_vit` gives; its patch filters are overwritten.
+        model: Model of `build_vit`; its patch filters are overwritten.
         real: Normalised views of photos, (N, 3, H, W), H and W multiples of the patch.
-        fake: The same views of their fakes.
+        fake: Normalised views of their fakes, with the same windows.
     """
     conv = model.vit.embeddings.patch_embeddings.projection
     side, width = conv.kernel_size[0], conv.out_channels
@@ -101,12 +113,20 @@ def tell_patches(model: ViTForImageClassification, real: torch.Tensor, fake: tor
 
 
 def log_energies(pixels: torch.Tensor, side: int) -> torch.Tensor:
-    """Log of the mean square of every cosine pattern over the patches, (N, 3 * side * side)."""
+    """Return the log of each cosine pattern's mean square over patches, (N, 3 * side * side)."""
     return torch.log(_coefficients(pixels, side).square().mean(dim=1) + 1e-4).flatten(1)
 
 
 class EnergyHead(nn.Module):
-    """Asks a token for the standardised log energies of its view; thrown away after training."""
+    """Auxiliary head that predicts the standardised log energies of a view from a token.
+
+    It is not part of the trained detector.
+
+    Args:
+        width: Dimension of a token.
+        sample: Normalised views (N, 3, H, W), which define mean and standard deviation.
+        patch_px: Side of a patch.
+    """
 
     def __init__(self, width: int, sample: torch.Tensor, patch_px: int) -> None:
         super().__init__()
@@ -116,7 +136,7 @@ class EnergyHead(nn.Module):
         self.linear = nn.Linear(width, energies.shape[1])
 
     def forward(self, token: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
-        """The mean square error of what the tokens (N, width) say of their views."""
+        """Return the mean square error of the predictions from tokens (N, width)."""
         wanted = (log_energies(pixels, self._patch_px) - self._mean) / self._spread
         return nn.functional.mse_loss(self.linear(token), wanted)
 
@@ -126,15 +146,17 @@ def set_half(
     real: NDArray[np.float32],
     fake: NDArray[np.float32],
 ) -> None:
-    """Fold a scale and a shift into the last layer, so that 0.5 lies between the classes.
+    """Fold a scale and a shift into the last layer, so that 0.5 separates the classes.
 
-    Fitted by balanced logistic regression on logits that the model has not learnt from. The order
-    of scores stays as it is; where the fakes do not score higher, nothing is changed.
+    Both come from a balanced logistic regression on validation logits (Platt scaling). The order
+    of scores does not change; where the fakes do not score higher, the layer stays as it is.
 
     Args:
-        model: Its classifier is changed.
+        model: Model whose classifier is changed.
         real: Logits of photos, shape (N,).
-        fake: Logits of machine-made pictures, shape (M,).
+        fake: Logits of AI-generated images, shape (M,).
+
+    Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines".
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -156,7 +178,7 @@ def set_half(
 
 
 class Average:
-    """A running mean of a model's weights; smoother than its last step, and what is kept."""
+    """Exponential moving average of a model's weights, which is the model that is kept."""
 
     def __init__(self, model: ViTForImageClassification, decay: float = 0.998) -> None:
         self.model = copy.deepcopy(model).eval()
@@ -164,7 +186,7 @@ class Average:
         self._n = 0
 
     def update(self, model: ViTForImageClassification) -> None:
-        """Take one step's weights in; the first steps count more, since the mean is young."""
+        """Update the average with the weights of one step; early steps have a larger share."""
         self._n += 1
         decay = min(self._decay, (1 + self._n) / (10 + self._n))
         with torch.no_grad():
@@ -173,7 +195,7 @@ class Average:
 
 
 def _coefficients(pixels: torch.Tensor, side: int) -> torch.Tensor:
-    """Cosine coefficients of luminance and two colours of every patch, (N, h * w, 3, side**2)."""
+    """Return the cosine coefficients of each patch's luma and chroma, (N, h * w, 3, side**2)."""
     patches = torch.einsum("dc,nchw->ndhw", _TO_LUMA, pixels)
     patches = patches.unfold(2, side, side).unfold(3, side, side)
     patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(1, 2).flatten(3)
@@ -182,7 +204,7 @@ def _coefficients(pixels: torch.Tensor, side: int) -> torch.Tensor:
 
 @functools.cache
 def _cosine_basis(side: int) -> torch.Tensor:
-    """The orthonormal two-dimensional cosine patterns, (side * side, side * side) float32."""
+    """Return the orthonormal 2-D cosine patterns (DCT-II), (side * side, side * side) float32."""
     k = np.arange(side)
     rows = np.sqrt(2 / side) * np.cos(np.pi * (2 * k[None, :] + 1) * k[:, None] / (2 * side))
     rows[0] /= np.sqrt(2)

@@ -1,8 +1,8 @@
-"""Pictures for training the embedded detector: where they are, what is held out, their twins.
+"""Images for training the embedded detector: their folders, their split, their aligned fakes.
 
-A source is the first folder below one of the given folders. The split goes by source (or by
-generator, where a manifest names them), never by picture: what is held out shares no camera,
-site or generator with what is learnt from. Nothing here looks at a score.
+A source is the first folder below one of the given folders. The held-out part consists of whole
+sources (or generators, where a manifest names them), so that it shares no camera, site or
+generator with the training part. The split does not depend on scores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Progress = Callable[[str], None]
 
 
 class Part(StrEnum):
-    """What a picture is for."""
+    """Part of the split that an image belongs to."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -36,27 +36,27 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One encoded picture with its class and the part of the split it belongs to."""
+    """Encoded image with its class and its part of the split."""
 
     path: Path
     source: str
     generator: str
-    """What made it, from the manifest; the source where none says."""
+    """Generator of the image, from the manifest; the source where it names none."""
     is_fake: bool
     part: Part
     held_out_as: str = ""
-    """The name that held it out, under which its figures are reported."""
+    """Name in `hold_out` that matched, under which its figures are reported."""
     licence: str = ""
-    """Origin and licence, from the manifest; empty where none says."""
+    """Origin and licence, from the manifest; empty where it states none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """A photo and the same photo through one autoencoder, encoded alike."""
+    """Photo and its aligned fake: the same photo through one autoencoder, encoded alike."""
 
     photo: Picture
     window: tuple[int, int, int, int]
-    """The part of the photo that was reconstructed: left, top, right, bottom, px."""
+    """Window of the photo that was reconstructed: left, top, right, bottom in pixels."""
     autoencoder: str
     raw: bytes
     short_px: int | None = None
@@ -72,21 +72,22 @@ def find_pictures(
     validation_share: float = 0.15,
     seed: int = 0,
 ) -> list[Picture]:
-    """All pictures below the folders, in path order, each with its part of the split.
+    """Find all images below the folders, in path order, with the part of the split of each.
 
     Args:
         real: Folders of photos; the first level below each names the source.
-        fake: Folders of machine-made pictures, likewise.
+        fake: Folders of AI-generated images, with sources likewise.
         manifests: Tab-separated files with columns `path` (relative to the manifest) and
-            `generator`, which refines a fake source into its generators; columns `source` and
-            `licence` are carried into the card.
-        hold_out: Sources or generators to keep away from training; `*` matches any characters.
-        validation_share: Share of each remaining source that is used to choose, not to learn.
-        seed: Draws the validation pictures.
+            `generator`, which divides a fake source into its generators; the card shows the
+            columns `source` and `licence`.
+        hold_out: Sources or generators kept out of the training; `*` matches any characters.
+        validation_share: Share of each remaining source that selects the model.
+        seed: Seed of the choice of validation images.
 
     Raises:
-        InputError: no photo or no machine-made picture is left to learn from, or a name to hold
-            out matches nothing (a slip there would leak the test into the training).
+        InputError: A folder or a manifest's column is missing, a class has no image left to train
+            on, or a name in `hold_out` matches nothing (a misspelt name would leak the test set
+            into the training).
     """
     rows = _read_manifests(manifests)
     pictures: list[Picture] = []
@@ -111,10 +112,12 @@ def find_pictures(
             )
     if idle := sorted(set(hold_out) - used):
         known = sorted({p.source for p in pictures} | {p.generator for p in pictures})
-        raise InputError(f"nothing to hold out is named {idle}; known: {', '.join(known)}")
-    for is_fake, word in ((False, "photos"), (True, "machine-made pictures")):
+        raise InputError(
+            f"hold_out: no source or generator is named {idle}; known: {', '.join(known)}"
+        )
+    for is_fake, word in ((False, "photos"), (True, "AI-generated images")):
         if not any(p.is_fake == is_fake and p.part is Part.TRAIN for p in pictures):
-            raise InputError(f"no {word} left to learn from; name more folders or hold out less")
+            raise InputError(f"no {word} left to train on; name more folders or hold out less")
     return pictures
 
 
@@ -127,12 +130,19 @@ def make_twins(
     short_px: int | None = None,
     on_progress: Progress = lambda _line: None,
 ) -> list[Twin]:
-    """The aligned fake of each photo; kept in `cache_dir`, so that each is computed once.
+    """Make the aligned fake of each photo; `cache_dir` keeps it, so that it is made once.
 
-    With `window_px`, only a centred square of that side is done (a large decoder takes tens of
-    seconds for a megapixel on a CPU). With `short_px`, photos are reduced to that short edge first:
-    what is then reconstructed reaches scoring with its trace at full strength. Photos in a format
-    that cannot be matched are left out and told to `on_progress`.
+    Photos in a format that cannot be matched are omitted and reported to `on_progress`.
+
+    Args:
+        photos: Photos to reconstruct.
+        autoencoder: Autoencoder to use.
+        cache_dir: Folder of the aligned fakes.
+        window_px: Side of the centred square that is reconstructed, since a large decoder takes
+            tens of seconds per megapixel on a CPU; None: the whole photo.
+        short_px: Short edge to which photos are reduced first, so that the trace reaches scoring
+            at full strength; None: no reduction.
+        on_progress: Function that receives one line of progress.
     """
     folder = cache_dir / autoencoder.weights_sha256[:12]
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +159,7 @@ def make_twins(
                     raw, autoencoder, window=window, short_px=short_px, is_marked=False
                 )
             except SynthError as error:
-                on_progress(f"no twin of {picture.path.name}: {error}")
+                on_progress(f"no aligned fake of {picture.path.name}: {error}")
                 continue
             partial = kept.with_suffix(".partial")
             partial.write_bytes(made.raw)
@@ -170,7 +180,16 @@ def make_twins(
 def centred_window(
     path: Path, side_px: int | None, short_px: int | None = None
 ) -> tuple[int, int, int, int]:
-    """At most `side_px` a side, its corner on the 16 px grid of JPEG blocks; None: all of it."""
+    """Return a centred window with its corner on the 16 px grid of JPEG blocks.
+
+    Args:
+        path: Path of the image.
+        side_px: Largest side of the window; None: the whole image.
+        short_px: Short edge to which the image is reduced first; None: no reduction.
+
+    Returns:
+        Left, top, right and bottom in pixels.
+    """
     with Image.open(path) as image:
         width, height = reduced_size(image.size, short_px)
     if side_px is None:
@@ -181,9 +200,10 @@ def centred_window(
 
 
 def source_weights(pictures: Sequence[Picture]) -> np.ndarray:
-    """Drawing odds, shape (N,), sum 1: between even by picture and even by source.
+    """Return the probability of drawing each image, shape (N,), sum 1.
 
-    The square root keeps a source of three pictures from being seen as often as one of ninety.
+    The weight of an image is 1 / sqrt(size of its source), between equal weights per image and
+    equal weights per source: a source of three images is drawn less often than one of ninety.
     """
     sizes: dict[str, int] = {}
     for picture in pictures:
@@ -196,7 +216,7 @@ def source_weights(pictures: Sequence[Picture]) -> np.ndarray:
 def _below(folders: Sequence[Path]) -> Iterable[tuple[Path, str]]:
     for folder in folders:
         if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder; name a folder of pictures")
+            raise InputError(f"{folder} is not a folder; name a folder of images")
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder).parts
             if path.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in inside):

@@ -1,7 +1,7 @@
-"""Train the embedded detector `mini` on folders of photos and of machine-made pictures.
+"""Training of the embedded detector `mini` on folders of photos and of AI-generated images.
 
-The parts: `pictures` finds them and makes the pairs, `fit` trains, `evaluation`
-measures on what was held out, `card` writes down what came out.
+`pictures` finds the images and makes the pairs, `fit` trains, `evaluation` measures on the
+held-out part, `card` writes the results.
 """
 
 from __future__ import annotations
@@ -30,20 +30,24 @@ Progress = Callable[[str], None]
 
 
 def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: None) -> MiniResult:
-    """A checkpoint folder at `settings.out`: config, weights, `detector.toml`, card, figures.
+    """Train a detector and write its folder: config, weights, `detector.toml`, card and figures.
 
-    The same seed and number of steps draw the same batches; floating-point sums still vary
-    with threads and machine.
+    The same seed and number of steps give the same batches; floating-point sums still vary with
+    the number of threads and the machine.
+
+    Args:
+        settings: Settings of the training; `settings.out` is the folder.
+        on_progress: Function that receives one line of progress.
 
     Raises:
-        InputError: a folder is missing, or a class has nothing left to learn from.
-        SynthError: an autoencoder folder does not load.
-        ConfigError: sides that do not fit the patch.
+        InputError: A folder is missing, or a class has no image left to train on.
+        SynthError: An autoencoder folder does not load.
+        ConfigError: A side is no multiple of the patch.
     """
     if settings.image_px % settings.patch_px or settings.small_px % settings.patch_px:
         raise ConfigError(
-            f"sides of {settings.small_px} and {settings.image_px} px are no multiples of the "
-            f"patch, {settings.patch_px} px; choose multiples"
+            f"sides of {settings.small_px} and {settings.image_px} px are not both multiples of "
+            f"the patch, {settings.patch_px} px; choose multiples"
         )
     torch.manual_seed(settings.seed)
     pictures = find_pictures(
@@ -109,7 +113,7 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
 def _autoencoders(
     pictures: Sequence[Picture], settings: MiniSettings, on_progress: Progress
 ) -> list[Path]:
-    """The folders asked for, or that of one which is fitted on the training photos now."""
+    """Return the given autoencoder folders, or the one of an autoencoder fitted on the photos."""
     if settings.autoencoders:
         return list(settings.autoencoders)
     folder = _cache(settings) / "fitted"
@@ -129,7 +133,7 @@ def _twins(
     *,
     window_px: int | None = None,
 ) -> list[Twin]:
-    """Every photo through every autoencoder, as it is and reduced first."""
+    """Make the twins of every photo by every autoencoder, at full size and reduced first."""
     twins: list[Twin] = []
     for folder in folders:
         autoencoder = load_autoencoder(folder)
@@ -150,6 +154,6 @@ def _cache(settings: MiniSettings) -> Path:
 
 
 def _state_one_logit(path: Path) -> None:
-    """Transformers leaves the number of logits to be counted from the label names; say it."""
+    """Add `num_labels` to the config, which transformers omits and derives from the labels."""
     config = json.loads(path.read_text(encoding="utf-8")) | {"num_labels": 1}
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,8 +1,7 @@
-"""From a decoded picture to the square that the embedded detector sees in training.
+"""Random views of decoded images, the inputs of the embedded detector in training.
 
-`random_view` draws the geometry of scoring (short edge to 440 px, 384 px of it), or native
-pixels, or a scale between, with re-encoding that is the same for both classes, so that neither
-codec nor size gives a class away.
+A view has the geometry of scoring (short edge to 440 px, 384 px of it), native pixels, or a scale
+between. Both classes are re-encoded alike, so that neither codec nor size reveals the class.
 """
 
 from __future__ import annotations
@@ -22,7 +21,11 @@ _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resamplin
 
 
 def decode(raw: bytes) -> Image.Image:
-    """RGB as scoring decodes it."""
+    """Decode an image to RGB as scoring does.
+
+    Raises:
+        UnreadableImage: The bytes cannot be decoded.
+    """
     return decode_rgb(raw, profile_for(DEFAULT_PROFILE, 384).decode)
 
 
@@ -35,16 +38,18 @@ def random_view(
     strength: float = 1.0,
     of_short_px: int | None = None,
 ) -> NDArray[np.uint8]:
-    """A drawn square, shape (side, side, 3); the same generator state gives twins the same draw.
+    """Draw a random square of an image, shape (side, side, 3).
+
+    The same generator state gives both images of a pair the same view.
 
     Args:
-        image: The decoded picture.
+        image: Decoded image.
         side_px: Side of the square; smaller than `full_px` early in training.
-        full_px: Side that scoring uses; sets the scale of the scoring geometry.
-        rng: Every choice comes from it, none from the picture's content.
-        strength: From 0, no resizing before and no re-encoding, to 1, the full share of both;
-            traces are learnt sooner from clean views and hold longer when the rest follows.
-        of_short_px: Short edge of the picture that `image` is a part of; default: its own.
+        full_px: Side of the scoring input, which defines the scale of the scoring geometry.
+        rng: Generator of every choice; none depends on the image's content.
+        strength: Share of resizing and re-encoding, from 0 (neither) to 1 (full). Decoder traces
+            are learnt sooner from clean views, and more robustly when the rest follows.
+        of_short_px: Short edge of the whole image that `image` is a part of; default: its own.
     """
     short = min(image.size)
     scored_scale = profile_for(DEFAULT_PROFILE, full_px).resize_px / (of_short_px or short)
@@ -59,7 +64,7 @@ def random_view(
     window = side_px / scale
     left = rng.uniform(0, image.width - window)
     top = rng.uniform(0, image.height - window)
-    # Whole pixels: a window cut between pixels would blur native crops.
+    # Whole pixels, since a window between pixels would blur native crops.
     box_px = min(max(round(window), 1), image.width, image.height)
     x, y = min(int(left), image.width - box_px), min(int(top), image.height - box_px)
     view = image.crop((x, y, x + box_px, y + box_px))
@@ -76,13 +81,16 @@ def random_view(
 
 
 def normalised(views_u8_nhwc: NDArray[np.uint8]) -> torch.Tensor:
-    """Float32 (N, 3, H, W), as scoring normalises."""
+    """Return views normalised as in scoring, float32, shape (N, 3, H, W)."""
     profile = profile_for(DEFAULT_PROFILE, views_u8_nhwc.shape[1])
     return torch.from_numpy(np.stack([normalise(view, profile) for view in views_u8_nhwc]))
 
 
 def _reencoded(view: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """JPEG at quality 60 to 100 half of the time, WebP now and then, else untouched."""
+    """Encode a view and decode it again, at random.
+
+    At strength 1, half of the views become JPEG and a tenth WebP, at quality 60 to 100.
+    """
     kind, quality = rng.random(), int(rng.integers(60, 101))
     subsampling = int(rng.choice((0, 2)))
     if kind >= 0.6 * strength:

@@ -15,6 +15,9 @@ from ..inputs.profiles import DEFAULT_PROFILE
 Layout = Literal["transformers", "timm"]
 Direction = Literal["fake", "real"]
 
+LABELS: Final[dict[Direction, str]] = {"fake": "AI-generated", "real": "real"}
+"""Name of the only label in `config.json`, by the class that a larger logit means."""
+
 DEFAULT_DETECTOR: Final = "community-forensics"
 MINI_FOLDER: Final = Path(__file__).parents[1] / "mini"
 

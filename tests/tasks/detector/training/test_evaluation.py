@@ -79,7 +79,7 @@ def held_out(model: float, low: float, control: float) -> Evaluation:
     [
         ((0.55, 0.45, 0.5), "no better than chance"),
         ((0.70, 0.60, 0.5), "it is weak"),
-        ((0.90, 0.85, 0.92), "says little about pictures"),
+        ((0.90, 0.85, 0.92), "says little about image content"),
         ((0.90, 0.85, 0.6), "Its AUC is 0.90"),
     ],
 )
@@ -91,7 +91,7 @@ def test_the_verdict_follows_the_figures(figures: tuple[float, float, float], wo
 @pytest.mark.parametrize(
     ("lows", "words"),
     [
-        ((0.45, 0.3), "it finds nothing"),
+        ((0.45, 0.3), "it is no better than chance (AUC"),
         ((0.7, 0.3), "no better than chance for `taef` of photos reduced to 440 px first 0.80"),
         ((0.7, 0.7), "above chance for `taef` 0.80 (0.70 to 0.90), `taef` of photos reduced"),
     ],

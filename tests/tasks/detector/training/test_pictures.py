@@ -43,9 +43,9 @@ def test_the_split_goes_by_source_and_generator(folders: Path) -> None:
 @pytest.mark.parametrize(
     ("hold_out", "message"),
     [
-        (("kodac",), r"nothing to hold out is named \['kodac'\]; known: a, b, x, y"),
-        (("a", "b"), "no photos left to learn from"),
-        (("x", "y"), "no machine-made pictures left"),
+        (("kodac",), r"no source or generator is named \['kodac'\]; known: a, b, x, y"),
+        (("a", "b"), "no photos left to train on"),
+        (("x", "y"), "no AI-generated images left"),
     ],
 )
 def test_a_split_that_cannot_be_is_refused(
@@ -103,7 +103,7 @@ def test_a_photo_that_cannot_be_matched_is_left_out_and_told(tmp_path: Path) -> 
     autoencoder = load_autoencoder(autoencoder_folder(tmp_path / "autoencoder"))
     lines: list[str] = []
     assert make_twins([picture], autoencoder, tmp_path / "c", on_progress=lines.append) == []
-    assert "no twin of p.png" in lines[0]
+    assert "no aligned fake of p.png" in lines[0]
 
 
 def test_normalising_a_grey_pixel() -> None:

@@ -72,7 +72,7 @@ def test_a_short_training_learns_and_leaves_a_checkpoint(folders: Path, tmp_path
         "patch_size": 16,
         "num_labels": 1,
     }.items() <= config.items()
-    assert model.config.num_labels == 1
+    assert model.config.id2label == {0: "AI-generated"}
     facts = tomllib.loads((out / "detector.toml").read_text())
     assert (facts["positive"], facts["name"]) == ("fake", "mini")
     assert facts["weights_sha256"] == result.weights_sha256
@@ -107,7 +107,7 @@ def test_the_same_seed_and_steps_give_the_same_losses(folders: Path, tmp_path: P
     other = train_mini(tiny_settings(folders, tmp_path / "three", seed=1, **changes))
     assert np.allclose(first.losses, second.losses, atol=1e-4)
     assert not np.allclose(first.losses, other.losses, atol=1e-4)
-    assert "Nothing was held out" in (tmp_path / "one" / "README.md").read_text()
+    assert "No source was held out" in (tmp_path / "one" / "README.md").read_text()
 
 
 def test_without_an_autoencoder_one_is_fitted(folders: Path, tmp_path: Path) -> None:
@@ -119,7 +119,9 @@ def test_without_an_autoencoder_one_is_fitted(folders: Path, tmp_path: Path) -> 
 
 def test_sides_must_fit_the_patch(folders: Path, tmp_path: Path) -> None:
     """The message names the sides and the patch."""
-    with pytest.raises(ConfigError, match="32 and 70 px are no multiples of the patch, 16 px"):
+    with pytest.raises(
+        ConfigError, match="32 and 70 px are not both multiples of the patch, 16 px"
+    ):
         train_mini(tiny_settings(folders, tmp_path / "mini", image_px=70))
 
 
