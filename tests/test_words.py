@@ -35,9 +35,6 @@ STILL_TO_DO: dict[str, int] = {
     "synth/mini_training": 28,
     "synth/plan": 30,
     "synth/training": 1,
-    "tasks/bench": 16,
-    "tasks/explain": 13,
-    "tasks/similar": 11,
 }
 
 # First words of functions' docstrings, in the base form. Adding one is deliberate.

@@ -1,1 +1,1 @@
-"""Backends and precisions of a detector: how fast they are, and how far from fp32 PyTorch."""
+"""Benchmarks of a detector's backends and precisions: speed, and drift from PyTorch in fp32."""

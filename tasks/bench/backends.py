@@ -1,4 +1,4 @@
-"""Which backends a bench measures, and their rates without a lake."""
+"""Choice of the backends that a benchmark measures, and their speed without a lake."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ def wanted_backends(
     precisions: Sequence[str] = (),
     kind: str,
 ) -> list[tuple[BackendName, str]]:
-    """Return every combination that was asked for, or that there is.
+    """Return every combination of the requested backends and precisions.
 
     Args:
-        checkpoint: Checked already.
-        profile: How pictures are prepared.
-        backends: Names; none for those that are chosen from by themselves.
-        precisions: Names; none for fp32, and int8 where this machine has such weights.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images.
+        backends: Names of backends; empty for those of `auto`.
+        precisions: Names of precisions; empty for fp32, and int8 where this machine has such
+            weights.
         kind: Kind of device.
 
     Raises:
-        ConfigError: A name is unknown, or a backend cannot run a precision here.
+        ConfigError: A name is unknown, or a backend cannot run a precision on this device.
     """
-    formats = [choose_precision(one, kind) for one in precisions] or ["fp32"]
+    formats = [choose_precision(precision, kind) for precision in precisions] or ["fp32"]
     if not precisions and kind == "cpu" and _has_int8(checkpoint, profile):
         formats.append("int8")
     runs_on = backends_of(checkpoint.architecture)
@@ -53,12 +54,15 @@ def wanted_backends(
 def measure_backends(
     checkpoint: Checkpoint, profile: Profile, wanted: Sequence[tuple[BackendName, str]]
 ) -> list[Measured]:
-    """Measure rate and drift on drawn pictures, and keep them on this machine.
+    """Measure speed and drift on generated test images, and keep both on this machine.
 
     Args:
-        checkpoint: Checked already.
-        profile: How pictures are prepared.
-        wanted: From `wanted_backends`.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images.
+        wanted: Backends and precisions, from `wanted_backends`.
+
+    Raises:
+        ModelError: A network cannot be loaded.
     """
 
     def make(name: BackendName, number_format: str) -> Detector:
@@ -66,19 +70,31 @@ def measure_backends(
 
     measured = [measure(make, name, number_format) for name, number_format in wanted]
     known = read_measured(checkpoint.weights_sha256)
-    for one in measured:
-        kept = known.get((one.backend, one.precision), one)
-        # Drift on a lake's own pictures stands; only the rate is new.
-        stands = one if kept.pictures == one.pictures else kept
-        new = replace(stands, images_per_second=one.images_per_second)
-        keep_measured(checkpoint.weights_sha256, new)
+    for new in measured:
+        kept = known.get((new.backend, new.precision), new)
+        # A drift measured on a lake's images is kept; only the speed is replaced.
+        base = new if kept.pictures == new.pictures else kept
+        keep_measured(
+            checkpoint.weights_sha256, replace(base, images_per_second=new.images_per_second)
+        )
     return measured
 
 
 def int8_images(
     checkpoint: Checkpoint, profile: Profile, wanted: Sequence[tuple[BackendName, str]]
 ) -> tuple[str, ...]:
-    """Return the images that wanted int8 weights were made from: none may measure their drift."""
+    """Return the ids of the images that int8 weights were made from, if int8 is wanted.
+
+    Drift must not be measured on these images.
+
+    Args:
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images.
+        wanted: Backends and precisions, from `wanted_backends`.
+
+    Raises:
+        ModelError: This machine has no such weights, or they cannot be trusted.
+    """
     if not any(number_format == "int8" for _, number_format in wanted):
         return ()
     return find_quantised(checkpoint.weights_sha256, profile, detector=checkpoint.name).image_ids

@@ -1,4 +1,4 @@
-"""Int8 weights from the pictures of a lake, and their drift on others of them."""
+"""Int8 weights from a lake's images, and their drift on other images of it."""
 
 from __future__ import annotations
 
@@ -29,20 +29,29 @@ def quantise_on_lake(
     policy: Policy,
     on_item: Callable[[int], None] | None = None,
 ) -> tuple[Quantised, Benched | None]:
-    """Quantise on some pictures of a lake, and measure drift on up to 200 others.
+    """Quantise a checkpoint on images of a lake, and measure drift on up to 200 others.
+
+    Args:
+        lake: Lake of the images.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images.
+        n_images: Largest number of images to quantise on.
+        policy: Policy whose thresholds define decisions.
+        on_item: Function that receives the number of images done since its last call.
 
     Returns:
-        What was made, and its figures; None where the lake has no other pictures.
+        Quantised weights and their figures; None in place of the figures where the lake has no
+        other images.
 
     Raises:
-        ConfigError: NNCF is not installed.
-        InputError: There are too few pictures.
+        ConfigError: NNCF is not installed, or `n_images` is out of range.
+        InputError: There are too few images.
     """
     chosen, held_out = halves(sample(lake, 2 * (n_images + MAX_HELD_OUT)), n_images)
 
     def pixels() -> Iterator[NDArray[np.float32]]:
         for _, raw in lake.images(chosen):
-            # A picture that cannot be decoded has a failed row of its own elsewhere.
+            # Scoring records an image that cannot be decoded as a failed row.
             with contextlib.suppress(UnreadableImage):
                 yield preprocess(raw, profile)
             if on_item is not None:
@@ -51,7 +60,7 @@ def quantise_on_lake(
     made = quantise(checkpoint, profile, pixels(), image_ids=chosen)
     if held_out.is_empty():
         return made, None
-    (found,) = bench_lake(
+    (figures,) = bench_lake(
         lake,
         checkpoint,
         profile,
@@ -60,4 +69,4 @@ def quantise_on_lake(
         images=held_out,
         on_item=on_item,
     )
-    return made, found
+    return made, figures

@@ -1,6 +1,6 @@
-"""Backends and precisions on the pictures of a lake: how fast, and how far from the reference.
+"""Speed of backends and precisions on a lake's images, and their drift from the reference.
 
-What is found is kept on this machine; from then on it decides whether a backend may be used.
+The figures are kept on this machine and decide from then on whether a backend may be used.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from ..detector.weights.checkpoint import Checkpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benched:
-    """One backend and precision on a lake's pictures."""
+    """Figures of one backend and precision on a lake's images."""
 
     measured: Measured
     slices: list[SliceReport]
 
     @property
     def is_within(self) -> bool:
-        """Whether it may be used by its drift."""
+        """Whether the drift is within the limit."""
         return is_within(self.measured)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Return the figures as plain values."""
         return plain_measured(self.measured) | {
-            "slices": [plain(asdict(one)) for one in self.slices],
+            "slices": [plain(asdict(report)) for report in self.slices],
         }
 
 
@@ -53,7 +53,7 @@ def plain_measured(measured: Measured) -> dict[str, Any]:
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
-    """The same with null for figures that are not finite, which JSON has no word for."""
+    """Return values with None for numbers that are not finite, which JSON cannot express."""
     out: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
@@ -74,41 +74,43 @@ def bench_lake(
     device: str = "cpu",
     on_item: Callable[[int], None] | None = None,
 ) -> list[Benched]:
-    """Score the same pictures by the reference and by each wanted backend and precision.
+    """Score the same images by the reference and by each wanted backend and precision.
 
     Args:
-        lake: Where the pictures are.
-        checkpoint: Checked already.
-        profile: How to prepare pictures.
-        wanted: Backends and precisions.
-        policy: Whose thresholds count as decisions.
-        images: From `sample`.
-        device: As for `load_detector`.
-        on_item: Called with the number of scores made since the last call.
+        lake: Lake of the images.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images.
+        wanted: Backends and precisions, from `wanted_backends`.
+        policy: Policy whose thresholds define decisions.
+        images: Images from `sample`.
+        device: Name of the device; see `load_detector`.
+        on_item: Function that receives the number of scores since its last call.
 
     Raises:
-        InputError: None of the pictures can be scored.
+        InputError: None of the images can be scored.
+        ModelError: A network cannot be loaded.
     """
     ids = images["image_id"].to_list()
 
     def logits_of(detector: Detector) -> dict[str, float]:
-        found: dict[str, float] = {}
+        logits: dict[str, float] = {}
         for part in score_stream(detector, lake.images(ids)):
-            found |= {one.image_id: np.nan if one.logit is None else one.logit for one in part}
+            for scored in part:
+                logits[scored.image_id] = np.nan if scored.logit is None else scored.logit
             if on_item is not None:
                 on_item(len(part))
-        return found
+        return logits
 
     def loaded(backend: BackendName, precision: str) -> Detector:
         return load_on(checkpoint, profile, backend, precision, device=device)
 
     reference = logits_of(loaded(reference_of(checkpoint.architecture), "fp32"))
-    # What the reference cannot score is no matter of drift.
+    # An image that the reference cannot score has no drift.
     scored = images.filter(
         pl.col("image_id").is_in([k for k, v in reference.items() if np.isfinite(v)])
     )
     if scored.is_empty():
-        raise InputError(f"{lake.uri} has no picture that can be scored; ingest some")
+        raise InputError(f"{lake.uri} has no image that can be scored; ingest some")
     kept = scored["image_id"].to_list()
     band, _ = policy.band(checkpoint.detector_id)
     out = []
@@ -128,7 +130,7 @@ def bench_lake(
             precision=detector.precision,
             images_per_second=rate(detector),
             drift=slices[0].drift,
-            pictures=f"{len(kept)} pictures of {lake.uri}",
+            pictures=f"{len(kept)} images of {lake.uri}",
             measured_at=now(),
         )
         keep_measured(checkpoint.weights_sha256, measured)

@@ -1,4 +1,4 @@
-"""Which pictures of a lake backends are compared on: all kinds, always the same."""
+"""Sample of a lake's images for comparing backends: all kinds of image, always the same ones."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ _FAKE: Final = {"fake": 1, "real": 0}
 
 
 def sample(lake: Lake, n_images: int, *, leave_out: Sequence[str] = ()) -> pl.DataFrame:
-    """Some images of a lake, as evenly over the slices of `drift` as they are there.
+    """Choose images of a lake, as evenly over the slices of `drift` as the lake allows.
 
-    By the order of their ids, which are hashes: always the same ones of the same lake.
+    The choice follows the order of the ids, which are hashes, so a lake always gives the same one.
+
+    Args:
+        lake: Lake of the images.
+        n_images: Largest number of images.
+        leave_out: Ids of images that are not chosen.
 
     Returns:
-        Columns image_id, slice, label (1 machine-made, 0 real, null unknown).
+        Columns image_id, slice, label (1 AI-generated, 0 real, null unknown).
 
     Raises:
         ConfigError: `n_images` is out of range.
     """
     if not 1 <= n_images <= MOST_IMAGES:
-        raise ConfigError(f"n = {n_images}; allowed: 1 to {MOST_IMAGES:,} pictures")
+        raise ConfigError(f"n = {n_images}; allowed: 1 to {MOST_IMAGES:,} images")
     images = (
         lake.scan("images")
         .select(
@@ -57,14 +62,20 @@ def sample(lake: Lake, n_images: int, *, leave_out: Sequence[str] = ()) -> pl.Da
 
 
 def _spread(images: pl.DataFrame, n_images: int) -> pl.DataFrame:
-    """The first of every slice in turn, until there are enough."""
+    """Take images from the slices in turn until there are enough."""
     turn = pl.int_range(pl.len()).over("slice")
     return images.with_columns(turn=turn).sort("turn", "image_id").head(n_images).drop("turn")
 
 
 def halves(images: pl.DataFrame, n_images: int) -> tuple[list[str], pl.DataFrame]:
-    """Ids to quantise on, and other images to measure on, both spread over the slices."""
-    # Every other one of each kind, so that both hold all; small lakes keep most to quantise on.
+    """Split images into ids to quantise on and rows to measure on, both with all slices.
+
+    Args:
+        images: Images from `sample`.
+        n_images: Largest number of images to quantise on.
+    """
+    # Every second image of each slice is held out; of small lakes every fourth, so that most are
+    # left to quantise on.
     every = 2 if images.height >= 128 else 4
     parts = images.sort("image_id").with_columns(
         is_held_out=pl.int_range(pl.len()).over("slice") % every == every - 1

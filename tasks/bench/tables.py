@@ -1,4 +1,4 @@
-"""What a bench found, as text for a terminal."""
+"""Figures of a benchmark as text for a terminal."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from .on_lake import Benched
 
 
 def rate_table(measured: Sequence[Measured]) -> str:
-    """Return rates and largest drift, a line per backend."""
+    """Return speed and largest drift, one line per backend."""
     lines = [f"{'backend':<20} {'precision':<18} {'images/s':>8} {'largest drift':>14}"]
     lines += [
-        f"{one.backend:<20} {one.precision:<18} {one.images_per_second:>8.1f}"
-        f" {one.drift.max:>14.2g}"
-        for one in measured
+        f"{m.backend:<20} {m.precision:<18} {m.images_per_second:>8.1f} {m.drift.max:>14.2g}"
+        for m in measured
     ]
     return "\n".join([*lines, f"drift: of the logit, on {measured[0].pictures}"])
 
 
 def drift_table(found: Sequence[Benched]) -> str:
-    """Return drift, flips and AUC by kind of picture, a block per backend."""
+    """Return drift, flips and AUC by kind of image, one block per backend."""
     lines = []
-    for one in found:
-        m = one.measured
-        verdict = "within" if one.is_within else "OVER"
+    for benched in found:
+        m = benched.measured
+        verdict = "within" if benched.is_within else "OVER"
         lines.append(
             f"{m.backend} {m.precision}: {m.images_per_second:.1f} images/s, {verdict} its limit of"
             f" {limit_logit(m.precision):g} logit, on {m.pictures}"
         )
         lines.append(
-            f"  {'pictures':<26} {'n':>5} {'mean':>9} {'p99':>9} {'max':>9} {'flips':>6}"
-            f" {'AUC':>15}"
+            f"  {'images':<26} {'n':>5} {'mean':>9} {'p99':>9} {'max':>9} {'flips':>6} {'AUC':>15}"
         )
-        for part in one.slices:
+        for part in benched.slices:
             drift = part.drift
             auc = "-"
             if part.auc is not None and part.auc_reference is not None:

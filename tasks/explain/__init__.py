@@ -1,1 +1,1 @@
-"""Why an image scores as it does: attention maps, tile maps, patch embeddings."""
+"""Explanations of an image's score: attention maps, tile maps, patch embeddings."""

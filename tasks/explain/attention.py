@@ -1,7 +1,8 @@
-"""The network with its attention in the open: every block's softmax kept, with its gradient.
+"""ViT that returns the attention matrices of every block, with their gradients.
 
-The libraries' fused attention never materialises these matrices. This pass is built from the
-checkpoint by role, so that both layouts give the same, and its logit is the scoring pass's.
+The libraries' fused attention never materialises these matrices. This network is built from the
+checkpoint's tensors by role, so both layouts give the same result, and its logit equals that of
+scoring.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attended:
-    """One picture's pass.
+    """Attention matrices of one image.
 
     Attributes:
-        logit: Positive towards machine-made.
+        logit: Logit of the image, positive for AI-generated.
         attention_lhtt: Softmax of each block and head, (L, heads, T, T); T is 1 + patches, the
             class token first; rows sum to 1.
-        gradient_lhtt: Gradient of the logit by each of them.
+        gradient_lhtt: Gradient of the logit with respect to `attention_lhtt`, same shape.
     """
 
     logit: float
@@ -36,9 +37,13 @@ class Attended:
 
 
 class AttendingNetwork:
-    """A ViT with one logit in plain PyTorch operations, fp32, on the CPU.
+    """ViT with one logit in basic PyTorch operations, fp32, on the CPU.
+
+    Args:
+        checkpoint: Checked checkpoint.
 
     Raises:
+        ConfigError: The network is no ViT of the built-in layouts.
         UntrustedWeights: A weight is not a finite number.
     """
 
@@ -52,7 +57,7 @@ class AttendingNetwork:
         self._sign = 1.0 if checkpoint.positive == "fake" else -1.0
 
     def attend(self, pixels_f32_chw: NDArray[np.float32]) -> Attended:
-        """Run the pass of one prepared picture (3, side, side), with gradients."""
+        """Run the network on one preprocessed image (3, side, side), with gradients."""
         import torch
 
         with torch.enable_grad():
@@ -65,7 +70,7 @@ class AttendingNetwork:
         )
 
     def forward(self, pixels_nchw: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return logits (N,), positive towards fake, and each block's softmax (N, heads, T, T)."""
+        """Return logits (N,), positive for AI-generated, and softmax by block (N, heads, T, T)."""
         import torch
         from torch.nn import functional
 
@@ -93,7 +98,7 @@ class AttendingNetwork:
             for name in "qkv"
         )
         attention = (q @ k.transpose(2, 3) * (width // heads) ** -0.5).softmax(dim=-1)
-        # Gradients are asked for these alone, not for the weights.
+        # Only the attention needs gradients, not the weights.
         if not attention.requires_grad:
             attention.requires_grad_()
         mixed = (attention @ v).transpose(1, 2).reshape(n_images, n_tokens, width)

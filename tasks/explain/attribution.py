@@ -1,4 +1,4 @@
-"""From attention to a map over patches: rollout, and attention weighted by its gradient.
+"""Maps over patches from attention: rollout, and attention weighted by its gradient.
 
 Pure functions on arrays. L blocks, H heads, T = 1 + patches tokens, the class token first.
 """
@@ -14,19 +14,23 @@ Map = NDArray[np.float64]
 
 
 def rollout(attention_lhtt: NDArray[np.float32]) -> Map:
-    """Return how attention mixes the tokens from the first block to the last.
+    """Return the attention rollout: the product of the blocks' mean attention matrices.
 
-    Abnar and Zuidema 2020, section 3: heads are averaged, the residual connection counts half,
-    and the blocks' matrices are multiplied.
+    Heads are averaged, and the residual connection has weight one half.
+
+    Args:
+        attention_lhtt: Softmax of each block and head, (L, H, T, T).
 
     Returns:
-        (T, T), each row sums to 1.
+        Share of each token (column) in each output token (row), (T, T); rows sum to 1.
+
+    Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", sec. 3.
     """
     n_tokens = attention_lhtt.shape[-1]
     total = np.eye(n_tokens)
     for heads in attention_lhtt:
         mixed = 0.5 * heads.astype(np.float64).mean(axis=0) + 0.5 * np.eye(n_tokens)
-        # Softmax in float32 sums to 1 within 1e-6; twelve blocks would add that up.
+        # A float32 softmax sums to 1 within 1e-6, an error that twelve blocks would accumulate.
         total = mixed / mixed.sum(axis=1, keepdims=True) @ total
     return total
 
@@ -34,13 +38,19 @@ def rollout(attention_lhtt: NDArray[np.float32]) -> Map:
 def gradient_weighted(
     attention_lhtt: NDArray[np.float32], gradient_lhtt: NDArray[np.float32]
 ) -> Map:
-    """Return how much each token's attention raises what the gradient is of.
+    """Return the relevance of each token for the value that the gradient belongs to.
 
-    Chefer, Gur and Wolf 2021, equations 5 and 6: in each block the positive part of gradient
-    times attention, averaged over heads, is added to what the tokens hold already.
+    In each block, the positive part of gradient times attention, averaged over heads, is applied
+    to the relevance so far and added to it.
+
+    Args:
+        attention_lhtt: Softmax of each block and head, (L, H, T, T).
+        gradient_lhtt: Gradient with respect to it, same shape.
 
     Returns:
-        (T, T), none negative; starts from the identity.
+        Relevance (T, T), non-negative; the initial value is the identity.
+
+    Source: Chefer, Gur and Wolf 2021, "Generic Attention-model Explainability", eq. 5 and 6.
     """
     total = np.eye(attention_lhtt.shape[-1])
     for heads, gradients in zip(attention_lhtt, gradient_lhtt, strict=True):
@@ -50,13 +60,13 @@ def gradient_weighted(
 
 
 def patch_map(relevance_tt: Map) -> Map:
-    """Return what the class token takes from each patch, as a square of patches (side, side)."""
+    """Return the class token's row as a map over patches, (side, side)."""
     row = relevance_tt[0, 1:]
     side = math.isqrt(len(row))
     return row.reshape(side, side)
 
 
 def stretched(values: Map) -> Map:
-    """Stretch a map to 0 to 1; one that is the same everywhere becomes 0."""
+    """Rescale a map to [0, 1]; a constant map becomes 0."""
     low, high = float(values.min()), float(values.max())
     return np.zeros_like(values) if high <= low else (values - low) / (high - low)

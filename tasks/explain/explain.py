@@ -1,7 +1,7 @@
-"""Why one picture scores as it does, as far as attention tells.
+"""Explanation of one image's score by attention.
 
-Two maps over the square that was scored. Neither is a cause: rollout tells where information
-could flow, gradient-weighted attention where it flowed and raised the score.
+Two maps over the scored square. Neither shows a cause: rollout shows where information could
+flow, gradient-weighted attention where it flowed and raised the score.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ from .attention import AttendingNetwork
 from .attribution import Map, gradient_weighted, patch_map, rollout
 
 CAVEAT = (
-    "Where the network looked, not why, and not which pixels are machine-made."
-    " Only this centre square was scored; the rest of the picture was not seen."
+    "The maps show where the network attends, not why, and not which pixels are AI-generated."
+    " Only this centre square was scored, not the rest of the image."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One picture's score and two maps over the square that was scored.
+    """Score of one image, and two maps over the scored square.
 
     Attributes:
         detector_id: Detector of the score.
-        logit: Logit of the explaining pass, positive towards machine-made.
-        towards: `fake` or `real`: what the gradient-weighted map explains, as the logit's sign
-            has it.
-        square_u8_hwc: The square, (S, S, 3).
-        rollout: (P, P), sums to less than 1: the rest is the class token's own.
-        attribution: (P, P), none negative.
-        square_px: Left, top, right, bottom of the square in the decoded picture.
+        logit: Logit of this pass, positive for AI-generated.
+        towards: Class that the gradient-weighted map explains, `fake` or `real`, by the logit's
+            sign.
+        square_u8_hwc: Scored square, (S, S, 3).
+        rollout: Attention rollout over patches, (P, P); the sum is below 1, since the class token
+            has the rest.
+        attribution: Gradient-weighted attention over patches, (P, P), non-negative.
+        square_px: Left, top, right and bottom of the square in the decoded image.
     """
 
     detector_id: str
@@ -56,7 +57,7 @@ class Explanation:
         return float(expit(self.logit))
 
     def top_patches(self, n: int = 5) -> list[dict[str, Any]]:
-        """Return the patches with most attribution: share of all, and box in the decoded image."""
+        """Return the `n` patches of largest attribution, with share and box in the image."""
         per_side = len(self.attribution)
         left, top, right, bottom = self.square_px
         wide, high = (right - left) / per_side, (bottom - top) / per_side
@@ -74,7 +75,7 @@ class Explanation:
         return out
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `--json` prints of it."""
+        """Return the explanation as plain values, for `--json`."""
         return {
             "detector": self.detector_id,
             "logit": self.logit,
@@ -94,23 +95,24 @@ def explain(
     limits: ImageLimits = DEFAULT_LIMITS,
     network: AttendingNetwork | None = None,
 ) -> Explanation:
-    """Explain the score of one encoded picture.
+    """Explain the score of one encoded image.
 
     Args:
-        raw: Its bytes.
-        checkpoint: Checked already.
-        profile: How it is prepared for scoring.
-        limits: What decoding may cost.
-        network: The checkpoint's, where it is built already.
+        raw: Encoded bytes of the image.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the image.
+        limits: Size and memory limits of decoding.
+        network: Network of the checkpoint; None: it is built here.
 
     Raises:
-        UnreadableImage: It cannot be decoded within `limits`.
+        ConfigError: The network is no ViT of the built-in layouts.
+        UnreadableImage: The image cannot be decoded within `limits`.
         UntrustedWeights: A weight is not a finite number.
     """
     picture = decode_rgb(raw, profile.decode, limits=limits)
     square = centre_square(picture, profile)
     attended = (network or AttendingNetwork(checkpoint)).attend(normalise(square, profile))
-    # A map of what speaks for "fake" says nothing of a picture that scores as real.
+    # An image that scores as real needs the map of what raises "real".
     sign = 1.0 if attended.logit >= 0 else -1.0
     relevance = gradient_weighted(
         attended.attention_lhtt, np.float32(sign) * attended.gradient_lhtt

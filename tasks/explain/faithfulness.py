@@ -1,7 +1,10 @@
-"""Whether a map over patches tells what the score hangs on: deletion and insertion curves.
+"""Faithfulness of a map over patches: deletion and insertion curves.
 
-Petsiuk, Das and Saenko 2018 (RISE), on patches: the most relevant ones are taken away first, or
-put back first, and the area under the probability's curve is held against random orders.
+The most relevant patches are removed first, or inserted first, and the area under the curve of
+the probability is compared with that of random orders.
+
+Source: Petsiuk, Das and Saenko 2018, "RISE: Randomized Input Sampling for Explanation of Black-box
+Models", here on patches in place of pixels.
 """
 
 from __future__ import annotations
@@ -22,11 +25,11 @@ STEPS: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
-    """Areas under two curves, in [0, 1] of a probability.
+    """Areas under the two curves of a probability, each in [0, 1].
 
     Attributes:
-        deletion: Lower is better: the score falls early.
-        insertion: Higher is better: the score comes back early.
+        deletion: Area under the deletion curve; low where the probability falls early.
+        insertion: Area under the insertion curve; high where the probability rises early.
     """
 
     deletion: float
@@ -34,15 +37,15 @@ class Curves:
 
 
 def curves(pixels_chw: Pixels, relevance: NDArray[np.float64], score: Score) -> Curves:
-    """Return both areas for one picture and one map.
+    """Return both areas of one image and one map.
 
     Args:
-        pixels_chw: Prepared, (3, S, S).
-        relevance: (P, P) of its patches; equal ones in reading order.
-        score: The probability whose explanation the map is meant to be.
+        pixels_chw: Preprocessed image, (3, S, S).
+        relevance: Relevance of its patches, (P, P); equal ones keep reading order.
+        score: Function from images to the probability that the map explains.
     """
     order = np.argsort(-relevance.ravel(), kind="stable")
-    # Zero is the mean colour after normalisation.
+    # Normalised, zero is the mean colour.
     empty = np.zeros_like(pixels_chw)
     cuts = np.linspace(0, len(order), STEPS + 1).round().astype(int)
     gone = [_mixed(pixels_chw, empty, order[:cut], len(order)) for cut in cuts]
@@ -53,7 +56,7 @@ def curves(pixels_chw: Pixels, relevance: NDArray[np.float64], score: Score) -> 
 
 
 def _mixed(base: Pixels, other: Pixels, patches: NDArray[np.intp], n_patches: int) -> Pixels:
-    """Return `base` with these patches taken from `other`."""
+    """Return `base` with some patches replaced by those of `other`."""
     per_side = int(n_patches**0.5)
     patch_px = base.shape[1] // per_side
     chosen = np.zeros(n_patches, dtype=bool)

@@ -1,4 +1,4 @@
-"""An explanation as a picture: the square that was scored, and two maps over it."""
+"""Heatmap of an explanation: the scored square and two maps over it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD_PX: Final = 84
 FOOT_PX: Final = 96
 PAPER, INK, PALE = (255, 255, 255), (15, 23, 42), (100, 116, 139)
 
-# matplotlib's inferno at ten even steps: brightness rises evenly, for the colour-blind too.
+# matplotlib's inferno at ten even steps; its lightness rises evenly, also for colour-blind users.
 _INFERNO: Final = np.array(
     [
         (0, 0, 4),
@@ -38,12 +38,12 @@ _INFERNO: Final = np.array(
 
 
 def draw_heatmap(explanation: Explanation) -> bytes:
-    """Draw a PNG of three panels, the score, a scale and what the maps are not."""
+    """Draw a PNG with three panels, the score, a colour scale and the maps' limits."""
     width = 3 * PANEL_PX + 4 * MARGIN_PX
     canvas = Image.new("RGB", (width, HEAD_PX + PANEL_PX + FOOT_PX), PAPER)
     draw = ImageDraw.Draw(canvas)
     title = (
-        f"P(machine-made) {explanation.prob_fake:.3f}   logit {explanation.logit:+.3f}"
+        f"P(AI-generated) {explanation.prob_fake:.3f}   logit {explanation.logit:+.3f}"
         f"   {explanation.detector_id[:60]}"
     )
     draw.text((MARGIN_PX, 16), title, fill=INK, font=_font(20))
@@ -51,10 +51,10 @@ def draw_heatmap(explanation: Explanation) -> bytes:
         (PANEL_PX, PANEL_PX), Image.Resampling.LANCZOS
     )
     panels = (
-        ("the square that was scored", square),
-        ("attention rollout: where it looked", _over(square, explanation.rollout)),
+        ("scored square", square),
+        ("attention rollout", _over(square, explanation.rollout)),
         (
-            f"gradient-weighted: what raised '{explanation.towards}'",
+            f"gradient-weighted attention, for '{explanation.towards}'",
             _over(square, explanation.attribution),
         ),
     )
@@ -72,19 +72,19 @@ def draw_heatmap(explanation: Explanation) -> bytes:
 
 
 def coloured(values: Map) -> NDArray[np.uint8]:
-    """Colour values in [0, 1] as RGB, shape (..., 3)."""
+    """Map values in [0, 1] to RGB colours, shape (..., 3)."""
     steps = np.linspace(0, 1, len(_INFERNO))
     channels = [np.interp(values, steps, _INFERNO[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 def _over(square: Image.Image, values: Map) -> Image.Image:
-    """Lay the map over a grey copy of the square; patches keep their edges, so none looks finer."""
+    """Draw the map over a grey copy of the square; hard edges show the map's resolution."""
     even = stretched(values)
     size = (PANEL_PX, PANEL_PX)
     colours = Image.fromarray(coloured(even)).resize(size, Image.Resampling.NEAREST)
     grey = square.convert("L").convert("RGB")
-    # Where nothing is, the picture shows; where most is, the colour.
+    # Low values show the image, high values the colour.
     weight = Image.fromarray((255 * (0.25 + 0.6 * even)).astype(np.uint8))
     return Image.composite(colours, grey, weight.resize(size, Image.Resampling.NEAREST))
 
@@ -94,7 +94,7 @@ def _draw_scale(canvas: Image.Image, draw: ImageDraw.ImageDraw, top: int) -> Non
     ramp = coloured(np.linspace(0, 1, wide)[None, :].repeat(high, 0))
     canvas.paste(Image.fromarray(ramp), (left + 44, top))
     draw.text((left, top - 3), "least", fill=PALE, font=_font(14))
-    text = "most, of each map by itself"
+    text = "most, per map"
     draw.text((left + 44 + wide + 8, top - 3), text, fill=PALE, font=_font(14))
 
 

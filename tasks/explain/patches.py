@@ -35,7 +35,14 @@ IMAGES_A_ROW_GROUP: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patches:
-    """What was written: images in it, and images left out because they cannot be decoded."""
+    """Result of a written file.
+
+    Attributes:
+        file: Path of the file.
+        images: Number of images in it.
+        failed: Number of images left out because they cannot be decoded.
+        shape: Rows, columns and features of one image's patches.
+    """
 
     file: Path
     images: int
@@ -44,7 +51,7 @@ class Patches:
 
 
 def bytes_per_image(checkpoint: Checkpoint, dtype: str) -> int:
-    """Return the bytes that one image takes in the file, before compression."""
+    """Return the size of one image's patches in the file in bytes, before compression."""
     a = checkpoint.require_vit()
     return (a.image_px // a.patch_px) ** 2 * a.width * (2 if dtype == "float16" else 4)
 
@@ -60,23 +67,25 @@ def write_patches(
     limits: ImageLimits = DEFAULT_LIMITS,
     on_item: Callable[[int], None] | None = None,
 ) -> Patches:
-    """Write the patch tokens after the final norm of every image, in the order they are stored.
+    """Write the patch tokens after the final norm of every image, in the lake's storage order.
 
-    Columns image_id and patches, a list of fixed length in the order row, column, feature; the
-    file's metadata has the shape, the detector and the profile. It appears when it is whole.
+    Columns: image_id and patches, a list of fixed length in the order row, column, feature. The
+    file's metadata has the shape, the detector and the profile. The file appears only when it is
+    complete.
 
     Args:
         lake: Lake of the images.
-        checkpoint: Checked already.
-        profile: How pictures are prepared.
-        file: File to write; must not exist.
-        dtype: `float16` or `float32`.
-        limit: At most so many images.
-        limits: What decoding may cost.
-        on_item: Called with the number of images done since the last call.
+        checkpoint: Checked checkpoint.
+        profile: Preprocessing profile of the images.
+        file: Path of the file, which must not exist.
+        dtype: Number format: `float16` or `float32`.
+        limit: Largest number of images; None: all.
+        limits: Size and memory limits of decoding.
+        on_item: Function that receives the number of images done since its last call.
 
     Raises:
-        ConfigError: The dtype is another.
+        ConfigError: The dtype is unknown, the limit is below 1, or the network is no ViT of the
+            built-in layouts.
         InputError: The file exists or cannot be written, or the lake has no images.
     """
     if dtype not in DTYPES:
@@ -127,7 +136,7 @@ def write_patches(
 
 
 def read_patches(file: Path) -> tuple[list[str], NDArray[np.float16] | NDArray[np.float32]]:
-    """Read ids and patch embeddings (N, rows, columns, D) of a whole file of `write_patches`."""
+    """Read the ids and patch embeddings (N, rows, columns, D) of a file of `write_patches`."""
     table = pq.read_table(file)
     shape = tuple(int(n) for n in table.schema.metadata[b"shape"].decode().split(","))
     flat = table["patches"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -157,6 +166,6 @@ def _table(rows: list[tuple[str, NDArray[np.float32]]], schema: pa.Schema, dtype
 
 
 def expected_mb(lake: Lake, checkpoint: Checkpoint, dtype: str, limit: int | None) -> float:
-    """Return the size of the file before compression, in MB."""
+    """Return the expected size of the file in MB, before compression."""
     n_images = int(lake.scan("images").select(pl.len()).collect().item())
     return min(n_images, limit or math.inf) * bytes_per_image(checkpoint, dtype) / 1e6

@@ -1,4 +1,4 @@
-"""All tokens of a picture after the network's last norm: an embedding of every patch."""
+"""Tokens of an image after the network's final norm: one embedding per patch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..detector.weights.checkpoint import Checkpoint
 
 
 class Tokens:
-    """The network up to its last norm, fp32, on the CPU; `run` may be called from many threads."""
+    """Network up to its final norm, fp32, on the CPU; many threads may call `run` at once."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         graph = build_model(
@@ -30,7 +30,7 @@ class Tokens:
         self._mine = threading.local()
 
     def run(self, pixels_f32_nchw: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return tokens (N, 1 + patches, D) of prepared pictures, the class token first."""
+        """Return tokens (N, 1 + patches, D) of preprocessed images, the class token first."""
         request = getattr(self._mine, "request", None)
         if request is None:
             request = self._mine.request = self._compiled.create_infer_request()

@@ -1,4 +1,4 @@
-"""A picture with the scores of its tiles: where the highest lies, and what the centre saw."""
+"""Map of the tiles' scores over an image, with the highest tile and the centre square marked."""
 
 from __future__ import annotations
 
@@ -24,10 +24,16 @@ def draw_views(
     title: str,
     centre_px: tuple[float, float, float, float],
 ) -> bytes:
-    """Draw a PNG of an RGB picture under its tiles' scores.
+    """Draw a PNG of an image with its tiles' scores over it.
 
-    Each tile's share is coloured by its probability, where tiles overlap by their mean; the
-    highest is outlined, and the centre square dotted.
+    Each pixel is coloured by the mean probability of the tiles that cover it. The highest tile
+    has an outline, the centre square a dotted one.
+
+    Args:
+        picture: RGB image.
+        views: Views of the image with their logits.
+        title: Heading of the drawing.
+        centre_px: Left, top, right and bottom of the centre square in the image.
     """
     scale = min(1.0, WIDEST_PX / max(picture.size))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -48,7 +54,7 @@ def draw_views(
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(16)
     draw.text((10, 8), title, fill=INK, font=font)
-    note = "dotted: the square that is always scored; red: the tile with the highest score"
+    note = "dotted: centre square, which is always scored; red: tile with the highest score"
     draw.text((10, 30), note, fill=INK, font=ImageFont.load_default(13))
     _dotted(draw, tuple(round(edge * scale) for edge in centre_px))
     if scored:

@@ -1,4 +1,4 @@
-"""One image scored as a whole and in tiles: the figures, and the picture of them."""
+"""Scores of one image's centre square and tiles, with a drawing of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .view_map import draw_views
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewScores:
-    """The logits of an image's centre square and of its tiles, and a PNG that shows them."""
+    """Logits of an image's centre square and of its tiles, and a PNG that shows them."""
 
     detector_id: str
     centre_logit: float
@@ -25,7 +25,7 @@ class ViewScores:
 
     @property
     def highest(self) -> View | None:
-        """The tile with the highest logit; None where none could be scored."""
+        """View with the highest logit; None where none could be scored."""
         return highest_of(self.views)
 
     def to_json(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class ViewScores:
         return {"detector": self.detector_id, "centre_logit": self.centre_logit, "tiles": tiles}
 
     def summary(self) -> str:
-        """Return the centre's logit and the highest tile, a line each."""
+        """Return the centre's logit and the highest tile, one line each."""
         lines = [f"centre      logit {self.centre_logit:+.3f} by {self.detector_id}"]
         highest = self.highest
         if highest is not None and highest.tile is not None:
@@ -61,21 +61,21 @@ def score_views(raw: bytes, detector: Detector, *, name: str) -> ViewScores:
     """Score an image's centre square and its tiles, and draw them.
 
     Args:
-        raw: Encoded image.
-        detector: Detector that scores.
-        name: What errors call the image.
+        raw: Encoded bytes of the image.
+        detector: Detector to score with.
+        name: Name of the image in messages.
 
     Raises:
         InputError: A side is too short for tiles.
-        UnreadableImage: It cannot be decoded.
+        UnreadableImage: The image cannot be decoded.
     """
     picture = decode_rgb(raw, detector.profile.decode)
     centre = float(detector.forward(preprocess(raw, detector.profile)[None])[0][0])
     views = views_of(raw, detector)
     if not views:
         raise InputError(
-            f"{name} is {picture.width} x {picture.height} px: a side under"
-            f" {detector.profile.crop_px} px has no tiles; its centre scores logit {centre:+.3f}"
+            f"{name} is {picture.width} x {picture.height} px; tiles need sides of"
+            f" {detector.profile.crop_px} px or more; its centre square has logit {centre:+.3f}"
         )
     highest = highest_of(views)
     title = f"centre logit {centre:+.3f}, highest of {len(views)} tiles "
@@ -90,6 +90,6 @@ def score_views(raw: bytes, detector: Detector, *, name: str) -> ViewScores:
 
 
 def highest_of(views: Sequence[View]) -> View | None:
-    """Return the view with the highest logit, the first of equals; None where none has one."""
+    """Return the view with the highest logit, the first of equal ones; None without logits."""
     scored = [view for view in views if view.logit is not None]
     return max(scored, key=lambda view: view.logit or 0.0, default=None)

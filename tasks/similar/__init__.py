@@ -1,1 +1,1 @@
-"""Similar images: embeddings, the index, neighbours, the contact sheet."""
+"""Search for similar images: embeddings, their index, neighbours, the contact sheet."""

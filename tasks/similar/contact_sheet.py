@@ -1,4 +1,4 @@
-"""A contact sheet: the picture that was asked about and its neighbours, as one PNG."""
+"""Contact sheet: the query and its neighbours as one PNG."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SOFT: Final = "#59626d"
 _PAPER: Final = "#ffffff"
 _EMPTY: Final = "#eef1f4"
 _ACCENT: Final = "#0b57a4"
-# The report's colours, and shapes beside them for those who cannot tell colours apart.
+# The report's colours; shapes beside them serve colour-blind users.
 _COLOURS: Final = {"clear": "#0072b2", "review": "#e69f00", "flag": "#aa3377"}
 _QUERY: Final = "query"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """What stands under one picture; `key` finds its thumbnail."""
+    """Caption of one image; `key` is the key of its thumbnail."""
 
     key: str
     heading: str
@@ -44,7 +44,7 @@ class Tile:
 
 
 def tiles_of(similar: Similar) -> list[Tile]:
-    """Return the query first, then its neighbours in order."""
+    """Return the captions of the query and of its neighbours, in order."""
     query = similar.query
     tiles = [_tile(query, query.image_id or _QUERY, _QUERY, similar.query_name, is_query=True)]
     for neighbour in similar.neighbours:
@@ -61,15 +61,15 @@ def tiles_of(similar: Similar) -> list[Tile]:
 def draw_sheet(
     similar: Similar, thumbs: Mapping[str, Thumbnail], *, is_veiled: bool = False
 ) -> Image.Image:
-    """Draw the sheet in RGB, as wide as its columns need.
+    """Draw the sheet in RGB; its width follows the number of columns.
 
     Args:
-        similar: The answer.
-        thumbs: Small pictures by `Tile.key`; what is missing is drawn as an empty frame.
-        is_veiled: Draw each as a few blurred squares that tell light from dark only.
+        similar: Result of the search.
+        thumbs: Thumbnails by `Tile.key`; a missing one is drawn as an empty frame.
+        is_veiled: Whether each image is drawn as a few blurred squares of light and dark.
     """
     tiles = tiles_of(similar)
-    # At least three columns, so that the heading has room.
+    # Three columns or more, since the heading needs the width.
     n_columns = max(3, min(_MAX_COLUMNS, len(tiles)))
     n_rows = -(-len(tiles) // n_columns)
     cell_px = PICTURE_PX + _GAP_PX
@@ -162,7 +162,7 @@ def _text(
     colour: str,
     width_px: int,
 ) -> None:
-    """Draw one line, cut in its middle where it is too wide: both ends of a name matter."""
+    """Draw one line; a line too wide is shortened in its middle, since both ends identify it."""
     font = ImageFont.load_default(size_px)
     kept = len(text)
     shown = text

@@ -1,4 +1,4 @@
-"""Comparing a query's embedding with the lake's: with every one, or through the index."""
+"""Comparison of a query's embedding with the lake's: with every one, or through the index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ OnRows = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What comparing embeddings gave; `near` has image_id and similarity, nearest first."""
+    """Result of comparing embeddings.
+
+    Attributes:
+        similarity: Cosines by image id, of the nearest and of other requested images.
+        near: Nearest images: columns image_id and similarity, nearest first.
+        search: Method of the comparison; None where no search was made.
+        prob_fake: Probability of a query that is not stored; None otherwise.
+        precision: Precision of the pass of a query that is not stored; None otherwise.
+    """
 
     similarity: dict[str, float]
     near: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -43,13 +51,30 @@ def nearest_by_embedding(
     use_index: bool,
     on_rows: OnRows | None,
 ) -> Found:
-    """Return the nearest `n`, and the similarities of those and of more."""
+    """Find the nearest `n` images, and the similarities of these and of others.
+
+    Args:
+        lake: Lake of the embeddings.
+        key: Score key of the embeddings.
+        query: Image to compare with.
+        detector: Name or folder of the detector; None: the key's own.
+        n: Number of neighbours.
+        also: Ids of other images whose similarities are returned.
+        use_index: Whether to search through the index, not every row.
+        on_rows: Function that receives the number of rows compared or indexed since its last call.
+
+    Raises:
+        InputError: The query is stored and has no embedding, or the lake has none.
+        ModelError: The query is not stored, and its detector cannot be loaded.
+        StoreError: The index cannot be written.
+        UnreadableImage: The query cannot be decoded.
+    """
     vector = prob_fake = precision = None
     if query.raw is not None:
         made = embed_picture(query.raw, key, detector)
         vector, prob_fake, precision = made.vector, made.prob_fake, made.precision
     own_id = query.image_id or ""
-    # One more is asked for, since a stored query finds itself.
+    # n + 1, since a stored query finds itself.
     if use_index:
         index = open_index(lake, key, on_rows=on_rows)
         if vector is None:
@@ -85,14 +110,14 @@ def nearest_by_embedding(
 def compare_with_all(
     lake: Lake, key: ScoreKey, vector: Vectors, on_rows: OnRows | None = None
 ) -> pl.DataFrame:
-    """Return image_id and similarity of every image with an embedding, sorted by id."""
+    """Compare a vector with every embedding; return image_id and similarity, sorted by id."""
     parts = []
     for ids, vectors in embedding_batches(embedded(lake, key)):
         cosines = cosine_similarities(vector, vectors)
         parts.append(pl.DataFrame({"image_id": ids, "similarity": cosines}))
         if on_rows is not None:
             on_rows(len(ids))
-    # Two writers may have scored one image.
+    # Two concurrent runs may have scored the same image.
     compared = pl.concat(parts).sort("image_id", maintain_order=True)
     return compared.unique("image_id", keep="first", maintain_order=True)
 
@@ -100,7 +125,7 @@ def compare_with_all(
 def similarities_to_stored(
     lake: Lake, key: ScoreKey | None, query: Query, ids: Sequence[str]
 ) -> dict[str, float]:
-    """Return cosines of a stored query with some images; those without embeddings are missing."""
+    """Return the cosines of a stored query with images; images without embedding are left out."""
     if key is None or query.image_id is None:
         return {}
     vectors = vectors_of(lake, key, [query.image_id, *ids])
@@ -115,7 +140,7 @@ def _there(vector: Vectors | None, lake: Lake, key: ScoreKey, query: Query) -> V
     if vector is not None:
         return vector
     raise InputError(
-        f"image {query.name} has no embedding by {key.detector} ({key.precision}): it failed"
-        f" or was not scored yet; compare by perceptual hash alone (--by phash), or run:"
+        f"image {query.name} has no embedding by {key.detector} ({key.precision}): scoring failed"
+        f" or has not run; compare by perceptual hash alone (--by phash), or run:"
         f" {score_again(lake.uri, key.detector, key.precision)}"
     )

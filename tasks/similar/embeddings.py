@@ -1,4 +1,4 @@
-"""Embeddings as the lake holds them: whose they are, and how to read them a batch at a time."""
+"""Embeddings of a lake: their score key, and reading them in batches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ BATCH_ROWS: Final = 8192
 def embedded(lake: Lake, key: ScoreKey, version: int | None = None) -> pl.LazyFrame:
     """Return the rows of `scores` under a key that have an embedding.
 
-    Only vectors of one key can be compared.
+    Only embeddings of the same key are comparable.
+
+    Args:
+        lake: Lake of the scores.
+        key: Score key of the embeddings.
+        version: Version of the table; None: the latest.
     """
     return _any_embedded(lake, version).filter(key.where())
 
@@ -34,20 +39,20 @@ def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
 
     Args:
         lake: Lake to look in.
-        detector: A name, an id as in the tables, or a folder with a checkpoint; None: any.
+        detector: Name, id as in the tables, or folder of a checkpoint; None: any detector.
 
     Raises:
-        InputError: Nothing here was scored.
-        ConfigError: Nothing here was scored by that detector.
+        InputError: No image of the lake has an embedding.
+        ConfigError: No image of the lake was scored by that detector.
         ModelError: The folder holds no checkpoint.
     """
     known_as = None if detector is None else _id_in_folder(detector)
-    # A registered name stands for its latest revision that scored anything here.
+    # A registered name means its latest revision with scores in this lake.
     rows = _any_embedded(lake).filter(named(known_as))
     latest = rows.select("scored_at", *ScoreKey.columns()).top_k(1, by="scored_at").collect()
     key = None if latest.is_empty() else ScoreKey.of(latest.row(0, named=True))
     last = last_judgement(lake, detector=known_as)
-    # A run that found everything scored has written no row, and is the last word all the same.
+    # The last run may have written no row, since every image had a score already.
     if (
         last is not None
         and last.key != key
@@ -71,17 +76,17 @@ def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
 
 
 def count_embedded(lake: Lake, key: ScoreKey) -> int:
-    """Count the images that have an embedding under this key."""
+    """Count the images that have an embedding under a key."""
     return int(embedded(lake, key).select(pl.col("image_id").n_unique()).collect().item())
 
 
 def embedding_batches(rows: pl.LazyFrame) -> Iterator[tuple[pl.Series, Vectors]]:
-    """Yield ids and embeddings, some thousands of rows at a time, shapes (N,) and (N, D).
+    """Yield ids and embeddings in batches of up to 8192 rows, shapes (N,) and (N, D).
 
-    An image comes as often as it has rows. A batch of 8192 by 384 numbers is 13 MB.
+    An image occurs once per row. A batch of 8192 embeddings of dimension 384 takes 13 MB.
 
     Raises:
-        StoreError: Rows have embeddings of different lengths.
+        StoreError: The embeddings have different lengths.
     """
     selected = rows.select("image_id", "embedding")
     width: int | None = None
@@ -94,7 +99,7 @@ def embedding_batches(rows: pl.LazyFrame) -> Iterator[tuple[pl.Series, Vectors]]
             other = int(lengths.filter(lengths != width)[0])
             raise StoreError(
                 f"the scores table has embeddings of {width} and of {other} numbers from one"
-                " detector; restore the table, or score again with the detector you want"
+                " detector; restore the table, or score again with one detector"
             )
         vectors = batch["embedding"].list.to_array(width).to_numpy()
         yield batch["image_id"], vectors.astype(np.float32, copy=False)
@@ -103,7 +108,12 @@ def embedding_batches(rows: pl.LazyFrame) -> Iterator[tuple[pl.Series, Vectors]]
 def distinct_batches(
     rows: pl.LazyFrame, image_ids: pl.Series
 ) -> Iterator[tuple[pl.Series, Vectors]]:
-    """Yield the same for some images only, each once however many rows it has."""
+    """Yield ids and embeddings of some images only, each image once.
+
+    Args:
+        rows: Rows from `embedded`.
+        image_ids: Ids of the images.
+    """
     wanted = image_ids.rename("image_id").unique().to_frame()
     for ids, vectors in embedding_batches(rows):
         here = (
@@ -118,7 +128,7 @@ def distinct_batches(
 
 
 def vectors_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str, Vectors]:
-    """Return embeddings of some images, each of shape (D,); those without are missing."""
+    """Return the embeddings of some images, each (D,); images without one are left out."""
     rows = embedded(lake, key).filter(pl.col("image_id").is_in(list(image_ids)))
     return {
         image_id: vector

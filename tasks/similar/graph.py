@@ -1,4 +1,4 @@
-"""The usearch graph itself: made, asked, and measured against comparing with every row."""
+"""Graph of usearch: construction, search, and recall against comparison with every row."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .neighbours import Vectors, cosine_similarities, recall, smallest, unit_row
 N_MEASURED: Final = 200
 RECALL_AT: Final = (10, 100)
 
-# Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
-# Hierarchical Navigable Small World graphs", 2018: their M, efConstruction and ef.
+# M, efConstruction and ef of Malkov and Yashunin 2018, "Efficient and robust approximate nearest
+# neighbor search using Hierarchical Navigable Small World graphs".
 _EF: Final = 128
 _SETTINGS: Final[dict[str, Any]] = {
     "connectivity": 16,
@@ -30,35 +30,41 @@ Keys = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recall:
-    """What was measured: `at` maps k to recall@k, of queries sampled at `n_rows` rows."""
+    """Measured recall: `at` maps k to recall@k, for queries sampled at `n_rows` rows."""
 
     at: dict[int, float]
     n_queries: int
     n_rows: int
 
     def for_k(self, k: int) -> tuple[int, float]:
-        """Return the smallest measured k not below `k`, else the largest, and its recall."""
+        """Return the smallest measured k that is `k` or more, else the largest, with its recall."""
         measured = sorted(self.at)
         nearest = next((n for n in measured if n >= k), measured[-1])
         return nearest, self.at[nearest]
 
 
 def empty_graph(width: int) -> Any:
-    """Return a usearch index for embeddings of so many numbers, kept in half precision."""
+    """Return an empty usearch index for embeddings of a dimension, stored in half precision."""
     from usearch.index import Index
 
     return Index(ndim=width, metric="cos", dtype="f16", **_SETTINGS)
 
 
 def read_graph(file: Path, *, view: bool) -> Any:
-    """Read a graph from its file: mapped and only to be asked, or in memory and open to more."""
+    """Read a graph from its file.
+
+    Args:
+        file: Path of the graph.
+        view: Whether the file is mapped for searches only; else it is read into memory and can
+            grow.
+    """
     from usearch.index import Index
 
     return Index.restore(file, view=view, **_SETTINGS)
 
 
 def rows_in_file(file: Path) -> int:
-    """Return the number of rows that a graph's file states; 0 when it is no graph."""
+    """Return the number of rows in a graph's file; 0 where it is no graph."""
     from usearch.index import Index
 
     try:
@@ -68,16 +74,16 @@ def rows_in_file(file: Path) -> int:
 
 
 def add_rows(graph: Any, first_key: int, vectors_f32_nd: Vectors) -> None:
-    """Put rows in under the keys from `first_key` on."""
+    """Add rows to a graph under consecutive keys from `first_key`."""
     keys = np.arange(first_key, first_key + len(vectors_f32_nd), dtype=np.uint64)
-    # One thread: usearch 2.26 loses rows when several add at once (its issue 735). With two, up
-    # to 5 in 300 rows were never found again, by themselves or by anything; with one, none.
+    # One thread: usearch 2.26 loses rows when several threads add at once (its issue 735). With
+    # two threads, up to 5 of 300 rows could not be found again by any query; with one, none.
     graph.add(keys, unit_rows(vectors_f32_nd), threads=1)
 
 
 def search_graph(graph: Any, query_f32_d: Vectors, k: int) -> tuple[Keys, Vectors]:
-    """Return keys and cosines of the nearest `k` or fewer that the graph leads to, in order."""
-    # What the walk holds in its list anyway is compared again, exactly, before it is cut.
+    """Return keys and cosines of the nearest `k` or fewer rows that the graph finds, in order."""
+    # The search keeps _EF candidates at least; all are compared exactly before the list is cut.
     count = min(max(k, _EF), len(graph))
     matches = graph.search(unit_rows(query_f32_d[None])[0], count, threads=1)
     keys = np.sort(matches.keys.astype(np.int64))
@@ -87,20 +93,20 @@ def search_graph(graph: Any, query_f32_d: Vectors, k: int) -> tuple[Keys, Vector
 
 
 def vectors_at(graph: Any, keys: Keys) -> Vectors:
-    """Return the rows of some keys, length 1 to half precision, shape (N, D)."""
+    """Return the rows of some keys, of unit length in half precision, shape (N, D)."""
     rows = graph.get(keys.astype(np.uint64), dtype="f32")
     return np.asarray(rows, dtype=np.float32).reshape(len(keys), graph.ndim)
 
 
 def measure_recall(graph: Any, ids: pl.Series, rows: pl.LazyFrame) -> Recall:
-    """Measure recall at 10 and 100 of `N_MEASURED` random rows, against comparing with all.
+    """Measure the recall at 10 and 100 of `N_MEASURED` random rows, against comparison with all.
+
+    A query is not its own neighbour. The table is read once, one batch in memory at a time.
 
     Args:
         graph: Graph to measure.
         ids: Ids of its rows, in the order of its keys.
-        rows: The table's rows with their embeddings in full precision.
-
-    A query is not its own neighbour. One pass over the table, a batch in memory at a time.
+        rows: Rows of the table with their embeddings in full precision.
     """
     n_queries, depth = min(N_MEASURED, len(ids)), min(max(RECALL_AT), len(ids) - 1)
     keys = np.random.default_rng(0).choice(len(ids), n_queries, replace=False)

@@ -1,8 +1,8 @@
-"""An index of a lake's embeddings, kept on this machine and only ever added to.
+"""Index of a lake's embeddings, kept on this machine; rows are only added.
 
-Three files in one folder: the graph with its vectors, the ids in the order of its keys, and
-`state.json`, which names the other two. It is replaced last and in one step: whatever is
-killed when, it names a pair that belongs together, and what it does not name is swept away.
+One folder has three files: the graph with its vectors, the ids in the order of its keys, and
+`state.json`, which names the other two. `state.json` is replaced last and atomically, so that it
+names a matching pair even after a kill; files that it does not name are deleted.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from .neighbours import Vectors, cosine_similarities
 
 FORMAT: Final = 1
 STATE: Final = "state.json"
-# A first build that is interrupted loses at most the work on so many rows.
+# Rows between two saves of a build: an interrupted one loses at most this work.
 ROWS_A_SAVE: Final = 250_000
-# Recall is measured when the index is made, and again when it has grown by this share.
+# Recall is measured when the index is made, and again after growth by this share.
 MEASURE_AFTER_GROWTH: Final = 0.01
 LOCK_TIMEOUT_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
-    """What `state.json` says: names of two files, and what is in them."""
+    """Content of `state.json`: names and sizes of the two files, and the measured recall."""
 
     graph: str
     ids: str
@@ -62,7 +62,7 @@ class _State:
 
 
 class EmbeddingIndex:
-    """An index to ask: approximately the nearest embeddings, at a recall that was measured."""
+    """Index for approximate search of the nearest embeddings, with its measured recall."""
 
     def __init__(self, graph: Any, ids: pl.Series, measured: Recall) -> None:
         self._graph = graph
@@ -78,13 +78,13 @@ class EmbeddingIndex:
         return pl.DataFrame({"image_id": self.ids[keys], "similarity": cosines})
 
     def vectors(self, image_ids: Sequence[str]) -> dict[str, Vectors]:
-        """Return embeddings of some images at length 1, each of shape (D,), if they are known."""
+        """Return the embeddings of those images that the index has, each (D,), of unit length."""
         keys = self.ids.is_in(list(image_ids)).arg_true()
         rows = vectors_at(self._graph, keys.to_numpy().astype(np.int64))
         return dict(zip(self.ids[keys], rows, strict=True))
 
     def similarities(self, query_f32_d: Vectors, image_ids: Sequence[str]) -> dict[str, float]:
-        """Return cosines of the query with some images; those without an embedding are missing."""
+        """Return the cosines of the query with images; those without embedding are left out."""
         vectors = self.vectors(image_ids)
         if not vectors:
             return {}
@@ -93,7 +93,7 @@ class EmbeddingIndex:
 
 
 def index_folder(lake: Lake, key: ScoreKey) -> Path:
-    """Return where this machine keeps the index of a lake's embeddings of one key."""
+    """Return the folder of the index of a lake's embeddings under a key, on this machine."""
     named = "\n".join([str(FORMAT), lake.uri, *astuple(key)])
     return cache_folder("similar", hashlib.sha256(named.encode()).hexdigest()[:32])
 
@@ -106,21 +106,21 @@ def open_index(
     rows_a_save: int = ROWS_A_SAVE,
     on_rows: Callable[[int], None] | None = None,
 ) -> EmbeddingIndex:
-    """Open the index of all embeddings of a key, after what is new was added to it and saved.
+    """Open the index of all embeddings under a key, after adding and saving the new ones.
 
-    Memory: all of it (about 1 kB a row of 384 numbers) while rows are added, else it is
-    mapped from its file; the ids are always held, some 100 bytes each.
+    The whole index is in memory while rows are added (about 1 kB per row of 384 numbers) and
+    mapped from its file otherwise; the ids are always in memory (about 100 bytes each).
 
     Args:
         lake: Lake of the embeddings.
-        key: Which of them.
-        folder: Folder of the index; by default in the machine's cache.
-        rows_a_save: New rows after which the index is saved while it is built.
-        on_rows: Called with the number of rows added since the last call.
+        key: Score key of the embeddings.
+        folder: Folder of the index; default: one in the machine's cache.
+        rows_a_save: Number of new rows after which a growing index is saved.
+        on_rows: Function that receives the number of rows added since its last call.
 
     Raises:
-        InputError: There is no embedding of this key.
-        StoreError: The folder cannot be written, or another process has held it for an hour.
+        InputError: The lake has no embedding under this key.
+        StoreError: The folder cannot be written, or another process has locked it for an hour.
     """
     folder = folder or index_folder(lake, key)
     try:
@@ -134,13 +134,13 @@ def open_index(
         ) from error
     except OSError as error:
         raise StoreError(
-            f"cannot keep the index in {folder}: {error}; set ASSAY_CACHE to a folder with room,"
-            " or compare with every row: --exact"
+            f"cannot write the index to {folder}: {error}; set ASSAY_CACHE to a folder with free"
+            " space, or compare with every row: --exact"
         ) from error
 
 
 class _Keeper:
-    """The folder of one index, while this process holds its lock."""
+    """Writer of one index folder, while this process holds its lock."""
 
     def __init__(self, folder: Path, lake: Lake, key: ScoreKey) -> None:
         self._folder = folder
@@ -153,7 +153,7 @@ class _Keeper:
         ids = self._ids(state)
         stored = self._rows.select("image_id", "scored_at").collect()
         if not ids.is_in(stored["image_id"].implode()).all():
-            # Nothing is ever taken out of a lake: at this address there is another one now.
+            # A lake never loses rows, so this address has another lake now.
             state, ids = None, ids.clear()
         new = stored.join(ids.to_frame(), on="image_id", how="anti")
         if new.is_empty() and state is not None:
@@ -180,7 +180,7 @@ class _Keeper:
         graph = None if state is None else read_graph(self._folder / state.graph, view=False)
         measured = None if state is None else state.recall
         n_saved = len(ids)
-        # The time lets whole files be skipped; which rows are new, their ids alone decide.
+        # The time only skips whole files; the ids decide which rows are new.
         since = self._rows.filter(pl.col("scored_at") >= new["scored_at"].min())
         for batch_ids, batch in distinct_batches(since, new["image_id"]):
             graph = empty_graph(batch.shape[1]) if graph is None else graph
@@ -195,16 +195,16 @@ class _Keeper:
         return graph, ids, state
 
     def _state(self) -> _State | None:
-        """Return what there is to go on from; None where there is nothing, or it is damaged."""
+        """Return the saved state; None where there is none, or its files are damaged."""
         try:
-            said = json.loads(self._store.read(STATE) or b"null")
-            if said is None or said.pop("format") != FORMAT:
+            values = json.loads(self._store.read(STATE) or b"null")
+            if values is None or values.pop("format") != FORMAT:
                 return None
-            measured = said.pop("recall")
+            measured = values.pop("recall")
             if measured is not None:
                 at = {int(k): float(value) for k, value in measured.pop("at").items()}
                 measured = Recall(at=at, **measured)
-            state = _State(**said, recall=measured)
+            state = _State(**values, recall=measured)
             graph = self._folder / state.graph
             is_whole = (
                 graph.stat().st_size == state.n_graph_bytes
@@ -246,9 +246,9 @@ class _Keeper:
             out.write(json.dumps({"format": FORMAT, **asdict(state)}).encode())
 
     def _sweep(self, state: _State) -> None:
-        """Remove what a newer pair has replaced, and what a killed process left unfinished."""
+        """Delete files that a newer pair has replaced or that a killed process left unfinished."""
         for file in self._folder.iterdir():
             if file.name not in {state.graph, state.ids, STATE}:
-                # Windows keeps files that somebody has mapped; a later call sweeps them.
+                # Windows cannot delete files that another process has mapped; a later call does.
                 with contextlib.suppress(OSError):
                     file.unlink()

@@ -7,7 +7,7 @@ from .result import Similar
 
 
 def list_similar(found: Similar) -> str:
-    """Return the answer for a terminal: the query, how it was searched, a line per neighbour."""
+    """Return the result for a terminal: the query, the method, one line per neighbour."""
     query = found.query
     facts = [score_text(query.prob_fake), query.decision, query.label]
     lines = [f"query   {visible(found.query_name)}  " + "  ".join(filter(None, facts))]
@@ -44,6 +44,6 @@ def list_similar(found: Similar) -> str:
         lines.append("  ".join([*cells, row[-1]]))
     if len(found.neighbours) < found.k:
         lines.append(
-            f"\n{len(found.neighbours)} of the {found.k} asked for: the lake has no more to compare"
+            f"\n{len(found.neighbours)} of {found.k} requested: the lake has no other images"
         )
     return "\n".join(lines)

@@ -1,9 +1,9 @@
-"""Groups of pictures that are copies of each other, or made from each other.
+"""Groups of images that are copies of each other, or made from each other.
 
-Two pictures are close when their 64-bit perceptual hashes differ in at most `MAX_DISTANCE`
-bits; a group is everything reachable through close pairs and through lineage (a synthetic
-picture and its parent). No pair is missed, and memory stays bounded: pairs are looked for
-in blocks, and folded into components as they come.
+Two images are close when their 64-bit perceptual hashes differ in at most `MAX_DISTANCE` bits. A
+group is a connected component of close pairs and lineage (a synthetic image and its parent). No
+pair is missed, and memory is bounded: pairs are searched in blocks and merged into components as
+they are found.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Hashes: TypeAlias = NDArray[np.uint64]
 Indices: TypeAlias = NDArray[np.int64]
 Pairs: TypeAlias = tuple[Indices, Indices]
 
-# imagehash's phash on 250 photos and drawings: JPEG down to quality 20, halving and a third
-# of the size move it by at most 4 bits; cutting 1 % off every edge, or 20 % more brightness,
-# by at most 6 in 99 of 100. The nearest two different pictures of those lay 14 bits apart.
-# By chance alone two hashes lie within 6 bits once in 2e11 pairs: a few pairs in a million
-# pictures, where 10 would join tens of thousands and chain them into one group.
+# Measured with imagehash's phash on 250 photos and drawings: JPEG down to quality 20 and reduction
+# to a half or a third of the size change at most 4 bits; cropping 1 % off every edge, or 20 % more
+# brightness, at most 6 bits in 99 of 100. The nearest two different images differed in 14 bits.
+# Two random hashes are within 6 bits once in 2e11 pairs: a few pairs among a million images. A
+# limit of 10 would join tens of thousands of pairs and chain them into one group.
 MAX_DISTANCE: Final = 6
-# What the banded search can promise: four bands, and one bit of difference in one of them.
+# Guarantee of the banded search: of four bands that differ in 7 bits, one differs in at most 1.
 MAX_BANDED_DISTANCE: Final = 7
 
 _BRUTE_FORCE_BELOW: Final = 20_000
@@ -43,13 +43,16 @@ def group_near_duplicates(
 
     Args:
         images: Columns image_id (distinct), phash (16 hex digits), ingested_at.
-        lineage: Columns image_id, parent_id. Either may be missing from `images`: siblings of
-            a parent that is not there still belong together.
+        lineage: Columns image_id, parent_id. `images` may lack either: siblings of a parent that
+            is not stored are still in one group.
         max_distance: Largest number of differing bits of a close pair, 0 to 7.
 
     Returns:
-        image_id and group_id, in the order of `images`. A group is named after its member
-        ingested first (then by id), so that it keeps its name when copies arrive later.
+        Columns image_id and group_id, in the order of `images`. A group is named after its member
+        ingested first (then by id), so that later copies do not change the name.
+
+    Raises:
+        ValueError: `max_distance` is out of range.
     """
     hashes = parse_hashes(images["phash"])
     distinct, node_of_image = np.unique(hashes, return_inverse=True)
@@ -68,7 +71,7 @@ def group_near_duplicates(
 
 
 def parse_hashes(phash: pl.Series) -> Hashes:
-    """Parse hashes of 16 hex digits to unsigned 64-bit numbers, shape (N,)."""
+    """Parse hashes of 16 hex digits as unsigned 64-bit integers, shape (N,)."""
     raw = bytes.fromhex("".join(phash.to_list()))
     return np.frombuffer(raw, dtype=">u8").astype(np.uint64)
 
@@ -76,18 +79,22 @@ def parse_hashes(phash: pl.Series) -> Hashes:
 def close_pairs(
     hashes: Hashes, *, max_distance: int, brute_force_below: int = _BRUTE_FORCE_BELOW
 ) -> Iterator[Pairs]:
-    """Return each pair of positions i < j whose hashes differ in at most `max_distance` bits.
+    """Yield the pairs of positions i < j whose hashes differ in at most `max_distance` bits.
 
-    A pair may come more than once. Blocks hold some two million candidates, or one row's.
+    A pair may occur more than once. A block has about two million candidates, or those of one row.
 
     Args:
-        hashes: Shape (N,).
-        max_distance: 0 to 7.
-        brute_force_below: From this N on, look only where a band of 16 bits almost agrees:
-            of four bands that differ in 7 bits together, one differs in at most 1.
+        hashes: Hashes, shape (N,).
+        max_distance: Largest number of differing bits, 0 to 7.
+        brute_force_below: Number of hashes from which only pairs with a nearly equal band of 16
+            bits are compared: of four bands that differ in 7 bits together, one differs in at
+            most 1.
+
+    Raises:
+        ValueError: `max_distance` is out of range.
     """
     if not 0 <= max_distance <= MAX_BANDED_DISTANCE:
-        raise ValueError(f"max_distance {max_distance} is not within 0 to {MAX_BANDED_DISTANCE}")
+        raise ValueError(f"max_distance is {max_distance}; allowed: 0 to {MAX_BANDED_DISTANCE}")
     candidates = _all_pairs if len(hashes) < brute_force_below else _banded_pairs
     for left, right in candidates(hashes):
         is_close = np.bitwise_count(hashes[left] ^ hashes[right]) <= max_distance
@@ -118,7 +125,7 @@ def _banded_pairs(hashes: Hashes) -> Iterator[Pairs]:
 
 
 def _expand(first: Indices, last: Indices, order: Indices) -> Iterator[Pairs]:
-    """Pair each position i with `order[first[i]:last[i]]`, where i is the smaller one."""
+    """Pair each position i with those positions of `order[first[i]:last[i]]` that are larger."""
     counts = last - first
     total = np.cumsum(counts)
     start = 0
@@ -135,7 +142,7 @@ def _expand(first: Indices, last: Indices, order: Indices) -> Iterator[Pairs]:
 
 
 def _folded(pairs: Iterable[Pairs], n_nodes: int) -> list[Pairs]:
-    """Return the same connections in at most a few million edges: components so far, as stars."""
+    """Reduce pairs to a few million edges with the same components, kept as stars."""
     waiting: list[Pairs] = []
     n_waiting = 0
     for left, right in pairs:
@@ -160,7 +167,7 @@ def _components(edges: list[Pairs], n_nodes: int) -> Indices:
 def _lineage_edges(
     image_ids: pl.Series, lineage: pl.DataFrame, node_of_image: Indices, n_hashes: int
 ) -> tuple[Pairs, int]:
-    """Return edges from children to parents, with a node for every id that is not stored."""
+    """Return the edges from children to parents, with a node for every id that is not stored."""
     links = lineage.select("image_id", "parent_id").drop_nulls().unique(maintain_order=True)
     ends = pl.concat([links["image_id"], links["parent_id"].rename("image_id")]).to_frame()
     stored = pl.DataFrame({"image_id": image_ids, "node": node_of_image.astype(np.int64)})

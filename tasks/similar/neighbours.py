@@ -1,6 +1,6 @@
-"""Nearest neighbours on plain arrays: by cosine, by Hamming distance, and both rankings in one.
+"""Nearest neighbours in arrays: by cosine, by Hamming distance, and by both rankings fused.
 
-Everything here is exact and compares the query with every row.
+Every function is exact and compares the query with every row.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 
 # The constant of Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion outperforms Condorcet
-# and individual Rank Learning Methods", SIGIR 2009, section 2: it keeps the first ranks of one
-# list from drowning the other.
+# and individual Rank Learning Methods", SIGIR 2009, section 2, which limits the weight of the
+# first ranks of one list.
 FUSION_CONSTANT: Final = 60
 
 
 def unit_rows(vectors_f32_nd: Vectors) -> Vectors:
     """Scale every row to length 1, shape (N, D); rows without a finite length become zeros.
 
-    A row of zeros has cosine 0 with everything, so it is never nearer than a real neighbour.
+    A row of zeros has cosine 0 with every row.
     """
     lengths = np.linalg.norm(vectors_f32_nd, axis=1, keepdims=True)
     is_usable = np.isfinite(lengths) & (lengths > 0)
@@ -31,14 +31,14 @@ def unit_rows(vectors_f32_nd: Vectors) -> Vectors:
 
 
 def cosine_similarities(query_f32_d: Vectors, vectors_f32_nd: Vectors) -> Vectors:
-    """Return cosines of the query with every row, shape (N,), in [-1, 1]."""
+    """Return the cosines of the query with every row, shape (N,), in [-1, 1]."""
     query = unit_rows(query_f32_d[None])[0]
     cosines: Vectors = np.clip(unit_rows(vectors_f32_nd) @ query, -1, 1)
     return cosines
 
 
 def hamming_distances(query_hash: int, hashes_u64_n: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Count differing bits between a 64-bit hash and each of others, shape (N,), 0 to 64."""
+    """Count the differing bits of a 64-bit hash and each of N others, shape (N,), 0 to 64."""
     bits: NDArray[np.int64] = np.bitwise_count(hashes_u64_n ^ np.uint64(query_hash)).astype(
         np.int64
     )
@@ -46,9 +46,9 @@ def hamming_distances(query_hash: int, hashes_u64_n: NDArray[np.uint64]) -> NDAr
 
 
 def smallest(values_n: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Return positions of the `k` smallest values, in order; of equal ones the earlier first.
+    """Return the positions of the `k` smallest values in ascending order, or of all if fewer.
 
-    Gives all positions when there are fewer than `k`.
+    Equal values keep the order of their positions.
     """
     k = min(k, len(values_n))
     if k == 0:
@@ -70,11 +70,13 @@ def competition_ranks(sorted_values: Sequence[float]) -> list[int]:
 def fuse_ranks(
     rankings: Sequence[Mapping[str, int]], *, constant: int = FUSION_CONSTANT
 ) -> dict[str, float]:
-    """Fuse ranks by the sum of 1 / (constant + rank), best first, then by name.
+    """Fuse rankings by the sum of 1 / (constant + rank), best first, then by name.
 
     Args:
-        rankings: Rank from 1 by name; a name may be missing from some.
-        constant: The k of the paper named above.
+        rankings: Ranks from 1 by name; a ranking may lack names of others.
+        constant: Constant k of the paper.
+
+    Source: Cormack, Clarke and Buettcher 2009, "Reciprocal Rank Fusion", sec. 2.
     """
     scores: dict[str, float] = {}
     for ranking in rankings:
@@ -86,15 +88,15 @@ def fuse_ranks(
 def recall(
     found_similarity_qk: NDArray[np.floating[Any]], true_similarity_qk: NDArray[np.floating[Any]]
 ) -> float:
-    """Return the share of what was found that belongs among the true nearest, in [0, 1].
+    """Return the share of found neighbours that are true ones, in [0, 1].
+
+    A neighbour as near as the k-th nearest counts, so that equal rows are interchangeable (as in
+    ann-benchmarks, https://ann-benchmarks.com, but with a margin for rounding only).
 
     Args:
-        found_similarity_qk: Exact similarities of the `k` that a search gave each query; NaN
-            where it gave fewer.
+        found_similarity_qk: Exact similarities of the `k` results of each query; NaN where a
+            search returned fewer.
         true_similarity_qk: Similarities of the `k` nearest by brute force, nearest first.
-
-    What lies as near as the k-th nearest counts, so that equal rows may stand for each other
-    (as in ann-benchmarks, https://ann-benchmarks.com, but with a margin for rounding only).
     """
     if true_similarity_qk.size == 0:
         return 1.0

@@ -1,4 +1,4 @@
-"""The contact sheet as HTML: one file, no scripts, every picture veiled until it is clicked."""
+"""Contact sheet as HTML: one file without scripts, with every image veiled until clicked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from .result import Similar
 
 
 def render_similar(similar: Similar, thumbs: Mapping[str, Thumbnail]) -> str:
-    """Render the whole page; `thumbs` are small pictures by `Tile.key`."""
+    """Render the page.
+
+    Args:
+        similar: Result of the search.
+        thumbs: Thumbnails by `Tile.key`.
+    """
     template = environment(Path(__file__).parent).get_template("similar.html.jinja")
     return template.render(
         title=visible(similar.title()),

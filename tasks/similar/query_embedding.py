@@ -1,4 +1,4 @@
-"""The embedding of a picture that is not in the lake, made as the lake's were."""
+"""Embedding of an image that is not in the lake, by the detector of the lake's embeddings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedded:
-    """A picture's embedding, shape (D,), its score, and the number format of the pass."""
+    """Embedding of an image, shape (D,), with its probability and the precision of the pass."""
 
     vector: Vectors
     prob_fake: float | None
@@ -28,19 +28,20 @@ class Embedded:
 
 
 def embed_picture(raw: bytes, key: ScoreKey, name: str | None = None) -> Embedded:
-    """Run the detector that made the embeddings under a key on one picture.
+    """Run the detector of a key's embeddings on one image.
 
-    The weights and the preprocessing are exactly theirs. The number format is too where this
-    machine has it, else this machine's own: that moves a cosine by about a thousandth.
+    Weights and preprocessing equal those of the key. The precision does too where this machine
+    supports it; another one changes a cosine by about 0.001.
 
     Args:
-        raw: The encoded picture.
-        key: Key of the embeddings; names the detector to load.
-        name: A checkpoint's folder, where its id leads to neither the registry nor the hub.
+        raw: Encoded bytes of the image.
+        key: Score key of the embeddings, which names the detector to load.
+        name: Folder of the checkpoint, where its id is neither registered nor on the hub.
 
     Raises:
-        ModelError: The detector cannot be had by that name, or is another one by now.
-        UnreadableImage: The picture cannot be decoded.
+        ModelError: The detector cannot be loaded by its name, or has other weights or another
+            profile now.
+        UnreadableImage: The image cannot be decoded.
     """
     detector = _load(key, name)
     pixels = preprocess(raw, detector.profile)
@@ -54,7 +55,7 @@ def embed_picture(raw: bytes, key: ScoreKey, name: str | None = None) -> Embedde
 
 
 def _load(key: ScoreKey, name: str | None) -> Detector:
-    # Ids of registered detectors are name@revision; those of the hub load as they are.
+    # The id of a registered detector is name@revision; a hub id loads unchanged.
     known_as, _, direction = key.detector.partition("+positive=")
     tried = known_as if "/" in known_as else known_as.partition("@")[0]
     if name is not None and from_home(name).is_dir():
@@ -68,13 +69,13 @@ def _load(key: ScoreKey, name: str | None) -> Detector:
     try:
         _check_same(find_checkpoint(tried, positive=wanted["positive"]), key, tried, profile)
         try:
-            # The rest of an int8 format's name is the hash of its weights.
+            # int8@... ends with the hash of the quantised weights.
             return load_detector(tried, precision=key.precision.partition("@")[0], **wanted)
         except AssayError:
             return load_detector(tried, **wanted)
     except (ConfigError, ModelError) as error:
         raise ModelError(
-            f"the picture is not in the lake, and what made the lake's embeddings cannot be"
+            f"the image is not in the lake, and the detector of the lake's embeddings cannot be"
             f" loaded: {error}; {advice}"
         ) from error
 
@@ -83,6 +84,6 @@ def _check_same(checkpoint: Checkpoint, key: ScoreKey, name: str, profile: str) 
     described = chosen_profile(profile, checkpoint).describe()
     if (checkpoint.weights_sha256, described) != (key.weights_sha256, key.profile):
         raise ModelError(
-            f"{name} is {checkpoint.detector_id} with {described} now, and the lake's are of"
-            f" {key.detector} with {key.profile}"
+            f"{name} is {checkpoint.detector_id} with {described} now, and the lake's embeddings"
+            f" are of {key.detector} with {key.profile}"
         )

@@ -1,4 +1,4 @@
-"""What is told of similar images: the query, its neighbours, and how they were compared."""
+"""Result of a search for similar images: the query, its neighbours and the method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ By = Literal["embedding", "phash", "both"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """The picture that is asked about: `image_id` when it is stored, else its bytes in `raw`."""
+    """Query image: `image_id` where it is stored, else its encoded bytes in `raw`."""
 
     name: str
     phash: str
@@ -22,7 +22,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What a person wants to see of a picture; None where nothing is known."""
+    """Facts of an image for display; None for each that is unknown."""
 
     image_id: str | None
     prob_fake: float | None = None
@@ -33,7 +33,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """One answer. `similarity` is a cosine in [-1, 1]; `hamming_bits` are 0 to 64."""
+    """One neighbour. `similarity` is a cosine in [-1, 1]; `hamming_bits` is 0 to 64."""
 
     rank: int
     similarity: float | None
@@ -41,14 +41,14 @@ class Neighbour:
     known: Known
 
     def to_json(self) -> dict[str, Any]:
-        """Return the same as plain values, in one level."""
+        """Return the neighbour as plain values, in one level."""
         own = {name: getattr(self, name) for name in ("rank", "similarity", "hamming_bits")}
         return own | asdict(self.known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How embeddings were compared: with all `n_images` of them, or at a measured recall."""
+    """Method of comparing embeddings: with all `n_images` of them, or at a measured recall."""
 
     method: Literal["exact", "approximate"]
     n_images: int
@@ -58,7 +58,7 @@ class Search:
     n_images_measured: int | None = None
 
     def describe(self) -> str:
-        """Return the search for a person, in one line."""
+        """Return a description of the method in one line."""
         if self.method == "exact":
             return f"exact, {self.n_images:,} images"
         return (
@@ -70,7 +70,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Similar:
-    """The answer: neighbours in order, and what was compared with what."""
+    """Result of a search: neighbours in order, with the settings and the method."""
 
     query: Known
     query_name: str
@@ -83,14 +83,14 @@ class Similar:
     neighbours: tuple[Neighbour, ...]
 
     def title(self) -> str:
-        """Return what was asked, for a heading."""
+        """Return the heading, which names the query and the measure."""
         compared = {"embedding": "embedding", "phash": "perceptual hash"}
-        return f"Most like {self.query_name}, by " + compared.get(
+        return f"Most similar to {self.query_name}, by " + compared.get(
             self.by, "embedding and perceptual hash"
         )
 
     def subtitle(self) -> str:
-        """Return what was compared with what, in one line."""
+        """Return the compared embeddings and hashes, in one line."""
         parts = []
         if self.search is not None and self.key is not None:
             known_as, _, revision = self.key.detector.partition("@")
@@ -101,7 +101,7 @@ class Similar:
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the same as plain values."""
+        """Return the result as plain values."""
         return {
             "query": {"name": self.query_name, **asdict(self.query)},
             "by": self.by,

@@ -1,7 +1,7 @@
-"""Which stored images are most like one: by embedding, by perceptual hash, or by both.
+"""Search for the stored images most similar to one: by embedding, by perceptual hash, or by both.
 
-Embeddings are the detector's own: pictures lie close when the detector sees the same traces
-in them, which often but not always means the same subject. A perceptual hash finds copies.
+Embeddings are the detector's own: images are close when they have the same traces for the
+detector, which often but not always means the same subject. A perceptual hash finds copies.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from .near_duplicates import parse_hashes
 from .neighbours import competition_ranks, fuse_ranks, hamming_distances
 from .result import By, Known, Neighbour, Query, Similar
 
-# Up to here a query is compared with every row: 50,000 rows of 384 numbers are 77 MB.
+# Below this number a query is compared with every row: 50,000 rows of 384 numbers are 77 MB.
 EXACT_BELOW: Final = 50_000
 MOST_NEIGHBOURS: Final = 1_000_000
-# For `both`: hashes of unrelated pictures differ in 32 bits give or take 4, and in 12 or fewer
-# once in four million pairs. Beyond that a rank by hash is noise and must not enter a fusion.
+# For `both`: hashes of unrelated images differ in 32 bits on average, with a standard deviation of
+# 4, and in 12 or fewer once in four million pairs. Above that, a rank by hash is noise and must not
+# enter the fusion.
 MAX_TELLING_BITS: Final = 12
 
 
 def stored_query(lake: Lake, image_id: str) -> Query:
-    """Return an image of the lake as the picture to ask about.
+    """Return the query for an image of the lake.
 
     Raises:
         InputError: The lake has no such image.
@@ -43,15 +44,20 @@ def stored_query(lake: Lake, image_id: str) -> Query:
     mine = lake.scan("images").filter(pl.col("image_id") == image_id).select("phash").head(1)
     hashes = mine.collect()["phash"]
     if hashes.is_empty():
-        raise InputError(f"{lake.uri} has no image {image_id}")
+        raise InputError(f"{lake.uri} has no image {image_id}; assay ls lists its images")
     return Query(name=image_id[:12], image_id=image_id, phash=str(hashes[0]))
 
 
 def picture_query(lake: Lake, raw: bytes, name: str) -> Query:
-    """Return the query of a picture's bytes; where the lake has the same bytes, that image.
+    """Return the query for an image's bytes; where the lake has the same bytes, that image.
+
+    Args:
+        lake: Lake to look in.
+        raw: Encoded bytes of the image.
+        name: Name of the image for display.
 
     Raises:
-        UnreadableImage: The bytes are no picture that can be used.
+        UnreadableImage: The bytes are no usable image.
     """
     facts = inspect_image(raw)
     mine = lake.scan("images").filter(pl.col("image_id") == facts.image_id)
@@ -71,27 +77,28 @@ def find_similar(
     exact_below: int = EXACT_BELOW,
     on_rows: OnRows | None = None,
 ) -> Similar:
-    """Find the `k` stored images most like the query, which is never among them.
+    """Find the `k` stored images most similar to the query, which is never among them.
 
-    `both` fuses ranks: the nearest 2k + 60 by embedding, and all whose hashes differ in at most
-    12 bits (reciprocal rank fusion; see `neighbours.fuse_ranks`).
+    `both` fuses two rankings by reciprocal rank fusion: the nearest 2k + 60 by embedding, and all
+    images whose hashes differ in at most 12 bits (see `neighbours.fuse_ranks`).
 
     Args:
         lake: Lake to look in.
-        query: From `stored_query` or `picture_query`.
-        by: What to compare.
-        k: How many; a lake with fewer gives all it has.
-        detector: Detector of the embeddings: a name, an id as in the tables or a checkpoint's
-            folder; by default that which scored last.
-        exact: Compare with every embedding however many there are.
-        exact_below: Number of embeddings from which an index is used.
-        on_rows: Called with the number of embeddings compared or indexed since the last call.
+        query: Query from `stored_query` or `picture_query`.
+        by: Measure of similarity: `embedding`, `phash` or `both`.
+        k: Number of neighbours; a lake with fewer images returns all.
+        detector: Detector of the embeddings: name, id as in the tables or folder of a checkpoint;
+            default: the one that scored last.
+        exact: Whether to compare with every embedding, whatever their number.
+        exact_below: Number of embeddings from which the index is used.
+        on_rows: Function that receives the number of embeddings compared or indexed since its
+            last call.
 
     Raises:
-        ConfigError: `k` is out of range, or the detector scored nothing here.
+        ConfigError: `k` is out of range, or the detector has no scores in this lake.
         InputError: The lake has no images or no embeddings, or the query has none.
-        ModelError: The picture is not stored, and the detector cannot be loaded.
-        StoreError: The lake cannot be read, or the index not kept.
+        ModelError: The image is not stored, and the detector cannot be loaded.
+        StoreError: The lake cannot be read, or the index cannot be written.
     """
     if not 1 <= k <= MOST_NEIGHBOURS:
         raise ConfigError(f"k = {k}; allowed: 1 to {MOST_NEIGHBOURS:,} neighbours")
@@ -141,7 +148,7 @@ def find_similar(
 
 
 def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
-    """Return image_id and bits of every stored image but the query, fewest first, then by id."""
+    """Return image_id and differing bits of all other images, fewest bits first, then by id."""
     hashes = (
         lake.scan("images").select("image_id", "phash", "phash_of").unique("image_id").collect()
     )
@@ -153,14 +160,14 @@ def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
     parsed = parse_hashes(others["phash"])
     bits = hamming_distances(int(query.phash, 16), parsed)
     if hashes["phash_of"].is_null().any() and (anew := _hashed_anew(lake, query)) is not None:
-        # Older hashes are of pixels as stored: compared with both of the query's.
+        # Older hashes are of the stored, unrotated pixels; both hashes of the query are compared.
         upright, stored = (hamming_distances(int(phash, 16), parsed) for phash in anew)
         bits = np.where(others["phash_of"].is_null(), np.minimum(upright, stored), upright)
     return others.select("image_id", bits=pl.Series(bits)).sort("bits", "image_id")
 
 
 def _hashed_anew(lake: Lake, query: Query) -> tuple[str, str] | None:
-    """Return the query's hashes of upright and of stored pixels; None where it is refused today."""
+    """Return the query's hashes of upright and of stored pixels; None where it cannot be read."""
     raw = query.raw if query.raw is not None else lake.image(query.image_id or "")
     try:
         return hash_anew(raw)
@@ -169,7 +176,7 @@ def _hashed_anew(lake: Lake, query: Query) -> tuple[str, str] | None:
 
 
 def _key(lake: Lake, detector: str | None, by: By) -> ScoreKey | None:
-    """Return whose embeddings and scores; None for hashes of a lake in which nothing is scored."""
+    """Return the key of embeddings and scores; None for hashes in a lake without scores."""
     try:
         return latest_embedded(lake, detector)
     except InputError:

@@ -1,4 +1,4 @@
-"""Writing the contact sheet: which pictures it needs, which format, whole or not at all."""
+"""Writing of the contact sheet as PNG or HTML, atomically."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SUFFIXES: Final = (".png", ".html", ".htm")
 
 
 def check_sheet(out: Path) -> None:
-    """Refuse a name that no sheet can be written to, before any work is done.
+    """Refuse a path that no sheet can be written to.
 
     Raises:
-        ConfigError: It is a folder, or ends in neither .png nor .html.
+        ConfigError: The path is a folder, or ends in neither .png nor .html.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{out} ends in {out.suffix or 'nothing'}; allowed: .png, .html")
@@ -33,17 +33,18 @@ def check_sheet(out: Path) -> None:
 def write_sheet(
     lake: Lake, query: Query, similar: Similar, out: Path, *, is_veiled: bool = False
 ) -> str:
-    """Draw the sheet as PNG or HTML, by the name's ending, and give its address.
+    """Write the sheet as PNG or HTML, by the file's suffix, and return its address.
 
     Args:
         lake: Lake of the images.
-        query: What was asked about.
-        similar: The answer.
-        out: The file; replaced when it is there.
-        is_veiled: Veil the pictures of a PNG; those of a page always are, until clicked.
+        query: Query of the search.
+        similar: Result of the search.
+        out: Path of the file, which is replaced if it exists.
+        is_veiled: Whether the images of a PNG are veiled; those of a page always are, until
+            clicked.
 
     Raises:
-        ConfigError: The name is no sheet's.
+        ConfigError: The path ends in neither .png nor .html.
         StoreError: The file cannot be written.
     """
     check_sheet(out)

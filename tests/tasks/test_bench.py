@@ -100,7 +100,7 @@ def test_bench_on_a_lake_is_kept_and_decides_from_then_on(lake, model, capsys):
     assert len(exact["slices"]) == 4
     assert exact["slices"][0]["auc"] == pytest.approx(exact["slices"][0]["auc_reference"], abs=1e-6)
     kept = read_measured(find_checkpoint(model).weights_sha256)[("openvino-cpu", "fp32")]
-    assert kept.pictures == f"12 pictures of {Lake(lake).uri}"
+    assert kept.pictures == f"12 images of {Lake(lake).uri}"
     told(capsys, "bench", "--detector", model)
     again = read_measured(find_checkpoint(model).weights_sha256)[("openvino-cpu", "fp32")]
     assert (again.pictures, again.drift) == (kept.pictures, kept.drift)
@@ -181,7 +181,7 @@ def _spoilt(checkpoint, profile):
     raw = bytearray((folder / "model.bin").read_bytes())
     raw[7] ^= 1
     (folder / "model.bin").write_bytes(raw)
-    with pytest.raises(UntrustedWeights, match="made was"):
+    with pytest.raises(UntrustedWeights, match="comes from weights"):
         load_detector(checkpoint.name, precision="int8")
     shutil.rmtree(folder)
     with pytest.raises(ModelError, match="assay models quantise"):

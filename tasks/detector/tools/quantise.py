@@ -61,7 +61,7 @@ def quantise(
         ConfigError: NNCF is not installed, or the network is no ViT of the built-in layouts.
         InputError: There are too few images, or the result cannot be written.
 
-    Source: Xiao et al. 2023, "SmoothQuant", sec. 4.
+    Source: Xiao et al. 2023, "SmoothQuant: Accurate and Efficient Post-Training Quantization".
     """
     if importlib.util.find_spec("nncf") is None:
         raise ConfigError(

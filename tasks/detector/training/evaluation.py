@@ -139,7 +139,7 @@ def auc_with_interval(
     Raises:
         ValueError: One of the two is empty, or paired scores differ in number.
 
-    Source: Hanley and McNeil 1982 (area); Efron and Tibshirani 1993, sec. 13.3 (interval).
+    Source: Hanley and McNeil 1982 (area); Efron and Tibshirani 1993, ch. 13 (interval).
     """
     if len(real) == 0 or len(fake) == 0 or (is_paired and len(real) != len(fake)):
         raise ValueError(f"no area from {len(real)} photos and {len(fake)} fakes")

@@ -149,7 +149,7 @@ def test_another_picture_under_a_golden_name_is_a_mismatch(tmp_path, capsys, mon
     (tmp_path / "g").mkdir()
     (tmp_path / "g" / "a.png").write_bytes(encoded(photo(), "PNG"))
     assert exit_code("models", "verify", model, "--golden", tmp_path / "g") == 5
-    assert "another picture" in capsys.readouterr().out
+    assert "another image" in capsys.readouterr().out
 
 
 def test_golden_folders_that_say_nothing(tmp_path, capsys):

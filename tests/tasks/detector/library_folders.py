@@ -1,4 +1,4 @@
-"""Image classifiers of timm and transformers with random weights, saved with a card beside them."""
+"""Folders of timm and transformers classifiers with random weights and a card."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Chain = Callable[..., torch.Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A folder, and the library's own network and preprocessing that it must score as."""
+    """Folder of a classifier, with the library's own network and preprocessing as reference."""
 
     folder: Path
     network: torch.nn.Module
@@ -27,14 +27,14 @@ class Made:
     fake_index: int | None
 
     def logit(self, outputs: torch.Tensor) -> torch.Tensor:
-        """The one logit of the network's own outputs."""
+        """Return the one logit of the network's outputs."""
         if self.fake_index is None:
             return outputs[:, 0]
         return outputs[:, self.fake_index] - outputs[:, 1 - self.fake_index]
 
 
 def shaken(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Weights and statistics wide enough that logits of different images lie apart."""
+    """Return the network with weights and statistics that spread the logits of different images."""
     drawn = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for tensor in network.parameters():
@@ -58,7 +58,7 @@ def card_text(
     weights_sha256: str | None = None,
     **of_input: object,
 ) -> str:
-    """A `detector.toml`."""
+    """Return the text of a `detector.toml`."""
     values: dict[str, object] = {"size_px": size_px, "mean": list(MEAN), "std": list(STD)}
     values |= {"resize_px": resize_px or size_px} | of_input
     lines = [f'name = "{name}"', f'library = "{library}"', 'licence = "Apache-2.0"']
@@ -75,7 +75,7 @@ def card_text(
 def timm_folder(
     folder: Path, architecture: str = "test_resnet", *, fake_index: int | None = None
 ) -> Made:
-    """One of timm's small networks of 160 px, resized as timm's own transform does."""
+    """Write a small timm network of 160 px, with the resize of timm's own transform."""
     import timm
     from timm.data import create_transform
     from timm.models import save_for_hf
@@ -104,7 +104,7 @@ def timm_folder(
 
 
 def transformers_folder(folder: Path, kind: str, *, fake_index: int | None = None) -> Made:
-    """A small network of transformers, saved by itself, its images stretched to its input."""
+    """Write a small transformers network, saved by the library, which stretches its images."""
     import transformers
 
     n_labels = 1 if fake_index is None else 2

@@ -1,4 +1,4 @@
-"""Any image classifier of timm or transformers scores as its library does, once it has a card."""
+"""A classifier of timm or transformers with a card scores as its library does."""
 
 import io
 import json
@@ -29,7 +29,7 @@ PICTURES = [
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """One network of each kind, made once."""
+    """Return one network of each kind, made once."""
     here = tmp_path_factory.mktemp("networks")
     return {
         "timm resnet": timm_folder(here / "tr", "test_resnet"),
@@ -41,7 +41,7 @@ def folders(tmp_path_factory):
 
 
 def by_the_library(made):
-    """Logits and pooled features by the library's own network on its own transform's pixels."""
+    """Return logits and pooled features of the library's network on its own preprocessing."""
     images = [Image.open(io.BytesIO(raw)).convert("RGB") for raw in PICTURES]
     pixels = torch.stack([made.chain(image) for image in images])
     network = made.network
@@ -55,7 +55,7 @@ def by_the_library(made):
 
 @pytest.mark.parametrize("kind", ["timm resnet", "timm convnext", "resnet", "convnext", "swin"])
 def test_scores_and_embeddings_are_the_librarys(kind, folders):
-    """From bytes to logit and pooled features, one logit or two classes, whichever is fake."""
+    """Logits and pooled features equal the library's, for one logit and for two classes."""
     made = folders[kind]
     logits, features = by_the_library(made)
     assert np.ptp(logits) > 0.05
@@ -69,7 +69,7 @@ def test_scores_and_embeddings_are_the_librarys(kind, folders):
 
 
 def test_a_network_in_several_threads_gives_the_same(folders):
-    """The features are handed on without a place that two passes could share."""
+    """Threads share no state, so concurrent passes give the same features."""
     from concurrent.futures import ThreadPoolExecutor
 
     detector = load_detector(str(folders["resnet"].folder), device="cpu")
@@ -82,7 +82,7 @@ def test_a_network_in_several_threads_gives_the_same(folders):
 
 @pytest.mark.parametrize("kind", ["timm convnext", "swin", "vit"])
 def test_compiled_networks_score_as_the_reference(kind, folders, tmp_path, monkeypatch):
-    """Through the compiler's own wrapper; its code generator is left out, as it takes a minute."""
+    """A compiled network scores alike; the code generator is left out, since it takes a minute."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     folder = write_timm(tmp_path, timm_tensors()) if kind == "vit" else folders[kind].folder
     reference = load_detector(str(folder), device="cpu", backend="torch")
@@ -94,7 +94,7 @@ def test_compiled_networks_score_as_the_reference(kind, folders, tmp_path, monke
 
 
 def test_gradients_reach_the_pixels(folders):
-    """What attacks need: the same logit as a function of pixels, up to the resize's rounding."""
+    """The differentiable function gives the same logit, up to the rounding of the resize."""
     detector = load_detector(str(folders["timm resnet"].folder), device="cpu")
     image = Image.open(io.BytesIO(PICTURES[0])).convert("RGB")
     pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None] / 255
@@ -123,7 +123,7 @@ def test_a_pinned_hash_is_held_against_the_file(folders, tmp_path):
 
 
 def test_a_card_may_name_the_architecture_of_timm(folders, tmp_path):
-    """Then no config.json is needed; one that says otherwise is refused."""
+    """No config.json is needed then; one that names another architecture is refused."""
     made = folders["timm resnet"]
     card = card_text("tiny", "timm", 160, resize_px=168, interpolation="bicubic")
     (tmp_path / "model.safetensors").write_bytes((made.folder / "model.safetensors").read_bytes())
@@ -138,7 +138,7 @@ def test_a_card_may_name_the_architecture_of_timm(folders, tmp_path):
 
 
 def test_the_id_says_which_class_was_the_fake_one(folders, tmp_path):
-    """Scores of the other meaning never count as these, though weights and profile are the same."""
+    """Another fake_index gives another id, with the same weights and profile."""
     made = folders["resnet"]
     for file in made.folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -151,7 +151,7 @@ def test_the_id_says_which_class_was_the_fake_one(folders, tmp_path):
 
 
 def test_a_falsified_backend_is_refused(folders, monkeypatch):
-    """Half precision that moves logits by one is no way to score."""
+    """Half precision that changes logits by 1 is refused."""
     run = TorchBackend.run
 
     def falsified(self, pixels):
@@ -232,7 +232,7 @@ CARD = card_text("tiny", "timm", 160)
     ],
 )
 def test_what_is_wrong_in_a_folder_is_said(card, config, error, said, folders, tmp_path):
-    """A card or config that does not say all, or says what may not be, loads nothing."""
+    """A card or config with a missing or forbidden key is refused with its name."""
     raw = (folders["timm resnet"].folder / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(raw)
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -1,4 +1,4 @@
-"""A name becomes the detector that it says, which scores as the libraries themselves do."""
+"""Loading by name: the named detector, with the scores of the libraries."""
 
 import functools
 import io
@@ -88,7 +88,7 @@ def loaded(vit_s):
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize("layout", ["timm", "hf"])
 def test_both_layouts_score_as_the_libraries_do(layout, backend, vit_s, loaded, by_the_libraries):
-    """From bytes to logit within 1e-3 of timm and torchvision, for every kind of picture."""
+    """Logits of every kind of image are within 1e-3 of timm and torchvision."""
     detector = loaded(layout, backend)
     pixels = np.stack([preprocess(raw, detector.profile) for raw in PICTURES.values()])
     logits, embeddings = detector.forward(pixels)
@@ -101,7 +101,7 @@ def test_both_layouts_score_as_the_libraries_do(layout, backend, vit_s, loaded, 
 
 
 def test_transformers_reads_the_same_network(vit_s, loaded):
-    """`from_pretrained` on the folder gives the logits that both backends give."""
+    """`from_pretrained` on the folder gives the logits of both backends."""
     from transformers import ViTForImageClassification
 
     model = ViTForImageClassification.from_pretrained(vit_s[2], use_safetensors=True).eval()
@@ -129,7 +129,7 @@ def test_what_transformers_saves_today_loads_too(tmp_path):
 
 
 def test_epsilon_and_heads_reach_the_network(tmp_path):
-    """An epsilon of 1e-3 and one of 1e-6 score differently, as their configs say."""
+    """Configs with an epsilon of 1e-3 and of 1e-6 give different scores."""
     pixels = np.random.default_rng(0).standard_normal((4, 3, 64, 64), dtype=np.float32)
     logits = []
     for eps in (1e-6, 1e-3):
@@ -143,7 +143,7 @@ def test_epsilon_and_heads_reach_the_network(tmp_path):
 
 
 def test_names_and_hashes_of_a_folder(tmp_path):
-    """A folder is known by its name and its weights."""
+    """The id of a folder has its name and its weights' hash."""
     folder = write_timm(tmp_path / "mine", TENSORS)
     detector = load_detector(str(folder), device="cpu", backend="openvino")
     assert detector.detector_id == f"mine@sha256:{detector.weights_sha256[:12]}"
@@ -152,7 +152,7 @@ def test_names_and_hashes_of_a_folder(tmp_path):
 
 
 def test_the_embedded_detector_and_a_copy_of_it(tmp_path):
-    """Weights are recognised by hash wherever they lie."""
+    """Weights are recognised by their hash in any folder."""
     detector = load_detector("mini")
     assert detector.detector_id == f"mini@{detector.weights_sha256[:12]}"
     for name in ("config.json", "model.safetensors"):
@@ -225,7 +225,7 @@ def test_shapes_and_empty_batches(tmp_path):
 
 
 def test_gradients_reach_the_pixels_on_request(tmp_path):
-    """Attacks need them; scoring never keeps them."""
+    """`network` keeps gradients for attacks; scoring keeps none."""
     detector = load_detector(str(write_timm(tmp_path, TENSORS)))
     pixels = torch.randn(1, 3, 64, 64, requires_grad=True)
     logits, _ = detector.network(pixels)
@@ -259,7 +259,7 @@ def test_from_the_hub_cache_without_a_network(tmp_path, monkeypatch):
 
 
 def test_weights_in_the_cache_that_are_not_the_registered_ones(tmp_path):
-    """A registered name trusts its hash and not the cache."""
+    """A cached file with another hash than the registered one is refused."""
     folder = write_timm(tmp_path / "f", TENSORS)
     revision = "6076002bf0d9dd37537f965ee2f06f826c333b61"
     cache = hub_cache(tmp_path / "cache", "OwensLab/commfor-model-384", revision, folder)
@@ -375,7 +375,7 @@ def test_checks_need_no_model_library():
 
 
 def test_every_refusal_is_a_model_or_a_usage_error(tmp_path):
-    """Exit codes 5 and 2 only, whatever lies in the folder."""
+    """Any content of a folder gives exit code 5 or 2 only."""
     write_timm(tmp_path, TENSORS)
     for garbage in (b"[]", b"{", b"\xff\xfe", json.dumps({"num_heads": 12}).encode()):
         (tmp_path / "config.json").write_bytes(garbage)

@@ -1,4 +1,4 @@
-"""A Python object with a card is a detector: scored, gated, known by its files or unverified."""
+"""Detectors that are Python objects: scoring, checks and identity."""
 
 import hashlib
 from types import SimpleNamespace
@@ -23,19 +23,19 @@ from assay.tasks.detector.weights.python_detector import offer_detector
 
 
 class Brightness:
-    """Takes bright images for machine-made."""
+    """Detector that takes bright images for AI-generated."""
 
     def __init__(self, name="brightness", **of_card):
         self.card = Card(name=name, version="1", licence="MIT", input=Square(size_px=32), **of_card)
 
     def score(self, rgb_u8_nhwc):
-        """Mean of the bytes, from -0.5 to 0.5."""
+        """Return the mean of the pixels, from -0.5 to 0.5."""
         assert rgb_u8_nhwc.dtype == np.uint8
         return rgb_u8_nhwc.mean(axis=(1, 2, 3)) / 255 - 0.5
 
 
 class WithEmbedding(Brightness):
-    """The same, with the mean of each channel as embedding."""
+    """The same detector, with the mean of each channel as embedding."""
 
     def embed(self, rgb_u8_nhwc):
         """Commit scores with these embeddings by shot name; None is a failure."""
@@ -120,7 +120,7 @@ def test_files_give_it_their_hash(tmp_path):
 
 
 def test_scores_that_hang_on_the_batch_are_refused():
-    """The same image must score the same beside any others."""
+    """An image must score the same beside any other images."""
 
     class Relative(Brightness):
         def score(self, rgb_u8_nhwc):
@@ -209,7 +209,7 @@ def adds(monkeypatch):
 
 
 def test_a_package_may_add_a_folder(adds, tmp_path):
-    """Its card has the name of the entry."""
+    """A folder whose card has the entry's name is loaded."""
     made = timm_folder(tmp_path / "net")
     adds("timm-test_resnet", made.folder)
     assert find_checkpoint("timm-test_resnet").detector_id.startswith("timm-test_resnet@")

@@ -308,7 +308,7 @@ def test_a_file_is_embedded_as_the_lake_was(tmp_path):
     with pytest.raises(ModelError, match="--detector FOLDER"):
         find_similar(made.lake, query)
     other = tiny_models.write_timm(tmp_path / "other", tiny_models.timm_tensors(seed=9))
-    with pytest.raises(ModelError, match="and the lake's are of"):
+    with pytest.raises(ModelError, match="and the lake's embeddings are of"):
         embed_picture(raw, found.key, str(other))
 
 
@@ -408,7 +408,7 @@ def test_the_command_tells_and_draws(made, tmp_path, capsys):
 def test_a_lake_that_is_too_small_is_told(made, capsys):
     """The message says why there are fewer neighbours than requested."""
     _, out, _ = run(capsys, "similar", made.ids["a"], "--lake", made.lake.uri, "-k", "50")
-    assert "4 of the 50 asked for" in out
+    assert "4 of 50 requested" in out
 
 
 @pytest.mark.parametrize(

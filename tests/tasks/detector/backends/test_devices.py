@@ -1,4 +1,4 @@
-"""Devices are chosen by what is there; nothing is used in place of what was asked for."""
+"""Choice of devices: by availability, and never another one than requested."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The OpenVINO graph is the libraries' network, and may be used by several threads at once."""
+"""The OpenVINO graph equals the libraries' network, and many threads may use it at once."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""Pixels reach the network exactly as the detector's authors prepared them."""
+"""Preprocessing gives exactly the pixels of the authors' pipeline."""
 
 import io
 from dataclasses import replace
@@ -29,7 +29,7 @@ AUTHORS = profile_for("authors-imagenet", 384)
 
 
 def reference(raw: bytes, resize_px: int = 440, crop_px: int = 384) -> np.ndarray:
-    """The authors' pipeline in their own library."""
+    """Return the pixels of the authors' pipeline, made with torchvision."""
     chain = transforms.Compose(
         [
             transforms.Resize(resize_px),
@@ -42,7 +42,7 @@ def reference(raw: bytes, resize_px: int = 440, crop_px: int = 384) -> np.ndarra
 
 
 def seen(image):
-    """What the authors convert to RGB, but for transparency and 16 bits, as a person sees it."""
+    """Return the image in RGB, with transparency and 16-bit values as a person sees them."""
     if image.mode == "RGBA":
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if image.mode == "I;16":
@@ -80,7 +80,7 @@ def test_pixels_equal_the_authors_pipeline(name):
 
 
 def test_the_small_model_resizes_to_256():
-    """The authors' 224 px model has its own resize."""
+    """The authors' 224 px model has its own resize edge."""
     profile = profile_for("authors-imagenet", 224)
     raw = PICTURES["jpeg"]
     np.testing.assert_array_equal(preprocess(raw, profile), reference(raw, 256, 224))
@@ -114,13 +114,13 @@ def test_the_square_is_what_pillow_would_cut_from_the_whole(width_px, height_px)
 
 @pytest.mark.parametrize("size", [(1, 10_000), (10_000, 1), (20_000, 20)])
 def test_very_long_pictures_cost_little(size):
-    """1x10000 px would be 440x4400000 px if it were resized whole."""
+    """An image of 1x10000 px, 440x4400000 px when resized whole, takes little time and memory."""
     assert max(resized_size(size, 440)) > MAX_WHOLE_LONG_PX
     assert centre_square(noise(size=size), AUTHORS).shape == (384, 384, 3)
 
 
 def test_halves_are_rounded_to_even():
-    """Crop offsets follow Python's rounding, as torchvision's do."""
+    """Crop offsets round halves to even, as in Python and torchvision."""
     assert [centre_offset(length, 384) for length in (440, 385, 387, 389)] == [28, 0, 2, 2]
 
 

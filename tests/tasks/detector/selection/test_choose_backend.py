@@ -1,4 +1,4 @@
-"""Which backend runs: the fastest within its limit, measured once a machine, refused beyond it."""
+"""Choice of the backend: the fastest within its limit, measured once per machine."""
 
 import json
 import subprocess
@@ -150,7 +150,7 @@ def test_drawn_pictures_are_always_the_same():
 
 
 def test_auto_on_a_real_checkpoint_needs_pytorch_once(tmp_path):
-    """It measures at the first load, and loads without PyTorch from then on."""
+    """The first load measures with PyTorch; later ones load without it."""
     folder = write_timm(tmp_path / "m", timm_tensors())
     assert "images/s" in load_detector(str(folder), device="cpu").why
     code = (
@@ -163,7 +163,7 @@ def test_auto_on_a_real_checkpoint_needs_pytorch_once(tmp_path):
 
 
 def test_openvino_reports_nothing_to_its_maker(tmp_path):
-    """Its telemetry package writes a client id at import and sends it; it is never imported."""
+    """OpenVINO's telemetry package, which sends a client id at import, is never imported."""
     code = (
         "import sys; from assay.tasks.detector.backends.openvino_graph import quiet_openvino;"
         "quiet_openvino().Core(); print(sys.modules.get('openvino_telemetry'))"

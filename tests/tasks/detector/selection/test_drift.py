@@ -1,4 +1,4 @@
-"""How far scores may move, what is done when they move further, and what decisions allow for."""
+"""Drift of scores: its limits, and the decisions that allow for it."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_drift_by_eye():
 
 
 def test_numbers_that_are_none_are_infinitely_far():
-    """A NaN never passes as no drift."""
+    """A NaN counts as infinite drift."""
     assert drift_between(f32(0, 1), f32(0, np.nan)).max == np.inf
     assert drift_between(f32(), f32()).n_images == 0
 
@@ -114,20 +114,20 @@ def test_widening_by_eye():
 
 
 def test_a_measurement_a_little_other_is_the_same_policy():
-    """Drift is rounded up to two digits."""
+    """Drift is rounded up to two digits, so a small change gives the same policy."""
     policy = policy_from_dict(POLICY, source="test")
     assert policy.widened(0.1201).policy_id == policy.widened(0.1299).policy_id
     assert policy.widened(0.13).name == "mine-drift-0.13"
 
 
 def test_certain_thresholds_stay():
-    """0 and 1 have no logit to move."""
+    """Thresholds 0 and 1 stay, since they have no finite logit."""
     wide = policy_from_dict(POLICY, source="test").widened(0.5)
     assert wide.detectors["d"].domains["x"] == Band(review_at=0.0, flag_at=1.0)
 
 
 def test_a_widened_policy_reads_back():
-    """The run's record holds its rules."""
+    """The rules in a run's record give the same policy."""
     wide = policy_from_dict(POLICY, source="test").widened(0.123)
     assert policy_from_dict(wide.as_dict(), source="run").policy_id == wide.policy_id
 
@@ -152,7 +152,7 @@ def test_no_drift_turns_clear_into_flag(logit, drift, share, thresholds):
 
 @given(st.floats(0.001, 0.999), st.integers(1, 99), st.floats(-3e-8, 3e-8))
 def test_scores_at_the_very_threshold_do_not_turn_either(threshold, percent, beside):
-    """As float32, in which scores are stored and compared, after a drift that needs no rounding."""
+    """This holds for float32 scores at the threshold, with a drift that needs no rounding."""
     drift = percent / 100
     band = {"review_at": threshold, "flag_at": threshold}
     policy = policy_from_dict(POLICY | {"default": band, "detectors": {}}, source="test")

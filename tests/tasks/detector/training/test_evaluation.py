@@ -84,7 +84,7 @@ def held_out(model: float, low: float, control: float) -> Evaluation:
     ],
 )
 def test_the_verdict_follows_the_figures(figures: tuple[float, float, float], words: str) -> None:
-    """Chance is called chance, and a control that does as well is named."""
+    """The verdict names chance level, and a control that is as good."""
     assert words in verdict(held_out(*figures))
 
 

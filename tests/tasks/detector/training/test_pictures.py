@@ -1,4 +1,4 @@
-"""Pictures to train on: the split, the twins of photos, and the views."""
+"""Training images: the split, the aligned fakes of photos, and the views."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_small_sources_are_drawn_more_often_by_picture() -> None:
 
 
 def test_twins_are_made_once_and_match_in_codec(tmp_path: Path) -> None:
-    """A second call reads the cache; photo and fake differ in pixels, not in tables or size."""
+    """A second call reads the cache; the pair differs in pixels, not in tables or size."""
     path = tmp_path / "p.jpg"
     photo(1, size=(200, 120)).save(path, quality=83)
     picture = Picture(path=path, source="s", generator="s", is_fake=False, part=Part.TRAIN)
@@ -133,9 +133,9 @@ def test_without_strength_nothing_is_encoded_again() -> None:
 
 
 def test_twins_of_a_reduced_photo(tmp_path: Path) -> None:
-    """200 x 120 to a short edge of 60 is 100 x 60; both sides have that size, and their own cache.
+    """200 x 120 at a short edge of 60 is 100 x 60; both images have that size.
 
-    A photo that is smaller already is not enlarged.
+    A smaller photo is not enlarged.
     """
     path = tmp_path / "p.jpg"
     photo(1, size=(200, 120)).save(path, quality=83)
@@ -157,7 +157,7 @@ def test_twins_of_a_reduced_photo(tmp_path: Path) -> None:
 def test_a_part_of_a_picture_is_scaled_as_the_whole() -> None:
     """An image with a short edge of 146 px is scaled by 73 / 146 = 0.5 for 64 px.
 
-    A stripe pattern two pixels wide then averages to grey; on its own scale it would stay.
+    Stripes two pixels wide then average to grey; at the part's own scale they would stay.
     """
     stripes = np.zeros((73, 73, 3), np.uint8)
     stripes[:, ::2] = 255

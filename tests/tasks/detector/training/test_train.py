@@ -1,4 +1,4 @@
-"""Training the embedded detector: short trainings, and the parts of the model."""
+"""Training of the embedded detector: short trainings, and the parts of the model."""
 
 from __future__ import annotations
 

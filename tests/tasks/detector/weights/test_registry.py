@@ -1,4 +1,4 @@
-"""The registry pins what it names, and names nothing twice."""
+"""The registry pins every name, and has none twice."""
 
 import hashlib
 import re
