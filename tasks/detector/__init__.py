@@ -1,1 +1,1 @@
-"""The ViT detector: known checkpoints, how they load, how pixels reach them, where they run."""
+"""The detector: checkpoints, loading, preprocessing, backends and training."""

@@ -1,1 +1,1 @@
-"""What runs the network: PyTorch, OpenVINO, and the devices."""
+"""Backends that run the network, and the devices they run on."""

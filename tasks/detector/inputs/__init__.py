@@ -1,1 +1,1 @@
-"""From image bytes to the input of the network."""
+"""Preprocessing: from image bytes to the input of the network."""

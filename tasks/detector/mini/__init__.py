@@ -1,1 +1,1 @@
-"""The embedded detector: weights, configuration and card; no code."""
+"""Embedded detector: weights, configuration and card, without code."""

@@ -1,1 +1,1 @@
-"""Which backend runs a checkpoint on this machine, by measured rate and drift."""
+"""Choice of a checkpoint's backend on this machine, by measured speed and drift."""

@@ -1,1 +1,1 @@
-"""Work on checkpoints: convert, verify, quantise."""
+"""Tools for checkpoints: list, convert, verify, quantise."""

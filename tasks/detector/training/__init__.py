@@ -1,1 +1,1 @@
-"""Training of the embedded detector: pictures, views, model, fit, figures and card."""
+"""Training of the embedded detector: images, views, model, fit, evaluation and card."""

@@ -1,1 +1,1 @@
-"""Checkpoints: the registry, where files come from, what they are."""
+"""Checkpoints: the registry, the sources of their files, and their checks."""
