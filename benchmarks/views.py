@@ -19,7 +19,7 @@ from tqdm import tqdm
 from assay.data.images.decode import PLAIN, decode_rgb
 from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.detector.detector import Detector
-from assay.tasks.detector.inputs.preprocess import preprocess, square_in_picture
+from assay.tasks.detector.inputs.preprocess import preprocess, square_in_image
 from assay.tasks.detector.load import load_detector
 from assay.tasks.views import UNCERTAIN, views_of
 
@@ -81,7 +81,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 def _strip(size_px: tuple[int, int], detector: Detector) -> tuple[int, int, int, int] | None:
     """The part left of or above the square, where it is wide enough."""
-    left, top, _, _ = square_in_picture(size_px, detector.profile)
+    left, top, _, _ = square_in_image(size_px, detector.profile)
     if left >= MIN_STRIP_PX:
         return 0, 0, int(left), size_px[1]
     if top >= MIN_STRIP_PX:

@@ -49,13 +49,13 @@ def find_query(lake: Lake, image: str) -> Query:
     Raises:
         InputError: There is neither, or the file cannot be read or compared.
     """
-    from ..tasks.similar.search import picture_query, stored_query
+    from ..tasks.similar.search import image_query, stored_query
 
     file = local_file(image)
     if file is None:
         return stored_query(lake, find_image(lake, image))
     try:
-        return picture_query(lake, read_file(file), file.name)
+        return image_query(lake, read_file(file), file.name)
     except UnreadableImage as error:
         raise InputError(f"{image} cannot be compared: {error}") from error
 

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from ...data.images.decode import decode_rgb
 from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
-from ..detector.inputs.preprocess import centre_square, normalise, square_in_picture
+from ..detector.inputs.preprocess import centre_square, normalise, square_in_image
 from ..detector.inputs.profiles import Profile
 from ..detector.weights.checkpoint import Checkpoint
 from .attention import AttendingNetwork
@@ -124,5 +124,5 @@ def explain(
         square_u8_hwc=square,
         rollout=patch_map(rollout(attended.attention_lhtt)),
         attribution=patch_map(relevance),
-        square_px=square_in_picture(picture.size, profile),
+        square_px=square_in_image(picture.size, profile),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from ...data.errors import InputError
 from ...data.images.decode import decode_rgb
 from ..detector.detector import Detector
-from ..detector.inputs.preprocess import preprocess, square_in_picture
+from ..detector.inputs.preprocess import preprocess, square_in_image
 from ..views import View, views_of
 from .view_map import draw_views
 
@@ -80,7 +80,7 @@ def score_views(raw: bytes, detector: Detector, *, name: str) -> ViewScores:
     highest = highest_of(views)
     title = f"centre logit {centre:+.3f}, highest of {len(views)} tiles "
     title += "none" if highest is None else f"{highest.logit:+.3f}"
-    square_px = square_in_picture(picture.size, detector.profile)
+    square_px = square_in_image(picture.size, detector.profile)
     return ViewScores(
         detector_id=detector.detector_id,
         centre_logit=centre,

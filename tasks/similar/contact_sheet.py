@@ -14,7 +14,7 @@ from ..pages.captions import score_text, short_name, visible
 from ..pages.thumbnails import Thumbnail
 from .result import Known, Similar
 
-PICTURE_PX: Final = 220
+IMAGE_PX: Final = 220
 _MAX_COLUMNS: Final = 5
 _GAP_PX: Final = 18
 _LINE_PX: Final = 19
@@ -72,8 +72,8 @@ def draw_sheet(
     # Three columns or more, since the heading needs the width.
     n_columns = max(3, min(_MAX_COLUMNS, len(tiles)))
     n_rows = -(-len(tiles) // n_columns)
-    cell_px = PICTURE_PX + _GAP_PX
-    cell_height_px = PICTURE_PX + 6 + _N_LINES * _LINE_PX + _GAP_PX
+    cell_px = IMAGE_PX + _GAP_PX
+    cell_height_px = IMAGE_PX + 6 + _N_LINES * _LINE_PX + _GAP_PX
     sheet = Image.new(
         "RGB", (n_columns * cell_px + _GAP_PX, _HEADER_PX + n_rows * cell_height_px), _PAPER
     )
@@ -86,9 +86,9 @@ def draw_sheet(
         top = _HEADER_PX + number // n_columns * cell_height_px
         _picture(sheet, (left, top), thumbs.get(tile.key), is_veiled=is_veiled)
         if tile.is_query:
-            frame = (left - 4, top - 4, left + PICTURE_PX + 3, top + PICTURE_PX + 3)
+            frame = (left - 4, top - 4, left + IMAGE_PX + 3, top + IMAGE_PX + 3)
             draw.rectangle(frame, outline=_ACCENT, width=4)
-        _caption(draw, (left, top + PICTURE_PX + 6), tile)
+        _caption(draw, (left, top + IMAGE_PX + 6), tile)
     return sheet
 
 
@@ -109,35 +109,35 @@ def _picture(
     sheet: Image.Image, at: tuple[int, int], thumb: Thumbnail | None, *, is_veiled: bool
 ) -> None:
     left, top = at
-    box = (left, top, left + PICTURE_PX, top + PICTURE_PX)
+    box = (left, top, left + IMAGE_PX, top + IMAGE_PX)
     ImageDraw.Draw(sheet).rectangle(box, fill=_EMPTY)
     if thumb is None:
-        centre = (left + PICTURE_PX // 2, top + PICTURE_PX // 2)
+        centre = (left + IMAGE_PX // 2, top + IMAGE_PX // 2)
         ImageDraw.Draw(sheet).text(
             centre, "could not be drawn", _SOFT, ImageFont.load_default(13), anchor="mm"
         )
         return
     picture = _decoded(thumb.veil if is_veiled else thumb.sharp)
-    scale = min(PICTURE_PX / thumb.width_px, PICTURE_PX / thumb.height_px)
+    scale = min(IMAGE_PX / thumb.width_px, IMAGE_PX / thumb.height_px)
     if is_veiled or scale < 1:
         size = (max(1, round(thumb.width_px * scale)), max(1, round(thumb.height_px * scale)))
         picture = picture.resize(size, Image.Resampling.BICUBIC)
     sheet.paste(
         picture,
-        (left + (PICTURE_PX - picture.width) // 2, top + (PICTURE_PX - picture.height) // 2),
+        (left + (IMAGE_PX - picture.width) // 2, top + (IMAGE_PX - picture.height) // 2),
     )
 
 
 def _caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], tile: Tile) -> None:
     left, top = at
-    _text(draw, (left, top), tile.heading, 15, _ACCENT if tile.is_query else _INK, PICTURE_PX)
+    _text(draw, (left, top), tile.heading, 15, _ACCENT if tile.is_query else _INK, IMAGE_PX)
     top += _LINE_PX
-    _text(draw, (left, top), f"score {tile.score}", 14, _INK, PICTURE_PX)
+    _text(draw, (left, top), f"score {tile.score}", 14, _INK, IMAGE_PX)
     if tile.decision is not None:
         _sign(draw, (left + 100, top + 2), tile.decision)
-        _text(draw, (left + 118, top), tile.decision, 14, _INK, PICTURE_PX - 118)
-    _text(draw, (left, top + _LINE_PX), tile.note, 13, _SOFT, PICTURE_PX)
-    _text(draw, (left, top + 2 * _LINE_PX), tile.image_id, 13, _SOFT, PICTURE_PX)
+        _text(draw, (left + 118, top), tile.decision, 14, _INK, IMAGE_PX - 118)
+    _text(draw, (left, top + _LINE_PX), tile.note, 13, _SOFT, IMAGE_PX)
+    _text(draw, (left, top + 2 * _LINE_PX), tile.image_id, 13, _SOFT, IMAGE_PX)
 
 
 def _sign(draw: ImageDraw.ImageDraw, at: tuple[int, int], decision: str) -> None:

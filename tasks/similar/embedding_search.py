@@ -15,7 +15,7 @@ from ..command_line import score_again
 from .embeddings import embedded, embedding_batches, vectors_of
 from .index import open_index
 from .neighbours import Vectors, cosine_similarities, smallest
-from .query_embedding import embed_picture
+from .query_embedding import embed_image
 from .result import Query, Search
 
 OnRows = Callable[[int], None]
@@ -71,7 +71,7 @@ def nearest_by_embedding(
     """
     vector = prob_fake = precision = None
     if query.raw is not None:
-        made = embed_picture(query.raw, key, detector)
+        made = embed_image(query.raw, key, detector)
         vector, prob_fake, precision = made.vector, made.prob_fake, made.precision
     own_id = query.image_id or ""
     # n + 1, since a stored query finds itself.

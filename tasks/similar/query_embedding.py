@@ -27,7 +27,7 @@ class Embedded:
     precision: str
 
 
-def embed_picture(raw: bytes, key: ScoreKey, name: str | None = None) -> Embedded:
+def embed_image(raw: bytes, key: ScoreKey, name: str | None = None) -> Embedded:
     """Run the detector of a key's embeddings on one image.
 
     Weights and preprocessing equal those of the key. The precision does too where this machine

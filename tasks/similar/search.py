@@ -48,7 +48,7 @@ def stored_query(lake: Lake, image_id: str) -> Query:
     return Query(name=image_id[:12], image_id=image_id, phash=str(hashes[0]))
 
 
-def picture_query(lake: Lake, raw: bytes, name: str) -> Query:
+def image_query(lake: Lake, raw: bytes, name: str) -> Query:
     """Return the query for an image's bytes; where the lake has the same bytes, that image.
 
     Args:
@@ -84,7 +84,7 @@ def find_similar(
 
     Args:
         lake: Lake to look in.
-        query: Query from `stored_query` or `picture_query`.
+        query: Query from `stored_query` or `image_query`.
         by: Measure of similarity: `embedding`, `phash` or `both`.
         k: Number of neighbours; a lake with fewer images returns all.
         detector: Detector of the embeddings: name, id as in the tables or folder of a checkpoint;

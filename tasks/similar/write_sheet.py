@@ -11,7 +11,7 @@ from ...data.store.lake import Lake
 from ...data.user_paths import require_output
 from ..pages.thumbnails import thumbnail, thumbnails
 from ..pages.write import write_page
-from .contact_sheet import PICTURE_PX, draw_sheet, tiles_of
+from .contact_sheet import IMAGE_PX, draw_sheet, tiles_of
 from .page import render_similar
 from .result import Query, Similar
 
@@ -50,10 +50,8 @@ def write_sheet(
     check_sheet(out)
     tiles = tiles_of(similar)
     stored = [tile.key for tile in tiles if query.raw is None or not tile.is_query]
-    thumbs = thumbnails(lake, stored, max_px=PICTURE_PX, max_bytes=_MAX_BYTES)
-    own = (
-        None if query.raw is None else thumbnail(query.raw, max_px=PICTURE_PX, max_bytes=_MAX_BYTES)
-    )
+    thumbs = thumbnails(lake, stored, max_px=IMAGE_PX, max_bytes=_MAX_BYTES)
+    own = None if query.raw is None else thumbnail(query.raw, max_px=IMAGE_PX, max_bytes=_MAX_BYTES)
     if own is not None:
         thumbs[tiles[0].key] = own
     if out.suffix.lower() == ".png":

@@ -94,7 +94,7 @@ def centre_offset(length_px: int, crop_px: int) -> int:
     return round((length_px - crop_px) / 2.0)
 
 
-def square_in_picture(
+def square_in_image(
     size_px: tuple[int, int], profile: Profile
 ) -> tuple[float, float, float, float]:
     """Return left, top, right and bottom of the scored square in pixels of the decoded image."""

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from ..inputs.profiles import DEFAULT_PROFILE, profile_for
 from .evaluation import Evaluation, Row
-from .pictures import Part, Picture, Twin
+from .images import Part, TrainingImage, Twin
 from .settings import MiniResult, MiniSettings
 
 
 def write_card(
     result: MiniResult,
     settings: MiniSettings,
-    pictures: Sequence[Picture],
+    images: Sequence[TrainingImage],
     twins: Sequence[Twin],
 ) -> None:
     """Write the four files into `result.out`.
@@ -26,7 +26,7 @@ def write_card(
     Args:
         result: Result of the training, with the figures of these weights.
         settings: Settings of the training.
-        pictures: Images of all parts.
+        images: Images of all parts.
         twins: Aligned fakes of all parts.
     """
     out = result.out
@@ -39,7 +39,7 @@ def write_card(
     }
     (out / "eval.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     (out / "loss.svg").write_text(_curve(result.losses), encoding="utf-8")
-    (out / "README.md").write_text(_readme(result, settings, pictures, twins), encoding="utf-8")
+    (out / "README.md").write_text(_readme(result, settings, images, twins), encoding="utf-8")
 
 
 def command_line(settings: MiniSettings) -> str:
@@ -129,7 +129,7 @@ def _toml(result: MiniResult, settings: MiniSettings, twins: Sequence[Twin]) -> 
 def _readme(
     result: MiniResult,
     settings: MiniSettings,
-    pictures: Sequence[Picture],
+    images: Sequence[TrainingImage],
     twins: Sequence[Twin],
 ) -> str:
     held_out, validation = result.held_out, result.validation
@@ -152,7 +152,7 @@ def _readme(
         f"sigmoid is the probability of AI-generated. Profile: {profile.describe()}.",
         f"sha256 of `model.safetensors`: `{result.weights_sha256}`",
         "## Training data",
-        _counts(pictures, twins),
+        _counts(images, twins),
         "Aligned fakes are photos encoded and decoded by an autoencoder at the same size and saved "
         "with the photo's own JPEG tables and subsampling. Each photo has two: one of the photo as "
         "it is, where scoring's reduction averages out the decoder's trace, and one of the photo "
@@ -185,14 +185,14 @@ def _readme(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _counts(pictures: Sequence[Picture], twins: Sequence[Twin]) -> str:
+def _counts(images: Sequence[TrainingImage], twins: Sequence[Twin]) -> str:
     lines = [
         "| source | class | training | validation | held out | origin and licence |",
         "|---|---|---|---|---|---|",
     ]
-    licences = {p.source: p.licence.replace("|", "/") for p in pictures}
-    counts = Counter((p.is_fake, p.source, p.part) for p in pictures)
-    for is_fake, source in dict.fromkeys((p.is_fake, p.source) for p in pictures):
+    licences = {p.source: p.licence.replace("|", "/") for p in images}
+    counts = Counter((p.is_fake, p.source, p.part) for p in images)
+    for is_fake, source in dict.fromkeys((p.is_fake, p.source) for p in images):
         cells = " | ".join(
             str(counts[is_fake, source, part])
             for part in (Part.TRAIN, Part.VALIDATION, Part.HELD_OUT)

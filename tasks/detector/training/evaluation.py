@@ -24,7 +24,7 @@ from ....data.images.decode import PLAIN, to_rgb
 from ....synth.reconstruct import encoding_of, reduced
 from ..inputs.preprocess import preprocess
 from ..inputs.profiles import DEFAULT_PROFILE, profile_for
-from .pictures import Part, Picture, Twin
+from .images import Part, TrainingImage, Twin
 
 N_RESAMPLES = 2000
 Control = Callable[[Sequence[bytes]], NDArray[np.float64]]
@@ -171,7 +171,7 @@ def codec_features(raw: bytes) -> list[float]:
 
 def evaluate(
     model: torch.nn.Module,
-    pictures: Sequence[Picture],
+    images: Sequence[TrainingImage],
     twins: Sequence[Twin],
     part: Part,
     *,
@@ -183,18 +183,18 @@ def evaluate(
 
     Args:
         model: Model with transformers' interface.
-        pictures: Images of all parts.
+        images: Images of all parts.
         twins: Aligned fakes of all parts.
         part: Part to evaluate.
         side_px: Side of the model's input.
     """
-    photos = [p for p in pictures if not p.is_fake and p.part is part]
-    fakes = [p for p in pictures if p.is_fake and p.part is part]
+    photos = [p for p in images if not p.is_fake and p.part is part]
+    fakes = [p for p in images if p.is_fake and p.part is part]
     photo_raws = [p.path.read_bytes() for p in photos]
     fake_raws = [p.path.read_bytes() for p in fakes]
     real_logits = score(model, photo_raws, side_px=side_px)
     fake_logits = score(model, fake_raws, side_px=side_px)
-    control = _fit_control(pictures)
+    control = _fit_control(images)
     real_control, fake_control = control(photo_raws), control(fake_raws)
     rows: list[Row] = []
     groups = {"all": np.ones(len(fakes), bool)}
@@ -228,7 +228,7 @@ def evaluate(
 
 def worth(
     model: torch.nn.Module,
-    pictures: Sequence[Picture],
+    images: Sequence[TrainingImage],
     twins: Sequence[Twin],
     part: Part,
     *,
@@ -241,12 +241,12 @@ def worth(
 
     Args:
         model: Model with transformers' interface.
-        pictures: Images of all parts.
+        images: Images of all parts.
         twins: Aligned fakes of all parts.
         part: Part to evaluate.
         side_px: Side of the model's input.
     """
-    chosen = [p for p in pictures if p.part is part]
+    chosen = [p for p in images if p.part is part]
     sides = [([p.path.read_bytes() for p in chosen if p.is_fake == f]) for f in (False, True)]
     kinds: list[float] = []
     if all(sides):
@@ -318,8 +318,8 @@ def photo_side(twin: Twin) -> bytes:
     return buffer.getvalue()
 
 
-def _fit_control(pictures: Sequence[Picture]) -> Control:
-    learnt = [p for p in pictures if p.part is Part.TRAIN]
+def _fit_control(images: Sequence[TrainingImage]) -> Control:
+    learnt = [p for p in images if p.part is Part.TRAIN]
     return _control(
         [p.path.read_bytes() for p in learnt if not p.is_fake],
         [p.path.read_bytes() for p in learnt if p.is_fake],

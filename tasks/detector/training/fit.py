@@ -22,8 +22,8 @@ from PIL import Image
 from torch import nn
 
 from .evaluation import photo_side, worth
+from .images import Part, TrainingImage, Twin, source_weights
 from .model import Average, EnergyHead, tell_patches, whiten_patches
-from .pictures import Part, Picture, Twin, source_weights
 from .settings import MiniSettings
 from .views import decode, normalised, random_view
 
@@ -71,7 +71,7 @@ class _Pool:
 
 def fit_detector(
     model: ViTForImageClassification,
-    pictures: Sequence[Picture],
+    images: Sequence[TrainingImage],
     twins: Sequence[Twin],
     *,
     settings: MiniSettings,
@@ -81,7 +81,7 @@ def fit_detector(
 
     Args:
         model: Model of `build_vit`; it is changed.
-        pictures: Images of all parts.
+        images: Images of all parts.
         twins: Aligned fakes of training and validation photos.
         settings: Settings of the training.
         on_progress: Function that receives one line of progress.
@@ -89,7 +89,7 @@ def fit_detector(
     Returns:
         Averaged model with the best validation, mean loss of every ten steps, number of steps.
     """
-    pool = _decode_pool(pictures, twins)
+    pool = _decode_pool(images, twins)
     rng = np.random.default_rng(settings.seed)
     first = _Draw(settings.small_px, settings.batch * 6, 0.0, pairs=0.5 if pool.pairs else 0.0)
     views, is_fake = _batch(pool, first, settings.image_px, rng)
@@ -160,9 +160,7 @@ def fit_detector(
                 on_progress(f"step {step}: loss {losses[-1]:.3f}, {done:.0%} done")
         due = settings.small_share + (1 - settings.small_share) * checks / settings.n_checks
         if done >= min(due, 1.0):
-            value = worth(
-                average.model, pictures, twins, Part.VALIDATION, side_px=settings.image_px
-            )
+            value = worth(average.model, images, twins, Part.VALIDATION, side_px=settings.image_px)
             on_progress(f"step {step}: validation {value:.3f}")
             if value > best_value:
                 best, best_value = copy.deepcopy(average.model), value
@@ -173,9 +171,9 @@ def fit_detector(
     return best.eval(), losses, step
 
 
-def _decode_pool(pictures: Sequence[Picture], twins: Sequence[Twin]) -> _Pool:
-    photos = [p for p in pictures if not p.is_fake and p.part is Part.TRAIN]
-    fakes = [p for p in pictures if p.is_fake and p.part is Part.TRAIN]
+def _decode_pool(images: Sequence[TrainingImage], twins: Sequence[Twin]) -> _Pool:
+    photos = [p for p in images if not p.is_fake and p.part is Part.TRAIN]
+    fakes = [p for p in images if p.is_fake and p.part is Part.TRAIN]
     paired = [t for t in twins if t.photo.part is Part.TRAIN]
     decoded = {p.path: decode(p.path.read_bytes()) for p in photos}
     return _Pool(

@@ -1,6 +1,6 @@
 """Training of the embedded detector `mini` on folders of photos and of AI-generated images.
 
-`pictures` finds the images and makes the pairs, `fit` trains, `evaluation` measures on the
+`images` finds the images and makes the pairs, `fit` trains, `evaluation` measures on the
 held-out part, `card` writes the results.
 """
 
@@ -20,8 +20,8 @@ from ....synth.training.autoencoder import FitSettings, fit_autoencoder
 from .card import write_card
 from .evaluation import evaluate, images_per_second, score
 from .fit import fit_detector
+from .images import Part, TrainingImage, Twin, find_images, make_twins
 from .model import build_vit, set_half
-from .pictures import Part, Picture, Twin, find_pictures, make_twins
 from .settings import MiniResult, MiniSettings
 
 __all__ = ["MiniResult", "MiniSettings", "train_mini"]
@@ -50,7 +50,7 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
             f"the patch, {settings.patch_px} px; choose multiples"
         )
     torch.manual_seed(settings.seed)
-    pictures = find_pictures(
+    images = find_images(
         settings.real,
         settings.fake,
         manifests=settings.manifests,
@@ -58,8 +58,8 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
         validation_share=settings.validation_share,
         seed=settings.seed,
     )
-    folders = _autoencoders(pictures, settings, on_progress)
-    learnt = [p for p in pictures if not p.is_fake and p.part is not Part.HELD_OUT]
+    folders = _autoencoders(images, settings, on_progress)
+    learnt = [p for p in images if not p.is_fake and p.part is not Part.HELD_OUT]
     twins = _twins(learnt, folders, settings, on_progress, window_px=settings.window_px)
     model = build_vit(
         image_px=settings.image_px,
@@ -70,10 +70,10 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
     )
     started = time.monotonic()
     best, losses, steps = fit_detector(
-        model, pictures, twins, settings=settings, on_progress=on_progress
+        model, images, twins, settings=settings, on_progress=on_progress
     )
     seconds = time.monotonic() - started
-    checked = [p for p in pictures if p.part is Part.VALIDATION]
+    checked = [p for p in images if p.part is Part.VALIDATION]
     set_half(
         best,
         *(
@@ -85,11 +85,11 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
             for is_fake in (False, True)
         ),
     )
-    held_out_photos = [p for p in pictures if not p.is_fake and p.part is Part.HELD_OUT]
+    held_out_photos = [p for p in images if not p.is_fake and p.part is Part.HELD_OUT]
     folders += settings.unseen_autoencoders
     twins += _twins(held_out_photos, folders, settings, on_progress)
-    validation = evaluate(best, pictures, twins, Part.VALIDATION, side_px=settings.image_px)
-    held_out = evaluate(best, pictures, twins, Part.HELD_OUT, side_px=settings.image_px)
+    validation = evaluate(best, images, twins, Part.VALIDATION, side_px=settings.image_px)
+    held_out = evaluate(best, images, twins, Part.HELD_OUT, side_px=settings.image_px)
     settings.out.mkdir(parents=True, exist_ok=True)
     best.save_pretrained(settings.out)
     _state_one_logit(settings.out / "config.json")
@@ -106,12 +106,12 @@ def train_mini(settings: MiniSettings, *, on_progress: Progress = lambda _line: 
         validation=validation,
         held_out=held_out,
     )
-    write_card(result, settings, pictures, twins)
+    write_card(result, settings, images, twins)
     return result
 
 
 def _autoencoders(
-    pictures: Sequence[Picture], settings: MiniSettings, on_progress: Progress
+    images: Sequence[TrainingImage], settings: MiniSettings, on_progress: Progress
 ) -> list[Path]:
     """Return the given autoencoder folders, or the one of an autoencoder fitted on the photos."""
     if settings.autoencoders:
@@ -120,13 +120,13 @@ def _autoencoders(
     fit = FitSettings(
         minutes=settings.minutes / 5, max_steps=settings.max_steps, seed=settings.seed
     )
-    paths = [p.path for p in pictures if not p.is_fake and p.part is Part.TRAIN]
+    paths = [p.path for p in images if not p.is_fake and p.part is Part.TRAIN]
     fit_autoencoder(paths, folder, settings=fit, on_progress=on_progress)
     return [folder]
 
 
 def _twins(
-    photos: Sequence[Picture],
+    photos: Sequence[TrainingImage],
     folders: Sequence[Path],
     settings: MiniSettings,
     on_progress: Progress,

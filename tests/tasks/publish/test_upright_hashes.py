@@ -18,7 +18,7 @@ from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage
 from assay.tasks.publish.publish import publish
 from assay.tasks.publish.upright_hashes import with_upright_hashes
-from assay.tasks.similar.search import find_similar, picture_query, stored_query
+from assay.tasks.similar.search import find_similar, image_query, stored_query
 
 PHOTO = factories.photo(seed=8, size=(300, 200))
 GREY = factories.photo(seed=9, size=(300, 200)).convert("L")
@@ -102,8 +102,8 @@ def test_copies_that_lie_alike_are_found_across_versions(tmp_path, older):
     by_id = {name: image_id for image_id, name in name_of.items()}
     for query in (
         stored_query(lake, by_id["phone"]),
-        picture_query(lake, PICTURES["phone"], "phone.jpg"),
-        picture_query(lake, turned(80), "another.jpg"),
+        image_query(lake, PICTURES["phone"], "phone.jpg"),
+        image_query(lake, turned(80), "another.jpg"),
     ):
         near = find_similar(lake, query, by="phash", k=6).neighbours
         bits = {name_of[n.known.image_id]: n.hamming_bits for n in near}

@@ -19,9 +19,9 @@ from assay.data.images.inspect_image import inspect_image
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
 from assay.tasks.pages.thumbnails import thumbnail
-from assay.tasks.similar.contact_sheet import PICTURE_PX, draw_sheet
-from assay.tasks.similar.query_embedding import embed_picture
-from assay.tasks.similar.search import MAX_TELLING_BITS, find_similar, picture_query, stored_query
+from assay.tasks.similar.contact_sheet import IMAGE_PX, draw_sheet
+from assay.tasks.similar.query_embedding import embed_image
+from assay.tasks.similar.search import MAX_TELLING_BITS, find_similar, image_query, stored_query
 from assay.tasks.similar.write_sheet import write_sheet
 
 
@@ -246,7 +246,7 @@ def test_an_empty_lake_says_which_command_to_run(tmp_path):
     """An empty lake has nothing to compare with."""
     lake = Lake(tmp_path / "lake")
     with pytest.raises(InputError, match="assay moderate"):
-        find_similar(lake, picture_query(lake, factories.jpeg(), "x.jpg"))
+        find_similar(lake, image_query(lake, factories.jpeg(), "x.jpg"))
 
 
 def test_the_only_image_has_no_neighbours(tmp_path):
@@ -259,7 +259,7 @@ def test_the_only_image_has_no_neighbours(tmp_path):
 def test_a_file_with_the_bytes_of_a_stored_image_is_that_image(made):
     """No detector is loaded for it, and it is not its own neighbour."""
     raw = made.lake.image(made.ids["a"])
-    query = picture_query(made.lake, raw, "found.jpg")
+    query = image_query(made.lake, raw, "found.jpg")
     assert query.image_id == made.ids["a"]
     found = find_similar(made.lake, query, by="embedding")
     assert names(made, found) == ["b", "c", "copy", "d"]
@@ -270,7 +270,7 @@ def test_a_file_that_is_not_stored_is_compared_by_hash_without_a_detector(made):
     """The same image in another format is at most a few bits away."""
     picture = Image.open(io.BytesIO(made.lake.image(made.ids["a"])))
     raw = factories.encoded(picture, "PNG")
-    found = find_similar(made.lake, picture_query(made.lake, raw, "a.png"), by="phash", k=2)
+    found = find_similar(made.lake, image_query(made.lake, raw, "a.png"), by="phash", k=2)
     assert names(made, found) == ["a", "copy"]
     assert found.query.image_id is None
     assert found.query.prob_fake is None
@@ -278,7 +278,7 @@ def test_a_file_that_is_not_stored_is_compared_by_hash_without_a_detector(made):
 
 def test_a_detector_that_is_another_by_now_is_refused(made):
     """Embeddings of other weights of `mini` are not compared."""
-    query = picture_query(made.lake, factories.jpeg(seed=77), "new.jpg")
+    query = image_query(made.lake, factories.jpeg(seed=77), "new.jpg")
     with pytest.raises(ModelError, match="--by phash"):
         find_similar(made.lake, query)
 
@@ -296,7 +296,7 @@ def test_a_file_is_embedded_as_the_lake_was(tmp_path):
     detector = load_detector(str(folder), device="cpu")
     score_shard(made.lake, shard, list(made.ids.values()), detector, run_id="r", n_workers=1)
     raw = factories.encoded(factories.photo(seed=2), "BMP")
-    query = picture_query(made.lake, raw, "two.bmp")
+    query = image_query(made.lake, raw, "two.bmp")
     found = find_similar(made.lake, query, detector=str(folder), k=4)
     assert names(made, found)[0] == "2"
     first = found.neighbours[0]
@@ -309,12 +309,12 @@ def test_a_file_is_embedded_as_the_lake_was(tmp_path):
         find_similar(made.lake, query)
     other = tiny_models.write_timm(tmp_path / "other", tiny_models.timm_tensors(seed=9))
     with pytest.raises(ModelError, match="and the lake's embeddings are of"):
-        embed_picture(raw, found.key, str(other))
+        embed_image(raw, found.key, str(other))
 
 
 def thumbs_of(made):
     return {
-        image_id: thumbnail(made.lake.image(image_id), max_px=PICTURE_PX, max_bytes=60_000)
+        image_id: thumbnail(made.lake.image(image_id), max_px=IMAGE_PX, max_bytes=60_000)
         for image_id in made.ids.values()
     }
 
@@ -322,10 +322,10 @@ def thumbs_of(made):
 def test_the_sheet_shows_the_query_first_and_each_neighbour(made):
     """Tiles in rows of at least three; the first is framed; a picture's own colours are there."""
     sheet = draw_sheet(ask(made, by="embedding"), thumbs_of(made))
-    assert sheet.width == 5 * (PICTURE_PX + 18) + 18
+    assert sheet.width == 5 * (IMAGE_PX + 18) + 18
     query = Image.open(io.BytesIO(made.lake.image(made.ids["a"]))).resize((22, 22))
-    top = 62 + (PICTURE_PX - round(PICTURE_PX * 440 / 480)) // 2
-    drawn = sheet.crop((18, top, 18 + PICTURE_PX, top + round(PICTURE_PX * 440 / 480)))
+    top = 62 + (IMAGE_PX - round(IMAGE_PX * 440 / 480)) // 2
+    drawn = sheet.crop((18, top, 18 + IMAGE_PX, top + round(IMAGE_PX * 440 / 480)))
     difference = np.asarray(drawn.resize((22, 22)), float) - np.asarray(query, float)
     assert np.abs(difference).mean() < 6
     assert sheet.getpixel((16, 62 + 50)) == (11, 87, 164)
@@ -355,7 +355,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_a_frame(made):
 def test_the_page_is_veiled_and_escapes_what_comes_from_outside(made, tmp_path):
     """The page has no script, no request and blurred images."""
     raw = made.lake.image(made.ids["a"])
-    query = picture_query(made.lake, raw, "<img src=x onerror=alert(1)>.jpg")
+    query = image_query(made.lake, raw, "<img src=x onerror=alert(1)>.jpg")
     found = find_similar(made.lake, query)
     page = tmp_path / "s.html"
     assert write_sheet(made.lake, query, found, page) == str(page)

@@ -22,8 +22,8 @@ from assay.tasks.detector.training.evaluation import (
     score,
     worth,
 )
+from assay.tasks.detector.training.images import Part, find_images, make_twins
 from assay.tasks.detector.training.model import build_vit
-from assay.tasks.detector.training.pictures import Part, find_pictures, make_twins
 from assay.tasks.detector.training.views import decode
 
 
@@ -119,7 +119,7 @@ def test_aligned_fakes_at_chance_are_called_so(lows: tuple[float, float], words:
 def test_worth_is_the_mean_over_kinds(folders: Path) -> None:
     """One kind gives its own area, and no kind gives 0."""
     model = build_vit(image_px=64, patch_px=16, width=16, layers=1, heads=1)
-    pictures = find_pictures([folders / "real"], [folders / "fake"], hold_out=("b", "y"))
+    pictures = find_images([folders / "real"], [folders / "fake"], hold_out=("b", "y"))
     area = worth(model, pictures, [], Part.HELD_OUT, side_px=64)
     table = evaluate(model, pictures, [], Part.HELD_OUT, side_px=64)
     assert area == pytest.approx(table.rows[0].model.auc)

@@ -15,6 +15,7 @@ from training_images import autoencoder_folder, photo
 from assay.data.errors import ConfigError
 from assay.synth.autoencoder import load_autoencoder
 from assay.tasks.detector.training.evaluation import evaluate
+from assay.tasks.detector.training.images import Part, find_images
 from assay.tasks.detector.training.model import (
     Average,
     build_vit,
@@ -23,7 +24,6 @@ from assay.tasks.detector.training.model import (
     tell_patches,
     whiten_patches,
 )
-from assay.tasks.detector.training.pictures import Part, find_pictures
 from assay.tasks.detector.training.train import MiniSettings, train_mini
 from assay.tasks.detector.training.views import normalised
 
@@ -85,7 +85,7 @@ def test_a_short_training_learns_and_leaves_a_checkpoint(folders: Path, tmp_path
     assert str(tmp_path) not in card
     again = evaluate(
         model,
-        find_pictures(
+        find_images(
             [folders / "real"],
             [folders / "fake"],
             manifests=[folders / "manifest.tsv"],

@@ -13,11 +13,11 @@ from training_images import autoencoder_folder, photo
 from assay.data.errors import InputError
 from assay.synth.autoencoder import load_autoencoder
 from assay.tasks.detector.training.evaluation import codec_features, photo_side
-from assay.tasks.detector.training.pictures import (
+from assay.tasks.detector.training.images import (
     Part,
-    Picture,
+    TrainingImage,
     centred_window,
-    find_pictures,
+    find_images,
     make_twins,
     source_weights,
 )
@@ -26,7 +26,7 @@ from assay.tasks.detector.training.views import normalised, random_view
 
 def test_the_split_goes_by_source_and_generator(folders: Path) -> None:
     """A held-out name is held out as a whole, and no other image is."""
-    pictures = find_pictures(
+    pictures = find_images(
         [folders / "real"],
         [folders / "fake"],
         manifests=[folders / "manifest.tsv"],
@@ -53,22 +53,22 @@ def test_a_split_that_cannot_be_is_refused(
 ) -> None:
     """A misspelt name would leak test images into training."""
     with pytest.raises(InputError, match=message):
-        find_pictures([folders / "real"], [folders / "fake"], hold_out=hold_out)
+        find_images([folders / "real"], [folders / "fake"], hold_out=hold_out)
 
 
 def test_a_missing_folder_and_a_bad_manifest_are_refused(folders: Path) -> None:
     """Both messages name the path."""
     with pytest.raises(InputError, match="nowhere is not a folder"):
-        find_pictures([folders / "nowhere"], [folders / "fake"])
+        find_images([folders / "nowhere"], [folders / "fake"])
     (folders / "bad.tsv").write_text("file\tmodel\n")
     with pytest.raises(InputError, match="columns path and generator"):
-        find_pictures([folders / "real"], [folders / "fake"], manifests=[folders / "bad.tsv"])
+        find_images([folders / "real"], [folders / "fake"], manifests=[folders / "bad.tsv"])
 
 
 def test_small_sources_are_drawn_more_often_by_picture() -> None:
     """One image of one and one of four have odds 1 to 1/2, so 1/3 and 1/6 of the draws."""
     pictures = [
-        Picture(path=Path(s), source=s, generator=s, is_fake=False, part=Part.TRAIN)
+        TrainingImage(path=Path(s), source=s, generator=s, is_fake=False, part=Part.TRAIN)
         for s in ("a", "b", "b", "b", "b")
     ]
     assert source_weights(pictures) == pytest.approx([1 / 3, *[1 / 6] * 4])
@@ -78,7 +78,7 @@ def test_twins_are_made_once_and_match_in_codec(tmp_path: Path) -> None:
     """A second call reads the cache; the pair differs in pixels, not in tables or size."""
     path = tmp_path / "p.jpg"
     photo(1, size=(200, 120)).save(path, quality=83)
-    picture = Picture(path=path, source="s", generator="s", is_fake=False, part=Part.TRAIN)
+    picture = TrainingImage(path=path, source="s", generator="s", is_fake=False, part=Part.TRAIN)
     autoencoder = load_autoencoder(autoencoder_folder(tmp_path / "autoencoder"))
     lines: list[str] = []
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_a_photo_that_cannot_be_matched_is_left_out_and_told(tmp_path: Path) -> 
     """A GIF under a PNG name makes no pair and is reported."""
     path = tmp_path / "p.png"
     photo(1).save(path, "GIF")
-    picture = Picture(path=path, source="s", generator="s", is_fake=False, part=Part.TRAIN)
+    picture = TrainingImage(path=path, source="s", generator="s", is_fake=False, part=Part.TRAIN)
     autoencoder = load_autoencoder(autoencoder_folder(tmp_path / "autoencoder"))
     lines: list[str] = []
     assert make_twins([picture], autoencoder, tmp_path / "c", on_progress=lines.append) == []
@@ -139,7 +139,7 @@ def test_twins_of_a_reduced_photo(tmp_path: Path) -> None:
     """
     path = tmp_path / "p.jpg"
     photo(1, size=(200, 120)).save(path, quality=83)
-    picture = Picture(path=path, source="s", generator="s", is_fake=False, part=Part.TRAIN)
+    picture = TrainingImage(path=path, source="s", generator="s", is_fake=False, part=Part.TRAIN)
     autoencoder = load_autoencoder(autoencoder_folder(tmp_path / "autoencoder"))
     sizes = []
     for short_px in (60, 500):

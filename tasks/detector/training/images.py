@@ -35,7 +35,7 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class TrainingImage:
     """Encoded image with its class and its part of the split."""
 
     path: Path
@@ -54,7 +54,7 @@ class Picture:
 class Twin:
     """Photo and its aligned fake: the same photo through one autoencoder, encoded alike."""
 
-    photo: Picture
+    photo: TrainingImage
     window: tuple[int, int, int, int]
     """Window of the photo that was reconstructed: left, top, right, bottom in pixels."""
     autoencoder: str
@@ -63,7 +63,7 @@ class Twin:
     """Short edge to which the photo was reduced first; the window is in the reduced photo."""
 
 
-def find_pictures(
+def find_images(
     real: Sequence[Path],
     fake: Sequence[Path],
     *,
@@ -71,7 +71,7 @@ def find_pictures(
     hold_out: Sequence[str] = (),
     validation_share: float = 0.15,
     seed: int = 0,
-) -> list[Picture]:
+) -> list[TrainingImage]:
     """Find all images below the folders, in path order, with the part of the split of each.
 
     Args:
@@ -90,7 +90,7 @@ def find_pictures(
             into the training).
     """
     rows = _read_manifests(manifests)
-    pictures: list[Picture] = []
+    images: list[TrainingImage] = []
     used: set[str] = set()
     for folders, is_fake in ((real, False), (fake, True)):
         for path, source in _below(folders):
@@ -99,8 +99,8 @@ def find_pictures(
             names = [n for n in hold_out if fnmatchcase(source, n) or fnmatchcase(generator, n)]
             used.update(names)
             part = Part.HELD_OUT if names else _part(source, path.name, validation_share, seed)
-            pictures.append(
-                Picture(
+            images.append(
+                TrainingImage(
                     path=path,
                     source=source,
                     generator=generator,
@@ -111,18 +111,18 @@ def find_pictures(
                 )
             )
     if idle := sorted(set(hold_out) - used):
-        known = sorted({p.source for p in pictures} | {p.generator for p in pictures})
+        known = sorted({p.source for p in images} | {p.generator for p in images})
         raise InputError(
             f"hold_out: no source or generator is named {idle}; known: {', '.join(known)}"
         )
     for is_fake, word in ((False, "photos"), (True, "AI-generated images")):
-        if not any(p.is_fake == is_fake and p.part is Part.TRAIN for p in pictures):
+        if not any(p.is_fake == is_fake and p.part is Part.TRAIN for p in images):
             raise InputError(f"no {word} left to train on; name more folders or hold out less")
-    return pictures
+    return images
 
 
 def make_twins(
-    photos: Iterable[Picture],
+    photos: Iterable[TrainingImage],
     autoencoder: Autoencoder,
     cache_dir: Path,
     *,
@@ -147,9 +147,9 @@ def make_twins(
     folder = cache_dir / autoencoder.weights_sha256[:12]
     folder.mkdir(parents=True, exist_ok=True)
     twins: list[Twin] = []
-    for picture in photos:
-        raw = picture.path.read_bytes()
-        window = centred_window(picture.path, window_px, short_px)
+    for image in photos:
+        raw = image.path.read_bytes()
+        window = centred_window(image.path, window_px, short_px)
         geometry = repr(window) if short_px is None else f"{window!r} of {short_px}"
         address = hashlib.sha256(raw + geometry.encode()).hexdigest()[:16]
         kept = folder / f"{address}.bin"
@@ -159,15 +159,15 @@ def make_twins(
                     raw, autoencoder, window=window, short_px=short_px, is_marked=False
                 )
             except SynthError as error:
-                on_progress(f"no aligned fake of {picture.path.name}: {error}")
+                on_progress(f"no aligned fake of {image.path.name}: {error}")
                 continue
             partial = kept.with_suffix(".partial")
             partial.write_bytes(made.raw)
             partial.replace(kept)
-            on_progress(f"{autoencoder.name}: {picture.path.name} at {made.psnr_db:.1f} dB")
+            on_progress(f"{autoencoder.name}: {image.path.name} at {made.psnr_db:.1f} dB")
         twins.append(
             Twin(
-                photo=picture,
+                photo=image,
                 window=window,
                 autoencoder=autoencoder.name,
                 raw=kept.read_bytes(),
@@ -199,16 +199,16 @@ def centred_window(
     return (left, top, min(left + side_px, width), min(top + side_px, height))
 
 
-def source_weights(pictures: Sequence[Picture]) -> np.ndarray:
+def source_weights(images: Sequence[TrainingImage]) -> np.ndarray:
     """Return the probability of drawing each image, shape (N,), sum 1.
 
     The weight of an image is 1 / sqrt(size of its source), between equal weights per image and
     equal weights per source: a source of three images is drawn less often than one of ninety.
     """
     sizes: dict[str, int] = {}
-    for picture in pictures:
-        sizes[picture.generator] = sizes.get(picture.generator, 0) + 1
-    odds = np.array([sizes[p.generator] ** -0.5 for p in pictures])
+    for image in images:
+        sizes[image.generator] = sizes.get(image.generator, 0) + 1
+    odds = np.array([sizes[p.generator] ** -0.5 for p in images])
     weights: np.ndarray = odds / odds.sum()
     return weights
 
