@@ -51,7 +51,7 @@ def export_images(
         InputError: The file cannot be written.
         StoreError: The lake cannot be read.
     """
-    scope = pinned(lake, scope)
+    scope = scope if scope.versions else pinned(lake, scope)
     schema: pl.Schema = known_images(lake, scope).collect_schema()
     parts = parts_of_images(lake, scope, filters, rows_at_a_time=rows_at_a_time)
     images = write_rows(file, parts, schema, kind=kind)

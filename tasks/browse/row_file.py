@@ -25,7 +25,7 @@ SUFFIXES: Final[dict[str, Format]] = {
     ".ndjson": "jsonl",
 }
 LIST_SEPARATOR: Final = ";"
-_TIME: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
+_TIME: Final = "%Y-%m-%dT%H:%M:%S%.6f"
 # First characters of what spreadsheets run as a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA: Final = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 # Rows of earlier versions may hold secrets in URLs.
@@ -109,7 +109,7 @@ def writing(out: IO[bytes], schema: pl.Schema, kind: Format) -> Iterator[Write]:
     # Redaction on stdout ends a URL at a quote; without quotes it would go on into the next cells.
     defused_csv(pl.DataFrame(schema=schema)).write_csv(out, quote_style="non_numeric")
     yield lambda frame: defused_csv(without_secrets(frame)).write_csv(
-        out, include_header=False, datetime_format=_TIME, quote_style="non_numeric"
+        out, include_header=False, quote_style="non_numeric"
     )
 
 
@@ -143,6 +143,9 @@ def _flat(name: str, kind: pl.DataType) -> pl.Expr:
         return _defused(parts.cast(pl.List(pl.String)).list.join(LIST_SEPARATOR))
     if isinstance(kind, pl.Struct):
         return _defused(column.struct.json_encode())
+    if isinstance(kind, pl.Datetime):
+        utc = column if kind.time_zone is None else column.dt.convert_time_zone("UTC")
+        return utc.dt.strftime(_TIME + ("" if kind.time_zone is None else "Z"))
     if kind == pl.Binary:
         return column.bin.encode("hex")
     return _defused(column.cast(pl.String)) if kind in {pl.String, pl.Categorical} else column

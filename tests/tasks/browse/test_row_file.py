@@ -123,6 +123,20 @@ def test_numbers_stay_numbers():
     }
 
 
+def test_times_in_csv_name_their_zone():
+    """Those with one are in UTC; one without a zone gets none."""
+    frame = pl.DataFrame({"zoned": [AT], "bare": [AT.replace(tzinfo=None)], "day": [AT.date()]})
+    frame = frame.with_columns(pl.col("zoned").dt.convert_time_zone("Europe/Helsinki"))
+    out = io.BytesIO()
+    with writing(out, frame.schema, "csv") as add:
+        add(frame)
+    assert out.getvalue().decode().splitlines()[1].split(",") == [
+        '"2026-01-02T03:04:05.678901Z"',
+        '"2026-01-02T03:04:05.678901"',
+        '"2026-01-02"',
+    ]
+
+
 def test_lists_of_structs_are_json():
     """Whatever a query may give has a place in CSV."""
     frame = pl.DataFrame({"l": [[{"a": 1}, {"a": None}]]})
