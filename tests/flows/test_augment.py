@@ -1,10 +1,7 @@
 """A plan from parents to a report: labelled, traceable, resumable, and honest about who evades."""
 
 import io
-import itertools
 import json
-import os
-import resource
 import signal
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny_sd3
+from augmenting import KILLED, killed_at, on_a_full_disk
 from PIL import Image
 from processes import PROCESSES
 from tiny_models import MINI_ON_TORCH
@@ -197,23 +195,6 @@ def test_a_generator_that_is_not_there_is_said_before_the_work(base):
     assert Lake(request.lake).version("runs") == before
 
 
-def killed_at(base, lake, method, at):
-    """What a child does: augment, killed at the n-th call of a method of the lake."""
-    real, calls = getattr(Lake, method), itertools.count(1)
-
-    def counted(self, *args, **kwargs):
-        result = real(self, *args, **kwargs)
-        if next(calls) == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(Lake, method, counted)
-    augment(Request(lake=lake, **MINI_ON_TORCH), plan_for(base, make=KILLED))
-
-
-KILLED = [{"method": "launder", "condition": ["jpeg-50", "webp-50"]}]
-
-
 @pytest.mark.parametrize(("method", "at"), [("write_shard", 1), ("append", 2), ("append", 3)])
 def test_killed_at_any_commit_the_next_run_completes_it(base, method, at):
     """Every job ends with one picture and one lineage row, as if nothing had happened."""
@@ -227,13 +208,6 @@ def test_killed_at_any_commit_the_next_run_completes_it(base, method, at):
     assert len(rows) == rows["image_id"].n_unique() == result.made + result.known == 8
     made = Lake(request.lake).scan("images").collect()
     assert len(made) == 5 + 8
-
-
-def on_a_full_disk(base, lake, n_bytes):
-    """What a child does: augment where no file may grow beyond so many bytes."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
-    told = ["--lake", lake, "--detector", "mini", "--backend", "torch", "--quiet"]
-    main(["synth", "augment", str(base / "full.toml"), *told])
 
 
 def test_a_full_disk_is_an_error_of_the_store_and_nothing_half_written_counts(base):

@@ -9,6 +9,7 @@ PROCESSES.set_forkserver_preload(
     [
         "assay.flows.cli",
         "assay.flows.run",
+        "assay.flows.augmentation.run",
         "assay.flows.commands.moderate",
         "assay.flows.commands.ingest",
         "assay.tasks.detector.backends.pytorch",
