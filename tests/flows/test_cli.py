@@ -9,10 +9,11 @@ import threading
 
 import factories
 import pytest
+from processes import forked_command
 
 from assay.data.store.lake import Lake
 
-pytestmark = pytest.mark.xdist_group("command")  # one process makes the lake they share
+pytestmark = pytest.mark.xdist_group("forked")  # one process makes their lake, and forks
 
 FIELDS = {
     "run_id",
@@ -30,25 +31,34 @@ FIELDS = {
 }
 
 
-def assay(*arguments, cwd, env=None, timeout=120):
-    """Runs the command in a process of its own, away from any Prefect settings of the machine."""
-    environment = {
+def environment(cwd):
+    """Away from any Prefect settings of the machine."""
+    own = {
         **os.environ,
         "PREFECT_HOME": str(cwd / "prefect-home"),
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(cwd / "hf-home"),
-        **(env or {}),
     }
-    environment.pop("PREFECT_API_URL", None)
+    own.pop("PREFECT_API_URL", None)
+    return own
+
+
+def assay(*arguments, cwd):
+    """Runs the command in a process of its own, from the first import on."""
     return subprocess.run(
         [sys.executable, "-m", "assay", *map(str, arguments)],
         cwd=cwd,
-        env=environment,
+        env=environment(cwd),
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=120,
         check=False,
     )
+
+
+def forked(*arguments, cwd):
+    """The same in a process that has the imports done."""
+    return forked_command(*arguments, cwd=cwd, env=environment(cwd))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +124,7 @@ def test_show_tells_what_is_known_of_an_image(world):
     told = json.loads(assay("show", image_id[:10], "--lake", "lake", "--json", cwd=here).stdout)
     assert told["image"]["image_id"] == image_id
     assert told["scores"][0]["status"] == "scored"
-    shown = assay("show", image_id[:10], "--lake", "lake", cwd=here).stdout
+    shown = forked("show", image_id[:10], "--lake", "lake", cwd=here).stdout
     assert image_id in shown
     assert "prob_fake" in shown
 
@@ -137,7 +147,7 @@ def test_show_tells_what_is_known_of_an_image(world):
 def test_each_kind_of_trouble_has_its_exit_code(world, arguments, code, says):
     """One line on stderr that names what was seen, no traceback, nothing on stdout."""
     here, _, _ = world
-    done = assay(*arguments, cwd=here)
+    done = forked(*arguments, cwd=here)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -154,10 +164,10 @@ def test_debug_shows_the_traceback(world):
 def test_ingest_then_score_is_moderate_in_two_steps(world):
     """Storing first and scoring later gives the same images the same logits."""
     here, _, _ = world
-    ingested = json.loads(assay("ingest", "pictures", "--lake", "two", "--json", cwd=here).stdout)
+    ingested = json.loads(forked("ingest", "pictures", "--lake", "two", "--json", cwd=here).stdout)
     assert (ingested["stored"], ingested["scored"]) == (2, 0)
     scored = json.loads(
-        assay("score", "--lake", "two", "--detector", "mini", "--json", cwd=here).stdout
+        forked("score", "--lake", "two", "--detector", "mini", "--json", cwd=here).stdout
     )
     assert scored["scored"] == 2
     logits = [

@@ -1,6 +1,10 @@
-"""Processes for tests that kill: forked from one that has the imports done."""
+"""Processes of tests: forked from one that has the imports done."""
 
 import multiprocessing
+import os
+import subprocess
+import tempfile
+from pathlib import Path
 
 # What takes seconds in each child is not what is tested. pandas is loaded by pyarrow, where it
 # is installed, with the first table that is made of rows.
@@ -18,3 +22,30 @@ PROCESSES.set_forkserver_preload(
         "pandas",
     ]
 )
+
+
+def forked_command(*arguments, cwd, env):
+    """`assay` in a process that has the imports done: its exit code, stdout and stderr.
+
+    For commands that come to their end within a second, most of which they would import.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        child = PROCESSES.Process(
+            target=_command, args=(list(map(str, arguments)), str(cwd), dict(env), folder)
+        )
+        child.start()
+        child.join(timeout=120)
+        said = [(Path(folder) / name).read_text() for name in ("stdout", "stderr")]
+    assert child.exitcode is not None, said
+    return subprocess.CompletedProcess(arguments, child.exitcode, *said)
+
+
+def _command(arguments, cwd, env, folder):
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT), descriptor)
+    from assay.flows.cli import main
+
+    main(arguments)

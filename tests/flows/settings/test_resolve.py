@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import forked_command
 
 import assay
 from assay.data.errors import ConfigError
@@ -30,15 +30,7 @@ def written(folder: Path, text: str) -> Path:
 def command(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command, away from the settings of whoever runs the tests."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("ASSAY_") or k == "ASSAY_CACHE"}
-    return subprocess.run(
-        [sys.executable, "-m", "assay", *arguments],
-        cwd=cwd,
-        env=kept | variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked_command(*arguments, cwd=cwd, env=kept | variables)
 
 
 def test_the_first_that_speaks_counts(tmp_path: Path) -> None:
@@ -194,6 +186,7 @@ def test_the_file_to_start_from_changes_nothing(tmp_path: Path) -> None:
     assert found.settings.keys() == Request.model_fields.keys() - {"sources"}
 
 
+@pytest.mark.xdist_group("forked")
 def test_init_writes_both_files_once(tmp_path: Path) -> None:
     """A folder that has them is left as it is, unless asked otherwise."""
     done = command("init", cwd=tmp_path)
@@ -210,6 +203,7 @@ def test_init_writes_both_files_once(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder" / "policy.toml").is_file()
 
 
+@pytest.mark.xdist_group("forked")
 def test_config_show_tells_values_and_origins(tmp_path: Path) -> None:
     """For people and programs, with flags counted as `moderate` would, and no secret."""
     path = written(tmp_path, '\nviews = "tiles"\nlake = "https://ann:secret@host/lake"\n')
@@ -230,6 +224,7 @@ def test_config_show_tells_values_and_origins(tmp_path: Path) -> None:
     assert "secret" not in shown + done.stdout
 
 
+@pytest.mark.xdist_group("forked")
 @pytest.mark.parametrize("words", [("--config", "b.toml"), ("--config=b.toml",)])
 def test_every_command_takes_another_file(tmp_path: Path, words: tuple[str, ...]) -> None:
     """Before or behind its verb."""
@@ -242,6 +237,7 @@ def test_every_command_takes_another_file(tmp_path: Path, words: tuple[str, ...]
     assert command("report", "--config", cwd=tmp_path).returncode == 2
 
 
+@pytest.mark.xdist_group("forked")
 def test_a_whole_number_is_whole(tmp_path: Path) -> None:
     """1.5 bytes are refused, not rounded."""
     done = command("config", "show", "--max-bytes", "1.5", cwd=tmp_path)

@@ -20,10 +20,10 @@ from assay.synth.plan.plan_file import plan_of_dict
 
 
 def sign(words):
-    """Dark words on light ground, as a picture of shape (160, 420, 3)."""
-    picture = Image.new("RGB", (420, 160), (230, 220, 200))
+    """Dark words on light ground, as a picture of shape (320, 420, 3)."""
+    picture = Image.new("RGB", (420, 320), (230, 220, 200))
     ImageDraw.Draw(picture).text(
-        (30, 50), words, fill=(10, 20, 120), font=ImageFont.load_default(44)
+        (30, 130), words, fill=(10, 20, 120), font=ImageFont.load_default(44)
     )
     return np.asarray(picture)
 

@@ -58,6 +58,7 @@ def made(tmp_path_factory):
     return lake_of(folder / "lake", [Shot(name=f"{n}", seed=n, size=(64, 48)) for n in range(4)])
 
 
+@pytest.mark.xdist_group("forked")
 @pytest.mark.parametrize(
     ("moment", "seed", "said"),
     [

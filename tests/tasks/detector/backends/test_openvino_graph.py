@@ -144,6 +144,7 @@ def signalled_after_detectors(folder):
         os._exit(130)
 
 
+@pytest.mark.xdist_group("forked")
 def test_a_signal_after_the_last_detector_is_gone_is_an_exception(tmp_path):
     """Ctrl-C raises KeyboardInterrupt after detectors were dropped in any order."""
     folder = str(write_timm(tmp_path / "m", TENSORS))
