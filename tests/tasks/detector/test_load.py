@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,8 @@ from torchvision import transforms
 
 from assay.data.errors import AssayError, ConfigError, ModelError, UntrustedWeights, WrongRevision
 from assay.tasks.detector.inputs.preprocess import preprocess
-from assay.tasks.detector.load import load_detector
-from assay.tasks.detector.weights.checkpoint import find_checkpoint
+from assay.tasks.detector.load import load_detector, load_on
+from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
 from assay.tasks.detector.weights.registry import MINI_FOLDER
 
 TENSORS = timm_tensors()
@@ -78,11 +77,18 @@ def test_scores_spread_enough_to_tell(by_the_libraries):
 
 @pytest.fixture(scope="module")
 def loaded(vit_s):
-    """Return the detector of a layout on a backend, loaded and measured once."""
+    """Return the detector of a layout on a backend, loaded once.
+
+    The drift is not measured first: its scores are compared with the libraries' here.
+    """
     folders = {"timm": vit_s[1], "hf": vit_s[2]}
-    return functools.cache(
-        lambda layout, backend: load_detector(str(folders[layout]), device="cpu", backend=backend)
-    )
+
+    def load(layout, backend):
+        checkpoint = find_checkpoint(str(folders[layout]))
+        profile = chosen_profile(None, checkpoint)
+        return load_on(checkpoint, profile, backend, "fp32", device="cpu")
+
+    return functools.cache(load)
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
@@ -284,13 +290,13 @@ ANSWERS = {
         ModelError,
         "or it is private",
     ),
-    "no commit": (
+    "no-commit": (
         "404 Not Found",
         {"X-Error-Code": "RevisionNotFound"},
         WrongRevision,
         "no commit",
     ),
-    "no file": (
+    "no-file": (
         "404 Not Found",
         {"X-Error-Code": "EntryNotFound"},
         UntrustedWeights,
@@ -300,22 +306,28 @@ ANSWERS = {
 }
 
 PROBE = """
-import sys
+import json, sys, time
 from assay.data.errors import AssayError
 from assay.tasks.detector.weights.checkpoint import find_checkpoint
-try:
-    find_checkpoint(sys.argv[1], positive="fake", cache_dir=sys.argv[2])
-except AssayError as error:
-    print(type(error).__name__, error)
+said = []
+for name in sys.argv[2:]:
+    started_s = time.perf_counter()
+    try:
+        find_checkpoint(name, positive="fake", cache_dir=sys.argv[1])
+    except AssayError as error:
+        said.append((f"{type(error).__name__} {error}", time.perf_counter() - started_s))
+print(json.dumps(said))
 """
 
 
-def hub_says(endpoint: str, cache: Path) -> tuple[str, float]:
-    """Return the message of loading from a hub at this address, and its duration in seconds."""
+def hub_says(endpoint: str, cache: Path, *repos: str) -> list[tuple[str, float]]:
+    """Return the message of loading each from a hub at this address, and its duration in seconds.
+
+    One process asks for all of them: the hub's library reads its address when it is imported.
+    """
     keep = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    started_s = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, f"org/vit@{COMMIT}", str(cache)],
+        [sys.executable, "-c", PROBE, str(cache), *(f"{repo}@{COMMIT}" for repo in repos)],
         env=keep | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "NO_PROXY": "*"},
         capture_output=True,
         text=True,
@@ -323,19 +335,18 @@ def hub_says(endpoint: str, cache: Path) -> tuple[str, float]:
         check=True,
     )
     assert done.stderr == ""
-    return done.stdout, time.perf_counter() - started_s
+    return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("case", ANSWERS)
-def test_what_the_hub_may_answer(case, tmp_path):
-    """Gated, private, unknown commit, missing file and outage each have advice, at once."""
+@pytest.fixture(scope="module")
+def hub_answers(tmp_path_factory):
+    """Return what is said of a repository of each kind of answer, and after how many seconds."""
     import http.server
     import threading
 
-    status, headers, error, said = ANSWERS[case]
-
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self):
+            status, headers, *_ = ANSWERS[self.path.split("/")[2]]
             code, _, text = status.partition(" ")
             self.send_response(int(code), text)
             for key, value in headers.items():
@@ -347,16 +358,29 @@ def test_what_the_hub_may_answer(case, tmp_path):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        text, seconds = hub_says(f"http://127.0.0.1:{server.server_port}", tmp_path)
+        said = hub_says(
+            f"http://127.0.0.1:{server.server_port}",
+            tmp_path_factory.mktemp("hub"),
+            *(f"org/{case}" for case in ANSWERS),
+        )
         server.shutdown()
+    return dict(zip(ANSWERS, said, strict=True))
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_what_the_hub_may_answer(case, hub_answers):
+    """Gated, private, unknown commit, missing file and outage each have advice, at once."""
+    _, _, error, said = ANSWERS[case]
+    text, seconds = hub_answers[case]
     assert text.startswith(error.__name__)
+    assert f"org/{case}" in text
     assert said in text
     assert seconds < 10
 
 
 def test_no_network_is_said_at_once(tmp_path):
     """An address that does not resolve is reported without a minute of retries."""
-    text, seconds = hub_says("http://hub.invalid", tmp_path)
+    ((text, seconds),) = hub_says("http://hub.invalid", tmp_path, "org/vit")
     assert text.startswith("ModelError model.safetensors of org/vit@")
     assert "connect this machine" in text
     assert seconds < 10
