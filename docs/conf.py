@@ -40,7 +40,7 @@ smartquotes = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Settings", "params_style"), "Source"]
 python_maximum_signature_line_length = 88
@@ -113,8 +113,9 @@ _PYTHON: Final = {
 
 
 def setup(app: Sphinx) -> None:
-    """Append to pages as they are read."""
+    """Append to pages as they are read, and shorten signatures."""
     app.connect("source-read", _append)
+    app.connect("autodoc-process-signature", _short)
 
 
 def _append(app: Sphinx, page: str, text: list[str]) -> None:
@@ -129,6 +130,16 @@ def _append(app: Sphinx, page: str, text: list[str]) -> None:
             text[0] += f"\n## {subject}\n"
             for module, names in modules.items():
                 text[0] += _rst("".join(_documented(module, name) for name in names))
+
+
+def _short(
+    app: Sphinx, what: str, name: str, obj: object, options: object, arguments: str | None, to: str
+) -> tuple[str | None, str]:
+    """Return a signature without modules and without the addresses of functions."""
+    if arguments:
+        arguments = re.sub(r"<function (\w+)>", r"\1", arguments)
+        arguments = re.sub(r"~[\w.]+\.(\w+)", r"\1", arguments)
+    return arguments, to
 
 
 def _commands() -> str:
