@@ -26,7 +26,7 @@ def command(*words: object, lake: str | None = None, **options: Any) -> str:
         if value is True:
             parts.append(flag)
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            parts += [part for one in value for part in _option(flag, str(one))]
+            parts += [part for item in value for part in _option(flag, str(item))]
         elif value is not None and value is not False and value != "":
             parts += _option(flag, str(value))
     return shlex.join(parts)

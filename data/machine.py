@@ -70,7 +70,7 @@ def require_device(
         ConfigError: The name is invalid, or this machine has no such device.
     """
     kind, number = parse_device(name, kinds=kinds)
-    available = [one for one, n in counts.items() if n]
+    available = [known for known, n in counts.items() if n]
     if kind == "auto":
         return available[0], None
     if kind not in available:

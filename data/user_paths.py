@@ -32,7 +32,7 @@ def require_output(out: Path, *, inputs: Iterable[str | os.PathLike[str]] = ()) 
     if "\0" in str(out):
         raise ConfigError(f"{str(out)!a} is not a valid file name; give the file to write")
     real = os.path.realpath(out)
-    if any("\0" not in str(one) and os.path.realpath(one) == real for one in inputs):
+    if any("\0" not in str(path) and os.path.realpath(path) == real for path in inputs):
         raise ConfigError(f"{out} is the input image; give another file to write")
     if out.is_dir():
         raise ConfigError(f"{out} is a folder; give the file to write")

@@ -93,44 +93,46 @@ def opened(raw: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Iterator[Image.I
         UnreadableImage: The bytes are empty, not an image, in a format that is not accepted,
             damaged, or beyond a limit.
     """
-    seen = sniff(raw)
-    _refuse_unopened(raw, seen, limits)
-    formats = (seen.name,) if seen.name in limits.formats else limits.formats
-    trimmed = trim_metadata(raw, seen.name)
+    sniffed = sniff(raw)
+    _refuse_unopened(raw, sniffed, limits)
+    formats = (sniffed.name,) if sniffed.name in limits.formats else limits.formats
+    trimmed = trim_metadata(raw, sniffed.name)
     try:
         with _quiet(), Image.open(io.BytesIO(trimmed.raw), formats=formats) as image:
             image.info.update(trimmed.info)
-            _refuse_undecoded(trimmed.raw, image, seen, limits)
+            _refuse_undecoded(trimmed.raw, image, sniffed, limits)
             yield image
     except DAMAGE as error:
-        reason, detail = _explain(error, raw, seen, limits)
+        reason, detail = _explain(error, raw, sniffed, limits)
         raise UnreadableImage(reason, detail) from error
 
 
-def _refuse_unopened(raw: bytes, seen: Sniffed, limits: ImageLimits) -> None:
+def _refuse_unopened(raw: bytes, sniffed: Sniffed, limits: ImageLimits) -> None:
     if not raw:
         raise UnreadableImage(Reason.EMPTY, "0 bytes")
     if len(raw) > limits.max_bytes:
         raise too_many_bytes(len(raw), limits)
     accepted = ", ".join(limits.formats)
-    if seen.kind is Kind.ARCHIVE:
+    if sniffed.kind is Kind.ARCHIVE:
         raise UnreadableImage(
             Reason.NOT_AN_IMAGE,
-            f"a {seen.name} archive or table; name it as a SOURCE to read its contents",
+            f"a {sniffed.name} archive or table; name it as a SOURCE to read its contents",
         )
-    if seen.kind is Kind.OTHER:
-        raise UnreadableImage(Reason.NOT_AN_IMAGE, f"{seen.name}; accepted: {accepted}")
-    if seen.kind is Kind.IMAGE and seen.name not in limits.formats:
+    if sniffed.kind is Kind.OTHER:
+        raise UnreadableImage(Reason.NOT_AN_IMAGE, f"{sniffed.name}; accepted: {accepted}")
+    if sniffed.kind is Kind.IMAGE and sniffed.name not in limits.formats:
         raise UnreadableImage(
-            Reason.UNSUPPORTED_FORMAT, f"{seen.name}; accepted: {accepted}; convert it first"
+            Reason.UNSUPPORTED_FORMAT, f"{sniffed.name}; accepted: {accepted}; convert it first"
         )
 
 
-def _refuse_undecoded(raw: bytes, image: Image.Image, seen: Sniffed, limits: ImageLimits) -> None:
+def _refuse_undecoded(
+    raw: bytes, image: Image.Image, sniffed: Sniffed, limits: ImageLimits
+) -> None:
     width_px, height_px = image.size
     if width_px * height_px <= 0:
-        raise UnreadableImage(Reason.UNREADABLE, f"{seen.name} of {width_px}x{height_px} px")
-    refuse_over_budget(raw, seen.name, image.size, max_pixels=limits.max_pixels)
+        raise UnreadableImage(Reason.UNREADABLE, f"{sniffed.name} of {width_px}x{height_px} px")
+    refuse_over_budget(raw, sniffed.name, image.size, max_pixels=limits.max_pixels)
 
 
 def too_many_bytes(n_bytes: int | str, limits: ImageLimits) -> UnreadableImage:
@@ -141,16 +143,16 @@ def too_many_bytes(n_bytes: int | str, limits: ImageLimits) -> UnreadableImage:
 
 
 def _explain(
-    error: BaseException, raw: bytes, seen: Sniffed, limits: ImageLimits
+    error: BaseException, raw: bytes, sniffed: Sniffed, limits: ImageLimits
 ) -> tuple[Reason, str]:
     if isinstance(error, Image.DecompressionBombError):
         n_pixels = "".join(c for c in str(error).partition(" pixels")[0] if c.isdigit())
         return Reason.TOO_MANY_PIXELS, f"{n_pixels} pixels; allowed: {limits.max_pixels}"
     if isinstance(error, MemoryError):
-        return Reason.OUT_OF_MEMORY, f"{seen.name} of {len(raw)} bytes needs too much memory"
-    is_cut = _ends_early(raw, seen.name)
+        return Reason.OUT_OF_MEMORY, f"{sniffed.name} of {len(raw)} bytes needs too much memory"
+    is_cut = _ends_early(raw, sniffed.name)
     if isinstance(error, UnidentifiedImageError):
-        if seen.kind is Kind.UNKNOWN:
+        if sniffed.kind is Kind.UNKNOWN:
             # The message quotes no content: it may be any private file.
             return Reason.NOT_AN_IMAGE, f"no known image format in {len(raw)} bytes"
         text = "its header is damaged"
@@ -158,10 +160,10 @@ def _explain(
         text = _BYTES_SHOWN.sub("...", str(error)) or type(error).__name__
         is_cut = is_cut or any(phrase in text.lower() for phrase in _CUT_PHRASES)
         if _UNREAD_KIND.match(text):
-            detail = f"an unsupported kind of {seen.name} ({text}); save it as PNG"
+            detail = f"an unsupported kind of {sniffed.name} ({text}); save it as PNG"
             return Reason.UNSUPPORTED_FORMAT, detail
     reason = Reason.TRUNCATED if is_cut else Reason.UNREADABLE
-    return reason, f"{seen.name} of {len(raw)} bytes: {text}"
+    return reason, f"{sniffed.name} of {len(raw)} bytes: {text}"
 
 
 def _ends_early(raw: bytes, name: str) -> bool:

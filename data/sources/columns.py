@@ -24,7 +24,7 @@ _NUMBER: Final = re.compile(r"\s*[-+]?[0-9]+(?:[.,][0-9]*)?\s*")
 
 def choose_column(
     names: Sequence[str],
-    asked: str | None,
+    requested: str | None,
     where: str,
     *,
     holds: Callable[[str], bool] | None = None,
@@ -33,7 +33,7 @@ def choose_column(
 
     Args:
         names: Names of the columns.
-        asked: Requested name; None to detect the column.
+        requested: Requested name; None to detect the column.
         where: Name of the table, for messages.
         holds: Function that states whether the values of a column may be images; None to choose
             by name alone.
@@ -41,8 +41,8 @@ def choose_column(
     Raises:
         InputError: There is no such column, or two names differ by case only.
     """
-    if asked is not None:
-        return column_named(names, asked, where)
+    if requested is not None:
+        return column_named(names, requested, where)
     likely = _likely(tuple(names))
     for found in likely:
         if holds is None or any(map(holds, found)):
@@ -56,17 +56,17 @@ def choose_column(
     )
 
 
-def column_named(names: Sequence[str], asked: str, where: str) -> str:
+def column_named(names: Sequence[str], requested: str, where: str) -> str:
     """Return the requested column; an exact match takes precedence over one in another case.
 
     Raises:
         InputError: There is no such column, or two names differ by case only.
     """
-    if names.count(asked) == 1:
-        return asked
-    found = _named(names, asked)
+    if names.count(requested) == 1:
+        return requested
+    found = _named(names, requested)
     if not found:
-        raise InputError(f'{where} has no column "{asked}"; it has: {_listed(names)}')
+        raise InputError(f'{where} has no column "{requested}"; it has: {_listed(names)}')
     return _only(found, where)
 
 
@@ -79,12 +79,12 @@ def tag_columns(
         InputError: A requested column is missing, or two names differ by case only.
     """
     found: list[str | None] = []
-    for asked, default in ((options.label_from, "label"), (options.domain_from, "domain")):
-        name = column_of(asked)
+    for requested, default in ((options.label_from, "label"), (options.domain_from, "domain")):
+        name = column_of(requested)
         if name is not None:
             found.append(column_named(names, name, where))
         else:
-            likely = _named(names, default) if asked is None else []
+            likely = _named(names, default) if requested is None else []
             found.append(_only(likely, where) if likely else None)
     return found[0], found[1]
 

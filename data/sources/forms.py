@@ -79,14 +79,14 @@ def form_of(path: str) -> Form:
         if is_sidecar(path):
             return Form.FILE
         return _form_of_text(path) if list_form is Form.TXT else list_form
-    seen = sniff(head)
+    sniffed = sniff(head)
     if is_packed:
-        return _form_of_packed(path, seen.name)
-    if seen.kind is Kind.ARCHIVE:
-        if seen.name in _BY_MAGIC:
-            return _BY_MAGIC[seen.name]
+        return _form_of_packed(path, sniffed.name)
+    if sniffed.kind is Kind.ARCHIVE:
+        if sniffed.name in _BY_MAGIC:
+            return _BY_MAGIC[sniffed.name]
         raise InputError(
-            f"{path}: {seen.name} archives are not supported; unpack it, or use zip or tar"
+            f"{path}: {sniffed.name} archives are not supported; unpack it, or use zip or tar"
         )
     return Form.FILE
 

@@ -58,10 +58,10 @@ class SourceOptions:
     def __post_init__(self) -> None:
         for name in ("include", "exclude"):
             patterns = getattr(self, name)
-            one = (patterns,) if isinstance(patterns, str) else tuple(patterns)
-            if not all(pattern.strip("/ ") for pattern in one):
+            given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+            if not all(pattern.strip("/ ") for pattern in given):
                 raise ConfigError(f"{name} has an empty pattern, which matches nothing; remove it")
-            object.__setattr__(self, name, one)
+            object.__setattr__(self, name, given)
         for name, value in (("label_from", self.label_from), ("domain_from", self.domain_from)):
             if value not in {None, PARENT_FOLDER, WITHDRAW} and not column_of(value):
                 raise ConfigError(

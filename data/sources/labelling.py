@@ -89,19 +89,19 @@ def is_missing(value: object) -> bool:
 
 
 def pick(
-    fields: Mapping[str, object], name: str, *, is_asked: bool = False
+    fields: Mapping[str, object], name: str, *, is_requested: bool = False
 ) -> tuple[object, str | None]:
     """Return the value of a key in any case, and a note on ambiguous keys.
 
     Args:
         fields: Fields of a row or a sidecar.
         name: Name of the key.
-        is_asked: Whether the user wrote the name; an exact match then takes precedence.
+        is_requested: Whether the user wrote the name; an exact match then takes precedence.
 
     Returns:
         Value and None; None and a note if keys differ by case only; None and None without the key.
     """
-    if is_asked and name in fields:
+    if is_requested and name in fields:
         return fields[name], None
     wanted = name.strip().lower()
     found = [key for key in fields if str(key).strip().lower() == wanted]
@@ -130,10 +130,10 @@ def tags_of(
     """
     row = dict(fields or {})
     if sidecars:
-        told, damage = _read_sidecars(sidecars)
-        nearer = {key.strip().lower() for key in told}
+        from_sidecars, damage = _read_sidecars(sidecars)
+        nearer = {key.strip().lower() for key in from_sidecars}
         row = {key: value for key, value in row.items() if key.strip().lower() not in nearer}
-        row, note = row | told, note or damage
+        row, note = row | from_sidecars, note or damage
     value: object = None
     label: Label | None
     if options.label_from == WITHDRAW:
@@ -143,8 +143,8 @@ def tags_of(
         value = folders[-1] if folders else None
         label = next(filter(None, map(parse_label, reversed(folders))), None)
     else:
-        asked = column_of(options.label_from)
-        value, clash = pick(row, asked or "label", is_asked=asked is not None)
+        requested = column_of(options.label_from)
+        value, clash = pick(row, requested or "label", is_requested=requested is not None)
         label, note = parse_label(value), note or clash
     if label is None and not is_missing(value):
         shown = _shown(value)
@@ -155,8 +155,8 @@ def tags_of(
     if options.domain_from == PARENT_FOLDER:
         domain: object = folders[-1] if folders else None
     else:
-        asked = column_of(options.domain_from)
-        domain, clash = pick(row, asked or "domain", is_asked=asked is not None)
+        requested = column_of(options.domain_from)
+        domain, clash = pick(row, requested or "domain", is_requested=requested is not None)
         note = note or clash
     is_name = not is_missing(domain) and not isinstance(domain, Mapping | list)
     named = _plain(domain)[:100] if is_name else ""
@@ -223,10 +223,10 @@ def _read_sidecars(bodies: Mapping[str, bytes]) -> tuple[dict[str, object], str 
             _warn_once("(a .json sidecar that is not JSON)")
             note = "a .json sidecar that is not JSON"
         else:
-            told = parsed if isinstance(parsed, dict) else {}
-            if "label" in fields and pick(told, "label") != (None, None):
+            parsed_fields = parsed if isinstance(parsed, dict) else {}
+            if "label" in fields and pick(parsed_fields, "label") != (None, None):
                 del fields["label"]
-            fields |= {key: value for key, value in told.items() if not is_missing(value)}
+            fields |= {key: value for key, value in parsed_fields.items() if not is_missing(value)}
     return fields, note
 
 

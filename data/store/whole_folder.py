@@ -67,8 +67,8 @@ def folder_to_make(out: Path | str) -> Path:
             place = place.resolve()
         place.exists()
     except (OSError, RuntimeError) as error:
-        seen = f"cannot write to {shorten(text)}: {shorten(str(error))}"
-        raise ConfigError(f"{seen}; give another folder") from error
+        problem = f"cannot write to {shorten(text)}: {shorten(str(error))}"
+        raise ConfigError(f"{problem}; give another folder") from error
     if not place.name:
         raise ConfigError(f"{place} cannot be replaced; give a folder below it")
     return place
@@ -115,20 +115,20 @@ def _settle(out: Path) -> str | None:
     """Finish or undo an interrupted replacement, remove leftovers, and describe the action."""
     is_left = re.compile(rf"\.{re.escape(out.name)}\.tmp-[0-9a-f]{{8}}({_OLD})?").fullmatch
     left = [path for path in out.parent.iterdir() if is_left(path.name) and path.is_dir()]
-    said = f"removed {len(left)} unfinished copies" if left else None
+    action = f"removed {len(left)} unfinished copies" if left else None
     for old in (path for path in left if path.name.endswith(_OLD)):
         work = old.with_name(old.name.removesuffix(_OLD))
         if is_taken(out):
             continue
         if _is_whole(work):
             work.replace(out)
-            said = "completed an interrupted publication"
+            action = "completed an interrupted publication"
         else:
             old.replace(out)
-            said = "restored the folder that an interrupted publication was replacing"
+            action = "restored the folder that an interrupted publication was replacing"
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
-    return said
+    return action
 
 
 def _is_whole(folder: Path) -> bool:

@@ -93,10 +93,10 @@ def read_head(path: str, n_bytes: int = 2**16) -> bytes:
         if not head:
             detail = str(error) or type(error).__name__
             raise InputError(f"{path}: cannot be read: {detail}") from error
-    seen = sniff(head)
+    sniffed = sniff(head)
     is_text = encoding_of(head)[1] > 0 or _CONTROL.search(head[:1024]) is None
-    if not is_text and seen.kind is not Kind.UNKNOWN:
-        raise InputError(f"{path}: not a list but {seen.name}; correct the suffix of its name")
+    if not is_text and sniffed.kind is not Kind.UNKNOWN:
+        raise InputError(f"{path}: not a list but {sniffed.name}; correct the suffix of its name")
     if is_binary(head):
         raise InputError(
             f"{path}: not text: it has NUL or other control bytes; save the list as UTF-8"

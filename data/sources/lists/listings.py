@@ -159,15 +159,15 @@ class _Count:
     n_rows: int = 0
     odd_lines: dict[str, list[int]] = field(default_factory=dict)
 
-    def tell(self, what: str, line: int) -> None:
+    def add(self, kind: str, line: int) -> None:
         """Count a line with a defect."""
-        told = self.odd_lines.setdefault(what, [0, line])
-        told[0] += 1
+        counted = self.odd_lines.setdefault(kind, [0, line])
+        counted[0] += 1
 
     def log(self, path: str) -> None:
         """Log each kind of defect once."""
-        for what, (n_lines, first) in self.odd_lines.items():
-            _log.warning("%s: %s (lines: %d, the first: %d)", path, what, n_lines, first)
+        for kind, (n_lines, first) in self.odd_lines.items():
+            _log.warning("%s: %s (lines: %d, the first: %d)", path, kind, n_lines, first)
 
 
 def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) -> Iterator[Item]:
@@ -191,7 +191,7 @@ def _lines(stream: Any, options: SourceOptions, count: _Count | None = None) -> 
         number += raw.n_lines
         text = decode_escaped(raw.raw).rstrip("\r\n")
         if count is not None and not is_valid(text):
-            count.tell(_NOT_UTF8, number)
+            count.add(_NOT_UTF8, number)
         yield Line(text, raw.offset, raw.n_bytes, raw.is_cut, raw.n_lines)
 
 
@@ -250,14 +250,14 @@ def _records(
     yield from rest
 
 
-def _is_header(asked: str | None) -> Callable[[Sequence[str]], bool]:
-    wanted = {asked.strip().lower()} if asked else set(IMAGE_COLUMNS)
+def _is_header(requested: str | None) -> Callable[[Sequence[str]], bool]:
+    wanted = {requested.strip().lower()} if requested else set(IMAGE_COLUMNS)
     return lambda cells: any(cell.strip().lower() in wanted for cell in cells)
 
 
-def _tests_of(asked: str | None, names: Sequence[str]) -> RowTests | None:
+def _tests_of(requested: str | None, names: Sequence[str]) -> RowTests | None:
     """Return tests that recognise rows by cells with paths, URLs or base64 images."""
-    wanted = {asked.strip().lower()} if asked else set(IMAGE_COLUMNS)
+    wanted = {requested.strip().lower()} if requested else set(IMAGE_COLUMNS)
     places = [at for at, name in enumerate(names) if name.strip().lower() in wanted]
     if not places:
         return None
@@ -287,7 +287,7 @@ def _csv_items(path: str, options: SourceOptions, count: _Count) -> Iterator[Ite
             uri = member_uri("csv", path, str(count.n_rows))
             count.n_rows += 1
             if record.note is not None:
-                count.tell(_STRAY_QUOTE, record.line)
+                count.add(_STRAY_QUOTE, record.line)
             if record.is_cut:
                 detail = f"line {record.line}: {record.n_bytes} bytes"
                 yield bad_item(uri, Reason.TOO_MANY_BYTES, detail)
@@ -377,7 +377,7 @@ def _json_items(scheme: str, path: str, options: SourceOptions, count: _Count) -
             )
 
 
-def _json_column(value: Any, asked: str | None) -> str | None:
+def _json_column(value: Any, requested: str | None) -> str | None:
     """Return the key of the image in a row; None for a row that is itself a path."""
     if isinstance(value, str):
         return None
@@ -386,7 +386,7 @@ def _json_column(value: Any, asked: str | None) -> str | None:
         raise UnreadableImage(Reason.BAD_ROW, detail)
     try:
         return choose_column(
-            list(value), asked, "the row", holds=lambda name: may_hold_image(value[name])
+            list(value), requested, "the row", holds=lambda name: may_hold_image(value[name])
         )
     except InputError as error:
         raise UnreadableImage(Reason.BAD_ROW, str(error)) from error
