@@ -1,4 +1,4 @@
-"""Archives for the tests: made with the standard library, listed as items."""
+"""Archives for tests, made with the standard library and listed as items."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PICTURES = {f"{n % 3}/{n:02d}.jpg": factories.jpeg(seed=n, size=(16, 16)) for n 
 
 
 def packed_as(compression: str, raw: bytes) -> bytes:
-    """Bytes compressed by the libraries' own functions."""
+    """Return bytes compressed by the libraries' own functions."""
     if compression == "zst":
         packed: bytes = pa.compress(raw, codec="zstd", asbytes=True)
         return packed
@@ -68,7 +68,7 @@ def packed_as(compression: str, raw: bytes) -> bytes:
 
 
 def tar_bytes(members: list[tuple[str, bytes]], **options) -> bytes:
-    """A plain TAR archive."""
+    """Return a plain TAR archive."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", **options) as archive:
         for name, body in members:

@@ -1,4 +1,4 @@
-"""Certificates for tests, made on the spot; tests that need them are skipped without a maker."""
+"""Certificates for tests, created by openssl; tests are skipped without it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 
 
 def signing_chain() -> tuple[bytes, bytes]:
-    """A signing certificate with its issuer, and the key, in PEM."""
+    """Return a signing certificate with its issuer, and the key, in PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -71,7 +71,7 @@ def signing_chain() -> tuple[bytes, bytes]:
 
 
 def of_host(name: str) -> bytes:
-    """A certificate for a host name and its key, in PEM."""
+    """Return a certificate for a host name, and its key, in PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

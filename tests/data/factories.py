@@ -19,7 +19,7 @@ SIZE: Size = (96, 64)
 
 
 def noise(*, seed: int = 0, size: Size = SIZE, mode: str = "RGB") -> Image.Image:
-    """Independent random samples: the hardest picture to compress."""
+    """Return independent random samples, the hardest image to compress."""
     n_bands = len(Image.new(mode, (1, 1)).getbands())
     shape = (size[1], size[0]) if n_bands == 1 else (size[1], size[0], n_bands)
     samples = np.random.default_rng(seed).integers(0, 256, size=shape, dtype=np.uint8)
@@ -27,7 +27,7 @@ def noise(*, seed: int = 0, size: Size = SIZE, mode: str = "RGB") -> Image.Image
 
 
 def gradient(*, size: Size = SIZE) -> Image.Image:
-    """Red grows to the right, green downwards; blue is 128: every turn shows."""
+    """Return red growing to the right and green downwards, so that every turn is visible."""
     across = np.linspace(0, 255, size[0]).astype(np.uint8)
     down = np.linspace(0, 255, size[1]).astype(np.uint8)
     rgb = np.full((size[1], size[0], 3), 128, dtype=np.uint8)
@@ -37,7 +37,7 @@ def gradient(*, size: Size = SIZE) -> Image.Image:
 
 
 def photo(*, seed: int = 0, size: Size = SIZE) -> Image.Image:
-    """Blurred blobs with a little grain: compresses and hashes like a photograph."""
+    """Return blurred blobs with grain, which compress and hash like a photograph."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, size=(6, 8, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.int16)
@@ -46,39 +46,39 @@ def photo(*, seed: int = 0, size: Size = SIZE) -> Image.Image:
 
 
 def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    """A picture's bytes in a format, by Pillow."""
+    """Return an image encoded by Pillow."""
     out = io.BytesIO()
     image.save(out, file_format, **options)
     return out.getvalue()
 
 
 def jpeg(*, seed: int = 0, size: Size = SIZE, quality: int = 90, **options: Any) -> bytes:
-    """A photo-like JPEG."""
+    """Return a photo-like JPEG."""
     return encoded(photo(seed=seed, size=size), "JPEG", quality=quality, **options)
 
 
 def png(*, seed: int = 0, size: Size = SIZE, **options: Any) -> bytes:
-    """A photo-like PNG."""
+    """Return a photo-like PNG."""
     return encoded(photo(seed=seed, size=size), "PNG", **options)
 
 
 def webp(*, seed: int = 0, size: Size = SIZE, **options: Any) -> bytes:
-    """A photo-like WebP."""
+    """Return a photo-like WebP."""
     return encoded(photo(seed=seed, size=size), "WEBP", **options)
 
 
 def avif(*, seed: int = 0, size: Size = SIZE, **options: Any) -> bytes:
-    """A photo-like AVIF."""
+    """Return a photo-like AVIF."""
     return encoded(photo(seed=seed, size=size), "AVIF", speed=10, **options)
 
 
 def bmp(*, seed: int = 0, size: Size = SIZE) -> bytes:
-    """A photo-like BMP."""
+    """Return a photo-like BMP."""
     return encoded(photo(seed=seed, size=size), "BMP")
 
 
 def gif(*, seed: int = 0, size: Size = SIZE, n_frames: int = 1) -> bytes:
-    """A GIF whose frames all differ."""
+    """Return a GIF with distinct frames."""
     frames = [photo(seed=seed + n, size=size).quantize(32) for n in range(n_frames)]
     return encoded(frames[0], "GIF", save_all=n_frames > 1, append_images=frames[1:])
 
@@ -93,7 +93,7 @@ def with_exif(
     file_format: str = "JPEG",
     image: Image.Image | None = None,
 ) -> bytes:
-    """A picture with EXIF tags by number, in the main, the Exif and the GPS directory."""
+    """Return an image with EXIF tags by number in the main, Exif and GPS directories."""
     exif = Image.Exif()
     for number, value in (tags or {}).items():
         exif[number] = value
@@ -106,7 +106,7 @@ def with_exif(
 
 
 def png_with_text(texts: Mapping[str, str], *, compressed: bool = False, seed: int = 0) -> bytes:
-    """A PNG with text chunks."""
+    """Return a PNG with text chunks."""
     info = PngImagePlugin.PngInfo()
     for key, value in texts.items():
         info.add_text(key, value, zip=compressed)
@@ -114,7 +114,7 @@ def png_with_text(texts: Mapping[str, str], *, compressed: bool = False, seed: i
 
 
 def xmp_packet(body: str) -> bytes:
-    """An XMP packet around properties written as elements."""
+    """Return an XMP packet around properties written as elements."""
     return (
         '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
@@ -126,53 +126,53 @@ def xmp_packet(body: str) -> bytes:
 
 
 def cmyk_jpeg(*, seed: int = 0) -> bytes:
-    """A CMYK JPEG."""
+    """Return a CMYK JPEG."""
     return encoded(photo(seed=seed).convert("CMYK"), "JPEG", quality=90)
 
 
 def palette_png(*, seed: int = 0, transparent: bool = False) -> bytes:
-    """A PNG with 16 colours, one of them invisible if asked."""
+    """Return a PNG with 16 colours, one of them transparent on request."""
     image = photo(seed=seed).quantize(16)
     return encoded(image, "PNG", **({"transparency": 3} if transparent else {}))
 
 
 def rgba_png(*, alpha: int = 0, colour: tuple[int, int, int] = (200, 10, 30)) -> bytes:
-    """A PNG of one colour and one opacity."""
+    """Return a PNG of one colour and one opacity."""
     return encoded(Image.new("RGBA", SIZE, (*colour, alpha)), "PNG")
 
 
 def grey16_png(values: Sequence[int], *, size: Size = SIZE) -> bytes:
-    """A 16-bit grey PNG in vertical stripes of these values."""
+    """Return a 16-bit grey PNG with vertical stripes of these values."""
     row = np.array(values, dtype=np.uint16)[np.arange(size[0]) * len(values) // size[0]]
     return encoded(Image.fromarray(np.tile(row, (size[1], 1))), "PNG")
 
 
 def tagged_jpeg(*, seed: int = 0) -> bytes:
-    """A JPEG with an sRGB colour profile."""
+    """Return a JPEG with an sRGB colour profile."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     return jpeg(seed=seed, icc_profile=profile.tobytes())
 
 
 def truncated(raw: bytes, *, share: float = 0.5) -> bytes:
-    """The first part of a file."""
+    """Return the first part of a file."""
     return raw[: int(len(raw) * share)]
 
 
 def png_bomb(*, width: int = 60_000, height: int = 60_000) -> bytes:
-    """A PNG of a few bytes that claims to be enormous."""
+    """Return a PNG of a few bytes that declares an enormous size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = zlib.compress(b"\0" * 100)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND")
 
 
 def chunk(name: bytes, body: bytes = b"") -> bytes:
-    """A chunk of a PNG."""
+    """Return a chunk of a PNG."""
     checksum = zlib.crc32(name + body)
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
 
 
 def scans_bomb(*, n_scans: int, size: Size = (2048, 2048)) -> bytes:
-    """A progressive JPEG whose last scan is repeated: little to read, long to decode."""
+    """Return a progressive JPEG with its last scan repeated: small, and slow to decode."""
     raw = encoded(Image.new("L", size), "JPEG", progressive=True)
     last = raw.rindex(b"\xff\xda")
     scan = raw[last:-2]

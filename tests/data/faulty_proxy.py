@@ -1,4 +1,4 @@
-"""A small HTTP proxy that breaks some of the answers that it passes on."""
+"""A small HTTP proxy that breaks some of the responses it forwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
 class FaultyProxy:
-    """Passes requests on to one server; cuts a share of the bodies of answers to GET."""
+    """Proxy to one server that truncates a share of the bodies of responses to GET."""
 
     def __init__(self, host: str, port: int, *, share: float, seed: int = 0) -> None:
         self.upstream = (host, port)
@@ -25,7 +25,7 @@ class FaultyProxy:
         self._lock = threading.Lock()
 
     def breaks(self) -> bool:
-        """Whether this answer is to be cut."""
+        """Return whether this response is to be truncated."""
         with self._lock:
             self.n_answers += 1
             is_cut = self._random.random() < self.share
@@ -75,14 +75,14 @@ def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass_on  # noqa: N815
 
         def log_message(self, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
 
 
 @contextmanager
 def faulty_proxy(host: str, port: int, *, share: float) -> Iterator[tuple[FaultyProxy, str]]:
-    """Run a proxy on a free port; gives it and its address."""
+    """Run a proxy on a free port; yield it and its address."""
     proxy = FaultyProxy(host, port, share=share)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy))
     thread = threading.Thread(target=server.serve_forever, daemon=True)

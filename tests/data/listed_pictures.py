@@ -1,4 +1,4 @@
-"""Six small pictures, and what a list of them gives."""
+"""Six small images, and the items of a list of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def listed(source: Path, **options) -> list[Item]:
 
 
 def read(items: list[Item], **options) -> list[bytes | Reason]:
-    """The bytes of each item, or the reason why there are none."""
+    """Return the bytes of each item, or the reason of its failure."""
     out: list[bytes | Reason] = []
     for item in items:
         try:

@@ -1,4 +1,4 @@
-"""The package of tests/plugin, installed for a session as a user would install it."""
+"""The package in tests/plugin, installed once per session as a user would install it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def install(project: Path, place: Path) -> None:
-    """Install a package from its folder, without its dependencies and without a network."""
+    """Install a package from its folder, without dependencies and without network access."""
     # Builds write beside the sources.
     copy = place.with_name(f"{place.name}-sources")
     shutil.copytree(project, copy, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg*"))
@@ -48,7 +48,7 @@ def install(project: Path, place: Path) -> None:
 
 
 def _installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the package, which the workers of a session share."""
+    """Return the folder of the installed package, shared by the workers of a session."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent

@@ -1,4 +1,4 @@
-"""What one picture may cost, and that metadata never costs it its pixels."""
+"""Cost limits of one image, and metadata that never costs an image its pixels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ WORKFLOW = '{"1": {"class_type": "KSampler", "inputs": {}}, "x": "' + "y" * 1_20
 
 
 def png_with(chunks: bytes) -> bytes:
-    """A photo with chunks before its pixels."""
+    """Return a photo with chunks before its pixels."""
     raw = factories.png(seed=2)
     at = raw.index(b"IDAT") - 4
     return raw[:at] + chunks + raw[at:]
 
 
 def jpeg_with(segments: bytes) -> bytes:
-    """A photo with segments before its tables."""
+    """Return a photo with segments before its tables."""
     raw = factories.jpeg(seed=2)
     return raw[:2] + segments + raw[2:]
 
@@ -46,7 +46,7 @@ def refused(raw: bytes) -> UnreadableImage:
 
 
 def packed_bmp(side_px: int) -> bytes:
-    """Run lengths that end each line at once: the decoder fills every line, pixel by pixel."""
+    """Return a bitmap of run lengths that end each line at once, decoded pixel by pixel."""
     lines = b"\0\0" * side_px
     sizes = (40, side_px, side_px, 1, 8, 1, len(lines), 0, 0, 256, 0)
     offset = 14 + 40 + 1024
@@ -56,7 +56,7 @@ def packed_bmp(side_px: int) -> bytes:
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt", b"iTXt packed"])
 def test_long_text_leaves_the_pixels_and_says_who_made_them(kind):
-    """A workflow of over a megabyte is no reason to refuse a PNG, and is read."""
+    """A PNG with a workflow of over a megabyte is accepted, and the text is read."""
     body = (
         b"prompt\0"
         + {
@@ -95,7 +95,7 @@ BOMB = zlib.compress(bytes(30_000_000), 9)
     ],
 )
 def test_metadata_bounds_time_and_never_rejects_pixels(raw):
-    """Whatever is stuffed into the metadata, the picture is read, and soon."""
+    """An image with any amount of metadata is read in bounded time."""
     started_s = time.process_time()
     facts = inspect_image(raw)
     assert time.process_time() - started_s < 2
@@ -103,7 +103,7 @@ def test_metadata_bounds_time_and_never_rejects_pixels(raw):
 
 
 def test_what_is_not_too_much_is_left_alone():
-    """Ordinary files are decoded from the very bytes that were given."""
+    """Ordinary files are decoded from the original bytes."""
     for name, make in factories.FORMATS.items():
         raw = make()
         assert trim_metadata(raw, name).raw is raw
@@ -112,7 +112,7 @@ def test_what_is_not_too_much_is_left_alone():
 
 
 def test_a_large_profile_is_followed_and_a_giant_one_left_out():
-    """Profiles of presses pass a megabyte, which Pillow refuses in PNG."""
+    """A profile above one megabyte, which Pillow refuses in PNG, is applied."""
     profile = bytes(range(256)) * 5_000
     kept = trim_metadata(png_with(chunk(b"iCCP", b"p\0\0" + zlib.compress(profile))), "PNG")
     assert kept.info == {"icc_profile": profile}
@@ -125,7 +125,7 @@ def test_a_large_profile_is_followed_and_a_giant_one_left_out():
     ids=["avif", "webp", "packed bmp"],
 )
 def test_a_small_file_may_not_claim_a_giant_picture(raw):
-    """Some kilobytes that say dozens of megapixels are refused before they are decoded."""
+    """Kilobytes that declare dozens of megapixels are refused before decoding."""
     with pytest.raises(UnreadableImage) as caught:
         inspect_image(raw)
     assert caught.value.reason is Reason.TOO_MANY_PIXELS
@@ -133,7 +133,7 @@ def test_a_small_file_may_not_claim_a_giant_picture(raw):
 
 
 def test_a_header_that_claims_more_than_the_data_hold_is_refused():
-    """A JPEG whose header was changed to 60,000 lines is not decoded to a grey giant."""
+    """A JPEG with its header changed to 60,000 lines is not decoded."""
     raw = bytearray(factories.jpeg(size=(1000, 200)))
     at = raw.index(b"\xff\xc0") + 5
     raw[at : at + 2] = (60_000).to_bytes(2, "big")
@@ -142,13 +142,13 @@ def test_a_header_that_claims_more_than_the_data_hold_is_refused():
 
 
 def test_large_pictures_are_read():
-    """A blank sheet of 36 megapixels in PNG and JPEG is within what such files may hold."""
+    """A blank image of 36 megapixels in PNG and JPEG is within the limits."""
     for raw in (blank("PNG", 6_000), blank("JPEG", 6_000), blank("JPEG", 5_000, progressive=True)):
         assert inspect_image(raw).width_px in {5_000, 6_000}
 
 
 def test_a_refusal_over_the_budget_is_settled_until_the_limit_changes():
-    """Such an item is not read again by the next run, but is once more is allowed."""
+    """The next run does not read such an item again, unless the limit is raised."""
     with pytest.raises(UnreadableImage) as caught:
         inspect_image(packed_bmp(3_000))
     sighting = Sighting(
@@ -167,7 +167,7 @@ def test_a_refusal_over_the_budget_is_settled_until_the_limit_changes():
 
 
 def test_only_what_lies_before_the_end_of_a_jpeg_is_judged():
-    """Scans in a video behind the picture, in comments and in thumbnails are none of its own."""
+    """Scans in a trailing video, in comments and in thumbnails are not counted."""
     big = factories.encoded(Image.new("L", (3000, 3000), 90), "JPEG")
     fake_scans = b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 2_000
     facts = inspect_image(big + b"\0\0\0\x18ftypmp42" + fake_scans)
@@ -178,13 +178,13 @@ def test_only_what_lies_before_the_end_of_a_jpeg_is_judged():
 
 
 def test_a_small_file_may_not_hold_hundreds_of_scans():
-    """Each walks the whole picture; a large progressive picture has ten and is read."""
+    """Hundreds of passes over an image are refused; a progressive image with ten is read."""
     assert "scans of 4194304 pixels" in str(refused(factories.scans_bomb(n_scans=70)).detail)
     assert inspect_image(factories.scans_bomb(n_scans=20)).width_px == 2048
 
 
 def test_scans_agree_with_what_the_encoder_wrote():
-    """An ordinary JPEG has one scan, a progressive one in colour ten; the walk finds the end."""
+    """A baseline JPEG has one scan, a progressive colour JPEG ten, and the end is found."""
     assert count_scans(factories.jpeg()) == (1, len(factories.jpeg()))
     raw = factories.jpeg(progressive=True, size=(300, 200))
     assert count_scans(raw + b"trailer") == (10, len(raw))
@@ -193,7 +193,7 @@ def test_scans_agree_with_what_the_encoder_wrote():
 
 @pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF"])
 def test_files_in_millions_of_parts_are_refused(name):
-    """Where even skipping the parts takes long, the reason says so."""
+    """A file with too many parts to skip is refused with that reason."""
     gif = factories.gif(size=(16, 16))
     table_end = 13 + 3 * 2 ** ((gif[10] & 7) + 1)
     raw = {
@@ -207,7 +207,7 @@ def test_files_in_millions_of_parts_are_refused(name):
 
 
 def test_a_rejection_tells_nothing_of_the_content():
-    """Whatever somebody pointed a list at, its bytes do not get into the tables."""
+    """No bytes of a rejected file reach the tables."""
     for raw in (b"\0secret", b"root:x:0:0:\0\1", b"\x89PNG\r\n\x1a\n\0\0\0\4secret" + bytes(30)):
         with pytest.raises(UnreadableImage) as caught:
             inspect_image(raw)
@@ -216,7 +216,7 @@ def test_a_rejection_tells_nothing_of_the_content():
 
 
 def test_profile_and_text_of_a_trimmed_png_reach_the_decoder():
-    """What is taken out of the bytes stands where Pillow would have put it."""
+    """Removed profile and text are in `Image.info` under Pillow's keys."""
     text = "z" * 2_000_000
     raw = png_with(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(text.encode())))
     trimmed = trim_metadata(raw, "PNG")
@@ -225,7 +225,7 @@ def test_profile_and_text_of_a_trimmed_png_reach_the_decoder():
 
 
 def test_a_png_that_was_cut_behind_its_pixels_is_read():
-    """Half a text or half an end takes nothing from the picture; half the pixels do."""
+    """A PNG truncated after its pixels is read; one truncated within them is not."""
     raw = factories.png(seed=2)
     end = raw.index(b"IEND") - 4
     whole = inspect_image(raw)
@@ -238,7 +238,7 @@ def test_a_png_that_was_cut_behind_its_pixels_is_read():
 
 
 def test_kinds_of_bitmaps_that_are_not_read_are_no_damage():
-    """A bitmap with unusual bit fields is whole: the reason says what to do."""
+    """A valid bitmap with unusual bit fields is unsupported, not damaged."""
     raw = factories.encoded(factories.photo().convert("RGBA"), "BMP")
     size, masks = 40, (0x7C00, 0x03E0, 0x00F8)
     head = bytearray(raw[:54])

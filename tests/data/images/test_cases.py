@@ -31,13 +31,13 @@ def bits_apart(left: str, right: str) -> int:
 
 
 def test_pictures_are_stored_whatever_surrounds_their_pixels():
-    """A workflow of over a megabyte, and a video behind the picture."""
+    """Images with a workflow of over a megabyte, or a video after them, are stored."""
     assert inspect_image(bytes_of("i01-png-itxt-1MB/workflow.png")).ai_declared
     assert inspect_image(bytes_of("i05-jpeg-trailer/motion-9MP.jpg")).width_px == 3000
 
 
 def test_a_16_bit_picture_scores_and_hashes_like_its_twin():
-    """Within 0.05 in probability and 4 bits."""
+    """A 16-bit image is within 0.05 in probability and 4 bits of its 8-bit twin."""
     raws = [bytes_of(f"i10-grey16/a-{bits}bit.png") for bits in (16, 8)]
     deep, shallow = (inspect_image(raw).phash for raw in raws)
     assert bits_apart(deep, shallow) <= 4
@@ -48,7 +48,7 @@ def test_a_16_bit_picture_scores_and_hashes_like_its_twin():
 
 
 def test_a_turned_picture_and_its_upright_copy_are_one_group():
-    """A phone's photo and the same photo sent on."""
+    """A photo with an EXIF orientation and its upright copy are near-duplicates."""
     names = ["phone.jpg", "sent-on.jpg"]
     facts = [inspect_image(bytes_of(f"i12-exif-turned/{name}")) for name in names]
     assert bits_apart(facts[0].phash, facts[1].phash) <= MAX_DISTANCE
@@ -70,7 +70,7 @@ def test_a_turned_picture_and_its_upright_copy_are_one_group():
     ],
 )
 def test_archives_give_every_picture_with_its_label(name, labels):
-    """Unsorted, joined, with suffixes in capitals or names in an old encoding."""
+    """Unsorted and concatenated archives, upper-case suffixes and old encodings are read."""
     items = list(find_items([str(CASES / name)], SourceOptions()))
     assert [item.label for item in items] == labels
     assert len({item.source_uri for item in items}) == len(items)
@@ -79,7 +79,7 @@ def test_archives_give_every_picture_with_its_label(name, labels):
 
 @pytest.mark.skipif(not HOSTILE.is_dir(), reason="needs ../shared/hostile")
 def test_every_hostile_file_ends_with_facts_or_a_fitting_reason():
-    """No other exception, and no reason that stands for a lack of one."""
+    """Every hostile file gives facts or a specific reason, and no other exception."""
     fitting = {
         *(Reason.EMPTY, Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT, Reason.UNREADABLE),
         *(Reason.TRUNCATED, Reason.TOO_MANY_PIXELS),

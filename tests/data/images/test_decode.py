@@ -43,7 +43,7 @@ SHOWN_BY_PILLOW = [
 
 @pytest.mark.parametrize("name", SHOWN_BY_PILLOW)
 def test_plain_is_what_pillow_converts(name):
-    """PLAIN gives the very pixels of `Image.open(file).convert("RGB")`, opaque and in 8 bits."""
+    """PLAIN gives the pixels of `Image.open(file).convert("RGB")` for opaque 8-bit images."""
     raw = ODD[name]
     expected = Image.open(io.BytesIO(raw)).convert("RGB")
     assert np.array_equal(pixels(decode_rgb(raw, PLAIN)), np.asarray(expected))
@@ -51,7 +51,7 @@ def test_plain_is_what_pillow_converts(name):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_upright_is_exif_transpose_then_convert(orientation):
-    """UPRIGHT gives the pixels of Pillow's own `exif_transpose`, for all eight turns."""
+    """UPRIGHT gives the pixels of Pillow's `exif_transpose` for all eight orientations."""
     raw = factories.with_exif(orientation=orientation, image=factories.gradient())
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(raw))).convert("RGB")
     assert np.array_equal(pixels(decode_rgb(raw, UPRIGHT)), np.asarray(expected))
@@ -71,14 +71,14 @@ def test_upright_is_what_transformers_loads(tmp_path, name):
 
 
 def test_a_turn_swaps_width_and_height_only_when_asked_for():
-    """A picture lying on its side is 64 wide under UPRIGHT and 96 under PLAIN."""
+    """An image with a quarter turn is 64 px wide under UPRIGHT and 96 px under PLAIN."""
     raw = factories.with_exif(orientation=6)
     assert decode_rgb(raw, PLAIN).size == (96, 64)
     assert decode_rgb(raw, UPRIGHT).size == decode_rgb(raw, DISPLAY).size == (64, 96)
 
 
 def test_damaged_exif_leaves_the_picture_as_it_is():
-    """Unreadable metadata is no reason to refuse a picture that decodes."""
+    """An image with unreadable metadata is accepted and not turned."""
     raw = factories.with_exif(orientation=6)
     at = raw.index(b"Exif\0\0") + 6
     damaged = raw[:at] + b"XX" + raw[at + 2 :]
@@ -87,7 +87,7 @@ def test_damaged_exif_leaves_the_picture_as_it_is():
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 def test_what_is_transparent_is_laid_over_white(policy):
-    """What nobody sees has no colour for the detector either; opaque alpha changes nothing."""
+    """Transparent pixels are decoded as white; opaque alpha changes nothing."""
     raw = factories.rgba_png(alpha=0, colour=(200, 10, 30))
     assert decode_rgb(raw, policy).getpixel((5, 5)) == (255, 255, 255)
     half = factories.rgba_png(alpha=128, colour=(0, 0, 0))
@@ -98,7 +98,7 @@ def test_what_is_transparent_is_laid_over_white(policy):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L", "1", "I;16"])
 def test_every_way_to_be_transparent_is_laid_over_white(mode):
-    """An alpha channel, a palette's and a colour key: black that is clear is seen white."""
+    """An alpha channel, palette transparency and a colour key are all composited over white."""
     black = np.zeros((4, 8), np.uint8)
     black[:, 4:] = 100
     if mode in {"RGBA", "LA"}:
@@ -125,7 +125,7 @@ def test_every_way_to_be_transparent_is_laid_over_white(mode):
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 def test_sixteen_bits_keep_their_upper_eight(policy):
-    """16-bit grey is divided by 256; Pillow's conversion would clip it at 255."""
+    """16-bit grey is divided by 256, where Pillow's conversion would clip it at 255."""
     raw = factories.grey16_png([0, 0x4000, 0x8000, 0xFFFF], size=(4, 1))
     assert [decode_rgb(raw, policy).getpixel((x, 0))[0] for x in range(4)] == [0, 64, 128, 255]
 
@@ -141,14 +141,14 @@ def test_sixteen_bits_keep_their_upper_eight(policy):
     ids=["16 bits", "20 bits", "fractions", "floats"],
 )
 def test_numbers_of_32_bits_become_grey(samples, expected):
-    """Where a format with such numbers is accepted, they are scaled, not clipped."""
+    """32-bit samples of an accepted format are scaled, not clipped."""
     raw = factories.encoded(Image.fromarray(samples), "TIFF")
     shown = decode_rgb(raw, PLAIN, limits=ImageLimits(formats=("TIFF",)))
     assert pixels(shown)[0, :, 0].tolist() == expected
 
 
 def test_display_follows_a_colour_profile():
-    """A profile that is not sRGB changes what people see, by what LittleCMS says."""
+    """DISPLAY converts by a profile other than sRGB, as LittleCMS does."""
     lab_like = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     raw = factories.tagged_jpeg(seed=3)
     expected = ImageCms.profileToProfile(
@@ -159,13 +159,13 @@ def test_display_follows_a_colour_profile():
 
 @pytest.mark.parametrize("profile", [b"not a profile", b"\0" * 128, b"x" * (5 * 2**20)])
 def test_display_ignores_a_damaged_profile(profile):
-    """A profile that cannot be followed leaves the colours as stored."""
+    """An unusable profile leaves the colours as stored."""
     raw = factories.jpeg(icc_profile=profile)
     assert np.array_equal(pixels(decode_rgb(raw, DISPLAY)), pixels(decode_rgb(raw, PLAIN)))
 
 
 def test_an_animation_gives_its_first_frame():
-    """The second frame of a GIF changes nothing."""
+    """The second frame of a GIF has no effect."""
     moving, still = factories.gif(seed=4, n_frames=2), factories.gif(seed=4)
     for policy in POLICIES:
         assert np.array_equal(pixels(decode_rgb(moving, policy)), pixels(decode_rgb(still, policy)))
@@ -174,12 +174,12 @@ def test_an_animation_gives_its_first_frame():
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 @pytest.mark.parametrize("raw", ODD.values(), ids=ODD.keys())
 def test_every_policy_gives_rgb(raw, policy):
-    """Whatever the mode of the file, three channels of eight bits come out."""
+    """Every mode is decoded to three channels of eight bits."""
     assert pixels(decode_rgb(raw, policy)).dtype == np.uint8
 
 
 def test_decoding_obeys_the_limits():
-    """A damaged or too large picture raises what `inspect_image` raises."""
+    """A damaged or too large image raises the error of `inspect_image`."""
     with pytest.raises(UnreadableImage) as caught:
         decode_rgb(factories.truncated(factories.jpeg()), PLAIN)
     assert caught.value.reason is Reason.TRUNCATED
@@ -188,7 +188,7 @@ def test_decoding_obeys_the_limits():
 
 
 def test_names_and_choices_of_the_policies_are_fixed():
-    """Scores name these; a change of choices needs a new number."""
+    """Scores refer to these names; changed choices need a new version number."""
     shared = "transparency over white, 16 bits scaled to 8"
     assert [policy.describe() for policy in POLICIES] == [
         f"plain@2: not turned, {shared}, colour as-stored, first frame, RGB",

@@ -1,4 +1,4 @@
-"""Pictures that people may see otherwise than they are scored are told, and never cleared."""
+"""Images that viewers may show differently from the scored pixels are marked, and never cleared."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rgba(alpha: np.ndarray | int, colours: Image.Image = PHOTO) -> Image.Image:
 
 
 def disc(soft_px: float = 1.5) -> np.ndarray:
-    """Opaque within a circle, with a soft edge."""
+    """Return an alpha channel that is opaque within a circle with a soft edge."""
     y, x = np.mgrid[:80, :120]
     return np.clip((36 - np.hypot(x - 60, y - 40)) / soft_px + 0.5, 0, 1) * 255
 
@@ -74,12 +74,12 @@ def doubt(raw: bytes) -> str | None:
 )
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
 def test_what_depends_on_the_background_is_told(image, expected, file_format):
-    """Content in the alpha channel and veils are; cut-out objects and opaque ones are not."""
+    """Content in the alpha channel and veils are marked; cut-out and opaque objects are not."""
     assert doubt(factories.encoded(image, file_format, lossless=True)) == expected
 
 
 def test_a_16_bit_picture_with_alpha_is_judged_like_its_twin():
-    """Grey of 16 bits with a colour key that hides all of it shows nothing."""
+    """16-bit grey with a colour key over all of it counts as transparent."""
     raw = factories.grey16_png([7, 7], size=(40, 40))
     at = raw.index(b"IDAT") - 4
     assert doubt(raw) is None
@@ -88,7 +88,7 @@ def test_a_16_bit_picture_with_alpha_is_judged_like_its_twin():
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "AVIF"])
 def test_a_blank_or_brief_first_frame_is_told(file_format):
-    """What is scored of an animation is its first frame; a blank or a fleeting one says nothing."""
+    """An animation with a blank or very short first frame is marked."""
     assert doubt(animation(file_format, [PHOTO, OTHER], [100, 100])) is None
     assert doubt(animation(file_format, [BLANK, PHOTO], [100, 100])) == Doubt.BLANK_FRAME
     assert doubt(animation(file_format, [PHOTO, OTHER], [20, 5000])) == Doubt.BRIEF_FRAME
@@ -99,14 +99,14 @@ def test_a_blank_or_brief_first_frame_is_told(file_format):
 
 
 def test_a_still_picture_that_the_animation_never_shows_is_told():
-    """An animated PNG may carry a picture for viewers that know no animation."""
+    """An animated PNG with a default image outside its frames is marked."""
     raw = animation("PNG", [PHOTO, OTHER, OTHER], [100, 100], default_image=True)
     assert doubt(raw) == Doubt.NOT_A_FRAME
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "AVIF"])
 def test_durations_are_those_that_were_written(file_format):
-    """Read from the file's structure; what is too brief to be shown is shown for 0.1 s."""
+    """Durations are read from the file's structure; at most 10 ms counts as 100 ms."""
     frames = [factories.photo(seed=n) for n in range(4)]
     raw = animation(file_format, frames, [50, 120, 10, 2000])
     assert frame_durations_ms(raw, file_format) == [50, 120, 100, 2000]
@@ -115,7 +115,7 @@ def test_durations_are_those_that_were_written(file_format):
 
 
 def inverting_profile() -> bytes:
-    """A grey profile whose curve runs from white to black."""
+    """Return a grey profile with a curve from white to black."""
     curve = b"curv" + bytes(4) + (256).to_bytes(4, "big")
     curve += b"".join((65535 - 257 * n).to_bytes(2, "big") for n in range(256))
     white = (
@@ -140,7 +140,7 @@ def inverting_profile() -> bytes:
 
 
 def test_colours_far_from_those_stored_are_told():
-    """A profile that turns light to dark, or a gamma that washes all out, shows another picture."""
+    """A profile that inverts brightness, or an extreme gamma, is marked."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert doubt(factories.jpeg(icc_profile=srgb)) is None
     assert doubt(factories.jpeg(icc_profile=b"damaged")) is None
@@ -156,7 +156,7 @@ def test_colours_far_from_those_stored_are_told():
 
 @pytest.mark.parametrize(("prob", "expected"), [(0.01, "review"), (0.5, "review"), (0.99, "flag")])
 def test_a_doubtful_picture_is_never_cleared(prob, expected):
-    """A low score of it goes to people, with the reason; a high one flags as ever."""
+    """A low score of a marked image gives review with the reason, a high one flag."""
     row = {
         "image_id": "a",
         "detector": "d",
@@ -175,12 +175,12 @@ def test_a_doubtful_picture_is_never_cleared(prob, expected):
 
 
 def test_hashes_of_upright_pixels_say_so():
-    """So that they are told from those of earlier versions, which have none of it."""
+    """New hashes are marked as upright, to distinguish them from those of older versions."""
     assert inspect_image(factories.jpeg()).phash_of == UPRIGHT_PIXELS == "upright"
 
 
 def test_damaged_animations_are_bounded():
-    """Frames are counted as far as the file goes."""
+    """Frames are counted up to the damage."""
     raw = animation("WEBP", [PHOTO, OTHER], [100, 100])
     assert frame_durations_ms(raw[:20], "WEBP") == []
     assert frame_durations_ms(b"RIFF" + bytes(8) + zlib.compress(b"x"), "WEBP") == []

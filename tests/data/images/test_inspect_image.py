@@ -30,7 +30,7 @@ def refusal(raw: bytes, limits: ImageLimits | None = None) -> UnreadableImage:
 
 @pytest.mark.parametrize("file_format", sorted(factories.FORMATS))
 def test_facts_agree_with_pillow_hashlib_and_imagehash(file_format):
-    """Every accepted format gives the size, mode and hashes that the libraries give."""
+    """Facts of every accepted format equal those of the libraries."""
     raw = factories.FORMATS[file_format](seed=5, size=(90, 61))
     image = Image.open(io.BytesIO(raw))
     facts = inspect_image(raw)
@@ -55,14 +55,14 @@ def test_facts_agree_with_pillow_hashlib_and_imagehash(file_format):
     ids=["cmyk", "palette", "opaque-rgba", "bilevel", "opaque-grey-alpha", "one-pixel"],
 )
 def test_the_perceptual_hash_is_that_of_imagehash_in_every_mode(raw):
-    """Pictures in unusual modes are accepted with the hash of the untouched Pillow image."""
+    """Images in unusual modes have the hash of the untouched Pillow image."""
     assert inspect_image(raw).phash == str(imagehash.phash(Image.open(io.BytesIO(raw))))
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_perceptual_hash_is_of_upright_pixels(file_format, orientation):
-    """A picture that its metadata turns has the hash of the picture that was turned and saved."""
+    """An image with an EXIF orientation has the hash of its upright copy."""
     image = factories.photo(size=(96, 64))
     raw = factories.with_exif(orientation=orientation, image=image, file_format=file_format)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(raw)))
@@ -73,7 +73,7 @@ def test_the_perceptual_hash_is_of_upright_pixels(file_format, orientation):
 
 
 def test_twins_of_which_one_is_deep_or_transparent_hash_alike():
-    """16 bits hash as the same picture in 8, transparency as the same picture over white."""
+    """16-bit and transparent images hash like their 8-bit and composited twins."""
     grey = factories.photo(seed=3, size=(200, 150)).convert("L")
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 256 + 77)
     plain = inspect_image(factories.encoded(grey, "PNG")).phash
@@ -116,19 +116,19 @@ def test_the_jpeg_quality_is_the_one_it_was_saved_with(quality):
     ],
 )
 def test_the_reason_tells_what_kind_of_file_it_is_not(raw, reason):
-    """Empty, foreign, unsupported and broken files are told apart."""
+    """Empty, foreign, unsupported and broken files have different reasons."""
     assert refusal(raw).reason is reason
 
 
 def test_the_detail_names_the_format_and_what_to_do():
-    """A refused format is named beside those that are accepted; an archive says how to go on."""
+    """A refused format is named with the accepted ones; an archive with what to do."""
     real_tiff = factories.encoded(factories.photo(), "TIFF")
     assert refusal(real_tiff).detail.startswith("TIFF; accepted: JPEG, PNG")
     assert "name it as a SOURCE" in refusal(b"PK\x03\x04" + bytes(40)).detail
 
 
 def test_formats_are_a_choice():
-    """A format is read once the limits name it, and refused once they do not."""
+    """A format is read exactly if the limits name it."""
     tiff = factories.encoded(factories.photo(), "TIFF")
     assert inspect_image(tiff, limits=ImageLimits(formats=("TIFF",))).format == "TIFF"
     tga = factories.encoded(factories.photo(), "TGA")
@@ -140,13 +140,13 @@ def test_formats_are_a_choice():
 @pytest.mark.parametrize("file_format", sorted(factories.FORMATS))
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_file_that_was_cut_is_truncated(file_format, share):
-    """Half a picture is no picture, and the reason says so."""
+    """Half a file of any format has the reason `truncated`."""
     raw = factories.truncated(factories.FORMATS[file_format](seed=3), share=share)
     assert refusal(raw).reason is Reason.TRUNCATED
 
 
 def test_limits_are_checked_before_decoding():
-    """Bytes, pixels and scans beyond the limits are refused without being decoded."""
+    """Bytes, pixels and scans above the limits are refused without decoding."""
     raw = factories.png(size=(100, 100))
     assert refusal(raw, ImageLimits(max_pixels=9_999)).detail == (
         "100x100 px = 10000 pixels; allowed: 9999"
@@ -161,12 +161,12 @@ def test_limits_are_checked_before_decoding():
 
 
 def test_an_ordinary_progressive_jpeg_passes():
-    """Ten scans are what every progressive JPEG has."""
+    """A progressive JPEG with its usual ten scans is accepted."""
     assert inspect_image(factories.jpeg(size=(400, 300), progressive=True)).width_px == 400
 
 
 def test_frames_are_counted_without_decoding_them():
-    """GIF, WebP and PNG animations tell their frames; a GIF of a million frames stops the count."""
+    """GIF, WebP and PNG frames are counted; a GIF of a million frames stops the count."""
     assert inspect_image(factories.gif(n_frames=3)).n_frames == 3
     first, second = factories.photo(seed=1), factories.photo(seed=2)
     for file_format in ("WEBP", "PNG", "AVIF"):
@@ -179,7 +179,7 @@ def test_frames_are_counted_without_decoding_them():
 
 
 def test_a_jpeg_with_more_pictures_inside_is_a_jpeg():
-    """Phones write JPEGs with further pictures (MPO): JPEGs to us, their frames counted."""
+    """A JPEG with further images inside (MPO) is a JPEG with its frames counted."""
     pictures = [factories.photo(seed=1), factories.photo(seed=2)]
     raw = factories.encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:])
     facts = inspect_image(raw)
@@ -197,7 +197,7 @@ NOISY = [
 
 
 def test_nothing_is_printed_and_no_warning_escapes():
-    """Damaged files print nothing, even where warnings are errors."""
+    """Damaged files print nothing, even if warnings are errors."""
     code = (
         "import sys; from assay.data.images.inspect_image import inspect_image\n"
         "from assay.data.errors import UnreadableImage\n"
@@ -217,7 +217,7 @@ def test_nothing_is_printed_and_no_warning_escapes():
 
 
 def test_warnings_of_others_are_left_alone():
-    """While one thread opens pictures, another still sees its own warnings."""
+    """Other threads see their own warnings while one thread opens images."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         with ThreadPoolExecutor(2) as pool:
@@ -229,7 +229,7 @@ def test_warnings_of_others_are_left_alone():
 
 
 def test_threads_agree_with_one_another():
-    """The same pictures give the same facts in eight threads at once."""
+    """The same images give the same facts in eight threads at once."""
     raws = [make(seed=seed) for make in factories.FORMATS.values() for seed in range(5)]
     alone = [inspect_image(raw) for raw in raws]
     with ThreadPoolExecutor(8) as pool:
@@ -269,7 +269,7 @@ def test_any_bytes_give_facts_or_a_refusal(raw):
     st.binary(max_size=200),
 )
 def test_bytes_behind_a_true_beginning_give_facts_or_a_refusal(head, rest):
-    """Garbage that begins like a picture raises nothing but `UnreadableImage`."""
+    """Garbage after the header of an image raises nothing but `UnreadableImage`."""
     facts_or_refusal(head + rest)
 
 
@@ -280,7 +280,7 @@ def test_bytes_behind_a_true_beginning_give_facts_or_a_refusal(head, rest):
     st.integers(0, 10**6),
 )
 def test_mutated_pictures_give_facts_or_a_refusal(raw, changes, cut):
-    """Pictures with flipped bytes, cut or not, raise nothing but `UnreadableImage`."""
+    """Images with flipped or missing bytes raise nothing but `UnreadableImage`."""
     damaged = bytearray(raw)
     for at, value in changes:
         damaged[at % len(damaged)] = value
@@ -290,7 +290,7 @@ def test_mutated_pictures_give_facts_or_a_refusal(raw, changes, cut):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 1000))
 def test_facts_survive_the_round_trip_through_a_lossless_file(width, height, seed):
-    """Size and hash of the pixels are those of what was saved, for every size."""
+    """A losslessly saved image keeps the size and hash of its pixels."""
     image = factories.noise(seed=seed, size=(width, height))
     facts = inspect_image(factories.encoded(image, "PNG"))
     assert (facts.width_px, facts.height_px) == (width, height)

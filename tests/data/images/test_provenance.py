@@ -22,7 +22,7 @@ def declared(raw: bytes) -> str | None:
 
 
 def test_the_camera_is_kept_and_nothing_of_the_person():
-    """Make, model and software are kept; places, owners, artists and comments are not."""
+    """Make, model and software are stored; places, owners, artists and comments are not."""
     raw = factories.with_exif(
         tags={
             0x010F: "Canon",
@@ -42,13 +42,13 @@ def test_the_camera_is_kept_and_nothing_of_the_person():
 
 
 def test_capture_is_none_when_the_file_names_nothing():
-    """A picture without metadata, or with empty values, has no capture."""
+    """An image without metadata, or with empty values, has no capture."""
     assert inspect_image(factories.jpeg()).capture is None
     assert inspect_image(factories.with_exif(tags={0x010F: "  \0 "})).capture is None
 
 
 def test_names_are_one_clean_line():
-    """Control characters and endless values do not reach the tables."""
+    """Control characters and very long values do not reach the tables."""
     raw = factories.with_exif(tags={0x010F: "Ca\nnon\x07 ", 0x0110: "x" * 5000})
     capture = inspect_image(raw).capture
     assert capture is not None
@@ -58,7 +58,7 @@ def test_names_are_one_clean_line():
 
 @pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "PNG", "AVIF"])
 def test_the_camera_is_read_in_every_format_that_has_exif(file_format):
-    """EXIF is found wherever the format keeps it."""
+    """EXIF is found in every format that has it."""
     raw = factories.with_exif(tags={0x0110: "EOS R5"}, file_format=file_format)
     assert inspect_image(raw).capture == {"make": None, "model": "EOS R5", "software": None}
 
@@ -74,7 +74,7 @@ def test_the_camera_is_read_in_every_format_that_has_exif(file_format):
 )
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_iptc_source_types_are_read_from_xmp(body, file_format):
-    """IPTC's word for a machine's picture is found in all its spellings and formats."""
+    """IPTC's source types of AI are found in all their spellings and formats."""
     packet = factories.xmp_packet(body)
     if file_format == "PNG":
         raw = factories.png_with_text({"XML:com.adobe.xmp": packet.decode()})
@@ -84,7 +84,7 @@ def test_iptc_source_types_are_read_from_xmp(body, file_format):
 
 
 def test_a_photograph_declares_nothing():
-    """IPTC's word for a camera is no declaration, nor is a mere mention of the other."""
+    """IPTC's source type of a camera, and a mere mention of AI, are not declarations."""
     for body in (
         f"<Iptc4xmpExt:DigitalSourceType>{IPTC}digitalCapture</Iptc4xmpExt:DigitalSourceType>",
         "<xmp:Label>not trainedAlgorithmicMedia</xmp:Label>",
@@ -114,13 +114,13 @@ def test_a_photograph_declares_nothing():
     ],
 )
 def test_texts_of_the_usual_generators_are_known(texts, claim):
-    """PNG texts of generators are told from texts that anybody might write."""
+    """PNG texts of generators are distinguished from ordinary texts."""
     assert declared(factories.png_with_text(texts)) == claim
     assert declared(factories.png_with_text(texts, compressed=True)) == claim
 
 
 def test_prompts_are_never_kept():
-    """What a person asked a generator for does not reach the tables."""
+    """Prompts do not reach the tables."""
     assert "Main Street" not in repr(inspect_image(factories.png_with_text({"parameters": A1111})))
 
 
@@ -136,13 +136,13 @@ def test_prompts_are_never_kept():
 )
 @pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
 def test_exif_comments_of_generators_are_known(comment, file_format):
-    """AUTOMATIC1111 writes into EXIF where there is no PNG text, in any of its encodings."""
+    """AUTOMATIC1111's EXIF comment is a claim, in any of its encodings."""
     raw = factories.with_exif(exif_ifd={0x9286: comment}, file_format=file_format)
     assert declared(raw) == "exif comment: AUTOMATIC1111"
 
 
 def test_exif_software_and_creator_tools_that_only_make_pictures_are_claims():
-    """A generator that names itself as the software has declared its work."""
+    """A generator named as software or creator tool is a claim."""
     assert declared(factories.with_exif(tags={0x0131: "NovelAI"})) == "exif software: NovelAI"
     assert declared(factories.with_exif(tags={0x0131: "Adobe Photoshop 26.0"})) is None
     packet = factories.xmp_packet("<xmp:CreatorTool>Adobe Firefly 1.0</xmp:CreatorTool>")
@@ -151,7 +151,7 @@ def test_exif_software_and_creator_tools_that_only_make_pictures_are_claims():
 
 
 def test_comfyui_in_the_place_of_a_camera_is_a_claim_and_no_camera():
-    """ComfyUI's WebP holds its graph where cameras write their make: a claim, not a make."""
+    """ComfyUI's graph in the field for the make is a claim, not a make."""
     raw = factories.with_exif(
         tags={0x010F: f"workflow:{COMFY_WORKFLOW}", 0x0110: f"prompt:{COMFY_PROMPT}"},
         file_format="WEBP",
@@ -161,14 +161,14 @@ def test_comfyui_in_the_place_of_a_camera_is_a_claim_and_no_camera():
 
 
 def test_comments_of_jpeg_and_gif_are_read():
-    """A1111's text in a comment is a claim, in either format."""
+    """AUTOMATIC1111's text in a JPEG or GIF comment is a claim."""
     assert declared(factories.jpeg(comment=A1111.encode())) == "comment: AUTOMATIC1111"
     raw = factories.encoded(factories.photo().quantize(8), "GIF", comment=A1111.encode())
     assert declared(raw) == "comment: AUTOMATIC1111"
 
 
 def test_several_claims_stand_side_by_side():
-    """Each place that declares is named once."""
+    """Each kind of claim is listed once."""
     raw = factories.png_with_text(
         {
             "parameters": A1111,
@@ -188,13 +188,13 @@ def test_several_claims_stand_side_by_side():
 
 
 def test_hostile_metadata_does_not_reject_a_picture():
-    """Deep JSON and endless text cost the claim, not the picture."""
+    """Deep JSON and endless text cost the claim, not the image."""
     for text in ("[" * 100_000, "Steps: " * 100_000, "x" * 900_000):
         assert declared(factories.png_with_text({"workflow": text, "parameters": text})) is None
 
 
 def signed(raw: bytes, source_type: str, *, tamper: bool = False) -> bytes:
-    """A JPEG with a C2PA manifest signed by a certificate made here."""
+    """Return a JPEG with a C2PA manifest, signed by a test certificate."""
     c2pa = pytest.importorskip("c2pa")
     chain, key = certificates.signing_chain()
     info = c2pa.C2paSignerInfo(alg=b"es256", sign_cert=chain, private_key=key, ta_url=None)
@@ -219,7 +219,7 @@ def signed(raw: bytes, source_type: str, *, tamper: bool = False) -> bytes:
 
 
 def test_a_c2pa_manifest_declares_and_a_broken_one_says_so():
-    """A signed manifest is a claim by its generator; one that does not fit is marked."""
+    """A signed manifest is a claim; one with an invalid signature is marked."""
     raw = factories.jpeg(seed=9)
     made = signed(raw, "trainedAlgorithmicMedia")
     assert declared(made) == "c2pa: trainedAlgorithmicMedia by test generator"
@@ -231,7 +231,7 @@ def test_a_c2pa_manifest_declares_and_a_broken_one_says_so():
 
 
 def test_c2pa_is_not_asked_without_a_marker():
-    """Pictures without the bytes of a manifest never reach the native library."""
+    """Images without the bytes of a manifest never reach the native library."""
     assert not may_hold_manifest(factories.jpeg())
     assert declared(factories.jpeg(comment=b"jumb c2pa but no manifest")) is None
     assert Image.open(io.BytesIO(factories.jpeg())).size == factories.SIZE

@@ -1,4 +1,4 @@
-"""Where archives end, what follows them, and how much they may unpack to."""
+"""Ends of archives, data after them, and limits on decompression."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from assay.data.sources.find import SourceOptions, read_item
 
 @pytest.mark.parametrize("compression", ALL_COMPRESSIONS)
 def test_sidecars_come_anywhere_in_an_archive_and_in_any_case(tmp_path, compression):
-    """All pictures first and their sidecars last, or the other way round: as in a ZIP."""
+    """Sidecars are found before or after their images, in any case."""
     pictures = [("p/a.JPG", b"a"), ("p/b.jpg", b"b"), ("p/c.jpg", b"c")]
     sidecars = [("p/b.CLS", b"0"), ("p/a.JSON", b'{"Label": "fake"}'), ("p/c.jpg.Txt", b"real")]
     for members in (pictures + sidecars, sidecars + pictures):
@@ -60,7 +60,7 @@ def test_archives_that_were_joined_give_the_members_of_all(
 
 @pytest.mark.parametrize("rest", [b"more", b"PK\3\4" + b"x" * 3000], ids=["short", "a zip"])
 def test_what_follows_the_end_of_an_archive_is_told(tmp_path, rest):
-    """Data behind the end that are no archive get a row; zeros there are padding."""
+    """Data after the end gives a row; zeros there are padding."""
     whole = tar_bytes([("a.jpg", b"a")])
     (tmp_path / "x.tar").write_bytes(whole + bytes(50_000))
     assert inner(listed(tmp_path / "x.tar")) == ["a.jpg"]
@@ -71,7 +71,7 @@ def test_what_follows_the_end_of_an_archive_is_told(tmp_path, rest):
 
 
 def test_a_zip_in_front_of_another_is_told(tmp_path):
-    """`cat a.zip b.zip` has the directory of the second only; a program in front is no archive."""
+    """The first archive of `cat a.zip b.zip` is reported; a preceding program is not."""
     first = packed_zip(tmp_path / "a.zip", {"a.jpg": b"a"}).read_bytes()
     second = packed_zip(tmp_path / "b.zip", {"b.jpg": b"b"}).read_bytes()
     (tmp_path / "c.zip").write_bytes(first + second)
@@ -84,7 +84,7 @@ def test_a_zip_in_front_of_another_is_told(tmp_path):
 
 @pytest.mark.parametrize("compression", ["gz", "bz2", "xz", "zst"])
 def test_a_tar_bomb_is_refused_before_it_is_unpacked(tmp_path, compression, monkeypatch):
-    """What unpacks to far more than it takes ends the archive; what came before it is kept."""
+    """Excessive expansion ends the archive; earlier members are kept."""
     monkeypatch.setattr(packed, "CREDIT_BYTES", 2**20)
     good = tar_bytes([("good.jpg", b"good" * 100)])
     bomb = tar_bytes([("bomb.jpg", bytes(30_000_000)), ("late.jpg", b"late")])
@@ -108,7 +108,7 @@ def test_a_tar_bomb_is_refused_before_it_is_unpacked(tmp_path, compression, monk
 
 
 def test_an_archive_that_shrinks_a_lot_is_read_as_far_as_its_size_goes(tmp_path, monkeypatch):
-    """A hundred to one is allowed for ever, since more goes in; so is any ratio for a while."""
+    """A ratio of 100 is always allowed, any ratio up to the credit."""
     monkeypatch.setattr(packed, "CREDIT_BYTES", 2**21)
     body = b"".join(
         factories.noise(seed=n, size=(10, 10)).tobytes() + bytes(20_000) for n in range(300)
@@ -119,7 +119,7 @@ def test_an_archive_that_shrinks_a_lot_is_read_as_far_as_its_size_goes(tmp_path,
 
 
 def test_zip_members_that_unpack_to_too_much_together_are_refused(tmp_path, monkeypatch):
-    """The same budget holds for a ZIP, from its directory; other members are read."""
+    """The same limit applies to a ZIP by its directory; other members are read."""
     monkeypatch.setattr(packed, "CREDIT_BYTES", 2**20)
     members = {f"{n}.jpg": bytes(400_000) for n in range(5)} | {"z.jpg": factories.jpeg()}
     path = packed_zip(tmp_path / "x.zip", members, compression=zipfile.ZIP_DEFLATED)
@@ -131,7 +131,7 @@ def test_zip_members_that_unpack_to_too_much_together_are_refused(tmp_path, monk
 
 
 def test_zip_members_that_share_their_bytes_are_refused(tmp_path):
-    """A bomb lists the same bytes many times; the first one counts."""
+    """Of members with the same bytes, only the first is read."""
     path = packed_zip(tmp_path / "x.zip", {"a.jpg": b"a" * 50, "b.jpg": b"b" * 50})
     raw = bytearray(path.read_bytes())
     second = raw.rindex(b"PK\1\2")

@@ -22,7 +22,7 @@ from assay.data.sources.find import SourceOptions, read_item
 
 
 def zip_of_names(path: Path, names: list[bytes], *, flags: int = 0) -> Path:
-    """A ZIP archive whose members' names are just these bytes."""
+    """Return a ZIP archive with members of exactly these names in bytes."""
     stand_ins = [f"{n:02d}".ljust(len(name), "x") for n, name in enumerate(names)]
     packed_zip(path, {name: factories.jpeg(seed=n) for n, name in enumerate(stand_ins)})
     raw = path.read_bytes()
@@ -44,7 +44,7 @@ NAMES = ["表.jpg", "ソ/能.jpg", "十/表/ポ.jpg"]  # their second bytes are 
 
 @pytest.mark.parametrize("encoding", ["cp932", "gbk", "big5", "utf-8", "euc_jp", "cp1251"])
 def test_every_zip_member_is_an_item_whatever_bytes_its_name_holds(tmp_path, encoding):
-    """Names of old archives are in any encoding; none vanishes, none is taken for a path."""
+    """Names in old encodings lose no member and are not split as paths."""
     words = NAMES if encoding != "cp1251" else ["ф.jpg", "ж/я.jpg", "щ/ъ/ы.jpg"]
     names = [name.encode(encoding, "replace") for name in words]
     items = listed(zip_of_names(tmp_path / "x.zip", names))
@@ -55,7 +55,7 @@ def test_every_zip_member_is_an_item_whatever_bytes_its_name_holds(tmp_path, enc
 
 
 def test_names_that_differ_in_case_or_normal_form_are_items_of_their_own(tmp_path):
-    """So they are for ZIP and TAR, also with names that are no UTF-8."""
+    """Such names are distinct in ZIP and TAR, also if they are not UTF-8."""
     names = ["A.jpg", "a.jpg", "\u00e9.jpg", "e\u0301.jpg", "x\udcff.jpg", "x\udcfe.jpg"]
     members = [(name, name.encode("utf-8", "surrogateescape")) for name in names]
     (tmp_path / "x.tar").write_bytes(tar_bytes(members, format=tarfile.GNU_FORMAT))
@@ -69,7 +69,7 @@ def test_names_that_differ_in_case_or_normal_form_are_items_of_their_own(tmp_pat
 
 
 def test_a_zip_member_that_is_named_like_a_folder_and_holds_bytes_is_an_item(tmp_path):
-    """Nothing hides behind a slash at the end; empty folders are none, as Windows writes them."""
+    """A member with a trailing slash and bytes is an item; an empty folder is not."""
     raw = packed_zip(
         tmp_path / "x.zip", {"photo.jpgx": b"bytes", "d/": b"", "e\\": b""}
     ).read_bytes()
@@ -78,7 +78,7 @@ def test_a_zip_member_that_is_named_like_a_folder_and_holds_bytes_is_an_item(tmp
 
 
 def test_a_hard_link_in_a_tar_is_its_file_under_another_name(tmp_path):
-    """Where the archive can be read anywhere; in a compressed one it is told what to do."""
+    """Hard links are read in a plain archive, and refused with advice in a compressed one."""
     for mode in ("w", "w:gz"):
         path = tmp_path / f"x.{mode[2:] or 'tar'}"
         with tarfile.open(path, mode) as out:

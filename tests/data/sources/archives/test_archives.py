@@ -39,7 +39,7 @@ from assay.data.sources.uris import escape_of
     "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 )
 def test_zip_members_are_items_with_their_bytes(tmp_path, method):
-    """Every member comes out as it went in, under a URI that names archive and member."""
+    """Every member is read back unchanged, under a URI with archive and member."""
     path = packed_zip(tmp_path / "my pics.zip", PICTURES, compression=method)
     items = listed(path)
     assert items[0].source_uri == f"zip://{tmp_path}/my%20pics.zip!0/00.jpg"
@@ -51,7 +51,7 @@ def test_zip_members_are_items_with_their_bytes(tmp_path, method):
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_tar_members_are_items_with_their_bytes(tmp_path, compression):
-    """The same for TAR archives, plain and compressed, in order and in reverse."""
+    """Members of plain and compressed TAR archives are read in order and in reverse."""
     path = packed_tar(tmp_path / "x.tar", list(PICTURES.items()), compression)
     items = listed(path)
     assert items[0].source_uri == f"tar://{tmp_path}/x.tar!0/00.jpg"
@@ -64,7 +64,7 @@ def test_tar_members_are_items_with_their_bytes(tmp_path, compression):
 
 @pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz"])
 def test_members_are_read_from_many_threads(tmp_path, suffix):
-    """Eight threads get the right bytes of each member from one shared archive."""
+    """Eight threads read the right bytes of each member from one shared archive."""
     path = tmp_path / f"x.{suffix}"
     if suffix == "zip":
         packed_zip(path, PICTURES)
@@ -77,7 +77,7 @@ def test_members_are_read_from_many_threads(tmp_path, suffix):
 
 
 def test_a_compressed_tar_is_unpacked_once_when_read_in_order(tmp_path, monkeypatch):
-    """Threads that ask a little out of order do not start the archive again."""
+    """Threads slightly out of order do not restart the archive."""
     path = packed_tar(tmp_path / "x.tar.gz", list(PICTURES.items()), "gz")
     items = listed(path)
     made: list[WindowedStream] = []
@@ -94,7 +94,7 @@ def test_a_compressed_tar_is_unpacked_once_when_read_in_order(tmp_path, monkeypa
 
 
 def test_a_stream_goes_back_only_beyond_its_window(monkeypatch):
-    """What lies in the window is served from memory; what lies before it opens again."""
+    """Reads within the window are served from memory; earlier ones reopen the stream."""
     monkeypatch.setattr(handles, "_WINDOW_BYTES", 40)
     monkeypatch.setattr(handles, "_STEP_BYTES", 10)
     body = bytes(range(200))
@@ -109,7 +109,7 @@ def test_a_stream_goes_back_only_beyond_its_window(monkeypatch):
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 60)), max_size=20))
 def test_a_stream_gives_what_a_slice_gives(reads):
-    """In whatever order parts are asked for, they are the parts of the whole."""
+    """Reads in any order equal slices of the whole."""
     body = bytes(n % 251 for n in range(300))
     stream = WindowedStream(lambda: io.BytesIO(body))
     for offset, n_bytes in reads:
@@ -120,7 +120,7 @@ ESCAPES = ["../up.jpg", "a/../../up.jpg", "/etc/passwd", "C:\\x.jpg", "..\\up.jp
 
 
 def test_zip_members_that_escape_are_problems(tmp_path):
-    """Names that lead out, links and devices are rows with a reason, and the rest goes on."""
+    """Names that lead out, links and devices are rejected rows; other members are read."""
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as out:
         for name in ESCAPES:
@@ -141,7 +141,7 @@ def test_zip_members_that_escape_are_problems(tmp_path):
 
 
 def test_tar_members_that_escape_are_problems(tmp_path):
-    """The same in TAR archives, with hard links, symbolic links, devices and pipes."""
+    """Unsafe names, links, devices and pipes in TAR archives are rejected rows."""
     path = tmp_path / "x.tar"
     with tarfile.open(path, "w") as out:
         for name in ESCAPES[:3]:
@@ -168,7 +168,7 @@ def test_tar_members_that_escape_are_problems(tmp_path):
 
 @given(st.lists(st.sampled_from(["..", ".", "a", "", "C:", "b.jpg", "...", "..a"]), max_size=5))
 def test_a_name_is_unsafe_exactly_when_it_would_leave_its_folder(parts):
-    """Against pathlib: what stays below a folder for every tool is safe, the rest is not."""
+    """The check agrees with pathlib on names that leave a folder."""
     for separator in ("/", "\\"):
         name = separator.join(parts)
         plain = name.replace("\\", "/")
@@ -179,14 +179,14 @@ def test_a_name_is_unsafe_exactly_when_it_would_leave_its_folder(parts):
 
 @given(st.text(max_size=30))
 def test_safe_names_stay_below_any_folder(name):
-    """Whatever text is a name, one that counts as safe resolves below the folder."""
+    """Any text that counts as a safe name resolves below the folder."""
     if escape_of(name) is None and "\0" not in name:
         assert Path("/base").joinpath(name.replace("\\", "/")).is_relative_to("/base")
         assert ".." not in Path(name.replace("\\", "/")).parts
 
 
 def test_names_that_occur_twice_are_two_items(tmp_path):
-    """Both members are listed, told apart by their place, each with its own bytes."""
+    """Members with the same name are two items with their own bytes."""
     zip_path, tar_path = tmp_path / "x.zip", tmp_path / "x.tar"
     with zipfile.ZipFile(zip_path, "w") as out:
         out.writestr("a.jpg", b"one")
@@ -200,7 +200,7 @@ def test_names_that_occur_twice_are_two_items(tmp_path):
 
 
 def test_a_zip_bomb_stops_at_the_limit(tmp_path):
-    """A member that unpacks to more than allowed is refused, also when its header lies."""
+    """A member larger than the limit is refused, also if its header is false."""
     path = packed_zip(
         tmp_path / "x.zip", {"a.jpg": bytes(5_000_000)}, compression=zipfile.ZIP_DEFLATED
     )
@@ -215,7 +215,7 @@ def test_a_zip_bomb_stops_at_the_limit(tmp_path):
 
 
 def test_encrypted_and_damaged_zip_members_are_unreadable(tmp_path):
-    """The flag of encryption and a wrong checksum cost that member and no other."""
+    """Encryption and a wrong checksum reject that member only."""
     path = packed_zip(tmp_path / "x.zip", {"a.jpg": b"a" * 100, "b.jpg": b"b" * 100})
     raw = bytearray(path.read_bytes())
     raw[raw.index(b"PK\x01\x02") + 8] |= 1
@@ -228,7 +228,7 @@ def test_encrypted_and_damaged_zip_members_are_unreadable(tmp_path):
 
 
 def test_sidecars_speak_for_pictures_in_archives(tmp_path):
-    """WebDataset's `.json`, `.cls` and `.txt` give labels in ZIP and TAR, and are no items."""
+    """WebDataset's `.json`, `.cls` and `.txt` give labels in ZIP and TAR, and are not items."""
     members = {
         "d/000.jpg": b"0",
         "d/000.json": b'{"label": "fake", "domain": "art"}',
@@ -261,7 +261,7 @@ def test_sidecars_speak_for_pictures_in_archives(tmp_path):
 
 
 def test_folders_and_the_archives_own_name_give_labels(tmp_path):
-    """`fake.zip` is a folder called fake, and folders inside go before it."""
+    """The archive's name counts as a folder; folders inside take precedence."""
     for path in (
         packed_zip(tmp_path / "fake.zip", {"a.jpg": b"a", "real/b.jpg": b"b"}),
         packed_tar(tmp_path / "fake.tar.gz", [("a.jpg", b"a"), ("real/b.jpg", b"b")], "gz"),
@@ -272,7 +272,7 @@ def test_folders_and_the_archives_own_name_give_labels(tmp_path):
 
 @pytest.mark.parametrize("compression", ["", "gz", "xz", "bz2"])
 def test_a_tar_that_is_cut_gives_what_came_before_and_says_so(tmp_path, compression):
-    """Members before the damage are items; the damage is one item of its own."""
+    """Members before the damage are items; the damage is one further item."""
     members = [(f"{n}.jpg", factories.noise(seed=n, size=(64, 64)).tobytes()) for n in range(8)]
     whole = packed_tar(tmp_path / "whole.tar", members).read_bytes()
     cut = whole[: len(whole) // 2]
@@ -289,7 +289,7 @@ def test_a_tar_that_is_cut_gives_what_came_before_and_says_so(tmp_path, compress
 
 
 def test_a_compressed_stream_that_breaks_off_is_damage_too(tmp_path):
-    """Half a .tar.gz gives the members that could be unpacked, and says it is damaged."""
+    """Half a .tar.gz gives the members before the end, and one item for the damage."""
     members = [(f"{n}.jpg", factories.noise(seed=n, size=(64, 64)).tobytes()) for n in range(8)]
     path = packed_tar(tmp_path / "x.tar.gz", members, "gz")
     path.write_bytes(factories.truncated(path.read_bytes()))
@@ -300,14 +300,14 @@ def test_a_compressed_stream_that_breaks_off_is_damage_too(tmp_path):
 
 
 def test_a_header_that_is_cut_off_is_damage(tmp_path):
-    """Python takes half a header for the end; the members behind it must not vanish unseen."""
+    """A truncated header, which tarfile reads as the end, is reported as damage."""
     path = packed_tar(tmp_path / "x.tar", [("a.jpg", b"a"), ("b.jpg", b"b")])
     path.write_bytes(path.read_bytes()[: 1024 + 300])
     assert [bool(item.problem) for item in listed(path)] == [False, True]
 
 
 def test_a_tar_header_of_gigabytes_is_refused_unread(tmp_path):
-    """An attribute header that announces more than a megabyte is damage, not memory."""
+    """An attribute header above one megabyte is damage, and is not read into memory."""
     info = tarfile.TarInfo("pax")
     info.type, info.size = tarfile.XHDTYPE, 3 * 2**30
     good = tarfile.TarInfo("a.jpg")
@@ -319,7 +319,7 @@ def test_a_tar_header_of_gigabytes_is_refused_unread(tmp_path):
 
 
 def test_fingerprints_follow_the_content(tmp_path):
-    """The same ZIP member has the same fingerprint in a new archive; other bytes another."""
+    """A ZIP member keeps its fingerprint in a new archive; other bytes change it."""
     one = listed(packed_zip(tmp_path / "1.zip", {"a.jpg": b"same"}))[0]
     two = listed(packed_zip(tmp_path / "2.zip", {"a.jpg": b"same", "b.jpg": b"x"}))[0]
     three = listed(packed_zip(tmp_path / "3.zip", {"a.jpg": b"diff"}))[0]
@@ -327,7 +327,7 @@ def test_fingerprints_follow_the_content(tmp_path):
 
 
 def test_an_archive_that_is_gone_or_changed_has_a_reason(tmp_path):
-    """Between listing and reading an archive may vanish or be replaced."""
+    """An archive removed or replaced after listing gives a reason."""
     zip_path = packed_zip(tmp_path / "x.zip", {"a.jpg": b"a"})
     tar_path = packed_tar(tmp_path / "x.tar.gz", [("a.jpg", b"a")], "gz")
     (from_zip,), (from_tar,) = listed(zip_path), listed(tar_path)
@@ -339,7 +339,7 @@ def test_an_archive_that_is_gone_or_changed_has_a_reason(tmp_path):
 
 
 def test_a_large_tar_is_listed_in_constant_memory(tmp_path):
-    """Listing goes member by member: the first item is there before the archive is read."""
+    """Listing takes bounded memory per member."""
     path = packed_tar(tmp_path / "x.tar", [(f"{n}.jpg", b"x") for n in range(3000)])
     # Those of other tests in this process are there already.
     n_threads = threading.active_count()

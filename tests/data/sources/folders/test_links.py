@@ -1,4 +1,4 @@
-"""Links in folders: what they lead to is read only below the folder, and never from a lake."""
+"""Links in folders are followed only within the folder, and never into a lake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.data.store.lake_mark import MARKER
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A table of one picture in `lake/shards`, a lake; the folder `pics` has a link to it."""
+    """Create a lake with a table of one image, and a folder `pics` with a link to it."""
     shard = tmp_path / "lake" / "shards" / "x.parquet"
     shard.parent.mkdir(parents=True)
     (tmp_path / "lake" / MARKER).write_text("{}")
@@ -42,7 +42,7 @@ def test_a_link_to_a_table_outside_or_in_a_lake_is_a_row(tmp_path: Path, table: 
 
 
 def test_a_pattern_gives_no_link_into_a_lake(tmp_path: Path, table: Path) -> None:
-    """Neither to a table nor to a folder."""
+    """A pattern matches no link to a table or a folder of a lake."""
     (tmp_path / "pics" / "x.parquet").symlink_to(table)
     (tmp_path / "pics" / "y").symlink_to(table.parent)
     items = list(find_items([f"{tmp_path}/pics/*"], SourceOptions()))
@@ -52,7 +52,7 @@ def test_a_pattern_gives_no_link_into_a_lake(tmp_path: Path, table: Path) -> Non
 
 
 def test_labels_are_not_read_through_links_that_lead_out(tmp_path: Path) -> None:
-    """A misspelt one is shown to people: such a link would show the beginning of any file."""
+    """A sidecar behind a link out of the folder is not read, since its text may be shown."""
     (tmp_path / "secret").write_text("file_name,label\na.jpg,hush\n")
     folder = tmp_path / "pics"
     folder.mkdir()

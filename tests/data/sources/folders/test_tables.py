@@ -14,7 +14,7 @@ from assay.data.sources.find import SourceOptions, find_items
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One picture in each of four parts: by their folders fake, real in domain a/b, and unknown."""
+    """Create one image in each of four Hive partitions: fake, real in domain a/b, and unknown."""
     for number, (place, more) in enumerate(
         (
             ("label=fake/part-0.parquet", {}),
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 def test_columns_of_folders_count_unless_a_part_has_them_itself(
     folder: Path, pattern: str, label_from: str | None
 ) -> None:
-    """In a folder and by a pattern; what was never committed is no item of the folder."""
+    """Partitions are columns in a folder and by a pattern; uncommitted parts are not items."""
     options = SourceOptions(label_from=label_from)
     items = list(find_items([f"{folder}{pattern}"], options))
     told = {

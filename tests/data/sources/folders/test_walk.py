@@ -1,4 +1,4 @@
-"""Folders as sources: lakes in them, tables of labels, parts of one Parquet table, patterns."""
+"""Folders as sources: lakes inside, tables of labels, Parquet parts, patterns."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def problems(items: list[Item]) -> dict[str, tuple[Reason, str]]:
 
 
 def test_a_lake_is_never_a_source(tmp_path):
-    """It is passed over below a folder and under a glob; by itself it is an error."""
+    """A lake is skipped below a folder and under a glob; as a source it is an error."""
     tree(tmp_path, "a.jpg", "x/b.jpg")
     lake = tmp_path / "x" / "my lake"
     Lake(lake)
@@ -71,7 +71,7 @@ def test_a_lake_is_never_a_source(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_a_folder_s_table_of_labels_is_no_item(tmp_path, suffix):
-    """It names pictures by their path below it; the nearest table and sidecars go first."""
+    """A table of labels gives labels by path; the nearest table and sidecars take precedence."""
     tree(tmp_path, "a.jpg", "b.jpg", "x/c.jpg", "x/y/d.jpg", "e.jpg")
     rows = [
         ("a.jpg", "fake", "art"),
@@ -131,7 +131,7 @@ def packed(path: Path, members: dict[str, bytes]) -> Path:
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz"])
 def test_archives_have_tables_of_labels_and_lakes_too(tmp_path, name):
-    """What holds in a folder holds in the archive of it."""
+    """Tables of labels and lakes are handled in archives as in folders."""
     members = {
         "./t/a.jpg": PICTURES[0],
         "t/x/b.jpg": PICTURES[1],
@@ -151,7 +151,7 @@ def test_archives_have_tables_of_labels_and_lakes_too(tmp_path, name):
 
 
 def test_a_table_of_something_else_is_an_item(tmp_path):
-    """Without a column `file_name` it says nothing of pictures."""
+    """A table without a column `file_name` is an ordinary item."""
     (tmp_path / "metadata.csv").write_text("a,b\n1,2\n")
     tree(tmp_path, "a.jpg")
     assert inside(listed(tmp_path)) == ["a.jpg", "metadata.csv"]
@@ -163,7 +163,7 @@ def part(path: Path, numbers: range, **columns) -> None:
 
 
 def test_a_folder_of_parquet_parts_is_one_table(tmp_path):
-    """Marks beside the parts are no items, a bad part is a row, and folders may be columns."""
+    """Marker files are not items, a bad part is one row, and folders may be columns."""
     part(tmp_path / "label=fake" / "part-0.snappy.parquet", range(2))
     part(tmp_path / "label=real" / "part-1.parquet", range(2, 4))
     (tmp_path / "label=real" / "part-2.parquet").write_bytes(b"PAR1")
@@ -185,7 +185,7 @@ def test_a_folder_of_parquet_parts_is_one_table(tmp_path):
 
 
 def test_a_published_data_set_is_a_source(tmp_path):
-    """Its card and its lock are no items; the same names elsewhere are."""
+    """Card and lock of a published dataset are not items; the same names elsewhere are."""
     part(tmp_path / "ds" / "data" / "train-0.parquet", range(2))
     for name in ("ds/README.md", "ds/VERSIONS.lock", "README.md"):
         (tmp_path / name).write_text("x")
@@ -193,7 +193,7 @@ def test_a_published_data_set_is_a_source(tmp_path):
 
 
 def test_parts_in_folders_take_their_label(tmp_path):
-    """Of the folder above them, as files do; a table without pictures is refused."""
+    """Parquet parts take the label of their folder; a table without images is refused."""
     part(tmp_path / "real" / "0.parquet", range(1))
     pq.write_table(pa.table({"n": [1]}), tmp_path / "numbers.parquet")
     items = listed(tmp_path, label_from="parent-folder")
@@ -203,7 +203,7 @@ def test_parts_in_folders_take_their_label(tmp_path):
 
 
 def test_what_a_pattern_says_is_matched_by_a_library(tmp_path):
-    """Braces, sets and repeated signs; one text is one pattern; nothing warns."""
+    """Braces, sets and repeated signs match; one text is one pattern; nothing warns."""
     tree(tmp_path, "a.jpg", "b.PNG", "[c].jpg", "{d}.jpg", "x/e.webp", "x/[/f.jpg")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -10,7 +10,7 @@ from listed_pictures import PICTURES
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six pictures, `pics/0.jpg` to `pics/5.jpg`."""
+    """Create six images, `pics/0.jpg` to `pics/5.jpg`."""
     (tmp_path / "pics").mkdir()
     for number, raw in enumerate(PICTURES):
         (tmp_path / "pics" / f"{number}.jpg").write_bytes(raw)

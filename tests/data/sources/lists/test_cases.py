@@ -34,13 +34,13 @@ pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the folder of cases 
     ],
 )
 def test_every_row_is_a_picture_with_its_label(source, labels):
-    """Nothing is lost, refused or left without its label."""
+    """Every row is read with its label."""
     items = list(find_items([str(CASES / source)], SourceOptions()))
     assert [item.label for item in items] == labels
     assert all(read_item(item, SourceOptions()) for item in items)
 
 
 def test_a_bad_shard_is_a_row_among_good_ones():
-    """The pattern is quoted, so that it is one SOURCE."""
+    """A damaged shard among those of a quoted pattern is one row."""
     items = list(find_items([str(CASES / "f03-shards" / "*.tar")], SourceOptions()))
     assert [item.problem is None for item in items] == [True, False, True]

@@ -43,7 +43,7 @@ def cells_of(text: str, **options) -> list[list[str]]:
     st.sampled_from(",;\t|"),
 )
 def test_what_the_csv_module_writes_is_read_back(rows, delimiter):
-    """Quoted delimiters, quotes and line breaks come out of cells as they went in."""
+    """Quoted delimiters, quotes and line breaks are read back unchanged."""
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([list("abc"), *rows])
     assert cells_of(out.getvalue(), delimiter=delimiter) == rows
@@ -67,13 +67,13 @@ def test_what_the_csv_module_writes_is_read_back(rows, delimiter):
     ],
 )
 def test_quotes_open_and_close_only_at_the_edges_of_a_cell(line, cells):
-    """A quote elsewhere, or one that nothing closes, is a character."""
+    """A quote elsewhere, or one that is never closed, is a character."""
     assert split_line(line, ",", n_cells=len(cells)) == cells
     assert split_record([line], ",", len(cells)) == cells
 
 
 def test_a_stray_quote_costs_no_line():
-    """Rows behind a quote that nothing closes are rows, and the odd one says what it has."""
+    """Rows after an unclosed quote are rows, and the row with the quote has a note."""
     rows = [f"{n}.jpg,caption {n},real" for n in range(1000)]
     rows[2] = '2.jpg,"17 inch screen,real'
     records = list(table_of("\n".join(["path,caption,label", *rows])).records)
@@ -86,7 +86,7 @@ def test_a_stray_quote_costs_no_line():
 
 
 def test_a_quoted_cell_may_hold_lines_but_no_rows():
-    """What a reader knows to be a row ends a quote that came before it."""
+    """A line that is certainly a row ends an open quote."""
     tests = RowTests(
         is_row=lambda cells: cells[0].endswith(".jpg"),
         is_whole=lambda cells: "\n" not in cells[0],
@@ -107,7 +107,7 @@ def test_a_quoted_cell_may_hold_lines_but_no_rows():
 @settings(deadline=None)
 @given(st.text(st.sampled_from('a," \n;'), max_size=60))
 def test_every_line_that_is_not_blank_is_in_one_record(text):
-    """Whatever the quotes, the records' lines are those of the text, in order."""
+    """With any quotes, the records contain the lines of the text in order."""
     lines = list(split_lines(f"x,y\n{text}"))
     numbers = [
         number
@@ -120,7 +120,7 @@ def test_every_line_that_is_not_blank_is_in_one_record(text):
 
 
 def test_a_file_of_stray_quotes_takes_time_in_proportion():
-    """Looking for the end of a quote in vain is bounded, for all lines together."""
+    """The search for closing quotes is bounded over all lines together."""
     assert len(cells_of("x\n" + '"a b\n' * 10_000)) == 10_000
 
 
@@ -135,19 +135,19 @@ def test_a_file_of_stray_quotes_takes_time_in_proportion():
     ],
 )
 def test_the_delimiter_is_found(text, delimiter, names):
-    """Excel's own line names it; otherwise the header's cells tell."""
+    """The delimiter is taken from Excel's `sep=` line, or detected in the header."""
     table = table_of(text)
     assert (table.delimiter, table.names) == (delimiter, names)
     assert list(table.records) == []
 
 
 def test_a_text_without_lines_is_no_table():
-    """Nothing, blank lines, and a delimiter's name alone."""
+    """Empty text, blank lines and a lone `sep=` line give no table."""
     assert read_table("") is read_table("\n \n") is read_table("sep=;\n") is None
 
 
 def test_lines_end_where_files_end_them():
-    """LF, CR LF and CR; form feeds and U+2028 stand in cells."""
+    """LF, CR LF and CR end lines; form feeds and U+2028 do not."""
     assert list(split_lines("a\rb\r\nc\n\nd\u2028e\x0cf\x85g")) == [
         *("a", "b", "c", "", "d\u2028e\x0cf\x85g"),
     ]
@@ -159,12 +159,12 @@ def test_lines_end_where_files_end_them():
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252", "latin-1"]
 )
 def test_text_of_common_encodings_is_decoded(encoding):
-    """Byte order marks name UTF-16 and UTF-32; what is not UTF-8 is Windows-1252."""
+    """Byte order marks select UTF-16 and UTF-32; invalid UTF-8 is Windows-1252."""
     assert decode_text("Zürich\n".encode(encoding)) == "Zürich\n"
 
 
 def test_bytes_that_are_no_text_are_refused_and_escapes_are_mended():
-    """NUL bytes are no text; lone surrogates become what UTF-8 can hold."""
+    """NUL bytes are refused; lone surrogates are replaced."""
     with pytest.raises(ValueError, match="NUL or other"):
         decode_text(b"PK\x03\x04\0\0")
     assert decode_text("caf\xe9 für".encode("latin-1") + "ü".encode()) == "café fürü"

@@ -1,4 +1,4 @@
-"""Lists as people's tools write them: encodings, packing, quoting, kinds of JSON, Windows paths."""
+"""Lists as common tools write them: encodings, compression, quoting, JSON, Windows paths."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def inner(item: Item) -> str:
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_spreadsheets_and_windows_write_lists_that_are_read(folder, text, encoding):
-    """Blanks round cells, back slashes, Excel's first line, any line end, case and encoding."""
+    """Blanks around cells, backslashes, `sep=` lines, any line end, case and encoding are read."""
     items = listed(put(folder / "list.csv", text, encoding))
     assert read(items) == PICTURES[:2]
     assert [item.label for item in items] == ["fake", "real"]
 
 
 def test_odd_lines_of_a_list_are_counted_in_the_log(folder, caplog):
-    """Once for each kind, with their number and the first."""
+    """Each kind of defect is logged once, with its count and first line."""
     path = put(folder / "list.csv", b'path,x\na,\xe9\nb,"c\nd,"\xfc\n')
     assert len(listed(path)) == 3
     assert [record.getMessage() for record in caplog.records] == [
@@ -65,7 +65,7 @@ def test_odd_lines_of_a_list_are_counted_in_the_log(folder, caplog):
 
 
 def test_a_path_on_a_drive_is_told_as_such(folder):
-    """A list from Windows whose paths begin with a drive or a share names another machine."""
+    """A Windows path with a drive or share is reported as one of another machine."""
     items = listed(
         put(folder / "list.csv", "path\nC:\\pics\\0.jpg\nfile:///D:/0.jpg\n\\\\nas\\x\\0.jpg\n")
     )
@@ -75,7 +75,7 @@ def test_a_path_on_a_drive_is_told_as_such(folder):
 
 
 def test_rows_that_are_not_utf8_are_read_all_the_same(folder):
-    """Windows-1252 is the way out, and names of files that are no text are still found."""
+    """Invalid UTF-8 is read as Windows-1252, and files with such names are found."""
     put(folder / "Zürich.jpg", PICTURES[0])
     (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(PICTURES[1])
     text = "path,domain\nZürich.jpg,Zürich\n".encode("cp1252")
@@ -85,7 +85,7 @@ def test_rows_that_are_not_utf8_are_read_all_the_same(folder):
 
 
 def test_texts_of_parquet_that_are_not_utf8_cost_no_row(folder):
-    """Writers that do not check leave Latin-1 behind: in labels, in paths, beside pictures."""
+    """Latin-1 in labels, paths and other columns of Parquet costs no row."""
     (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(PICTURES[1])
     texts = pa.array([b"pics/0.jpg", b"caf\xe9.jpg", b"pics/2.jpg"]).view(pa.string())
     domains = pa.array([b"a", b"Z\xfcrich", None]).view(pa.string())
@@ -99,7 +99,7 @@ def test_texts_of_parquet_that_are_not_utf8_cost_no_row(folder):
 
 
 def test_half_characters_in_json_are_a_bad_row_and_no_more(folder):
-    """In a path or an address; elsewhere they are replaced."""
+    """A lone surrogate in a path or URL rejects the row; elsewhere it is replaced."""
     rows = [
         '{"url": "http://\\ud800.com/x"}',
         '{"path": "\\ud800.jpg"}',
@@ -114,7 +114,7 @@ def test_half_characters_in_json_are_a_bad_row_and_no_more(folder):
 
 
 def test_a_stray_quote_is_told_and_hides_no_row(folder):
-    """Before it was the rest of the table; a line break in a path is no path either."""
+    """An unclosed quote is noted and hides no row; a path with a line break is rejected."""
     text = (
         'path,caption\npics/0.jpg,"17 inch\npics/1.jpg,two\n"pics/2\n.jpg",x\npics/3.jpg,"a\nb"\n'
     )
@@ -132,7 +132,7 @@ def test_a_stray_quote_is_told_and_hides_no_row(folder):
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
 def test_texts_with_line_breaks_are_no_stray_quotes(folder, order):
-    """What the csv module writes is read back, wherever the path stands beside the text."""
+    """Texts with line breaks are read back, on either side of the path."""
     draw = random.Random(0)
     pieces = ["a", '"', ",", "\n", "; ", '17"', "hello, world", "\n\n", '"hi"', "\t", "é"]
     for _ in range(40):
@@ -149,7 +149,7 @@ def test_texts_with_line_breaks_are_no_stray_quotes(folder, order):
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0)])
 def test_a_stray_quote_hides_no_row_wherever_it_stands(folder, order):
-    """With another one further down that could close it, too."""
+    """An unclosed quote hides no row, also if a later quote could close it."""
     rows = [("path", "caption", "label")]
     rows += [(f"pics/{n % 4}.jpg", f"caption {n}", "real") for n in range(60)]
     rows[3] = ("pics/2.jpg", '"17 inch', "fake")
@@ -161,7 +161,7 @@ def test_a_stray_quote_hides_no_row_wherever_it_stands(folder, order):
 
 
 def test_lines_of_text_are_a_list(folder):
-    """One path or address on each; commas, blanks and quotes belong to it."""
+    """Each line is one path or URL, with its commas, blanks and quotes."""
     put(folder / 'a, "b" .jpg', PICTURES[1])
     path = put(
         folder / "list.txt",
@@ -177,7 +177,7 @@ def test_lines_of_text_are_a_list(folder):
 
 
 def test_a_text_that_is_no_list_says_what_to_write(folder):
-    """By itself it is an error; beside pictures it is one row, or the sidecar of one."""
+    """A text that is not a list is an error as a source, and a row or sidecar in a folder."""
     notes = put(folder / "notes.txt", "pictures of the summer\n")
     with pytest.raises(InputError, match=r"without paths or URLs.*write one per line"):
         listed(notes)
@@ -206,7 +206,7 @@ def test_a_text_that_is_no_list_says_what_to_write(folder):
 )
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
 def test_json_is_read_whatever_holds_its_rows(folder, text, suffix):
-    """An array, values one after another, one per line or spread over lines; paths alone."""
+    """Arrays, concatenated values, JSON Lines, wrapped values and plain paths are read."""
     items = listed(put(folder / f"list.{suffix}", text))
     assert read(items) == PICTURES[:2]
     assert items[0].source_uri.startswith(f"{suffix}://")
@@ -214,7 +214,7 @@ def test_json_is_read_whatever_holds_its_rows(folder, text, suffix):
 
 
 def test_damage_in_an_array_costs_its_row(folder):
-    """The next line that begins a row is read; what is no list at all is an error."""
+    """Reading resumes at the next line that starts a row; a file that is not a list is an error."""
     text = (
         f'[{{"image": "{TEXTS[0]}"}},\n {{"image": oops}},\n {{"image": "pics/1.jpg", "n": NaN}},\n'
     )
@@ -226,7 +226,7 @@ def test_damage_in_an_array_costs_its_row(folder):
 
 
 def test_the_column_of_pictures_is_found_by_name_and_type(folder):
-    """Numbers under `image` are ids; the next likely column is the one."""
+    """A numeric column `image` is skipped for the next likely column."""
     rows = '{"image": 17, "file_name": "pics/0.jpg"}\n{"image": "18", "file_name": "pics/1.jpg"}\n'
     assert read(listed(put(folder / "a.jsonl", rows))) == PICTURES[:2]
     text = "image,file_name\n0017,pics/0.jpg\n0018,pics/1.jpg\n"
@@ -243,7 +243,7 @@ def test_the_column_of_pictures_is_found_by_name_and_type(folder):
 
 
 def test_names_that_differ_by_case_only_are_refused(folder):
-    """In a header and in a schema at once; in a row of JSON for that row."""
+    """Names that differ by case only are refused in a header, a schema or a JSON row."""
     for name, text in (("a.csv", "path,Path\nx,y\n"), ("b.csv", "path,label,LABEL\nx,0,1\n")):
         with pytest.raises(InputError, match="differ at most by case"):
             listed(put(folder / name, text))
@@ -270,7 +270,7 @@ PACKERS = {
 
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_packed_lists_are_unpacked(folder, suffix):
-    """By their suffix or their first bytes; pictures in them are found again by their place."""
+    """Compressed lists are detected by suffix or first bytes, and images in them are read again."""
     pack = PACKERS[suffix]
     rows = f'{{"image": "pics/0.jpg"}}\n{{"image": "{TEXTS[1]}"}}\n'
     for name, text in (
@@ -284,7 +284,7 @@ def test_packed_lists_are_unpacked(folder, suffix):
 
 
 def test_a_list_that_unpacks_without_end_stops_with_a_row(folder, monkeypatch):
-    """So does one that ends too early; the rows before count."""
+    """Excessive expansion and an early end give one row; earlier rows are kept."""
     monkeypatch.setattr(packed, "CREDIT_BYTES", 2**17)
     rows = b"path\npics/0.jpg\n" + b"pics/none.jpg\n" * 20_000
     path = put(folder / "list.csv.gz", gzip.compress(rows, 1))
@@ -303,7 +303,7 @@ def test_a_list_that_unpacks_without_end_stops_with_a_row(folder, monkeypatch):
 
 @pytest.mark.parametrize("name", ["list.csv", "list.jsonl", "list.parquet", "list.txt"])
 def test_pictures_in_rows_work_in_every_kind_of_list(folder, name):
-    """As base64, URL-safe or with line breaks, and as data: addresses."""
+    """Base64, URL-safe or wrapped, and data: URIs are read in every kind of list."""
     wrapped = "\n".join(TEXTS[1][at : at + 76] for at in range(0, len(TEXTS[1]), 76))
     url_safe = TEXTS[2].replace("+", "-").replace("/", "_").rstrip("=")
     cells = [TEXTS[0], wrapped, url_safe, f"data:image/jpeg;base64,{TEXTS[3]}"]
@@ -323,7 +323,7 @@ def test_pictures_in_rows_work_in_every_kind_of_list(folder, name):
 
 @pytest.mark.parametrize("kind", ["struct", "binary", "text"])
 def test_each_picture_of_a_list_is_an_item(folder, kind):
-    """A row with a list of pictures gives them all, with its label; an empty one is told."""
+    """A row with a list of images gives one item each; an empty list is rejected."""
     cells = {
         "struct": [{"bytes": raw, "path": None} for raw in PICTURES[:4]],
         "binary": PICTURES[:4],
@@ -351,7 +351,7 @@ def test_numbers_are_labels_as_numpy_writes_them(folder):
 
 
 def test_the_same_value_means_the_same_in_every_kind_of_list(folder):
-    """Numbers, truth values and words spell labels wherever they stand; NaN and blanks say none."""
+    """A value spells the same label in every file format; NaN and blanks spell none."""
     values = [0, 1, 1.0, True, False, " Fake ", "AI-generated", None, float("nan"), "sparrow"]
     labels = ["real", "fake", "fake", "fake", "real", "fake", "fake", None, None, None]
     rows = [{"path": "pics/0.jpg", "label": value} for value in values]
@@ -366,7 +366,7 @@ def test_the_same_value_means_the_same_in_every_kind_of_list(folder):
 
 
 def test_shards_of_a_pattern_that_cannot_be_read_are_rows(folder):
-    """A SOURCE named by itself stops the run; one among those that a pattern gave does not."""
+    """An unreadable SOURCE stops the run; an unreadable file of a pattern is a row."""
     put(folder / "0.csv", "path\npics/0.jpg\n")
     put(folder / "1.csv", "a,b\n1,2\n")
     put(folder / "2.parquet", b"PAR1 broken")
@@ -381,7 +381,7 @@ def test_shards_of_a_pattern_that_cannot_be_read_are_rows(folder):
 
 
 def test_files_that_are_no_lists_say_what_they_are(folder):
-    """Pictures, NUL bytes and nothing under a list's name; packed files of neither kind."""
+    """Images, NUL bytes, empty files and other compressed files named as lists are refused."""
     for name, content, message in (
         ("a.csv", PICTURES[0], "not a list but JPEG"),
         ("b.jsonl", b"\x01\x02\x03\x00" * 50, "not text"),
@@ -398,7 +398,7 @@ def test_files_that_are_no_lists_say_what_they_are(folder):
 
 @pytest.mark.parametrize("name", ["list.csv", "list.jsonl", "list.parquet", "list.txt"])
 def test_long_names_without_a_suffix_are_paths_and_stop_no_list(folder, name):
-    """Of any length, such as hashes in hexadecimal, though they look like base64."""
+    """Long names such as hexadecimal hashes are paths, although they look like base64."""
     names = [("0123456789abcdef" * 5)[:length] for length in (64, 65, 66, 67, 80)]
     for number, long in enumerate(names[:4]):
         put(folder / long, PICTURES[number])
@@ -416,7 +416,7 @@ def test_long_names_without_a_suffix_are_paths_and_stop_no_list(folder, name):
 
 
 def test_addresses_of_data_and_marks_count_however_lists_were_put_together(folder):
-    """DATA: in capitals, base64 alone on lines, and byte order marks where files were joined."""
+    """Upper-case DATA: URIs, bare base64 lines and inner byte order marks are read."""
     data = f"image,label\nDATA:IMAGE/JPEG;BASE64,{TEXTS[0]},real\n"
     assert read(listed(put(folder / "data.csv", data))) == PICTURES[:1]
     assert read(listed(put(folder / "lines.txt", "\n".join(TEXTS)))) == PICTURES
@@ -431,7 +431,7 @@ def test_addresses_of_data_and_marks_count_however_lists_were_put_together(folde
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_millions_of_empty_lines_take_no_time(folder, end):
-    """They are counted all the same: messages name the line of the file."""
+    """Empty lines are counted for line numbers, in little time."""
     text = f"image{end}pics/0.jpg{end}" + end * 4_000_000 + f"pics/1.jpg,1{end}pics/2.jpg"
     path = put(folder / "list.csv.gz", gzip.compress(text.encode(), 1))
     began = time.process_time()

@@ -30,7 +30,7 @@ def written(path: Path, *rows: object) -> Path:
 
 
 def test_a_csv_of_paths_gives_one_item_per_row(folder):
-    """Relative paths lie below the list; labels and domains come from columns."""
+    """Relative paths start at the list's folder; labels and domains come from columns."""
     path = written(
         folder / "list.csv",
         "path,label,domain",
@@ -51,7 +51,7 @@ def test_a_csv_of_paths_gives_one_item_per_row(folder):
 
 
 def test_bad_rows_of_a_csv_are_rows_all_the_same(folder):
-    """Missing files, empty cells, short rows and endless cells each keep their number."""
+    """Missing files, empty cells, short rows and very long cells keep their row number."""
     path = written(
         folder / "list.csv",
         "path,label",
@@ -82,7 +82,7 @@ def test_bad_rows_of_a_csv_are_rows_all_the_same(folder):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_delimiters_and_byte_order_marks_are_understood(folder, delimiter, encoding):
-    """Spreadsheets write semicolons, tabs and byte order marks."""
+    """Semicolons, tabs and byte order marks are read."""
     path = folder / "list.csv"
     path.write_text(f"path{delimiter}label\npics/0.jpg{delimiter}fake\n", encoding=encoding)
     (item,) = listed(path)
@@ -90,7 +90,7 @@ def test_delimiters_and_byte_order_marks_are_understood(folder, delimiter, encod
 
 
 def test_columns_can_be_named(folder):
-    """The column of pictures, of labels and of domains are a choice; a missing one an error."""
+    """Columns of images, labels and domains can be requested; a missing one is an error."""
     path = written(folder / "list.csv", "path,where,truth,set", "x,pics/0.jpg,fake,art")
     (item,) = listed(
         path, image_column="where", label_from="column:truth", domain_from="column:set"
@@ -106,7 +106,7 @@ def test_columns_can_be_named(folder):
 
 
 def test_parent_folders_of_listed_paths_give_labels(folder):
-    """With parent-folder the path in the row counts, not where the list lies."""
+    """With parent-folder the label comes from the path in the row, not from the list's path."""
     (folder / "pics").rename(folder / "fake")
     path = written(folder / "list.csv", "path", "fake/0.jpg")
     (item,) = listed(path, label_from="parent-folder", domain_from="parent-folder")
@@ -114,7 +114,7 @@ def test_parent_folders_of_listed_paths_give_labels(folder):
 
 
 def test_json_lines_hold_paths_or_the_pictures_themselves(folder):
-    """A row may have a path, base64, a data: address, or Hugging Face's struct of either."""
+    """A row may have a path, base64, a data: URI, or Hugging Face's struct."""
     path = written(
         folder / "list.jsonl",
         {"image": "pics/0.jpg", "label": "real"},
@@ -133,7 +133,7 @@ def test_json_lines_hold_paths_or_the_pictures_themselves(folder):
 
 
 def test_bad_json_lines_are_rows_all_the_same(folder):
-    """No JSON, no object, no picture, bad base64: each is a row with a reason."""
+    """Invalid JSON, other values, missing images and bad base64 are rows with a reason."""
     path = written(
         folder / "list.jsonl",
         {"image": "pics/0.jpg"},
@@ -152,7 +152,7 @@ def test_bad_json_lines_are_rows_all_the_same(folder):
 
 
 def test_a_line_beyond_the_limit_is_too_many_bytes(folder):
-    """A line of megabytes is passed over without being held in memory; the next one counts."""
+    """A line of megabytes is skipped without being held in memory."""
     path = written(folder / "list.jsonl", {"image": "A" * 3_000_000}, {"image": "pics/0.jpg"})
     limits = ImageLimits(max_bytes=100_000)
     items = listed(path, limits=limits)
@@ -160,7 +160,7 @@ def test_a_line_beyond_the_limit_is_too_many_bytes(folder):
 
 
 def test_a_list_without_pictures_is_an_input_error(folder):
-    """The first row shows whether the list is one of pictures at all."""
+    """A list without images in its first row is an error."""
     with pytest.raises(InputError, match="it has: a, b; name the column"):
         listed(written(folder / "list.jsonl", {"a": 1, "b": 2}))
     with pytest.raises(InputError, match='no column "x"'):
@@ -168,7 +168,7 @@ def test_a_list_without_pictures_is_an_input_error(folder):
 
 
 def test_fingerprints_follow_what_a_row_points_to(folder):
-    """Appending to a list leaves the rows before it as they are; a new file changes its row."""
+    """Appending to a list keeps earlier fingerprints; a changed file changes its row's."""
     path = written(folder / "list.jsonl", {"path": "pics/0.jpg"}, {"image": TEXT})
     before = listed(path)
     written(path, {"path": "pics/0.jpg"}, {"image": TEXT}, {"path": "pics/1.jpg"})
@@ -180,7 +180,7 @@ def test_fingerprints_follow_what_a_row_points_to(folder):
 
 
 def test_urls_in_a_list_are_items_without_being_fetched(folder):
-    """Listing a million URLs asks no server."""
+    """Listing URLs sends no request."""
     path = written(folder / "list.csv", "url,label", "https://example.invalid/fake/a.jpg,real")
     (item,) = listed(path)
     assert (item.problem, item.label) == (None, "real")
@@ -189,7 +189,7 @@ def test_urls_in_a_list_are_items_without_being_fetched(folder):
 
 
 def shard(path: Path, *, rows_per_group: int = 2) -> Path:
-    """A Parquet file as this project and the `datasets` library write it."""
+    """Return a Parquet file as this project and the `datasets` library write it."""
     table = pa.table(
         {
             "image_id": [str(n) for n in range(6)],
@@ -203,7 +203,7 @@ def shard(path: Path, *, rows_per_group: int = 2) -> Path:
 
 @pytest.mark.parametrize("rows_per_group", [1, 2, 6])
 def test_structs_of_bytes_and_path_are_read_row_by_row(tmp_path, rows_per_group):
-    """Hugging Face's pictures come out in order, in reverse and from many threads."""
+    """Hugging Face's images are read in order, in reverse and from many threads."""
     path = shard(tmp_path / "x.parquet", rows_per_group=rows_per_group)
     items = listed(path)
     assert [item.source_uri for item in items] == [f"parquet://{path}!{n}" for n in range(6)]
@@ -216,7 +216,7 @@ def test_structs_of_bytes_and_path_are_read_row_by_row(tmp_path, rows_per_group)
 
 
 def test_what_datasets_writes_is_understood(tmp_path):
-    """Image features, class names and missing labels of the `datasets` library are followed."""
+    """Image features, class names and missing labels of the `datasets` library are read."""
     datasets = pytest.importorskip("datasets")
     features = datasets.Features(
         {
@@ -246,7 +246,7 @@ def test_what_datasets_writes_is_understood(tmp_path):
     ids=str,
 )
 def test_bytes_of_every_arrow_type_are_read(tmp_path, kind):
-    """Plain binary columns hold pictures too."""
+    """Plain binary columns of every type are read."""
     cells = [list(raw) if pa.types.is_list(kind) else raw for raw in PICTURES]
     table = pa.table({"jpg": pa.array(cells, kind), "label": [0, 1] * 3})
     pq.write_table(table, tmp_path / "x.parquet")
@@ -261,7 +261,7 @@ def test_bytes_of_every_arrow_type_are_read(tmp_path, kind):
     ids=str,
 )
 def test_paths_in_parquet_are_followed(folder, kind):
-    """A column of text holds paths, absolute or below the file, with a row for what is bad."""
+    """A text column has absolute or relative paths; a bad one gives a row with a reason."""
     cells = ["pics/0.jpg", None, "pics/none.jpg", str(folder / "pics" / "1.jpg")]
     pq.write_table(pa.table({"path": pa.array(cells, kind)}), folder / "x.parquet")
     assert read(listed(folder / "x.parquet")) == [
@@ -273,7 +273,7 @@ def test_paths_in_parquet_are_followed(folder, kind):
 
 
 def test_a_struct_may_point_to_a_file(folder):
-    """Rows with a path and no bytes are read from the file; rows with neither are bad."""
+    """A struct with a path and no bytes is read from the file; one with neither is rejected."""
     cells = [
         {"bytes": None, "path": "pics/2.jpg"},
         {"bytes": None, "path": None},
@@ -291,7 +291,7 @@ def test_a_struct_may_point_to_a_file(folder):
 
 
 def test_parquet_by_polars_is_understood(tmp_path):
-    """Another writer's files are read the same way."""
+    """Files written by polars are read the same way."""
     frame = pl.DataFrame({"image": PICTURES, "label": ["real", "fake"] * 3})
     frame.write_parquet(tmp_path / "x.parquet")
     items = listed(tmp_path / "x.parquet")
@@ -300,13 +300,13 @@ def test_parquet_by_polars_is_understood(tmp_path):
 
 
 def test_a_row_beyond_the_byte_limit_is_refused(tmp_path):
-    """The limit holds for pictures in tables as well."""
+    """The byte limit applies to images in tables."""
     (item, *_) = listed(shard(tmp_path / "x.parquet"))
     assert read([item], limits=ImageLimits(max_bytes=100)) == [Reason.TOO_MANY_BYTES]
 
 
 def test_damaged_pages_cost_their_rows_only(tmp_path):
-    """Bytes overwritten in the middle of a file make some rows unreadable, and nothing stops."""
+    """Overwritten bytes in a file make only some rows unreadable."""
     path = tmp_path / "x.parquet"
     table = pa.table({"image": [bytes([n]) * 5000 for n in range(40)]})
     pq.write_table(
@@ -330,7 +330,7 @@ def test_damaged_pages_cost_their_rows_only(tmp_path):
 
 
 def test_damage_in_the_small_columns_is_one_row_that_says_so(tmp_path):
-    """Where labels cannot be read the row group is given up with a count, and the next goes on."""
+    """A row group with unreadable labels gives one row with a count; the next is read."""
     path = tmp_path / "x.parquet"
     table = pa.table({"path": [f"{n}-{'x' * 50}.jpg" for n in range(40)]})
     pq.write_table(table, path, row_group_size=10, use_dictionary=False, compression="gzip")
@@ -347,7 +347,7 @@ def test_damage_in_the_small_columns_is_one_row_that_says_so(tmp_path):
 
 
 def test_a_parquet_file_is_read_once_in_order(tmp_path, monkeypatch):
-    """Rows asked for in order, or a little out of it, open the file once."""
+    """Rows requested roughly in order open the file once."""
     opened: list[str] = []
     original = parquet._open
 
@@ -363,7 +363,7 @@ def test_a_parquet_file_is_read_once_in_order(tmp_path, monkeypatch):
 
 
 def test_a_table_that_is_gone_has_a_reason(tmp_path):
-    """Lists and tables may vanish between listing and reading."""
+    """Lists and tables removed after listing give a reason."""
     table = shard(tmp_path / "x.parquet")
     lines = written(tmp_path / "x.jsonl", {"image": TEXT})
     items = [listed(table)[0], listed(lines)[0]]
@@ -375,7 +375,7 @@ def test_a_table_that_is_gone_has_a_reason(tmp_path):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=12))
 def test_any_lines_give_one_item_per_line(tmp_path_factory, lines):
-    """Whatever a JSON Lines file holds behind its first row, rows and items match."""
+    """Any lines after the first row give one item each."""
     path = tmp_path_factory.mktemp("any") / "x.jsonl"
     body = b'{"image": "a.jpg"}\n' + b"".join(line.replace(b"\n", b" ") + b"\n" for line in lines)
     path.write_bytes(body)
@@ -387,7 +387,7 @@ def test_any_lines_give_one_item_per_line(tmp_path_factory, lines):
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_behind_a_header_gives_items(tmp_path_factory, text):
-    """Whatever a CSV file holds, listing and reading it raises nothing."""
+    """Listing and reading a CSV with any content raises nothing."""
     path = tmp_path_factory.mktemp("any") / "x.csv"
     path.write_text("path,label\n" + text, encoding="utf-8", errors="replace")
     read(listed(path))
@@ -396,7 +396,7 @@ def test_any_text_behind_a_header_gives_items(tmp_path_factory, text):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5))
 def test_a_mutated_parquet_file_raises_input_errors_only(tmp_path_factory, changes):
-    """Flipped bytes give items, refusals or an `InputError`, and never anything else."""
+    """Flipped bytes give items or an `InputError`, and no other error."""
     path = shard(tmp_path_factory.mktemp("any") / "x.parquet")
     raw = bytearray(path.read_bytes())
     for at, value in changes:
