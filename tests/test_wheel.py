@@ -19,7 +19,10 @@ def names(tmp_path_factory):
     copy.mkdir()
     for layer in LAYERS:
         shutil.copytree(ROOT / layer, copy / layer, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "__init__.py", "__main__.py", "py.typed"):
+    for name in (
+        *("pyproject.toml", "README.md", "LICENSE", "NOTICE"),
+        *("__init__.py", "__main__.py", "py.typed"),
+    ):
         shutil.copy(ROOT / name, copy / name)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
@@ -59,3 +62,9 @@ def test_the_wheel_holds_the_files_that_modules_read(names):
         "py.typed",
     ):
         assert f"assay/{name}" in names
+
+
+def test_the_wheel_carries_the_licence_and_the_notice(names):
+    """Whoever redistributes it has both at hand."""
+    licences = {name.split("/licenses/")[1] for name in names if ".dist-info/licenses/" in name}
+    assert licences == {"LICENSE", "NOTICE"}

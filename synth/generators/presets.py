@@ -180,6 +180,6 @@ SMALL: Final = Preset(
     license_flags=(),
 )
 """For folders of the family's classes at other sizes, such as what `mini_training` trains."""
-MINI_SD3: Final = dataclasses.replace(SMALL, name="mini-sd3", licence="as assay itself")
+MINI_SD3: Final = dataclasses.replace(SMALL, name="mini-sd3", licence="Apache-2.0")
 """Embedded: tries the pipeline anywhere, and paints nothing that anybody would take for a photo."""
 PRESETS: Final = {preset.name: preset for preset in (LARGE, LARGE_TURBO, MEDIUM, MINI_SD3)}

@@ -201,7 +201,7 @@ CARDS: Final[tuple[DetectorCard, ...]] = (
         weights_sha256=MINI_SHA256,
         layout="transformers",
         layer_norm_eps=1e-6,
-        weights_licence="as assay itself",
+        weights_licence="Apache-2.0",
         data_licence="see mini/README.md",
         limits="Enough to try the pipeline, not to moderate with.",
     ),
