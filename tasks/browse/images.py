@@ -21,7 +21,6 @@ from ..latest_rows import (
     latest_scores,
     latest_sightings,
 )
-from ..report.run_record import find_run
 from .filters import Filters
 
 Sort = Literal["seen", "score", "id"]
@@ -93,6 +92,9 @@ def scope_of(lake: Lake, run_id: str | None = None) -> Scope:
         InputError: The lake has no such run.
     """
     if run_id is not None:
+        # Policies of runs need scipy, which a list of the lake does not.
+        from ..report.run_record import find_run
+
         run = find_run(lake, run_id)
         return Scope(
             run_id=run.run_id,
