@@ -185,4 +185,4 @@ def test_the_command_draws_the_tiles_of_a_file(tmp_path, model, capsys, monkeypa
     with pytest.raises(SystemExit) as ended:
         main(["views", "b.png", "--detector", model])
     assert ended.value.code == 3
-    assert "has no tiles" in capsys.readouterr().err
+    assert "tiles need sides of" in capsys.readouterr().err

@@ -195,7 +195,7 @@ CARD = card_text("tiny", "timm", 160)
         (CARD.replace('positive = "fake"', ""), CONFIG, ModelError, 'positive = "fake"'),
         (CARD.replace("resize_px = 160", "resize_px = 80"), CONFIG, ModelError, "is less than"),
         (CARD, CONFIG | {"num_classes": 3}, ModelError, "3 outputs"),
-        (CARD, {}, ModelError, "which architecture"),
+        (CARD, {}, ModelError, "names the architecture"),
         (CARD, {"architecture": "no_such_net"}, ModelError, "has no architecture"),
         (CARD, {"architecture": "hf-hub:org/net"}, UntrustedWeights, "would be fetched"),
         (
