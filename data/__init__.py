@@ -1,4 +1,4 @@
-"""What a row is and where rows live: schemas, images, sources, shards, the lake.
+"""Schemas, images, sources, shards and the lake.
 
 Nothing here imports torch or prefect.
 """

@@ -1,4 +1,4 @@
-"""Certificates for tests, created by openssl; tests are skipped without it."""
+"""Certificates for tests, made with `cryptography`; tests are skipped without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables in words: every table and every column has a text."""
+"""Every table and every column has a description."""
 
 import pyarrow as pa
 import pytest
@@ -8,7 +8,7 @@ from assay.data.schema import TABLES
 
 
 def test_every_column_has_a_text():
-    """And no text is of a column that is gone."""
+    """Descriptions exist for exactly the columns of the schema."""
     assert set(ROW_TEXTS) == set(TABLES)
     assert {table: set(texts) for table, texts in COLUMN_TEXTS.items()} == {
         table: set(schema.names) for table, schema in TABLES.items()
@@ -26,5 +26,5 @@ def test_every_column_has_a_text():
     ],
 )
 def test_a_type_is_told_in_words(kind, text):
-    """Names that a person reads, of lists and structs those of their parts."""
+    """Types of columns are readable, also of lists and structs."""
     assert kind_text(kind) == text

@@ -1,4 +1,4 @@
-"""Hashes of files: those of their bytes, worked out once for each state of a file."""
+"""Hashes of files, computed once per state of a file."""
 
 import hashlib
 import os
@@ -11,21 +11,21 @@ from assay.data.file_hashes import file_sha256, files_sha256
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of its own, for files of any size."""
+    """Use an empty cache folder, and cache files of any size."""
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(file_hashes, "_KEPT_FROM_BYTES", 0)
     monkeypatch.setattr(file_hashes, "_known", {})
 
 
 def old(path, content):
-    """A file that was written long ago, so that its hash is kept."""
+    """Create a file with an old modification time, so that its hash is cached."""
     path.write_bytes(content)
     os.utime(path, (1e9, 1e9))
     return path
 
 
 def test_a_replaced_file_has_another_hash_though_size_and_time_are_the_same(tmp_path, monkeypatch):
-    """Whether the new bytes came by a copy that keeps times or by another name."""
+    """A file replaced with the same size and time, by copy or rename, is hashed again."""
     monkeypatch.setattr(file_hashes, "_SETTLED_AFTER_S", -1.0)
     path = old(tmp_path / "weights", b"one")
     assert file_sha256(path) == hashlib.sha256(b"one").hexdigest()
@@ -34,7 +34,7 @@ def test_a_replaced_file_has_another_hash_though_size_and_time_are_the_same(tmp_
 
 
 def test_a_file_of_a_moment_ago_is_read_each_time(tmp_path):
-    """Another write within the clock's step would leave the same times."""
+    """A file written less than 3 s ago is hashed on every call."""
     path = tmp_path / "weights"
     for content in (b"one", b"two", b"six"):
         path.write_bytes(content)
@@ -42,7 +42,7 @@ def test_a_file_of_a_moment_ago_is_read_each_time(tmp_path):
 
 
 def test_hashes_of_large_files_outlast_the_process(tmp_path, monkeypatch):
-    """Kept in the user's cache; a cache that is damaged or cannot be written is done without."""
+    """Hashes are stored in the user's cache; a damaged or read-only cache is ignored."""
     monkeypatch.setattr(file_hashes, "_SETTLED_AFTER_S", -1.0)
     path = old(tmp_path / "weights", b"one")
     digest = file_sha256(path)
@@ -58,7 +58,7 @@ def test_hashes_of_large_files_outlast_the_process(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_known_by_names_and_bytes(tmp_path):
-    """Of the files that fit; others do not count."""
+    """The hash of a folder covers names and bytes of the matching files only."""
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "a.json").write_text("1")

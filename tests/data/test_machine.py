@@ -1,4 +1,4 @@
-"""What a machine has is counted once, and devices have the same names wherever one is asked for."""
+"""Cores are counted in one place, and devices have the same names everywhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COUNTS = {"cuda": 2, "mps": 0, "xpu": 0, "tpu": 1, "cpu": 1}
 
 
 def test_the_cores_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container or `taskset` may allow fewer than the machine has."""
+    """The count respects limits of a container or of `taskset`."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 5, 7}, raising=False)
     assert n_cores() == 3
@@ -29,7 +29,7 @@ def test_the_cores_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_cores_are_counted_in_one_place() -> None:
-    """No other module asks the system."""
+    """No other module asks the operating system for cores."""
     asking = {"cpu_count", "sched_getaffinity", "process_cpu_count"}
     found = {
         path.relative_to(ROOT).as_posix()
@@ -51,25 +51,25 @@ def test_cores_are_counted_in_one_place() -> None:
     ],
 )
 def test_a_name_is_a_kind_and_a_number(name: str, parsed: tuple[str, int | None]) -> None:
-    """And `xla` is what PyTorch calls a TPU."""
+    """A device's name is parsed, and `xla` is a TPU."""
     assert parse_device(name) == parsed
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:", "cuda:x", "cuda:-1", "CUDA", "auto:1"])
 def test_other_names_are_refused(name: str) -> None:
-    """With the names that there are."""
+    """The message lists the allowed names."""
     with pytest.raises(ConfigError, match=r"is unknown; allowed: auto, cuda, mps, xpu, tpu, cpu"):
         parse_device(name)
 
 
 def test_a_misspelt_name_is_guessed() -> None:
-    """The message names the one that was meant."""
+    """The message suggests the nearest name."""
     with pytest.raises(ConfigError, match="did you mean cuda"):
         parse_device("cude")
 
 
 def test_a_device_must_be_there() -> None:
-    """`auto` is the first that is there; nothing stands in for what was asked for."""
+    """`auto` is the first available device; a missing device is never replaced by another."""
     assert require_device("auto", COUNTS) == ("cuda", None)
     assert require_device("cuda:1", COUNTS) == ("cuda", 1)
     with pytest.raises(ConfigError, match=r"'mps' is not available; .* has: cuda, tpu, cpu"):
@@ -79,7 +79,7 @@ def test_a_device_must_be_there() -> None:
 
 
 def test_generators_and_detectors_refuse_a_device_alike() -> None:
-    """The same message and the same exit code."""
+    """The message and the exit code are the same."""
     from assay.synth.generators.load import usable_device
     from assay.tasks.detector.backends.devices import choose_device
 

@@ -1,4 +1,4 @@
-"""Installed packages add to assay by entry points, and say what is wrong with them."""
+"""Entry points of installed packages, and messages about broken ones."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def on_path(monkeypatch: pytest.MonkeyPatch):
 
 
 def add_package(folder: Path, name: str, entry: str, group: str = "assay.sources") -> None:
-    """Write what an installed package of one entry leaves behind."""
+    """Write the files of an installed package with one entry point."""
     about = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -32,14 +32,14 @@ def add_package(folder: Path, name: str, entry: str, group: str = "assay.sources
 
 
 def test_an_installed_package_is_found_and_loaded(plugin):
-    """Its entry stands under its group and gives the object that it names."""
+    """The entry point is listed in its group and loads its object."""
     entry = plugins.entries("assay.sources")["example"]
     assert plugins.package_of(entry) == "assay-plugin-example 1.0"
     assert plugins.load("assay.sources", "example").__name__ == "ExampleSource"
 
 
 def test_processes_that_are_started_find_it_too(plugin):
-    """Commands of a test run with the package installed."""
+    """Subprocesses of a test have the package installed."""
     code = "from assay.data.plugins import entries; print(*entries('assay.sources'))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
@@ -48,7 +48,7 @@ def test_processes_that_are_started_find_it_too(plugin):
 
 
 def test_a_name_that_two_packages_add_is_refused(tmp_path, on_path):
-    """Neither wins by the order in which they were installed."""
+    """Two packages with the same name are an error, in any order of installation."""
     add_package(tmp_path, "first-one", "twice = first:Source")
     add_package(tmp_path, "second-one", "twice = second:Source")
     on_path(tmp_path)
@@ -61,7 +61,7 @@ def test_a_name_that_two_packages_add_is_refused(tmp_path, on_path):
 
 
 def test_entries_are_sorted_by_name(tmp_path, on_path):
-    """Lists of them read the same on every machine."""
+    """Entry points are listed in the same order on every machine."""
     add_package(tmp_path, "first-one", "zebra = first:Source\napple = first:Source")
     on_path(tmp_path)
     names = list(plugins.entries("assay.sources"))
@@ -78,7 +78,7 @@ def test_entries_are_sorted_by_name(tmp_path, on_path):
     ],
 )
 def test_an_object_that_cannot_be_imported_names_its_package(tmp_path, on_path, code, error):
-    """The message names package, entry and error, and what to do."""
+    """The message names package, entry point, error and advice."""
     add_package(tmp_path, "broken-package", "broken = broken_module:Source")
     (tmp_path / "broken_module.py").write_text(code)
     on_path(tmp_path)
@@ -93,19 +93,19 @@ def test_an_object_that_cannot_be_imported_names_its_package(tmp_path, on_path, 
 
 
 def test_a_name_that_nobody_adds_is_refused():
-    """The message lists the names there are."""
+    """The message lists the available names."""
     with pytest.raises(ConfigError, match='no installed package adds "nobody" to assay'):
         plugins.load("assay.methods", "nobody")
 
 
 def test_a_group_that_is_none_is_a_mistake_in_the_code():
-    """A misspelt group would be empty forever."""
+    """An unknown group is a ValueError."""
     with pytest.raises(ValueError, match=r"assay\.source is not a group of assay"):
         plugins.entries("assay.source")
 
 
 def test_listing_entries_imports_none_of_their_packages(plugin):
-    """A broken or slow package costs only those who name it."""
+    """Listing imports no package, not even a broken one."""
     code = (
         "import sys; from assay.data.plugins import entries; entries('assay.sources');"
         "print('assay_plugin_example' in sys.modules)"

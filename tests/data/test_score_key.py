@@ -1,4 +1,4 @@
-"""One picture, several scores: every reader shows the one that was decided by, by its whole key."""
+"""Several scores of one image: every reader uses the score of the decision, by its whole key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OTHERS = [
 
 
 def score_again(made: Made, key: ScoreKey, probs: dict[str, float], *, hours: float = 1) -> None:
-    """Rows of scores under another key, written later."""
+    """Append scores under another key, written later."""
     rows = [
         {
             "image_id": made.ids[name],
@@ -62,7 +62,7 @@ def score_again(made: Made, key: ScoreKey, probs: dict[str, float], *, hours: fl
 
 
 def record_run(made: Made, key: ScoreKey, run_id: str, *, hours: float, policy: Any = None) -> None:
-    """A completed run's row, as a run under this key leaves it."""
+    """Append the row of a completed run under this key."""
     params = {
         "sources": ["/pictures"],
         "batch_id": made.batch_id,
@@ -84,7 +84,7 @@ def record_run(made: Made, key: ScoreKey, run_id: str, *, hours: float, policy: 
 
 
 def run_under(made: Made, key: ScoreKey, run_id: str, *, hours: float) -> dict[str, int]:
-    """Decide all images under a key and record the run."""
+    """Decide all images under a key, and record the run."""
     policy = load_policy()
     counts = decide_images(made.lake, image_ids=None, key=key, policy=policy, run_id=run_id)
     record_run(made, key, run_id, hours=hours)
@@ -93,7 +93,7 @@ def run_under(made: Made, key: ScoreKey, run_id: str, *, hours: float) -> dict[s
 
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
-    """Scored and decided in fp32, under another key, and again in fp32, which wrote nothing new."""
+    """Score and decide in fp32, under another key, and again in fp32, which writes nothing new."""
     shots = [Shot(name="a", prob=0.9, seed=1), Shot(name="b", prob=0.1, seed=2)]
     made = lake_of(tmp_path / "lake", shots)
     score_again(made, INT8, {"a": 0.2, "b": 0.8})
@@ -109,7 +109,7 @@ def by_name(made: Made, rows: pl.DataFrame, column: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("run_id", ["", "second", "third"])
 def test_a_run_shows_the_scores_that_it_decided_by(made: Made, run_id: str) -> None:
-    """In its rows and in its report, whatever scored the same pictures before or after."""
+    """Rows and report of a run use its key's scores, whatever was scored before or after."""
     run_id = run_id or made.run_id
     fp32 = run_id != "second"
     expected = {"a": 0.9, "b": 0.1} if fp32 else {"a": 0.2, "b": 0.8}
@@ -130,7 +130,7 @@ def test_a_run_shows_the_scores_that_it_decided_by(made: Made, run_id: str) -> N
 def test_decisions_under_one_key_are_not_those_under_another(
     tmp_path: Path, other: ScoreKey
 ) -> None:
-    """Each key's decisions are recorded, though detector and policy are the same."""
+    """Decisions are recorded per key, with the same detector and policy."""
     made = lake_of(tmp_path / "lake", [Shot(name="a", prob=0.9)])
     score_again(made, other, {"a": 0.1})
     assert run_under(made, other, "second", hours=2)["clear"] == 1
@@ -146,7 +146,7 @@ def test_decisions_under_one_key_are_not_those_under_another(
 def test_decisions_of_an_older_assay_have_the_key_of_their_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They stand as they were made; one whose run is not recorded belongs to no key."""
+    """Older decisions get the key of their recorded run; without one they have no key."""
     known = [field for field in TABLES["decisions"] if field.name not in ScoreKey.columns()[1:]]
     bare = {
         "detector": KEY.detector,
@@ -188,7 +188,7 @@ def test_decisions_of_an_older_assay_have_the_key_of_their_run(
 
 
 def test_what_is_published_is_what_the_last_run_decided_by(made: Made, tmp_path: Path) -> None:
-    """Score, decision, precision and backend of one key, in rows, lock and card."""
+    """Score, decision, precision and backend of one key are published in rows, lock and card."""
     result = publish(made.lake, tmp_path / "out")
     assert result.key == KEY
     rows = pl.read_parquet(
@@ -205,7 +205,7 @@ def test_what_is_published_is_what_the_last_run_decided_by(made: Made, tmp_path:
 
 
 def test_a_precision_can_be_named_to_publish(made: Made, tmp_path: Path) -> None:
-    """`int8` stands for whatever quantised weights scored last; one that nobody used is refused."""
+    """`int8` selects the latest quantised weights; an unused precision is refused."""
     result = publish(made.lake, tmp_path / "int8", precision="int8")
     assert result.to_json()["precision"] == INT8.precision
     rows = pl.read_parquet(
@@ -218,7 +218,7 @@ def test_a_precision_can_be_named_to_publish(made: Made, tmp_path: Path) -> None
 
 
 def test_parents_are_chosen_by_the_scores_of_the_key(made: Made) -> None:
-    """Near the threshold under one key is far from it under another."""
+    """Parents near the threshold are chosen by the key's own scores."""
     chosen = choose_parents(
         made.lake,
         Parents(choose="near", n=1),
@@ -232,7 +232,7 @@ def test_parents_are_chosen_by_the_scores_of_the_key(made: Made) -> None:
 
 
 def test_views_and_doubts_are_of_the_key(made: Made) -> None:
-    """A tile's score raises no decision of another key; adaptive looks by the key's own scores."""
+    """Tile scores and adaptive views use the key's own scores only."""
     view = {
         "image_id": made.ids["b"],
         **INT8.as_row(),
@@ -260,7 +260,7 @@ def test_views_and_doubts_are_of_the_key(made: Made) -> None:
 
 
 def test_neighbours_show_scores_and_decisions_of_the_embeddings_key(made: Made) -> None:
-    """The last run's embeddings are compared, though another key's were written after them."""
+    """Neighbours use the embeddings, scores and decisions of the last run's key."""
     assert latest_embedded(made.lake) == KEY
     found = find_similar(made.lake, stored_query(made.lake, made.ids["a"]), by="embedding", k=1)
     assert (found.key, found.neighbours[0].known.decision) == (KEY, "clear")
@@ -269,7 +269,7 @@ def test_neighbours_show_scores_and_decisions_of_the_embeddings_key(made: Made) 
 
 
 def test_a_stored_logit_comes_with_its_precision(made: Made) -> None:
-    """That in fp32 where there is one, else the one that there is."""
+    """The stored logit is that of fp32 if there is one, else the only one."""
 
     @dataclasses.dataclass
     class Named:
@@ -287,7 +287,7 @@ def test_a_stored_logit_comes_with_its_precision(made: Made) -> None:
 
 
 def test_a_score_counts_before_a_failure_and_the_latest_before_earlier_ones() -> None:
-    """Of one image's rows under a key one is left, with all its columns."""
+    """One row per image and key remains, with all its columns."""
     rows = pl.LazyFrame(
         {
             "image_id": ["a", "a", "a", "b", "b", "c"],
@@ -303,7 +303,7 @@ def test_a_score_counts_before_a_failure_and_the_latest_before_earlier_ones() ->
 
 
 def test_a_key_is_whole_or_none() -> None:
-    """A record in which a part is missing or empty has no key; rows with a null fit none."""
+    """A record with a missing or empty part has no key; rows with a null match none."""
     assert ScoreKey.of(KEY.as_row() | {"status": "scored"}) == KEY
     for name in ScoreKey.columns():
         assert ScoreKey.of(KEY.as_row() | {name: None}) is None

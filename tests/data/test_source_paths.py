@@ -1,4 +1,4 @@
-"""A SOURCE has one scheme and one absolute path, whoever asks."""
+"""A SOURCE has one scheme and one absolute path."""
 
 import os
 from pathlib import Path
@@ -24,12 +24,12 @@ from assay.tasks.batches import batch_id_of
     ],
 )
 def test_a_scheme_stands_at_the_beginning(source, scheme):
-    """In lower case; what is no scheme by the letters of RFC 3986 is part of a path."""
+    """A scheme is returned in lower case; text that is not a scheme by RFC 3986 is a path."""
     assert scheme_of(source) == scheme
 
 
 def test_paths_and_file_uris_mean_the_same_file(tmp_path, monkeypatch):
-    """Home folders and dots are replaced, escapes decoded byte by byte; links stay."""
+    """Home folders and dots are resolved, escapes decoded by byte; links stay."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     odd = os.fsdecode(b"caf\xe9 %")
@@ -41,7 +41,7 @@ def test_paths_and_file_uris_mean_the_same_file(tmp_path, monkeypatch):
 
 
 def test_a_source_is_absolute_unless_it_has_a_scheme(tmp_path, monkeypatch):
-    """URLs, those of files too, mean the same everywhere already."""
+    """URLs, also of files, are returned unchanged."""
     monkeypatch.chdir(tmp_path)
     assert absolute_source("x") == str(tmp_path / "x")
     for source in ("file:///a%20b", "example://10", "https://a.example/x"):
@@ -49,7 +49,7 @@ def test_a_source_is_absolute_unless_it_has_a_scheme(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_one_batch_by_path_and_by_uri(tmp_path: Path):
-    """As it is one source."""
+    """A folder is one batch by its path and by its URI."""
     folder = tmp_path / "a b%"
     folder.mkdir()
     (folder / "x.jpg").write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""What users name: homes that are not there, places that are no files, empty and odd settings."""
+"""Paths given by users: missing homes, invalid output files, empty and odd settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback for tests, and answers that it may give."""
+"""A real HTTP server on loopback for tests, and its possible responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RAW = factories.jpeg()
 
 
 class Site:
-    """A real HTTP server on loopback; routes are functions that get the request."""
+    """A real HTTP server on loopback; routes are functions of the request."""
 
     def __init__(self) -> None:
         self.routes: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
@@ -42,11 +42,11 @@ class Site:
         self.thread.start()
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
-        """The address of a route, with the host in any spelling."""
+        """Return the address of a route, with the host in any spelling."""
         return f"http://{host}:{self.server.server_port}{path}"
 
     def close(self) -> None:
-        """Stop, and wait until it has."""
+        """Stop the server and wait for its end."""
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()

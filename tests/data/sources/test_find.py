@@ -22,7 +22,7 @@ from assay.data.sources.labelling import parse_label
 
 
 def tree(root: Path, *names: str) -> Path:
-    """A folder with a different small picture under each name."""
+    """Create a folder with a distinct small image under each name."""
     for seed, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def names(items: list[Item], root: Path) -> list[str]:
 
 
 def test_a_folder_gives_every_regular_file_in_a_fixed_order(tmp_path):
-    """Files of a folder by name, then those of its folders; whatever the suffix."""
+    """Files of a folder come by name, with any suffix, then those of its subfolders."""
     tree(tmp_path, "b.jpg", "a.png", "notes", "z/c.jpg", "d/e/f.jpg", "readme.txt")
     assert names(listed(tmp_path), tmp_path) == [
         *("a.png", "b.jpg", "notes", "readme.txt"),
@@ -48,13 +48,13 @@ def test_a_folder_gives_every_regular_file_in_a_fixed_order(tmp_path):
 
 
 def test_hidden_files_and_folders_are_no_items(tmp_path):
-    """What begins with a dot, and what macOS adds, is left out."""
+    """Names with a leading dot, and names added by macOS, are skipped."""
     tree(tmp_path, "a.jpg", ".b.jpg", ".git/c.jpg", "__MACOSX/d.jpg", "x/.cache/e.jpg")
     assert names(listed(tmp_path), tmp_path) == ["a.jpg"]
 
 
 def test_items_give_the_bytes_and_survive_pickling(tmp_path):
-    """An item holds an address only, which another process can read."""
+    """An item has an address only, which another process can read."""
     tree(tmp_path, "a.jpg")
     (item,) = listed(tmp_path)
     again = pickle.loads(pickle.dumps(item))
@@ -63,7 +63,7 @@ def test_items_give_the_bytes_and_survive_pickling(tmp_path):
 
 
 def test_names_of_any_bytes_become_ascii_uris(tmp_path):
-    """Spaces, accents and bytes that are no text are percent-encoded, and still read."""
+    """Spaces, accents and bytes that are not text are percent-encoded, and still read."""
     tree(tmp_path, "my pic!.jpg", "é.jpg")
     odd = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
     Path(os.fsdecode(odd)).write_bytes(factories.jpeg())
@@ -88,7 +88,7 @@ def test_names_of_any_bytes_become_ascii_uris(tmp_path):
     ],
 )
 def test_include_and_exclude_choose_by_pattern(tmp_path, include, exclude, expected):
-    """Patterns compare names and folders, or whole paths when they hold a slash."""
+    """Patterns match names and folders, or whole paths if they have a slash."""
     tree(tmp_path, "a.jpg", "B.JPG", "x/c.jpg", "x/y/d.jpg", "x/e.png")
     assert names(listed(tmp_path, include=include, exclude=exclude), tmp_path) == expected
     archive = tmp_path / "all.zip"
@@ -103,7 +103,7 @@ def test_include_and_exclude_choose_by_pattern(tmp_path, include, exclude, expec
 
 
 def test_links_that_lead_out_are_unsafe_and_loops_end(tmp_path):
-    """A link to a file inside is followed; one that leads out, or in a circle, is a problem."""
+    """A link inside the folder is followed; one out of it, or in a loop, is a problem."""
     outside, inside = tmp_path / "outside", tmp_path / "inside"
     tree(outside, "secret.jpg")
     tree(inside, "a.jpg", "sub/b.jpg")
@@ -129,7 +129,7 @@ def test_links_that_lead_out_are_unsafe_and_loops_end(tmp_path):
 
 
 def test_a_link_that_is_swapped_after_listing_is_still_unsafe(tmp_path):
-    """Reading checks again: what was a file when it was listed may be a link by then."""
+    """Reading checks links again, since a file may be replaced after listing."""
     tree(tmp_path / "in", "a.jpg")
     tree(tmp_path / "out", "secret.jpg")
     (item,) = listed(tmp_path / "in")
@@ -141,7 +141,7 @@ def test_a_link_that_is_swapped_after_listing_is_still_unsafe(tmp_path):
 
 
 def test_a_pipe_in_a_folder_is_no_item_and_does_not_block(tmp_path):
-    """Pipes are no regular files; a file that became one is refused without waiting."""
+    """A pipe is not an item; a file replaced by a pipe is refused without waiting."""
     tree(tmp_path, "a.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     (item,) = listed(tmp_path)
@@ -152,7 +152,7 @@ def test_a_pipe_in_a_folder_is_no_item_and_does_not_block(tmp_path):
 
 
 def test_what_changes_between_listing_and_reading_has_a_reason(tmp_path):
-    """A file that vanished is not_found; one beyond the limit is too_many_bytes."""
+    """A removed file is not_found; one grown beyond the limit is too_many_bytes."""
     tree(tmp_path, "a.jpg", "b.jpg")
     first, second = listed(tmp_path)
     (tmp_path / "a.jpg").unlink()
@@ -165,7 +165,7 @@ def test_what_changes_between_listing_and_reading_has_a_reason(tmp_path):
 
 
 def test_a_folder_that_may_not_be_read_is_a_row(tmp_path):
-    """What lies in it is unknown, and the run says so instead of passing over it."""
+    """An unreadable folder gives a row and is not skipped silently."""
     tree(tmp_path, "a.jpg", "locked/b.jpg")
     (tmp_path / "locked").chmod(0)
     try:
@@ -178,7 +178,7 @@ def test_a_folder_that_may_not_be_read_is_a_row(tmp_path):
 
 
 def test_the_fingerprint_changes_with_the_file(tmp_path):
-    """Same file, same fingerprint; new content or a new time, a new one."""
+    """New content or a new time changes the fingerprint of a file."""
     tree(tmp_path, "a.jpg")
     (before,) = listed(tmp_path)
     assert listed(tmp_path) == [before]
@@ -191,7 +191,7 @@ def test_the_fingerprint_changes_with_the_file(tmp_path):
 
 
 def test_sidecars_label_their_picture_and_are_no_items(tmp_path):
-    """`.json`, `.cls` and `.txt` beside a picture speak for it; without one they are items."""
+    """`.json`, `.cls` and `.txt` label their image; without an image they are items."""
     tree(tmp_path, "a.jpg", "b.png", "c.jpg", "d.jpg", "e.jpg", "x.y.jpg")
     (tmp_path / "a.json").write_text('{"label": "fake", "domain": "art", "other": [1]}')
     (tmp_path / "b.cls").write_text("0\n")
@@ -216,7 +216,7 @@ def test_sidecars_label_their_picture_and_are_no_items(tmp_path):
 
 
 def test_keys_and_suffixes_of_sidecars_count_in_any_case(tmp_path):
-    """Exports by other systems shout; where two differ by case only, neither is believed."""
+    """Keys and suffixes match in any case; names that differ by case only are ignored."""
     tree(tmp_path, "a.JPG", "b.jpg", "c.jpg", "d.jpg")
     (tmp_path / "a.JSON").write_text('\ufeff{" Label": "1.0", "DOMAIN": "art"}', encoding="utf-8")
     (tmp_path / "b.Cls").write_bytes("\ufeffFALSE\r\n".encode("utf-16-le"))
@@ -235,7 +235,7 @@ def test_keys_and_suffixes_of_sidecars_count_in_any_case(tmp_path):
 
 
 def test_text_that_utf8_cannot_hold_is_mended_and_never_stops_a_source(tmp_path):
-    """Lone surrogates in JSON, and folders named in Latin-1 or by bytes that are no text."""
+    """Lone surrogates in JSON and folder names in any encoding are replaced."""
     tree(tmp_path, "a.jpg", "b.jpg")
     (tmp_path / "a.json").write_text('{"domain": "\\ud800x", "label": "\\udfff"}')
     (tmp_path / "b.json").write_bytes('{"domain": "Zürich"}'.encode("latin-1"))
@@ -254,7 +254,7 @@ def test_text_that_utf8_cannot_hold_is_mended_and_never_stops_a_source(tmp_path)
 
 
 def test_other_keys_of_a_sidecar_can_be_asked_for(tmp_path):
-    """`column:NAME` names the key of a sidecar."""
+    """`column:NAME` selects the key of a sidecar."""
     tree(tmp_path, "a.jpg")
     (tmp_path / "a.json").write_text('{"label": "fake", "truth": "real", "set": "news"}')
     (item,) = listed(tmp_path, label_from="column:truth", domain_from="column:set")
@@ -262,7 +262,7 @@ def test_other_keys_of_a_sidecar_can_be_asked_for(tmp_path):
 
 
 def test_folders_give_labels_and_domains(tmp_path):
-    """The nearest folder whose name spells a label gives it; the nearest of all the domain."""
+    """The nearest folder that spells a label gives it; the nearest folder is the domain."""
     tree(tmp_path, "real/kodak/a.jpg", "1_fake/b.jpg", "misc/c.jpg")
     items = listed(tmp_path, label_from="parent-folder", domain_from="parent-folder")
     assert [(item.label, item.domain) for item in items] == [
@@ -277,7 +277,7 @@ def test_folders_give_labels_and_domains(tmp_path):
 
 
 def test_an_unknown_label_is_kept_out_and_logged_once(tmp_path, caplog, monkeypatch):
-    """A word outside of the vocabulary gives no label, and one line in the log."""
+    """An unknown word gives no label, and one line in the log."""
     monkeypatch.setattr(labelling, "_warned", set())
     tree(tmp_path, "a.jpg", "b.jpg")
     for name in ("a", "b"):
@@ -324,18 +324,18 @@ def test_an_unknown_label_is_kept_out_and_logged_once(tmp_path, caplog, monkeypa
     ],
 )
 def test_labels_have_many_spellings(value, label):
-    """0 is real and 1 is fake; words in any case; everything else is no label."""
+    """0 is real, 1 is fake, words match in any case, and other values are not labels."""
     assert parse_label(value) is label
 
 
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.none(), st.binary()))
 def test_any_value_is_a_label_or_none(value):
-    """Whatever a column holds, nothing is raised."""
+    """No value of a column raises an error."""
     assert parse_label(value) in {None, *Label}
 
 
 def test_globs_give_files_in_order_and_folders_as_folders(tmp_path):
-    """A glob's matches are sources themselves; with `**` only its files are."""
+    """Matches of a glob are sources of their own; `**` matches files only."""
     tree(tmp_path, "b.jpg", "a.jpg", "x/c.jpg", "x/y/d.jpg", ".h.jpg", "x/.g.jpg")
     (tmp_path / "a.json").write_text('{"label": "real"}')
     every = names(listed(tmp_path / "*"), tmp_path)
@@ -349,7 +349,7 @@ def test_globs_give_files_in_order_and_folders_as_folders(tmp_path):
 
 
 def test_sources_that_overlap_are_listed_once(tmp_path):
-    """A file or folder inside an earlier source, or given twice, is no second item."""
+    """A file or folder inside an earlier source, or repeated, is listed once."""
     tree(tmp_path, "a.jpg", "x/b.jpg", "x/c.jpg")
     once = listed(tmp_path)
     assert listed(tmp_path, tmp_path, tmp_path / "x", tmp_path / "a.jpg") == once
@@ -359,7 +359,7 @@ def test_sources_that_overlap_are_listed_once(tmp_path):
 
 
 def test_sources_come_one_after_the_other(tmp_path):
-    """The order of the sources is the order of the items."""
+    """Items come in the order of the sources."""
     tree(tmp_path, "b/1.jpg", "a/2.jpg")
     assert names(listed(tmp_path / "b", tmp_path / "a"), tmp_path) == ["b/1.jpg", "a/2.jpg"]
 
@@ -380,7 +380,7 @@ def test_sources_come_one_after_the_other(tmp_path):
     ],
 )
 def test_a_source_that_cannot_be_opened_stops_before_the_first_item(tmp_path, source, message):
-    """The error comes from the call itself, and names the source and what was wrong."""
+    """The call itself raises an error that names source and defect."""
     tree(tmp_path, "good.jpg")
     for name in ("bad.zip", "bad.tar", "bad.parquet"):
         (tmp_path / name).write_bytes(b"no archive at all")
@@ -391,13 +391,13 @@ def test_a_source_that_cannot_be_opened_stops_before_the_first_item(tmp_path, so
 
 
 def test_no_source_is_an_error():
-    """An empty list of sources is a mistake, not an empty batch."""
+    """An empty list of sources is an error."""
     with pytest.raises(InputError, match="no source"):
         find_items([], SourceOptions())
 
 
 def test_options_are_checked_at_once():
-    """A misspelt choice is a usage error before anything is listed."""
+    """An invalid setting is a usage error before anything is listed."""
     with pytest.raises(ConfigError, match='"parent-folder", "column:NAME"'):
         SourceOptions(label_from="folder")
     with pytest.raises(ConfigError, match="include has an empty pattern"):
@@ -407,7 +407,7 @@ def test_options_are_checked_at_once():
 
 
 def test_kinds_are_told_by_suffix_and_by_content(tmp_path):
-    """An archive without its suffix is known by its first bytes; a picture is a file."""
+    """An archive without its suffix is detected by its first bytes; an image is a file."""
     tree(tmp_path, "a.jpg")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as out:
@@ -424,7 +424,7 @@ def test_kinds_are_told_by_suffix_and_by_content(tmp_path):
 
 
 def test_a_folder_is_listed_lazily(tmp_path):
-    """The first item comes before the last folder was looked at."""
+    """The first item comes before the last folder is listed."""
     tree(tmp_path, "a/1.jpg", "b/2.jpg")
     items = find_items([str(tmp_path)], SourceOptions())
     assert next(items).source_uri.endswith("a/1.jpg")

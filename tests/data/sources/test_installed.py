@@ -1,4 +1,4 @@
-"""Sources that installed packages add are listed like others, and their faults stay their own."""
+"""Sources of installed packages are listed like others, and their failures stay isolated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def listed(*sources: str, **options) -> list[Item]:
 
 @pytest.fixture
 def adding(tmp_path, monkeypatch):
-    """Add a source of a name and a class body, as a package would."""
+    """Add a source with a name and a class body, as a package would."""
     place = tmp_path / "site"
 
     def add(name: str, body: str) -> None:
@@ -72,7 +72,7 @@ _CHECK = "def check(self, ref, options): pass\n"
 
 
 def test_its_items_are_listed_with_labels(plugin):
-    """The options on labels and domains hold for them too."""
+    """Settings of labels and domains apply to installed sources."""
     items = listed("example://3", domain="art")
     assert [(item.source_uri, item.label, item.domain) for item in items] == [
         ("example://0", "real", "art"),
@@ -85,19 +85,19 @@ def test_its_items_are_listed_with_labels(plugin):
 
 
 def test_a_text_that_it_refuses_stops_the_run(plugin):
-    """Before the first item, and with its own words."""
+    """A refused reference stops the run before the first item, with the source's message."""
     with pytest.raises(InputError, match="give a number from 1 to 10000, as in example://10"):
         find_items(["example://many"], SourceOptions())
 
 
 def test_a_scheme_that_nobody_reads_names_those_that_are_read(plugin):
-    """Installed ones among them."""
+    """The message lists all schemes, installed ones included."""
     with pytest.raises(InputError, match="allowed: paths, file, http, https, example"):
         find_items(["gopher://x"], SourceOptions())
 
 
 def test_a_suffix_is_read_whatever_lies_there(adding, tmp_path):
-    """Files and folders of that suffix go to it, by themselves and by a glob."""
+    """Files and folders with the suffix go to the source, alone and by a glob."""
     adding(
         ".odd", _CHECK + "def items(self, ref, options): yield item(ref.path.rpartition('/')[2])"
     )
@@ -111,7 +111,7 @@ def test_a_suffix_is_read_whatever_lies_there(adding, tmp_path):
 
 
 def test_what_it_listed_before_it_failed_is_kept(adding, tmp_path):
-    """One item says how far it came; the next source is listed whole."""
+    """A failure gives one item with its position; the next source is listed in full."""
     adding("odd", _CHECK + "def items(self, ref, options):\n    yield item(1)\n    1 / 0")
     (tmp_path / "a.jpg").write_bytes(b"x")
     good, bad, other = listed("odd://x", str(tmp_path / "a.jpg"))
@@ -126,7 +126,7 @@ def test_what_it_listed_before_it_failed_is_kept(adding, tmp_path):
 
 
 def test_what_is_no_item_is_a_rejected_row(adding):
-    """Items after it follow."""
+    """An invalid item is a rejected row, and later items follow."""
     adding(
         "odd",
         _CHECK + "def items(self, ref, options):\n    yield 'text'\n    yield item('ä')\n"
@@ -149,7 +149,7 @@ def test_what_is_no_item_is_a_rejected_row(adding):
     [("None", "gives NoneType, not bytes"), ("KeyError('k')", "failed: KeyError: 'k'")],
 )
 def test_bytes_that_it_cannot_give_are_a_reason(adding, raw, detail):
-    """Whatever an address does; the reason is one that the next run tries again."""
+    """Any failure of an address is a reason that the next run retries."""
     adding("odd", _CHECK + f"def items(self, ref, options): yield item(1, {raw})")
     (item,) = listed("odd://x")
     with pytest.raises(UnreadableImage, match=re.escape(detail)) as failure:
@@ -158,21 +158,21 @@ def test_bytes_that_it_cannot_give_are_a_reason(adding, raw, detail):
 
 
 def test_a_check_that_fails_stops_the_run_and_names_the_package(adding):
-    """Before anything is ingested."""
+    """A failing check stops the run before anything is ingested."""
     adding("odd", "def check(self, ref, options): 1 / 0\ndef items(self, ref, options): return []")
     with pytest.raises(InputError, match=r"odd://x: the source .odd. of odd-package 2\.0 failed"):
         find_items(["odd://x"], SourceOptions())
 
 
 def test_a_class_that_is_no_source_is_refused(adding):
-    """The message says what it lacks."""
+    """The message names the missing methods."""
     adding("odd", "pass")
     with pytest.raises(ConfigError, match="has no methods check and items"):
         find_items(["odd://x"], SourceOptions())
 
 
 def test_a_broken_package_harms_no_other_source(adding, tmp_path):
-    """It is imported only where it is named."""
+    """A package is imported only if its source is requested."""
     adding("odd", "raise RuntimeError('broken')")
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert len(listed(str(tmp_path / "a.jpg"))) == 1
@@ -181,14 +181,14 @@ def test_a_broken_package_harms_no_other_source(adding, tmp_path):
 
 
 def test_an_address_keeps_the_protocol(adding):
-    """What wraps it is still readable by whoever holds the item."""
+    """The wrapped address is readable by the protocol."""
     adding("odd", _CHECK + "def items(self, ref, options): yield item(1)")
     address: Address = listed("odd://x")[0].address
     assert address.read(SourceOptions()) == b"x"
 
 
 def test_the_page_quotes_the_package_that_is_tested():
-    """Its code is the module of tests/plugin, its entry the one that is installed."""
+    """The page's code and entry point equal those of the package in tests/plugin."""
     text = PAGE.read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert code == (PROJECT / "assay_plugin_example" / "source.py").read_text()

@@ -1,4 +1,4 @@
-"""Which items patterns leave in."""
+"""Selection of items by patterns."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from assay.data.sources.uris import is_chosen
     ],
 )
 def test_a_pattern_chooses_items_and_folders(pattern, chosen):
-    """Names of unsafe members too, so that they are rejected by their own reason."""
+    """Patterns also match names of unsafe members, which are rejected by their own reason."""
     paths = ["a/b/x.jpg", "a/b/y.png", "a/../x.jpg"]
     include, exclude = SourceOptions(include=(pattern,)), SourceOptions(exclude=(pattern,))
     assert [path for path in paths if is_chosen(path.split("/"), include)] == chosen

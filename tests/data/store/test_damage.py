@@ -1,4 +1,4 @@
-"""Damage to a lake's tables: found at once, named in one line, and survived by what is on disk."""
+"""Damage to a lake's tables: detected early, named in one line, and limited by durable writes."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def flip(file: Path, share: float) -> None:
 def test_a_damaged_table_is_named_before_it_is_read(
     lake: Lake, harm: Callable[[Lake], None], message: str
 ) -> None:
-    """Each kind of damage is one line that names the file and the command that looks further."""
+    """Each kind of damage gives one line with the file and the command to run."""
     harm(lake)
     with pytest.raises(StoreError, match=message) as caught:
         Lake(lake.uri).scan("reviews")
@@ -91,7 +91,7 @@ def test_a_damaged_table_is_named_before_it_is_read(
 
 
 def test_damage_after_the_first_look_is_named_too(lake: Lake) -> None:
-    """A file that is cut while a process works is told by name when its rows are asked for."""
+    """A file truncated while a process works is named when its rows are read."""
     rows = lake.scan("reviews")
     cut(data_file(lake))
     with (
@@ -102,7 +102,7 @@ def test_damage_after_the_first_look_is_named_too(lake: Lake) -> None:
 
 
 def test_an_error_that_is_no_damage_stays_what_it_is(lake: Lake) -> None:
-    """A query that asks for a column that is not there is nobody's damage."""
+    """A query for a missing column keeps its own error."""
     rows = lake.scan("reviews").select("nothing")
     with pytest.raises(pl.exceptions.ColumnNotFoundError), damage.named(lake.uri):
         rows.collect()
@@ -111,7 +111,7 @@ def test_an_error_that_is_no_damage_stays_what_it_is(lake: Lake) -> None:
 def test_the_command_tells_damage_in_one_line(
     lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A panic in the middle of a verb ends with exit code 4 and the file's name."""
+    """A panic inside a command ends with exit code 4 and the file's name."""
     monkeypatch.delenv("ASSAY_DEBUG", raising=False)
     monkeypatch.setattr(damage, "MAX_LOOK_FILES", 0)  # as if the lake were large
     runs = {
@@ -139,7 +139,7 @@ def test_the_command_tells_damage_in_one_line(
 def test_a_commit_is_on_disk_before_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows are synced before the log names them; entry and folders before append returns."""
+    """Rows are synced before the log entry, and entry and folders before append returns."""
     lake = Lake(tmp_path / "lake")
     synced: list[Path] = []
     entries: list[int] = []
@@ -160,13 +160,13 @@ def test_a_commit_is_on_disk_before_it_is_told(
 
 
 def test_equal_rows_of_two_commits_are_two_files(lake: Lake) -> None:
-    """The same rows under another transaction are rows of their own."""
+    """The same rows under another transaction are separate rows."""
     lake.append("reviews", [review(f"{n:064x}") for n in range(50)], txn="2")
     assert lake.scan("reviews").collect().height == 100
 
 
 def test_errors_of_libraries_are_told_in_one_line() -> None:
-    """Colours, Rust's frames and its notes are left out; the message stays."""
+    """Colours, Rust frames and notes are removed; the message stays."""
     told = (
         "\x1b[31mGeneric S3 error\x1b[0m: request\nfailed\n   0: <unknown>\n   1: start_thread\n"
         "note: run with RUST_BACKTRACE=1"
@@ -179,7 +179,7 @@ def test_errors_of_libraries_are_told_in_one_line() -> None:
 
 @pytest.mark.parametrize("name", ["a^b", "a|b", "a%b", "[a]", "a\\b", "a\nb", "a\x7fb"])
 def test_names_that_delta_cannot_hold_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
-    """The line says which character it is, and nothing is made."""
+    """The message names the character, and nothing is created."""
     with pytest.raises(StoreError, match="choose another folder name") as caught:
         Lake(tmp_path / name / "lake")
     assert str(caught.value).isprintable()
@@ -189,14 +189,14 @@ def test_names_that_delta_cannot_hold_are_refused_in_one_line(tmp_path: Path, na
 
 
 def test_a_name_that_is_not_utf8_is_refused_in_one_line(tmp_path: Path) -> None:
-    """Bytes that stand for no character are shown escaped."""
+    """Bytes that are not UTF-8 are shown escaped."""
     with pytest.raises(StoreError, match=r"l\\udcff' is not valid UTF-8"):
         Lake(tmp_path / os.fsdecode(b"l\xff"))
 
 
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "a b", "😀", "é#?", "a{b}", "~x", "a:b;c&d=e$"])
 def test_other_names_work(tmp_path: Path, name: str) -> None:
-    """Quotes, blanks, signs and pictures in a folder's name hold rows like any other."""
+    """Folder names with quotes, blanks, signs and emoji work."""
     lake = Lake(tmp_path / name)
     assert lake.append("reviews", [review()], txn="1")
     assert Lake(lake.uri, create=False).scan("reviews").collect().height == 1

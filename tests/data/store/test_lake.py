@@ -1,4 +1,4 @@
-"""The lake: where it may lie, and the images it keeps."""
+"""The lake: its possible places, and its images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.data.store.shards import ShardImage
 
 
 def test_a_lake_that_is_not_there_is_made_or_refused(tmp_path: Path) -> None:
-    """Made by default, in a new or an empty folder; without `create` the error says how."""
+    """A missing lake is created in a new or empty folder; without `create` it is an error."""
     with pytest.raises(StoreError, match=r"there is no lake at .*; .assay ingest. creates one"):
         Lake(tmp_path / "new" / "lake", create=False)
     assert not (tmp_path / "new").exists()
@@ -28,7 +28,7 @@ def test_a_lake_that_is_not_there_is_made_or_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
-    """Somebody's documents do not become a lake, and a file never does."""
+    """A folder with other files, or a file, never becomes a lake."""
     (tmp_path / "letter.txt").write_text("Dear")
     with pytest.raises(StoreError, match="is not empty and not a lake"):
         Lake(tmp_path)
@@ -38,13 +38,13 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
 
 
 def test_a_lake_whose_making_was_cut_off_is_made_again(tmp_path: Path) -> None:
-    """The unfinished marker of a killed process does not count as somebody's file."""
+    """The unfinished marker of a killed process does not block the folder."""
     (tmp_path / ".tmp-0123-assay-lake.json").write_text("{")
     Lake(tmp_path)
 
 
 def test_newer_and_broken_formats_are_refused(tmp_path: Path) -> None:
-    """A lake of a later assay is not touched; a marker that cannot be read is told."""
+    """A lake of a newer format, or with an unreadable marker, is refused."""
     Lake(tmp_path)
     marker = tmp_path / "assay-lake.json"
     marker.write_text(json.dumps({"format": 2}))
@@ -59,7 +59,7 @@ def test_newer_and_broken_formats_are_refused(tmp_path: Path) -> None:
     "uri", ["ftp://host/lake", "https://example.com/lake", "s3://", "gs://", "az://"]
 )
 def test_other_stores_are_refused_by_name(uri: str) -> None:
-    """An address that is neither a folder nor an object store is an error that names them."""
+    """An unsupported address is refused with the allowed ones."""
     with pytest.raises(
         StoreError,
         match="give a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
@@ -68,14 +68,14 @@ def test_other_stores_are_refused_by_name(uri: str) -> None:
 
 
 def test_a_folder_without_permission_is_an_error_of_the_store(tmp_path: Path) -> None:
-    """No library's own exception gets out when nothing can be written there."""
+    """A folder without write permission raises a StoreError only."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot use"):
         Lake(tmp_path / "file" / "lake")
 
 
 def test_addresses_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative folder and a file URI name the same lake, wherever one goes afterwards."""
+    """A relative folder and a file URI name the same lake, independent of the working folder."""
     monkeypatch.chdir(tmp_path)
     lake = Lake("here")
     assert lake.uri == str(tmp_path / "here")
@@ -85,13 +85,13 @@ def test_addresses_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_lake_travels_between_processes(lake: Lake) -> None:
-    """Pickled, it arrives as its address and sees the same rows."""
+    """A lake is pickled as its address and sees the same rows."""
     lake.append("reviews", [review()], txn="t")
     assert ids(pickle.loads(pickle.dumps(lake))) == ["a"]
 
 
 def test_images_are_found_by_id(lake: Lake) -> None:
-    """One image, many in stored order, each once; the unknown are an error before any."""
+    """Images are read by id, each once in stored order; an unknown id is an error first."""
     payloads = [b"%d" % n for n in range(150)]
     places = store_images(lake, *payloads) + store_images(lake, b"other")
     by_id = dict(zip([p.image_id for p in places], [*payloads, b"other"], strict=True))
@@ -113,7 +113,7 @@ def test_the_shard_column_is_a_name_below_the_lake(lake: Lake) -> None:
 
 
 def test_sweep_removes_what_no_row_names_and_only_that(lake: Lake) -> None:
-    """Old unreferenced shards and unfinished files go; young ones and referenced ones stay."""
+    """Old unreferenced shards and unfinished files are removed; young and referenced ones stay."""
     kept = store_images(lake, b"kept")[0].shard
     left = lake.write_shard([ShardImage(image_id="0" * 64, raw=b"left", format="PNG")])[0].shard
     unfinished = Path(lake.path("shards", ".tmp-00-x.parquet"))
@@ -130,7 +130,7 @@ def test_sweep_removes_what_no_row_names_and_only_that(lake: Lake) -> None:
 
 
 def test_a_shard_written_again_is_young(lake: Lake) -> None:
-    """A retry's shard is not swept for the age of the killed run's equal one."""
+    """A shard written again by a retry is not swept for its earlier age."""
     image = ShardImage(image_id="0" * 64, raw=b"x", format="PNG")
     name = lake.write_shard([image])[0].shard
     os.utime(lake.path(name), (0, 0))
@@ -140,7 +140,7 @@ def test_a_shard_written_again_is_young(lake: Lake) -> None:
 
 @pytest.mark.parametrize("name", ["with space", "läke ü", "plus+#&?x", "star*"])
 def test_a_lake_may_lie_anywhere(tmp_path, name):
-    """Folder names with spaces, accents and signs hold rows and bytes like any other."""
+    """Folder names with spaces, accents and signs work."""
     lake = Lake(tmp_path / name / "lake")
     assert lake.append("reviews", [review("a")], txn="1")
     assert lake.append("reviews", [review("b")], txn="2")
@@ -150,6 +150,6 @@ def test_a_lake_may_lie_anywhere(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a%20b", "[a]"])
 def test_a_folder_name_that_delta_cannot_read_back_is_refused(tmp_path, name):
-    """Better no lake than one whose rows cannot be found again."""
+    """A folder name that Delta cannot represent is refused."""
     with pytest.raises(StoreError, match="choose another folder name"):
         Lake(tmp_path / name)

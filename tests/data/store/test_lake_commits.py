@@ -1,4 +1,4 @@
-"""The lake's commits: transactions, versions, and what many writers at once do to it."""
+"""Commits of the lake: transactions, versions, and concurrent writers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.data.store.lake import Lake
 
 
 def test_a_transaction_commits_once(lake: Lake) -> None:
-    """The second append of the same id writes nothing and says so, also from a new Lake."""
+    """A second append with the same id writes nothing and returns False, also from a new Lake."""
     assert lake.append("reviews", [review("a")], txn="t") is True
     assert lake.append("reviews", [review("b")], txn="t") is False
     assert Lake(lake.uri).append("reviews", [review("c")], txn="t") is False
@@ -27,7 +27,7 @@ def test_a_transaction_commits_once(lake: Lake) -> None:
 
 
 def test_old_versions_stay_readable(lake: Lake) -> None:
-    """Version n is what was there after the n-th append; others are a MissingVersion."""
+    """Version n has the rows of the first n appends; others raise MissingVersion."""
     with pytest.raises(MissingVersion, match="reviews has no version 0; its latest is None"):
         lake.scan("reviews", version=0)
     for name in "abc":
@@ -40,7 +40,7 @@ def test_old_versions_stay_readable(lake: Lake) -> None:
 
 
 def test_a_scan_is_pinned_when_it_is_made(lake: Lake) -> None:
-    """Rows committed between scan and collect are not in it."""
+    """Rows committed between scan and collect are not included."""
     lake.append("reviews", [review("a")], txn="a")
     scan = lake.scan("reviews")
     lake.append("reviews", [review("b")], txn="b")
@@ -48,7 +48,7 @@ def test_a_scan_is_pinned_when_it_is_made(lake: Lake) -> None:
 
 
 def test_versions_outlive_a_hundred_commits(lake: Lake) -> None:
-    """Checkpoints of the log do not take old versions away."""
+    """Checkpoints of the log keep old versions readable."""
     for n in range(120):
         lake.append("reviews", [review(str(n))], txn=str(n))
     assert lake.scan("reviews", version=1).collect()["image_id"].to_list() == ["0"]
@@ -56,7 +56,7 @@ def test_versions_outlive_a_hundred_commits(lake: Lake) -> None:
 
 
 def test_a_broken_table_is_an_error_of_the_store(lake: Lake) -> None:
-    """A log that is not a log is named, by scan and by append."""
+    """A broken log is named by scan and by append."""
     lake.append("reviews", [review()], txn="a")
     log = Path(lake.path("tables", "reviews", "_delta_log"))
     for file in log.glob("*.json"):
@@ -68,7 +68,7 @@ def test_a_broken_table_is_an_error_of_the_store(lake: Lake) -> None:
 
 
 def test_the_second_of_two_deciders_must_look_again(lake: Lake) -> None:
-    """Rows worked out from a version are refused once another such append came after it."""
+    """Rows computed from a version are refused after another append with `after`."""
     assert lake.append("reviews", [review("a")], txn="a", after=0)
     with pytest.raises(CommitConflict, match="newer than version 0"):
         lake.append("reviews", [review("b")], txn="b", after=0)
@@ -80,7 +80,7 @@ def test_the_second_of_two_deciders_must_look_again(lake: Lake) -> None:
 
 
 def test_eight_threads_lose_and_double_nothing(lake: Lake) -> None:
-    """Own rows all arrive; of one shared transaction exactly one thread commits."""
+    """All own rows arrive, and one thread commits the shared transaction."""
     start = threading.Barrier(8)
 
     def write(writer: int) -> int:
@@ -110,7 +110,7 @@ for n in range(8):
 
 
 def test_processes_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Four processes that begin with no lake at all make one, and share its transactions."""
+    """Four processes create one lake together and share its transactions."""
     running = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "lake"), str(writer)])
         for writer in range(4)
@@ -122,7 +122,7 @@ def test_processes_lose_and_double_nothing(tmp_path: Path) -> None:
 
 
 def test_writing_lets_one_thread_in_and_may_be_nested(lake: Lake) -> None:
-    """Counts who is inside at once, through the same Lake and through another of its address."""
+    """One thread at a time holds the lock, through one Lake or two."""
     inside, most = 0, 0
 
     def write(own: Lake) -> None:
@@ -141,7 +141,7 @@ def test_writing_lets_one_thread_in_and_may_be_nested(lake: Lake) -> None:
 def test_writing_waits_for_another_process_and_not_for_a_dead_one(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one process is writing another's wait ends in an error; its death frees the lake."""
+    """Waiting for a writing process ends in an error; its death frees the lake."""
     holder = subprocess.Popen(
         [
             sys.executable,

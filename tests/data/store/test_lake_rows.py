@@ -1,4 +1,4 @@
-"""The lake's rows: which it accepts, and with which types it gives them back."""
+"""Rows of the lake: which are accepted, and the types they are read with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from assay.data.store.shards import ShardPlace
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_reads_empty_with_its_own_types(lake: Lake, table: str) -> None:
-    """Before the first row, and after it is made, a scan has the schema's names and types."""
+    """An empty or missing table is read with the schema's names and types."""
     wanted = pl.Schema(pl.from_arrow(TABLES[table].empty_table()).schema)
     assert lake.version(table) is None
     assert lake.scan(table).collect_schema() == wanted
@@ -26,7 +26,7 @@ def test_every_table_reads_empty_with_its_own_types(lake: Lake, table: str) -> N
 
 
 def test_rows_come_back_with_exact_types(lake: Lake) -> None:
-    """Enums as text, embeddings as lists of float32, times in UTC to the microsecond."""
+    """Enums are text, embeddings lists of float32, times UTC in microseconds."""
     row = score(embedding=np.array([0.1, 0.2], np.float32), logit=np.float32(0.1))
     lake.append("scores", [row, score("b", embedding=None, logit=None)], txn="t")
     found = lake.scan("scores").sort("image_id").collect()
@@ -39,7 +39,7 @@ def test_rows_come_back_with_exact_types(lake: Lake) -> None:
 
 
 def test_structs_and_lists_come_back(lake: Lake) -> None:
-    """A camera with a gap, no camera, and a list of enums."""
+    """A capture with a null, no capture, and a list of enums are read back."""
     camera = {"make": "Canon", "model": None, "software": "x"}
     [one, two] = store_images(lake, b"1", b"2")
     lake.append("images", [image_row(one, capture=camera), image_row(two)], txn="more")
@@ -65,7 +65,7 @@ def test_structs_and_lists_come_back(lake: Lake) -> None:
 
 
 def test_arrow_and_polars_rows_are_taken_too(lake: Lake) -> None:
-    """Any column order and any width of integers that fits."""
+    """Any column order and any integer width that fits are accepted."""
     frame = pl.DataFrame([review("polars")]).with_columns(
         pl.col("note").cast(pl.String), label=pl.col("label").cast(pl.Categorical)
     )
@@ -109,7 +109,7 @@ def test_rows_that_do_not_fit_are_refused(
     ],
 )
 def test_numbers_and_lists_are_checked(lake: Lake, changes: dict[str, Any], message: str) -> None:
-    """What Arrow would bend into shape is refused."""
+    """Values that Arrow would convert with loss are refused."""
     with pytest.raises(StoreError, match=message):
         lake.append("scores", [score(**changes)], txn="t")
 
@@ -124,14 +124,14 @@ def test_numbers_and_lists_are_checked(lake: Lake, changes: dict[str, Any], mess
     ],
 )
 def test_sizes_and_structs_are_checked(lake: Lake, changes: dict[str, Any], message: str) -> None:
-    """Fractions of a pixel, overflow and unknown fields of a struct are refused."""
+    """Fractional pixels, overflow and unknown fields of a struct are refused."""
     place = ShardPlace(image_id="a", shard="s", row_group=0, row=0)
     with pytest.raises(StoreError, match=message):
         lake.append("images", [image_row(place, **changes)], txn="t")
 
 
 def test_an_unknown_table_is_refused(lake: Lake) -> None:
-    """By scan, append and version alike, naming the tables that there are."""
+    """Scan, append and version refuse an unknown table and list the known ones."""
     for use in (
         lambda: lake.scan("picture"),
         lambda: lake.version("picture"),

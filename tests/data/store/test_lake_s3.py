@@ -1,4 +1,4 @@
-"""The lake on an object store: a real S3 server on loopback, spoken to over HTTP."""
+"""The lake on an object store: a real S3 server on loopback, over HTTP."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def image_rows(places: list[ShardPlace]) -> list[dict[str, object]]:
 
 
 def test_the_whole_lake_works_on_s3(s3: object) -> None:
-    """Marker, shards, tables, one image, versions and sweeping, all through S3."""
+    """Marker, shards, tables, images, versions and sweeping work on S3."""
     lake = Lake("s3://pictures/one/lake")
     assert lake.uri == "s3://pictures/one/lake"
     assert lake.path("reports", "x.html") == "s3://pictures/one/lake/reports/x.html"
@@ -112,7 +112,7 @@ def test_the_whole_lake_works_on_s3(s3: object) -> None:
 
 
 def test_a_missing_lake_on_s3_is_not_made_up(s3: object) -> None:
-    """Without create, and where other files lie, there is an error that says what to do."""
+    """Without `create`, or beside other files, there is an error with advice."""
     with pytest.raises(StoreError, match="there is no lake at"):
         Lake("s3://pictures/none", create=False)
     s3.put_object(Bucket="pictures", Key="holiday/beach.jpg", Body=b"x")
@@ -123,7 +123,7 @@ def test_a_missing_lake_on_s3_is_not_made_up(s3: object) -> None:
 
 
 def test_a_shard_on_s3_is_one_object_and_no_leftover_upload(s3: object) -> None:
-    """A shard larger than one part of a multipart upload appears under its name alone."""
+    """A shard larger than one upload part is one object, without leftovers."""
     lake = Lake("s3://pictures/large")
     raw = os.urandom(12 * 2**20)
     [place] = lake.write_shard(pictures(raw))
@@ -135,7 +135,7 @@ def test_a_shard_on_s3_is_one_object_and_no_leftover_upload(s3: object) -> None:
 
 
 def test_writers_at_once_lose_and_double_nothing_on_s3(s3: object) -> None:
-    """Six threads with three own rows each, and one row that all six try to commit."""
+    """Six threads commit three own rows each, and one shared row once."""
     lake = Lake("s3://pictures/crowd")
 
     def write(writer: int) -> int:
@@ -155,7 +155,7 @@ def test_writers_at_once_lose_and_double_nothing_on_s3(s3: object) -> None:
 
 
 def test_the_second_of_two_deciders_is_refused_on_s3(s3: object) -> None:
-    """Two appends worked out from one version: the first commits, the second must look again."""
+    """Of two appends computed from one version, the second is refused."""
     lake = Lake("s3://pictures/deciders")
     lake.append("reviews", [review("a")], txn="a")
     seen = lake.version("reviews")
@@ -166,7 +166,7 @@ def test_the_second_of_two_deciders_is_refused_on_s3(s3: object) -> None:
 
 
 def test_another_process_reads_with_the_environment_alone(s3: object) -> None:
-    """Nothing but the variables is needed to open the lake and filter a table."""
+    """Environment variables suffice to open the lake and filter a table."""
     lake = Lake("s3://pictures/env")
     lake.append("reviews", [review("a"), review("b")], txn="t")
     code = (
@@ -194,7 +194,7 @@ def test_plain_http_must_be_allowed() -> None:
 
 
 def test_lists_survive_s3(s3: object) -> None:
-    """A decision's list of reasons and an empty one come back as they were."""
+    """Lists of reasons, also empty ones, are read back unchanged."""
     lake = Lake("s3://pictures/lists")
     row = {
         "image_id": "a",
@@ -218,7 +218,7 @@ def test_lists_survive_s3(s3: object) -> None:
 
 
 def test_two_ingests_at_once_store_a_picture_once_on_s3(s3: object, tmp_path: Path) -> None:
-    """Without any lock, two batches of the same ten pictures agree who was first."""
+    """Two concurrent batches of the same ten images store each once, without a lock."""
     for n in range(10):
         Image.new("RGB", (20 + n, 20), (n, 2 * n, 3 * n)).save(tmp_path / f"{n}.png")
     lake = Lake("s3://pictures/ingest")
@@ -256,7 +256,7 @@ def test_two_ingests_at_once_store_a_picture_once_on_s3(s3: object, tmp_path: Pa
 def test_a_store_that_cuts_answers_off_loses_nothing(
     s3: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With one answer in five broken off in its body, a lake is made, filled and read back."""
+    """With a fifth of the responses cut off, a lake is created, filled and read back."""
     parts = urlsplit(os.environ["AWS_ENDPOINT_URL"])
     assert parts.hostname is not None
     assert parts.port is not None
@@ -280,7 +280,7 @@ def test_a_store_that_cuts_answers_off_loses_nothing(
 def test_a_store_that_always_fails_is_told_in_one_line(
     s3: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without colours and frames of Rust, and with what to do."""
+    """The message has one line with advice, without colours or Rust frames."""
     parts = urlsplit(os.environ["AWS_ENDPOINT_URL"])
     assert parts.hostname is not None
     assert parts.port is not None
@@ -298,7 +298,7 @@ def test_a_store_that_always_fails_is_told_in_one_line(
 
 
 def test_writers_that_found_the_same_missing_append_it_once_on_s3(s3: object) -> None:
-    """Three threads that all come to commit the same ten rows, without any lock."""
+    """Three threads commit the same ten missing rows once, without a lock."""
     lake = Lake("s3://pictures/missing")
     lake.append("reviews", [review("before")], txn="before")
     since = lake.version("reviews")
@@ -327,7 +327,7 @@ def test_writers_that_found_the_same_missing_append_it_once_on_s3(s3: object) ->
 
 
 def test_a_file_is_created_at_most_once_on_s3(s3: object) -> None:
-    """Of many who create the same name at once one succeeds, and its bytes stay."""
+    """One of many concurrent creators of a name succeeds, and its bytes stay."""
     store = Lake("s3://pictures/once").store
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda n: store.create("mark", b"%d" % n), range(8)))
@@ -336,7 +336,7 @@ def test_a_file_is_created_at_most_once_on_s3(s3: object) -> None:
 
 
 def test_files_are_moved_and_removed_on_s3(s3: object) -> None:
-    """A folder with all below it; what is gone already is no error."""
+    """A folder is moved with its content; a missing file is no error."""
     store = Lake("s3://pictures/moving").store
     for name in ("a/1", "a/b/2", "ab/3"):
         assert store.create(name, name.encode())
@@ -354,7 +354,7 @@ def test_files_are_moved_and_removed_on_s3(s3: object) -> None:
 
 
 def test_a_prefix_with_blanks_and_letters_works_on_s3(s3: object) -> None:
-    """Shards and tables lie below the same prefix, whoever wrote them."""
+    """Shards and tables use the same prefix, by every library."""
     lake = Lake("s3://pictures/my lake/grün+1")
     kept = pictures(b"one")
     lake.append("images", image_rows(lake.write_shard(kept)), txn="t")

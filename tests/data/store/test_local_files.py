@@ -1,4 +1,4 @@
-"""Files of a lake in a folder."""
+"""The file store in a local folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.data.store.lake import Lake
 
 
 def test_a_file_is_created_at_most_once(tmp_path: Path) -> None:
-    """Of many who create the same name at once one succeeds, and its bytes stay."""
+    """One of many concurrent creators of a name succeeds, and its bytes stay."""
     store = Lake(tmp_path / "lake").store
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda n: store.create("mark", b"%d" % n), range(8)))
@@ -25,7 +25,7 @@ def test_a_file_is_created_at_most_once(tmp_path: Path) -> None:
 def test_a_system_without_links_keeps_files_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As memory cards and some network folders are."""
+    """Files are created on systems without hard links, such as memory cards."""
 
     def refuse(*_paths: object) -> None:
         raise OSError(errno.EPERM, "no links here")

@@ -1,4 +1,4 @@
-"""Which address gives which store, and what the environment says of it; nothing is reached."""
+"""Choice and settings of the store at an address, without a connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOOGLE_KEY = json.dumps(
 
 @pytest.fixture(autouse=True)
 def cloud(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys of every cloud, which belong to nobody."""
+    """Return fictitious keys of every cloud."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
@@ -49,7 +49,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_address_of_a_cloud_gives_its_store(address, kind, uri, options):
-    """The files and the tables get the same keys, each in its words."""
+    """Files and tables get the same keys under their own names."""
     store = open_store(address)
     assert isinstance(store, ObjectStore)
     assert store.uri == uri
@@ -61,7 +61,7 @@ def test_an_address_of_a_cloud_gives_its_store(address, kind, uri, options):
 
 
 def test_a_folder_has_no_settings(tmp_path: Path):
-    """By which the tables tell it from a store whose keys come from the machine's role."""
+    """A folder has None, which differs from a store with the keys of an instance role."""
     store = open_store(tmp_path)
     assert isinstance(store, LocalStore)
     assert store.storage_options is None
@@ -69,14 +69,14 @@ def test_a_folder_has_no_settings(tmp_path: Path):
 
 
 def test_azure_needs_the_name_of_its_account(monkeypatch):
-    """The address alone does not say where the container is."""
+    """An Azure address without an account name is refused."""
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME")
     with pytest.raises(StoreError, match="set AZURE_STORAGE_ACCOUNT_NAME"):
         open_store("az://container/lake")
 
 
 def test_a_key_that_cannot_be_used_is_told_in_one_line(monkeypatch):
-    """Without frames of Rust."""
+    """The message has one line, without Rust frames."""
     monkeypatch.delenv("GOOGLE_SERVICE_ACCOUNT_KEY")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
     with pytest.raises(
@@ -87,7 +87,7 @@ def test_a_key_that_cannot_be_used_is_told_in_one_line(monkeypatch):
 
 
 def test_the_first_variable_that_is_set_counts():
-    """Those for one service go before those for all."""
+    """Variables of one service take precedence over general ones."""
     env = {
         "AWS_ENDPOINT_URL": "https://all.example",
         "AWS_ENDPOINT_URL_S3": "https://s3.example",

@@ -1,4 +1,4 @@
-"""Shards: what other libraries see in them, how they are cut, and what a crash leaves."""
+"""Shards: compatibility with other libraries, layout, and recovery from crashes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def shard_files(root: Path) -> list[str]:
 
 
 def test_datasets_opens_a_shard_as_pictures(tmp_path: Path) -> None:
-    """Hugging Face's loader finds the Image feature and decodes the picture."""
+    """Hugging Face's loader finds the Image feature and decodes the image."""
     raw = flat_png((200, 10, 30))
     [place] = write_shards(LocalStore(tmp_path), [shard_image(raw)])
     loaded = datasets.load_dataset(
@@ -51,7 +51,7 @@ def test_datasets_opens_a_shard_as_pictures(tmp_path: Path) -> None:
 
 
 def test_polars_and_duckdb_read_a_shard(tmp_path: Path) -> None:
-    """Both see the id and the struct of bytes and path."""
+    """Both read the id and the struct of bytes and path."""
     raw = flat_png((1, 2, 3))
     [place] = write_shards(LocalStore(tmp_path), [shard_image(raw)])
     file = str(tmp_path / place.shard)
@@ -69,14 +69,14 @@ def test_polars_and_duckdb_read_a_shard(tmp_path: Path) -> None:
     [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"), ("AVIF", ".avif"), ("GIF", ".gif")],
 )
 def test_the_path_ends_as_the_format_does(tmp_path: Path, image_format: str, ending: str) -> None:
-    """Readers that look at the name learn the format."""
+    """The suffix of the path is that of the format."""
     [place] = write_shards(LocalStore(tmp_path), [shard_image(b"x", image_format)])
     path = pl.read_parquet(tmp_path / place.shard)["image"].struct.field("path")[0]
     assert path == place.image_id + ending
 
 
 def test_picture_bytes_are_plain_and_without_bounds(tmp_path: Path) -> None:
-    """No compression, no dictionary and no statistics on the bytes column."""
+    """The bytes column has no compression, dictionary or statistics."""
     images = [shard_image(os.urandom(1000)) for _ in range(3)]
     places = write_shards(LocalStore(tmp_path), images)
     file = pq.ParquetFile(tmp_path / places[0].shard)
@@ -93,7 +93,7 @@ def test_picture_bytes_are_plain_and_without_bounds(tmp_path: Path) -> None:
 
 
 def test_row_groups_hold_sixty_four_pictures(tmp_path: Path) -> None:
-    """130 small pictures are groups of 64, 64 and 2, and places say so."""
+    """130 small images form groups of 64, 64 and 2, as their places state."""
     places = write_shards(LocalStore(tmp_path), [shard_image(b"%d" % n) for n in range(130)])
     assert [(p.row_group, p.row) for p in places] == [(n // 64, n % 64) for n in range(130)]
     metadata = pq.read_metadata(tmp_path / places[0].shard)
@@ -101,7 +101,7 @@ def test_row_groups_hold_sixty_four_pictures(tmp_path: Path) -> None:
 
 
 def test_row_groups_hold_about_eight_mebibytes(tmp_path: Path) -> None:
-    """Pictures of 3 MiB go two to a group, one of 9 MiB is a group of its own."""
+    """Images of 3 MiB go two to a group; one of 9 MiB is a group of its own."""
     sizes = [3, 3, 3, 9, 1]
     images = [shard_image(bytes([n]) * (size << 20)) for n, size in enumerate(sizes)]
     places = write_shards(LocalStore(tmp_path), images)
@@ -111,7 +111,7 @@ def test_row_groups_hold_about_eight_mebibytes(tmp_path: Path) -> None:
 def test_a_full_shard_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Above the limit of one file, images go on in the next; places stay in order."""
+    """Above the size limit images continue in the next shard, in order."""
     monkeypatch.setattr("assay.data.store.shards.MAX_SHARD_BYTES", 1000)
     images = [shard_image(bytes([n]) * 400) for n in range(5)]
     store = LocalStore(tmp_path)
@@ -126,7 +126,7 @@ def test_a_full_shard_is_followed_by_another(
 
 
 def test_the_same_images_give_the_same_file(tmp_path: Path) -> None:
-    """Written twice in two places, name and bytes are equal; another order is another name."""
+    """The same images give the same name and bytes; another order gives another name."""
     images = [shard_image(bytes([n]) * 5000) for n in range(10)]
     [one, two] = [write_shards(LocalStore(tmp_path / side), images)[0].shard for side in "ab"]
     assert one == two
@@ -139,14 +139,14 @@ def test_the_same_images_give_the_same_file(tmp_path: Path) -> None:
 def test_bytes_come_back_as_they_went(
     tmp_path_factory: pytest.TempPathFactory, payloads: Sequence[bytes]
 ) -> None:
-    """Any bytes, empty ones too, are read back whole."""
+    """Any bytes, also empty ones, are read back unchanged."""
     store = LocalStore(tmp_path_factory.mktemp("round"))
     places = write_shards(store, [shard_image(raw) for raw in payloads])
     assert [raw for _, raw in read_images(store, places)] == list(payloads)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    """When the file cannot get its name, no part of it stays behind."""
+    """A write that fails at the rename leaves no file."""
     image = shard_image(b"x")
     (tmp_path / shard_name([image.image_id])).mkdir(parents=True)  # in the way of the rename
     with pytest.raises(StoreError, match="cannot write"):
@@ -155,7 +155,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_changed_bytes_are_noticed(tmp_path: Path) -> None:
-    """A flipped bit inside a picture is an error, not another picture."""
+    """A flipped bit inside an image is an error."""
     store = LocalStore(tmp_path)
     raw = b"picture " * 100
     [place] = write_shards(store, [shard_image(raw)])
@@ -178,7 +178,7 @@ def test_changed_bytes_are_noticed(tmp_path: Path) -> None:
 def test_a_missing_or_cut_shard_is_an_error_of_the_store(
     tmp_path: Path, change: object, message: str
 ) -> None:
-    """The message names the file, and no library's own exception gets out."""
+    """A missing or truncated shard raises a StoreError that names the file."""
     store = LocalStore(tmp_path)
     [place] = write_shards(store, [shard_image(b"x" * 100)])
     change(tmp_path / place.shard)
@@ -189,7 +189,7 @@ def test_a_missing_or_cut_shard_is_an_error_of_the_store(
 
 @pytest.mark.parametrize(("row_group", "row"), [(5, 0), (0, 5)])
 def test_a_place_outside_the_shard_is_an_error(tmp_path: Path, row_group: int, row: int) -> None:
-    """Rows that point past the end say so."""
+    """A place past the end of a shard is an error."""
     store = LocalStore(tmp_path)
     [place] = write_shards(store, [shard_image(b"x")])
     wrong = ShardPlace(image_id=place.image_id, shard=place.shard, row_group=row_group, row=row)
@@ -198,7 +198,7 @@ def test_a_place_outside_the_shard_is_an_error(tmp_path: Path, row_group: int, r
 
 
 def test_one_row_group_is_in_memory_at_a_time(tmp_path: Path) -> None:
-    """Reading 96 MiB of pictures never holds more than two groups of them."""
+    """Reading 96 MiB of images holds at most two row groups in memory."""
     store = LocalStore(tmp_path)
     places = write_shards(store, [shard_image(os.urandom(4 << 20)) for _ in range(24)])
     peak = 0

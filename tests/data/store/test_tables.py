@@ -1,4 +1,4 @@
-"""Tables that an older assay made: read, appended to, and grown by the columns they lack."""
+"""Tables of an older version: read, appended to, and extended by new columns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def row(image_id: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def old_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeOld:
-    """Makes a lake whose `reviews` an assay wrote that did not know the column `note`."""
+    """Create a lake with a table `reviews` that lacks the column `note`."""
 
     def make(name: str = "lake", *, without: str = "note") -> Lake:
         lake = Lake(tmp_path / name)
@@ -52,7 +52,7 @@ def notes(lake: Lake, version: int | None = None) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("name", ["lake", "täglich neu"])
 def test_a_column_that_came_later_is_null_until_rows_bring_it(old_lake: MakeOld, name: str) -> None:
-    """Read before and after the first append that has it, now and at the old version."""
+    """A new column is null before its first append, and at the old version."""
     lake = old_lake(name)
     version = lake.version("reviews")
     assert notes(lake) == {"a": None}
@@ -70,7 +70,7 @@ def test_a_column_that_came_later_is_null_until_rows_bring_it(old_lake: MakeOld,
 
 
 def test_two_writers_may_bring_the_column_at_once(old_lake: MakeOld) -> None:
-    """Every row is there once, whoever added the column."""
+    """Two writers that add the column at once lose no row."""
     lake = old_lake()
 
     def write(number: int) -> bool:
@@ -82,7 +82,7 @@ def test_two_writers_may_bring_the_column_at_once(old_lake: MakeOld) -> None:
 
 
 def test_rows_worked_out_from_an_old_version_still_count_as_such(old_lake: MakeOld) -> None:
-    """Adding a column in between is no newer row; another append that names its version is."""
+    """Adding a column does not invalidate rows computed before; an append with `after` does."""
     lake = old_lake()
     seen = lake.version("reviews")
     assert lake.append("reviews", [row("b", note="x")], txn="b")
@@ -93,7 +93,7 @@ def test_rows_worked_out_from_an_old_version_still_count_as_such(old_lake: MakeO
 
 
 def test_a_table_without_a_column_that_must_be_there_is_refused(old_lake: MakeOld) -> None:
-    """Nulls stand only where a row may have none."""
+    """A table that lacks a required column is refused."""
     lake = old_lake(without="reviewer")
     with pytest.raises(StoreError, match="reviews has no column reviewer"):
         lake.scan("reviews")

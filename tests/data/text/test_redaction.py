@@ -1,4 +1,4 @@
-"""No secret of a URL is written or printed, and two URLs stay two."""
+"""No secret of a URL is stored or printed, and distinct URLs stay distinct."""
 
 import json
 import time
@@ -30,7 +30,7 @@ BASES = st.sampled_from(
 @settings(max_examples=150, deadline=None)
 @given(base=BASES, names=st.lists(NAMES, max_size=3), data=st.data())
 def test_no_secret_survives_and_host_and_path_do(base, names, data):
-    """Logins, query values, bare tokens and fragments go; scheme, host, path and names stay."""
+    """Logins, query values, bare tokens and fragments are removed; the rest stays."""
     scheme, _, rest = base.partition("://")
     login, bare, fragment = (data.draw(st.none() | SECRETS) for _ in range(3))
     values = [data.draw(SECRETS) for _ in names]
@@ -49,7 +49,7 @@ def test_no_secret_survives_and_host_and_path_do(base, names, data):
 @settings(max_examples=50, deadline=None)
 @given(base=BASES, one=SECRETS, other=SECRETS)
 def test_urls_that_differ_in_a_signature_stay_two(base, one, other):
-    """The mark tells values apart, and the same value has the same mark every time."""
+    """The mark distinguishes values and is the same for the same value."""
     urls = [f"{base}?sig={value}" for value in (one, other)]
     assert (redact_url(urls[0]) == redact_url(urls[1])) is (one == other)
 
@@ -67,12 +67,12 @@ def test_urls_that_differ_in_a_signature_stay_two(base, one, other):
     ],
 )
 def test_what_a_login_leaves(url, hidden):
-    """User info leaves three stars, also where its slashes were not escaped; paths stay."""
+    """User info becomes three stars, also with unescaped slashes; paths stay."""
     assert redact_url(url) == hidden
 
 
 def test_urls_in_a_text_lose_their_secrets():
-    """Every URL of a message or a JSON text is cleaned; what stands around it stays."""
+    """Every URL in a message or JSON text is redacted; the text around it stays."""
     text = "at 'https://u:p@h/x?sig=abc', see (http://y/?k=1&t=2); https://z/a.jpg: gone"
     assert redact_text(text) == (
         "at 'https://***@h/x?sig=***', see (http://y/?k=***&t=***); https://z/a.jpg: gone"
@@ -82,7 +82,7 @@ def test_urls_in_a_text_lose_their_secrets():
 
 
 def test_errors_hold_neither_secrets_nor_escape_codes():
-    """Whatever an error quotes, its text, its representation and its detail are clean."""
+    """Text, repr and detail of an error are redacted and printable."""
     raw = "https://user:PASSWORD@h/?sig=SIGNATURE \x1b]0;title\x07 \u202e \udcff"
     for error in (InputError(raw), UnreadableImage(Reason.BAD_ROW, raw)):
         for text in (str(error), repr(error), getattr(error, "detail", "")):
@@ -92,14 +92,14 @@ def test_errors_hold_neither_secrets_nor_escape_codes():
 
 
 def test_steering_characters_are_shown_as_escapes():
-    """Escape codes, C1 controls, bidi overrides and half characters; letters and emoji stay."""
+    """Control codes, bidi overrides and surrogates are escaped; letters and emoji stay."""
     assert printable("a\x1b[31m\r\x9b\u202e\udcff") == r"a\x1b[31m\x0d\x9b\u202e\udcff"
     kept = "na\u00efve \u4e2d\u6587 \u0639\u0631\u0628 \U0001f468\u200d\U0001f469\n\ttab"
     assert printable(kept) == kept
 
 
 def test_a_run_writes_down_no_secret_of_its_sources():
-    """Parameters and batches are made of clean URLs; a login does not make another batch."""
+    """Parameters and batch ids use redacted URLs; a login does not change the batch."""
     secret = "https://h/a.jpg?sig=SIGNATURE"
     request = Request(lake="lake", sources=(secret, "https://u:PASSWORD@h/b.jpg", "pics"))
     told = json.dumps(request.params())
@@ -113,14 +113,14 @@ def test_a_run_writes_down_no_secret_of_its_sources():
 
 
 def test_a_lake_address_with_keys_is_refused(tmp_path):
-    """Keys of an object store belong into the environment; the message does not repeat them."""
+    """A lake's address with keys is refused, and the message does not repeat them."""
     with pytest.raises(StoreError, match=r"s3://\*\*\*@bucket.*AWS_ACCESS_KEY_ID") as caught:
         Lake("s3://AKIAKEY:HIDDEN/KEY@bucket/lake")
     assert "HIDDEN" not in repr(caught.value)
 
 
 def test_cells_of_tables_leave_no_secret(tmp_path):
-    """A domain that is a URL is cleaned; signatures in cells tell rows apart by fingerprint."""
+    """URLs in domains are redacted; signatures in cells distinguish rows by fingerprint."""
     table = tmp_path / "list.csv"
 
     def listed(signature):
@@ -137,7 +137,7 @@ def test_cells_of_tables_leave_no_secret(tmp_path):
 
 @pytest.fixture
 def house(tmp_path):
-    """A folder that lists may name, with a picture, and a picture and links beside it."""
+    """Create a folder allowed for lists, with an image, and an image and links beside it."""
     inside = tmp_path / "inside"
     inside.mkdir()
     raw = factories.jpeg()
@@ -150,7 +150,7 @@ def house(tmp_path):
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "struct"])
 def test_lists_name_paths_below_the_roots_only(house, kind):
-    """Absolute, relative, linked and file:// paths that lead out are rows with unsafe_path."""
+    """Absolute, relative, linked and file:// paths outside the roots are unsafe_path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -179,14 +179,14 @@ def test_lists_name_paths_below_the_roots_only(house, kind):
 
 
 def test_a_root_that_is_no_folder_is_an_error(tmp_path):
-    """A misspelt root would refuse every row: it is said before the first is read."""
+    """A root that is not a folder is an error before the first row."""
     (tmp_path / "list.csv").write_text("path\na.jpg\n")
     with pytest.raises(InputError, match="nowhere"):
         find_items([str(tmp_path / "list.csv")], SourceOptions(roots=(str(tmp_path / "nowhere"),)))
 
 
 def test_addresses_that_are_none_cost_their_own_row_only(tmp_path):
-    """Broken brackets and ports in a list or a source are rows; what follows is read."""
+    """Invalid URLs in a list or a source are rows; later rows are read."""
     bad = ["http://[::x/a.jpg", "https://h:port/a.jpg", "http://[v1.]/", "file://[x/a.jpg"]
     table = tmp_path / "list.csv"
     table.write_text("\n".join(["url", *bad, str(tmp_path / "a.jpg")]))

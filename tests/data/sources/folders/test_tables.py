@@ -1,4 +1,4 @@
-"""Folders of tables as Spark, Hive and Delta leave them."""
+"""Tables of an older version: read, appended to, and extended by new columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that servers pack or call packed, and URLs of lists that are asked for again."""
+"""Compressed response bodies, and repeated requests for URLs of lists."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ packed = functools.partial(gzip.compress, mtime=0)
     ],
 )
 def test_a_picture_is_read_however_it_is_packed(coding, body):
-    """Codings in any case, several of them, and those that are named and not there."""
+    """Codings in any case, several codings, and false ones are read."""
     assert unpacked(body, coding, LIMITS) == RAW
 
 
@@ -71,7 +71,7 @@ def test_a_picture_is_read_however_it_is_packed(coding, body):
     ],
 )
 def test_what_cannot_be_unpacked_says_why(coding, body, words):
-    """Unknown codings and damaged bodies have failed to be fetched."""
+    """Unknown codings and damaged bodies give fetch_failed."""
     with pytest.raises(UnreadableImage, match=words) as caught:
         unpacked(body, coding, LIMITS)
     assert caught.value.reason.value == "fetch_failed"
@@ -79,7 +79,7 @@ def test_what_cannot_be_unpacked_says_why(coding, body, words):
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
 def test_the_byte_limit_holds_for_what_is_unpacked(pack):
-    """A small body that unpacks to more than a picture may have is refused."""
+    """A small body that decompresses beyond the limit is refused."""
     limits = ImageLimits(max_bytes=100_000)
     coding = "gzip" if pack is gzip.compress else "deflate"
     assert len(unpacked(pack(bytes(100_000)), coding, limits)) == 100_000
@@ -92,7 +92,7 @@ def test_the_byte_limit_holds_for_what_is_unpacked(pack):
 
 
 def test_brotli_is_read_where_its_library_is_there():
-    """With the library pictures are read within the limit; without, the message names it."""
+    """Brotli is read within the limit, or the message names the missing library."""
     try:
         import brotli
     except ImportError:
@@ -107,7 +107,7 @@ def test_brotli_is_read_where_its_library_is_there():
 
 
 class Picture:
-    """A picture at a URL that may change, on a server that marks it in one way or none."""
+    """An image at a URL that may change, with one kind of mark or none."""
 
     def __init__(self, mark: str, *, knows_conditions: bool) -> None:
         self.mark, self.knows_conditions = mark, knows_conditions
@@ -116,7 +116,7 @@ class Picture:
         self.conditions: list[str | None] = []
 
     def headers(self) -> dict[str, str]:
-        """The mark of this version."""
+        """Return the mark of this version."""
         if self.mark == "etag":
             return {"ETag": f'"v{self.version}"'}
         if self.mark == "date":
@@ -124,7 +124,7 @@ class Picture:
         return {}
 
     def __call__(self, request: BaseHTTPRequestHandler) -> None:
-        """Answer as the server would."""
+        """Return the response of the server."""
         given = request.headers.get("If-None-Match") or request.headers.get("If-Modified-Since")
         self.conditions.append(given)
         headers = self.headers()
@@ -146,7 +146,7 @@ def site():
 
 @pytest.fixture
 def listed(site, tmp_path):
-    """Serves a picture, and ingests the list that names it, as often as asked."""
+    """Serve an image, and ingest the list with its URL any number of times."""
     lake = Lake(tmp_path / "lake")
     table = tmp_path / "list.csv"
     table.write_text(f"url\n{site.url('/a.jpg?sig=SIGNATURE')}\n")
@@ -165,7 +165,7 @@ def listed(site, tmp_path):
 @pytest.mark.parametrize("knows_conditions", [True, False])
 @pytest.mark.parametrize("mark", ["etag", "date"])
 def test_a_picture_behind_a_listed_url_is_seen_to_change(listed, mark, knows_conditions):
-    """Unchanged it is asked for by its mark and not read; changed it is a new image."""
+    """An unchanged image is recognised by its mark and not read; a changed one is a new image."""
     picture = Picture(mark, knows_conditions=knows_conditions)
     lake, run = listed(picture)
     assert (run(1).stored, lake.version("sightings")) == (1, 1)
@@ -184,7 +184,7 @@ def test_a_picture_behind_a_listed_url_is_seen_to_change(listed, mark, knows_con
 
 
 def test_a_server_without_marks_is_asked_and_not_read(listed):
-    """Its URL stands for its content: length tells of a change, and nothing else does."""
+    """Without marks a change is recognised by length alone."""
     picture = Picture("none", knows_conditions=False)
     lake, run = listed(picture)
     assert run(1).stored == 1
@@ -193,7 +193,7 @@ def test_a_server_without_marks_is_asked_and_not_read(listed):
 
 
 def test_only_what_a_server_says_is_gone_is_gone(listed, monkeypatch):
-    """Errors and refusals change nothing that is known; 404 and 410 are recorded."""
+    """404 and 410 are recorded; other errors change nothing."""
     monkeypatch.setattr(http, "_PAUSE_S", 0.01)
     picture = Picture("etag", knows_conditions=True)
     lake, run = listed(picture)
@@ -209,7 +209,7 @@ def test_only_what_a_server_says_is_gone_is_gone(listed, monkeypatch):
 
 
 def test_a_silent_server_is_not_waited_for_over_every_known_picture(site, tmp_path):
-    """After three silences in a row the rest of what is known stays as it is, unasked."""
+    """After three timeouts in a row the server's other known images are not requested."""
     lake, table = Lake(tmp_path / "lake"), tmp_path / "list.csv"
     names = [f"/{n}.jpg" for n in range(40)]
     table.write_text("\n".join(["url", *map(site.url, names)]))
@@ -229,7 +229,7 @@ def test_a_silent_server_is_not_waited_for_over_every_known_picture(site, tmp_pa
 
 
 def test_rows_of_older_lakes_are_read_once_more_and_keep_their_image(listed):
-    """A sighting without a mark is asked for without a condition, once."""
+    """A sighting without a mark is requested once without a condition."""
     picture = Picture("etag", knows_conditions=True)
     lake, run = listed(picture)
     run(1)
@@ -247,7 +247,7 @@ def test_rows_of_older_lakes_are_read_once_more_and_keep_their_image(listed):
 
 
 def test_a_source_is_marked_where_head_is_refused_and_behind_redirects(site):
-    """Servers whose signatures are for GET alone, and those that send on, tell of changes too."""
+    """Marks are read from servers that refuse HEAD, and after redirects."""
 
     def no_head(request: BaseHTTPRequestHandler) -> None:
         answer(

@@ -42,7 +42,7 @@ def refusal(url: str, **changes: Any) -> UnreadableImage:
 
 
 def test_a_url_gives_its_bytes(site):
-    """A picture at a URL is an item whose bytes are the body; queries are asked, not kept."""
+    """The item's bytes are the response body; the query is sent and not stored."""
     site.routes["/a.jpg"] = answer()
     (item,) = find_items([site.url("/a.jpg?x=1")], options())
     assert item.source_uri == redact_url(site.url("/a.jpg?x=1"))
@@ -51,7 +51,7 @@ def test_a_url_gives_its_bytes(site):
 
 
 def test_the_fingerprint_is_the_servers_mark(site):
-    """ETag, else date and length, tell a new version; without them the URL stands for itself."""
+    """The fingerprint is the ETag, else date and length, else constant."""
 
     def mark(**headers: str) -> str:
         site.routes["/a.jpg"] = answer(**headers)
@@ -68,7 +68,7 @@ def test_the_fingerprint_is_the_servers_mark(site):
 
 
 def test_redirects_are_followed_up_to_the_limit(site):
-    """Three hops are followed, relative and absolute; a fourth is one too many."""
+    """Three redirects, relative or absolute, are followed; a fourth is refused."""
     for n in range(4):
         site.routes[f"/{n}"] = answer(b"", 302, Location=f"/{n + 1}")
     site.routes["/4"] = answer()
@@ -90,14 +90,14 @@ def test_redirects_are_followed_up_to_the_limit(site):
     ],
 )
 def test_where_a_redirect_leads_is_checked(site, location, reason):
-    """A redirect gets no further than a URL of the list would."""
+    """The target of a redirect is checked like a URL of a list."""
     site.routes["/a"] = answer(b"", 302, Location=location)
     assert refusal(site.url("/a")).reason is reason
 
 
 @pytest.mark.parametrize("status", [204, 400, 401, 403, 404, 410])
 def test_a_status_that_is_no_picture_has_failed(site, status):
-    """Anything but 200 is fetch_failed, and is not asked for twice."""
+    """Any status but 200 is fetch_failed, without a retry."""
     site.routes["/a"] = answer(b"", status)
     error = refusal(site.url("/a"))
     assert (error.reason, error.detail) == (Reason.FETCH_FAILED, f"HTTP {status}")
@@ -106,7 +106,7 @@ def test_a_status_that_is_no_picture_has_failed(site, status):
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_server_is_asked_once_more(site, status, monkeypatch):
-    """A second answer that is good counts; a second bad one is the reason."""
+    """A busy server gets one retry, whose result counts."""
     monkeypatch.setattr(http, "_PAUSE_S", 0.01)
     turns = iter([answer(b"", status), answer(), answer(b"", status), answer(b"", status)])
 
@@ -119,7 +119,7 @@ def test_a_busy_server_is_asked_once_more(site, status, monkeypatch):
 
 
 def test_bodies_stop_at_the_byte_limit(site):
-    """A length that is announced is refused unread; an endless body is cut at the limit."""
+    """A declared length above the limit is refused unread; an endless body is cut at the limit."""
     limits = ImageLimits(max_bytes=10_000)
     site.routes["/announced"] = answer(b"x" * 10_001)
     assert refusal(site.url("/announced"), limits=limits).detail.startswith("10001 bytes")
@@ -138,7 +138,7 @@ def test_bodies_stop_at_the_byte_limit(site):
 
 
 def drip(request: BaseHTTPRequestHandler, *, head: bool) -> None:
-    """One byte every 50 ms, in the headers or in the body."""
+    """Send one byte every 50 ms, in the headers or in the body."""
     start = b"HTTP/1.1 200 OK\r\n" + (b"X: " if head else b"Content-Length: 1000\r\n\r\n")
     request.wfile.write(start)
     for _ in range(60):
@@ -150,7 +150,7 @@ def drip(request: BaseHTTPRequestHandler, *, head: bool) -> None:
 
 @pytest.mark.parametrize("head", [True, False], ids=["headers", "body"])
 def test_a_server_that_drips_does_not_hold_the_run_up(site, head):
-    """The time limit is for the whole fetch, however steadily bytes arrive."""
+    """The time limit applies to the whole fetch, however steadily bytes arrive."""
     site.routes["/slow"] = lambda request: drip(request, head=head)
     start = time.monotonic()
     error = refusal(site.url("/slow"), fetch_timeout_s=0.4)
@@ -159,7 +159,7 @@ def test_a_server_that_drips_does_not_hold_the_run_up(site, head):
 
 
 def test_redirects_and_tries_share_one_time_limit(site):
-    """Each hop takes a while; together they are too long."""
+    """Redirects and retries share one time limit."""
 
     def hop(request: BaseHTTPRequestHandler) -> None:
         time.sleep(0.3)
@@ -174,7 +174,7 @@ def test_redirects_and_tries_share_one_time_limit(site):
 
 
 def test_a_connection_that_breaks_off_has_failed(site, monkeypatch):
-    """Half a body is no body; nobody listening is a failure as well."""
+    """An incomplete body and a refused connection are failures."""
     monkeypatch.setattr(http, "_PAUSE_S", 0.01)
 
     def half(request: BaseHTTPRequestHandler) -> None:
@@ -193,7 +193,7 @@ def test_a_connection_that_breaks_off_has_failed(site, monkeypatch):
 
 
 def test_garbage_instead_of_http_has_failed(monkeypatch):
-    """A port that speaks something else is a failure, not an error of ours."""
+    """A port with another protocol is fetch_failed."""
     monkeypatch.setattr(http, "_PAUSE_S", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -215,7 +215,7 @@ def test_garbage_instead_of_http_has_failed(monkeypatch):
     "host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "127.1"]
 )
 def test_loopback_is_refused_in_every_spelling(site, host):
-    """Without the flag nothing on this machine is asked, however its address is written."""
+    """Without the flag no spelling of a loopback address is requested."""
     site.routes["/a"] = answer()
     error = refusal(site.url("/a", host), allow_private_urls=False)
     assert error.reason is Reason.UNSAFE_URL
@@ -235,7 +235,7 @@ def test_loopback_is_refused_in_every_spelling(site, host):
     ],
 )
 def test_urls_that_are_none_of_ours_are_unsafe(url):
-    """Other schemes, logins and broken URLs are refused before anything is resolved."""
+    """Other schemes, logins and broken URLs are refused before resolution."""
     assert refusal(url).reason is Reason.UNSAFE_URL
 
 
@@ -276,12 +276,12 @@ def test_urls_that_are_none_of_ours_are_unsafe(url):
     ],
 )
 def test_only_addresses_of_the_public_internet_are_allowed(address, allowed):
-    """Loopback, link-local, private, shared, reserved and multicast, also wrapped in IPv6."""
+    """Non-public addresses of every kind are refused, also embedded in IPv6."""
     assert is_public(address) is allowed
 
 
 def test_a_redirect_to_loopback_is_refused(site, monkeypatch):
-    """The first host passes for public; the address it redirects to is checked by itself."""
+    """The address of a redirect's target is checked."""
     site.routes["/a"] = answer(b"", 302, Location="http://127.0.0.2/b")
     monkeypatch.setattr(ssrf, "is_public", lambda address: address == "127.0.0.1")
     error = refusal(site.url("/a"), allow_private_urls=False)
@@ -290,7 +290,7 @@ def test_a_redirect_to_loopback_is_refused(site, monkeypatch):
 
 
 def test_a_name_that_changes_its_address_gains_nothing(site, monkeypatch):
-    """The name is resolved once, and what was checked is what is connected to."""
+    """The connection goes to the address that was checked."""
     site.routes["/a"] = answer()
     port = site.server.server_port
     asked: list[str] = []
@@ -318,7 +318,7 @@ def test_a_name_that_changes_its_address_gains_nothing(site, monkeypatch):
 
 
 def test_one_private_address_among_several_is_enough_to_refuse(monkeypatch):
-    """A name with a public and a private address is not connected to at all."""
+    """A name with a public and a private address is refused."""
     both = [
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80))
         for address in ("8.8.8.8", "10.0.0.1")
@@ -328,7 +328,7 @@ def test_one_private_address_among_several_is_enough_to_refuse(monkeypatch):
 
 
 def test_a_resolver_that_hangs_does_not_hold_the_run_up(monkeypatch):
-    """The deadline holds for resolving, too."""
+    """The deadline applies to name resolution."""
     monkeypatch.setattr(ssrf.socket, "getaddrinfo", lambda *_a, **_k: time.sleep(2) or [])
     start = time.monotonic()
     assert refusal("http://slow.example/", fetch_timeout_s=0.3).reason is Reason.FETCH_FAILED
@@ -336,7 +336,7 @@ def test_a_resolver_that_hangs_does_not_hold_the_run_up(monkeypatch):
 
 
 def test_a_name_that_does_not_resolve_has_failed(monkeypatch):
-    """An unknown host is a failure of that row."""
+    """An unknown host is a failure of its row."""
 
     def unknown(*_args: Any, **_kwargs: Any) -> None:
         raise socket.gaierror("unknown")
@@ -347,14 +347,14 @@ def test_a_name_that_does_not_resolve_has_failed(monkeypatch):
 
 
 def test_https_checks_the_certificate(site):
-    """A server without TLS, or without a certificate that is trusted, has failed."""
+    """A server without TLS or with an untrusted certificate is fetch_failed."""
     site.routes["/a"] = answer()
     url = site.url("/a").replace("http://", "https://")
     assert refusal(url).reason is Reason.FETCH_FAILED
 
 
 def test_https_asks_for_the_name_and_not_the_address(tmp_path, monkeypatch):
-    """The connection goes to an address, the certificate is still that of the name."""
+    """The connection goes to an address, and the certificate is checked for the name."""
     (tmp_path / "cert.pem").write_bytes(certificates.of_host("pictures.example"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem")
@@ -384,7 +384,7 @@ def test_https_asks_for_the_name_and_not_the_address(tmp_path, monkeypatch):
 
 
 def test_environment_proxies_and_cookies_are_ignored(site, monkeypatch):
-    """A proxy would resolve names by itself; cookies would tell servers of one another."""
+    """Proxies of the environment and cookies are not used."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     cookies: list[str | None] = []
@@ -400,7 +400,7 @@ def test_environment_proxies_and_cookies_are_ignored(site, monkeypatch):
 
 
 def test_many_threads_fetch_at_once(site):
-    """Sixteen threads share connections and each gets its own body."""
+    """Sixteen threads share connections, and each gets its own body."""
     for n in range(32):
         site.routes[f"/{n}"] = answer(bytes([n]) * 1000)
     with ThreadPoolExecutor(16) as pool:
