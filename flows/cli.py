@@ -10,11 +10,12 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from ..data.cache import ensure_home
-from ..data.errors import AssayError, OutputLost
+from ..data.errors import AssayError, ConfigError, OutputLost
 from ..version import __version__
 from .commands import (
     bench,
@@ -45,6 +46,7 @@ from .commands import (
 )
 from .process import signals
 from .process.terminal import drop_output, guarded, open_closed_streams, unguarded
+from .process.verbosity import verbosity
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -52,8 +54,6 @@ EXIT_USAGE = 2
 app = App(
     name="assay",
     help="Detect AI-generated images: ingest, score, decide, report, publish.",
-    help_epilogue="With every command: --config FILE reads settings from FILE instead of "
-    "assay.toml, --config none from no file; --debug shows tracebacks.",
     version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
@@ -87,6 +87,56 @@ app.command(synth.synth)
 app.command(lake.lake_app)
 app.command(policy.policy)
 app.command(config.config)
+app.register_install_completion_command(
+    help="Install completion for the current shell: bash, zsh, fish or PowerShell."
+)
+app.meta.group_parameters = Group("Global options", sort_key=1)
+app.meta.suppress_keyboard_interrupt = False
+
+
+@app.meta.default
+def launch(
+    *arguments: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    verbose: Annotated[
+        bool,
+        Parameter(
+            name=["--verbose", "-v"],
+            negative="",
+            show_default=False,
+            help="Log lines of level DEBUG and above on stderr.",
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        Parameter(
+            name=["--quiet", "-q"],
+            negative="",
+            show_default=False,
+            help="Errors only on stderr, paths instead of summaries on stdout.",
+        ),
+    ] = False,
+    settings_file: Annotated[
+        str | None,
+        Parameter(
+            name="--config",
+            help="Settings file instead of assay.toml; none reads no file.",
+        ),
+    ] = None,
+    debug: Annotated[
+        bool,
+        Parameter(negative="", show_default=False, help="Tracebacks of errors on stderr."),
+    ] = False,
+) -> None:
+    """Run a verb under the options that all verbs share.
+
+    Raises:
+        ConfigError: Verbose and quiet output are both requested.
+    """
+    del debug  # read before the arguments are parsed, since parsing may fail
+    if verbose and quiet:
+        raise ConfigError("--verbose and --quiet exclude each other; pass one of them")
+    with _named(settings_file), verbosity(verbose=verbose, quiet=quiet):
+        app(arguments, exit_on_error=False, print_error=False)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -106,13 +156,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _main(arguments: list[str], leaving: signals.Leaving) -> None:
     debug = "--debug" in arguments or bool(os.environ.get("ASSAY_DEBUG"))
-    arguments = [argument for argument in arguments if argument != "--debug"]
-    arguments, settings_file = _settings_file(arguments)
     _let_help_have_colours()
     try:
         ensure_home()
-        with _named(settings_file):
-            app(arguments, exit_on_error=False, print_error=False)
+        app.meta(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         sys.exit(_complain(f"{error}\nTry: assay --help", EXIT_USAGE))
@@ -138,23 +185,6 @@ def _main(arguments: list[str], leaving: signals.Leaving) -> None:
         sys.exit(_complain(message, EXIT_BUG))
 
 
-def _settings_file(arguments: list[str]) -> tuple[list[str], str | None]:
-    """Return the arguments without `--config FILE`, and the file.
-
-    Raises:
-        SystemExit: No file is named.
-    """
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    for at, argument in enumerate(arguments[:end]):
-        if argument.startswith("--config="):
-            return arguments[:at] + arguments[at + 1 :], argument.removeprefix("--config=")
-        if argument == "--config":
-            if at + 1 >= end:
-                sys.exit(_complain("--config needs a file, or none", EXIT_USAGE))
-            return arguments[:at] + arguments[at + 2 :], arguments[at + 1]
-    return arguments, None
-
-
 @contextlib.contextmanager
 def _named(settings_file: str | None) -> Iterator[None]:
     """Set the settings file for the block, also for child processes."""
@@ -176,7 +206,7 @@ def _let_help_have_colours() -> None:
         return
     from rich.console import Console
 
-    app.console = Console(file=unguarded(sys.stdout))
+    app.console = app.meta.console = Console(file=unguarded(sys.stdout))
 
 
 def _damage_behind(error: BaseException) -> AssayError | None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-N_DRAWN = 24
+N_DRAWN: Final = 24
+N_FILES: Final = N_DRAWN + 14
+"""Number of all files: drawn images, photos with their sidecars, and files that are rejected."""
 # The detector sends images with a short edge below 440 px to review; these are larger.
 WIDTH_PX, HEIGHT_PX = 640, 480
 PLAN: Final[dict[str, Any]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from ..data.machine import n_cores
 from ..data.package_versions import PACKAGES
 from ..data.text.redaction import redact_url
 from ..version import __version__
+from .process.offline import offline
 
 LISTED = (*PACKAGES, "polars", "deltalake")
 OPTIONAL = {
@@ -112,11 +112,9 @@ def _mini() -> str:
 def _real_weights() -> str:
     from ..tasks.detector.load import identify
 
-    offline = os.environ.get("HF_HUB_OFFLINE")
-    # The check must not start a download of 87 MB.
-    os.environ["HF_HUB_OFFLINE"] = "1"
     try:
-        return identify("community-forensics").detector_id
+        with offline():  # a check must not start a download of 87 MB
+            return identify("community-forensics").detector_id
     except UntrustedWeights:
         raise
     except ModelError as error:
@@ -124,11 +122,6 @@ def _real_weights() -> str:
             "not on this machine: the first run downloads 87 MB; without a network, copy the "
             "checkpoint to this machine and pass --detector FOLDER"
         ) from error
-    finally:
-        if offline is None:
-            del os.environ["HF_HUB_OFFLINE"]
-        else:
-            os.environ["HF_HUB_OFFLINE"] = offline
 
 
 def _lake(lake: str | None) -> str:

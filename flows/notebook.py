@@ -48,14 +48,14 @@ def _kind_of_argument(name: str) -> dict[str, Any]:
     """Return argparse's keywords for a setting, whose default is None."""
     field = Request.model_fields[name]
     kind, _ = kind_of(field)
-    told: dict[str, Any] = {"help": help_of(name, field).replace("%", "%%"), "default": None}
+    options: dict[str, Any] = {"help": help_of(name, field).replace("%", "%%"), "default": None}
     if kind is bool:
-        return told | {"action": argparse.BooleanOptionalAction}
+        return options | {"action": argparse.BooleanOptionalAction}
     if kind is tuple:
-        return told | {"action": "append"}
+        return options | {"action": "append"}
     if names := choices(field):
-        told["choices"] = names
-    return told if kind is str else told | {"type": kind}
+        options["choices"] = names
+    return options if kind is str else options | {"type": kind}
 
 
 @magics_class

@@ -155,8 +155,8 @@ class ReadingSettings(_Settings):
         ge=0,
         le=1,
         examples=[0.5],
-        description="Fail with exit code 6, after the whole run, if a larger share of the items "
-        "was rejected: 0 for any, 0.5 for more than half [default: never].",
+        description="Largest share of rejected items, from 0 to 1; a run that exceeds it exits "
+        "with code 3 after all of its results are committed [default: no limit].",
     )
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..data.commands import command
-from ..data.errors import AssayError, GateRefused, shorten
+from ..data.errors import AssayError, InputError, shorten
 from ..data.schema import Reason
+from ..tasks.rejections import remedy_of
 
 if TYPE_CHECKING:
     import polars as pl
 
+_REASONS_NAMED: Final = 3
 _VALUES_SHOWN: Final = 5
 
 
@@ -62,6 +64,11 @@ class Moderation:
         if self.batch_id is None:
             return "all images of the lake"
         return f"{self.items:,} item{'' if self.items == 1 else 's'}"
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the report, if any, and the lake."""
+        return [*([self.report] if self.report else []), self.lake]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
@@ -144,10 +151,9 @@ class Moderation:
                 f"stored      {self.stored:>9,}   duplicates {self.duplicates:,}, "
                 f"rejected {self.rejected:,}, unchanged {self.unchanged:,}"
             )
-            lines += [
-                f"  {n:>19,}   {name}: {Reason.text_of(name)}"
-                for name, n in _most_first(self.rejected_by_reason)
-            ]
+            for name, n in _most_first(self.rejected_by_reason):
+                lines.append(f"  {n:>19,}   {name}: {Reason.text_of(name)}")
+                lines.append(f"{'':24}{remedy_of(name)}")
             lines += self._not_taken()
         if self.decisions:
             lines.append(
@@ -182,7 +188,7 @@ def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-class TooManyRejected(GateRefused):
+class TooManyRejected(InputError):
     """The share of rejected items of a complete run exceeds the limit.
 
     Args:
@@ -193,11 +199,13 @@ class TooManyRejected(GateRefused):
     def __init__(self, result: Moderation, share: float) -> None:
         self.result = result
         self.share = share
-        counts = result.rejected_by_reason
-        most = max(counts, key=counts.__getitem__, default="")
+        seen = result.rejected / result.items if result.items else 0.0
+        most = _most_first(result.rejected_by_reason)[:_REASONS_NAMED]
+        reasons = ", ".join(f"{name} {n:,}" for name, n in most)
         super().__init__(
-            f"{result.rejected:,} of {result.items:,} items were rejected ({most}), allowed is a"
-            f" share of {share:g}; everything else of the run is done and kept"
+            f"{result.rejected:,} of {result.items:,} items were rejected, a share of {seen:.3g};"
+            f" --fail-on-rejected allows {share:g}; most frequent reasons: {reasons or 'unknown'}."
+            " The results of the run are committed; correct the sources or raise the limit"
         )
 
     def __reduce__(self) -> tuple[type[TooManyRejected], tuple[Moderation, float]]:

@@ -6,6 +6,7 @@ The way to call a step is a parameter: directly by default, as a Prefect task in
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import polars as pl
@@ -30,6 +31,8 @@ from .request import Request
 from .result import Moderation
 from .run_state import BatchSource, RunState
 from .steps import Steps, images_of
+
+_log = logging.getLogger(__name__)
 
 # Large enough to make the cost of a commit negligible, small enough to bound the work that a kill
 # repeats.
@@ -76,6 +79,9 @@ def run(
         detector=detector,
         source=source,
     )
+    _log.info("run %s: %s in lake %s, batch %s", state.run_id, flow, lake.uri, state.batch_id)
+    if detector is not None:
+        _log.info("detector %s, key %s", detector.detector_id, detector.key)
     try:
         # Within the block, so that an interrupt right after the row is recorded too.
         state.record("running")
@@ -89,6 +95,7 @@ def run(
             _score_tiles(state, calls, detector)
             with state.keeping(lambda: "all scores are kept; the same command decides and reports"):
                 state.decisions = calls.decide(lake, request, state.run_id, state.batch_id)
+            _log.debug("decisions: %s", state.decisions)
         # The report reads the run's row.
         state.record("completed")
         if detector is not None:
@@ -156,9 +163,12 @@ def _ingest(state: RunState, calls: Steps) -> None:
         for index, chunk in enumerate(chunks(items, max_items=IMAGES_PER_TASK)):
             watcher.expect(items.total)
             if state.detector is None:
-                state.items += calls.ingest(lake, request, run_id, batch_id, index, chunk)
+                ingested = calls.ingest(lake, request, run_id, batch_id, index, chunk)
+                _log.debug("chunk %d of %d items: %s", index, len(chunk), ingested)
+                state.items += ingested
                 continue
             ingested, scored = calls.ingest_and_score(lake, request, run_id, batch_id, index, chunk)
+            _log.debug("chunk %d of %d items: %s, %s", index, len(chunk), ingested, scored)
             state.items += ingested
             state.scores += scored
             if scored.scored or scored.failed:
@@ -186,6 +196,7 @@ def _score(state: RunState, calls: Steps, detector: Identity) -> None:
 
     with state.keeping(standing):
         for shard, image_ids in _by_shard(left):
+            _log.debug("scoring %d images of shard %s", len(image_ids), shard)
             state.scores += calls.score(lake, state.request, state.run_id, shard, image_ids)
     watcher.end()
 
@@ -207,6 +218,7 @@ def _score_tiles(state: RunState, calls: Steps, detector: Identity) -> None:
 
     with state.keeping(standing):
         for shard, image_ids in _by_shard(left):
+            _log.debug("scoring tiles of %d images of shard %s", len(image_ids), shard)
             state.views += calls.views(state.lake, state.request, state.run_id, shard, image_ids)
     watcher.end()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from .dead_runs import this_process
 from .judging import detector_of, policy_of
 from .request import Request
 from .result import Moderation
+
+_log = logging.getLogger(__name__)
 
 
 class BatchSource(Protocol):
@@ -166,4 +169,6 @@ class RunState:
     def name_backend(self) -> None:
         """Record the backend that scores, and the reason for its choice."""
         detector = detector_of(self.request)
+        if self.backend is None:
+            _log.info("backend %s: %s", detector.backend, detector.why)
         self.backend, self.backend_why = detector.backend, detector.why

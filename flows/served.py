@@ -64,10 +64,10 @@ def confined(request: Request) -> Request:
         ConfigError: The request changes a setting that the deployment pins.
         InputError: A source is outside the deployment's roots.
     """
-    told = os.environ.get(VARIABLE)
-    if told is None:
+    pinned_json = os.environ.get(VARIABLE)
+    if pinned_json is None:
         return _revealed(request, _secrets)
-    pinned = Request(**json.loads(told))
+    pinned = Request(**json.loads(pinned_json))
     for name, given in request.settings().items():
         if name in CALLERS_MAY_CHANGE or given == getattr(pinned, name):
             continue

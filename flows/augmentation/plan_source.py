@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from ...tasks.work.stopping import hand_on, is_stop, kept_of, standing_of
 from .. import progress
 from ..judging import identity_of, policy_of
 from ..request import Request
+
+_log = logging.getLogger(__name__)
 
 Synthesize = Callable[[Lake, Sequence[Job], str, str, int], SynthCounts]
 
@@ -63,6 +66,7 @@ class PlanSource:
             jobs = [job for job in self.jobs[block.name] if _work_of(job) not in done]
             self.counts += SynthCounts(equal=n_jobs - len(jobs))
             done.update(map(_work_of, jobs))
+            _log.debug("block %s: %d jobs, %d parents", block.name, len(jobs), len(of))
             watcher.begin(block.name, len(jobs))
             before = self.counts
             try:

@@ -11,7 +11,7 @@ from ...data.commands import command
 from ...tasks.evasion.table import table_text
 from ..result import Moderation
 
-_REASONS_TOLD: Final = 3
+_REASONS_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,11 @@ class Augmentation:
     table: pl.DataFrame
     failures: tuple[tuple[str, int], ...] = ()
     """Reasons why images could not be generated, each with its count, most frequent first."""
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the evasion report, the report and the lake."""
+        return [self.evasion_report, *self.moderation.paths]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
@@ -62,13 +67,13 @@ class Augmentation:
 
     def _failed(self) -> list[str]:
         """Return the reasons why images could not be generated, the most frequent first."""
-        told = [f"not made    {n:,}: {detail}" for detail, n in self.failures[:_REASONS_TOLD]]
-        if rest := self.failures[_REASONS_TOLD:]:
-            told.append(
+        lines = [f"not made    {n:,}: {detail}" for detail, n in self.failures[:_REASONS_SHOWN]]
+        if rest := self.failures[_REASONS_SHOWN:]:
+            lines.append(
                 f"            {sum(n for _, n in rest):,} for other reasons; see the sightings "
                 "with reason not_made"
             )
-        return told
+        return lines
 
     def _equal(self) -> str:
         return f"{self.equal:,} duplicate jobs skipped, " if self.equal else ""

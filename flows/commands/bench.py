@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, Quiet, open_lake
+from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
 
 Name = Annotated[
     str,
@@ -20,15 +20,14 @@ def bench(
     *,
     detector: Name = "community-forensics",
     lake: LakeUri = None,
-    drift: Annotated[bool, Parameter(negative="")] = False,
+    drift: Annotated[bool, Flag] = False,
     n: int = 200,
     backend: tuple[str, ...] = (),
     precision: tuple[str, ...] = (),
     profile: str | None = None,
     policy: str | None = None,
-    gate: Annotated[bool, Parameter(negative="")] = False,
+    gate: Annotated[bool, Flag] = False,
     json_: AsJson = False,
-    quiet: Quiet = False,
 ) -> None:
     """Measure each backend on this machine: images/s, and drift from fp32 PyTorch logits.
 
@@ -46,7 +45,6 @@ def bench(
         policy: Policy file whose thresholds define the decisions [default: the packaged one].
         gate: Exit code 6 if a backend exceeds its drift limit.
         json_: One JSON object on stdout.
-        quiet: No progress bars.
 
     Raises:
         GateRefused: A backend exceeds its drift limit, with `gate`.
@@ -72,7 +70,7 @@ def bench(
     if drift:
         opened = open_lake(lake)
         images = sample(opened, n, leave_out=int8_images(checkpoint, prepared, wanted))
-        with watched(for_terminal(quiet=quiet)) as watcher:
+        with watched(for_terminal()) as watcher:
             watcher.begin("bench", len(images) * (1 + len(wanted)))
             found = bench_lake(
                 opened,
@@ -105,7 +103,7 @@ def quantise(
     n: int = 300,
     profile: str | None = None,
     json_: AsJson = False,
-    quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Quantise a detector to int8 on images of a lake, and measure its drift.
 
@@ -117,19 +115,29 @@ def quantise(
         n: Number of calibration images; up to 200 others are used to measure drift.
         profile: Preprocessing [default: the detector's own].
         json_: One JSON object on stdout.
-        quiet: No progress bars.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
+    from contextlib import nullcontext
+
     from ...data.commands import command
     from ...tasks.bench.int8 import quantise_on_lake
     from ...tasks.bench.tables import drift_table
     from ...tasks.decide.policy_file import load_policy
     from ...tasks.detector.selection.choose_backend import refusal
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
+    from ..process.offline import offline
     from ..progress import for_terminal, watched
 
-    checkpoint = find_checkpoint(detector)
     opened = open_lake(lake)
-    with watched(for_terminal(quiet=quiet)) as watcher:
+    with offline() if dry_run else nullcontext():
+        checkpoint = find_checkpoint(detector)
+    if dry_run:
+        from ..dry_run.models import quantise_effects
+
+        prepared = chosen_profile(profile, checkpoint)
+        print_effects(quantise_effects(opened, checkpoint, prepared, n=n), as_json=json_)
+        return
+    with watched(for_terminal()) as watcher:
         watcher.begin("int8", None)
         made, found = quantise_on_lake(
             opened,
@@ -140,20 +148,22 @@ def quantise(
             on_item=watcher.advance,
         )
         watcher.end()
-    if json_:
-        print(  # noqa: T201
-            json.dumps(
-                {"model": str(made.model), "precision": made.precision, "n_images": made.n_images}
-                | {"bench": None if found is None else found.to_json()}
-            )
-        )
-        return
-    print(f"written     {made.model}\n            {made.precision}, on {made.n_images} images")  # noqa: T201
-    if found is None:
-        print("            drift not measured: the lake holds no other images")  # noqa: T201
-    else:
-        print(drift_table([found]))  # noqa: T201
-        if not found.is_within:
-            print(f"assay: {refusal(found.measured)}", file=sys.stderr)  # noqa: T201
     score = command("score", precision="int8", detector=detector, profile=profile, lake=opened.uri)
-    print(f"next\n  {score}")  # noqa: T201
+    drift = (
+        "            drift not measured: the lake holds no other images"
+        if found is None
+        else drift_table([found])
+    )
+    lines = [
+        f"written     {made.model}",
+        f"            {made.precision}, on {made.n_images} images",
+    ]
+    values = {"model": str(made.model), "precision": made.precision, "n_images": made.n_images}
+    print_result(
+        lambda: "\n".join([*lines, drift, "next", f"  {score}"]),
+        paths=[made.model],
+        values=values | {"bench": None if found is None else found.to_json()},
+        as_json=json_,
+    )
+    if found is not None and not found.is_within:
+        print(f"assay: {refusal(found.measured)}", file=sys.stderr)  # noqa: T201

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, Network, lake_of_image, request_of
+from ..process.browser import open_page
+from .options import (
+    AsJson,
+    DryRun,
+    LakeUri,
+    Network,
+    Open,
+    lake_of_image,
+    print_effects,
+    print_result,
+    request_of,
+)
 
 
 def explain(
@@ -19,6 +29,8 @@ def explain(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     network: Network = None,
     json_: AsJson = False,
+    open_: Open = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Draw attention and attribution maps of one image over the square that was scored.
 
@@ -32,6 +44,8 @@ def explain(
         out: PNG file to write [default: heat-ID.png in the working folder].
         network: Detector and its preprocessing.
         json_: One JSON object on stdout.
+        open_: PNG file shown in the browser.
+        dry_run: Image to read and file to write; nothing is changed.
     """
     from ...data.commands import command
     from ...data.user_paths import require_output, write_output
@@ -42,13 +56,18 @@ def explain(
 
     if out is not None:
         require_output(out, inputs=[image])
-    asked = request_of((), network)
-    checkpoint = find_checkpoint(asked.detector, positive=asked.positive)
-    prepared = chosen_profile(asked.profile, checkpoint)
     opened = lake_of_image(image, lake)
     image_id, raw = picture_bytes(image, opened)
-    found = explained(raw, checkpoint, prepared)
     file = out or Path(f"heat-{image_id[:12]}.png")
+    if dry_run:
+        from ..dry_run.lookups import map_effects
+
+        print_effects(map_effects(opened, image_id, image, file), as_json=json_)
+        return
+    request = request_of((), network)
+    checkpoint = find_checkpoint(request.detector, positive=request.positive)
+    prepared = chosen_profile(request.profile, checkpoint)
+    found = explained(raw, checkpoint, prepared)
     write_output(file, draw_heatmap(found))
     stored = None
     if opened is not None:
@@ -60,9 +79,6 @@ def explain(
         "stored_precision": precision,
         "out": str(file),
     } | found.to_json()
-    if json_:
-        print(json.dumps(values))  # noqa: T201
-        return
     lines = [
         f"score       {found.prob_fake:.3f} (logit {found.logit:+.3f}) by {found.detector_id}",
     ]
@@ -80,4 +96,6 @@ def explain(
         lines += ["next", f"  {command('similar', image_id[:12], lake=opened.uri)}"]
     elif lake is not None:
         lines += ["next", f"  {command('similar', image, lake=lake)}"]
-    print("\n".join(lines))  # noqa: T201
+    print_result(lambda: "\n".join(lines), paths=[file], values=values, as_json=json_)
+    if open_:
+        open_page(file)

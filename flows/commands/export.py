@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from .image_filters import ImageFilters
-from .options import AsJson, LakeUri, open_lake
+from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
 
 
 def export(
@@ -17,8 +14,9 @@ def export(
     to: Path,
     lake: LakeUri = None,
     choose: ImageFilters | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Flag] = False,
     json_: AsJson = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Write the selected images to a file, with score, decision, label, source and format.
 
@@ -31,6 +29,7 @@ def export(
         choose: Selection of images.
         overwrite: Replacement of an existing file.
         json_: One JSON object on stdout.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
     from ...data.commands import command
     from ...data.user_paths import from_home
@@ -45,11 +44,18 @@ def export(
     filters = choose.filters()
     opened = open_lake(lake)
     scope = scope_of(opened, choose.run)
-    made = export_images(opened, scope, filters, to, kind=kind)
-    if json_:
-        print(json.dumps({"lake": opened.uri, **made.to_json()}))  # noqa: T201
+    if dry_run:
+        from ..dry_run.datasets import export_effects
+
+        print_effects(export_effects(opened, scope, filters, to), as_json=json_)
         return
+    made = export_images(opened, scope, filters, to, kind=kind)
     lines = [f"written     {made.file}: {made.images:,} images", f"            {scope.describe()}"]
     if not made.images and filters.is_empty and choose.run is None:
         lines += ["next", f"  {command('moderate', 'SOURCE', lake=opened.uri)}"]
-    print("\n".join(lines))  # noqa: T201
+    print_result(
+        lambda: "\n".join(lines),
+        paths=[made.file],
+        values={"lake": opened.uri, **made.to_json()},
+        as_json=json_,
+    )

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from .options import (
     AsJson,
-    Quiet,
+    DryRun,
     Reading,
     Running,
-    execute_and_tell,
+    Sources,
+    execute_and_print,
     request_of,
 )
 
 
 def ingest(
-    sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
+    sources: Sources,
     /,
     *,
     run: Running = None,
     reading: Reading = None,
     json_: AsJson = False,
-    quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Read, check and store images without scoring them."""
     request = request_of(sources, run, reading)
-    execute_and_tell(request, "ingest", server=False, quiet=quiet, as_json=json_)
+    execute_and_print(request, "ingest", server=False, as_json=json_, dry_run=dry_run)

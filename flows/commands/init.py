@@ -5,22 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from ...data.errors import ConfigError, StoreError
+from .options import DryRun, Flag, print_effects
 
 
 def init(
     folder: Path = Path(),
     /,
     *,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Flag] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Write an `assay.toml`, in which every setting is commented out, and a `policy.toml`.
 
     Args:
         folder: Folder of the files; created if missing.
         overwrite: Existing files are replaced.
+        dry_run: Paths of what would be written; nothing is changed.
 
     Raises:
         ConfigError: A file exists already.
@@ -41,6 +42,11 @@ def init(
             f"{' and '.join(there)} {'exists' if len(there) == 1 else 'exist'} already; name "
             "another folder, or pass --overwrite"
         )
+    if dry_run:
+        from ..dry_run.effects import Effect, Effects
+
+        print_effects(Effects(writes=[Effect(1, "file", str(path)) for path in texts]))
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from .options import AsJson, LakeUri, open_lake
+from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects
 
 EXIT_DAMAGED = 4
 
@@ -19,7 +19,7 @@ lake_app = App(name="lake", help="Check, repair and sweep a lake.")
 def check(
     *,
     lake: LakeUri = None,
-    deep: Annotated[bool, Parameter(negative="")] = False,
+    deep: Annotated[bool, Flag] = False,
     json_: AsJson = False,
 ) -> None:
     """Report the damage of a lake, its effects and the remedy; change nothing.
@@ -40,7 +40,7 @@ def check(
 
 
 @lake_app.command
-def repair(*, lake: LakeUri = None, json_: AsJson = False) -> None:
+def repair(*, lake: LakeUri = None, json_: AsJson = False, dry_run: DryRun = False) -> None:
     """Restore damaged parts of a lake from its shards and from sources that still exist.
 
     Every byte of the lake is read. Nothing is deleted: damaged files move to `damaged/` in the
@@ -50,12 +50,26 @@ def repair(*, lake: LakeUri = None, json_: AsJson = False) -> None:
     Args:
         lake: Folder of the lake, or its s3:// prefix.
         json_: One JSON object on stdout.
+        dry_run: Damaged files and tables by a full check; nothing is changed.
     """
     from ...tasks.lake import repair as lake_repair
 
-    told = lake_repair.repair(open_lake(lake))
-    print(json.dumps(told.to_json()) if json_ else lake_repair.draw(told))  # noqa: T201
-    if told.health is not None and told.health.damage:
+    opened = open_lake(lake)
+    if dry_run:
+        from ...tasks.lake import check as lake_check
+        from ..dry_run.effects import Effect, Effects
+
+        health = lake_check.check(opened, deep=True)
+        reads = [
+            Effect(health.images, "images to check", opened.uri),
+            Effect(health.shards, "shards to check", opened.path("shards")),
+        ]
+        writes = [Effect(1, f"{one.what} to restore", one.where) for one in health.damage]
+        print_effects(Effects(reads=reads, writes=writes), as_json=json_)
+        return
+    report = lake_repair.repair(opened)
+    print(json.dumps(report.to_json()) if json_ else lake_repair.draw(report))  # noqa: T201
+    if report.health is not None and report.health.damage:
         raise SystemExit(EXIT_DAMAGED)
 
 
@@ -66,7 +80,7 @@ def sweep(
     older_than: str = "1d",
     reports_older_than: str | None = None,
     published: Path | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: DryRun = False,
     json_: AsJson = False,
 ) -> None:
     """Remove unreferenced shards, unfinished files, interrupted publishes and old reports.

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from .options import AsJson
+from ..process.verbosity import is_quiet
+from .options import AsJson, DryRun, print_effects, print_result
 
 models = App(name="models", help="List, pull, verify, convert, quantise and describe detectors.")
 Positive = Annotated[
@@ -64,6 +65,7 @@ def pull(
     to: Path | None = None,
     from_: Annotated[Path | None, Parameter("--from")] = None,
     json_: AsJson = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Download a registered detector's pinned files and check their hashes.
 
@@ -72,18 +74,27 @@ def pull(
         to: Folder for a copy of the files.
         from_: Folder that supplies the files instead of the hub, for machines without a network.
         json_: One JSON object on stdout.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
     from ...data.commands import command
     from ...tasks.detector.weights.pull import pull as pull_files
 
+    if dry_run:
+        from ..dry_run.models import pull_effects
+
+        print_effects(pull_effects(name, to=to, source=from_), as_json=json_)
+        return
     files = pull_files(name, to=to, source=from_)
     found = [str(file) for file in (files.weights, files.config) if file is not None]
-    if json_:
-        print(json.dumps({"name": name, "files": found, "to": None if to is None else str(to)}))  # noqa: T201
-        return
-    print("\n".join(["hashes match the pinned files:", *(f"  {file}" for file in found)]))  # noqa: T201
     score = command("moderate", "SOURCE", detector=name)
-    print(f"next\n  {command('models', 'verify', name)}\n  {score}")  # noqa: T201
+    lines = ["hashes match the pinned files:", *(f"  {file}" for file in found)]
+    lines += ["next", f"  {command('models', 'verify', name)}", f"  {score}"]
+    print_result(
+        lambda: "\n".join(lines),
+        paths=found,
+        values={"name": name, "files": found, "to": None if to is None else str(to)},
+        as_json=json_,
+    )
 
 
 @models.command
@@ -154,6 +165,7 @@ def convert(
     to: Literal["timm", "transformers"],
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     positive: Positive = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Convert a detector to the other layout, bit for bit.
 
@@ -162,14 +174,20 @@ def convert(
         to: Layout: timm, as published by the authors, or transformers, as ported on the hub.
         out: New folder for the result.
         positive: Class of a high logit.
+        dry_run: Paths of what would be read and written; nothing is changed.
     """
     from ...data.commands import command
     from ...tasks.detector.tools.convert import convert as convert_to
     from ...tasks.detector.weights.checkpoint import find_checkpoint
 
+    if dry_run:
+        from ..dry_run.models import convert_effects
+
+        print_effects(convert_effects(path, out, positive=positive))
+        return
     written = convert_to(find_checkpoint(path, positive=positive), to, out)
     verify_it = command("models", "verify", written, positive=positive)
-    print(f"{written}\nnext\n  {verify_it}")  # noqa: T201
+    print(written if is_quiet() else f"{written}\nnext\n  {verify_it}")  # noqa: T201
 
 
 @models.command

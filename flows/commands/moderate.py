@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from .options import (
     AsJson,
+    DryRun,
     Judging,
-    Quiet,
+    Open,
     Reading,
     Running,
     Server,
-    execute_and_tell,
+    Sources,
+    execute_and_print,
     request_of,
 )
 
 
 def moderate(
-    sources: Annotated[tuple[str, ...], Parameter(name="SOURCE", negative="")],
+    sources: Sources,
     /,
     *,
     run: Running = None,
@@ -27,12 +25,14 @@ def moderate(
     judging: Judging = None,
     server: Server = None,
     json_: AsJson = False,
-    quiet: Quiet = False,
+    open_: Open = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Ingest, score and decide images, and write a report.
 
-    A SOURCE is a file, a folder, a glob, a zip or tar archive, a Parquet, JSONL or CSV table, or
-    a URL. A repeated run reads only what has changed, and scores no image twice.
+    A repeated run reads only what has changed, and scores no image twice.
     """
     request = request_of(sources, run, reading, judging)
-    execute_and_tell(request, "moderate", server=server, quiet=quiet, as_json=json_)
+    execute_and_print(
+        request, "moderate", server=server, as_json=json_, open_=open_, dry_run=dry_run
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
+
+from .options import Flag
 
 policy = App(name="policy", help="Describe policy files, which set the decision thresholds.")
 
@@ -14,7 +16,7 @@ policy = App(name="policy", help="Describe policy files, which set the decision 
 def schema(
     *,
     out: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Flag] = False,
 ) -> None:
     """Print the JSON Schema of policy files, for validation and completion in editors.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, open_lake
+from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
 
 
 def publish(
@@ -19,9 +18,10 @@ def publish(
     detector: str | None = None,
     precision: str | None = None,
     seed: int = 0,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    allow_shortcuts: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Flag] = False,
+    allow_shortcuts: Annotated[bool, Flag] = False,
     json_: AsJson = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Write the labelled images as a dataset folder for `datasets.load_dataset`.
 
@@ -36,12 +36,19 @@ def publish(
         overwrite: An existing folder is replaced.
         allow_shortcuts: Reserved for a future check of file format and size as label shortcuts.
         json_: One JSON object on stdout.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
     from ...tasks.publish.opening import opening_command
     from ...tasks.publish.publish import publish as publish_lake
 
+    opened = open_lake(lake)
+    if dry_run:
+        from ..dry_run.datasets import publish_effects
+
+        print_effects(publish_effects(opened, to, overwrite=overwrite), as_json=json_)
+        return
     result = publish_lake(
-        open_lake(lake),
+        opened,
         to,
         format=format_,
         detector=detector,
@@ -50,9 +57,6 @@ def publish(
         overwrite=overwrite,
         allow_shortcuts=allow_shortcuts,
     )
-    if json_:
-        print(json.dumps(result.to_json()))  # noqa: T201
-        return
     counted = ", ".join(
         f"{name} {n:,}" for name, n in (*result.splits.items(), *result.labels.items())
     )
@@ -62,4 +66,7 @@ def publish(
         lines.append(f"first       {result.recovered}")
     if result.split_note:
         lines.append(f"splits      {result.split_note}")
-    print("\n".join([*lines, "next", f"  {opening_command(result.out)}"]))  # noqa: T201
+    lines += ["next", f"  {opening_command(result.out)}"]
+    print_result(
+        lambda: "\n".join(lines), paths=[result.out], values=result.to_json(), as_json=json_
+    )

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from ..process.terminal import width_of_stdout
-from .options import AsJson, LakeUri, open_lake
+from .options import AsJson, Flag, LakeUri, open_lake
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,9 +29,9 @@ def query(
         Literal["table", "csv", "parquet", "jsonl"] | None, Parameter("--format")
     ] = None,
     to: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Flag] = False,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
-    tables: Annotated[bool, Parameter(negative="")] = False,
+    tables: Annotated[bool, Flag] = False,
     json_: AsJson = False,
 ) -> None:
     """Run a SELECT statement over the tables of the lake; it cannot read files.

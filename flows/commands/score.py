@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from .options import (
     AsJson,
+    DryRun,
     Judging,
-    Quiet,
+    Open,
     Running,
     Server,
-    execute_and_tell,
+    execute_and_print,
     request_of,
 )
 
@@ -19,8 +20,9 @@ def score(
     judging: Judging = None,
     server: Server = None,
     json_: AsJson = False,
-    quiet: Quiet = False,
+    open_: Open = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Score the images of a lake that the detector has not scored, and decide all."""
     request = request_of((), run, judging)
-    execute_and_tell(request, "score", server=server, quiet=quiet, as_json=json_)
+    execute_and_print(request, "score", server=server, as_json=json_, open_=open_, dry_run=dry_run)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, Quiet, open_lake
+from ..process.browser import open_page
+from .options import AsJson, DryRun, Flag, LakeUri, Open, open_lake, print_effects, print_result
 
 
 def similar(
@@ -20,10 +20,11 @@ def similar(
     k: Annotated[int, Parameter(name=["--k", "-k"])] = 12,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     detector: str | None = None,
-    exact: Annotated[bool, Parameter(negative="")] = False,
-    blur: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Quiet = False,
+    exact: Annotated[bool, Flag] = False,
+    blur: Annotated[bool, Flag] = False,
     json_: AsJson = False,
+    open_: Open = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Find the stored images most similar to an image, and draw a contact sheet.
 
@@ -39,8 +40,10 @@ def similar(
             [default: that of the last scores].
         exact: Exhaustive search also for 50,000 embeddings or more, where an index is the default.
         blur: Blurred images in a PNG sheet.
-        quiet: No progress bars.
+
         json_: One JSON object on stdout.
+        open_: Contact sheet of --out shown in the browser.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
     from ...data.user_paths import from_home, require_output
     from ...tasks.similar.listing import list_similar
@@ -53,8 +56,13 @@ def similar(
         check_sheet(out)
         require_output(out, inputs=[from_home(image)])
     opened = open_lake(lake)
+    if dry_run:
+        from ..dry_run.lookups import similar_effects
+
+        print_effects(similar_effects(opened, image, k=k, out=out), as_json=json_)
+        return
     query = find_query(opened, image)
-    with progress.watched(progress.for_terminal(quiet=quiet)) as watcher:
+    with progress.watched(progress.for_terminal()) as watcher:
         watcher.begin("compare", None)
         try:
             found = find_similar(
@@ -69,8 +77,11 @@ def similar(
         finally:
             watcher.end()
     sheet = None if out is None else write_sheet(opened, query, found, out, is_veiled=blur)
-    if json_:
-        told = {"lake": opened.uri, **found.to_json(), "sheet": sheet}
-        print(json.dumps(told))  # noqa: T201
-        return
-    print(list_similar(found) + (f"\nsheet   {sheet}" if sheet else ""))  # noqa: T201
+    print_result(
+        lambda: list_similar(found) + (f"\nsheet   {sheet}" if sheet else ""),
+        paths=[sheet] if sheet else [],
+        values={"lake": opened.uri, **found.to_json(), "sheet": sheet},
+        as_json=json_,
+    )
+    if open_:
+        open_page(sheet)

@@ -11,7 +11,19 @@ from cyclopts import App, Parameter
 
 from ...data.errors import SynthError
 from ...synth.plan.example import EXAMPLE_PLAN
-from .options import AsJson, Judging, Quiet, Running, request_of
+from ..process.browser import open_page
+from ..process.verbosity import is_quiet
+from .options import (
+    AsJson,
+    DryRun,
+    Flag,
+    Judging,
+    Open,
+    Running,
+    print_effects,
+    print_result,
+    request_of,
+)
 
 synth = App(name="synth", help="Generate labelled images: generators, LoRA, laundering, attacks.")
 
@@ -19,17 +31,19 @@ synth = App(name="synth", help="Generate labelled images: generators, LoRA, laun
 @synth.command
 def augment(
     plan: Path,
+    /,
     *,
     run: Running = None,
     judging: Judging = None,
     generator: str | None = None,
     memory: str | None = None,
     t5: str = "auto",
-    fuse: bool = False,
+    fuse: Annotated[bool, Parameter(show_default=False)] = False,
     generator_device: str = "auto",
     generator_precision: str = "auto",
     json_: AsJson = False,
-    quiet: Quiet = False,
+    open_: Open = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Generate the images of a plan, score them, and report evasion.
 
@@ -46,7 +60,8 @@ def augment(
         generator_device: Device of the generator: auto, cpu, cuda, mps or xpu.
         generator_precision: Precision of the generator: auto, fp32, bf16 or fp16.
         json_: One JSON object on stdout.
-        quiet: No progress bars.
+        open_: Evasion report shown in the browser.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
 
     Raises:
         SynthError: No image could be generated.
@@ -60,11 +75,16 @@ def augment(
     chosen = read_plan(plan)
     if generator is not None:
         chosen = chosen.with_generator(named_from_here(generator))
+    if dry_run:
+        from ..dry_run.plan import plan_effects
+
+        print_effects(plan_effects(request_of((), run, judging), chosen), as_json=json_)
+        return
     # Imported after the plan is checked, since these load PyTorch.
     from ...synth.generators.load import LoadSettings
     from ..augmentation.run import augment as run_augment
 
-    with watched(for_terminal(quiet=quiet)):
+    with watched(for_terminal()):
         result = run_augment(
             request_of((), run, judging),
             chosen,
@@ -76,7 +96,9 @@ def augment(
                 precision=generator_precision,
             ),
         )
-    print(json.dumps(result.to_json()) if json_ else result.summary())  # noqa: T201
+    print_result(result.summary, paths=result.paths, values=result.to_json(), as_json=json_)
+    if open_:
+        open_page(result.evasion_report)
     if result.failed and not result.made and not result.known:
         raise SynthError(
             f"none of {result.failed:,} images could be generated: {result.failures[0][0]}; "
@@ -94,7 +116,7 @@ def example() -> None:
 def schema(
     *,
     out: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Flag] = False,
 ) -> None:
     """Print the JSON Schema of plan files, for validation and completion in editors.
 
@@ -129,6 +151,7 @@ def methods(*, json_: AsJson = False) -> None:
 @synth.command
 def estimate(
     generator: str,
+    /,
     *,
     memory: str | None = None,
     t5: str = "auto",
@@ -170,10 +193,14 @@ def estimate_by_its_old_name(*args: Any, **options: Any) -> None:
 @synth.command(name="train-lora")
 def train_lora(
     images: Annotated[Path, Parameter(name="IMAGES")],
+    /,
     *,
     base: str,
     out: Path,
-    prompt: str = "",
+    prompt: Annotated[
+        str,
+        Parameter(name=["--prompt", "--caption", "--instance-prompt"]),
+    ] = "",
     rank: int = 8,
     alpha: int | None = None,
     steps: int = 500,
@@ -182,6 +209,7 @@ def train_lora(
     batch: int = 1,
     seed: int = 0,
     save_every: int = 100,
+    dry_run: DryRun = False,
 ) -> None:
     """Fine-tune a LoRA adapter of a generator on a folder of images.
 
@@ -201,6 +229,7 @@ def train_lora(
         seed: Seed of the training.
         save_every: Steps between checkpoints and samples; an interrupted training resumes from
             the last checkpoint.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
     from ...synth.training.lora import LoraSettings
     from ...synth.training.lora import train_lora as train
@@ -220,8 +249,13 @@ def train_lora(
         seed=seed,
         save_every=save_every,
     )
+    if dry_run:
+        from ..dry_run.training import lora_effects
+
+        print_effects(lora_effects(settings))
+        return
     result = train(settings, on_progress=say)
-    print(result.summary())  # noqa: T201
+    print(out if is_quiet() else result.summary())  # noqa: T201
 
 
 @synth.command(name="train-mini")
@@ -236,6 +270,7 @@ def train_mini_generator(
     vae_minutes: float = 120.0,
     minutes: float = 20.0,
     seed: int = 0,
+    dry_run: DryRun = False,
 ) -> None:
     """Train the embedded generator on folders of photos, and write its figures and card.
 
@@ -248,6 +283,7 @@ def train_mini_generator(
         vae_minutes: Time for fitting the autoencoder, in minutes.
         minutes: Time for training the transformer and the text encoders, in minutes.
         seed: Seed of the training.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
     from ...data.commands import command
     from ...synth.mini_training.making import MakeSettings, make_mini_sd3
@@ -263,5 +299,11 @@ def train_mini_generator(
         minutes=minutes,
         seed=seed,
     )
+    if dry_run:
+        from ..dry_run.training import folder_effects
+
+        print_effects(folder_effects([*photos, *held_out], out, files=[texts]))
+        return
     make_mini_sd3(settings, on_progress=say)
-    print(f"card  {out / 'README.md'}\nnext\n  {command('synth', 'estimate', out)}")  # noqa: T201
+    text = f"card  {out / 'README.md'}\nnext\n  {command('synth', 'estimate', out)}"
+    print(out if is_quiet() else text)  # noqa: T201

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..process.verbosity import is_quiet
+from .options import DryRun, print_effects
+
 
 def train_mini(
     *,
@@ -17,6 +20,7 @@ def train_mini(
     minutes: float = 30.0,
     seed: int = 0,
     cache: Path | None = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Train the embedded detector on folders of images, and evaluate it on held-out sources.
 
@@ -32,6 +36,7 @@ def train_mini(
         minutes: Training time in minutes.
         seed: Seed of the split, the sampling and the training.
         cache: Folder that keeps reconstructed photos between trainings.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
     from ...data.commands import command
     from ...tasks.detector.training.train import MiniSettings
@@ -50,10 +55,16 @@ def train_mini(
         seed=seed,
         cache_dir=cache,
     )
+    if dry_run:
+        from ..dry_run.training import folder_effects
+
+        print_effects(folder_effects([*real, *fake], out, files=manifest))
+        return
     result = train(settings, on_progress=say)
-    print(  # noqa: T201
+    text = (
         f"{result.out}: {result.n_parameters / 1e6:.1f} M parameters, {result.steps} steps in "
         f"{result.seconds:.0f} s\nsha256 {result.weights_sha256}\n"
         f"card    {result.out / 'README.md'}\n"
         f"next\n  {command('moderate', 'SOURCE', detector=result.out)}"
     )
+    print(result.out if is_quiet() else text)  # noqa: T201

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, LakeUri, Network, lake_of_image, request_of
+from ..process.browser import open_page
+from .options import (
+    AsJson,
+    DryRun,
+    LakeUri,
+    Network,
+    Open,
+    lake_of_image,
+    print_effects,
+    print_result,
+    request_of,
+)
 
 
 def views(
@@ -19,6 +29,8 @@ def views(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     network: Network = None,
     json_: AsJson = False,
+    open_: Open = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Score one image in overlapping tiles at full resolution, and draw a map of the scores.
 
@@ -29,6 +41,8 @@ def views(
         out: PNG file to write [default: views-ID.png in the working folder].
         network: Detector and its preprocessing.
         json_: One JSON object on stdout.
+        open_: PNG file shown in the browser.
+        dry_run: Image to read and file to write; nothing is changed.
     """
     from ...data.user_paths import require_output, write_output
     from ...tasks.detector.load import load_detector
@@ -39,13 +53,21 @@ def views(
         require_output(out, inputs=[image])
     opened = lake_of_image(image, lake)
     image_id, raw = picture_bytes(image, opened)
-    asked = request_of((), network)
-    loaded = load_detector(asked.detector, profile=asked.profile, positive=asked.positive)
-    found = score_views(raw, loaded, name=image)
     file = out or Path(f"views-{image_id[:12]}.png")
-    write_output(file, found.png)
-    if json_:
-        values = {"image_id": image_id} | found.to_json() | {"out": str(file)}
-        print(json.dumps(values))  # noqa: T201
+    if dry_run:
+        from ..dry_run.lookups import map_effects
+
+        print_effects(map_effects(opened, image_id, image, file), as_json=json_)
         return
-    print(f"{found.summary()}\nimage       {file}")  # noqa: T201
+    request = request_of((), network)
+    loaded = load_detector(request.detector, profile=request.profile, positive=request.positive)
+    found = score_views(raw, loaded, name=image)
+    write_output(file, found.png)
+    print_result(
+        lambda: f"{found.summary()}\nimage       {file}",
+        paths=[file],
+        values={"image_id": image_id} | found.to_json() | {"out": str(file)},
+        as_json=json_,
+    )
+    if open_:
+        open_page(file)

@@ -44,7 +44,7 @@ def exit_code_of(error: BaseException) -> int | None:
     return None if isinstance(error, Exception) or number is None else 128 + int(number)
 
 
-def said_of(error: BaseException | None) -> list[str]:
+def notes_of(error: BaseException | None) -> list[str]:
     """Return the notes of an exception and of its causes, the earliest first."""
     notes: list[str] = []
     while error is not None:
@@ -56,7 +56,7 @@ def said_of(error: BaseException | None) -> list[str]:
 def farewell(error: BaseException) -> str:
     """Return the message for a stop: the progress in its notes, if any."""
     word = "stopped by SIGTERM" if exit_code_of(error) == 128 + signal.SIGTERM else "interrupted"
-    kept = "; ".join(said_of(error))
+    kept = "; ".join(notes_of(error))
     return f"{word}: {kept or 'committed work is kept; run the same command again to resume'}"
 
 
@@ -113,14 +113,14 @@ class Leaving:
         if self._since_s is not None:
             self._leave_in(LINGER_S, exit_code, None)
 
-    def _leave_in(self, seconds: float, exit_code: int, said: str | None) -> None:
-        timer = threading.Timer(seconds, self._leave, (exit_code, said))
+    def _leave_in(self, seconds: float, exit_code: int, message: str | None) -> None:
+        timer = threading.Timer(seconds, self._leave, (exit_code, message))
         timer.daemon = True
         timer.start()
 
-    def _leave(self, exit_code: int, said: str | None) -> None:
-        if said is not None:
-            self._say(said)
+    def _leave(self, exit_code: int, message: str | None) -> None:
+        if message is not None:
+            self._say(message)
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

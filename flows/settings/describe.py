@@ -7,9 +7,9 @@ from pydantic.fields import FieldInfo
 
 def default_words(field: FieldInfo) -> str:
     """Return a setting's default as text, such as "one per core" for None."""
-    _, found, said = str(field.description).partition(" [default: ")
+    _, found, default_text = str(field.description).partition(" [default: ")
     if found:
-        return said.removesuffix("].")
+        return default_text.removesuffix("].")
     default = field.default
     if isinstance(default, bool):
         return "yes" if default else "no"

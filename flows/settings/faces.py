@@ -91,7 +91,7 @@ class ReadingOptions(TypedDict, total=False):
     fail_on_rejected: Annotated[
         float,
         Parameter(
-            help="Fail with exit code 6, after the whole run, if a larger share of the items was rejected: 0 for any, 0.5 for more than half [default: never]."
+            help="Largest share of rejected items, from 0 to 1; a run that exceeds it exits with code 3 after all of its results are committed [default: no limit]."
         ),
     ]
 
@@ -198,7 +198,7 @@ class Keywords(TypedDict, total=False):
     max_pixels: int
     "Maximum size of an image, width times height in pixels [default: 100000000]."
     fail_on_rejected: float | None
-    "Fail with exit code 6, after the whole run, if a larger share of the items was rejected: 0 for any, 0.5 for more than half [default: never]."
+    "Largest share of rejected items, from 0 to 1; a run that exceeds it exits with code 3 after all of its results are committed [default: no limit]."
 
 
 LAKE_HELP = "Folder of the lake, or its s3://, gs:// or az:// prefix [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."

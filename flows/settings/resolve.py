@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from .environment import environment_settings, variable_of
 from .settings_file import SettingsFile, found_file
 
 Kind = Literal["flag", "env", "file", "default"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,14 @@ def resolve(
     if file is not None:
         values |= absolute(file.settings, file.path.parent)
         origins |= {name: Origin("file", file.place(name)) for name in file.settings}
-    said = environment_settings(variables)
-    origins |= {name: Origin("env", variable_of(name)) for name in said}
+    from_environment = environment_settings(variables)
+    origins |= {name: Origin("env", variable_of(name)) for name in from_environment}
     origins |= dict.fromkeys(given, Origin("flag"))
-    return Resolved(request=Request(**values | said | dict(given)), origins=origins, file=file)
+    for name, origin in origins.items():
+        if origin.kind != "default":
+            _log.debug("setting %s is set by %s", name, origin)
+    request = Request(**values | from_environment | dict(given))
+    return Resolved(request=request, origins=origins, file=file)
 
 
 def request_of(**given: Any) -> Request:

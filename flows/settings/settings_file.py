@@ -92,8 +92,8 @@ def template() -> str:
     for name, field in Request.model_fields.items():
         if name in NOT_KEPT:
             continue
-        told = str(field.description).partition(" [default:")[0].rstrip(".")
-        words = f"{told}. Allowed: {values_in_words(field)}. Default: {default_words(field)}."
+        text = str(field.description).partition(" [default:")[0].rstrip(".")
+        words = f"{text}. Allowed: {values_in_words(field)}. Default: {default_words(field)}."
         lines = textwrap.wrap(words, 98, initial_indent="# ", subsequent_indent="# ")
         value = field.default
         if value is None:  # no default that TOML could write

@@ -30,8 +30,8 @@ def draw(resolved: Resolved) -> str:
     """Return the text that `assay config show` prints: one line per setting."""
     known = to_json(resolved)
     rows = [
-        (name, toml_value(told["value"]), str(resolved.origins[name]))
-        for name, told in known["settings"].items()
+        (name, toml_value(entry["value"]), str(resolved.origins[name]))
+        for name, entry in known["settings"].items()
     ]
     widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
     lines = [f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}" for name, value, origin in rows]

@@ -120,11 +120,14 @@ class Plan:
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
-    def check(self, n_parents: int | None = None) -> None:
+    def check(self, n_parents: int | None = None) -> dict[str, int]:
         """Read the prompts, fill the templates, and count the pictures, before anything is made.
 
         Args:
             n_parents: How many parents there are; None: one stands for all.
+
+        Returns:
+            Number of images per block, and of parents under "parents".
 
         Raises:
             InputError: A file of prompts cannot be read, or a template lacks a variable's values.
@@ -141,6 +144,7 @@ class Plan:
                     f"[[make]] {block.name} asks for {counts[block.name]:,} pictures{each}; "
                     f"allowed are {MAX_PICTURES:,}: shorten its lists, or make several plans"
                 )
+        return counts
 
     def _n_each(self, block: Block) -> int:
         """How many pictures a block makes of each parent, without listing them."""

@@ -50,8 +50,8 @@ VERBS: dict[tuple[str, ...], set[str]] = {
 }
 # Options of how a command is started and shown, not settings of a run.
 OTHERS = {
-    *("--out", "--to", "--dtype", "--limit"),
-    *("--server", "--json", "--quiet", "--cron", "--name", "--memory", "--t5", "--fuse"),
+    *("--out", "--to", "--dtype", "--limit", "--open", "--dry-run"),
+    *("--server", "--json", "--cron", "--name", "--memory", "--t5", "--fuse"),
     *("--generator", "--generator-device", "--generator-precision"),
 }
 # Where a run is asked for. Elsewhere what a run came to has the same names.

@@ -1,0 +1,62 @@
+"""Dry runs of `publish` and `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from ...data.errors import ConfigError
+from ...data.store.lake import Lake
+from ...data.store.whole_folder import folder_to_make, is_taken
+from ...tasks.browse.filters import Filters
+from ...tasks.browse.images import Scope, parts_of_images
+from ...tasks.lake.check import require_images_known
+from ...tasks.latest_rows import ROWS_AT_A_TIME
+from .effects import Effect, Effects
+
+
+def publish_effects(lake: Lake, to: Path, *, overwrite: bool) -> Effects:
+    """Return the effects of publishing a lake as a dataset folder.
+
+    Args:
+        lake: Lake of the images.
+        to: Folder of the dataset.
+        overwrite: Whether an existing folder is replaced.
+
+    Raises:
+        ConfigError: The folder exists already, or cannot be one.
+        StoreError: The lake cannot be read.
+    """
+    folder = folder_to_make(to)
+    if is_taken(folder) and not overwrite:
+        raise ConfigError(f"{folder} exists already; name another folder, or pass --overwrite")
+    require_images_known(lake)
+    n_images = int(lake.scan("images").select(pl.len()).collect().item())
+    return Effects(
+        reads=[Effect(n_images, "images", lake.uri)],
+        writes=[
+            Effect(n_images, "rows in Parquet files", str(folder / "data")),
+            Effect(1, "dataset card", str(folder / "README.md")),
+            Effect(1, "lock file", str(folder / "VERSIONS.lock")),
+        ],
+    )
+
+
+def export_effects(lake: Lake, scope: Scope, filters: Filters, to: Path) -> Effects:
+    """Return the effects of exporting images to a file.
+
+    Args:
+        lake: Lake of the tables.
+        scope: Images that are chosen from.
+        filters: Conditions on the images.
+        to: File to write.
+
+    Raises:
+        StoreError: The lake cannot be read.
+    """
+    parts = parts_of_images(lake, scope, filters, rows_at_a_time=ROWS_AT_A_TIME)
+    n_images = sum(part.height for part in parts)
+    return Effects(
+        reads=[Effect(n_images, "images", lake.uri)], writes=[Effect(n_images, "rows", str(to))]
+    )

@@ -1,0 +1,63 @@
+"""Effects of a command: what it would read and write, as counts and paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One effect of a command.
+
+    Attributes:
+        count: Number of things, an upper bound if `at_most`.
+        what: Noun in the plural, such as `images`.
+        where: Path or address.
+        at_most: Whether the count is an upper bound.
+    """
+
+    count: int
+    what: str
+    where: str
+    at_most: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the effect as plain values."""
+        return {
+            "count": self.count,
+            "what": self.what,
+            "where": self.where,
+            "at_most": self.at_most,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """Effects of a command that has not been run."""
+
+    reads: Sequence[Effect] = ()
+    writes: Sequence[Effect] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the effects as plain values."""
+        return {
+            "dry_run": True,
+            "reads": [effect.to_json() for effect in self.reads],
+            "writes": [effect.to_json() for effect in self.writes],
+        }
+
+    def summary(self) -> str:
+        """Return the effects as text, one line each."""
+        lines = ["dry run: nothing is changed"]
+        for title, effects in (("would read", self.reads), ("would write", self.writes)):
+            lines += [title, *(_line(effect) for effect in effects)]
+            if not effects:
+                lines.append("          nothing")
+        return "\n".join(lines)
+
+
+def _line(effect: Effect) -> str:
+    bound = "at most " if effect.at_most and effect.count else ""
+    return f"  {bound:>8}{effect.count:>9,}  {effect.what:<22}  {effect.where}"
