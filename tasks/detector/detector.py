@@ -41,7 +41,7 @@ class Detector:
         architecture: Network,
         build_module: Callable[[], torch.nn.Module],
         positive: Direction = "fake",
-        why: str = "as asked",
+        why: str = "as requested",
     ) -> None:
         self.runner = runner
         self.identity = identity

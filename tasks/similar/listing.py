@@ -6,21 +6,21 @@ from ..pages.captions import cut, score_text, visible
 from .result import Similar
 
 
-def list_similar(found: Similar) -> str:
+def list_similar(similar: Similar) -> str:
     """Return the result for a terminal: the query, the method, one line per neighbour."""
-    query = found.query
+    query = similar.query
     facts = [score_text(query.prob_fake), query.decision, query.label]
-    lines = [f"query   {visible(found.query_name)}  " + "  ".join(filter(None, facts))]
+    lines = [f"query   {visible(similar.query_name)}  " + "  ".join(filter(None, facts))]
     if query.image_id:
         lines.append(f"        {query.image_id}")
-    lines.append(f"by      {found.by}; {found.subtitle()}")
-    if found.query_precision and found.key and found.query_precision != found.key.precision:
+    lines.append(f"by      {similar.by}; {similar.subtitle()}")
+    if similar.query_precision and similar.key and similar.query_precision != similar.key.precision:
         lines.append(
-            f"note    the query was embedded in {found.query_precision}, the lake's images in"
-            f" {found.key.precision}: cosines are good to about 0.001"
+            f"note    the query was embedded in {similar.query_precision}, the lake's images in"
+            f" {similar.key.precision}: cosines are good to about 0.001"
         )
     rows = [("rank", "image", "cosine", "bits", "score", "decision", "label", "source")]
-    for neighbour in found.neighbours:
+    for neighbour in similar.neighbours:
         known = neighbour.known
         rows.append(
             (
@@ -42,8 +42,8 @@ def list_similar(found: Similar) -> str:
             for column, (value, width) in enumerate(zip(row[:-1], widths, strict=True))
         ]
         lines.append("  ".join([*cells, row[-1]]))
-    if len(found.neighbours) < found.k:
+    if len(similar.neighbours) < similar.k:
         lines.append(
-            f"\n{len(found.neighbours)} of {found.k} requested: the lake has no other images"
+            f"\n{len(similar.neighbours)} of {similar.k} requested: the lake has no other images"
         )
     return "\n".join(lines)

@@ -144,8 +144,8 @@ def measure(
         return measure_alone(own, rate(own))
     detector, reference = loaded(name, precision), loaded(REFERENCE, "fp32")
     pixels = drawn_pixels(reference.input_shape)
-    logits = np.concatenate([detector.forward(one[None])[0] for one in pixels])
-    expected = np.concatenate([reference.forward(one[None])[0] for one in pixels])
+    logits = np.concatenate([detector.forward(image[None])[0] for image in pixels])
+    expected = np.concatenate([reference.forward(image[None])[0] for image in pixels])
     return Measured(
         backend=detector.backend,
         precision=detector.precision,
@@ -182,24 +182,27 @@ def drawn_pixels(shape: tuple[int, int, int]) -> NDArray[np.float32]:
     return np.ascontiguousarray(smooth + strength * noise)
 
 
-def is_within(one: Measured) -> bool:
+def is_within(measured: Measured) -> bool:
     """Return whether a backend's drift is within the limit of its precision."""
-    return judged_logit(one.drift, one.precision) <= limit_logit(one.precision)
+    return judged_logit(measured.drift, measured.precision) <= limit_logit(measured.precision)
 
 
-def refusal(one: Measured) -> str:
+def refusal(measured: Measured) -> str:
     """Return the reason why a backend is not used, with advice."""
-    figure = "at most" if is_exact(one.precision) else "at the 99th percentile"
-    drift = judged_logit(one.drift, one.precision)
+    figure = "at most" if is_exact(measured.precision) else "at the 99th percentile"
+    drift = judged_logit(measured.drift, measured.precision)
     return (
-        f"{one.backend} in {one.precision} moves logits by {drift:.3g} {figure} from those of"
-        f" PyTorch in fp32 (on {one.pictures}); allowed are {limit_logit(one.precision):g}. Use"
-        " --backend torch --precision fp32, or --force-drift to accept the drift"
+        f"{measured.backend} in {measured.precision} moves logits by {drift:.3g} {figure} from"
+        f" those of PyTorch in fp32 (on {measured.pictures}); allowed are"
+        f" {limit_logit(measured.precision):g}. Use --backend torch --precision"
+        " fp32, or --force-drift to accept the drift"
     )
 
 
 def _why(best: Measured, others: Sequence[Measured]) -> str:
-    rates = "".join(f" against {one.images_per_second:.1f} of {one.backend}" for one in others)
+    rates = "".join(
+        f" against {other.images_per_second:.1f} of {other.backend}" for other in others
+    )
     over = "" if is_within(best) else f", over the limit of {limit_logit(best.precision):g}: forced"
     return (
         f"{best.images_per_second:.1f} images/s{rates}; logits at most {best.drift.max:.1g} from"

@@ -45,7 +45,7 @@ def measure_alone(detector: Detector, images_per_second: float = 0.0) -> Measure
         images_per_second: Speed to record with the drift.
     """
     pixels = drawn_squares(detector.input_shape)
-    alone = np.concatenate([detector.forward(one[None])[0] for one in pixels])
+    alone = np.concatenate([detector.forward(image[None])[0] for image in pixels])
     together, _ = detector.forward(pixels)
     return Measured(
         backend=detector.backend,

@@ -109,7 +109,7 @@ def drift_by_slice(
         if name != "all" and not mine.any():
             continue
         a, b = reference[mine], logits[mine]
-        judged_a, judged_b = (_judged(one, review_at, flag_at) for one in (a, b))
+        judged_a, judged_b = (_judged(values, review_at, flag_at) for values in (a, b))
         out.append(
             SliceReport(
                 name=name,

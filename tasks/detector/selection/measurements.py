@@ -57,7 +57,7 @@ def read_measured(weights_sha256: str) -> dict[tuple[str, str], Measured]:
     except (OSError, ValueError, TypeError, KeyError):
         # The caller measures again.
         return {}
-    return {(one.backend, one.precision): one for one in measured}
+    return {(m.backend, m.precision): m for m in measured}
 
 
 def keep_measured(weights_sha256: str, new: Measured) -> None:
@@ -66,7 +66,7 @@ def keep_measured(weights_sha256: str, new: Measured) -> None:
     Where the cache cannot be written, the next run measures again.
     """
     known = read_measured(weights_sha256) | {(new.backend, new.precision): new}
-    rows: list[dict[str, Any]] = [asdict(one) for one in known.values()]
+    rows: list[dict[str, Any]] = [asdict(m) for m in known.values()]
     file = _file(weights_sha256)
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,9 +85,7 @@ def drift_allowance(weights_sha256: str, precision: str) -> float | None:
     if is_exact(precision):
         return 0.0
     known = [
-        one.drift.p99
-        for one in read_measured(weights_sha256).values()
-        if one.precision == precision
+        m.drift.p99 for m in read_measured(weights_sha256).values() if m.precision == precision
     ]
     return max(known, default=None)
 

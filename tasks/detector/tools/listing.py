@@ -76,13 +76,13 @@ def card_of(name: str, *, positive: str | None = None) -> DetectorCard | FolderC
         ConfigError: The name or `positive` is wrong.
         ModelError: The files cannot be obtained or cannot be trusted.
     """
-    found = find_checkpoint(name, positive=positive)
-    match found.architecture:
+    checkpoint = find_checkpoint(name, positive=positive)
+    match checkpoint.architecture:
         case LibraryClassifier(card=card):
             return card
         case PythonArchitecture(scorer=scorer):
             return scorer.card
-    return found.card
+    return checkpoint.card
 
 
 def _registered(card: DetectorCard) -> Listed:
@@ -100,7 +100,7 @@ def _registered(card: DetectorCard) -> Listed:
 
 def _looked_into(name: str, by: str) -> Listed:
     try:
-        found = find_checkpoint(name)
+        checkpoint = find_checkpoint(name)
         card = card_of(name)
     except AssayError as error:
         return Listed(
@@ -121,12 +121,12 @@ def _looked_into(name: str, by: str) -> Listed:
         licence = card.licence
     return Listed(
         name=name,
-        detector=found.detector_id,
-        layout=found.architecture.describe(),
-        image_px=found.architecture.image_px,
+        detector=checkpoint.detector_id,
+        layout=checkpoint.architecture.describe(),
+        image_px=checkpoint.architecture.image_px,
         weights_licence=licence,
         here=True,
-        is_pinned=found.is_pinned,
+        is_pinned=checkpoint.is_pinned,
         added_by=by,
     )
 
@@ -135,7 +135,7 @@ def _with_weights(folder: Path) -> list[Path]:
     try:
         if (folder / WEIGHTS).exists():
             return [folder]
-        return sorted(one for one in folder.iterdir() if (one / WEIGHTS).exists())
+        return sorted(entry for entry in folder.iterdir() if (entry / WEIGHTS).exists())
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror or error}") from error
 

@@ -255,11 +255,11 @@ def _number(config: Mapping[str, Any], key: str, what: str) -> float:
 
 
 def _check_shapes(
-    found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], what: str
+    shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], what: str
 ) -> None:
-    missing = sorted(expected.keys() - found.keys())
-    unexpected = sorted(found.keys() - expected.keys())
-    wrong = sorted(k for k in expected.keys() & found.keys() if expected[k] != found[k])
+    missing = sorted(expected.keys() - shapes.keys())
+    unexpected = sorted(shapes.keys() - expected.keys())
+    wrong = sorted(k for k in expected.keys() & shapes.keys() if expected[k] != shapes[k])
     if missing or unexpected or wrong:
         parts = [
             f"{len(names)} {kind} (first: {names[0]})"
@@ -271,25 +271,25 @@ def _check_shapes(
             if names
         ]
         raise UntrustedWeights(
-            f"{what}: {len(found)} of a ViT's {len(expected)} tensors: "
+            f"{what}: {len(shapes)} of a ViT's {len(expected)} tensors: "
             f"{', '.join(parts)}; get the whole checkpoint"
         )
 
 
-def _check_config(config: Mapping[str, Any], found: Architecture, what: str) -> None:
+def _check_config(config: Mapping[str, Any], derived: Architecture, what: str) -> None:
     """Refuse a config that contradicts the weights, or that lacks a key transformers needs."""
     facts: dict[str, object] = {
-        "hidden_size": found.width,
-        "num_hidden_layers": found.depth,
-        "intermediate_size": found.mlp_width,
-        "image_size": found.image_px,
-        "patch_size": found.patch_px,
+        "hidden_size": derived.width,
+        "num_hidden_layers": derived.depth,
+        "intermediate_size": derived.mlp_width,
+        "image_size": derived.image_px,
+        "patch_size": derived.patch_px,
         "hidden_act": "gelu",
         "model_type": "vit",
     }
     optional: dict[str, object] = {"num_channels": 3, "qkv_bias": True, "num_labels": 1}
-    if found.layout == "timm":
-        facts, optional = {}, {"num_attention_heads": found.heads, "num_heads": found.heads}
+    if derived.layout == "timm":
+        facts, optional = {}, {"num_attention_heads": derived.heads, "num_heads": derived.heads}
     for key, value in (facts | optional).items():
         if key not in config and key in optional:
             continue
@@ -300,18 +300,18 @@ def _check_config(config: Mapping[str, Any], found: Architecture, what: str) -> 
                 "config and weights do not belong together"
             )
     labels = config.get("id2label")
-    if found.layout == "transformers" and isinstance(labels, dict) and len(labels) != 1:
+    if derived.layout == "transformers" and isinstance(labels, dict) and len(labels) != 1:
         raise UntrustedWeights(
             f"{what}: config.json names {len(labels)} labels, the weights have one logit; "
             "config and weights do not belong together"
         )
 
 
-def check_card(found: Architecture, card: DetectorCard, what: str) -> None:
+def check_card(derived: Architecture, card: DetectorCard, what: str) -> None:
     """Refuse an architecture other than the registered one.
 
     Args:
-        found: Architecture of the checkpoint.
+        derived: Architecture of the checkpoint.
         card: Card of the registered detector.
         what: Name of the checkpoint in messages.
 
@@ -320,7 +320,7 @@ def check_card(found: Architecture, card: DetectorCard, what: str) -> None:
     """
     for key in ("layout", "image_px", "width", "depth", "heads", "layer_norm_eps"):
         expected = getattr(card, key)
-        if expected is not None and getattr(found, key) != expected:
+        if expected is not None and getattr(derived, key) != expected:
             raise UntrustedWeights(
-                f"{what}: {key} is {getattr(found, key)}, {card.name} has {expected}"
+                f"{what}: {key} is {getattr(derived, key)}, {card.name} has {expected}"
             )

@@ -110,29 +110,29 @@ def find_checkpoint(
         return _checked(name, place, place.state(), stated, registry.CARDS)
 
 
-def chosen_profile(asked: str | None, checkpoint: Checkpoint) -> Profile:
+def chosen_profile(name: str | None, checkpoint: Checkpoint) -> Profile:
     """Return the requested profile for the checkpoint's input, or the checkpoint's own for None.
 
     Args:
-        asked: Name of the profile; None for the checkpoint's own.
+        name: Name of the profile; None for the checkpoint's own.
         checkpoint: Checked checkpoint.
 
     Raises:
         ConfigError: No profile has that name, or the detector is a Python object, which has a
             profile of its own.
     """
-    if asked is None or asked == checkpoint.profile.name:
+    if name is None or name == checkpoint.profile.name:
         return checkpoint.profile
     if isinstance(checkpoint.architecture, PythonArchitecture):
         raise ConfigError(
-            f"profile {asked!r} is not for {checkpoint.name}, whose card states the profile of its"
-            " own; leave it out"
+            f"profile {name!r} is not for {checkpoint.name}, whose card states its own"
+            " profile; leave it out"
         )
-    if asked not in profile_names():
+    if name not in profile_names():
         raise ConfigError(
-            f"profile {asked!r} is unknown; choose one of: {', '.join(profile_names())}"
+            f"profile {name!r} is unknown; choose one of: {', '.join(profile_names())}"
         )
-    return profile_for(asked, checkpoint.architecture.image_px)
+    return profile_for(name, checkpoint.architecture.image_px)
 
 
 @functools.lru_cache(maxsize=2)

@@ -1,7 +1,7 @@
 """Card of a detector other than a ViT of the built-in layouts: its input, output and origin.
 
 Beside weights the card is a `detector.toml`; a Python object has it as its attribute `card`.
-Scores never depend on a default of the card.
+Size, normalisation and the meaning of the outputs have no default.
 """
 
 from __future__ import annotations

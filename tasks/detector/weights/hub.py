@@ -140,10 +140,10 @@ def is_cached(hub_id: HubId, *, cache_dir: str | Path | None = None) -> bool:
     """Return whether the hub's cache has the weights, without network access or a hash check."""
     import huggingface_hub as hub
 
-    found = hub.try_to_load_from_cache(
+    cached = hub.try_to_load_from_cache(
         hub_id.repo, WEIGHTS, cache_dir=str(cache_root(cache_dir)), revision=hub_id.revision
     )
-    return isinstance(found, str)
+    return isinstance(cached, str)
 
 
 def _fetch(hub_id: HubId, filename: str, cache_dir: str | Path | None) -> Path | None:

@@ -77,7 +77,7 @@ def find_quantised(weights_sha256: str, profile: Profile, *, detector: str) -> Q
         files = [(folder / name).stat() for name in (FACTS, MODEL, WEIGHTS)]
         state = tuple((of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for of in files)
         with _READING:
-            found, stated, source = _read(folder, state)
+            quantised, stated, source = _read(folder, state)
     except FileNotFoundError as error:
         raise ModelError(
             f"there are no int8 weights of this detector under {profile.name} on this machine"
@@ -85,12 +85,12 @@ def find_quantised(weights_sha256: str, profile: Profile, *, detector: str) -> Q
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} cannot be read ({error}); {again}") from error
-    if found.sha256 != stated or source != weights_sha256:
+    if quantised.sha256 != stated or source != weights_sha256:
         raise UntrustedWeights(
-            f"{folder} has sha256 {found.sha256} and comes from weights {source}; expected {stated}"
-            f" from weights {weights_sha256}; {again}"
+            f"{folder} has sha256 {quantised.sha256} and comes from weights {source}; expected"
+            f" {stated} from weights {weights_sha256}; {again}"
         )
-    return found
+    return quantised
 
 
 @functools.lru_cache(maxsize=1)
@@ -100,7 +100,7 @@ def _read(folder: Path, _state: object) -> tuple[Quantised, str, str]:
     stated, source, n_images = facts["sha256"], facts["weights_sha256"], facts["n_images"]
     image_ids = tuple(map(str, facts.get("image_ids", ())))
     graph, weights = (folder / MODEL).read_bytes(), (folder / WEIGHTS).read_bytes()
-    found = Quantised(
+    quantised = Quantised(
         model=folder / MODEL,
         graph=graph,
         weights=weights,
@@ -108,7 +108,7 @@ def _read(folder: Path, _state: object) -> tuple[Quantised, str, str]:
         n_images=int(n_images),
         image_ids=image_ids,
     )
-    return found, stated, source
+    return quantised, stated, source
 
 
 def files_sha256(folder: Path) -> str:

@@ -76,11 +76,13 @@ def locate(name: str, cache_dir: str | Path | None = None) -> Place | PythonDete
     folder = from_home(name)
     if folder.is_dir():
         return Place(files=files_in_folder(folder))
-    found = parse_hub_id(name) if not name.startswith((".", "/", "~")) else None
-    if found is not None:
-        pinned = next((c for c in cards_of_repo(found.repo) if c.revision == found.revision), None)
-        files = files_from_hub(found, card=pinned, cache_dir=cache_dir)
-        return Place(files=files, expected=pinned, known_as=str(found))
+    parsed = parse_hub_id(name) if not name.startswith((".", "/", "~")) else None
+    if parsed is not None:
+        pinned = next(
+            (c for c in cards_of_repo(parsed.repo) if c.revision == parsed.revision), None
+        )
+        files = files_from_hub(parsed, card=pinned, cache_dir=cache_dir)
+        return Place(files=files, expected=pinned, known_as=str(parsed))
     if "/" in name or "\\" in name:
         raise ModelError(f"there is no folder {name}; name a folder that holds a checkpoint")
     known = (*registered_names(), *added_names())

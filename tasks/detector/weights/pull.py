@@ -86,22 +86,22 @@ def _not_as_pinned(files: CheckpointFiles, card: DetectorCard) -> list[Path]:
 
 
 def _adopt(
-    found: CheckpointFiles, card: DetectorCard, hub_id: HubId, cache_dir: str | Path | None
+    files: CheckpointFiles, card: DetectorCard, hub_id: HubId, cache_dir: str | Path | None
 ) -> CheckpointFiles:
     """Check the files of a folder and copy them into the cache in the hub library's layout."""
     check_hash(
-        sha256_of(read_weights(found.weights)),
+        sha256_of(read_weights(files.weights)),
         card.weights_sha256,
-        str(found.weights),
+        str(files.weights),
         do="copy the right file",
     )
-    wanted = {WEIGHTS: found.weights}
+    wanted = {WEIGHTS: files.weights}
     if card.config_sha256 is not None:
-        if found.config is None:
-            raise UntrustedWeights(f"{found.weights.parent} has no {CONFIG}; copy it too")
-        digest = sha256_of(read_weights(found.config))
-        check_hash(digest, card.config_sha256, str(found.config), do="copy the right file")
-        wanted[CONFIG] = found.config
+        if files.config is None:
+            raise UntrustedWeights(f"{files.weights.parent} has no {CONFIG}; copy it too")
+        digest = sha256_of(read_weights(files.config))
+        check_hash(digest, card.config_sha256, str(files.config), do="copy the right file")
+        wanted[CONFIG] = files.config
     repo = cache_root(cache_dir) / f"models--{hub_id.repo.replace('/', '--')}"
     snapshot = repo / "snapshots" / hub_id.revision
     _copy_all(wanted, snapshot)
@@ -119,8 +119,8 @@ def _discard(file: Path) -> None:
 
 
 def _copy(files: CheckpointFiles, folder: Path) -> None:
-    found = {WEIGHTS: files.weights, CONFIG: files.config}
-    _copy_all({name: file for name, file in found.items() if file is not None}, folder)
+    named = {WEIGHTS: files.weights, CONFIG: files.config}
+    _copy_all({name: file for name, file in named.items() if file is not None}, folder)
 
 
 def _copy_all(files: dict[str, Path], folder: Path) -> None:

@@ -141,17 +141,17 @@ def _made(name: str, what: str) -> object:
         ) from error
 
 
-def _as_detector(found: object, what: str) -> PythonDetector:
-    if not isinstance(found, PythonDetector) or not callable(found.score):
+def _as_detector(candidate: object, what: str) -> PythonDetector:
+    if not isinstance(candidate, PythonDetector) or not callable(candidate.score):
         raise ConfigError(
             f"{what} is no detector; it must have a card and score(rgb_u8_nhwc) -> logits"
         )
-    if not isinstance(found.card, Card):
+    if not isinstance(candidate.card, Card):
         raise ConfigError(
-            f"{what} has a card of type {type(found.card).__name__}; expected"
+            f"{what} has a card of type {type(candidate.card).__name__}; expected"
             " assay.tasks.detector.weights.detector_card.Card"
         )
-    return found
+    return candidate
 
 
 def weights_hash(card: Card, what: str) -> str:
@@ -173,7 +173,9 @@ def weights_hash(card: Card, what: str) -> str:
             raise UntrustedWeights(f"{what}: its card states a hash and names no file; correct it")
         return card.unverified_identity()
     hashes = [_file_hash(file) for file in card.weights]
-    lines = "".join(f"{one} {file.name}\n" for one, file in zip(hashes, card.weights, strict=True))
+    lines = "".join(
+        f"{digest} {file.name}\n" for digest, file in zip(hashes, card.weights, strict=True)
+    )
     digest = hashes[0] if len(hashes) == 1 else hashlib.sha256(lines.encode()).hexdigest()
     if card.weights_sha256 is not None:
         files = ", ".join(map(str, card.weights))
