@@ -77,6 +77,18 @@ class _Counted(io.RawIOBase):
         super().close()
 
 
+class _InSteps(io.BufferedReader):
+    """Buffered file that returns at most `_FILE_STEP_BYTES` per read.
+
+    From Python 3.12 on, gzip asks for 128 KiB at once, most of which would be read ahead.
+    """
+
+    def read(self, n_bytes: int | None = -1, /) -> bytes:
+        if n_bytes is not None and n_bytes > _FILE_STEP_BYTES:
+            n_bytes = _FILE_STEP_BYTES
+        return super().read(n_bytes)
+
+
 class PackedStream:
     """Decompressed bytes of a file, read forward; seeking back is possible within 64 KiB.
 
@@ -91,7 +103,7 @@ class PackedStream:
 
     def __init__(self, path: str, unpack: Callable[[io.BufferedIOBase], ByteStream]) -> None:
         self._file = _Counted(path)
-        self._stream = unpack(io.BufferedReader(self._file, _FILE_STEP_BYTES))
+        self._stream = unpack(_InSteps(self._file, _FILE_STEP_BYTES))
         self._credit = Credit()
         self._n_counted = 0
         self._held = b""
