@@ -50,14 +50,17 @@ class Effects:
 
     def summary(self) -> str:
         """Return the effects as text, one line each."""
+        rows = [_cells(effect) for effect in (*self.reads, *self.writes)]
+        widths = [max((len(row[at]) for row in rows), default=0) for at in (0, 1)]
         lines = ["dry run: nothing is changed"]
         for title, effects in (("would read", self.reads), ("would write", self.writes)):
-            lines += [title, *(_line(effect) for effect in effects)]
-            if not effects:
-                lines.append("          nothing")
+            lines.append(title if effects else f"{title} nothing")
+            for count, what, where in map(_cells, effects):
+                lines.append(f"  {count:>{widths[0]}}  {what:<{widths[1]}}  {where}")
         return "\n".join(lines)
 
 
-def _line(effect: Effect) -> str:
+def _cells(effect: Effect) -> tuple[str, str, str]:
+    """Return an effect as count, noun and place."""
     bound = "at most " if effect.at_most and effect.count else ""
-    return f"  {bound:>8}{effect.count:>9,}  {effect.what:<22}  {effect.where}"
+    return f"{bound}{effect.count:,}", effect.what, effect.where

@@ -188,8 +188,7 @@ def test_effects_are_lines_of_counts_and_paths() -> None:
     shown = Effects(writes=[Effect(1200, "rows", "/lake", at_most=True)]).summary().splitlines()
     assert shown[0] == "dry run: nothing is changed"
     assert [" ".join(line.split()) for line in shown[1:]] == [
-        "would read",
-        "nothing",
+        "would read nothing",
         "would write",
         "at most 1,200 rows /lake",
     ]
