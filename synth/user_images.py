@@ -1,4 +1,4 @@
-"""Pictures that a user gives for images of the lake, each named by its image id."""
+"""Masks and control images of the user for images of the lake, named by image id."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from ..data.images.limits import opened
 def given_picture(
     folder: Path, image_id: str, size_px: tuple[int, int], *, what: str
 ) -> Iterator[Image.Image]:
-    """Open the picture `IMAGE_ID.png` of a folder, decoded and not yet turned.
+    """Open the file `IMAGE_ID.png` of a folder, decoded, with its orientation not yet applied.
 
     Args:
-        folder: Folder of such pictures.
-        image_id: Id of the image that it belongs to.
-        size_px: Width and height of that image, which it must have too once both are upright.
-        what: What it is, for messages: `mask` or `control`.
+        folder: Folder of masks or control images.
+        image_id: Id of the image that the file belongs to.
+        size_px: Width and height of that image in pixels; the file must have the same when
+            both are upright.
+        what: Kind of the file in messages, `mask` or `control`.
 
     Raises:
-        SynthError: There is none for this image, it cannot be read, or its size is another.
+        SynthError: The file is missing, cannot be read, or has another size.
     """
     path = folder / f"{image_id}.png"
     try:
@@ -35,9 +36,7 @@ def given_picture(
             _check_size(image, size_px, path.name, what)
             yield image
     except FileNotFoundError:
-        raise SynthError(
-            f"{folder} has no {what} for this picture; allowed: {image_id}.png"
-        ) from None
+        raise SynthError(f"{folder} has no {what} for this image; add {image_id}.png") from None
     except (OSError, UnreadableImage) as error:
         raise SynthError(f"the {what} {path} cannot be read: {error}") from error
 
@@ -48,6 +47,6 @@ def _check_size(image: Image.Image, size_px: tuple[int, int], name: str, what: s
         width, height = height, width
     if (width, height) != size_px:
         raise SynthError(
-            f"the {what} {name} is {width}x{height} px, its picture {size_px[0]}x{size_px[1]} px; "
-            "they must be alike"
+            f"the {what} {name} is {width}x{height} px and its image {size_px[0]}x{size_px[1]} px; "
+            "both must have the same size"
         )

@@ -1,1 +1,1 @@
-"""Generators: the protocol, the Stable Diffusion 3.5 family, memory, adapters."""
+"""Generators: the protocol, the Stable Diffusion 3.5 family, memory plans, adapters."""

@@ -1,7 +1,7 @@
-"""What a generator gives back: its picture as upright RGB, or one kind of error.
+"""Answers of generators: an image as upright RGB, or a `GeneratorFailed`.
 
-A generator may be anybody's code: whatever it raises, and whatever it returns that is no picture
-within the limits, fails one picture and nothing else.
+A generator may be foreign code: an exception, or an answer that is not an image within the limits,
+fails one image and nothing else.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from ...data.images.decode import UPRIGHT, decode_rgb, to_rgb
 from ...data.images.limits import DEFAULT_LIMITS
 
 Rgb = NDArray[np.uint8]
-"""A picture in RGB, uint8, shape (H, W, 3)."""
+"""Image in RGB, uint8, shape (H, W, 3)."""
 
 
 def answer_of(source: str, call: Callable[[], object]) -> Rgb:
     """Call a generator and return its answer as RGB.
 
     Args:
-        source: Name of the generator, for messages.
-        call: The call; may raise anything and return anything.
+        source: Name of the generator in messages.
+        call: Call of the generator; it may raise anything and return anything.
 
     Raises:
-        GeneratorFailed: It raised, or what it returned is no picture.
-        SynthError: As raised by the call itself, which knows why it refuses.
+        GeneratorFailed: The call raised, or did not return an image.
+        SynthError: The call refused by raising it; it is passed on unchanged.
     """
     try:
         return as_rgb(call(), source)
@@ -40,52 +40,56 @@ def answer_of(source: str, call: Callable[[], object]) -> Rgb:
         raise GeneratorFailed(f"{source} failed: {reason_of(error)}") from error
 
 
-def as_rgb(picture: object, source: str) -> Rgb:
-    """Return a picture as upright RGB bytes, checked.
+def as_rgb(image: object, source: str) -> Rgb:
+    """Return an image as upright RGB, after a check of its type and size.
 
     Args:
-        picture: A Pillow image of any mode, or an array of uint8 with shape (H, W, 3).
-        source: What gave it, for messages.
+        image: Pillow image of any mode, or array of uint8 with shape (H, W, 3).
+        source: Origin of the image in messages.
 
     Raises:
         GeneratorFailed: It is neither, or too large.
     """
-    if isinstance(picture, Image.Image):
-        _check_pixels(picture.width, picture.height, source)
+    if isinstance(image, Image.Image):
+        _check_pixels(image.width, image.height, source)
         try:
-            picture.load()
-            return np.array(to_rgb(picture, UPRIGHT))
+            image.load()
+            return np.array(to_rgb(image, UPRIGHT))
         except Exception as error:
             raise GeneratorFailed(
-                f"{source} gave a picture that cannot be decoded: {reason_of(error)}"
+                f"{source} returned an image that cannot be decoded: {reason_of(error)}"
             ) from error
-    if not isinstance(picture, np.ndarray):
+    if not isinstance(image, np.ndarray):
         raise GeneratorFailed(
-            f"{source} gave {_named(picture)}; allowed: a Pillow image, or an array of uint8 "
+            f"{source} returned {_named(image)}; allowed: a Pillow image, or an array of uint8 "
             "(H, W, 3)"
         )
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise GeneratorFailed(
-            f"{source} gave an array of {picture.dtype} {picture.shape}; allowed: uint8 (H, W, 3)"
+            f"{source} returned an array of {image.dtype} {image.shape}; allowed: uint8 (H, W, 3)"
         )
-    _check_pixels(picture.shape[1], picture.shape[0], source)
-    return np.ascontiguousarray(picture)
+    _check_pixels(image.shape[1], image.shape[0], source)
+    return np.ascontiguousarray(image)
 
 
 def decoded(raw: bytes, source: str) -> Rgb:
-    """Return an encoded picture as upright RGB, within the limits of any picture that is read.
+    """Decode an image to upright RGB, within the limits for all images.
+
+    Args:
+        raw: Encoded image.
+        source: Origin of the image in messages.
 
     Raises:
-        GeneratorFailed: The bytes are no picture, or beyond a limit.
+        GeneratorFailed: The bytes are not an image, or exceed a limit.
     """
     try:
         return np.array(decode_rgb(raw, UPRIGHT))
     except Exception as error:
-        raise GeneratorFailed(f"{source} gave no picture: {reason_of(error)}") from error
+        raise GeneratorFailed(f"{source} returned no image: {reason_of(error)}") from error
 
 
 def reason_of(error: BaseException) -> str:
-    """Return an exception as one line: its kind, and its message where it has one."""
+    """Return an exception in one line: its type, and its message if it has one."""
     text = str(error)
     return shorten(f"{type(error).__name__}: {text}" if text else type(error).__name__, 160)
 
@@ -93,7 +97,7 @@ def reason_of(error: BaseException) -> str:
 def _check_pixels(width_px: int, height_px: int, source: str) -> None:
     if width_px * height_px > DEFAULT_LIMITS.max_pixels:
         raise GeneratorFailed(
-            f"{source} gave a picture of {width_px}x{height_px} px; allowed: "
+            f"{source} returned an image of {width_px}x{height_px} px; allowed: at most "
             f"{DEFAULT_LIMITS.max_pixels} pixels"
         )
 

@@ -1,7 +1,7 @@
-"""Where a generator's files come from: a folder, the hub's cache, or the hub; and which they are.
+"""Files of generators, from a folder, the hub's cache or the hub, with their identity.
 
-Pinned by commit, safetensors only, and no class but those of diffusers and transformers that the
-family is made of: a folder that asks for anything else is refused before a file of it is loaded.
+Hub files are pinned by commit. Weights are safetensors only, and classes are those of the family in
+diffusers and transformers: a folder with anything else is refused before a file of it is loaded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _BLOB: Final = re.compile(r"[0-9a-f]{64}")
 INDEX: Final = "model_index.json"
 EMBEDDED: Final = Path(__file__).parent / "mini_sd3"
-# The parts of the family, and the one class each may have; None: a part may be left out.
+# Parts of the family, and the classes that each may have.
 PARTS: Final[dict[str, frozenset[str]]] = {
     "scheduler": frozenset({"FlowMatchEulerDiscreteScheduler"}),
     "transformer": frozenset({"SD3Transformer2DModel"}),
@@ -41,31 +41,33 @@ PARTS: Final[dict[str, frozenset[str]]] = {
 }
 OPTIONAL: Final = ("text_encoder_3", "tokenizer_3", "image_encoder", "feature_extractor")
 _WANTED: Final = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]
-# Variants and the single-file forms of the same weights would double the download.
+# Variants and single-file forms of the same weights would double the download.
 _UNWANTED: Final = ["*.fp16.*", "*.fp8.*", "text_encoders/*"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorFiles:
-    """A generator's folder that passed every check, not loaded yet."""
+    """A generator's folder that passed every check; nothing is loaded yet."""
 
     folder: Path
+    """Diffusers folder of the generator."""
     preset: Preset
+    """Preset of the generator."""
     generator_id: str
-    """Name and what pins it: the commit, or the hash of a local folder's weights."""
+    """Name and commit; for a local folder, name and hash of the weights."""
     missing: tuple[str, ...]
     """Optional parts that the folder does not have."""
 
 
 def find_generator(name: str) -> GeneratorFiles:
-    """The files of a registered name, of `org/name@commit`, or of a local folder.
+    """Find and check the files of a generator, and download them if necessary.
 
     Args:
-        name: `sd3.5-large`, `sd3.5-large-turbo`, `sd3.5-medium`, `mini-sd3`, a hub id with its
-            commit, or a diffusers folder.
+        name: Registered name (`sd3.5-large`, `sd3.5-large-turbo`, `sd3.5-medium`, `mini-sd3`), hub
+            id with its commit (`org/name@commit`), or path of a diffusers folder.
 
     Raises:
-        SynthError: The files cannot be had, or are not what they should be.
+        SynthError: The files are missing, cannot be downloaded, or are refused.
     """
     if name in PRESETS:
         card = PRESETS[name]
@@ -80,22 +82,22 @@ def find_generator(name: str) -> GeneratorFiles:
             pinned = f"{folder.name}@{weights_sha256(folder)[:12]}"
             return dataclasses.replace(files, generator_id=pinned)
     except OSError as error:
-        # A name too long for a file, or a link to weights that were moved away.
+        # For example a name too long for a file, or a broken link to weights.
         missing = Path(str(error.filename or "")).name
         what = f"{error.strerror or error}{f', {shown(missing)}' if missing else ''}"
         raise SynthError(
             f"the generator {shown(name)} cannot be read: {shorten(what, 120)}; copy its "
-            "files there again, or name another folder"
+            "files there again, or give another folder"
         ) from error
     repo, _, revision = name.partition("@")
     if _HUB_ID.fullmatch(repo) is None:
         raise SynthError(
-            f"no generator is named {shown(name)} and no such folder is there; allowed: "
+            f"no generator is named {shown(name)}, and there is no such folder; allowed: "
             f"{', '.join(generator_names())}, a diffusers folder, or org/name@<commit>"
         )
     if _COMMIT.fullmatch(revision) is None:
         raise SynthError(
-            f"{name} names no full commit; a branch may hold other weights tomorrow: use "
+            f"{name} has no full commit; the weights of a branch can change: use "
             f"{repo}@<40 hex digits>"
         )
     folder = _from_hub(repo, revision, is_gated=True)
@@ -103,10 +105,14 @@ def find_generator(name: str) -> GeneratorFiles:
 
 
 def weights_sha256(folder: Path) -> str:
-    """One hash of every safetensors file below a folder, by path and content."""
+    """Return the sha256 of all safetensors files below a folder, by path and content.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*.safetensors")):
-        # The hub's cache names its files by their hash; hashing 26 GB would take a minute.
+        # The hub's cache names files by their sha256, which saves hashing 26 GB (a minute).
         real = path.resolve()
         digest = real.name if _BLOB.fullmatch(real.name) else file_sha256(real)
         total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
@@ -114,7 +120,11 @@ def weights_sha256(folder: Path) -> str:
 
 
 def contents_sha256(folder: Path) -> str:
-    """One hash of all that a generator is loaded from: weights, configurations, vocabularies."""
+    """Return the sha256 of all files of a generator: weights, configurations, vocabularies.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
     others = files_sha256(
         folder, [pattern for pattern in _WANTED if not pattern.endswith(".safetensors")]
     )
@@ -128,20 +138,20 @@ def _checked(folder: Path, preset: Preset | None, generator_id: str) -> Generato
         library, kind = index.get(part) or (None, None)
         if kind is None:
             if part not in OPTIONAL:
-                raise SynthError(f"{folder / INDEX} has no {part}; a generator of SD3.5 needs one")
+                raise SynthError(f"{folder / INDEX} has no {part}, which SD3.5 requires")
             missing.append(part)
             continue
         if kind not in allowed or library not in {"diffusers", "transformers"}:
             raise SynthError(
-                f"{folder / INDEX} wants {library}.{kind} as its {part}; allowed: "
+                f"{folder / INDEX} names {library}.{kind} as its {part}; allowed: "
                 f"{', '.join(sorted(allowed))}"
             )
         if not (folder / part).is_dir():
-            raise SynthError(f"{folder} lacks the folder {part} that its {INDEX} names")
+            raise SynthError(f"{folder} does not have the folder {part} that its {INDEX} names")
         is_model = part in {"transformer", "vae"} or "encoder" in part
         if is_model and not any((folder / part).glob("*.safetensors")):
             raise SynthError(
-                f"{folder / part} has no safetensors; other weight files can run code and are "
+                f"{folder / part} has no safetensors file; other formats can run code and are "
                 "never opened"
             )
     return GeneratorFiles(
@@ -157,16 +167,16 @@ def _index(folder: Path) -> dict[str, Any]:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SynthError(
-            f"{folder} is no diffusers folder: {INDEX} cannot be read ({error})"
+            f"{folder} is not a diffusers folder: {INDEX} cannot be read ({error})"
         ) from error
     kind = index.get("_class_name") if isinstance(index, dict) else None
     if not isinstance(index, dict) or not str(kind).startswith("StableDiffusion3"):
-        raise SynthError(f"{folder} holds a {kind}; allowed: StableDiffusion3Pipeline")
+        raise SynthError(f"{folder} is a {kind}; allowed: StableDiffusion3Pipeline")
     return index
 
 
 def _guessed(folder: Path) -> Preset:
-    """The preset whose transformer has this folder's number of blocks."""
+    """Return the preset whose transformer has as many blocks as that of a folder."""
     try:
         config = json.loads((folder / "transformer" / "config.json").read_text(encoding="utf-8"))
         layers = int(config["num_layers"])
@@ -204,12 +214,12 @@ def _from_hub(repo: str, revision: str, *, is_gated: bool) -> Path:
     except (GatedRepoError, RepositoryNotFoundError) as error:
         gate = "; it is gated: accept its licence on its page" if is_gated else ""
         raise SynthError(
-            f"{repo}@{revision[:12]} was refused by the hub{gate} and set HF_TOKEN to a token of "
-            f"that account, or name a local folder ({type(error).__name__})"
+            f"the hub refused {repo}@{revision[:12]}{gate}; set HF_TOKEN to a token of an account "
+            f"with access, or give a local folder ({type(error).__name__})"
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise SynthError(
             f"{repo}@{revision[:12]} is not in the hub's cache and cannot be downloaded "
-            f"({type(error).__name__}); connect, copy the cache of another machine (HF_HOME), or "
-            "name a local folder"
+            f"({type(error).__name__}); connect to the internet, copy the cache of another machine "
+            "(HF_HOME), or give a local folder"
         ) from error

@@ -1,4 +1,4 @@
-"""Control pictures for ControlNets: what of a parent its picture has to follow."""
+"""Control images for ControlNets: edges and blur of a parent."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ if TYPE_CHECKING:
     import torch
 
 KINDS: Final = ("canny", "depth", "blur")
-"""As the family's ControlNets are named."""
+"""Kinds of the family's ControlNets."""
 DEPTH_IS_GIVEN: Final = (
-    "depth is not estimated here; give depth pictures: controls = FOLDER, with IMAGE_ID.png"
+    "depth is not estimated here; give depth images: controls = FOLDER, with IMAGE_ID.png"
 )
-# The thresholds of the publishers' example for their edge network.
+# Thresholds of the publisher's example for the canny ControlNet.
 _CANNY_LOW, _CANNY_HIGH = 100, 200
 _BLUR_SHARE: Final = 1 / 64
 
 
 def drawn_control(kind: str, parent_rgb: Rgb) -> Rgb:
-    """The control picture of a parent, drawn, of the same size.
+    """Compute the control image of a parent, of the same size.
 
     Args:
-        kind: `canny` draws edges (needs OpenCV), `blur` a Gaussian of a 64th of the longer side;
-            `depth` must be given: assay estimates none.
-        parent_rgb: The parent.
+        kind: Kind of the control image; `canny` is edges (needs OpenCV), `blur` a Gaussian whose
+            deviation is 1/64 of the longer side. `depth` cannot be computed here.
+        parent_rgb: Parent image.
 
     Raises:
-        SynthError: It cannot be drawn.
+        SynthError: The kind is unknown or cannot be computed, or OpenCV is not installed.
+
+    Source: Canny 1986, "A Computational Approach to Edge Detection".
     """
     if kind not in KINDS:
-        raise SynthError(f"no control is named {kind!r}; allowed: {', '.join(KINDS)}")
+        raise SynthError(f"control = {kind!r}; allowed: {', '.join(KINDS)}")
     if kind == "depth":
         raise SynthError(DEPTH_IS_GIVEN)
     if kind == "blur":
@@ -51,10 +53,14 @@ def drawn_control(kind: str, parent_rgb: Rgb) -> Rgb:
 
 
 def control_input(kind: str, rgb_u8_hwc: Rgb) -> torch.Tensor:
-    """What the ControlNet pipeline encodes, float32, shape (1, 3, H, W).
+    """Return the input of the ControlNet pipeline, float32, shape (1, 3, H, W).
 
-    In [-1, 1], but for `canny`: that network was trained on values from 0.5 to 128, and follows
-    nothing else (diffusers pull request 10020).
+    Values are in [-1, 1], except for `canny`: that network was trained on values from 0.5 to 128
+    (diffusers pull request 10020).
+
+    Args:
+        kind: Kind of the control image.
+        rgb_u8_hwc: Control image, RGB, shape (H, W, 3).
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""A generator that is not asked any more once it has failed many times in a row."""
+"""A wrapper that stops calling a generator after many failures in a row."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .presets import Preset
 from .protocol import Generator, ImageRequest, Rgb
 
 MAX_FAILURES_IN_A_ROW: Final = 20
-"""A service that is down must not cost its timeout for each of thousands of pictures."""
+"""Limit that keeps a service that is down from costing its timeout for thousands of images."""
 
 
 class GuardedGenerator:
-    """Another generator; refuses every further request after `MAX_FAILURES_IN_A_ROW` failures.
+    """A wrapper that refuses every request after `MAX_FAILURES_IN_A_ROW` failures in a row.
 
-    Requests that a generator refuses because they cannot be made do not count.
+    Requests that the generator refuses as impossible do not count.
     """
 
     def __init__(self, inner: Generator) -> None:
@@ -27,47 +27,49 @@ class GuardedGenerator:
 
     @property
     def generator_id(self) -> str:
-        """Id of the generator behind it."""
+        """Id of the wrapped generator."""
         return self.inner.generator_id
 
     @property
     def license_flags(self) -> tuple[str, ...]:
-        """Licence flags of the generator behind it."""
+        """Licence flags of the wrapped generator."""
         return self.inner.license_flags
 
     @property
     def preset(self) -> Preset | None:
-        """Preset of the generator behind it, where it has one."""
+        """Preset of the wrapped generator; None if it has none."""
         return getattr(self.inner, "preset", None)
 
     @property
     def lora(self) -> str | None:
-        """Adapters of the generator behind it, where it has any."""
+        """Adapters of the wrapped generator; None if it has none."""
         return getattr(self.inner, "lora", None)
 
     @functools.cached_property
     def contents(self) -> Any:
-        """What decides pictures of the generator behind it beside its id, looked at once."""
+        """Contents of the wrapped generator, read once; None if it has none."""
         return getattr(self.inner, "contents", None)
 
     def check(self, request: ImageRequest) -> None:
-        """Refuse what the generator refuses, and everything once it has failed too often.
+        """Refuse what the wrapped generator refuses, and everything after too many failures.
 
         Raises:
-            SynthError: As the generator behind it raises.
+            GeneratorFailed: The generator failed `MAX_FAILURES_IN_A_ROW` times in a row.
+            SynthError: The wrapped generator refuses the request.
         """
         if self._n_failed >= MAX_FAILURES_IN_A_ROW:
             raise GeneratorFailed(
                 f"not tried: {self.generator_id} failed {self._n_failed} times in a row "
-                f"({self._last}); mend it and run again"
+                f"({self._last}); repair it and run again"
             )
         self.inner.check(request)
 
     def make(self, request: ImageRequest) -> Rgb:
-        """Return the picture of the generator behind it, and keep count of failures.
+        """Return the image of the wrapped generator, and count failures.
 
         Raises:
-            SynthError: As the generator behind it raises.
+            GeneratorFailed: The wrapped generator failed.
+            SynthError: The wrapped generator refuses the request.
         """
         try:
             made = answer_of(self.generator_id, lambda: self.inner.make(request))

@@ -190,7 +190,7 @@ def _n_devices(kind: str) -> int:
 
 @contextlib.contextmanager
 def _no_bars() -> Iterator[None]:
-    """Disable progress bars of loading where stderr is not a terminal."""
+    """Hide progress bars of loading where stderr is not a terminal."""
     import diffusers
     import transformers
 

@@ -1,8 +1,8 @@
-"""Adapters: which base they were made for, whether they fit it, and whether they do anything.
+"""LoRA adapters: checks of their base, their shapes and their effect, and loading.
 
-An adapter of another base often loads in silence and changes nothing, so three things are
-checked: the base its metadata names, the shapes of its tensors, and that the transformer's
-output with it differs from the output without.
+Diffusers often loads an adapter of another base without an error and without an effect. So three
+things are checked: the base in its metadata, the shapes of its tensors, and that the outputs of
+transformer and text encoders differ with and without it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ WEIGHTS = "pytorch_lora_weights.safetensors"
 PARTS = ("transformer", "text_encoder", "text_encoder_2")
 """Parts of a pipeline that an adapter may change."""
 MAX_WEIGHT = 100.0
+"""Largest absolute weight of an adapter."""
 _LORA = re.compile(
     r"(?P<layer>(?:transformer|text_encoder|text_encoder_2)\..+)"
     r"\.(?:(?P<side>lora_A|lora_B|lora_linear_layer\.down|lora_linear_layer\.up)\.weight|alpha)"
@@ -37,25 +38,31 @@ _LORA = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """One LoRA: a safetensors file, or a folder that holds `pytorch_lora_weights.safetensors`."""
+    """A LoRA adapter and its weight.
+
+    Raises:
+        SynthError: The weight is out of range.
+    """
 
     path: Path
+    """Safetensors file, or folder with `pytorch_lora_weights.safetensors`."""
     weight: float = 1.0
+    """Factor of the adapter's updates, -`MAX_WEIGHT` to `MAX_WEIGHT`."""
 
     def __post_init__(self) -> None:
-        # Not "greater": what is no number compares as neither.
+        # `not ... <=` also refuses NaN, for which every comparison is false.
         if not abs(self.weight) <= MAX_WEIGHT:
             raise SynthError(
-                f"{self.path} at a weight of {self.weight}; allowed: {_allowed_weights(self.path)}"
+                f"{self.path} with weight {self.weight}; allowed: {_allowed_weights(self.path)}"
             )
 
     @property
     def file(self) -> Path:
-        """The weights' file."""
+        """Path of the safetensors file."""
         return self.path / WEIGHTS if self.path.is_dir() else self.path
 
     def describe(self) -> str:
-        """Name, hash and weight, for tables."""
+        """Return name, hash and weight as `name@hash*weight`, for tables."""
         digest = hashlib.sha256(self.file.read_bytes()).hexdigest()[:12]
         return f"{self.path.stem}@{digest}*{self.weight:g}"
 
@@ -65,14 +72,14 @@ def _allowed_weights(path: str | Path) -> str:
 
 
 def parse_adapter(text: str, find: Callable[[str], Path] = Path) -> Adapter:
-    """Return an adapter from `PATH` or `PATH:WEIGHT`.
+    """Parse an adapter from `PATH` or `PATH:WEIGHT`.
 
     Args:
         text: Path, or path and weight.
-        find: Function from a path as written to where it leads.
+        find: Function that resolves a written path.
 
     Raises:
-        SynthError: The weight is no number, or too large.
+        SynthError: The weight is not a number, or out of range.
     """
     path, colon, suffix = text.rpartition(":")
     if not colon or not path or find(text).exists():
@@ -83,7 +90,7 @@ def parse_adapter(text: str, find: Callable[[str], Path] = Path) -> Adapter:
         if not find(path).exists():
             return Adapter(path=find(text))
         raise SynthError(
-            f"{path} at a weight of {suffix!r}; allowed: {_allowed_weights(path)}"
+            f"{path} with weight {suffix!r}; allowed: {_allowed_weights(path)}"
         ) from error
     return Adapter(path=find(path), weight=weight)
 
@@ -91,10 +98,19 @@ def parse_adapter(text: str, find: Callable[[str], Path] = Path) -> Adapter:
 def attach_adapters(
     pipeline: Any, adapters: Sequence[Adapter], files: GeneratorFiles, *, fuse: bool
 ) -> tuple[Adapter, ...]:
-    """Loads the adapters into the pipeline with their weights; fused into its own on request.
+    """Load adapters into a pipeline with their weights, after all checks.
+
+    Args:
+        pipeline: Diffusers pipeline of the base.
+        adapters: Adapters with their weights.
+        files: Files of the base.
+        fuse: Whether the adapters are merged into the weights of the base.
+
+    Returns:
+        The adapters that were loaded.
 
     Raises:
-        SynthError: A file cannot be read, was made for another base, or changes nothing.
+        SynthError: A file cannot be read, was made for another base, or has no effect.
     """
     if not adapters:
         return ()
@@ -113,10 +129,10 @@ def attach_adapters(
                     adapter.file.parent, weight_name=adapter.file.name, adapter_name=name
                 )
         except Exception as error:
-            # Of diffusers and PEFT, which look at names and metadata in their own ways.
+            # diffusers and PEFT raise many types for names and metadata they do not expect.
             raise SynthError(
                 f"{adapter.file} cannot be loaded: {shorten(f'{type(error).__name__}: {error}')}; "
-                "get or train the adapter again"
+                "download or train the adapter again"
             ) from error
         names.append(name)
     before = _fingerprint(pipeline, enabled=False)
@@ -125,13 +141,13 @@ def attach_adapters(
         after = _fingerprint(pipeline, enabled=True)
         if not bool(torch.isfinite(after).all()):
             raise SynthError(
-                f"{adapter.file} at weight {adapter.weight:g} makes values of "
-                f"{files.generator_id} that are not finite: lower its weight, or leave it out"
+                f"{adapter.file} with weight {adapter.weight:g} gives values of "
+                f"{files.generator_id} that are not finite: lower the weight, or remove the adapter"
             )
         if adapter.weight and torch.equal(after, before):
             raise SynthError(
-                f"{adapter.file} changes nothing in {files.generator_id}: all its updates are zero "
-                "or meant for other layers; was it trained on this base?"
+                f"{adapter.file} has no effect on {files.generator_id}: all its updates are zero "
+                "or for other layers; use it with the base that it was trained on"
             )
     pipeline.set_adapters(names, [adapter.weight for adapter in adapters])
     if fuse:
@@ -142,10 +158,10 @@ def attach_adapters(
 
 @contextlib.contextmanager
 def _without_advice() -> Iterator[None]:
-    """Keep to itself what diffusers says of adapters beside its errors.
+    """Suppress the logs of diffusers about adapters.
 
-    It warns of every text encoder that an adapter leaves alone, as most do, and logs each failure
-    that it also raises.
+    It warns of every text encoder that an adapter does not change, and logs failures that it also
+    raises.
     """
     logs = [logging.getLogger(f"diffusers.loaders.{name}") for name in ("lora_base", "peft")]
     before = [log.level for log in logs]
@@ -161,22 +177,24 @@ def _without_advice() -> Iterator[None]:
 def check_adapter(
     adapter: Adapter, shapes: dict[str, tuple[int, ...]], generator_id: str, repo: str
 ) -> None:
-    """Refuse an adapter that is damaged, is of another base, or whose shapes do not fit.
+    """Refuse an adapter that is damaged, of another base, or of other shapes.
 
     Args:
-        adapter: The adapter.
+        adapter: Adapter to check.
         shapes: Shapes of the base's tensors by part and name, such as `transformer.a.b.weight`.
-        generator_id: Id of the base, for messages.
-        repo: Hub id of the base, empty where it has none.
+        generator_id: Id of the base.
+        repo: Hub id of the base; empty if it has none.
 
     Raises:
-        SynthError: It does not belong to this base, or cannot be used at all.
+        SynthError: The adapter cannot be read, is damaged, or does not belong to this base.
     """
     file = adapter.file
     if not file.is_file():
-        raise SynthError(f"there is no adapter at {file}; name a safetensors file or its folder")
+        raise SynthError(f"there is no adapter at {file}; give a safetensors file or its folder")
     if file.suffix != ".safetensors":
-        raise SynthError(f"{file} is no safetensors; other files can run code and are never opened")
+        raise SynthError(
+            f"{file} is not a safetensors file; other formats can run code and are never opened"
+        )
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
@@ -188,23 +206,23 @@ def check_adapter(
     pairs = _pairs(file, own)
     for layer, (down, up) in pairs.items():
         base = shapes.get(f"{layer}.weight")
-        # Rows of the first and columns of the second are the rank.
+        # The rank is the rows of the first matrix and the columns of the second.
         if base is None or min(len(down), len(up)) < 2 or (up[0], *down[1:]) != base:
-            seen = "has no such layer"
+            seen = "does not have this layer"
             if base is not None:
-                seen = f"takes {base[-1]} values and gives {base[0]}"
+                seen = f"has {base[-1]} inputs and {base[0]} outputs"
             raise SynthError(
-                f"{file} does not fit {generator_id}: {layer} is {down} and {up} there, and this "
-                f"base {seen}" + (f"; it says it was made for {named}" if named else "")
+                f"{file} does not fit {generator_id}: {layer} has shapes {down} and {up}, and this "
+                f"base {seen}" + (f"; its metadata names the base {named}" if named else "")
             )
         if down[0] != up[1] or not down[0]:
             raise SynthError(
-                f"{file} is damaged: {layer} has ranks {down[0]} and {up[1]}; allowed: the same, "
-                "at least 1"
+                f"{file} is damaged: {layer} has ranks {down[0]} and {up[1]}; allowed: equal ranks "
+                "of at least 1"
             )
     if other := other_base(metadata, generator_id, repo):
         raise SynthError(
-            f"{file} was made for {other}; loaded is {generator_id}: use it with its own base"
+            f"{file} was made for {other}, but {generator_id} is loaded: use it with its own base"
         )
     if broken is not None:
         raise SynthError(
@@ -216,7 +234,7 @@ def check_adapter(
 def _pairs(
     file: Path, shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """By layer: the shapes of the two matrices of its update."""
+    """Return the shapes of the two matrices of each layer's update, by layer."""
     layers: dict[str, dict[str, tuple[int, ...]]] = {}
     unknown = []
     for name, shape in shapes.items():
@@ -228,20 +246,20 @@ def _pairs(
             layers.setdefault(match["layer"], {})[side] = shape
     if not layers:
         raise SynthError(
-            f"{file} holds no LoRA of a diffusers SD3 transformer (names like "
-            f"transformer.*.lora_A.weight); seen: {', '.join(sorted(shapes)[:2]) or 'nothing'}"
+            f"{file} is not a LoRA of a diffusers SD3 transformer (names like "
+            f"transformer.*.lora_A.weight); seen: {', '.join(sorted(shapes)[:2]) or 'no tensors'}"
         )
     if unknown:
         raise SynthError(
-            f"{file} holds {len(unknown)} tensors that are no part of a LoRA, such as "
+            f"{file} holds {len(unknown)} tensors that do not belong to a LoRA, such as "
             f"{min(unknown)}; allowed: names like transformer.*.lora_A.weight"
         )
     if halves := sorted(layer for layer, sides in layers.items() if len(sides) != 2):
         has = next(iter(layers[halves[0]]))
         lacks = "B" if has == "A" else "A"
         raise SynthError(
-            f"{file} is damaged: {len(halves)} of {len(layers)} layers have half an update "
-            f"({halves[0]} has lora_{has} and lacks lora_{lacks}); copy or save it again"
+            f"{file} is damaged: {len(halves)} of {len(layers)} layers have only one of two "
+            f"matrices ({halves[0]} has lora_{has} and lacks lora_{lacks}); copy or save it again"
         )
     return {layer: (sides["A"], sides["B"]) for layer, sides in layers.items()}
 
@@ -251,7 +269,7 @@ def _is_finite(tensor: torch.Tensor) -> bool:
 
 
 def _fingerprint(pipeline: Any, *, enabled: bool) -> torch.Tensor:
-    """The transformer's and the encoders' output on a fixed small input."""
+    """Return the outputs of transformer and CLIP text encoders for a fixed small input, flat."""
     if enabled:
         pipeline.enable_lora()
     else:

@@ -1,8 +1,8 @@
-"""What is known of the Stable Diffusion 3.5 family: where it lies, how to run it, what it allows.
+"""Presets of the Stable Diffusion 3.5 family: hub id, default settings, size limits, licence.
 
-The numbers are the publishers' own settings, not the defaults of the diffusers pipeline (28 steps
-at guidance 7 over-saturates every model of the family). Revisions are pinned; a hub id without a
-40-digit revision is refused.
+The defaults are those of the publisher, not those of the diffusers pipeline (28 steps at guidance
+7 over-saturate every model of the family). Revisions are pinned; a hub id without a 40-digit
+revision is refused.
 
 Sources: Stability-AI/sd3.5 `sd3_infer.py` (steps, guidance, shift, skipped layers), the model
 cards, and the Stability AI Community License of 5 July 2024.
@@ -27,7 +27,11 @@ NOTICE: Final = (
 
 
 def notices(license_flags: Iterable[str]) -> list[str]:
-    """The sentences that licences want beside pictures with these flags, where they are shown."""
+    """Return the sentences that licences require next to images with these flags.
+
+    Args:
+        license_flags: Licence flags of the images.
+    """
     flags, sentences = set(license_flags), []
     if POWERED_BY in flags:
         sentences.append(f"Powered by Stability AI. {NOTICE}.")
@@ -38,44 +42,62 @@ def notices(license_flags: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """One generator: identity, how its publishers run it, its limits and its licence."""
+    """One generator: identity, default settings, size limits and licence."""
 
     name: str
+    """Name in plans and commands."""
     repo: str
-    """Hub id; empty for what is embedded."""
+    """Hub id; empty for a generator that is not on the hub."""
     revision: str
+    """Commit of the hub, 40 hex digits."""
     steps: int
+    """Default number of denoising steps."""
     guidance: float
+    """Default scale of classifier-free guidance."""
     shift: float
+    """Shift of the noise schedule."""
     min_pixels: int
+    """Smallest area of an image, in pixels."""
     max_pixels: int
+    """Largest area of an image, in pixels."""
     default_px: int
+    """Default side of an image, in pixels."""
     max_side_px: int
-    """How far the table of positions reaches."""
+    """Longest side that the position embeddings cover, in pixels."""
     parameters: dict[str, float]
-    """Billions of numbers by component, the table of positions with the transformer."""
+    """Billions of parameters by component; position embeddings count as the transformer's."""
     skip_layers: tuple[int, ...] = ()
-    """Layers left out of the skip-layer guidance pass; empty: no such pass."""
+    """Layers that skip-layer guidance leaves out; empty: no skip-layer guidance."""
     skip_scale: float = 0.0
+    """Scale of skip-layer guidance."""
     skip_span: tuple[float, float] = (0.01, 0.2)
+    """First and last share of the steps with skip-layer guidance."""
     control_steps: int | None = None
-    """Steps and guidance with a ControlNet; None: as without."""
+    """Default number of steps with a ControlNet; None: `steps`."""
     control_guidance: float | None = None
+    """Default guidance with a ControlNet; None: `guidance`."""
     is_gated: bool = True
+    """Whether the hub requires accepting the licence before the download."""
     licence: str = "Stability AI Community License"
+    """Name of the licence."""
     license_flags: tuple[str, ...] = (NO_FOUNDATION_MODELS, POWERED_BY)
+    """Conditions of the licence on the images."""
 
     def usual(self, *, controlled: bool) -> tuple[int, float]:
-        """Steps and guidance where nothing else is asked for, with a ControlNet or without."""
+        """Return the default steps and guidance.
+
+        Args:
+            controlled: Whether a ControlNet is used.
+        """
         if controlled and self.control_steps is not None and self.control_guidance is not None:
             return self.control_steps, self.control_guidance
         return self.steps, self.guidance
 
     def check_size(self, width_px: int, height_px: int) -> None:
-        """Refuses sizes that the model cannot make, before anything is loaded.
+        """Refuse sizes that the model does not support, before anything is loaded.
 
         Raises:
-            SynthError: A side is no multiple of 16 px, or the area is out of range.
+            SynthError: A side is not a multiple of 16 px or too long, or the area is out of range.
         """
         if width_px % MULTIPLE_PX or height_px % MULTIPLE_PX or min(width_px, height_px) < 1:
             near = [
@@ -83,21 +105,26 @@ class Preset:
             ]
             raise SynthError(
                 f"{self.name} cannot make {width_px}x{height_px} px: both sides must be multiples "
-                f"of {MULTIPLE_PX}; the nearest is {near[0]}x{near[1]}"
+                f"of {MULTIPLE_PX} px; the nearest size is {near[0]}x{near[1]}"
             )
         if not self.min_pixels <= width_px * height_px <= self.max_pixels:
             low, high = (round(n**0.5) for n in (self.min_pixels, self.max_pixels))
             raise SynthError(
-                f"{self.name} cannot make {width_px}x{height_px} px well: allowed are areas from "
+                f"{self.name} cannot make {width_px}x{height_px} px; allowed: areas from "
                 f"{low}x{low} to {high}x{high} px"
             )
         if max(width_px, height_px) > self.max_side_px:
             raise SynthError(
-                f"{self.name} cannot make {width_px}x{height_px} px: sides reach {self.max_side_px}"
+                f"{self.name} cannot make {width_px}x{height_px} px; allowed: sides up to "
+                f"{self.max_side_px} px"
             )
 
     def fitted(self, width_px: int, height_px: int) -> tuple[int, int]:
-        """The size itself, or the largest of its shape that the model can make."""
+        """Return the size itself, or the largest one of its aspect ratio that the model supports.
+
+        Returns:
+            Width and height in pixels, before they are padded to multiples of 16.
+        """
         factor = min(
             1.0,
             (self.max_pixels / (width_px * height_px)) ** 0.5,
@@ -105,14 +132,14 @@ class Preset:
         )
         while True:
             size = max(int(width_px * factor), 1), max(int(height_px * factor), 1)
-            # Sides are padded up to the multiple later; that must not cross a limit.
+            # Sides are padded up to the multiple later, which must not exceed a limit.
             padded = [-(-side // MULTIPLE_PX) * MULTIPLE_PX for side in size]
             if padded[0] * padded[1] <= self.max_pixels and max(padded) <= self.max_side_px:
                 return size
             factor *= 0.99
 
 
-# T5-XXL's encoder and the two CLIPs are the same files throughout the family.
+# All models of the family share the files of the T5-XXL encoder and both CLIP encoders.
 _ENCODERS: Final = {"text_encoder": 0.124, "text_encoder_2": 0.695, "text_encoder_3": 4.762}
 _VAE: Final = {"vae": 0.084}
 
@@ -176,10 +203,10 @@ SMALL: Final = Preset(
         "vae": 0.002,
     },
     is_gated=False,
-    licence="whatever its folder came with",
+    licence="see the model's folder",
     license_flags=(),
 )
-"""For folders of the family's classes at other sizes, such as what `mini_training` trains."""
+"""Preset of folders with the family's classes at other sizes, such as those of `mini_training`."""
 MINI_SD3: Final = dataclasses.replace(SMALL, name="mini-sd3", licence="Apache-2.0")
-"""Embedded: tries the pipeline anywhere, and paints nothing that anybody would take for a photo."""
+"""Preset of the embedded generator, which runs anywhere; nobody takes its images for photos."""
 PRESETS: Final = {preset.name: preset for preset in (LARGE, LARGE_TURBO, MEDIUM, MINI_SD3)}

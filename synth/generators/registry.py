@@ -1,7 +1,7 @@
-"""Generators by name: the registered ones of the SD3.5 family, and what installed packages add.
+"""Generators by name: the registered ones of the SD3.5 family, and those of installed packages.
 
 A package adds one by an entry point in the group `assay.generators`: an object with the members of
-`Generator`, or a class or function without arguments that gives one. It is imported when a plan
+`Generator`, or a class or function without arguments that returns one. It is imported when a plan
 names it.
 """
 
@@ -22,17 +22,17 @@ GROUP: Final = "assay.generators"
 
 
 def generator_names() -> tuple[str, ...]:
-    """Return the names that a plan may give, beside folders and hub ids.
+    """Return the names of all generators; plans may also name folders and hub ids.
 
     Raises:
-        ConfigError: Two packages add the same name, or one that assay has itself.
+        ConfigError: Two packages add the same name, or a package adds the name of a built-in one.
     """
     added = plugins.entries(GROUP)
     if taken := sorted(set(added) & set(PRESETS)):
         package = plugins.package_of(added[taken[0]])
         raise ConfigError(
-            f'{package} adds the generator "{taken[0]}", which assay has itself; uninstall '
-            f"{package}"
+            f'{package} adds the generator "{taken[0]}", which is the name of a built-in one; '
+            f"uninstall {package}"
         )
     return (*PRESETS, *added)
 
@@ -43,11 +43,11 @@ def is_added(name: str) -> bool:
 
 
 def named_from_here(name: str) -> str:
-    """Return a generator's name, or the whole path of a folder named from the working folder.
+    """Return a generator's name, or the absolute path of a folder relative to the working folder.
 
     Args:
-        name: Name, hub id or folder, as a command or a flow is given it; a plan names folders
-            from its own.
+        name: Name, hub id or folder in the arguments of a command or a flow; paths in a plan are
+            relative to the plan's folder.
     """
     is_folder = name not in generator_names() and Path(name).is_dir()
     return str(Path(name).resolve()) if is_folder else name
@@ -57,7 +57,8 @@ def added_generator(name: str) -> Generator:
     """Return the generator that an installed package adds.
 
     Raises:
-        ConfigError: It cannot be imported, or is no generator.
+        ConfigError: It cannot be imported or created, or is not a generator.
+        AssayError: The generator's own code refuses with an error of assay.
     """
     package = plugins.package_of(plugins.entries(GROUP)[name])
     what = f'the generator "{name}" of {package}'
@@ -68,19 +69,20 @@ def added_generator(name: str) -> Generator:
         except AssayError:
             raise
         except Exception as error:
-            raise ConfigError(f"{what} cannot be made: {reason_of(error)}") from error
+            raise ConfigError(f"{what} cannot be created: {reason_of(error)}") from error
     return checked_generator(what, loaded)
 
 
 def checked_generator(what: str, given: object) -> Generator:
-    """Return what was given as a generator, with the members of one.
+    """Return an object as a generator, after a check of its members.
 
     Args:
-        what: What was given, for messages.
-        given: Anything.
+        what: Name of the object in messages.
+        given: Object of any type.
 
     Raises:
-        ConfigError: A member is missing, or holds what rows and keys cannot.
+        ConfigError: A member is missing, or its value cannot be stored in rows and keys.
+        AssayError: A member raises an error of assay.
     """
     try:
         if is_generator := isinstance(given, Generator):
@@ -88,8 +90,8 @@ def checked_generator(what: str, given: object) -> Generator:
     except AssayError:
         raise
     except Exception as error:
-        # Members may be anybody's code.
-        raise ConfigError(f"{what} cannot be asked what it is: {reason_of(error)}") from error
+        # Members may be properties with foreign code.
+        raise ConfigError(f"{what} has members that fail: {reason_of(error)}") from error
     if is_generator:
         return cast("Generator", given)
     hint = (
@@ -101,11 +103,11 @@ def checked_generator(what: str, given: object) -> Generator:
 
 
 def _check_members(what: str, given: Generator) -> None:
-    """Refuse members that rows and keys cannot hold."""
+    """Refuse values of members that cannot be stored in rows and keys."""
     if not isinstance(given.generator_id, str) or not given.generator_id.strip():
         raise ConfigError(
-            f"{what}.generator_id is {shown(given.generator_id)}; allowed: text that names what "
-            "makes the pictures"
+            f"{what}.generator_id is {shown(given.generator_id)}; allowed: text with name and "
+            "revision of the generator"
         )
     flags: object = given.license_flags
     if not isinstance(flags, (list, tuple)) or not all(isinstance(flag, str) for flag in flags):

@@ -281,11 +281,11 @@ class Sd35Generator:
 
 @contextlib.contextmanager
 def _all_noise_from(seed: int, pipeline: Any) -> Iterator[None]:
-    """Make everything that a pipeline draws follow from a seed, and equal on every device.
+    """Make all noise of a pipeline depend on a seed alone, equally on every device.
 
     Diffusers does not draw everything from the generator it is given: the ControlNet pipeline
     samples the latents of its control image from the global generator of the device, whose noise
-    is another on a GPU. Global generators are restored afterwards.
+    differs on a GPU. The states of the global generators are restored afterwards.
     """
     draws = torch.Generator("cpu").manual_seed(seed)
     encode = pipeline.vae.encode
@@ -308,7 +308,7 @@ def _all_noise_from(seed: int, pipeline: Any) -> Iterator[None]:
 
 
 def quiet(pipeline: Any) -> Any:
-    """Disable the progress bar of a pipeline and return the pipeline."""
+    """Switch off the progress bar of a pipeline and return the pipeline."""
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

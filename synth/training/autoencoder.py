@@ -208,7 +208,7 @@ def _crops(
 
 
 def _recoloured(rgb_u8_hwc: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Permute the channels and scale the saturation by a factor in [1, 2)."""
+    """Shuffle the channels and scale the saturation by a factor in [1, 2)."""
     rgb = rgb_u8_hwc[..., rng.permutation(3)].astype(np.float32)
     grey = rgb.mean(axis=-1, keepdims=True)
     deeper: NDArray[np.float32] = grey + (rgb - grey) * rng.uniform(1.0, 2.0)

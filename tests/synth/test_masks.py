@@ -61,10 +61,10 @@ UNCLEAR = {
     "alpha alone": (with_alpha("RGB", "white", 255), "partly transparent"),
     "grey and alpha": (with_alpha("L", 0, 200), "partly transparent"),
     "coloured": (Image.new("RGB", (40, 20), "red"), "coloured"),
-    "other labels": (grey(0, 3), "its values run from 0 to 3, and white would be 255"),
-    "no dark part": (grey(180, 255), "its values run from 180 to 255"),
-    "grey": (grey(128, 128), "its values run from 128 to 128"),
-    "dark in 16 bits": (grey(0, 300, np.uint16), "from 0 to 300, and white would be 65535"),
+    "other labels": (grey(0, 3), "its values range from 0 to 3, and white is 255"),
+    "no dark part": (grey(180, 255), "its values range from 180 to 255"),
+    "grey": (grey(128, 128), "its values range from 128 to 128"),
+    "dark in 16 bits": (grey(0, 300, np.uint16), "from 0 to 300, and white is 65535"),
 }
 
 
@@ -72,7 +72,7 @@ UNCLEAR = {
 def test_a_mask_that_could_mean_anything_is_refused(tmp_path, kind):
     """With what was seen and what a mask may be."""
     image, seen = UNCLEAR[kind]
-    with pytest.raises(SynthError, match=rf"m\.png is unclear: .*{seen}.*allowed: grey"):
+    with pytest.raises(SynthError, match=rf"m\.png is ambiguous: .*{seen}.*allowed: grey"):
         given_mask(written(tmp_path, image), "m", (40, 20))
 
 
@@ -98,5 +98,5 @@ def test_a_mask_is_of_the_upright_picture_and_its_share_is_in_the_row(tmp_path):
         np.testing.assert_array_equal(tools.asked[0].mask_hw, LEFT)
         assert made.notes["painted_share"] == 0.25
     written(tmp_path, Image.new("L", (20, 40)))
-    with pytest.raises(SynthError, match=r"is 20x40 px, its picture 40x20 px"):
+    with pytest.raises(SynthError, match=r"is 20x40 px and its image 40x20 px"):
         make(what, parent, tools, origin="")

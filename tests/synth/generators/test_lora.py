@@ -120,7 +120,10 @@ def whole_numbers(tensors):
 
 
 REFUSED = {
-    "half a pair": (half, rf"1 of 2 layers have half an update \(.*{OTHER} has lora_A and lacks"),
+    "half a pair": (
+        half,
+        rf"1 of 2 layers have only one of two matrices \(.*{OTHER} has lora_A and lacks",
+    ),
     "the other half": (other_half, "has lora_B and lacks lora_A"),
     "nan": (
         one_value(float("nan")),
@@ -129,9 +132,9 @@ REFUSED = {
     "infinite": (one_value(float("inf")), "not finite"),
     "no floats": (whole_numbers, "not finite numbers"),
     "two ranks": (other_rank, "has ranks 3 and 2"),
-    "too narrow": (narrow, "takes 16 values and gives 32"),
-    "more": (more, "1 tensors that are no part of a LoRA, such as .*lora_magnitude_vector"),
-    "nothing": (dict.clear, "holds no LoRA"),
+    "too narrow": (narrow, "has 16 inputs and 32 outputs"),
+    "more": (more, "1 tensors that do not belong to a LoRA, such as .*lora_magnitude_vector"),
+    "nothing": (dict.clear, "is not a LoRA"),
 }
 
 
@@ -153,7 +156,7 @@ def test_a_whole_adapter_passes_also_with_a_text_encoder_in_diffusers_own_names(
 
     adapter = saved(tmp_path / "a", with_text)
     check_adapter(adapter, BASE | {f"{CLIP}.weight": (8, 8)}, "tiny@0123456789ab", "")
-    with pytest.raises(SynthError, match=r"q_proj is .* this base has no such layer"):
+    with pytest.raises(SynthError, match=r"q_proj has .* this base does not have this layer"):
         check_adapter(adapter, BASE, "tiny@0123456789ab", "")
 
 
@@ -167,10 +170,10 @@ def test_weights_are_finite_numbers(tmp_path):
             SynthError, match=r"allowed: a number from -100 to 100, such as .*a:0\.8"
         ):
             parse_adapter(f"{folder}:{told}")
-    with pytest.raises(SynthError, match="a at a weight of nan"):
+    with pytest.raises(SynthError, match="a with weight nan"):
         Adapter(path=folder, weight=float("nan"))
     gone = parse_adapter(f"{tmp_path / 'none'}:0.5")
-    with pytest.raises(SynthError, match=r"there is no adapter at .*none; name a"):
+    with pytest.raises(SynthError, match=r"there is no adapter at .*none; give a"):
         check_adapter(gone, BASE, "tiny@0123456789ab", "")
 
 
@@ -180,7 +183,7 @@ def test_an_adapter_whose_pictures_would_not_be_finite_is_refused_when_loaded(tm
     adapter = adapter_file(
         tmp_path / "big", shapes={LAYER.replace("to_q", "to_v"): (32, 32)}, up=1e30
     )
-    with pytest.raises(SynthError, match=r"at weight 2 makes values of tiny@.* not finite"):
+    with pytest.raises(SynthError, match=r"with weight 2 gives values of tiny@.* not finite"):
         load_generator(
             str(folder), LoadSettings(adapters=(Adapter(path=adapter.path, weight=2.0),))
         )

@@ -32,7 +32,7 @@ def test_a_function_is_a_generator():
     drawn = CallableGenerator(generator_id="f", function=lambda _: factories.photo())
     assert drawn.make(ImageRequest()).shape == (64, 96, 3)
     bad = CallableGenerator(generator_id="floats", function=lambda _: RED / 255)
-    with pytest.raises(SynthError, match="floats gave an array of float64"):
+    with pytest.raises(SynthError, match="floats returned an array of float64"):
         bad.make(ImageRequest())
 
 
@@ -44,7 +44,7 @@ def test_a_folder_of_finished_pictures_is_a_generator(tmp_path):
     picked = [folder.make(ImageRequest(seed=seed)) for seed in (0, 1, 3)]
     assert (picked[0] == picked[2]).all()
     assert (picked[0] != picked[1]).any()
-    with pytest.raises(SynthError, match="holds no pictures"):
+    with pytest.raises(SynthError, match="has no images"):
         FolderGenerator(folder=tmp_path / "none", generator_id="x").check(ImageRequest())
 
 
@@ -58,11 +58,11 @@ ANSWERS = {
     "/empty": (b"", "image/png", "empty"),
     "/huge": (factories.png_bomb(width=20_000, height=20_000), "image/png", "too_many_pixels"),
     "/cut": (factories.truncated(factories.jpeg()), "image/jpeg", "truncated"),
-    "/broken": (told("iVBORw0KG!!!"), "application/json", "broken base64 in its JSON"),
-    "/none": (told(None), "application/json", "no picture in its JSON"),
-    "/list": (b"[1, 2]", "application/json", "no picture in its JSON"),
-    "/nested": (b"[" * 100_000, "application/json", "no picture in its JSON"),
-    "/no-json": (b"{", "application/json", "no picture in its JSON"),
+    "/broken": (told("iVBORw0KG!!!"), "application/json", "invalid base64 in its JSON"),
+    "/none": (told(None), "application/json", "no image in its JSON"),
+    "/list": (b"[1, 2]", "application/json", "no image in its JSON"),
+    "/nested": (b"[" * 100_000, "application/json", "no image in its JSON"),
+    "/no-json": (b"{", "application/json", "no image in its JSON"),
 }
 
 
@@ -113,7 +113,7 @@ def test_a_service_that_gives_no_picture_fails_with_its_reason(service):
     """Named by its address, whatever it answers; so does one that nobody runs."""
     reasons = {path: answer[2] for path, answer in ANSWERS.items()} | {"/busy": "answered 503"}
     for path, reason in reasons.items():
-        with pytest.raises(GeneratorFailed, match=rf"{path} gave no picture: .*{reason}"):
+        with pytest.raises(GeneratorFailed, match=rf"{path} returned no image: .*{reason}"):
             HttpGenerator(url=service[0] + path, generator_id="remote").make(ImageRequest())
     for url in ("http://127.0.0.1:9/", "htp://x/", "http://[::1/", "http://name:port/"):
         with pytest.raises(GeneratorFailed, match=r"failed: \w+"):
@@ -161,15 +161,15 @@ def test_whatever_a_function_raises_is_the_failure_of_one_picture(error):
         (RED[..., 0], r"uint8 \(8, 9\)"),
         (RED.astype(np.uint16), "uint16"),
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
-        (np.broadcast_to(np.uint8(0), (20_000, 20_000, 3)), "picture of 20000x20000 px"),
-        (Image.new("1", (20_000, 20_000)), "picture of 20000x20000 px"),
+        (np.broadcast_to(np.uint8(0), (20_000, 20_000, 3)), "image of 20000x20000 px"),
+        (Image.new("1", (20_000, 20_000)), "image of 20000x20000 px"),
     ],
     ids=["none", "name", "grey", "deep", "empty", "huge array", "huge picture"],
 )
 def test_what_is_no_picture_is_refused_by_name(answer, seen):
     """With what is allowed."""
     generator = CallableGenerator(generator_id="f", function=lambda _: answer)
-    with pytest.raises(GeneratorFailed, match=rf"f gave .*{seen}.*; allowed"):
+    with pytest.raises(GeneratorFailed, match=rf"f returned .*{seen}.*; allowed"):
         generator.make(ImageRequest())
 
 

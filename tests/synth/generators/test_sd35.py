@@ -196,7 +196,7 @@ def test_edges_are_drawn_where_a_picture_has_them():
     assert 0 < blurred[16, 32, 0] < 255
     with pytest.raises(SynthError, match="depth is not estimated here"):
         drawn_control("depth", rgb)
-    with pytest.raises(SynthError, match="no control is named 'edges'; allowed: canny"):
+    with pytest.raises(SynthError, match="control = 'edges'; allowed: canny"):
         drawn_control("edges", rgb)
 
 
@@ -210,7 +210,7 @@ def test_a_controlnet_has_the_steps_and_guidance_of_its_publishers():
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (ImageRequest(width_px=65, height_px=64), "multiples of 16; the nearest is 64x64"),
+        (ImageRequest(width_px=65, height_px=64), "multiples of 16 px; the nearest size is 64x64"),
         (ImageRequest(width_px=16, height_px=16), "areas from 32x32"),
         (ImageRequest(prompt="word " * 100), "has 402 tokens.*at most 77.*or keep T5"),
         (ImageRequest(parent_rgb=PARENT, strength=0.1, steps=4), "strengths from 0.25 for 4 steps"),
@@ -225,7 +225,7 @@ def test_what_cannot_be_made_is_refused_before_the_work(tiny, ask, message):
 
 def test_a_mask_of_another_size_is_refused():
     """Both sizes are named."""
-    with pytest.raises(SynthError, match="the mask is 8x9 px, its picture 71x50 px"):
+    with pytest.raises(SynthError, match="the mask is 8x9 px and its image 71x50 px"):
         ImageRequest(parent_rgb=PARENT, mask_hw=np.zeros((9, 8), bool))
 
 
@@ -235,7 +235,7 @@ def test_folders_that_are_not_what_they_say_are_refused(folder, tmp_path):
     shutil.copytree(folder, copy)
     index = json.loads((copy / "model_index.json").read_text())
     (copy / "model_index.json").write_text(json.dumps(index | {"vae": ["evil", "Runner"]}))
-    with pytest.raises(SynthError, match=r"wants evil\.Runner as its vae; allowed: AutoencoderKL"):
+    with pytest.raises(SynthError, match=r"names evil\.Runner as its vae; allowed: AutoencoderKL"):
         find_generator(str(copy))
     (copy / "model_index.json").write_text(json.dumps(index))
     weights = copy / "transformer" / "diffusion_pytorch_model.safetensors"
@@ -243,10 +243,10 @@ def test_folders_that_are_not_what_they_say_are_refused(folder, tmp_path):
     with pytest.raises(SynthError, match="has no safetensors"):
         find_generator(str(copy))
     shutil.rmtree(copy / "transformer")
-    with pytest.raises(SynthError, match="lacks the folder transformer"):
+    with pytest.raises(SynthError, match="does not have the folder transformer"):
         find_generator(str(copy))
     (copy / "model_index.json").unlink()
-    with pytest.raises(SynthError, match="no diffusers folder"):
+    with pytest.raises(SynthError, match="is not a diffusers folder"):
         find_generator(str(copy))
 
 
@@ -269,7 +269,7 @@ def test_hub_names_must_be_pinned_and_say_what_to_do_when_missing(tmp_path, monk
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(SynthError, match="40 hex digits"):
         find_generator("stabilityai/stable-diffusion-3.5-large")
-    with pytest.raises(SynthError, match=r"not in the hub's cache.*name a local folder"):
+    with pytest.raises(SynthError, match=r"not in the hub's cache.*give a local folder"):
         find_generator("sd3.5-large-turbo")
     with pytest.raises(SynthError, match=r"allowed: sd3\.5-large, "):
         find_generator("sd4")
@@ -307,7 +307,7 @@ def test_adapters_that_do_not_belong_or_do_nothing_are_refused(folder, tmp_path)
     cases = {
         "wide": (
             adapter_file(tmp_path / "wide", shapes={LAYER: (64, 32)}),
-            "base takes 32 values",
+            "base has 32 inputs",
         ),
         "deep": (
             adapter_file(
@@ -315,16 +315,17 @@ def test_adapters_that_do_not_belong_or_do_nothing_are_refused(folder, tmp_path)
                 shapes={"transformer_blocks.9.attn.to_q": (32, 32)},
                 metadata={"base_model": "stabilityai/stable-diffusion-3.5-large"},
             ),
-            "has no such layer; it says it was made for stabilityai/stable-diffusion-3.5-large",
+            "does not have this layer; its metadata names the base "
+            "stabilityai/stable-diffusion-3.5-large",
         ),
         "zero": (
             adapter_file(tmp_path / "zero", shapes={LAYER: (32, 32)}, up=0.0),
-            "changes nothing",
+            "has no effect",
         ),
     }
     (tmp_path / "other").mkdir()
     save_file({"weight": torch.ones(2)}, tmp_path / "other" / WEIGHTS)
-    cases["other"] = (Adapter(path=tmp_path / "other"), "holds no LoRA")
+    cases["other"] = (Adapter(path=tmp_path / "other"), "is not a LoRA")
     (tmp_path / "x.bin").write_bytes(b"x")
     cases["pickle"] = (Adapter(path=tmp_path / "x.bin"), "never opened")
     for adapter, message in cases.values():

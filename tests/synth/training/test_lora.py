@@ -306,7 +306,7 @@ def test_what_cannot_be_trained_on_is_said(settings, tmp_path):
         dataclasses.replace(settings, size_px=40)
     shutil.copytree(settings.images, tmp_path / "bad")
     (tmp_path / "bad" / "x.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"cannot be decoded.*take it out"):
+    with pytest.raises(InputError, match=r"cannot be decoded.*remove it"):
         train_lora(dataclasses.replace(settings, images=tmp_path / "bad", out=tmp_path / "o"))
 
 
