@@ -1,1 +1,1 @@
-"""The synthesis methods: how one image of one job is made."""
+"""Synthesis methods, each of which makes the image of a job."""

@@ -1,4 +1,4 @@
-"""`aligned`: the parent through an autoencoder and back, encoded as it was."""
+"""`aligned`: the parent encoded and decoded by an autoencoder, in the file format of the parent."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Autoencoder = Annotated[
     Role.LOADS,
     InTable(0),
     Field(
-        description="Generator whose autoencoder it is, or a diffusers folder of a generator or an "
-        f"autoencoder; {PATH_OR_NAME}."
+        description="Autoencoder: the name of its generator, or a diffusers folder of a generator "
+        f"or an autoencoder; {PATH_OR_NAME}."
     ),
 ]
 
@@ -32,35 +32,39 @@ class AlignedSettings(MethodSettings):
         Share,
         InTable(4),
         Field(
-            description="Share of the frequencies that are the autoencoder's; the others stay the "
-            "photo's."
+            description="Share of the frequencies taken from the autoencoder's output; the others "
+            "are the photo's."
         ),
     ] = 1.0
 
 
 class Aligned(Method[AlignedSettings]):
-    """Makes fakes with the content, size and compression of their parents."""
+    """The method for fakes with the content, size and compression of their parents."""
 
     name = "aligned"
     description = (
-        "The parent through an autoencoder and back, with its own size and compression; labelled "
-        "fake."
+        "The parent encoded and decoded by an autoencoder, at the parent's size and compression; "
+        "labelled fake."
     )
     settings_model = AlignedSettings
 
     def needs(self, settings: AlignedSettings) -> Needs:
-        """Return the autoencoder."""
+        """Return the autoencoder to load."""
         return Needs(autoencoder=settings.autoencoder)
 
     def follows_label(self, settings: AlignedSettings, parent_label: str | None) -> list[Any]:
-        """Return nothing: what comes out of a decoder is fake, whatever went in."""
+        """Return an empty list: the output of a decoder is fake whatever the parent's label."""
         return []
 
     def make(self, job: Job, settings: AlignedSettings, parent: bytes | None, tools: Tools) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job.
+
+        Raises:
+            SynthError: There is no parent, or it cannot be decoded.
+        """
         autoencoder = tools.autoencoder(settings.autoencoder)
         if parent is None:
-            raise SynthError("this method needs a parent picture")
+            raise SynthError("this method needs a parent image")
         fake = aligned_fake(
             parent,
             autoencoder,

@@ -1,4 +1,4 @@
-"""`attack`: the parent changed by a few levels, so that a detector is wrong about it."""
+"""`attack`: an adversarial example of the parent, within a few levels per sample."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .protocol import FAKE, LAUNDERED, REAL, Made, Needs, Tools
 
 
 def _whole_levels(value: float) -> float:
-    """A file holds whole levels, so that half a level would become one or none."""
+    """Refuse fractions of a level, which a file with 8 bits per sample cannot hold."""
     if value != round(value):
-        raise refusal("allowed: whole levels of 255, since the file holds no others")
+        raise refusal("allowed: whole levels of 255, since files hold no fractions")
     return value
 
 
@@ -30,44 +30,47 @@ class PixelAttackSettings(AttackingSettings):
     kind: Annotated[
         Literal["pgd", "apgd"],
         InTable(1, is_named=False),
-        Field(description="Projected gradient descent, plain or with its own step sizes."),
+        Field(
+            description="Attack: projected gradient descent with a fixed step size (pgd) or an "
+            "adaptive one (apgd)."
+        ),
     ] = "apgd"
     epsilon: Annotated[
         float,
         InTable(2),
         Unit("levels of 255"),
-        Field(ge=1, le=64, description="Change that a sample may have at most."),
+        Field(ge=1, le=64, description="Largest change of a sample."),
         AfterValidator(_whole_levels),
     ] = 4.0
     survive_files: Annotated[
         bool,
         InTable(6),
-        Field(description="Whether the change is made to survive JPEG and resizing."),
+        Field(description="Whether the attack is optimised to survive JPEG and resizing."),
     ] = False
 
 
 class PixelAttack(AttackingMethod[PixelAttackSettings]):
-    """Attacks in pixels, within a box around the parent."""
+    """The method for adversarial examples in pixels, within a box around the parent."""
 
     name = "attack"
     description = (
-        "The parent changed within a few levels of 255, so that the detector is wrong about it; "
-        "labelled fake, or laundered if the parent is a photo."
+        "An adversarial example: the parent changed by a few levels of 255 so that the detector is "
+        "wrong; labelled fake, or laundered if the parent is a photo."
     )
     settings_model = PixelAttackSettings
 
     def needs(self, settings: PixelAttackSettings) -> Needs:
-        """Return the detector."""
+        """Return the detector to load."""
         return Needs(detector=attacked(settings))
 
     def follows_label(self, settings: PixelAttackSettings, parent_label: str | None) -> list[Any]:
-        """Return whether the parent is a photo, and which way the logit is moved."""
+        """Return whether the parent is a photo, and the direction in which the logit is moved."""
         return [_is_photo(parent_label), *super().follows_label(settings, parent_label)]
 
     def make(
         self, job: Job, settings: PixelAttackSettings, parent: bytes | None, tools: Tools
     ) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job."""
         from ..attacks.expectation import FileDraws, through_files
         from ..attacks.pixel import AttackSettings, attack, check_levels, pixels_of, rgb_of
 
@@ -84,7 +87,7 @@ class PixelAttack(AttackingMethod[PixelAttackSettings]):
         check_levels(attack_settings.epsilon_levels)
         opened = open_parent(parent)
         moved = attack(pixels_of(opened.rgb), logits, attack_settings)
-        # As JPEG where it was made to survive that, else without loss.
+        # JPEG if the attack is optimised to survive it, else lossless.
         kind = {"format": "JPEG", "quality": 90} if settings.survive_files else {"format": "PNG"}
         raw = encoded_as(Image.fromarray(rgb_of(moved)), kind)
         apart = decoded(raw, "the attack").astype(np.int16) - opened.rgb
@@ -95,7 +98,7 @@ class PixelAttack(AttackingMethod[PixelAttackSettings]):
             strength=attack_settings.epsilon_levels,
             notes={
                 **attack_notes(settings, attack_settings.aim, tools),
-                # Of the file: JPEG moves pixels further than the attack did.
+                # Measured on the file, since JPEG changes pixels beyond the attack.
                 "levels_changed": int(np.abs(apart).max()),
                 **opened.notes(),
             },

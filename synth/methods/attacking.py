@@ -1,4 +1,4 @@
-"""What methods that attack a detector have in common."""
+"""Common settings and aims of the methods that attack a detector."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from .fields import PATH_OR_NAME, InTable, MethodSettings, Role, Steps, Text
 from .protocol import REAL, RUN_DETECTOR, Method, Tools
 
 AIMS: Final = {"lower": -1, "raise": 1}
-"""Which way an attack moves the logit."""
+"""Sign of the change of the logit, by aim."""
 
 
 class AttackingSettings(MethodSettings):
     """Settings of every attack."""
 
-    steps: Annotated[Steps, Field(description="Gradient steps.")] = 20
+    steps: Annotated[Steps, Field(description="Number of gradient steps.")] = 20
     detector: Annotated[
         Text | None,
         Role.LOADS,
         InTable(7),
         Field(
-            description="Detector that is attacked, by name or folder; the one that scores without "
-            f"it; {PATH_OR_NAME}."
+            description="Detector to attack, by name or folder; default: the detector of the run; "
+            f"{PATH_OR_NAME}."
         ),
     ] = None
     aim: Annotated[
         Literal["lower", "raise"] | None,
         Field(
-            description="Which way the logit is moved; without it photos are to be flagged, and "
-            "the others to pass."
+            description="Direction in which the logit is moved; default: raise for photos, so that "
+            "they are flagged, and lower for all others, so that they pass."
         ),
     ] = None
 
@@ -40,34 +40,38 @@ A = TypeVar("A", bound=AttackingSettings)
 
 
 class AttackingMethod(Method[A]):
-    """A method that changes a picture so that a detector is wrong about it."""
+    """A method that makes adversarial examples against a detector."""
 
-    # It counts as what comes of it: see `follows_label`.
+    # The key holds the resulting direction instead: see `follows_label`.
     unkeyed = frozenset({"aim"})
 
     def follows_label(self, settings: A, parent_label: str | None) -> list[Any]:
-        """Return which way the logit is moved."""
+        """Return the direction in which the logit is moved."""
         return [aim_of(settings, parent_label)]
 
 
 def attacked(settings: AttackingSettings) -> str:
-    """Return the detector that is attacked, as `Needs` has it."""
+    """Return the detector to attack, in the form of `Needs.detector`."""
     return settings.detector or RUN_DETECTOR
 
 
 def aim_of(settings: AttackingSettings, parent_label: str | None) -> int:
-    """Return which way an attack moves the logit: fakes pass, photos are flagged, unless set.
+    """Return the direction in which an attack moves the logit, -1 or 1.
+
+    Args:
+        settings: Settings of the attack; without an aim, photos are flagged and all others pass.
+        parent_label: Label of the parent.
 
     Raises:
-        SynthError: The aim is none of `AIMS`.
+        SynthError: The aim is not one of `AIMS`.
     """
     if settings.aim is None:
         return AIMS["raise"] if parent_label == REAL else AIMS["lower"]
     if settings.aim not in AIMS:
-        raise SynthError(f"an attack with aim {settings.aim!r}; allowed: {', '.join(AIMS)}")
+        raise SynthError(f"aim = {settings.aim!r}; allowed: {', '.join(AIMS)}")
     return AIMS[settings.aim]
 
 
 def attack_notes(settings: AttackingSettings, aim: int, tools: Tools) -> dict[str, Any]:
-    """Return what the row says of an attack: the exact weights, and which way."""
+    """Return the notes of an attack for its row: the detector's id and the direction."""
     return {"attacked": tools.detector_id(settings.detector), "aim": aim}

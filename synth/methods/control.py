@@ -1,4 +1,4 @@
-"""`control`: a new picture along the parent's edges, blur or given depth, with a ControlNet."""
+"""`control`: a new image guided by the parent's edges, blur or depth through a ControlNet."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ class ControlSettings(PaintingSettings):
     ]
     control: Annotated[
         Literal["canny", "depth", "blur"],
-        Field(description="What the ControlNet follows, as it was trained."),
+        Field(description="Kind of the control image, which must be that of the ControlNet."),
     ]
     controls: Annotated[
         Name | None,
         Field(
-            description="Folder that holds IMAGE_ID.png for each parent: the control pictures "
-            f"themselves, which depth needs; {PATH_OR_NAME}."
+            description="Folder with a control image IMAGE_ID.png for each parent, required for "
+            f"depth; {PATH_OR_NAME}."
         ),
     ] = None
 
 
 class Control(PaintingMethod[ControlSettings]):
-    """Paints along what a parent shows."""
+    """The method for new images that follow a control image of the parent."""
 
     name = "control"
     description = (
-        "A new picture along the parent's edges, blur or given depth, with a ControlNet; "
+        "A new image guided by the parent's edges, blur or given depth through a ControlNet; "
         "labelled fake."
     )
     settings_model = ControlSettings
 
     def needs(self, settings: ControlSettings) -> Needs:
-        """Return the generator with its ControlNet, and the control pictures if given."""
+        """Return the generator and its ControlNet to load, and the folder of control images."""
         return dataclasses.replace(
             super().needs(settings),
             controlnet=settings.controlnet,
@@ -66,21 +66,27 @@ class Control(PaintingMethod[ControlSettings]):
         )
 
     def checked(self, block: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-        """Refuse controls that are no folder, and depth without controls."""
+        """Refuse `controls` that are not a folder, and depth without `controls`.
+
+        Raises:
+            ConfigError: The folder is missing.
+        """
         controls = swept_values(block, "controls")
         for named in controls:
             if not is_folder(plan_path(folder, named)):
-                raise ConfigError(f"controls = {shown(named)} is no folder; name one that is there")
+                raise ConfigError(
+                    f"controls = {shown(named)} is not a folder; give an existing folder"
+                )
         if "depth" in swept_values(block, "control") and not controls:
             raise ConfigError(DEPTH_IS_GIVEN)
         return block
 
     def follows_label(self, settings: ControlSettings, parent_label: str | None) -> list[Any]:
-        """Return nothing: the picture is as new as one from a prompt."""
+        """Return an empty list: the image is fake whatever the parent's label."""
         return []
 
     def make(self, job: Job, settings: ControlSettings, parent: bytes | None, tools: Tools) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job."""
         opened = open_parent(parent)
         generator = generator_for(settings, tools, settings.controlnet)
         rgb = fitted(opened, generator)
@@ -99,7 +105,7 @@ class Control(PaintingMethod[ControlSettings]):
 def _control(
     job: Job, settings: ControlSettings, parent: Image.Image, parent_rgb: Rgb, tools: Tools
 ) -> Rgb:
-    """What the picture has to follow, cut to the multiple of pixels that can be painted."""
+    """Return the control image, cropped to multiples of `MULTIPLE_PX`."""
     height, width = parent_rgb.shape[:2]
     if settings.controls:
         folder = tools.path(settings.controls)

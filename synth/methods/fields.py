@@ -1,7 +1,7 @@
-"""What the settings of methods are declared with: types, ranges, and what a setting is for.
+"""Types, ranges and roles for the settings of methods.
 
-A method's settings are one pydantic model, one value per field. A plan may give a list for each of
-them, which is swept; the model of a block of the plan is derived from that of the method.
+The settings of a method are a pydantic model with one value per field. A plan may give a list for
+each field, which is swept; the model of a plan's block is derived from that of the method.
 """
 
 from __future__ import annotations
@@ -15,42 +15,43 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
 REFUSED: Final = "refused"
-"""Type of errors whose text says what is allowed."""
-PATH_OR_NAME: Final = "a path is read against the plan's folder"
+"""Type of pydantic errors whose message names the allowed values."""
+PATH_OR_NAME: Final = "a path is relative to the plan's folder"
 
 
 class MethodSettings(BaseModel):
-    """Settings by name; nothing else is allowed beside them, and nothing is converted."""
+    """Base of settings models: unknown names are refused, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Role(Enum):
-    """What a setting is for, beside deciding pixels. Stands in the annotation of its field."""
+    """Roles of a setting besides deciding pixels, in the annotation of its field."""
 
     LOADS = auto()
-    """Names something that is loaded once a run."""
+    """Setting that names something to load once per run."""
     MEASURES = auto()
-    """Measures the picture and leaves it as it is: no part of its key."""
+    """Setting that only measures the image, so it is not part of its key."""
     WHOLE = auto()
-    """Is one value whatever its type, never a list to sweep."""
+    """Setting that is never swept, even where its value is a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class InTable:
-    """Where a setting stands in the words that name a row of the table of who evades."""
+    """Place of a setting in the row names of the evasion table."""
 
     place: int = 4
-    """Low ones first; equal ones in the order of the model."""
+    """Rank in ascending order; equal ones keep the order of the model."""
     is_named: bool = True
-    """Whether the setting's name stands before its value."""
+    """Whether the setting's name precedes its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The unit of a number, for the JSON Schema and lists of settings."""
+    """The unit of a number in the JSON Schema and in lists of settings."""
 
     name: str
+    """Name of the unit."""
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -60,23 +61,23 @@ class Unit:
 
 
 def refusal(text: str) -> PydanticCustomError:
-    """Return an error of a value.
+    """Return a pydantic error for a value that is not allowed.
 
     Args:
-        text: What is allowed, as `allowed: ...`.
+        text: Text of the form `allowed: ...`.
     """
     return PydanticCustomError(REFUSED, "{text}", {"text": text})
 
 
 def fields_of(model: type[BaseModel], role: Role) -> frozenset[str]:
-    """Return the names of the fields with a role."""
+    """Return the names of a model's fields with a role."""
     return frozenset(name for name, field in model.model_fields.items() if role in field.metadata)
 
 
 def defaults_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the values that hold where a plan says nothing; none for fields that default to None.
+    """Return the defaults of a settings model by name, except those that are None.
 
-    They are part of a picture's key, so that a default that is said makes the same picture.
+    They are part of an image's key, so that a plan with an explicit default makes the same image.
     """
     return {
         name: field.default
@@ -86,7 +87,7 @@ def defaults_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def in_table(model: type[BaseModel]) -> Iterator[tuple[str, InTable]]:
-    """Yield the settings that name a row of the table of who evades, in their order."""
+    """Yield the settings that name a row of the evasion table, in their order."""
     placed = [
         (name, mark)
         for name, field in model.model_fields.items()
@@ -98,14 +99,14 @@ def in_table(model: type[BaseModel]) -> Iterator[tuple[str, InTable]]:
 
 def _valid_text(value: str) -> str:
     if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise refusal("allowed: text that UTF-8 can hold, without NUL")
+        raise refusal("allowed: valid Unicode text without NUL")
     return value
 
 
 def _not_blank(value: str) -> str:
-    """An empty path is the current folder, and an empty name would be none at all."""
+    """Refuse a blank name or path, since an empty path would be the working folder."""
     if not value.strip():
-        raise refusal("allowed: a name or a path; leave it out where there is none")
+        raise refusal("allowed: a name or a path; leave the setting out for none")
     return value
 
 

@@ -1,4 +1,4 @@
-"""`image-to-image`: the whole parent repainted."""
+"""`image-to-image`: the whole parent repainted by a generator."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Strength = Annotated[
     Field(
         ge=0.01,
         le=1,
-        description="How much of the way from noise is gone again: low values change little, 1 "
-        "keeps nothing of the parent.",
+        description="Share of the denoising steps to run on the noised parent: low values change "
+        "little, 1 keeps nothing of the parent.",
     ),
 ]
 
@@ -31,17 +31,17 @@ class ImageToImageSettings(PaintingSettings):
 
 
 class ImageToImage(PaintingMethod[ImageToImageSettings]):
-    """Repaints the whole parent."""
+    """The method that repaints the whole parent."""
 
     name = "image-to-image"
-    description = "The parent repainted, all of it, by strength; labelled fake."
+    description = "The whole parent repainted at a strength; labelled fake."
     settings_model = ImageToImageSettings
     edits_parent = True
 
     def make(
         self, job: Job, settings: ImageToImageSettings, parent: bytes | None, tools: Tools
     ) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job."""
         opened = open_parent(parent)
         generator = generator_for(settings, tools)
         canvas = Canvas(

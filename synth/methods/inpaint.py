@@ -1,4 +1,4 @@
-"""`inpaint`: a part of the parent repainted, drawn by rule or given as a mask."""
+"""`inpaint`: a part of the parent repainted, under a mask from a rule or a file."""
 
 from __future__ import annotations
 
@@ -31,27 +31,31 @@ class InpaintSettings(PaintingSettings):
         Name,
         InTable(4),
         Field(
-            description=f"Rule ({', '.join(RULES)}), or a folder that holds IMAGE_ID.png for each "
-            f"parent, white where the picture is painted anew; {PATH_OR_NAME}."
+            description=f"Rule ({', '.join(RULES)}), or a folder with a mask IMAGE_ID.png for each "
+            f"parent, white where the image is repainted; {PATH_OR_NAME}."
         ),
     ] = "box"
 
 
 class Inpaint(PaintingMethod[InpaintSettings]):
-    """Repaints a part of the parent."""
+    """The method that repaints a part of the parent."""
 
     name = "inpaint"
-    description = "The parent repainted where a mask says; labelled fake."
+    description = "The parent repainted under a mask; labelled fake."
     settings_model = InpaintSettings
     edits_parent = True
 
     def needs(self, settings: InpaintSettings) -> Needs:
-        """Return the generator, and the masks where they are given."""
+        """Return the generator to load, and the folder of masks."""
         pictures = {} if settings.mask in RULES else {"mask": settings.mask}
         return dataclasses.replace(super().needs(settings), pictures=pictures)
 
     def checked(self, block: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-        """Refuse a mask that is neither a rule nor a folder."""
+        """Refuse a mask that is neither a rule nor a folder.
+
+        Raises:
+            ConfigError: The mask is neither.
+        """
         for mask in swept_values(block, "mask"):
             if mask not in RULES and not is_folder(plan_path(folder, mask)):
                 raise ConfigError(
@@ -61,7 +65,7 @@ class Inpaint(PaintingMethod[InpaintSettings]):
         return block
 
     def make(self, job: Job, settings: InpaintSettings, parent: bytes | None, tools: Tools) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job."""
         opened = open_parent(parent)
         generator = generator_for(settings, tools)
         rgb = fitted(opened, generator)
@@ -78,7 +82,7 @@ class Inpaint(PaintingMethod[InpaintSettings]):
 
 
 def _mask(rule: str, job: Job, parent: ParentPicture, shape: tuple[int, ...], tools: Tools) -> Mask:
-    """Drawn at the size that is painted; a given one is of the parent's size and follows it."""
+    """Return the mask at the painted size; one from a file is resized from the parent's size."""
     height, width = shape
     folder = tools.path(rule)
     if rule in RULES or not folder.is_dir():

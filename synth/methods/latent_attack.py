@@ -1,4 +1,4 @@
-"""`latent-attack`: the parent changed through the latents of an autoencoder."""
+"""`latent-attack`: an adversarial example of the parent in the latents of an autoencoder."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ class LatentAttackSettings(AttackingSettings):
         float,
         InTable(5),
         Unit("standard deviations of the latents"),
-        Field(ge=0.001, le=10, description="Change that a latent may have at most."),
+        Field(ge=0.001, le=10, description="Largest change of a latent."),
     ] = 0.3
-    steps: Annotated[Steps, Field(description="Gradient steps.")] = 10
+    steps: Annotated[Steps, Field(description="Number of gradient steps.")] = 10
 
 
 class LatentAttack(AttackingMethod[LatentAttackSettings]):
-    """Attacks in the latents of an autoencoder."""
+    """The method for adversarial examples in the latents of an autoencoder."""
 
     name = "latent-attack"
     description = (
-        "The parent changed in an autoencoder's latents, so that the detector is wrong about it; "
-        "labelled fake."
+        "An adversarial example: the parent changed in an autoencoder's latents so that the "
+        "detector is wrong; labelled fake."
     )
     settings_model = LatentAttackSettings
 
     def needs(self, settings: LatentAttackSettings) -> Needs:
-        """Return the autoencoder and the detector."""
+        """Return the autoencoder and the detector to load."""
         return Needs(autoencoder=settings.autoencoder, detector=attacked(settings))
 
     def make(
         self, job: Job, settings: LatentAttackSettings, parent: bytes | None, tools: Tools
     ) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job."""
         from ..attacks.latent import latent_attack
         from ..attacks.pixel import AttackSettings
 
@@ -63,7 +63,7 @@ class LatentAttack(AttackingMethod[LatentAttackSettings]):
         )
         return Made(
             raw=encoded_as(Image.fromarray(moved.rgb_u8_hwc), {"format": "PNG"}),
-            # Whatever its parent was: these pixels come out of a decoder.
+            # Whatever the parent's label: a decoder made these pixels.
             label=FAKE,
             generator=autoencoder.autoencoder_id,
             steps=attack_settings.steps,

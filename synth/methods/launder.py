@@ -1,4 +1,4 @@
-"""`launder`: what platforms do to pictures, by named conditions."""
+"""`launder`: the processing of platforms, by named conditions."""
 
 from __future__ import annotations
 
@@ -24,30 +24,34 @@ class LaunderSettings(MethodSettings):
         Text | None,
         InTable(1, is_named=False),
         Field(
-            description=f"Name of a condition, or a family of them ({', '.join(_FAMILIES)}); all "
-            "without it."
+            description=f"Name of a condition, or a family of them ({', '.join(_FAMILIES)}); "
+            "default: all."
         ),
     ] = None
 
 
 class Launder(Method[LaunderSettings]):
-    """Applies one condition to the parent; nothing is drawn at random."""
+    """The method that applies one condition to the parent; it has no randomness."""
 
     name = "launder"
     description = (
-        "What platforms do to a picture: compression, resizing, crops, screenshots; labelled "
+        "The parent as platforms process it: compression, resizing, crops, screenshots; labelled "
         "laundered, or fake if the parent is."
     )
     settings_model = LaunderSettings
     is_seeded = False
 
     def checked(self, block: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-        """Return the block with the names of its conditions, versions included."""
+        """Return the block with the versioned names of its conditions.
+
+        Raises:
+            SynthError: A condition is unknown.
+        """
         chosen = conditions(tuple(map(str, swept_values(block, "condition"))))
         return {**block, "condition": [f"{VERSION}/{one.name}" for one in chosen]}
 
     def make(self, job: Job, settings: LaunderSettings, parent: bytes | None, tools: Tools) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job."""
         name = str(settings.condition).rpartition("/")[2]
         (condition,) = conditions((name,))
         opened = open_parent(parent)

@@ -1,4 +1,4 @@
-"""One picture of one job: the method makes it, and the file says what it is."""
+"""The image of a job: made by its method, then marked."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from .registry import method_of
 
 
 def make(job: Job, parent: bytes | None, tools: Tools, *, origin: str) -> Made:
-    """Make the picture of a job, encoded and marked.
+    """Make the image of a job, encoded and marked.
 
     Args:
-        job: What to make.
-        parent: Encoded bytes of its parent; None for methods without one.
-        tools: Where weights come from.
-        origin: Written into the mark; the same for the same job, so that what is made again is
-            the same to the byte.
+        job: Job of the image.
+        parent: Encoded parent; None for methods without one.
+        tools: Loaded models of the run.
+        origin: Reference to the row, for the mark; equal for equal jobs, so that an image that is
+            made again is the same file, byte for byte.
 
     Raises:
-        SynthError: It cannot be made; the message says why and what to do.
+        SynthError: The image cannot be made; the message names the reason and the remedy.
+        ConfigError: The method is unknown, or a C2PA certificate cannot be used.
     """
     method = method_of(job.method)
     with fixed_threads():
         made = method.make(job, method.settings_of(job.settings), parent, tools)
     source_type: SourceType | None = SourceType.MADE
     if made.label == LAUNDERED:
-        # A photo that was only saved again is not machine-made, and must not say so.
+        # A photo that was only processed is not AI-generated, so its mark must not say so.
         source_type = None
     elif method.edits_parent and job.parent_label != FAKE:
         source_type = SourceType.EDITED

@@ -1,4 +1,4 @@
-"""What methods that paint with a generator have in common: settings, the request, the row."""
+"""Common parts of the methods that use a generator: settings, the request, the row."""
 
 from __future__ import annotations
 
@@ -21,40 +21,41 @@ from .protocol import FAKE, Made, Method, Needs, Tools
 
 
 class PaintingSettings(MethodSettings):
-    """Settings of every method that paints."""
+    """Settings of every method that uses a generator."""
 
     generator: Annotated[
         Name,
         Role.LOADS,
         InTable(0),
         Field(
-            description="Registered generator, that of an installed package, a diffusers folder "
-            f"({PATH_OR_NAME}), or org/name@commit."
+            description="Generator: a registered name, the name of an installed package's, a "
+            f"diffusers folder ({PATH_OR_NAME}), or org/name@commit."
         ),
     ]
-    prompt: Annotated[Text | None, Field(description="What the picture shall show.")] = None
+    prompt: Annotated[Text | None, Field(description="Description of the image.")] = None
     negative_prompt: Annotated[
-        Text | None, Field(description="What the picture shall not show.")
+        Text | None, Field(description="Description of what the image must not show.")
     ] = None
     steps: Annotated[
-        Steps | None, Field(description="Denoising steps; the generator's own without it.")
+        Steps | None,
+        Field(description="Number of denoising steps; default: that of the generator."),
     ] = None
     guidance: Annotated[
         float | None,
-        Field(ge=0, le=100, description="Guidance scale; the generator's own without it."),
+        Field(ge=0, le=100, description="Guidance scale; default: that of the generator."),
     ] = None
     lora: Annotated[
         Text | None,
         Role.LOADS,
         InTable(8),
-        Field(description=f"Adapters as PATH or PATH:WEIGHT, several joined by +; {PATH_OR_NAME}."),
+        Field(description=f"LoRA adapters as PATH or PATH:WEIGHT, joined by +; {PATH_OR_NAME}."),
     ] = None
     clip: Annotated[
         Text | None,
         Role.LOADS,
         Role.MEASURES,
         Field(
-            description="Folder of a CLIP model that measures each picture against its prompt; "
+            description="Folder of a CLIP model that scores each image against its prompt; "
             f"{PATH_OR_NAME}."
         ),
     ] = None
@@ -64,10 +65,10 @@ P = TypeVar("P", bound=PaintingSettings)
 
 
 class PaintingMethod(Method[P]):
-    """A method that paints with a generator."""
+    """A method that uses a generator."""
 
     def needs(self, settings: P) -> Needs:
-        """Return the generator with its adapters, and what measures the picture."""
+        """Return the generator, its adapters and the CLIP model to load."""
         return Needs(
             generator=settings.generator, lora=settings.lora or None, clip=settings.clip or None
         )
@@ -75,27 +76,41 @@ class PaintingMethod(Method[P]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:
-    """What a picture is painted on or along; nothing for one from a prompt alone."""
+    """The inputs of an image besides its settings; empty for text to image."""
 
     parent_rgb: Rgb | None = None
+    """Parent image."""
     strength: float | None = None
+    """Share of the denoising steps to run on the noised parent, in (0, 1]."""
     mask_hw: Mask | None = None
+    """Mask of the parent's size, True where it is repainted."""
     control_rgb: Rgb | None = None
+    """Control image of the ControlNet."""
     control_kind: str = "canny"
+    """Kind of the control image: `canny`, `depth` or `blur`."""
     width_px: int | None = None
+    """Width of the image in pixels; None: the parent's, else the generator's default."""
     height_px: int | None = None
+    """Height of the image in pixels; None: the parent's, else the generator's default."""
     file_settings: Mapping[str, Any] = field(default_factory=lambda: {"format": "PNG"})
-    """How the file is encoded: arguments of `Image.save`."""
+    """Arguments of `Image.save` that encode the file."""
     notes: Mapping[str, Any] = field(default_factory=dict)
+    """Plain values for the row's `params`."""
 
 
 def generator_for(settings: PaintingSettings, tools: Tools, net: str | None = None) -> Generator:
-    """Return the generator of these settings, adapters and a ControlNet included."""
+    """Return the loaded generator of the settings, with its adapters and a ControlNet.
+
+    Args:
+        settings: Settings of the method.
+        tools: Loaded models of the run.
+        net: Folder of a ControlNet; None: without.
+    """
     return tools.generator(settings.generator, settings.lora, net)
 
 
 def fitted(parent: ParentPicture, generator: Generator) -> Rgb:
-    """Return the parent, reduced to what the generator can paint, shape (H, W, 3)."""
+    """Return the parent as RGB, reduced to a size that the generator supports, shape (H, W, 3)."""
     preset = getattr(generator, "preset", None)
     shown = parent.image
     if preset is not None:
@@ -106,10 +121,17 @@ def fitted(parent: ParentPicture, generator: Generator) -> Rgb:
 def paint(
     job: Job, settings: PaintingSettings, generator: Generator, canvas: Canvas, tools: Tools
 ) -> Made:
-    """Paint the picture of a job.
+    """Make the image of a job with a generator.
+
+    Args:
+        job: Job of the image.
+        settings: Settings of the method, with defaults.
+        generator: Loaded generator.
+        canvas: Parent, mask and control image.
+        tools: Loaded models of the run.
 
     Raises:
-        SynthError: The generator refuses the request, or gives no picture.
+        SynthError: The generator refuses the request, or does not return an image.
     """
     request = ImageRequest(
         prompt=settings.prompt or "",
@@ -148,7 +170,7 @@ def paint(
 
 
 def _measured(pixels: Rgb, job: Job, settings: PaintingSettings, tools: Tools) -> dict[str, Any]:
-    """What was asked to be measured on the picture: likeness to its prompt, its text."""
+    """Measure similarity to the prompt and legible text, as far as the settings ask for it."""
     notes: dict[str, Any] = {}
     if settings.clip and settings.prompt:
         clip = tools.clip(settings.clip)

@@ -1,8 +1,8 @@
-"""What a synthesis method is to assay: settings, what it needs loaded, and how it makes a picture.
+"""The protocol of synthesis methods: settings, models to load, and making an image.
 
-A method is one file: the built-in ones lie beside this module, an installed package adds one by an
-entry point in the group `assay.methods`. Everything that needs weights comes in through `Tools`, so
-that a method knows no checkpoint and no detector by name.
+A method is one file: the built-in ones are in this folder, and an installed package adds one by an
+entry point in the group `assay.methods`. All models come from `Tools`, so that a method depends on
+no checkpoint and no detector.
 """
 
 from __future__ import annotations
@@ -29,40 +29,42 @@ if TYPE_CHECKING:
 
 REAL, LAUNDERED, FAKE = Label.REAL.value, Label.LAUNDERED.value, Label.FAKE.value
 RUN_DETECTOR: Final = ""
-"""In `Needs.detector`: the detector that scores in this run."""
+"""Value of `Needs.detector` for the detector of the run."""
 
 S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What one set of settings names: loaded before the work, and known by content in keys."""
+    """The models and files of one set of settings, which are loaded and hashed for keys."""
 
     generator: str | None = None
+    """Name or folder of a generator."""
     lora: str | None = None
-    """`PATH[:WEIGHT]`, several joined by a plus; with a generator."""
+    """LoRA adapters as `PATH[:WEIGHT]`, joined by a plus sign; with a generator."""
     controlnet: str | None = None
-    """A ControlNet's folder; with a generator."""
+    """Folder of a ControlNet; with a generator."""
     autoencoder: str | None = None
+    """Name of a generator, or folder of a generator or an autoencoder."""
     detector: str | None = None
-    """A detector that gradients flow through; `RUN_DETECTOR` for the one that scores."""
+    """Name or folder of a differentiable detector; `RUN_DETECTOR` for the detector of the run."""
     clip: str | None = None
-    """Folder of a CLIP model that measures pictures against their prompts."""
+    """Folder of a CLIP model that scores images against their prompts."""
     reads_text: bool = False
-    """Whether the text in pictures is read."""
+    """Whether text in the images is read."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """By setting: a file that decides pixels."""
+    """Paths of files that decide pixels, by setting."""
     pictures: Mapping[str, str] = field(default_factory=dict)
-    """By setting: a folder that holds `IMAGE_ID.png` for each parent."""
+    """Folders with `IMAGE_ID.png` for each parent, by setting."""
     contents: Mapping[str, Any] = field(default_factory=dict)
-    """Plain values that decide pixels and stand in no setting, such as a version of the method."""
+    """Plain values that decide pixels and are not settings, such as a version of the method."""
 
 
 class Tools(Protocol):
-    """What methods work with, each loaded once a run."""
+    """The models that methods use, each loaded once per run."""
 
     def generator(self, name: str, lora: str | None, controlnet: str | None = None) -> Generator:
-        """Return a generator by name, with adapters."""
+        """Return a generator by name or folder, with adapters and a ControlNet."""
         ...
 
     def autoencoder(self, name: str) -> Autoencoder:
@@ -74,113 +76,145 @@ class Tools(Protocol):
         ...
 
     def reader(self) -> TextReader:
-        """Return the reader of text in pictures."""
+        """Return the reader of text in images."""
         ...
 
     def logits(self, detector: str | None) -> Logits:
-        """Return a detector that gradients flow through; None: the one that scores."""
+        """Return a detector as a differentiable function; None: the detector of the run."""
         ...
 
     def detector_id(self, detector: str | None) -> str:
-        """Return the id of the exact weights behind `logits`."""
+        """Return the detector id of the weights behind `logits`."""
         ...
 
     def path(self, name: str) -> Path:
-        """Return where a path of the plan leads, read against the plan's folder."""
+        """Return a path of the plan, resolved against the plan's folder."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A finished picture and its lineage, as the `synthetics` table has it."""
+    """A finished image and its lineage, with the columns of the `synthetics` table."""
 
     raw: bytes
-    """The encoded file."""
+    """Encoded file."""
     label: str
+    """Label of the image: `fake` or `laundered`."""
     generator: str | None = None
+    """Id of the generator or autoencoder."""
     lora: str | None = None
+    """LoRA adapters as `name@hash*weight`."""
     prompt: str | None = None
+    """Prompt of the image."""
     negative_prompt: str | None = None
+    """Negative prompt of the image."""
     steps: int | None = None
+    """Number of denoising or gradient steps."""
     guidance: float | None = None
+    """Scale of classifier-free guidance."""
     strength: float | None = None
+    """Strength of the change: denoising strength, or size of the attack."""
     license_flags: tuple[str, ...] = ()
+    """Conditions of the generator's licence on the image."""
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """Plain values that the row's `params` hold beside the settings, such as what was measured."""
+    """Plain values for the row's `params` besides the settings, such as measurements."""
 
 
 class Method(ABC, Generic[S]):
-    """A way to make pictures: `name`, `description`, `settings_model` and `make` have to be given.
+    """A way to make images; subclasses set `name`, `description`, `settings_model` and `make`.
 
-    An instance holds no state: one makes every picture of every plan.
+    Instances have no state: one instance makes all images of all plans.
     """
 
     name: ClassVar[str]
-    """As plans have it: `method = NAME`."""
+    """Name in plans, `method = NAME`."""
     description: ClassVar[str]
-    """What comes out, in one sentence."""
+    """Description of the result, in one sentence."""
     settings_model: type[S]
-    """The settings with descriptions, ranges and defaults; one value per field."""
+    """Model of the settings with descriptions, ranges and defaults; one value per field."""
     uses_parent: ClassVar[bool] = True
+    """Whether images are made from parents."""
     is_seeded: ClassVar[bool] = True
-    """Whether the plan's seed decides pixels; where not, another seed makes the same pictures."""
+    """Whether the plan's seed decides pixels; if not, every seed makes the same images."""
     edits_parent: ClassVar[bool] = False
-    """Whether a photo stays partly as it was, which the mark in the file then says."""
+    """Whether parts of a photo remain, which the mark in the file then states."""
     expands: ClassVar[frozenset[str]] = frozenset()
     """Settings that `expand` turns into sets of settings; the others are swept."""
     unkeyed: ClassVar[frozenset[str]] = frozenset()
-    """Settings that decide no pixel by themselves."""
+    """Settings that do not decide pixels by themselves."""
 
     @abstractmethod
     def make(self, job: Job, settings: S, parent: bytes | None, tools: Tools) -> Made:
-        """Make the picture of a job.
+        """Make the image of a job.
 
         Args:
-            job: Its seed, its parent's id and label, and settings as the plan has them.
-            settings: The same settings with defaults.
-            parent: Encoded bytes of the parent; None for methods without one.
-            tools: Where weights come from.
+            job: Job with its seed, its parent's id and label, and its settings as in the plan.
+            settings: Settings of the job, with defaults.
+            parent: Encoded parent; None for methods without one.
+            tools: Loaded models of the run.
 
         Raises:
-            SynthError: It cannot be made; the message says why and what to do.
+            SynthError: The image cannot be made; the message names the reason and the remedy.
         """
 
     def needs(self, settings: S) -> Needs:
-        """Return what has to be loaded for these settings."""
+        """Return the models and files to load for a set of settings."""
         return Needs()
 
     def checked(self, block: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-        """Return the settings of a block as the plan keeps them, checked beyond their types.
+        """Check the settings of a block beyond their types and return them.
 
         Args:
-            block: Settings as written: a value, or a list that is swept.
+            block: Settings of the block: values, or lists that are swept.
             folder: Folder of the plan.
 
         Raises:
-            ConfigError: Something does not fit together, or is not there.
+            ConfigError: Settings contradict each other, or a file is missing.
+            SynthError: A generator does not support the settings.
         """
         return block
 
     def expand(self, block: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
-        """Yield the sets of settings that the `expands` of a block stand for, in a fixed order."""
+        """Yield the sets of settings from the `expands` of a block, in a fixed order.
+
+        Args:
+            block: Settings of the block.
+            folder: Folder of the plan.
+
+        Raises:
+            InputError: A file that the block names cannot be read.
+        """
         yield {}
 
     def count(self, block: Mapping[str, Any], folder: Path) -> int:
-        """Return how many sets `expand` yields, without listing them."""
+        """Count the sets that `expand` yields, without listing them.
+
+        Args:
+            block: Settings of the block.
+            folder: Folder of the plan.
+
+        Raises:
+            InputError: A file that the block names cannot be read.
+        """
         return 1
 
     def follows_label(self, settings: S, parent_label: str | None) -> list[Any]:
-        """Return what the picture, its mark and its own label take from the parent's label.
+        """Return plain values in which image, mark and label depend on the parent's label.
 
-        Part of the key: a parent whose label changes has other children where this changes.
+        They are part of the key: when the label of a parent changes, images are made again only
+        if these values change.
+
+        Args:
+            settings: Settings of the job.
+            parent_label: Label of the parent.
         """
         return [parent_label == FAKE]
 
     def words(self, settings: Mapping[str, Any]) -> list[str]:
-        """Return what names a job's row in the table of who evades, a few words per setting.
+        """Return the words that name a job's row in the evasion table, one text per setting.
 
         Args:
-            settings: Settings of the job as the plan has them.
+            settings: Settings of the job as in the plan.
         """
         return [
             f"{name} {_last(settings[name])}" if mark.is_named else _last(settings[name])
@@ -189,8 +223,12 @@ class Method(ABC, Generic[S]):
         ]
 
     def settings_of(self, values: Mapping[str, Any]) -> S:
-        """Return one picture's settings, defaults filled in."""
-        # The plan has checked them; asking pydantic again would double the time of listing jobs.
+        """Return the settings of one image, with defaults.
+
+        Args:
+            values: Settings of the job as in the plan, already checked.
+        """
+        # Validating again with pydantic would double the time of listing jobs.
         known = {name: values[name] for name in self.settings_model.model_fields if name in values}
         return self.settings_model.model_construct(**{**self._unset, **known})
 
@@ -205,27 +243,32 @@ class Method(ABC, Generic[S]):
 
     @functools.cached_property
     def measured(self) -> frozenset[str]:
-        """Settings that measure a picture and leave it as it is."""
+        """Settings that only measure an image."""
         return fields_of(self.settings_model, Role.MEASURES)
 
     @functools.cached_property
     def defaults(self) -> dict[str, Any]:
-        """The values that hold for a picture where a plan says nothing."""
+        """Defaults of the settings that are not in `expands`."""
         defaults = defaults_of(self.settings_model)
         return {name: value for name, value in defaults.items() if name not in self.expands}
 
 
 def _last(value: object) -> str:
-    """Folders and versions are in the tables; here the last part tells enough."""
+    """Shorten a path or a versioned name to its last part; the tables hold the whole."""
     return value.rpartition("/")[2] if isinstance(value, str) else f"{value}"
 
 
 def label_after(parent_label: str | None) -> str:
-    """Return the label of a picture whose parent was only processed, by no model."""
+    """Return the label of an image whose parent was only processed, without a model."""
     return FAKE if parent_label == FAKE else LAUNDERED
 
 
 def swept_values(block: Mapping[str, Any], name: str) -> list[Any]:
-    """Return the values of a setting in a block: none, one, or those of its list."""
+    """Return the values of a setting in a block: none, one, or those of its list.
+
+    Args:
+        block: Settings of the block.
+        name: Name of the setting.
+    """
     value = block.get(name, [])
     return list(value) if isinstance(value, (list, tuple)) else [value]

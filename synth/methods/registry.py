@@ -1,6 +1,6 @@
-"""The methods by name: the files of this folder, and what installed packages add.
+"""Methods by name: those of this folder, and those of installed packages.
 
-A file of this folder is a method when it has a `METHOD`; nothing else has to name it. The
+A module of this folder with a `METHOD` is a built-in method and needs no other registration. The
 method of a package is imported when a plan names it.
 """
 
@@ -26,16 +26,17 @@ _OWN: Final = "assay"
 
 
 def method_names() -> tuple[str, ...]:
-    """Return the names of all methods, the built-in ones first; imports no package's method.
+    """Return the names of all methods, the built-in ones first, without importing packages.
 
     Raises:
-        ConfigError: Two packages add the same name, or one that assay has itself.
+        ConfigError: Two packages add the same name, or a package adds the name of a built-in one.
     """
     added = plugins.entries(GROUP)
     if taken := sorted(set(added) & set(_built_in())):
         package = plugins.package_of(added[taken[0]])
         raise ConfigError(
-            f'{package} adds the method "{taken[0]}", which assay has itself; uninstall {package}'
+            f'{package} adds the method "{taken[0]}", which is the name of a built-in one; '
+            f"uninstall {package}"
         )
     return (*_built_in(), *added)
 
@@ -43,8 +44,11 @@ def method_names() -> tuple[str, ...]:
 def method_of(name: object) -> Method[Any]:
     """Return a method by its name.
 
+    Args:
+        name: Name of the method; other values are refused.
+
     Raises:
-        ConfigError: No method is named so, or the package that adds it is broken.
+        ConfigError: There is no such method, or the package that adds it is broken.
     """
     if isinstance(name, str) and name not in plugins.entries(GROUP) and name in _built_in():
         return _built_in()[name]
@@ -58,7 +62,7 @@ def method_of(name: object) -> Method[Any]:
 
 
 def package_of(name: str) -> str:
-    """Return the package that a method comes from, with its version; `assay` for built-in ones."""
+    """Return the package of a method, with its version; `assay` for built-in ones."""
     entry = plugins.entries(GROUP).get(name)
     return plugins.package_of(entry) if entry is not None else _OWN
 
@@ -67,6 +71,9 @@ def listed_methods() -> list[dict[str, Any]]:
     """Return name, package, description and settings of every method.
 
     A method that cannot be loaded has the error as its description, and no settings.
+
+    Raises:
+        ConfigError: Two packages add the same name, or a package adds the name of a built-in one.
     """
     rows = []
     for name in method_names():
@@ -83,7 +90,7 @@ def listed_methods() -> list[dict[str, Any]]:
 
 @functools.cache
 def _built_in() -> Mapping[str, Method[Any]]:
-    """The methods of this folder: those without parents first, then by name."""
+    """Return the methods of this folder: those without parents first, then by name."""
     folder = str(Path(__file__).parent)
     modules = [
         importlib.import_module(f".{found.name}", __package__)
@@ -97,7 +104,7 @@ def _built_in() -> Mapping[str, Method[Any]]:
 
 
 def _added(name: str) -> Method[Any]:
-    """The method of a package: an instance of `Method`, or its class."""
+    """Load the method of a package: an instance of `Method`, or its class."""
     loaded = plugins.load(GROUP, name)
     if isinstance(loaded, type) and issubclass(loaded, Method):
         lacking = sorted(loaded.__abstractmethods__)
@@ -110,17 +117,21 @@ def _added(name: str) -> Method[Any]:
         )
     for member, kind in (("name", str), ("description", str), ("settings_model", type)):
         if not isinstance(getattr(loaded, member, None), kind):
-            raise ConfigError(f"{where}, whose {member} is missing; give it")
+            raise ConfigError(f"{where}, whose {member} is missing; define it")
     if not issubclass(loaded.settings_model, BaseModel):
-        raise ConfigError(f"{where}, whose settings_model is no pydantic model; make it one")
+        raise ConfigError(
+            f"{where}, whose settings_model is not a pydantic model; derive it from one"
+        )
     if own := sorted({"method", "name", "of"} & set(loaded.settings_model.model_fields)):
-        raise ConfigError(f"{where}, which has a setting {own[0]}, as every block has; rename it")
+        raise ConfigError(
+            f"{where}, whose setting {own[0]} is also a field of every block; rename it"
+        )
     if loaded.name != name:
-        raise ConfigError(f"{where}, whose name is {shown(loaded.name)}; give both the same name")
+        raise ConfigError(f"{where}, whose name is {shown(loaded.name)}; use the same name")
     return loaded
 
 
 @functools.cache
 def _instance(kind: type[Method[Any]]) -> Method[Any]:
-    """One instance of a class per process: what is derived from a method is kept by it."""
+    """Create one instance of a class per process, since caches are keyed by the instance."""
     return kind()

@@ -1,4 +1,4 @@
-"""`text`: pictures from prompts, those of the plan and those of a file, which may be templates."""
+"""`text`: images from prompts of the plan or of a file, which may be templates."""
 
 from __future__ import annotations
 
@@ -50,65 +50,68 @@ class TextSettings(PaintingSettings):
         Role.WHOLE,
         Field(
             description=f"File of prompts (.txt, .csv, .tsv, .jsonl, .json or .parquet), or "
-            f"{MODERATION}: thirty that ask for text in the picture; a path is read against the "
-            "plan's folder."
+            f"{MODERATION}: thirty prompts for images with text; a path is relative to the plan's "
+            "folder."
         ),
     ] = None
     variables: Annotated[
         dict[Text, _Texts] | None,
         Role.WHOLE,
         Field(
-            description="Values by name that fill templates such as `a {colour} car`: every "
-            "combination is made."
+            description="Values by name for templates such as `a {colour} car`; every combination "
+            "is made."
         ),
     ] = None
     times: Annotated[
         int,
         Role.WHOLE,
-        Field(ge=1, le=1_000_000, description="Pictures per prompt, each with its own seed."),
+        Field(ge=1, le=1_000_000, description="Images per prompt, each with its own seed."),
     ] = 1
-    width: Annotated[Side | None, Field(description="Width; the generator's own without it.")] = (
-        None
-    )
-    height: Annotated[Side | None, Field(description="Height; the generator's own without it.")] = (
-        None
-    )
+    width: Annotated[
+        Side | None, Field(description="Width of the image; default: that of the generator.")
+    ] = None
+    height: Annotated[
+        Side | None, Field(description="Height of the image; default: that of the generator.")
+    ] = None
     ocr: Annotated[
         bool,
         Role.LOADS,
         Role.MEASURES,
-        Field(
-            description="Whether the text in pictures is read whose prompts have an expected_text."
-        ),
+        Field(description="Whether text is read in images whose prompts have an expected_text."),
     ] = False
 
 
 class TextToImage(PaintingMethod[TextSettings]):
-    """Paints from prompts; needs no parents."""
+    """The method that makes images from prompts, without parents."""
 
     name = "text"
-    description = "Pictures from prompts alone; labelled fake."
+    description = "Images from prompts alone; labelled fake."
     settings_model = TextSettings
     uses_parent = False
     expands = frozenset({"prompt", "prompts", "times", "variables"})
-    # What is known of a prompt and reaches no generator.
+    # Properties of a prompt that the generator does not see.
     unkeyed = frozenset({"category", "expected_text"})
 
     def needs(self, settings: TextSettings) -> Needs:
-        """Return the generator, and what measures the picture."""
+        """Return the generator, its adapters, the CLIP model and the text reader to load."""
         return dataclasses.replace(super().needs(settings), reads_text=settings.ocr)
 
     def checked(self, block: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-        """Refuse a block without prompts, a file that is not there, and impossible sizes."""
+        """Refuse a block without prompts, a missing file, and sizes that are not supported.
+
+        Raises:
+            ConfigError: There is no prompt, or the file of prompts is missing.
+            SynthError: A registered generator does not support a size.
+        """
         if not {"prompt", "prompts"} & block.keys():
             raise ConfigError("text needs prompt = ... or prompts = FILE")
         for prompts in swept_values(block, "prompts"):
             if prompts != MODERATION and not is_file(folder / prompts):
                 raise ConfigError(
-                    f"prompts = {shown(prompts)} is no file; allowed: {MODERATION}, or a file "
+                    f"prompts = {shown(prompts)} is not a file; allowed: {MODERATION}, or a file "
                     f"(looked in {folder.resolve()})"
                 )
-        # Sizes that a registered generator cannot make are refused before anything is loaded.
+        # Sizes of registered generators are checked before anything is loaded.
         sides = (swept_values(block, name) or [None] for name in ("generator", "width", "height"))
         for generator, width, height in itertools.product(*map(dict.fromkeys, sides)):
             if preset := PRESETS.get(generator):
@@ -116,7 +119,7 @@ class TextToImage(PaintingMethod[TextSettings]):
         return block
 
     def expand(self, block: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
-        """Yield each prompt, templates filled, so many times; the first time without a number."""
+        """Yield each filled prompt `times` times; repetitions have a number `turn` from 1."""
         rows, variables = _prompts(block, folder), _variables(block)
         if variables:
             rows = [row | {"prompt": p} for row in rows for p in expand(row["prompt"], variables)]
@@ -124,7 +127,7 @@ class TextToImage(PaintingMethod[TextSettings]):
             yield row | ({"turn": turn} if turn else {})
 
     def count(self, block: Mapping[str, Any], folder: Path) -> int:
-        """Return how many prompts there are, without filling templates."""
+        """Count the prompts, without filling templates."""
         variables = _variables(block)
         n_filled = sum(
             math.prod(len(variables[name]) for name in template_names(row["prompt"], variables))
@@ -135,22 +138,22 @@ class TextToImage(PaintingMethod[TextSettings]):
         return n_filled * _times(block)
 
     def follows_label(self, settings: TextSettings, parent_label: str | None) -> list[Any]:
-        """Return nothing: there is no parent."""
+        """Return an empty list: there is no parent."""
         return []
 
     def words(self, settings: Mapping[str, Any]) -> list[str]:
-        """Return the words of the settings, and the prompt's category where it has one."""
+        """Return the words of the settings, and the prompt's category if it has one."""
         category = settings.get("category")
         return [*super().words(settings), *([str(category)] if category else [])]
 
     def make(self, job: Job, settings: TextSettings, parent: bytes | None, tools: Tools) -> Made:
-        """Make the picture of a job."""
+        """Make the image of a job."""
         canvas = Canvas(width_px=settings.width, height_px=settings.height)
         return paint(job, settings, generator_for(settings, tools), canvas, tools)
 
 
 def _prompts(block: Mapping[str, Any], folder: Path) -> list[dict[str, str]]:
-    """The prompts of a block, its own and those of its file, as templates."""
+    """Return the prompts of a block, its own and those of its file, as templates."""
     rows = [{"prompt": str(prompt)} for prompt in swept_values(block, "prompt")]
     if named := block.get("prompts"):
         rows += [row.settings() for row in prompts_of(str(named), folder)]

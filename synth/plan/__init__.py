@@ -1,1 +1,1 @@
-"""The plan of images to make: its file, settings, prompts, seeds and job keys."""
+"""The plan of images to make: file, settings, seeds and job keys."""

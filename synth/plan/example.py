@@ -1,48 +1,48 @@
-"""A plan to start from, as `assay synth example` prints it."""
+"""The example plan of `assay synth example`."""
 
 from __future__ import annotations
 
 from typing import Final
 
 EXAMPLE_PLAN: Final = """\
-# What to make. Every list is swept; running it again makes only what is missing.
+# Images to make. Lists are swept; another run makes only the images that are missing.
 seed = 0
 
 [parents]
-choose = "real"   # real, fake, any, or near (those nearest to a threshold)
+choose = "real"   # real, fake, any, or near (the images nearest to a threshold)
 n = 50
 # where = "width_px >= 512 and domain = 'ads'"
 
-[[make]]          # what platforms do to photos
+[[make]]          # photos as platforms process them
 method = "launder"
 condition = ["jpeg", "resize", "screenshot", "multi-hop"]
 
-[[make]]          # pictures changed so as to pass; of photos, so as to be flagged
+[[make]]          # adversarial: AI-generated images that pass, photos that are flagged
 method = "attack"
 epsilon = [1, 2, 4]
 steps = 10
 
-[[make]]          # and whether that survives what platforms do
+[[make]]          # the same, laundered
 name = "laundered-attacks"
 method = "launder"
 of = "attack"
 condition = ["jpeg-70", "half"]
 
-# mini-sd3 is embedded and tries the pipeline; sd3.5-large, sd3.5-large-turbo, sd3.5-medium, or a
-# diffusers folder stand in its place for pictures that matter.
+# mini-sd3 is embedded and only tries the pipeline; for real images name sd3.5-large,
+# sd3.5-large-turbo, sd3.5-medium, or a diffusers folder in its place.
 
-[[make]]          # the photo through a generator's autoencoder and back
+[[make]]          # the photo encoded and decoded by a generator's autoencoder
 method = "aligned"
 autoencoder = "mini-sd3"
 dct_blend = [1.0, 0.5]
 
-[[make]]          # the photo repainted, little to much
+[[make]]          # the photo repainted, at two strengths
 method = "image-to-image"
 generator = "mini-sd3"
 prompt = "a bright blue smooth photo"
 strength = [0.2, 0.5]
 
-[[make]]          # pictures from nothing; prompts = "prompts.txt" reads many
+[[make]]          # images from prompts alone; prompts = "prompts.txt" reads a file of them
 method = "text"
 generator = "mini-sd3"
 prompt = ["a dark green detailed photo", "a bright orange smooth photo"]

@@ -1,8 +1,8 @@
-"""What tells one picture to be made from another: everything that decides its pixels.
+"""Keys of jobs, from everything that decides the pixels of an image.
 
-A key says nothing of where things stand: the name of a block, the order of blocks, the path of
-the plan or of a file that is known by its content. So an edited plan keeps the pictures that it
-still asks for, and a file that was replaced makes new ones.
+A key does not depend on names and places: the name of a block, the order of blocks, the path of the
+plan or of a file that is identified by its content. So an edited plan keeps the images that it
+still names, and a replaced file gives new ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..methods.registry import method_of
 from .seeds import row_key
 
 KEY_VERSION: Final = 2
-"""Of what the key is made of; 1 was the settings as they stand in the plan."""
+"""Version of the key's composition; version 1 was the settings as written in the plan."""
 
 
 def key_of(
@@ -30,19 +30,22 @@ def key_of(
     """Return the key of a job, 24 hex digits.
 
     Args:
-        method: How the picture is made.
+        method: Name of the method.
         settings: One set of the method's settings.
-        parent_id: Id of the parent's bytes.
-        parent_label: Label of the parent; decides the aim of attacks and what the file says.
+        parent_id: Image id of the parent; None for methods without one.
+        parent_label: Label of the parent; it decides the aim of attacks and the mark in the file.
         seed: Seed of the plan.
-        contents: What names in the settings stand for.
+        contents: Ids and hashes of what the settings name.
+
+    Raises:
+        ConfigError: There is no such method.
     """
     kind = method_of(method)
     left_out = kind.measured | kind.unkeyed
     decisive = {
         name: _canonical(value)
         for name, value in {**kind.defaults, **settings, **contents.pixels}.items()
-        # An empty text is none: no negative prompt, no adapter.
+        # An empty text counts as None: no negative prompt, no adapter.
         if name not in left_out and value is not None and value != ""
     }
     return row_key(
@@ -56,12 +59,22 @@ def key_of(
 
 
 def recipe_of(method: str, settings: Mapping[str, Any], *, parent_id: str | None, seed: int) -> str:
-    """Return the key of a job's settings as they stand in the plan, names for contents."""
+    """Return the key of a job's settings as written in the plan, with names in place of contents.
+
+    Args:
+        method: Name of the method.
+        settings: One set of the method's settings.
+        parent_id: Image id of the parent; None for methods without one.
+        seed: Seed of the plan.
+
+    Raises:
+        ConfigError: There is no such method.
+    """
     left_out = method_of(method).measured
     drawn = {name: value for name, value in settings.items() if name not in left_out}
     return row_key(method=method, settings=drawn, parent=parent_id, seed=seed)
 
 
 def _canonical(value: Any) -> Any:
-    """Numbers that are equal alike: 1 and 1.0 make the same picture."""
+    """Return whole floats as integers, since 1 and 1.0 make the same image."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,6 +1,6 @@
 """Pydantic models of a plan file: one per method, with lists where values may be swept.
 
-They are derived from the settings of the methods, so that a method says in one place what it takes.
+They are derived from the settings models of the methods, where every setting is declared once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 class BlockNames(BaseModel):
-    """What every `[[make]]` has beside the settings of its method."""
+    """Fields of every `[[make]]` beside the settings of its method."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -44,36 +44,36 @@ class BlockNames(BaseModel):
         str,
         Field(
             pattern=f"^{BLOCK_NAME}$",
-            description="Name of the block, for tables and `of`; the method's without it.",
+            description="Name of the block in tables and in `of`; default: that of the method.",
         ),
     ] = ""
     of: Annotated[
         str,
         Field(
-            description="Parents: `parents`, or the name of an earlier block whose pictures are "
-            "the parents."
+            description="Parents of the block: `parents`, or the name of an earlier block whose "
+            "images are the parents."
         ),
     ] = "parents"
 
 
 class PlanTable(MethodSettings):
-    """A plan: which pictures shall be made, from which parents, by which methods."""
+    """A plan of images to make: parents, methods and settings."""
 
     seed: Annotated[
         int,
         Field(
             ge=0,
             le=MAX_SEED,
-            description="Seed of the plan; the same plan and seed make the same pictures.",
+            description="Seed of the plan; the same plan and seed make the same images.",
         ),
     ] = 0
     parents: Annotated[
-        Parents, Field(description="Which images of the lake the pictures are made from.")
+        Parents, Field(description="Selection of the lake's images that are the parents.")
     ] = Parents()
 
 
 class _OneOrMany:
-    """One value or a list of them, in the JSON Schema; what is validated is a tuple."""
+    """The JSON Schema of one value or a list of them; validation sees a tuple."""
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -98,13 +98,17 @@ def _not_empty(values: tuple[_T, ...]) -> tuple[_T, ...]:
 
 @functools.cache
 def block_model(method: Method[Any]) -> type[BaseModel]:
-    """Return the model of a `[[make]]` of a method: every setting one value, or a list to sweep."""
+    """Build the model of a method's `[[make]]`, where each setting is a value or a list to sweep.
+
+    Args:
+        method: Method of the block.
+    """
     fields: dict[str, Any] = {
         name: _block_field(field) for name, field in method.settings_model.model_fields.items()
     }
     fields["method"] = (
         Literal[method.name],
-        Field(description="How the pictures are made."),
+        Field(description="Method that makes the images."),
     )
     fields |= {name: (own.annotation, own) for name, own in BlockNames.model_fields.items()}
     model: type[BaseModel] = create_model(
@@ -123,7 +127,7 @@ def block_model(method: Method[Any]) -> type[BaseModel]:
 
 
 def _block_field(field: FieldInfo) -> tuple[Any, FieldInfo]:
-    """The type and the declaration of a setting in a block."""
+    """Return the type and the declaration of a setting in a block."""
     value = _without_none(field.annotation)
     if constraints := tuple(field.metadata):
         value = Annotated[(value, *constraints)]
@@ -141,7 +145,7 @@ def _block_field(field: FieldInfo) -> tuple[Any, FieldInfo]:
 
 
 def _without_none(annotation: Any) -> Any:
-    """What a file may hold: TOML has no null."""
+    """Return an annotation without None, since TOML has no null."""
     if get_origin(annotation) not in {Union, types.UnionType}:
         return annotation
     kinds = tuple(kind for kind in get_args(annotation) if kind is not type(None))
@@ -149,7 +153,11 @@ def _without_none(annotation: Any) -> Any:
 
 
 def plan_model(methods: Iterable[Method[Any]]) -> type[BaseModel]:
-    """Return the model of a whole plan file whose blocks are of these methods."""
+    """Build the model of a whole plan file.
+
+    Args:
+        methods: Methods that the blocks may name.
+    """
     blocks = tuple(block_model(method) for method in methods)
     one: Any = Annotated[Union[blocks], Discriminator("method")] if len(blocks) > 1 else blocks[0]  # noqa: UP007
     model: type[BaseModel] = create_model(
@@ -158,14 +166,14 @@ def plan_model(methods: Iterable[Method[Any]]) -> type[BaseModel]:
         __doc__=PlanTable.__doc__,
         make=(
             list[one],
-            Field(min_length=1, description="What to make, one table per method and sweep."),
+            Field(min_length=1, description="Blocks of images, one table per method and sweep."),
         ),
     )
     return model
 
 
 class _WithoutNulls(GenerateJsonSchema):
-    """A default of None is no default that a file could write down."""
+    """A schema generator that leaves out defaults of None, which a TOML file cannot hold."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         made = super().default_schema(schema)
@@ -175,9 +183,7 @@ class _WithoutNulls(GenerateJsonSchema):
 
 
 def plan_schema() -> dict[str, Any]:
-    """Return the JSON Schema of plan files, by which editors check and complete them.
-
-    The methods of installed packages are part of it.
+    """Return the JSON Schema of plan files for editors, with the methods of installed packages.
 
     Raises:
         ConfigError: An installed package adds a method that cannot be loaded.

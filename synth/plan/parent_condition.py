@@ -1,8 +1,8 @@
-"""The condition on parents: one SQL expression over the columns of an image, and nothing else.
+"""The condition on parents: one SQL expression over the columns of an image.
 
-A plan may come from somebody else, and SQL reaches further than a comparison: a subquery may read
-any file of the machine. So the words of a condition are looked at before an SQL parser sees them:
-only columns, literals, operators and the functions named here pass.
+A plan may come from an untrusted source, and a subquery in SQL can read any file of the machine.
+So the tokens of a condition are checked before an SQL parser reads it: only columns, literals,
+operators and the functions of this module are allowed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PARENT_SCHEMA: Final = pl.Schema(
         "ai_declared": pl.String(),
     }
 )
-"""What a condition may ask of an image."""
+"""Columns that a condition may use."""
 FUNCTIONS: Final = (
     "abs",
     "avg",
@@ -54,13 +54,13 @@ FUNCTIONS: Final = (
     "strpos",
     "upper",
 )
-"""The functions that a condition may call; none makes a value much larger than its arguments."""
+"""Functions that a condition may call; none returns a value much larger than its arguments."""
 _EXAMPLE: Final = pl.DataFrame(
     [{name: "1" if kind == pl.String else 1 for name, kind in PARENT_SCHEMA.items()}],
     schema=PARENT_SCHEMA,
     strict=False,
 )
-# Deeper nesting than this text can hold would overrun the stack of the SQL parser.
+# Longer texts could hold nesting that overruns the stack of the SQL parser.
 MAX_CHARS: Final = 2000
 
 _OPERATORS: Final = ("and", "or", "not", "in", "is", "null", "like", "ilike", "between")
@@ -80,34 +80,34 @@ _TOKEN: Final = re.compile(
 
 
 def parse_condition(where: str) -> pl.Expr:
-    """Return the expression of a condition on `PARENT_SCHEMA`.
+    """Parse a condition into an expression on `PARENT_SCHEMA`.
 
     Args:
-        where: SQL as it stands after WHERE, such as `width_px >= 512 and label = 'real'`.
+        where: SQL of a WHERE clause, such as `width_px >= 512 and label = 'real'`.
 
     Raises:
-        ConfigError: It holds anything but columns, literals, operators and `FUNCTIONS`, or is
-            neither true nor false of an image.
+        ConfigError: The condition holds anything but columns, literals, operators and `FUNCTIONS`,
+            or its value is not boolean.
     """
     if not where.strip():
         raise _refusal(where, "it is empty")
     if len(where) > MAX_CHARS:
-        raise _refusal(where, f"it has {len(where):,} characters, allowed are {MAX_CHARS:,}")
+        raise _refusal(where, f"it has {len(where):,} characters, allowed: {MAX_CHARS:,}")
     _check_words(where)
     try:
         condition = pl.sql_expr(where)
         kind = _EXAMPLE.lazy().select(condition=condition).collect_schema()
-        # What a regular expression or a comparison cannot do shows on an image only.
+        # Errors of regular expressions and comparisons appear only on a row.
         _EXAMPLE.filter(condition.cast(pl.Boolean))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise _refusal(where, shorten(str(error).partition("\n")[0], 100)) from error
     if kind["condition"] != pl.Boolean:
-        raise _refusal(where, f"it gives {kind['condition']}, not true or false")
+        raise _refusal(where, f"its value is {kind['condition']}, not true or false")
     return condition
 
 
 def _check_words(where: str) -> None:
-    """Refuse what is neither a column nor part of an expression."""
+    """Refuse tokens that are neither columns nor parts of an expression."""
     tokens = list(_tokens(where))
     texts = [text for _, text in tokens] + [""] * 2
     for at, (kind, token) in enumerate(tokens):
@@ -120,15 +120,15 @@ def _check_words(where: str) -> None:
         if following == "(" and plain not in _WORDS:
             if plain not in FUNCTIONS:
                 raise _refusal(
-                    where, f"{token} is no function here; allowed: {', '.join(FUNCTIONS)}"
+                    where, f"{token} is not an allowed function; allowed: {', '.join(FUNCTIONS)}"
                 )
             if argument == ")":
-                raise _refusal(where, f"{token} is called with nothing")
+                raise _refusal(where, f"{token} is called without arguments")
         elif plain not in _WORDS and token.strip('"') not in PARENT_SCHEMA:
             hint = did_you_mean(token, PARENT_SCHEMA)
             if plain in _STATEMENTS:
                 hint = " (subqueries and other tables cannot be reached)"
-            raise _refusal(where, f"{token} is no column{hint}")
+            raise _refusal(where, f"{token} is not a column{hint}")
 
 
 def _tokens(where: str) -> Iterator[tuple[str, str]]:
@@ -136,7 +136,7 @@ def _tokens(where: str) -> Iterator[tuple[str, str]]:
     while at < len(where):
         found = _TOKEN.match(where, at)
         if found is None:
-            raise _refusal(where, f"{where[at]!r} has no place in a condition")
+            raise _refusal(where, f"{where[at]!r} is not allowed in a condition")
         at = found.end()
         if found.lastgroup != "space":
             yield str(found.lastgroup), found.group()
@@ -144,6 +144,6 @@ def _tokens(where: str) -> Iterator[tuple[str, str]]:
 
 def _refusal(where: str, why: str) -> ConfigError:
     return ConfigError(
-        f"where = {shorten(where, 80)!r} is no condition on the images: {why}; columns: "
+        f"where = {shorten(where, 80)!r} is not a condition on the images: {why}; columns: "
         f"{', '.join(PARENT_SCHEMA)}"
     )

@@ -1,6 +1,6 @@
-"""A plan: which pictures shall be made, from which parents, by which methods.
+"""A plan of images to make: parents, blocks of settings, and the jobs that follow from them.
 
-The same plan and seed name the same pictures, so that running it again makes only what is missing.
+The same plan and seed name the same images, so that another run makes only those that are missing.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ Setting = str | int | float | bool
 
 MAX_PARENTS: Final = 1_000_000
 MAX_PICTURES: Final = 1_000_000
-"""Of a plan: what it makes is listed in memory, about a kilobyte each."""
+"""Largest number of images per plan; its jobs are listed in memory, about a kilobyte each."""
 
 
 class Parents(MethodSettings):
-    """Which images of the lake the pictures are made from."""
+    """The selection of the lake's images that are the parents."""
 
     choose: Annotated[
         Literal["real", "fake", "any", "near"],
         Field(
-            description="Which images: those labelled real or fake, any, or those nearest to a "
-            "threshold."
+            description="Images to choose: those labelled real or fake, any, or those nearest to "
+            "a threshold."
         ),
     ] = "real"
-    n: Annotated[int, Field(ge=0, le=MAX_PARENTS, description="Number of parents at most.")] = 100
+    n: Annotated[int, Field(ge=0, le=MAX_PARENTS, description="Largest number of parents.")] = 100
     where: Annotated[
         Text | None,
         Field(description="SQL condition on the columns of an image, such as width_px >= 512."),
@@ -51,37 +51,43 @@ class Parents(MethodSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One `[[make]]`: a method with its settings, swept ones as lists."""
+    """One `[[make]]`: a method and its settings, where a list is swept."""
 
     name: str
+    """Name of the block, unique in the plan."""
     method: str
+    """Name of the method."""
     of: str = "parents"
-    """`parents`, or the name of an earlier block whose pictures are the parents."""
+    """Parents: `parents`, or the name of an earlier block whose images are the parents."""
     settings: Mapping[str, Setting | Sequence[Setting]] = field(default_factory=dict)
+    """Settings of the method: values, or lists of values."""
 
     @property
     def made_by(self) -> Method[Any]:
-        """The method."""
+        """Method of the block."""
         return method_of(self.method)
 
     @property
     def needs_parents(self) -> bool:
-        """Whether its pictures are made from others."""
+        """Whether the method makes its images from parents."""
         return self.made_by.uses_parent
 
     def swept(self) -> list[str]:
-        """The settings whose lists are multiplied out."""
+        """Return the names of the settings that are swept: every combination is made."""
         apart = self.made_by.expands
         return [name for name in self.settings if name not in apart]
 
     def sweep(self) -> Iterator[dict[str, Setting]]:
-        """One set of settings after the other, lists multiplied out."""
+        """Yield every combination of the swept settings."""
         names = self.swept()
         for row in itertools.product(*(swept_values(self.settings, name) for name in names)):
             yield dict(zip(names, row, strict=True))
 
     def loaded(self) -> Iterator[dict[str, Setting]]:
-        """One set of settings for each thing to load; the first value of the other settings."""
+        """Yield every combination of the settings that load something, each with the others' first.
+
+        Settings without the role `LOADS` have the first value of their list.
+        """
         loads = fields_of(self.made_by.settings_model, Role.LOADS)
         names = self.swept()
         values = (swept_values(self.settings, name) for name in names)
@@ -91,7 +97,7 @@ class Block:
 
 
 ContentsOf = Callable[[str, Mapping[str, Any], str | None], Contents]
-"""What a method's settings stand for, given the id of the parent."""
+"""Function from method, settings and parent's id to the contents that the settings name."""
 
 
 def _by_name(_method: str, _settings: Mapping[str, Any], _parent_id: str | None) -> Contents:
@@ -103,14 +109,17 @@ class Plan:
     """A checked plan."""
 
     seed: int
+    """Seed of the plan, 0 to 2**64 - 1."""
     parents: Parents
+    """Selection of the parents."""
     blocks: tuple[Block, ...]
+    """Blocks in the order of the file."""
     folder: Path
-    """Against which paths in it are read."""
+    """Folder that relative paths of the plan start from."""
 
     @property
     def plan_id(self) -> str:
-        """12 hex digits of everything in the plan; comments and order of keys do not count."""
+        """Hash of the plan's values, 12 hex digits; comments and order of keys do not count."""
         identity = {
             "seed": self.seed,
             "parents": [self.parents.choose, self.parents.n, self.parents.where],
@@ -121,17 +130,17 @@ class Plan:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
     def check(self, n_parents: int | None = None) -> dict[str, int]:
-        """Read the prompts, fill the templates, and count the pictures, before anything is made.
+        """Read the prompts, fill the templates and count the images, before anything is made.
 
         Args:
-            n_parents: How many parents there are; None: one stands for all.
+            n_parents: Number of parents; None: counted as one.
 
         Returns:
             Number of images per block, and of parents under "parents".
 
         Raises:
-            InputError: A file of prompts cannot be read, or a template lacks a variable's values.
-            ConfigError: There are more pictures than can be listed.
+            InputError: A file of prompts cannot be read, or a variable of a template has no values.
+            ConfigError: There are more than `MAX_PICTURES` images.
         """
         counts = {"parents": 1 if n_parents is None else n_parents}
         for block in self.blocks:
@@ -141,13 +150,13 @@ class Plan:
             if counts[block.name] > MAX_PICTURES:
                 each = f", {n_each:,} for each of {n_sources:,} parents" if n_sources > 1 else ""
                 raise ConfigError(
-                    f"[[make]] {block.name} asks for {counts[block.name]:,} pictures{each}; "
-                    f"allowed are {MAX_PICTURES:,}: shorten its lists, or make several plans"
+                    f"[[make]] {block.name} has {counts[block.name]:,} images{each}; "
+                    f"allowed: {MAX_PICTURES:,}. Shorten its lists, or split the plan"
                 )
         return counts
 
     def _n_each(self, block: Block) -> int:
-        """How many pictures a block makes of each parent, without listing them."""
+        """Count the images of a block per parent, without listing them."""
         n_swept = math.prod(len(swept_values(block.settings, name)) for name in block.swept())
         return n_swept * block.made_by.count(block.settings, self.folder)
 
@@ -157,12 +166,16 @@ class Plan:
         parents: Sequence[tuple[str, str | None]],
         contents_of: ContentsOf = _by_name,
     ) -> Iterator[Job]:
-        """The pictures of a block, in a fixed order; equal ones have one key.
+        """Yield the jobs of a block in a fixed order; equal images have equal keys.
 
         Args:
-            block: One of the plan's.
-            parents: Ids and labels; not looked at by methods that need none.
-            contents_of: What names in the settings stand for; by default, the names themselves.
+            block: Block of the plan.
+            parents: Image ids and labels of the parents; ignored by methods without parents.
+            contents_of: Function that gives the contents of what the settings name; default: the
+                names stand for themselves.
+
+        Raises:
+            InputError: A file of prompts cannot be read, or a variable of a template has no values.
         """
         sources: Sequence[tuple[str | None, str | None]] = parents
         if not block.needs_parents:
@@ -192,14 +205,17 @@ class Plan:
     def with_generator(self, name: str) -> Plan:
         """Return the plan with another generator in every block that names one.
 
+        Args:
+            name: Name, hub id or absolute folder of the generator.
+
         Raises:
-            ConfigError: No block names one.
-            SynthError: It cannot make the sizes that the plan asks for.
+            ConfigError: No block names a generator.
+            SynthError: The generator does not support the sizes of the plan.
         """
         if not any("generator" in block.settings for block in self.blocks):
             raise ConfigError(
-                f"generator = {shown(name)}, and no block of the plan paints with a generator; "
-                "leave it out"
+                f"generator = {shown(name)}, but no block of the plan uses a generator; leave it "
+                "out"
             )
         blocks = []
         for block in self.blocks:
@@ -210,7 +226,7 @@ class Plan:
         return replace(self, blocks=tuple(blocks))
 
     def _sets(self, block: Block) -> Iterator[dict[str, Any]]:
-        """The sets of settings of a block, those that its method expands included."""
+        """Yield the sets of settings of a block: every combination, expanded by its method."""
         expanded = list(block.made_by.expand(block.settings, self.folder))
         for plain in block.sweep():
             for row in expanded:

@@ -1,6 +1,6 @@
 """The plan file: TOML, read and checked before anything is loaded.
 
-Every `[[make]]` names a method; a setting that is a list is swept, one picture a value and parent.
+Every `[[make]]` names a method; a list as a setting is swept, one image per value and parent.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ _OWN: Final = ("method", "name", "of")
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a TOML file and return its plan, checked.
+    """Read and check a plan file.
+
+    Args:
+        path: TOML file.
 
     Raises:
-        ConfigError: It cannot be read, or something in it is unknown or out of place.
+        ConfigError: The file cannot be read, or a name or value in it is not allowed.
+        SynthError: A generator does not support a size, or a condition of `launder` is unknown.
     """
     try:
         values = read_toml(path)
@@ -52,14 +56,14 @@ def plan_of_dict(
     """Check plain values and return the plan.
 
     Args:
-        values: Tables by name, as a file holds them.
-        folder: Folder against which paths are read.
-        source: What messages call the plan.
-        block_lines: Line of each `[[make]]` in the file, for messages.
+        values: Tables of the file by name.
+        folder: Folder that relative paths of the plan start from.
+        source: Name of the plan in messages.
+        block_lines: Line numbers of each `[[make]]` in the file, for messages.
 
     Raises:
-        ConfigError: As `read_plan`.
-        SynthError: A size that a registered generator cannot make, or an unknown condition.
+        ConfigError: A name or value is not allowed.
+        SynthError: A generator does not support a size, or a condition of `launder` is unknown.
     """
     folder = Path(folder)
     names = ("seed", "parents", "make")
@@ -77,12 +81,12 @@ def plan_of_dict(
         )
     rows = values.get("make")
     if isinstance(rows, Mapping):
-        raise ConfigError(f"{source}: make is a table; write [[make]], once for each block")
+        raise ConfigError(f"{source}: make is a table; write [[make]] for each block")
     if not isinstance(rows, (list, tuple)) or not rows:
-        raise ConfigError(f"{source} makes nothing; add a [[make]] with a method")
+        raise ConfigError(f"{source} has no blocks; add a [[make]] with a method")
     parents = _parents(values.get("parents", {}), f"{source}, [parents]")
     blocks: list[Block] = []
-    # Blocks that are written otherwise, as `make = [{...}]`, have no lines of their own.
+    # Blocks written inline, as `make = [{...}]`, have no line numbers.
     lines = block_lines if len(block_lines) == len(rows) else ()
     for index, row in enumerate(rows):
         place = f"{source}, line {lines[index]}" if lines else source
@@ -91,7 +95,7 @@ def plan_of_dict(
 
 
 def _block_lines(path: Path) -> list[int]:
-    """The line of each `[[make]]` of a file; none of what can be read only once."""
+    """Find the line of each `[[make]]` of a file; none for pipes, which can be read only once."""
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8-sig")
@@ -123,12 +127,12 @@ def _block(row: Any, earlier: Sequence[str], folder: Path, source: str) -> Block
             "underscores, a letter or digit first, and not parents"
         )
     if name in earlier:
-        raise ConfigError(f"{where}: that name is taken; give it another with name = ...")
+        raise ConfigError(f"{where}: another block has this name; set another with name = ...")
     of = row.get("of", "parents")
     if not isinstance(of, str) or of not in {"parents", *earlier}:
         raise ConfigError(
             f"{where}: of = {shown(of)}; allowed: parents, or an earlier block "
-            f"({', '.join(earlier) or 'there is none'})"
+            f"({', '.join(earlier) or 'none exists'})"
         )
     check_table(block_model(method), row, where=where, missing=_needed(method, row))
     settings = {key: value for key, value in row.items() if key not in _OWN}
@@ -140,7 +144,7 @@ def _block(row: Any, earlier: Sequence[str], folder: Path, source: str) -> Block
 
 
 def _needed(method: Method[Any], row: Mapping[str, Any]) -> dict[str, str]:
-    """What to say of required settings that a block lacks."""
+    """Return the message for each required setting that a block does not have."""
     fields = method.settings_model.model_fields
     lacking = [name for name, field in fields.items() if field.is_required() and name not in row]
     needed = " and ".join(f"{name} = {_example(fields[name])}" for name in lacking)

@@ -1,6 +1,6 @@
-"""Tables of a file checked against pydantic models, with errors in the words of the file.
+"""Checks of a file's tables against pydantic models, with errors in the terms of the file.
 
-An error says where, what was seen and what is allowed: the model's own ranges and choices.
+An error names the place, the value and the model's ranges or choices.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def check_table(
     """Check the values of a table.
 
     Args:
-        model: Names, types and ranges.
-        table: Values by name, as a file holds them.
-        where: Beginning of the message.
-        missing: What to say of a required name that is not there.
+        model: Model with names, types and ranges.
+        table: Values of the file by name.
+        where: Place of the table in messages.
+        missing: Messages for required names that are missing, by name.
 
     Raises:
-        ConfigError: Says of the first value that is out of place what was seen and is allowed.
+        ConfigError: A name or value is not allowed; the message is about the first one.
     """
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where} is {shown(table)}; allowed: a table")
@@ -54,7 +54,7 @@ def check_table(
     try:
         model.model_validate(dict(table), strict=True)
     except ValidationError as error:
-        # What is there and wrong is said before what is not there.
+        # A wrong value is reported before a missing one.
         first = min(error.errors(), key=lambda one: one["type"] == "missing")
         raise ConfigError(f"{where}: {_sentence(model, first, missing or {})}") from error
 
@@ -64,7 +64,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails, missing: Mapping[str,
     first, rest = (str(loc[0]), loc[1:]) if loc else ("the table", ())
     if kind == "missing":
         return missing.get(first, f"{first} is missing; give {first} = ...")
-    # The number of a swept value within its list tells nobody anything.
+    # Positions within a swept list are left out of the name.
     name = ".".join([first, *(part for part in rest if isinstance(part, str))])
     seen = f"{name} = {shown(error['input'])}"
     if kind == REFUSED and error["msg"].startswith("is "):
@@ -82,7 +82,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails, missing: Mapping[str,
 
 
 def _item(model: type[BaseModel], name: str) -> Mapping[str, Any]:
-    """The JSON Schema of one value of a field."""
+    """Return the JSON Schema of one value of a field."""
     whole = model.model_json_schema()
     found: Mapping[str, Any] = whole.get("properties", {}).get(name, {})
     while "anyOf" in found or "$ref" in found:

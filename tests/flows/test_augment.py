@@ -131,7 +131,7 @@ def test_what_cannot_be_made_is_a_row_and_the_rest_goes_on(done):
     assert result.failed == len(failed) == 4
     told = " ".join(failed["detail"])
     assert told.count("at least 16 px; seen 12x40") == 2
-    assert told.count("cannot make 16x48 px well: allowed are areas from 32x32") == 2
+    assert told.count("cannot make 16x48 px; allowed: areas from 32x32") == 2
 
 
 def test_running_it_again_makes_nothing(done, base):
@@ -181,7 +181,7 @@ def test_parents_can_be_chosen_by_a_condition_or_nearness(base):
     assert augment(request, plan_for(base, make=make, parents=told)).made == 2
     with pytest.raises(InputError, match=r"no parents.*label images first"):
         augment(request, plan_for(base, make=make, parents={"choose": "fake"}))
-    with pytest.raises(ConfigError, match=r"is no condition on the images.*columns: image_id"):
+    with pytest.raises(ConfigError, match=r"is not a condition on the images.*columns: image_id"):
         augment(request, plan_for(base, make=make, parents={"where": "width_furlongs > 1"}))
 
 
@@ -281,8 +281,8 @@ def test_masks_can_be_given_by_image(base, tmp_path):
     assert result.failures[0][1] == 2
     assert "allowed: IMAGE_ID.png" in result.failures[0][0]
     told = " ".join(Lake(request.lake).scan("sightings").collect()["detail"].drop_nulls().to_list())
-    assert "is 100x120 px, its picture 160x120 px; they must be alike" in told
-    assert "has no mask for this picture" in told
+    assert "is 100x120 px and its image 160x120 px; both must have the same size" in told
+    assert "has no mask for this image" in told
     assert "cannot be read" in told
 
 
@@ -430,7 +430,7 @@ def test_a_child_is_compared_with_its_parent_only_where_both_were_seen_upright(
 def test_the_flow_takes_a_generator_in_the_place_of_the_plans(tmp_path):
     """As the command does; a plan that paints with none says so before anything runs."""
     plan = {"make": [{"method": "launder", "condition": "jpeg-50"}]}
-    with pytest.raises(ConfigError, match="no block of the plan paints with a generator"):
+    with pytest.raises(ConfigError, match="no block of the plan uses a generator"):
         augment_flow.fn(plan, generator="mini-sd3", lake=str(tmp_path / "lake"))
 
 

@@ -112,7 +112,7 @@ def test_its_generator_stands_in_for_the_plans(plugin, tmp_path):
     """In every block that names one; adapters are refused, and so is a word on its memory."""
     plan = plan_of(tmp_path).with_generator("disc")
     assert [block.settings.get("generator") for block in plan.blocks] == [None, "disc", "disc"]
-    with pytest.raises(ConfigError, match="no block of the plan paints with a generator"):
+    with pytest.raises(ConfigError, match="no block of the plan uses a generator"):
         plan_of_dict({"make": [{"method": "solarise"}]}, folder=tmp_path).with_generator("disc")
     adapted = {"method": "text", "generator": "disc", "prompt": "x", "lora": "a.safetensors"}
     with pytest.raises(SynthError, match=r"lora = 'a.safetensors' with the generator 'disc' of"):

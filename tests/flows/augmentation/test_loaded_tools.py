@@ -99,8 +99,8 @@ def broken(_self):
         (given(license_flags="nc"), "license_flags is 'nc'; allowed: a list of texts"),
         (given(license_flags=("nc", 5)), r"license_flags is \('nc', 5\); allowed"),
         (given(contents={1: {2}}), r"contents is .*; allowed: plain values"),
-        (given(generator_id=property(broken)), "cannot be asked what it is: .*no licence server"),
-        (given(contents=property(broken)), "cannot be asked what it is: .*no licence server"),
+        (given(generator_id=property(broken)), "has members that fail: .*no licence server"),
+        (given(contents=property(broken)), "has members that fail: .*no licence server"),
     ],
 )
 def test_members_that_rows_cannot_hold_are_refused_before_the_work(generator, said):
@@ -132,7 +132,7 @@ def test_a_generator_is_looked_for_beside_the_plan(tmp_path, monkeypatch):
     (plans / "look.safetensors").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     tools = LoadedTools(Request(lake="x"))
-    with pytest.raises(SynthError, match=r"plans/mine is no diffusers folder"):
+    with pytest.raises(SynthError, match=r"plans/mine is not a diffusers folder"):
         tools.prepare(plan_of_dict({"make": [TEXT | {"generator": "mine"}]}, folder=plans))
     (adapter,) = tools.adapters("look.safetensors:0.8")
     assert (adapter.path, adapter.weight) == (plans / "look.safetensors", 0.8)

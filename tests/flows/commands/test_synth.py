@@ -49,4 +49,4 @@ def test_a_generator_of_the_command_is_checked_as_the_plans(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["synth", "augment", str(plan), "--generator", "sd3.5-large", "--lake", "none"])
     least = round(PRESETS["sd3.5-large"].min_pixels ** 0.5)
-    assert f"allowed are areas from {least}x{least}" in capsys.readouterr().err
+    assert f"allowed: areas from {least}x{least}" in capsys.readouterr().err

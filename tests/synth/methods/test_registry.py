@@ -79,14 +79,14 @@ def test_a_package_adds_a_class_or_an_instance(added, loaded):
     [
         (None, "which is None; allowed: a subclass of assay.synth.methods.protocol.Method"),
         (Unfinished, "which is 'a class without make'; allowed"),
-        (with_members(name="other"), "whose name is 'other'; give both the same name"),
-        (with_members(description=None), "whose description is missing; give it"),
-        (with_members(settings_model=dict), "whose settings_model is no pydantic model"),
+        (with_members(name="other"), "whose name is 'other'; use the same name"),
+        (with_members(description=None), "whose description is missing; define it"),
+        (with_members(settings_model=dict), "whose settings_model is not a pydantic model"),
         (
             with_members(
                 settings_model=type("Own", (NoSettings,), {"__annotations__": {"of": str}})
             ),
-            "which has a setting of, as every block has; rename it",
+            "whose setting of is also a field of every block; rename it",
         ),
     ],
 )
@@ -103,5 +103,7 @@ def test_a_broken_method_of_a_package_is_said_with_the_package(added, loaded, sa
 def test_a_package_cannot_take_a_name_of_assays(added):
     """Which of them a plan means would depend on what is installed."""
     added(Plain, name="text")
-    with pytest.raises(ConfigError, match='adds the method "text", which assay has itself'):
+    with pytest.raises(
+        ConfigError, match='adds the method "text", which is the name of a built-in one'
+    ):
         registry.method_of("text")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not he
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("braces-in-prompt", "'a {colour} car' needs values for colour; given: color"),
+        ("braces-in-prompt", "'a {colour} car' needs values for colour; variables has color"),
         ("empty-sweep", "epsilon = []; allowed: a value, or a list of at least one"),
         ("method-is-a-list", "no method is named ['launder', 'attack']; allowed: text,"),
     ],
