@@ -1,1 +1,1 @@
-"""Everything that makes pictures. It takes a detector as an argument and never imports one."""
+"""Synthesis of images: methods, generators, attacks. Detectors are arguments, never imported."""

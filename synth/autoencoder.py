@@ -1,9 +1,8 @@
-"""Latent autoencoders from diffusers folders, and pictures through them and back.
+"""Latent autoencoders from diffusers folders, and reconstruction of images.
 
-An autoencoder here is a pair of maps, pixels to latents and back; what it is good for in assay
-is the trace that the way back leaves (see `reconstruct`). Weights load from safetensors only,
-and every tensor of the file must find its place: diffusers drops what it does not know in
-silence, and a decoder without those tensors paints wrong pictures.
+An autoencoder is an encoder from pixels to latents and a decoder back; assay uses the trace that
+the decoder leaves (see `reconstruct`). Weights are safetensors only, and every tensor of the file
+must fit: diffusers silently drops unknown tensors, and a decoder without them gives wrong images.
 """
 
 from __future__ import annotations
@@ -31,31 +30,42 @@ WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Autoencoder:
-    """Pixels to latents and back, with the identity of the weights that do it."""
+    """An encoder to latents and a decoder back, with the identity of the weights."""
 
     name: str
+    """Name of the folder or generator."""
     module: nn.Module
+    """AutoencoderKL or AutoencoderTiny, in evaluation mode."""
     weights_sha256: str
+    """Hash of the weights' file."""
     stride_px: int
-    """Pixels of the picture per latent cell, along one side."""
+    """Pixels of the image per latent cell, along one side."""
 
     @property
     def autoencoder_id(self) -> str:
-        """Name and the first digits of the weights' hash."""
+        """Name and the first 12 digits of the weights' hash."""
         return f"{self.name}@{self.weights_sha256[:12]}"
 
     @property
     def device(self) -> torch.device:
-        """Where the maps are computed; pictures come and go through main memory."""
+        """Device of the weights; images are in main memory before and after."""
         return next(self.module.parameters()).device
 
     def reconstruct(
         self, rgb_u8_hwc: NDArray[np.uint8], *, tile_px: int = 1024, overlap_px: int = 64
     ) -> NDArray[np.uint8]:
-        """The picture through the latents and back, at the same size; shape (H, W, 3), RGB.
+        """Encode and decode an image at its own size.
 
-        Sides longer than `tile_px` are done in tiles whose overlaps are cross-faded, so that
-        memory is bounded by the tile and not by the picture.
+        Images with a side longer than `tile_px` are processed in tiles with cross-faded overlaps,
+        so that memory is bounded by the tile.
+
+        Args:
+            rgb_u8_hwc: Image, RGB, shape (H, W, 3).
+            tile_px: Side of a tile, in pixels.
+            overlap_px: Overlap of neighbouring tiles, in pixels.
+
+        Returns:
+            Reconstruction, RGB, shape (H, W, 3).
         """
         height, width = rgb_u8_hwc.shape[:2]
         if max(height, width) <= tile_px:
@@ -71,7 +81,7 @@ class Autoencoder:
         return _to_u8(total / weight)
 
     def _pass(self, rgb_u8_hwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """One forward pass, float32 in [-1, 1]; sides are padded by repetition to the stride."""
+        """Run one forward pass, float32 in [-1, 1]; edges are repeated to pad to the stride."""
         height, width = rgb_u8_hwc.shape[:2]
         below, right = -height % self.stride_px, -width % self.stride_px
         padded = np.pad(rgb_u8_hwc, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -84,11 +94,15 @@ class Autoencoder:
 
 
 def load_autoencoder(folder: Path, *, device: str = "cpu") -> Autoencoder:
-    """An AutoencoderKL or AutoencoderTiny from a diffusers folder, on a device.
+    """Load an AutoencoderKL or AutoencoderTiny from a diffusers folder.
+
+    Args:
+        folder: Folder of the autoencoder.
+        device: Name of the device.
 
     Raises:
-        SynthError: the folder holds no such model, has no safetensors, or its tensors do not
-            fit the class one to one.
+        SynthError: The folder is not an autoencoder, has no safetensors, or its tensors do not
+            fit the class exactly.
     """
     from diffusers import AutoencoderKL, AutoencoderTiny
 
@@ -96,15 +110,15 @@ def load_autoencoder(folder: Path, *, device: str = "cpu") -> Autoencoder:
     weights = folder / WEIGHTS_NAME
     if not (folder / "config.json").is_file() or not weights.is_file():
         raise SynthError(
-            f"{folder} is no autoencoder: it needs config.json and {WEIGHTS_NAME} "
-            "(other weight files are not read)"
+            f"{folder} is not an autoencoder, which has config.json and {WEIGHTS_NAME} (other "
+            "weight files are not read); give the folder of one"
         )
     config = AutoencoderKL.load_config(str(folder))
     kind = config.get("_class_name")
     if kind not in classes:
-        raise SynthError(f"{folder} holds a {kind}; allowed: {', '.join(classes)}")
+        raise SynthError(f"{folder} is a {kind}; allowed: {', '.join(classes)}")
     if kind == "AutoencoderTiny":
-        # The class writes this entry itself and warns of it when it reads it back.
+        # The class writes this entry and warns about it when it reads it again.
         config.pop("block_out_channels", None)
     module = classes[kind].from_config(config)
     try:
@@ -118,9 +132,10 @@ def load_autoencoder(folder: Path, *, device: str = "cpu") -> Autoencoder:
 
 
 class _PooledTinyBlock(nn.Module):
-    """A tiny block with the normalised 1x1 branch that the TAEF2 weights have and diffusers lacks.
+    """A tiny block with the normalised 1x1 branch of the TAEF2 weights, which diffusers lacks.
 
-    The group norm sees the whole picture, which lets a decoder of small reach set its colours.
+    The group norm covers the whole image, so that a decoder with a small receptive field can set
+    its colours.
     """
 
     def __init__(self, plain: AutoencoderTinyBlock, wide: int) -> None:

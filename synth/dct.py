@@ -1,8 +1,8 @@
-"""A picture between a photo and its reconstruction, mixed by frequency in 8x8 blocks.
+"""Blend of a photo and its reconstruction by frequency, in blocks of 8x8 pixels.
 
-JPEG keeps frequencies by block, so a mix by frequency lies nearer to what files hold than a mix of
-pixels. Source: the frequency blend of Dual Data Alignment (Chen et al. 2025, section 3.3), written
-from its description.
+JPEG stores frequencies per block, so a blend by frequency is closer to real files than a blend of
+pixels. Source: the frequency blend of Dual Data Alignment (Chen et al. 2025, section 3.3),
+implemented from its description.
 """
 
 from __future__ import annotations
@@ -19,23 +19,27 @@ BLOCK_PX = 8
 def blend_in_dct(
     photo_u8_hwc: NDArray[np.uint8], other_u8_hwc: NDArray[np.uint8], *, share: float, seed: int
 ) -> NDArray[np.uint8]:
-    """The photo with this share of its frequencies taken from the other picture.
+    """Replace a share of a photo's frequencies by those of another image.
 
     Args:
-        photo_u8_hwc: RGB, shape (H, W, 3).
-        other_u8_hwc: The same shape.
-        share: In [0, 1], of the 64 frequencies of a block; the same ones in every block.
-        seed: Draws which ones.
+        photo_u8_hwc: Photo, RGB, shape (H, W, 3).
+        other_u8_hwc: Other image, RGB, of the same shape.
+        share: Share of the 64 frequencies of a block, in [0, 1]; the same ones in every block.
+        seed: Seed for the choice of the frequencies.
+
+    Returns:
+        Blend, RGB, shape (H, W, 3).
 
     Raises:
-        SynthError: Shapes differ, or the share is out of range.
+        SynthError: The shapes differ, or the share is out of range.
     """
     if photo_u8_hwc.shape != other_u8_hwc.shape:
         raise SynthError(
-            f"pictures of {photo_u8_hwc.shape} and {other_u8_hwc.shape}; they must be alike"
+            f"images of shapes {photo_u8_hwc.shape} and {other_u8_hwc.shape} cannot be blended; "
+            "both must have the same shape"
         )
     if not 0 <= share <= 1:
-        raise SynthError(f"a share of {share} of the frequencies; allowed: 0 to 1")
+        raise SynthError(f"share = {share}; allowed: 0 to 1")
     taken = np.zeros(BLOCK_PX**2, bool)
     n_taken = round(share * taken.size)
     taken[np.random.default_rng(seed).permutation(taken.size)[:n_taken]] = True
@@ -46,7 +50,7 @@ def blend_in_dct(
 
 
 def _blocks_dct(rgb_u8_hwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Orthonormal DCT of every block, shape (rows, columns, 8, 8, 3)."""
+    """Compute the orthonormal DCT of every block, shape (rows, columns, 8, 8, 3)."""
     height, width = rgb_u8_hwc.shape[:2]
     pads = ((0, -height % BLOCK_PX), (0, -width % BLOCK_PX), (0, 0))
     padded = np.pad(rgb_u8_hwc, pads, mode="edge").astype(np.float32)

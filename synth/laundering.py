@@ -1,9 +1,9 @@
-"""What happens to a picture on its way through platforms, as named conditions.
+"""The processing of images by platforms, as named conditions.
 
-A condition is a pure function from pixels to an encoded file: the same pixels give the same
-bytes, and nothing in it looks at whether they are a photo's or a model's, so that a trace it
-leaves cannot tell the classes apart. What comes out of a photo is labelled laundered, not real
-and not fake. The list is versioned: a condition is never changed, only added under a new name.
+A condition is a pure function from pixels to an encoded file: the same pixels give the same bytes.
+It treats photos and AI-generated images alike, so that its traces do not separate the classes. A
+laundered photo is labelled laundered, neither real nor fake. The list is versioned: a condition is
+never changed, only added under a new name.
 """
 
 from __future__ import annotations
@@ -29,21 +29,29 @@ Step = Callable[[Image.Image], Image.Image]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One named way to change a file: steps on pixels, then an encoding."""
+    """A named processing: steps on pixels, then an encoding."""
 
     name: str
+    """Name of the condition."""
     family: str
+    """Name of its family."""
     steps: tuple[Step, ...]
+    """Steps on pixels, in order."""
     format: str = "JPEG"
+    """Format of the file: JPEG, WEBP or PNG."""
     quality: int = 95
-    """Of the last encoding; 95 without chroma subsampling where the steps are the point."""
+    """Quality of the file, 1 to 100; 95 without subsampling where only the steps matter."""
     subsampling: int = 0
+    """Chroma subsampling of a JPEG file as Pillow's number: 0 is 4:4:4, 2 is 4:2:0."""
 
     def apply(self, rgb_u8_hwc: NDArray[np.uint8]) -> bytes:
-        """The encoded file that this condition makes of the picture.
+        """Process an image and encode it.
+
+        Args:
+            rgb_u8_hwc: Image, RGB, shape (H, W, 3).
 
         Raises:
-            SynthError: A side is shorter than 16 px, which leaves nothing to change.
+            SynthError: A side is shorter than 16 px.
         """
         height, width = rgb_u8_hwc.shape[:2]
         if min(height, width) < MIN_SIDE_PX:
@@ -57,7 +65,10 @@ class Condition:
 
 
 def conditions(names: tuple[str, ...] = ()) -> tuple[Condition, ...]:
-    """The conditions of these names or families, in the list's order; all of them for none.
+    """Return the conditions of names or families, in the order of the list.
+
+    Args:
+        names: Names of conditions or families; empty: all conditions.
 
     Raises:
         SynthError: A name is unknown.
@@ -65,7 +76,7 @@ def conditions(names: tuple[str, ...] = ()) -> tuple[Condition, ...]:
     known = {c.name for c in CONDITIONS} | {c.family for c in CONDITIONS}
     if unknown := sorted(set(names) - known):
         raise SynthError(
-            f"no laundering is named {shown(unknown[0])}; allowed: {', '.join(sorted(known))}"
+            f"no condition is named {shown(unknown[0])}; allowed: {', '.join(sorted(known))}"
             f"{did_you_mean(unknown[0], known)}"
         )
     return tuple(c for c in CONDITIONS if not names or c.name in names or c.family in names)
@@ -83,7 +94,7 @@ def _encode(image: Image.Image, kind: str, quality: int, subsampling: int = 2) -
 
 
 def _through(kind: str, quality: int) -> Step:
-    """Encoded and decoded again."""
+    """Return a step that encodes and decodes."""
 
     def step(image: Image.Image) -> Image.Image:
         with Image.open(io.BytesIO(_encode(image, kind, quality))) as back:
@@ -101,7 +112,7 @@ def _scaled(factor: float, resampling: Image.Resampling = Image.Resampling.BICUB
 
 
 def _long_edge(px: int) -> Step:
-    """Reduced to this long edge; a smaller picture stays as it is, as platforms do it."""
+    """Return a step that reduces the long edge; smaller images are unchanged, as on platforms."""
 
     def step(image: Image.Image) -> Image.Image:
         if max(image.size) <= px:
@@ -122,7 +133,7 @@ def _there_and_back(factor: float) -> Step:
 def _cropped(share: float) -> Step:
     def step(image: Image.Image) -> Image.Image:
         width, height = (max(round(side * share), 8) for side in image.size)
-        # Off the centre and off the 8 px grid, so that JPEG blocks are cut as people cut them.
+        # Off the centre and off the 8 px grid of JPEG blocks, as crops by people are.
         left, top = (image.width - width) * 3 // 5, (image.height - height) * 2 // 5
         return image.crop((left, top, left + width, top + height))
 
@@ -134,7 +145,7 @@ def _blurred(radius_px: float) -> Step:
 
 
 def _noisy(sd_levels: float) -> Step:
-    """Gaussian noise drawn from the pixels themselves, so that a picture has one noise."""
+    """Return a step that adds Gaussian noise seeded by the pixels, so that it is reproducible."""
 
     def step(image: Image.Image) -> Image.Image:
         pixels = np.asarray(image)
@@ -159,7 +170,7 @@ def _sharpened(image: Image.Image) -> Image.Image:
 
 
 def _framed(image: Image.Image) -> Image.Image:
-    """On a white page with margins and a bar above, as a screenshot of a post shows it."""
+    """Place an image on a white page with margins and a bar above, as in a screenshot of a post."""
     margin, bar = max(image.width // 20, 4), max(image.height // 12, 8)
     page = Image.new("RGB", (image.width + 2 * margin, image.height + 2 * margin + bar), "white")
     page.paste((32, 33, 36), (0, 0, page.width, bar))

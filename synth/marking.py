@@ -1,9 +1,8 @@
-"""Marks in the files themselves: what is machine-made says so, whoever opens it.
+"""Marks in files, which declare that an image is AI-generated.
 
-The mark is an XMP packet with IPTC's digital source type, the generator and where it is recorded,
-put into the encoded file without touching a pixel; with a certificate, a signed C2PA manifest as
-well.
-Marks are declarations: anyone can strip them, and their absence proves nothing.
+A mark is an XMP packet with IPTC's digital source type, the generator and a reference to the row.
+It is inserted into the encoded file without changing pixels; with a certificate, a signed C2PA
+manifest is added. Marks are declarations: they can be removed, and their absence proves nothing.
 
 Sources: IPTC Photo Metadata 2025.1 (DigitalSourceType, AISystemUsed); Adobe XMP specification
 part 3 (where packets lie in JPEG, PNG and WebP).
@@ -35,7 +34,7 @@ _PNG_SIGNATURE_BYTES: Final = 8
 
 
 class SourceType(StrEnum):
-    """IPTC's names for what a picture owes to a trained model."""
+    """IPTC's digital source types for images made or edited by a trained model."""
 
     MADE = "trainedAlgorithmicMedia"
     EDITED = "compositeWithTrainedAlgorithmicMedia"
@@ -43,16 +42,17 @@ class SourceType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What a file shall say of itself."""
+    """The declaration in a file."""
 
     source_type: SourceType | None
-    """None: no model drew any of it; the file only tells what changed it."""
+    """Digital source type; None: no model made any part, only the tool is named."""
     generator: str
+    """Id of the generator, or name of the method."""
     origin: str = ""
-    """Leads to the row that tells how it was made."""
+    """Reference to the row with the lineage."""
 
     def packet(self) -> bytes:
-        """The XMP packet, UTF-8."""
+        """Return the XMP packet, UTF-8."""
         fields = {"xmp:CreatorTool": f"assay: {self.generator}"}
         if self.source_type is not None:
             fields["Iptc4xmpExt:DigitalSourceType"] = SOURCE_TYPE_URI + self.source_type.value
@@ -70,14 +70,18 @@ class Mark:
 
 
 def marked(raw: bytes, mark: Mark) -> bytes:
-    """The same file with the mark in its metadata; its pixels stay as they are.
+    """Insert a mark into the metadata of a file, without changing its pixels.
 
-    What a model drew is signed with C2PA too when `ASSAY_C2PA_CERT` and `ASSAY_C2PA_KEY` name a
-    PEM certificate chain and its key.
+    If `ASSAY_C2PA_CERT` and `ASSAY_C2PA_KEY` name a PEM certificate chain and its key, the output
+    of models is also signed with C2PA.
+
+    Args:
+        raw: Encoded JPEG, PNG or WebP.
+        mark: Declaration to insert.
 
     Raises:
-        SynthError: The file is none of JPEG, PNG and WebP.
-        ConfigError: A certificate is configured and cannot be used.
+        SynthError: The file is not a JPEG, PNG or WebP, or the mark is too long for JPEG.
+        ConfigError: The certificate or its key cannot be used.
     """
     kind = _kind(raw)
     out = {"JPEG": _into_jpeg, "PNG": _into_png, "WEBP": _into_webp}[kind](raw, mark.packet())
@@ -95,15 +99,18 @@ def _kind(raw: bytes) -> str:
     if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
         return "WEBP"
     raise SynthError(
-        f"a file that begins with {raw[:8]!r} cannot be marked; allowed: JPEG, PNG and WebP"
+        f"a file that starts with {raw[:8]!r} cannot be marked; allowed: JPEG, PNG and WebP"
     )
 
 
 def _into_jpeg(raw: bytes, packet: bytes) -> bytes:
-    """An APP1 segment after the JFIF and EXIF headers, where readers look for it."""
+    """Insert an APP1 segment after the JFIF and EXIF headers, where readers look for it."""
     body = _JPEG_XMP + packet
     if len(body) > 65_533:
-        raise SynthError(f"a mark of {len(body)} bytes does not fit a JPEG segment; allowed 65533")
+        raise SynthError(
+            f"the mark has {len(body)} bytes; allowed in a JPEG segment: 65533. Shorten the "
+            "generator's id"
+        )
     at = 2
     while raw[at : at + 2] in {b"\xff\xe0", b"\xff\xe1"}:
         at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
@@ -112,17 +119,17 @@ def _into_jpeg(raw: bytes, packet: bytes) -> bytes:
 
 
 def _into_png(raw: bytes, packet: bytes) -> bytes:
-    """An iTXt chunk right after the header chunk."""
+    """Insert an iTXt chunk right after the header chunk."""
     head_bytes = int.from_bytes(raw[8:12], "big")
     at = _PNG_SIGNATURE_BYTES + 12 + head_bytes
-    # Keyword, no compression, no language, no translated keyword.
+    # Keyword, uncompressed, without language and translated keyword.
     body = b"iTXt" + b"XML:com.adobe.xmp\0\0\0\0\0" + packet
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return raw[:at] + chunk + raw[at:]
 
 
 def _into_webp(raw: bytes, packet: bytes) -> bytes:
-    """An XMP chunk at the end, announced in the extended header, which is made if missing."""
+    """Append an XMP chunk and set its flag in the extended header, which is added if missing."""
     chunks = list(_riff_chunks(raw))
     if chunks and chunks[0][0] == b"VP8X":
         head = bytearray(chunks.pop(0)[1])
@@ -157,8 +164,8 @@ def _certificate() -> tuple[bytes, bytes] | None:
         return None
     if not all(paths):
         raise ConfigError(
-            f"one of {CERTIFICATE_VARIABLE} and {KEY_VARIABLE} is set; signing needs a PEM chain "
-            "and its key: set both, or neither"
+            f"only one of {CERTIFICATE_VARIABLE} and {KEY_VARIABLE} is set; signing needs a PEM "
+            "chain and its key: set both, or neither"
         )
     try:
         chain, key = (Path(str(path)).read_bytes() for path in paths)
@@ -170,7 +177,7 @@ def _certificate() -> tuple[bytes, bytes] | None:
 def _signed(
     raw: bytes, kind: str, generator: str, source_type: SourceType, chain: bytes, key: bytes
 ) -> bytes:
-    """The file with a manifest that names its digital source type, signed with ES256."""
+    """Add a manifest with the digital source type, signed with ES256."""
     try:
         import c2pa
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Masks for inpainting, drawn by rule or given: which part of a picture is painted anew."""
+"""Masks for inpainting, by rule or from a file."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _WHITE: Final = 255
 
 
 def draw_mask(rule: str, width_px: int, height_px: int, seed: int) -> Mask:
-    """The mask of a rule, shape (H, W), True where the picture is painted anew.
+    """Draw the mask of a rule, shape (H, W), True where the image is repainted.
 
     Args:
-        rule: `empty` (nothing: what is left is the autoencoder's trace), `full`, `centre` (the
-            middle quarter of the area), `half` (left, right, top or bottom, by seed), `box`
-            (one of a tenth to two fifths of the area) or `strokes` (five wide lines).
-        width_px: Of the picture.
-        height_px: Of the picture.
-        seed: Places what the rule leaves open.
+        rule: Name of the rule: `empty` (nothing, so that only the autoencoder's trace is left),
+            `full`, `centre` (the central quarter of the area), `half` (left, right, top or
+            bottom), `box` (10 to 40 % of the area) or `strokes` (five wide lines).
+        width_px: Width of the image, in pixels.
+        height_px: Height of the image, in pixels.
+        seed: Seed of side, place and size.
 
     Raises:
-        SynthError: No such rule.
+        SynthError: There is no such rule.
     """
     if rule not in RULES:
         raise SynthError(
@@ -40,51 +40,53 @@ def draw_mask(rule: str, width_px: int, height_px: int, seed: int) -> Mask:
 
 
 def given_mask(folder: Path, image_id: str, size_px: tuple[int, int]) -> Mask:
-    """Return the mask `IMAGE_ID.png` of a folder, shape (H, W), upright.
+    """Read the mask `IMAGE_ID.png` of a folder, shape (H, W), upright; see `read_mask`.
 
-    What a mask may be: `read_mask` says.
+    Args:
+        folder: Folder of the masks.
+        image_id: Id of the image that the mask belongs to.
+        size_px: Width and height of that image in pixels, upright.
 
     Raises:
-        SynthError: As `given_picture`, or what is painted anew is not plain.
+        SynthError: The mask is missing, cannot be read, has another size, or is ambiguous.
     """
     with given_picture(folder, image_id, size_px, what="mask") as image:
         return read_mask(image, f"{image_id}.png")
 
 
 def read_mask(image: Image.Image, name: str) -> Mask:
-    """Return where a decoded picture is light, upright, as a mask.
+    """Convert an image to a mask, upright, True where it is light.
 
-    A mask is grey, opaque and of one frame: black where the picture stays, white where it is
-    painted anew, in 1, 8 or 16 bits. Greys between, as at soft edges, count as the nearer of the
-    two. Labels of 0 and 1 are taken as such. A single value other than black and white, a
-    mask without a light or without a dark part, colours and transparency are refused: what they
-    mean is anybody's guess.
+    A mask is grey, opaque and has one frame of 1, 8 or 16 bits: black where the image stays, white
+    where it is repainted. Other greys, as at soft edges, count as the nearer of the two. Labels of
+    0 and 1 are also accepted. Ambiguous masks are refused: a single value other than black and
+    white, no light or no dark part, colours, transparency.
 
     Args:
-        image: The mask, loaded.
+        image: Loaded mask.
         name: Name of its file, for messages.
 
     Raises:
-        SynthError: What is painted anew is not plain.
+        SynthError: The mask is ambiguous.
     """
     samples, white = _grey_samples(image, name)
     least, most = int(samples.min()), int(samples.max())
     if most == 1 or (white > _WHITE and np.isin(samples, (0, _WHITE)).all()):
-        light = samples > 0  # labels, or 8 bits kept in 16
+        light = samples > 0  # labels, or 8 bits stored in 16
     elif most == 0 or least == white or least < (white + 1) // 2 <= most:
         light = samples >= (white + 1) // 2
     else:
-        raise _unclear(name, f"its values run from {least} to {most}, and white would be {white}")
+        raise _unclear(name, f"its values range from {least} to {most}, and white is {white}")
     shown = Image.fromarray(light.astype(np.uint8) * _WHITE)
     return np.asarray(turned(shown, orientation_of(image))) > 0
 
 
 def _grey_samples(image: Image.Image, name: str) -> tuple[NDArray[np.integer[Any]], int]:
-    """The grey values of a mask as stored, and which of them is white."""
+    """Return the stored grey values of a mask, and the value of white."""
     if getattr(image, "n_frames", 1) > 1:
         raise _unclear(name, "it has several frames")
     if alpha_of(in_8_bits(image)) is not None:
-        raise _unclear(name, "it is partly transparent; lay it over black or white first")
+        raise _unclear(name, "it is partly transparent")
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.int64), 2**16 - 1
     if image.mode in {"1", "L"}:
@@ -97,8 +99,8 @@ def _grey_samples(image: Image.Image, name: str) -> tuple[NDArray[np.integer[Any
 
 def _unclear(name: str, seen: str) -> SynthError:
     return SynthError(
-        f"the mask {name} is unclear: {seen}; allowed: grey without transparency, white (or 1) "
-        "where the picture is painted anew, black (0) where it stays"
+        f"the mask {name} is ambiguous: {seen}; allowed: grey without transparency, white (or 1) "
+        "where the image is repainted, black (0) where it stays"
     )
 
 

@@ -1,4 +1,4 @@
-"""The parent of a picture to be made: encoded bytes in, the pixels that methods work on out."""
+"""The parent of an image to make, decoded for the methods."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .reconstruct import PHOTO_LIMITS, encoding_of
 
 @dataclass(frozen=True, slots=True)
 class ParentPicture:
-    """A decoded parent: upright RGB, 8 bits, over white where it is transparent.
+    """A decoded parent: upright RGB of 8 bits, on white where it is transparent.
 
     Attributes:
-        image: The picture.
-        orientation: Orientation in [1, 8] that its file asked for, and that is applied here.
-        raw: The file.
+        image: Decoded image.
+        orientation: EXIF orientation of the file, 1 to 8, which is applied to `image`.
+        raw: Encoded file.
     """
 
     image: Image.Image
@@ -31,18 +31,18 @@ class ParentPicture:
 
     @property
     def rgb(self) -> Rgb:
-        """The pixels, shape (H, W, 3), a copy."""
+        """Copy of the pixels, shape (H, W, 3)."""
         return np.array(self.image)
 
     def notes(self) -> dict[str, Any]:
-        """Return what a child's row says of the parent: the orientation, where it was turned."""
+        """Return the notes about the parent for a child's row: its orientation, if not 1."""
         return {"turned_from": self.orientation} if self.orientation != 1 else {}
 
     def file_settings(self) -> dict[str, Any]:
-        """Return arguments for `Image.save` that encode an upright child as the parent was.
+        """Return arguments for `Image.save` that encode an upright child like the parent.
 
         Raises:
-            SynthError: Its format is none of JPEG, PNG and WebP.
+            SynthError: The parent is not a JPEG, PNG or WebP.
         """
         with opened(self.raw, PHOTO_LIMITS) as image:
             settings = encoding_of(image)
@@ -53,16 +53,19 @@ class ParentPicture:
 def open_parent(raw: bytes | None) -> ParentPicture:
     """Decode a parent.
 
+    Args:
+        raw: Encoded parent; None is refused.
+
     Raises:
-        SynthError: There is none, or it cannot be decoded.
+        SynthError: There is no parent, or it cannot be decoded.
     """
     if raw is None:
-        raise SynthError("this method needs a parent picture")
+        raise SynthError("this method needs a parent image")
     try:
         with opened(raw, PHOTO_LIMITS) as image:
             image.load()
             rgb = to_rgb(image, UPRIGHT)
-            # A copy: the file behind the picture is closed with the block.
+            # A copy, since the file behind the image is closed with the block.
             return ParentPicture(rgb.copy(), orientation_of(image), raw)
     except UnreadableImage as error:
         raise SynthError(f"the parent cannot be decoded: {error}") from error

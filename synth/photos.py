@@ -1,4 +1,4 @@
-"""A photo of a folder that something is learnt from, read as everything else is."""
+"""Reading of training photos, with the decoder for all images."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..data.images.decode import UPRIGHT, decode_rgb
 
 
 def read_photo(path: Path) -> Image.Image:
-    """Return a photo as upright RGB.
+    """Decode a photo to upright RGB.
 
     Raises:
-        InputError: It cannot be decoded.
+        InputError: The photo cannot be decoded.
     """
     try:
         return decode_rgb(path.read_bytes(), UPRIGHT)
     except (OSError, UnreadableImage) as error:
-        raise InputError(f"{path} cannot be decoded: {error}; take it out") from error
+        raise InputError(f"{path} cannot be decoded: {error}; remove it") from error

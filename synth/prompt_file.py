@@ -1,6 +1,6 @@
 """Files of prompts: plain text, delimited tables such as PartiPrompts, JSON and Parquet.
 
-No line of a file is lost in silence: each is a prompt, blank, or an error that names it.
+Every line of a file is a prompt, blank, or an error that names it.
 """
 
 from __future__ import annotations
@@ -28,39 +28,46 @@ _COLUMNS: Final = frozenset({*_PROMPT, *_NEGATIVE, *_CATEGORY, *_EXPECTED})
 MAX_BYTES: Final = 256 * 2**20
 _TEXT_SUFFIXES: Final = ("", ".txt", ".text", ".prompts")
 KINDS: Final = ".txt (one on each line), .csv, .tsv, .jsonl, .json or .parquet"
-# As writers of TSV that know quotes write a cell that has some: doubled, within a pair.
+# A cell with quotes as written by TSV writers that use quoting: doubled, within a pair.
 _WRITTEN_WITH_QUOTES: Final = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What a picture shall show, and what is known of it."""
+    """A prompt with its properties."""
 
     prompt: str
+    """Description of the image."""
     negative_prompt: str = ""
+    """Description of what the image must not show."""
     category: str = ""
+    """Category of the prompt, for tables."""
     expected_text: str = ""
-    """The words that must be readable in the picture."""
+    """Text that must be readable in the image."""
 
     def settings(self) -> dict[str, str]:
-        """The fields that are not empty."""
-        told = {
+        """Return the fields that are not empty, by name."""
+        fields = {
             "prompt": self.prompt,
             "negative_prompt": self.negative_prompt,
             "category": self.category,
             "expected_text": self.expected_text,
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in fields.items() if value}
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """Return the prompts of a `.txt`, `.csv`, `.tsv`, `.jsonl`, `.json` or `.parquet` file.
+    """Read the prompts of a `.txt`, `.csv`, `.tsv`, `.jsonl`, `.json` or `.parquet` file.
 
-    A table needs a column `prompt`, `text` or `caption`, in any case; `negative_prompt`,
-    `category` and `expected_text` are taken where they are. PartiPrompts works as it is.
+    A table has a column `prompt`, `text` or `caption`, in upper or lower case; the columns
+    `negative_prompt`, `category` and `expected_text` are optional. PartiPrompts needs no
+    conversion.
+
+    Args:
+        path: File of prompts.
 
     Raises:
-        InputError: The file cannot be read, a row of it cannot, or it holds no prompt.
+        InputError: The file or a row cannot be read, or there are no prompts.
     """
     try:
         prompts = [
@@ -71,18 +78,18 @@ def read_prompts(path: Path) -> list[Prompt]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as prompts: {error}") from error
     if not prompts:
-        raise InputError(f"{path} holds no prompt; put one on each line")
+        raise InputError(f"{path} has no prompts; write one per line")
     return prompts
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """The rows of a file, each with its place in it."""
+    """Yield the rows of a file, each with its place."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         yield from _parquet_rows(path)
         return
     if (n_bytes := path.stat().st_size) > MAX_BYTES:
-        raise ValueError(f"it has {n_bytes:,} bytes, allowed are {MAX_BYTES:,}")
+        raise ValueError(f"it has {n_bytes:,} bytes; allowed: {MAX_BYTES:,}. Split it")
     if suffix in {".csv", ".tsv"}:
         yield from _table_rows(_text_of(path), is_tsv=suffix == ".tsv")
     elif suffix in {".jsonl", ".ndjson"}:
@@ -93,7 +100,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
         for number, line in enumerate(split_lines(_text_of(path)), start=1):
             yield f"line {number}", line
     else:
-        raise ValueError(f"no kind of file ends in {path.suffix}; allowed: {KINDS}")
+        raise ValueError(f"the suffix {path.suffix} is unknown; allowed: {KINDS}")
 
 
 def _text_of(path: Path) -> str:
@@ -109,21 +116,21 @@ def _table_rows(text: str, *, is_tsv: bool) -> Iterator[tuple[str, dict[str, Any
         return
     records = list(table.records)
     if is_tsv and not _is_plain(table.names, records):
-        # Cells with line breaks, or every one in quotes: by a writer that knows them.
+        # Cells with line breaks, or all in quotes: written with quoting.
         table = _table(text, delimiter="\t") or table
         records = list(table.records)
     elif is_tsv:
         records = [_unquoted(record) for record in records]
     known = [_plain_name(name) for name in table.names]
     if double := sorted({name for name in known if name in _COLUMNS and known.count(name) > 1}):
-        raise ValueError(f"two columns are named {double[0]}; leave one")
+        raise ValueError(f"two columns are named {double[0]}; remove or rename one")
     for record in records:
         cells = record.cells
         if len(cells) > len(known):
             if len(known) > 1:
                 raise ValueError(
-                    f"line {record.line} has {len(cells)} cells, its header {len(known)}; put "
-                    "cells that hold the delimiter in quotes"
+                    f"line {record.line} has {len(cells)} cells, the header has {len(known)}; put "
+                    "cells with the delimiter in quotes"
                 )
             cells = [table.delimiter.join(cells)]
         yield f"line {record.line}", dict(zip(table.names, cells, strict=False))
@@ -135,9 +142,9 @@ def _table(text: str, *, delimiter: str | None = None, is_quoted: bool = True) -
 
 
 def _row_tests(names: Sequence[str]) -> RowTests:
-    """Only texts hold line breaks; a line that begins with a number as its row would is one."""
+    """Build the tests for rows: line breaks occur in texts only, and leading numbers start rows."""
     others = [at for at, name in enumerate(names) if _plain_name(name) not in _TEXTS]
-    # What stands behind a text stands in the line that closes it, too.
+    # Columns after a text are in the line that ends the text.
     leading = [at for n_before, at in enumerate(others) if at == n_before]
 
     def is_row(cells: Sequence[str]) -> bool:
@@ -150,7 +157,7 @@ def _row_tests(names: Sequence[str]) -> RowTests:
 
 
 def _is_plain(names: Sequence[str], records: Sequence[Record]) -> bool:
-    """Whether each line is a row of its own and quotes are characters, as TSV is defined."""
+    """Return whether each line is a row and quotes are plain characters, as TSV is defined."""
     if any(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
         return False
     return not any(
@@ -159,7 +166,7 @@ def _is_plain(names: Sequence[str], records: Sequence[Record]) -> bool:
 
 
 def _opens(cell: str) -> bool:
-    """Whether a cell begins with a quote that it does not close."""
+    """Return whether a cell starts with a quote that it does not close."""
     return cell.startswith('"') and (len(cell) == 1 or not cell.endswith('"'))
 
 
@@ -181,22 +188,22 @@ def _json_lines(text: str) -> Iterator[tuple[str, Any]]:
             try:
                 yield f"line {number}", json.loads(line)
             except ValueError as error:
-                raise ValueError(f"line {number} is no JSON: {error}") from error
+                raise ValueError(f"line {number} is not JSON: {error}") from error
 
 
 def _json_rows(text: str) -> Iterator[tuple[str, Any]]:
-    """A list of texts or of objects, by itself or as the `prompts` of an object; or JSON lines."""
+    """Yield the rows of a list of texts or objects, alone or as `prompts`; or of JSON lines."""
     try:
-        told = json.loads(text)
+        value = json.loads(text)
     except ValueError as error:
         if "Extra data" not in str(error):
             raise
         yield from _json_lines(text)
         return
-    rows = told.get("prompts", told) if isinstance(told, dict) else told
+    rows = value.get("prompts", value) if isinstance(value, dict) else value
     numbered = enumerate(rows, start=1) if isinstance(rows, list) else None
     if numbered is None:
-        raise ValueError('a list of prompts was expected, such as ["a dog", "a cat"]')
+        raise ValueError('it is not a list of prompts, such as ["a dog", "a cat"]')
     for number, row in numbered:
         yield f"item {number}", row
 
@@ -218,20 +225,20 @@ def _prompt(row: Any, place: str, path: Path) -> Prompt:
     if isinstance(row, str):
         return Prompt(prompt=valid_text(row).strip())
     if not isinstance(row, Mapping):
-        raise InputError(f"{path}, {place}: {shown(row)} is no row with named columns")
-    told = {_plain_name(str(name)): value for name, value in row.items()}
-    if not any(name in told for name in _PROMPT):
+        raise InputError(f"{path}, {place}: {shown(row)} is not a text or a row with named columns")
+    values = {_plain_name(str(name)): value for name, value in row.items()}
+    if not any(name in values for name in _PROMPT):
         raise InputError(
             f"{path} has no column {', '.join(_PROMPT)}; seen: {', '.join(map(str, row))}"
         )
 
     def first(names: Sequence[str]) -> str:
         for name in names:
-            value = told.get(name)
+            value = values.get(name)
             if value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-                raise InputError(f"{path}, {place}: {name} = {shown(value)} is no text")
+                raise InputError(f"{path}, {place}: {name} = {shown(value)} is not text")
             return valid_text(str(value)).strip()
         return ""
 

@@ -1,4 +1,4 @@
-"""Prompts: those of a file, those that ask for text in the picture, and filled templates."""
+"""Prompts: from files, for images with text, and from filled templates."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from .prompt_file import Prompt, read_prompts
 
 __all__ = ["MODERATION", "Prompt", "expand", "moderation_prompts", "prompts_of", "read_prompts"]
 
-# No format specifications: what stands in braces is a variable's name and nothing else.
+# Braces hold the name of a variable only, without format specifications.
 _FIELD: Final = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|[{}]")
 
 
 def expand(template: str, variables: Mapping[str, Sequence[str]]) -> list[str]:
-    """A template such as `a {colour} car at {time}` with every combination of its variables.
+    """Fill a template with every combination of the values of its variables.
 
-    `{{` and `}}` stand for braces.
+    Args:
+        template: Text such as `a {colour} car at {time}`; `{{` and `}}` are literal braces.
+        variables: Values of each variable, by name.
 
     Raises:
-        InputError: A variable of the template has no values, or a brace stands alone.
+        InputError: A variable of the template has no values, or a brace is unpaired.
     """
     wanted = template_names(template, variables)
     return [
@@ -34,24 +36,28 @@ def expand(template: str, variables: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def template_names(template: str, variables: Mapping[str, Sequence[str]]) -> list[str]:
-    """The variables of a template, each once, in order.
+    """Return the names of a template's variables, each once, in order.
+
+    Args:
+        template: Text with variables in braces.
+        variables: Values of each variable, by name.
 
     Raises:
-        InputError: As `expand`.
+        InputError: A variable of the template has no values, or a brace is unpaired.
     """
     names: dict[str, None] = {}
     for found in _FIELD.finditer(template):
         if found[0] in {"{", "}"}:
             raise InputError(
-                f"{shown(template)} has a {found[0]} by itself; write {{{{ and }}}} for braces, or "
-                "leave variables out"
+                f"{shown(template)} has an unpaired {found[0]}; write {{{{ and }}}} for literal "
+                "braces, or remove the variables"
             )
         if found["name"] is not None:
             names[found["name"]] = None
     if missing := sorted(set(names) - set(variables)):
         raise InputError(
-            f"{shown(template)} needs values for {', '.join(missing) or '{}'}; "
-            f"given: {', '.join(variables) or 'none'}{did_you_mean(missing[0], variables)}"
+            f"{shown(template)} needs values for {', '.join(missing) or '{}'}; variables has "
+            f"{', '.join(variables) or 'none'}{did_you_mean(missing[0], variables)}"
         )
     return list(names)
 
@@ -63,8 +69,8 @@ def _filled(found: re.Match[str], names: Sequence[str], values: Sequence[str]) -
 
 
 MODERATION: Final = "moderation"
-"""Names `moderation_prompts` where a file of prompts is asked for."""
-# Pictures that trade on being read: what a moderation team meets, with the words to look for.
+"""Name of the prompts of `moderation_prompts` in place of a file."""
+# Images whose text matters in moderation, with the text to look for.
 _SHOWN: Final = (
     ("sign", "a photo of a street sign that says '{text}'"),
     ("screenshot", "a screenshot of a phone chat with one message that reads '{text}'"),
@@ -77,7 +83,7 @@ _WORDS: Final = ("OPEN 24 HOURS", "ROAD CLOSED", "TOTAL 42.50", "MEETING AT NOON
 
 
 def moderation_prompts() -> list[Prompt]:
-    """Thirty prompts that ask for text in the picture, each with the text expected."""
+    """Return thirty prompts for images with text, each with the expected text."""
     return [
         Prompt(prompt=template.format(text=words), category=category, expected_text=words)
         for (category, template), words in itertools.product(_SHOWN, _WORDS)
@@ -85,9 +91,13 @@ def moderation_prompts() -> list[Prompt]:
 
 
 def prompts_of(name: str, folder: Path) -> list[Prompt]:
-    """The prompts that a plan names: `moderation`, or those of a file, relative to the plan.
+    """Return the prompts that a plan names.
+
+    Args:
+        name: `moderation`, or the path of a file of prompts.
+        folder: Folder that a relative path starts from.
 
     Raises:
-        InputError: As `read_prompts`.
+        InputError: The file or a row cannot be read, or there are no prompts.
     """
     return moderation_prompts() if name == MODERATION else read_prompts(folder / name)

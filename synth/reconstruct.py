@@ -1,8 +1,7 @@
-"""Aligned fakes: a photo through an autoencoder and back, then encoded as the photo was.
+"""Aligned fakes: a photo encoded and decoded by an autoencoder, in the photo's file settings.
 
-Content, size, file format and compression stay those of the photo, so what is left to tell the
-two apart is the trace of the decoder. That is the point: a detector trained on such pairs cannot
-pass by learning subjects, sizes or codecs.
+Content, size, file format and compression are those of the photo, so the two differ only in the
+trace of the decoder: a detector trained on such pairs cannot rely on subjects, sizes or codecs.
 
 Source: Chen et al. 2025, "Dual Data Alignment Makes AI-Generated Image Detector Easier
 Generalizable" (same content, then the photo's own JPEG settings, then a blend by frequency).
@@ -28,23 +27,29 @@ if TYPE_CHECKING:
 
 ORIENTATION_TAG = 0x0112
 WEBP_QUALITY = 90
-"""A WebP file does not tell the quality it was saved at."""
+"""Quality for WebP, since a WebP file does not store its quality."""
 PHOTO_LIMITS = ImageLimits(max_bytes=2**31, max_pixels=Image.MAX_IMAGE_PIXELS or 2**28)
-"""A photo passed the limits of whoever stored it; here only Pillow's own bound is left."""
+"""Limits for photos of the lake, which passed those of the ingest: only Pillow's own bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignedFake:
-    """One reconstructed picture: encoded bytes, and what is needed to make it again."""
+    """An encoded reconstruction of a photo, with the identity of its autoencoder."""
 
     raw: bytes
+    """Encoded file."""
     format: str
+    """Format of the file: JPEG, PNG or WEBP."""
     width_px: int
+    """Width as stored, in pixels."""
     height_px: int
+    """Height as stored, in pixels."""
     autoencoder: str
+    """Name of the autoencoder."""
     weights_sha256: str
+    """Hash of the autoencoder's weights."""
     psnr_db: float
-    """Against the decoded photo, before encoding; infinite when nothing changed."""
+    """PSNR against the decoded photo in dB, before encoding; infinite if nothing changed."""
 
 
 def aligned_fake(
@@ -57,28 +62,29 @@ def aligned_fake(
     seed: int = 0,
     is_marked: bool = True,
 ) -> AlignedFake:
-    """The photo as the autoencoder gives it back, in the photo's own file format and settings.
+    """Reconstruct a photo with an autoencoder and encode it with the photo's file settings.
 
     Args:
-        photo: An encoded JPEG, PNG or WebP.
-        autoencoder: The maps to go through.
-        window: Left, top, right, bottom in pixels: do this part only. A corner on a multiple of
-            16 keeps the JPEG blocks where the photo has them.
-        short_px: Reduce the photo to this short edge first; the window is in the reduced photo.
-        dct_blend: How much of each 8x8 block's frequencies comes from the autoencoder: 1 is all
-            of it, 0 gives the photo back.
-        seed: Draws which frequencies are blended.
-        is_marked: Declare the result machine-made in its XMP metadata; leave it off only for
-            pictures that never leave memory, such as training pairs.
+        photo: Encoded JPEG, PNG or WebP.
+        autoencoder: Autoencoder of the reconstruction.
+        window: Left, top, right and bottom of the part to reconstruct, in pixels of the reduced
+            photo; None: all. A corner on multiples of 16 keeps the photo's grid of JPEG blocks.
+        short_px: Short edge to which the photo is reduced first, in pixels; None: not reduced.
+        dct_blend: Share of the frequencies of each 8x8 block taken from the autoencoder, in
+            [0, 1]; 0 is the photo itself.
+        seed: Seed for the choice of the blended frequencies.
+        is_marked: Whether the XMP metadata declare the result AI-generated; False only for images
+            that stay in memory, such as training pairs.
 
     Raises:
-        SynthError: the photo does not decode, is of another format, or the blend is out of range.
+        SynthError: The photo cannot be decoded, has another format, or the blend is out of range.
+        ConfigError: A C2PA certificate is configured and cannot be used.
     """
     try:
         with opened(photo, PHOTO_LIMITS) as image:
             image.load()
             settings = encoding_of(image)
-            # Not turned: the file asks for the photo's turn, and JPEG's blocks stay where they are.
+            # The orientation stays in the metadata, so that the grid of JPEG blocks is kept.
             whole = reduced(to_rgb(image, PLAIN), short_px)
             rgb = np.asarray(whole.crop(window or (0, 0, *whole.size)))
     except UnreadableImage as error:
@@ -104,12 +110,12 @@ def aligned_fake(
 
 
 def reduced(image: Image.Image, short_px: int | None) -> Image.Image:
-    """The picture with its short edge at `short_px`; one that is no larger stays as it is."""
+    """Resize an image so that its short edge is at most `short_px`; None leaves it unchanged."""
     return image.resize(reduced_size(image.size, short_px), Image.Resampling.LANCZOS)
 
 
 def reduced_size(size: tuple[int, int], short_px: int | None) -> tuple[int, int]:
-    """What `reduced` makes of a width and height."""
+    """Return the width and height that `reduced` gives for a size."""
     if short_px is None or min(size) <= short_px:
         return size
     width, height = (round(side * short_px / min(size)) for side in size)
@@ -117,20 +123,23 @@ def reduced_size(size: tuple[int, int], short_px: int | None) -> tuple[int, int]
 
 
 def encoding_of(image: Image.Image) -> dict[str, Any]:
-    """Arguments for `Image.save` that encode another picture as this one was.
+    """Return arguments for `Image.save` that encode another image like this one.
 
-    A JPEG's own quantisation tables and chroma subsampling are taken over as they stand, which is
-    exact where a quality number would be a guess. Orientation and colour profile come along,
-    since they belong to how the pixels are shown.
+    The quantisation tables and chroma subsampling of a JPEG are copied, which is exact; a quality
+    number would be an estimate. Orientation and colour profile are copied too, since they determine
+    how the pixels are shown.
+
+    Args:
+        image: Opened image file.
 
     Raises:
-        SynthError: the format is none of JPEG, PNG, WEBP.
+        SynthError: The format is not JPEG, PNG or WEBP.
     """
     settings: dict[str, Any] = {"format": image.format}
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        # A phone's multi-picture JPEG calls itself MPO; its first frame is a plain JPEG.
+        # Multi-picture JPEGs of phones have the format MPO; their first frame is a plain JPEG.
         settings["format"] = "JPEG"
-        # Two tables at most: the picture is written as YCbCr, whatever the photo's components.
+        # At most two tables, since the image is written as YCbCr.
         settings["qtables"] = [list(image.quantization[key]) for key in sorted(image.quantization)][
             :2
         ]
@@ -146,14 +155,14 @@ def encoding_of(image: Image.Image) -> dict[str, Any]:
         exif = Image.Exif()
         exif[ORIENTATION_TAG] = orientation
         settings["exif"] = exif.tobytes()
-    # A profile of another colour space (grey, CMYK) would be wrong on RGB pixels.
+    # A profile of another colour space (grey, CMYK) would be wrong for RGB pixels.
     if image.mode == "RGB" and (profile := image.info.get("icc_profile")):
         settings["icc_profile"] = profile
     return settings
 
 
 def encoded_as(image: Image.Image, settings: dict[str, Any]) -> bytes:
-    """The picture as a file, with the settings of `encoding_of`."""
+    """Encode an image with the settings of `encoding_of`."""
     buffer = io.BytesIO()
     image.save(buffer, **settings)
     return buffer.getvalue()

@@ -1,8 +1,8 @@
-"""The number of threads that pictures are computed with, the same on every machine.
+"""A fixed number of threads for making images, the same on every machine.
 
-Convolutions and group norms add in another order when the number of threads is another, and the
-last bits of a sum decide a rounding here and there: the same plan and seed would make other
-pictures on a machine with other cores, or after a kill.
+The order of summation in convolutions and group norms depends on the number of threads, and the
+last bits of a sum can change a rounding. Without a fixed number, the same plan and seed would make
+other images on a machine with other cores.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final
 import torch
 
 THREADS: Final = 4
-"""On fewer cores they take turns, at little cost; more would gain little at a picture a time."""
+"""Number of threads; fewer cores share them at little cost, and more gain little per image."""
 
 
 @contextmanager
 def fixed_threads() -> Iterator[None]:
-    """Compute with `THREADS` threads in this block, whatever PyTorch was told before."""
+    """Run the block with `THREADS` threads of PyTorch, and restore the number afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:

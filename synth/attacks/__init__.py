@@ -1,1 +1,1 @@
-"""Small changes to a picture that change a detector's mind."""
+"""Adversarial attacks on a detector, in pixels and in latents."""

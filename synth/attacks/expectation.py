@@ -1,9 +1,10 @@
-"""Attacks that survive being saved: the detector seen through random JPEG and resizing.
+"""Attacks that survive being saved: a detector behind random JPEG compression and resizing.
 
-The gradient is the mean over draws of the way to the file (expectation over transformation,
-Athalye et al. 2018a). JPEG goes forward through Pillow itself, so that every draw is a real file,
-and backward as if it changed nothing (backward-pass differentiable approximation, Athalye et al.
-2018b).
+The gradient is the mean over random transformations (expectation over transformation, Athalye et
+al. 2018a, "Synthesizing Robust Adversarial Examples"). The forward pass of JPEG is Pillow's, so
+that every transformation is that of a real file; its backward pass is the identity (backward pass
+differentiable approximation, Athalye et al. 2018b, "Obfuscated Gradients Give a False Sense of
+Security").
 """
 
 from __future__ import annotations
@@ -23,29 +24,38 @@ from .pixel import Logits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDraws:
-    """Which files the attack must survive."""
+    """The distribution of files that an attack must survive.
+
+    Raises:
+        ConfigError: A number or a range is not allowed.
+    """
 
     n: int = 4
-    """Draws a step; each costs one pass forward and back."""
+    """Number of files per step, at least 1; each costs one forward and one backward pass."""
     jpeg_quality: tuple[int, int] = (70, 95)
-    """Range, both ends included."""
+    """Range of JPEG qualities, 1 to 100, both ends included."""
     scale: tuple[float, float] = (0.8, 1.0)
-    """Range of the sides' factor; (1, 1) leaves the size."""
+    """Range of the factor of both sides, from 0.1; (1, 1) keeps the size."""
     seed: int = 0
+    """Seed of the files."""
 
     def __post_init__(self) -> None:
         low, high = self.jpeg_quality
         if self.n < 1 or not 1 <= low <= high <= 100 or not 0.1 <= self.scale[0] <= self.scale[1]:
             raise ConfigError(
-                f"{self.n} draws, JPEG quality {low} to {high}, scale {self.scale}; allowed: at "
-                "least 1 draw, qualities 1 to 100 and scales from 0.1, each low before high"
+                f"n = {self.n}, jpeg_quality = {low} to {high}, scale = {self.scale}; allowed: n "
+                "from 1, qualities 1 to 100 and scales from 0.1, each in ascending order"
             )
 
 
 def through_files(logits: Logits, draws: FileDraws) -> Logits:
-    """The mean logit over `draws.n` random ways to a file; the same draws at every call.
+    """Return a function that gives the mean logit over `draws.n` random files.
 
-    Fixed draws make it a function that step-size rules can compare values of.
+    Every call draws the same files, so that step-size rules can compare its values.
+
+    Args:
+        logits: Detector as a differentiable function.
+        draws: Distribution of the files.
     """
 
     def mean_logit(pixels: torch.Tensor) -> torch.Tensor:
@@ -61,11 +71,11 @@ def through_files(logits: Logits, draws: FileDraws) -> Logits:
 
 
 def as_jpeg(pixels: torch.Tensor, quality: int) -> torch.Tensor:
-    """What Pillow's JPEG of this quality shows of the pixels; gradients pass unchanged.
+    """Compress pixels with Pillow's JPEG and decode them; gradients pass unchanged.
 
     Args:
-        pixels: In [0, 1], shape (N, 3, H, W).
-        quality: 1 to 100.
+        pixels: Pixels in [0, 1], shape (N, 3, H, W).
+        quality: JPEG quality, 1 to 100.
     """
     u8_nhwc = (pixels.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     shown: Sequence[np.ndarray] = [_reopened(rgb, quality) for rgb in u8_nhwc]

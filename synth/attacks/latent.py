@@ -1,7 +1,7 @@
-"""Attacks through an autoencoder: what is changed is the latent, so that the picture stays likely.
+"""Attacks in the latents of an autoencoder, which keep the image plausible.
 
-Source: the latent optimisation of StealthDiffusion (Zhou et al. 2024), without its diffusion
-steps: gradient steps on the latents of the picture, within a box, through the decoder.
+Source: latent optimisation of StealthDiffusion (Zhou et al. 2024), without its diffusion steps:
+gradient steps on the latents of the image, within a box, through the decoder.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from .pixel import AttackSettings, Logits, gain_and_gradient, rgb_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentAttack:
-    """What an attack in latents came to."""
+    """The result of an attack in latents."""
 
     rgb_u8_hwc: NDArray[np.uint8]
+    """Attacked image, RGB, shape (H, W, 3)."""
     plain_rgb_u8_hwc: NDArray[np.uint8]
-    """The picture through the autoencoder with nothing changed: what to compare with."""
+    """Image through the autoencoder without an attack, for comparison."""
 
 
 def latent_attack(
@@ -35,17 +36,17 @@ def latent_attack(
     *,
     box_sd: float = 0.3,
 ) -> LatentAttack:
-    """Moves the latents within `box_sd` of their own spread so as to move the logit.
+    """Move the latents of an image within a box so that the logit of the decoded image moves.
 
     Args:
-        rgb_u8_hwc: The picture, shape (H, W, 3); held in memory whole.
-        autoencoder: The maps to go through.
-        logits: The detector, from pixels in [0, 1].
-        settings: Steps, seed and aim; epsilon is `box_sd` here, since latents have no levels.
-        box_sd: Half-width of the box, in standard deviations of the picture's latents.
+        rgb_u8_hwc: Image, RGB, shape (H, W, 3); not processed in tiles.
+        autoencoder: Autoencoder with an encoder and a decoder.
+        logits: Detector as a differentiable function of pixels in [0, 1].
+        settings: Steps and aim; `box_sd` takes the place of epsilon, since latents have no levels.
+        box_sd: Half-width of the box, in standard deviations of the image's latents.
 
     Raises:
-        SynthError: The autoencoder has no plain encode and decode.
+        SynthError: The autoencoder has no encoder.
     """
     height, width = rgb_u8_hwc.shape[:2]
     stride = autoencoder.stride_px
@@ -80,7 +81,9 @@ def latent_attack(
 def _encoded(autoencoder: Autoencoder, pixels: torch.Tensor) -> torch.Tensor:
     encode = getattr(autoencoder.module, "encode", None)
     if encode is None:
-        raise SynthError(f"{autoencoder.name} has no encoder; latent attacks need one")
+        raise SynthError(
+            f"{autoencoder.name} has no encoder, which latent attacks need; use another autoencoder"
+        )
     coded = encode(pixels)
     latents: torch.Tensor = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mode()
     return latents

@@ -1,10 +1,11 @@
-"""Attacks in pixels: projected gradient steps within a box around the picture.
+"""Attacks in pixels: projected gradient steps within a box around the image.
 
-The detector comes in as a callable from pixels to logits that gradients flow through; nothing
-here knows which one. `aim` -1 lowers the logit (a fake that wants to pass), +1 raises it.
+The detector is any differentiable function from pixels to logits. An aim of -1 lowers the logit (so
+that a fake passes), +1 raises it (so that a photo is flagged).
 
-Sources: Madry et al. 2018 (PGD); Croce & Hein 2020, "Reliable evaluation of adversarial robustness
-with an ensemble of diverse parameter-free attacks", section 3 (APGD).
+Sources: Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks" (PGD);
+Croce & Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+parameter-free attacks", section 3 (APGD).
 """
 
 from __future__ import annotations
@@ -20,67 +21,79 @@ from numpy.typing import NDArray
 from ...data.errors import ConfigError
 
 Logits = Callable[[torch.Tensor], torch.Tensor]
-"""Pixels in [0, 1], float32, shape (N, 3, H, W), to one logit each, shape (N,)."""
+"""Function from pixels in [0, 1], float32, shape (N, 3, H, W), to logits, shape (N,)."""
 
 Rgb = NDArray[np.uint8]
 MAX_EPSILON_LEVELS: Final = 64.0
-# APGD's own constants: how soon step sizes are reconsidered, and when they are halved.
+# Constants of APGD: the checkpoints of the step size, and the condition for halving it.
 _FIRST_CHECK, _CHECK_SHRINK, _MIN_CHECK, _ENOUGH = 0.22, 0.03, 0.06, 0.75
 _MOMENTUM: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackSettings:
-    """How far and how long; epsilon in levels of 255, as the literature quotes it."""
+    """Settings of an attack.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
 
     kind: str = "apgd"
-    """`pgd` or `apgd`."""
+    """Kind of the attack: `pgd` or `apgd`."""
     epsilon_levels: float = 4.0
+    """Half-width of the box in levels of 255, above 0 and at most `MAX_EPSILON_LEVELS`."""
     steps: int = 20
+    """Number of gradient steps, at least 1."""
     step_levels: float | None = None
-    """PGD only; default: 2.5 epsilon over the steps, which can cross the box."""
+    """Step size of PGD in levels of 255; None: 2.5 epsilon / steps, which can cross the box."""
     random_start: bool = False
+    """Whether the attack starts at a random point of the box."""
     seed: int = 0
+    """Seed of the random start."""
     aim: int = -1
+    """Direction in which the logit is moved: -1 or 1."""
 
     def __post_init__(self) -> None:
         if self.kind not in {"pgd", "apgd"}:
-            raise ConfigError(f"an attack of kind {self.kind!r}; allowed: pgd, apgd")
+            raise ConfigError(f"kind = {self.kind!r}; allowed: pgd, apgd")
         if not 0 < self.epsilon_levels <= MAX_EPSILON_LEVELS:
             raise ConfigError(
-                f"an epsilon of {self.epsilon_levels} levels; allowed: above 0, at most "
+                f"epsilon = {self.epsilon_levels} levels; allowed: above 0, at most "
                 f"{MAX_EPSILON_LEVELS:g} of 255"
             )
         if self.steps < 1 or self.aim not in {-1, 1}:
             raise ConfigError(
-                f"{self.steps} steps and aim {self.aim}; allowed: at least 1 step, aim -1 or 1"
+                f"steps = {self.steps}, aim = {self.aim}; allowed: at least 1 step, aim -1 or 1"
             )
 
 
 def check_levels(epsilon_levels: float) -> None:
-    """Refuse an epsilon that no file of 8 bits per channel holds.
+    """Refuse an epsilon that a file with 8 bits per sample cannot hold.
+
+    Args:
+        epsilon_levels: Half-width of the box in levels of 255.
 
     Raises:
-        ConfigError: It is no whole number of levels; rounding would make another of it.
+        ConfigError: The epsilon is not a whole number; rounding would change it.
     """
     if epsilon_levels != round(epsilon_levels):
         raise ConfigError(
-            f"an epsilon of {epsilon_levels:g} levels; files hold whole levels: allowed are whole "
-            f"numbers from 1 to {MAX_EPSILON_LEVELS:g}"
+            f"epsilon = {epsilon_levels:g} levels; allowed: whole numbers from 1 to "
+            f"{MAX_EPSILON_LEVELS:g}, since files hold whole levels"
         )
 
 
 def attack(pixels: torch.Tensor, logits: Logits, settings: AttackSettings) -> torch.Tensor:
-    """The pixels, changed by at most epsilon each, that move the logits furthest.
+    """Change pixels by at most epsilon each so that the logits move as far as possible.
 
     Args:
-        pixels: In [0, 1], float32, shape (N, 3, H, W). Each row is attacked by itself.
-        logits: The detector; its gradients must be finite.
-        settings: Box, steps and direction.
+        pixels: Pixels in [0, 1], float32, shape (N, 3, H, W); rows are attacked independently.
+        logits: Detector as a differentiable function with finite gradients.
+        settings: Kind, box, steps and aim.
 
     Returns:
-        The best point met, in [0, 1] and within the box, same shape. A row that no step moves in
-        the wanted direction comes back as it was.
+        Best point found, in [0, 1] and within the box, of the same shape. A row that no step moves
+        in the wanted direction is returned unchanged.
     """
     epsilon = settings.epsilon_levels / 255
     low, high = (pixels - epsilon).clamp(0, 1), (pixels + epsilon).clamp(0, 1)
@@ -94,12 +107,12 @@ def attack(pixels: torch.Tensor, logits: Logits, settings: AttackSettings) -> to
 
 
 def pixels_of(rgb_u8_hwc: Rgb) -> torch.Tensor:
-    """A picture of shape (H, W, 3) as pixels in [0, 1], shape (1, 3, H, W)."""
+    """Convert an image of shape (H, W, 3) to pixels in [0, 1], float32, shape (1, 3, H, W)."""
     return torch.from_numpy(rgb_u8_hwc).permute(2, 0, 1)[None].float() / 255
 
 
 def rgb_of(pixels: torch.Tensor) -> Rgb:
-    """The one picture of pixels in [0, 1], shape (1, 3, H, W), rounded to bytes (H, W, 3)."""
+    """Round pixels in [0, 1], shape (1, 3, H, W), to an image of bytes, shape (H, W, 3)."""
     rounded: Rgb = (pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
     return rounded
 
@@ -107,7 +120,13 @@ def rgb_of(pixels: torch.Tensor) -> Rgb:
 def gain_and_gradient(
     at: torch.Tensor, logits: Logits, aim: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far the logits lie in the wanted direction, shape (N,), and its slope by pixel."""
+    """Return aim times logit, shape (N,), and its gradient with respect to the pixels.
+
+    Args:
+        at: Point in pixels or latents, with N rows.
+        logits: Detector as a differentiable function of the point.
+        aim: Direction in which the logit is moved, -1 or 1.
+    """
     leaf = at.detach().requires_grad_()
     gain = aim * logits(leaf)
     (slope,) = torch.autograd.grad(gain.sum(), leaf)
@@ -152,7 +171,7 @@ def _apgd(
     logits: Logits,
     settings: AttackSettings,
 ) -> torch.Tensor:
-    """Section 3 of the paper: momentum, and steps halved where they stopped helping."""
+    """Run APGD: momentum, and step sizes that are halved when progress stops (section 3)."""
     n = len(pixels)
     step = torch.full((n,), 2 * settings.epsilon_levels / 255).to(pixels)
     gain, slope = gain_and_gradient(start, logits, settings.aim)
@@ -181,7 +200,7 @@ def _apgd(
             stuck = (best_gain == best_at_check) & ~halved_before
             halved = (improved < _ENOUGH * length) | stuck
             step = torch.where(halved, step / 2, step)
-            # Those go on from the best point met, as if just come there.
+            # Rows with a halved step restart from their best point, without momentum.
             at = torch.where(_rows(halved), best, at)
             before = torch.where(_rows(halved), best, before)
             slope = torch.where(_rows(halved), best_slope, slope)
@@ -192,7 +211,7 @@ def _apgd(
 
 
 def _checkpoints(steps: int) -> frozenset[int]:
-    """At which steps the step size is reconsidered: 22 %, then ever shorter stretches."""
+    """Return the steps at which step sizes are checked: at 22 %, then at ever shorter intervals."""
     shares, stretch = [0.0, _FIRST_CHECK], _FIRST_CHECK
     while shares[-1] < 1:
         stretch = max(stretch - _CHECK_SHRINK, _MIN_CHECK)

@@ -1,1 +1,1 @@
-"""Checks of a made image against its prompt: CLIP adherence and legible words."""
+"""Measurements of an image against its prompt: CLIP similarity and legible text."""

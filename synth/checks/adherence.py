@@ -1,4 +1,4 @@
-"""How well a picture shows what its prompt asks for, by a CLIP model that is given."""
+"""Similarity of an image and its prompt, by a local CLIP model."""
 
 from __future__ import annotations
 
@@ -21,17 +21,26 @@ class ClipScorer:
     """A CLIP model with its tokenizer and image processor."""
 
     model: Any
+    """CLIP model of transformers, in evaluation mode."""
     tokenizer: Any
+    """Tokenizer of the model."""
     processor: Any
+    """Image processor of the model."""
     clip_id: str
-    """Folder name and the first digits of the weights' hash."""
+    """Folder name and the first 12 digits of the weights' hash."""
 
     def cosine(self, rgb_u8_hwc: NDArray[np.uint8], prompt: str) -> float:
-        """Cosine of the picture's and the prompt's embeddings, in [-1, 1].
+        """Compute the cosine of the embeddings of an image and a prompt.
 
-        It orders pictures of one prompt and one model; it is no share of anything. CLIPScore
-        (Hessel et al. 2021, section 3) is 2.5 times this where it is positive. Words beyond the
-        model's own limit are not seen.
+        The cosine compares images of one prompt and one model; its absolute value has no meaning.
+        CLIPScore (Hessel et al. 2021, section 3) is 2.5 times the cosine where that is positive.
+
+        Args:
+            rgb_u8_hwc: Image, RGB, shape (H, W, 3).
+            prompt: Prompt of the image; tokens beyond the model's limit are ignored.
+
+        Returns:
+            Cosine in [-1, 1].
         """
         words = self.tokenizer(prompt, truncation=True, return_tensors="pt")
         pixels = self.processor(Image.fromarray(rgb_u8_hwc), return_tensors="pt")
@@ -40,23 +49,27 @@ class ClipScorer:
                 input_ids=words.input_ids.to(self.model.device),
                 pixel_values=pixels.pixel_values.to(self.model.device),
             )
-        # Both come normalised to length 1.
+        # Both embeddings have length 1.
         return float((seen.image_embeds * seen.text_embeds).sum())
 
 
 def load_clip(folder: str, *, device: str = "cpu") -> ClipScorer:
-    """A CLIP model from a local transformers folder, on a device.
+    """Load a CLIP model from a local transformers folder.
+
+    Args:
+        folder: Folder of the model.
+        device: Name of the device.
 
     Raises:
-        SynthError: There is none, it has no safetensors, or it does not load.
+        SynthError: The folder is not a CLIP checkpoint, has no safetensors, or cannot be loaded.
     """
     from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
     path = Path(folder)
     if not (path / "config.json").is_file() or not any(path.glob("*.safetensors")):
         raise SynthError(
-            f"{folder} is no CLIP checkpoint: it needs config.json and safetensors; name a local "
-            "folder, such as a copy of openai/clip-vit-base-patch32"
+            f"{folder} is not a CLIP checkpoint, which has config.json and safetensors; give a "
+            "local folder, such as a copy of openai/clip-vit-base-patch32"
         )
     try:
         model = CLIPModel.from_pretrained(path, use_safetensors=True, local_files_only=True)

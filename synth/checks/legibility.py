@@ -1,4 +1,4 @@
-"""Whether the words that a picture was asked to show can be read in it."""
+"""Legibility of the text that an image should show, by OCR."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 
 from ...data.errors import SynthError, shorten
 
-# Several runs of a process may read at once; the engine may not.
+# Several runs of a process may read at once, but the engine is not thread-safe.
 _READING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legibility:
-    """What was read, and how much of what was asked for is in it."""
+    """The text that was read, and the share of the expected text in it."""
 
     read: str
-    """All lines found, joined by spaces."""
+    """Text of all lines, joined by spaces."""
     share: float
-    """Of the expected characters, see `readable_share`; in [0, 1]."""
+    """Share of the expected characters in [0, 1], see `readable_share`."""
 
 
 class TextReader:
-    """RapidOCR's packaged models, on the CPU through OpenVINO.
+    """An OCR reader with RapidOCR's packaged models, on the CPU through OpenVINO.
 
     Raises:
         SynthError: rapidocr is not installed.
@@ -38,11 +38,16 @@ class TextReader:
     def __init__(self) -> None:
         self._engine = _engine()
         self.reader_id = f"rapidocr@{importlib.metadata.version('rapidocr')}"
-        """Package and version, which fixes its models."""
+        """Package and version, which determine the models."""
 
     def read(self, rgb_u8_hwc: NDArray[np.uint8], expected: str) -> Legibility:
-        """Read a picture of shape (H, W, 3), and compare with the words that it shall show."""
-        # It takes pictures as OpenCV reads them: blue first.
+        """Read the text of an image and compare it with the expected text.
+
+        Args:
+            rgb_u8_hwc: Image, RGB, shape (H, W, 3).
+            expected: Text that the image should show.
+        """
+        # The engine expects BGR, as OpenCV reads images.
         with _READING:
             lines = self._engine(np.ascontiguousarray(rgb_u8_hwc[..., ::-1]))
         text = " ".join(lines.txts or ())
@@ -51,12 +56,16 @@ class TextReader:
 
 @functools.cache
 def _engine() -> Any:
-    """Return the one engine of this process, which lives as long as the process.
+    """Return the only engine of this process, which lives as long as the process.
 
-    It makes cores of OpenVINO. Where two of them end in the order of their making, the thread
-    keeps the address of a signal stack that is gone, and the next Ctrl-C ends in SIGSEGV.
+    An engine creates cores of OpenVINO. When two of them are destroyed in the order of their
+    creation, the thread keeps the address of a freed signal stack, and the next Ctrl-C is a
+    SIGSEGV.
+
+    Raises:
+        SynthError: rapidocr is not installed.
     """
-    # Importing OpenVINO reports its use to its maker, unless this package is missing.
+    # Importing OpenVINO sends usage data unless this package is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import rapidocr
@@ -72,19 +81,23 @@ def _engine() -> Any:
 
 
 def readable_share(expected: str, read: str) -> float:
-    """One minus the character error rate of the best matching stretch of what was read.
+    """Compute one minus the character error rate of the best matching substring.
 
-    Upper and lower case, and spaces, do not count. The stretch is found by approximate matching
-    (Sellers 1980): words elsewhere in the picture cost nothing.
+    Case and spaces are ignored. The substring is found by approximate string matching (Sellers
+    1980), so that other text in the image costs nothing.
+
+    Args:
+        expected: Text that the image should show.
+        read: Text that was read.
 
     Returns:
-        1 where every expected character is there in its order, 0 where none is.
+        Share in [0, 1]; 1 if all expected characters were read in order, or none is expected.
     """
     wanted, seen = (_letters(text) for text in (expected, read))
     if not wanted:
         return 1.0
-    # errors[j]: fewest edits that turn the first characters of `wanted` into a stretch of `seen`
-    # that ends at j; it may begin anywhere, so the first row is all zeros.
+    # errors[j]: fewest edits that turn a prefix of `wanted` into a substring of `seen` that ends
+    # at j; the substring may begin anywhere, so the first row is zero.
     errors = [0] * (len(seen) + 1)
     for row, letter in enumerate(wanted, start=1):
         before, errors = errors, [row]

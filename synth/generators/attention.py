@@ -1,9 +1,9 @@
-"""Attention that counts one text token as many, exactly.
+"""Joint attention in which one text token stands for many equal ones, exactly.
 
-The pipeline hands the transformer 256 zero vectors where a T5 encoder would speak. They carry no
-position, so they are one token 256 times over: one of them with its attention logits raised by
-ln 256 gives every other token the very same values. Small images are made, and the small pipeline
-is trained, three times as fast.
+Without a T5 encoder, the pipeline passes 256 zero vectors to the transformer in its place. They
+have no positions, so all 256 tokens are equal: one of them, with ln 256 added to its attention
+logits, gives all other tokens the same values. Making of small images and training of the small
+pipeline are three times as fast.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from torch.nn import functional
 
 @contextlib.contextmanager
 def repeated_last_token(models: Iterable[nn.Module], times: int) -> Iterator[None]:
-    """Count the last text token as many, in the joint attention of models, within the block."""
+    """Run the block with a last text token that counts several times in joint attention.
+
+    Args:
+        models: Modules whose joint attention is changed, and restored afterwards.
+        times: Number of equal tokens that the last one stands for.
+    """
     from diffusers.models.attention_processor import Attention, JointAttnProcessor2_0
 
     layers = [
@@ -40,7 +45,11 @@ def repeated_last_token(models: Iterable[nn.Module], times: int) -> Iterator[Non
 
 
 class RepeatedLastToken:
-    """A processor for diffusers' joint attention; the last text token stands for `times`."""
+    """A processor for the joint attention of diffusers; the last text token counts `times` times.
+
+    Args:
+        times: Number of equal tokens that the last one stands for.
+    """
 
     def __init__(self, times: int) -> None:
         self.bias = math.log(times)
@@ -52,9 +61,9 @@ class RepeatedLastToken:
         encoder_hidden_states: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Return the image tokens and the text tokens after attention to both.
+        """Return image tokens and text tokens after joint attention.
 
-        Layers without text, as in the dual blocks of SD3.5 medium, give image tokens only.
+        Layers without text, as in the dual blocks of SD3.5 Medium, return image tokens only.
         """
         if encoder_hidden_states is None:
             from diffusers.models.attention_processor import JointAttnProcessor2_0

@@ -1,1 +1,1 @@
-"""A small generator of the SD3.5 classes, trained on one's own photos on a CPU."""
+"""Training of a small generator of the SD3.5 classes on photos, on a CPU."""

@@ -1,7 +1,7 @@
-"""What a picture is called, by rule: how bright, which colour, how detailed.
+"""Captions by rule: brightness, colour and texture of an image.
 
-The words are measured on pixels, so that the same rule that wrote a caption tells whether a
-generated picture follows it.
+The words are measured on pixels, so that the rule that writes the training captions also checks
+whether a generated image follows its prompt.
 """
 
 from __future__ import annotations
@@ -24,23 +24,28 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _GREY_BELOW: Final = 0.09
-# Where one colour begins, in degrees of hue; what lies between 70 and 330 is green or blue.
+# First hue of each colour in degrees; orange runs from 290 through 0 to 70.
 _GREEN_FROM, _BLUE_FROM, _ORANGE_FROM = 70.0, 165.0, 290.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """What the words are read from."""
+    """The measures behind the words of a caption."""
 
     luma: float
-    """Mean, in [0, 1]."""
+    """Mean luma in [0, 1]."""
     roughness: float
-    """Mean absolute step of luma between neighbours, in [0, 1]."""
+    """Mean absolute difference of luma between neighbouring pixels, in [0, 1]."""
     colour: str
+    """Colour of the mean pixel, one of `COLOURS`."""
 
 
 def measure(rgb_u8_hwc: NDArray[np.uint8]) -> Measures:
-    """The measures of one picture, shape (H, W, 3)."""
+    """Measure an image.
+
+    Args:
+        rgb_u8_hwc: Image, RGB, shape (H, W, 3).
+    """
     rgb = rgb_u8_hwc.astype(np.float32) / 255
     luma = rgb @ _LUMA
     steps = np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean()
@@ -50,7 +55,13 @@ def measure(rgb_u8_hwc: NDArray[np.uint8]) -> Measures:
 
 
 def words(measures: Measures, *, luma_at: float, roughness_at: float) -> tuple[str, str, str]:
-    """Brightness, colour and texture of a picture; the thresholds are medians of the photos."""
+    """Return the words for brightness, colour and texture.
+
+    Args:
+        measures: Measures of the image.
+        luma_at: Smallest luma of a bright image, the median of the photos.
+        roughness_at: Smallest roughness of a detailed image, the median of the photos.
+    """
     return (
         BRIGHTNESS[measures.luma >= luma_at],
         measures.colour,
@@ -59,17 +70,17 @@ def words(measures: Measures, *, luma_at: float, roughness_at: float) -> tuple[s
 
 
 def caption(chosen: tuple[str, ...]) -> str:
-    """The words as a prompt: `a dark blue smooth photo`."""
+    """Join words to a prompt such as `a dark blue smooth photo`."""
     return " ".join(("a", *chosen, "photo"))
 
 
 def combinations() -> list[tuple[str, str, str]]:
-    """Every brightness, colour and texture together."""
+    """Return every combination of brightness, colour and texture."""
     return list(itertools.product(BRIGHTNESS, COLOURS, TEXTURES))
 
 
 def vocabulary() -> list[str]:
-    """Every caption there is."""
+    """Return all captions."""
     return [caption(row) for row in combinations()]
 
 

@@ -1,4 +1,4 @@
-"""How good a small generator is: photos given back, and prompts followed, on unseen ones."""
+"""Evaluation of a small generator: reconstruction of held-out photos, and prompt adherence."""
 
 from __future__ import annotations
 
@@ -20,28 +20,35 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """How often pictures have the word that was asked for, by kind of word."""
+    """The prompt adherence for one kind of word."""
 
     kind: str
+    """Kind of word: brightness, colour or texture."""
     pictures: int
+    """Number of images."""
     hits: int
+    """Number of images that show the word of their prompt."""
     chance: float
-    """One over the number of words of the kind."""
+    """Share of hits by chance: one over the number of words of the kind."""
 
     @property
     def share(self) -> float:
-        """Of the pictures."""
+        """Share of the images with a hit, in [0, 1]."""
         return self.hits / max(self.pictures, 1)
 
 
 def psnr_db(one_u8: NDArray[np.uint8], other_u8: NDArray[np.uint8]) -> float:
-    """Peak signal to noise of two pictures of one shape, in dB."""
+    """Compute the peak signal-to-noise ratio of two images of one shape, in dB."""
     error = float(np.mean((one_u8.astype(np.float64) - other_u8) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def reduced_photo(path: Path, long_px: int) -> NDArray[np.uint8]:
-    """A photo in RGB, (H, W, 3), its long edge reduced to `long_px` where it is longer."""
+    """Read a photo and reduce its long edge to at most `long_px`; RGB, shape (H, W, 3).
+
+    Raises:
+        InputError: The photo cannot be decoded.
+    """
     rgb = read_photo(path)
     rgb.thumbnail((long_px, long_px), Image.Resampling.LANCZOS)
     return np.asarray(rgb)
@@ -50,7 +57,16 @@ def reduced_photo(path: Path, long_px: int) -> NDArray[np.uint8]:
 def reconstruction_db(
     photos: Sequence[Path], autoencoder: Autoencoder, *, long_px: int = 512
 ) -> list[float]:
-    """PSNR of each photo through the autoencoder and back, reduced to this long edge first."""
+    """Compute the PSNR of each photo's reconstruction, in dB.
+
+    Args:
+        photos: Paths of the photos.
+        autoencoder: Autoencoder to evaluate.
+        long_px: Long edge to which photos are reduced first, in pixels.
+
+    Raises:
+        InputError: A photo cannot be decoded.
+    """
     psnrs_db = []
     for path in photos:
         pixels = reduced_photo(path, long_px)
@@ -68,11 +84,23 @@ def prompts_followed(
     steps: int | None = None,
     on_progress: Progress = lambda _line: None,
 ) -> list[Followed]:
-    """Every caption `times` over: how often brightness, colour and texture are as asked.
+    """Count how often images show the brightness, colour and texture of their prompt.
 
-    The rule is the one that wrote the captions of the training, on the pixels that came out. Its
-    thresholds are the photos' medians, which softer pictures can miss; so a last row counts the
-    pairs of one brightness and colour in which the detailed picture is rougher than the smooth.
+    The rule is the one that wrote the training captions. Its thresholds are medians of the photos,
+    which softer images can miss; so the last row counts the pairs of equal brightness and colour
+    in which the detailed image is rougher than the smooth one.
+
+    Args:
+        generator: Generator to evaluate.
+        luma_at: Smallest luma of a bright image.
+        roughness_at: Smallest roughness of a detailed image.
+        times: Number of images per caption.
+        side_px: Side of the images, in pixels.
+        steps: Number of denoising steps; None: the generator's default.
+        on_progress: Callback that receives each progress message.
+
+    Raises:
+        SynthError: An image cannot be made.
     """
     hits = dict.fromkeys(KINDS, 0)
     n = 0
@@ -116,7 +144,17 @@ def prompts_followed(
 
 
 def contact_sheet(generator: Generator, path: Path, *, side_px: int = 96, columns: int = 8) -> None:
-    """One picture of every caption, and its words in the order of the sheet, row by row."""
+    """Write a sheet with one image per caption, in the order of `combinations`, row by row.
+
+    Args:
+        generator: Generator of the images.
+        path: File to write.
+        side_px: Side of the images, in pixels.
+        columns: Number of images per row.
+
+    Raises:
+        SynthError: An image cannot be made.
+    """
     captions = combinations()
     rows = -(-len(captions) // columns)
     sheet = Image.new("RGB", (columns * side_px, rows * side_px), "white")

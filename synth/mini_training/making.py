@@ -1,4 +1,4 @@
-"""The embedded generator from folders of photos: autoencoder, pipeline, figures and card."""
+"""Making of the embedded generator from photos: autoencoder, pipeline, figures and model card."""
 
 from __future__ import annotations
 
@@ -35,45 +35,59 @@ AUTOENCODER: Final = FitSettings(
     long_edges_px=(224, 320, 448, 640),
     colours=True,
 )
-"""Sixteen latent channels at a stride of 8 px, as the autoencoder of the family has."""
+"""Settings of the autoencoder: 16 latent channels at a stride of 8 px, as in the family."""
 _SHOWN_PX: Final = 384
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeSettings:
-    """What to learn from, what to measure on, and how long."""
+    """Settings of the making of a small generator."""
 
     photos: tuple[Path, ...]
+    """Folders of training photos."""
     held_out: tuple[Path, ...]
-    """Folders of photos that nothing is learnt from."""
+    """Folders of photos for the evaluation alone."""
     texts: Path
+    """File of prompts for the tokenizer's vocabulary."""
     out: Path
+    """Folder for the pipeline."""
     vae: Path | None = None
-    """A fitted autoencoder; None fits one first."""
+    """Folder of a trained autoencoder; None: one is trained first."""
     vae_minutes: float = 120.0
+    """Training time of the autoencoder, in minutes."""
     minutes: float = 20.0
+    """Training time of transformer and text encoders, in minutes."""
     sides_px: tuple[int, ...] = (64, 96)
+    """Sides of the training images, in pixels."""
     squares_each: int = 100
+    """Number of training images per caption, at most."""
     times: int = 6
-    """Pictures of every caption, for the figures."""
+    """Number of images per caption in the evaluation."""
     seed: int = 0
+    """Seed of both trainings."""
     notes: str = ""
-    """A paragraph for the card."""
+    """Markdown about sources and training, for the model card."""
     max_steps: int | None = None
+    """Number of steps of each training at most; None: limited by the time alone."""
     autoencoder: FitSettings = AUTOENCODER
+    """Settings of the autoencoder's training."""
     pipeline: MiniSettings | None = None
-    """Other settings of the second part than its defaults."""
+    """Settings of the second training that differ from the defaults."""
 
 
 def make_mini_sd3(settings: MakeSettings, *, on_progress: Progress = lambda _line: None) -> Figures:
-    """A pipeline folder at `settings.out` in 8 and 16 bits, with its figures and card.
+    """Train a small generator and write it in 8 and 16 bits, with its figures and model card.
+
+    Args:
+        settings: Settings of both trainings and of the evaluation.
+        on_progress: Callback that receives each progress message.
 
     Raises:
-        InputError: No photos, or no texts.
-        SynthError: The autoencoder does not load, or no photo is large enough for its crops.
+        InputError: There are no photos or no texts, or a file cannot be read.
+        SynthError: The autoencoder cannot be loaded, or no photo is large enough for its crops.
     """
-    # Before the autoencoder is trained for an hour.
+    # Checked before the autoencoder is trained for an hour.
     find_photos(settings.held_out)
     read_prompts(settings.texts)
     out = settings.out
@@ -112,9 +126,12 @@ def make_mini_sd3(settings: MakeSettings, *, on_progress: Progress = lambda _lin
 
 
 def shrink(folder: Path) -> None:
-    """Store a pipeline's weights in few bits; loading brings them back to the precision asked for.
+    """Store the weights of a pipeline in fewer bits; loading converts them to the wanted precision.
 
-    The transformer's matrices in 8 bits (float8 e4m3, 3 % off), all else in 16.
+    The transformer's matrices are stored in 8 bits (float8 e4m3, an error of 3 %), the rest in 16.
+
+    Args:
+        folder: Folder of the pipeline.
     """
     pipeline: Any = load_plainly(folder)
     pipeline.to(dtype=torch.float16)
@@ -128,12 +145,12 @@ def shrink(folder: Path) -> None:
     }
     save_file(tensors, path, metadata={"format": "pt"})
     for encoder in ("text_encoder", "text_encoder_2"):
-        # Else transformers computes them in the 16 bits of the file, beside 32 of the rest.
+        # Without it, transformers computes in the 16 bits of the file, and the rest in 32.
         config = folder / encoder / "config.json"
         values = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"}
         config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     for config in (folder / "model_index.json", *folder.rglob("config.json")):
-        # Where it lay when it was made is nobody's business.
+        # The path on the machine that made it is private.
         values = json.loads(config.read_text(encoding="utf-8"))
         values.pop("_name_or_path", None)
         config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -142,7 +159,7 @@ def shrink(folder: Path) -> None:
 def _measured(
     settings: MakeSettings, luma_at: float, roughness_at: float, on_progress: Progress
 ) -> Figures:
-    """The figures of the files as they were saved."""
+    """Measure the saved files, and write samples and reconstructions."""
     out = settings.out
     generator = load_generator(str(out))
     side_px = max(settings.sides_px)
@@ -157,7 +174,7 @@ def _measured(
     autoencoder = load_autoencoder(out / "vae")
     held_out = find_photos(settings.held_out)
     decibels = reconstruction_db(held_out, autoencoder, long_px=_SHOWN_PX)
-    on_progress(f"{len(held_out)} photos given back at {np.median(decibels):.1f} dB in the middle")
+    on_progress(f"{len(held_out)} photos reconstructed, median PSNR {np.median(decibels):.1f} dB")
     contact_sheet(generator, out / "samples.png", side_px=side_px)
     shown = []
     for path in held_out[: 4 * max(len(held_out) // 4, 1) : max(len(held_out) // 4, 1)]:
@@ -181,7 +198,7 @@ def _measured(
 
 
 def _stacked(pairs: list[np.ndarray]) -> Image.Image:
-    """Pictures below each other on white."""
+    """Paste images below each other on white."""
     width = max(pair.shape[1] for pair in pairs)
     sheet = Image.new("RGB", (width, sum(pair.shape[0] for pair in pairs)), "white")
     top = 0

@@ -1,4 +1,4 @@
-"""A small pipeline of exactly the classes of Stable Diffusion 3.5, untrained."""
+"""An untrained small pipeline of exactly the classes of Stable Diffusion 3.5."""
 
 from __future__ import annotations
 
@@ -15,29 +15,43 @@ if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 ABSENT: Final = ("text_encoder_3", "tokenizer_3", "image_encoder", "feature_extractor")
-"""Parts that the small pipeline is saved without; loading must name them as None."""
+"""Parts that the small pipeline does not have; loading must pass None for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Widths and depths; the defaults make about 8 million parameters."""
+    """Widths and depths of the small pipeline; the defaults have about 8 million parameters."""
 
     layers: int = 6
+    """Number of transformer blocks."""
     heads: int = 4
+    """Attention heads per transformer block."""
     head_width: int = 48
+    """Channels per attention head of the transformer."""
     text_widths: tuple[int, int] = (64, 96)
+    """Channels of the two text encoders."""
     text_layers: int = 2
+    """Number of layers of each text encoder."""
     text_heads: int = 4
+    """Attention heads per layer of the text encoders."""
     max_tokens: int = 77
+    """Length of a tokenised prompt."""
     vocabulary: int = 2048
+    """Number of tokens in the vocabulary, at most."""
     max_patches: int = 24
-    """Along one side, of 16 px each: how far the position table reaches."""
+    """Patches of 16 px along one side that the position embeddings cover."""
 
 
 def build_pipeline(
     vae: AutoencoderKL, tokenizer: CLIPTokenizer, shape: Shape | None = None
 ) -> StableDiffusion3Pipeline:
-    """Transformer with QK-norm, two CLIP text encoders, no T5, around this autoencoder."""
+    """Build a pipeline with a QK-norm transformer, two CLIP text encoders and no T5.
+
+    Args:
+        vae: Trained autoencoder of the pipeline.
+        tokenizer: Tokenizer for both text encoders.
+        shape: Widths and depths; None: the defaults.
+    """
     from diffusers import (
         FlowMatchEulerDiscreteScheduler,
         SD3Transformer2DModel,
@@ -75,16 +89,25 @@ def build_pipeline(
 
 
 def load_plainly(folder: Path, **options: Any) -> StableDiffusion3Pipeline:
-    """The saved pipeline as plain diffusers loads it, with the absent parts named."""
+    """Load a saved pipeline with plain diffusers, with None for the absent parts.
+
+    Args:
+        folder: Folder of the pipeline.
+        options: Further arguments of `from_pretrained`.
+    """
     from diffusers import StableDiffusion3Pipeline
 
     return StableDiffusion3Pipeline.from_pretrained(folder, **dict.fromkeys(ABSENT), **options)
 
 
 def make_tokenizer(texts: Iterable[str], shape: Shape | None = None) -> CLIPTokenizer:
-    """CLIP's byte-pair tokenizer with a small vocabulary learnt from these texts.
+    """Train CLIP's byte-pair tokenizer with a small vocabulary.
 
-    Any text can be written with it, letter by letter where a word is unknown.
+    It tokenises any text, unknown words byte by byte.
+
+    Args:
+        texts: Texts for the vocabulary.
+        shape: Size of the vocabulary and length of prompts; None: the defaults.
     """
     from tokenizers import pre_tokenizers
     from transformers import CLIPTokenizer
@@ -118,9 +141,10 @@ def _text_encoder(width: int, tokenizer: CLIPTokenizer, shape: Shape) -> nn.Modu
 
 
 def _start_quietly(transformer: Any) -> None:
-    """Blocks that do nothing and an output of zero, from which such transformers train best.
+    """Set the blocks to the identity and the output to zero, the best start for training.
 
-    Peebles & Xie 2023, "Scalable Diffusion Models with Transformers", section 3.2 (adaLN-Zero).
+    Source: Peebles & Xie 2023, "Scalable Diffusion Models with Transformers", section 3.2
+    (adaLN-Zero).
     """
     for name, parameter in transformer.named_parameters():
         if (".norm1" in name and ".linear." in name) or name.startswith(("norm_out.", "proj_out.")):

@@ -1,4 +1,4 @@
-"""Squares cut from photos, evened out over the captions, as latents of one autoencoder."""
+"""Square crops of photos, balanced over the captions, and their latents."""
 
 from __future__ import annotations
 
@@ -22,35 +22,44 @@ _MEASURED_PX = 96
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Squares:
-    """Pictures with the words that hold for them."""
+    """Square crops with the words of their captions."""
 
     rgb_u8_nhwc: NDArray[np.uint8]
+    """Crops, RGB, shape (N, side, side, 3)."""
     words: tuple[tuple[str, str, str], ...]
+    """Words for brightness, colour and texture of each crop."""
     luma_at: float
+    """Smallest luma of a bright crop: the median of all crops."""
     roughness_at: float
+    """Smallest roughness of a detailed crop: the median of all crops."""
 
 
 def cut_squares(photos: Sequence[Path], *, n_each: int, side_px: int, seed: int) -> Squares:
-    """At most `n_each` squares of every caption, from random places of the photos.
+    """Cut at most `n_each` squares per caption from random places of photos.
 
-    Colours that photos rarely have are made by swapping channels, so that every word is seen.
+    Rare colours are made by permuting the channels, so that every word occurs.
+
+    Args:
+        photos: Paths of the photos.
+        n_each: Largest number of squares per caption.
+        side_px: Side of the squares, in pixels.
+        seed: Seed of the places.
 
     Raises:
-        InputError: No photo can be cut.
+        InputError: There are no photos, or one cannot be decoded.
     """
     rng = np.random.default_rng(seed)
-    pictures = [read_photo(path) for path in photos]
-    if not pictures:
-        raise InputError("no photos to cut squares from; name a folder of them")
+    images = [read_photo(path) for path in photos]
+    if not images:
+        raise InputError("there are no photos to cut squares from; give a folder of photos")
     drawn = [
-        _square(pictures[int(rng.integers(len(pictures)))], side_px, rng)
-        for _ in range(n_each * 24)
+        _square(images[int(rng.integers(len(images)))], side_px, rng) for _ in range(n_each * 24)
     ]
     measured = [_measured(square) for square in drawn]
     luma_at = float(np.median([measures.luma for measures in measured]))
     roughness_at = float(np.median([measures.roughness for measures in measured]))
     by_caption: dict[tuple[str, str, str], list[NDArray[np.uint8]]] = {}
-    # As they are first, so that swapped channels only fill what is missing.
+    # Unchanged crops come first, so that permuted channels only fill the gaps.
     for order in [(0, 1, 2), *sorted(itertools.permutations(range(3)))[1:]]:
         for square in drawn:
             swapped = square[..., order]
@@ -74,7 +83,17 @@ def cut_squares(photos: Sequence[Path], *, n_each: int, side_px: int, seed: int)
 def latents_of(
     rgb_u8_nhwc: NDArray[np.uint8], vae: Any, side_px: int, *, batch: int = 32
 ) -> torch.Tensor:
-    """Scaled latents of the squares at a size, float32, shape (N, C, side / 8, side / 8)."""
+    """Encode squares into scaled latents.
+
+    Args:
+        rgb_u8_nhwc: Squares, RGB, shape (N, side, side, 3).
+        vae: Autoencoder with its shift and scaling factor.
+        side_px: Side to which squares are resized first, in pixels.
+        batch: Number of squares per pass.
+
+    Returns:
+        Latents, float32, shape (N, C, side_px / 8, side_px / 8).
+    """
     config = vae.config
     out = []
     for start in range(0, len(rgb_u8_nhwc), batch):
@@ -89,11 +108,11 @@ def latents_of(
     return torch.cat(out).clone()
 
 
-def _square(picture: Image.Image, side_px: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    side = int(min(picture.size) * rng.uniform(0.4, 1.0))
-    left = int(rng.integers(picture.width - side + 1))
-    top = int(rng.integers(picture.height - side + 1))
-    cut = picture.crop((left, top, left + side, top + side))
+def _square(image: Image.Image, side_px: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    side = int(min(image.size) * rng.uniform(0.4, 1.0))
+    left = int(rng.integers(image.width - side + 1))
+    top = int(rng.integers(image.height - side + 1))
+    cut = image.crop((left, top, left + side, top + side))
     pixels = np.asarray(cut.resize((side_px, side_px), Image.Resampling.LANCZOS))
     return pixels[:, ::-1] if rng.random() < 0.5 else pixels
 

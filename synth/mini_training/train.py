@@ -1,4 +1,4 @@
-"""Train a small pipeline: text encoders and transformer together, on an autoencoder's latents."""
+"""Joint training of a small pipeline's transformer and text encoders on latents."""
 
 from __future__ import annotations
 
@@ -29,40 +29,54 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiniSettings:
-    """What to learn from, and how long."""
+    """Settings of the training of transformer and text encoders."""
 
     photos: tuple[Path, ...]
-    """Folders."""
+    """Folders of training photos."""
     vae: Path
-    """A fitted AutoencoderKL (see `autoencoder_fit`)."""
+    """Folder of a trained AutoencoderKL (see `training.autoencoder`)."""
     texts: Path
-    """A file of prompts, whose words the tokenizer learns."""
+    """File of prompts for the tokenizer's vocabulary."""
     out: Path
+    """Folder for the pipeline."""
     minutes: float = 20.0
+    """Training time, in minutes."""
     max_steps: int | None = None
+    """Number of steps at most; None: limited by the time alone."""
     sides_px: tuple[int, ...] = (64, 96, 128)
+    """Sides of the training images, in pixels; each step draws one."""
     squares_each: int = 150
-    """Of every caption."""
+    """Number of training images per caption, at most."""
     batch: int = 64
+    """Number of images per step."""
     learning_rate: float = 1.5e-3
+    """Learning rate of AdamW at its peak."""
     average_steps: int = 300
+    """Number of steps of the weights' running mean, which is saved; 0: the last weights."""
     seed: int = 0
+    """Seed of the training."""
     shape: Shape = field(default_factory=Shape)
+    """Widths and depths of the pipeline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiniResult:
-    """What a training left behind."""
+    """The result of the training of transformer and text encoders."""
 
     out: Path
+    """Folder of the pipeline."""
     steps: int
+    """Number of steps."""
     seconds: float
+    """Training time, in seconds."""
     losses: tuple[float, ...]
+    """Loss of each step."""
     squares: Squares
+    """Training images with their words."""
 
 
 class _Trained(nn.Module):
-    """The three networks that learn, as one."""
+    """The three trained networks as one module."""
 
     def __init__(self, pipeline: Any) -> None:
         super().__init__()
@@ -72,11 +86,18 @@ class _Trained(nn.Module):
     def forward(
         self, tokens: torch.Tensor, rows: torch.Tensor, latents: torch.Tensor, sigma: torch.Tensor
     ) -> torch.Tensor:
-        """The velocity at a point, for captions given as distinct token rows and their indices."""
+        """Predict velocities.
+
+        Args:
+            tokens: Token ids of the distinct captions, shape (K, T).
+            rows: Index of each image's caption in `tokens`, shape (N,).
+            latents: Noised latents, shape (N, C, H, W).
+            sigma: Times in (0, 1), shape (N,).
+        """
         parts = [
             encoder(tokens, output_hidden_states=True) for encoder in (self.first, self.second)
         ]
-        # As the pipeline reads them: the last layer but one, and the projected summary.
+        # As in the pipeline: the penultimate layer, and the projected pooled output.
         embeds = torch.cat([part.hidden_states[-2] for part in parts], dim=-1)
         pooled = torch.cat([part.text_embeds for part in parts], dim=-1)
         silent = embeds.new_zeros(len(embeds), 1, embeds.shape[-1])
@@ -93,10 +114,14 @@ class _Trained(nn.Module):
 def train_mini_sd3(
     settings: MiniSettings, *, on_progress: Progress = lambda _line: None
 ) -> MiniResult:
-    """A pipeline folder at `settings.out` that plain diffusers loads.
+    """Train a small pipeline and save it in a folder that plain diffusers loads.
+
+    Args:
+        settings: Settings of the training.
+        on_progress: Callback that receives each progress message.
 
     Raises:
-        InputError: No photos, or no texts.
+        InputError: There are no photos or no texts, or a file cannot be read.
     """
     from diffusers import AutoencoderKL
 
@@ -126,7 +151,7 @@ def train_mini_sd3(
 
 
 def find_photos(folders: Sequence[Path]) -> list[Path]:
-    """The photos below folders, in name order.
+    """Find the photos below folders, in name order.
 
     Raises:
         InputError: There are none.
@@ -138,7 +163,10 @@ def find_photos(folders: Sequence[Path]) -> list[Path]:
         if path.suffix.lower() in SUFFIXES
     ]
     if not photos:
-        raise InputError(f"no photos below {', '.join(map(str, folders))}")
+        raise InputError(
+            f"there are no photos ({', '.join(sorted(SUFFIXES))}) below "
+            f"{', '.join(map(str, folders))}; give folders of photos"
+        )
     return photos
 
 
@@ -193,7 +221,12 @@ def _fit(
 
 
 def partial_caption(words: tuple[str, ...], rng: np.random.Generator) -> str:
-    """The caption with words left out at random; nothing at all one time in ten."""
+    """Return the caption with each word dropped at random; one in ten is empty.
+
+    Args:
+        words: Words for brightness, colour and texture.
+        rng: Random generator.
+    """
     if rng.random() < 0.1:
         return ""
     return caption(tuple(word for word in words if rng.random() < 0.75))

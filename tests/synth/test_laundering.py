@@ -72,7 +72,7 @@ def test_names_and_families_choose_in_the_lists_order():
 
 def test_what_cannot_be_laundered_is_said():
     """Unknown names and pictures of a few pixels."""
-    with pytest.raises(SynthError, match="no laundering is named 'jpg'; allowed: blur"):
+    with pytest.raises(SynthError, match="no condition is named 'jpg'; allowed: blur"):
         conditions(("jpg",))
     with pytest.raises(SynthError, match="at least 16 px; seen 160x15"):
         CONDITIONS[0].apply(PHOTO[:15])

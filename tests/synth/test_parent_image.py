@@ -76,7 +76,7 @@ def test_a_parent_that_is_no_picture_is_said():
     for parent, message in (
         (b"none", "the parent cannot be decoded"),
         (factories.png_bomb(), "the parent cannot be decoded: too_many_pixels"),
-        (None, "needs a parent picture"),
+        (None, "needs a parent image"),
     ):
         with pytest.raises(SynthError, match=message):
             child_of(parent, "launder")

@@ -58,5 +58,5 @@ def test_a_name_too_long_for_a_file_is_nothing_that_is_there(tmp_path, block):
     """Said as what it is, on every platform."""
     plan = tmp_path / "plan.toml"
     plan.write_text(f'[[make]]\ngenerator = "g"\n{block.replace("LONG", "x" * 5000)}\n')
-    with pytest.raises(ConfigError, match=r"= 'xxx.*(allowed|is no folder)"):
+    with pytest.raises(ConfigError, match=r"= 'xxx.*(allowed|is not a folder)"):
         read_plan(plan)

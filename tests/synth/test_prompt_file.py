@@ -79,19 +79,19 @@ def test_a_table_that_polars_writes_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.csv", "prompt,n\na dog, wet,1\n", "line 2 has 3 cells, its header 2; put"),
-        ("p.csv", "Prompt,prompt\na,b\n", "two columns are named prompt; leave one"),
-        ("p.jsonl", '{"prompt": "a"}\n{"prompt"\n', "line 2 is no JSON"),
-        ("p.jsonl", '{"prompt": ["a", "b"]}\n', r"line 1: prompt = ['a', 'b'] is no text"),
+        ("p.csv", "prompt,n\na dog, wet,1\n", "line 2 has 3 cells, the header has 2; put"),
+        ("p.csv", "Prompt,prompt\na,b\n", "two columns are named prompt; remove or rename one"),
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt"\n', "line 2 is not JSON"),
+        ("p.jsonl", '{"prompt": ["a", "b"]}\n', r"line 1: prompt = ['a', 'b'] is not text"),
         ("p.jsonl", "[" * 100_000, "nested too deeply"),
-        ("p.json", '{"a": 1}', "a list of prompts was expected"),
-        ("p.json", "[7]", "item 1: 7 is no row with named columns"),
+        ("p.json", '{"a": 1}', "it is not a list of prompts"),
+        ("p.json", "[7]", "item 1: 7 is not a text or a row with named columns"),
         ("p.json", '["a", ', "cannot be read as prompts"),
-        ("p.yaml", "- a dog\n", "no kind of file ends in .yaml; allowed: .txt (one on each"),
+        ("p.yaml", "- a dog\n", "the suffix .yaml is unknown; allowed: .txt (one on each"),
         ("p.txt", b"\x89PNG\r\n\x1a\n\0\0", "NUL"),
         ("p.parquet", "no parquet", "cannot be read as prompts"),
-        ("p.tsv", "prompt\tn\n", "holds no prompt"),
-        ("p.csv", "", "holds no prompt"),
+        ("p.tsv", "prompt\tn\n", "has no prompts"),
+        ("p.csv", "", "has no prompts"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(tmp_path, name, content, message):

@@ -22,7 +22,7 @@ def test_prompts_come_from_text_and_tables(tmp_path):
     with pytest.raises(InputError, match="no column prompt, text, caption; seen: title"):
         read_prompts(tmp_path / "bad.csv")
     (tmp_path / "empty.txt").write_text("\n")
-    with pytest.raises(InputError, match="holds no prompt"):
+    with pytest.raises(InputError, match="has no prompts"):
         read_prompts(tmp_path / "empty.txt")
 
 

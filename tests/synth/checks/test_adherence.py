@@ -73,7 +73,7 @@ def test_the_cosine_is_that_of_the_model_itself(clip):
 
 def test_what_is_no_clip_is_refused(clip, tmp_path):
     """A folder without weights, and one of another model."""
-    with pytest.raises(SynthError, match="is no CLIP checkpoint"):
+    with pytest.raises(SynthError, match="is not a CLIP checkpoint"):
         load_clip(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "clip"}')
     (tmp_path / "model.safetensors").write_bytes(b"none")
