@@ -106,7 +106,7 @@ def test_models_list_and_verify_know_it(plugin, capsys):
     facts = told(capsys, "models", "verify", "high-frequency")
     assert facts["origin"].startswith("unverified: code without weights")
     card = told(capsys, "models", "card", "high-frequency")
-    assert card["limits"].startswith("Sees sharpness only")
+    assert card["limits"].startswith("Measures sharpness only")
 
 
 def test_a_wrong_name_is_told_the_right_ones(plugin):

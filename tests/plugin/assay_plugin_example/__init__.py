@@ -1,1 +1,1 @@
-"""Adds to assay what its entry points name."""
+"""An example package with one detector, generator, method and source for assay."""

@@ -1,4 +1,4 @@
-"""A detector: the energy of fine detail in an image, as a logit. It needs no weights."""
+"""A detector without weights: its logit is the energy of fine detail in an image."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ STEPS_PX = (1, 2, 4, 8)
 
 
 class HighFrequency:
-    """Takes images with little fine detail for AI-generated; an example, not a good detector."""
+    """A detector that calls images with little fine detail AI-generated; an example only."""
 
     card = Card(
         name="high-frequency",
         version="1",
         licence="Apache-2.0",
-        limits="Sees sharpness only: blurred photos look AI-generated to it.",
+        limits="Measures sharpness only: blurred photos score as AI-generated.",
         input=Square(size_px=128),
     )
 
     def embed(self, rgb_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the log energy at each scale, across and down: shape (N, 8)."""
+        """Return the horizontal and vertical log energy at each scale, shape (N, 8)."""
         grey = rgb_u8_nhwc.mean(axis=3, dtype=np.float64) / 255
         energies = []
         for step in STEPS_PX:
@@ -32,7 +32,7 @@ class HighFrequency:
         return np.log(np.stack(energies, axis=1) + 1e-6).astype(np.float32)
 
     def score(self, rgb_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return logits (N,): coarse energy against fine, less what photos have."""
+        """Return coarse minus fine energy, minus its level for photos, shape (N,)."""
         energy = self.embed(rgb_u8_nhwc)
         coarse, fine = energy[:, -2:].mean(axis=1), energy[:, :2].mean(axis=1)
         return coarse - fine - np.float32(2)

@@ -1,4 +1,4 @@
-"""A generator: a disc on a plain ground, both coloured by the seed."""
+"""A generator of discs on a plain background, both coloured by the seed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MAX_SIDE_PX = 1024
 
 
 class DiscGenerator:
-    """Draws in microseconds what a model would paint."""
+    """A generator without a model, which draws in microseconds."""
 
     generator_id = "disc@1"
-    """Name and version: another version is another generator, whose images are made anew."""
+    """Name and version; images of another version are made again."""
     license_flags: tuple[str, ...] = ()
 
     def check(self, request: ImageRequest) -> None:
-        """Refuse what cannot be made, before anything is computed."""
+        """Refuse an impossible request, before anything is computed."""
         width_px, height_px = self._size(request)
         if max(width_px, height_px) > MAX_SIDE_PX:
             raise SynthError(

@@ -1,4 +1,4 @@
-"""A method: the parent solarised, as a photo that was exposed twice."""
+"""A method that solarises the parent, like a photo that was exposed twice."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from assay.synth.parent_image import open_parent
 
 
 class SolariseSettings(BaseModel):
-    """Settings of `solarise`, one value each; a plan may give a list, which is swept."""
+    """Settings of `solarise`, one value each; a list in a plan is swept."""
 
     threshold: Annotated[
         int,
         Field(ge=0, le=255, description="Value at and above which a sample is inverted."),
         Unit("levels of 255"),
-        InTable(),  # names the rows of the table of who evades
+        InTable(),  # part of the row names in the evasion table
     ] = 128
 
 
 class Solarise(Method[SolariseSettings]):
-    """Inverts the light samples of the parent."""
+    """The method that inverts the light samples of the parent."""
 
     name = "solarise"
     description = "The parent with its light samples inverted; labelled laundered, or fake."

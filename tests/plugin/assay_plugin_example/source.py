@@ -1,4 +1,4 @@
-"""A source: `example://N` gives N images that are made in memory, every second one fake."""
+"""A source `example://N` of N images made in memory, every second one labelled fake."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ MAX_IMAGES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ExampleAddress:
-    """Where the bytes of one image are; small, picklable, and read from many threads."""
+    """The address of one image; small, picklable, and read from many threads."""
 
     number: int
+    """Number of the image, from 0."""
 
     def read(self, options: SourceOptions) -> bytes:
         """Return the encoded image; `UnreadableImage` rejects it with a reason."""
@@ -31,10 +32,10 @@ class ExampleAddress:
 
 
 class ExampleSource:
-    """Reads `example://N`."""
+    """The source of `example://N`."""
 
     def check(self, ref: SourceRef, options: SourceOptions) -> None:
-        """Refuse a text that names nothing, before anything is ingested."""
+        """Refuse an address without a valid number, before anything is ingested."""
         count = ref.text.partition("://")[2]
         if not count.isdecimal() or not 1 <= int(count) <= MAX_IMAGES:
             raise InputError(f"{ref}: give a number from 1 to {MAX_IMAGES}, as in example://10")
@@ -42,7 +43,7 @@ class ExampleSource:
     def items(self, ref: SourceRef, options: SourceOptions) -> Iterator[Item]:
         """Yield one item per image, without making any."""
         for number in range(int(ref.text.partition("://")[2])):
-            # Applies --label-from, --domain and --domain-from, as every built-in source does.
+            # Applies --label-from, --domain and --domain-from, like the built-in sources.
             tags = tags_of(options, fields={"label": "ai" if number % 2 else "real"})
             yield Item(
                 source_uri=f"example://{number}",
