@@ -1,4 +1,4 @@
-"""What methods work with, for tests: functions in the place of generators and detectors."""
+"""Tools of methods for tests: functions in the place of generators and detectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.synth.job import Job
 
 
 def brightness(pixels):
-    """A detector whose gradient is the same everywhere: the mean, times a hundred."""
+    """Return a hundred times the mean as the logit, whose gradient is the same everywhere."""
     return pixels.mean(dim=(1, 2, 3)) * 100
 
 
@@ -30,19 +30,19 @@ class FunctionTools:
         self._generator = generator or CallableGenerator(generator_id="painter@1", function=told)
 
     def generator(self, name, lora=None, controlnet=None):
-        """The one there is, by whatever name."""
+        """Return the only generator, whatever the name."""
         return self._generator
 
     def logits(self, detector=None):
-        """The brightness."""
+        """Return the brightness detector."""
         return brightness
 
     def detector_id(self, detector=None):
-        """A name for it."""
+        """Return an id for the brightness detector."""
         return "brightness@1"
 
     def path(self, name):
-        """The path as it stands."""
+        """Return the path unchanged."""
         return Path(name)
 
 
@@ -59,6 +59,6 @@ def job(method, *, seed=0, parent="p", label="real", key="k", **settings) -> Job
 
 
 def pixels_of(raw: bytes) -> np.ndarray:
-    """A file as stored, not turned, in the mode it has."""
+    """Return the pixels of a file as stored, without applying its orientation, in its own mode."""
     with Image.open(io.BytesIO(raw)) as image:
         return np.asarray(image)

@@ -1,4 +1,4 @@
-"""Masks that are drawn by a rule."""
+"""Masks by rule have the right size and shape."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from assay.synth.masks import draw_mask
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99))
 def test_masks_have_the_pictures_size_and_follow_their_rule(width, height, seed):
-    """At any size."""
+    """Every rule is tried at several sizes."""
     masks = {
         rule: draw_mask(rule, width, height, seed)
         for rule in ("empty", "full", "centre", "half", "box", "strokes")
@@ -24,6 +24,6 @@ def test_masks_have_the_pictures_size_and_follow_their_rule(width, height, seed)
 
 
 def test_an_unknown_mask_rule_is_refused():
-    """With the list of rules."""
+    """The message lists the rules."""
     with pytest.raises(SynthError, match="allowed: empty, full"):
         draw_mask("circle", 8, 8, 0)

@@ -1,4 +1,4 @@
-"""Laundering: named, pure, the same for every class."""
+"""Conditions are named, deterministic, and the same for every class."""
 
 import io
 
@@ -16,7 +16,7 @@ PHOTO = np.asarray(factories.photo(size=(160, 120)))
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda c: c.name)
 def test_the_same_pixels_give_the_same_bytes(condition):
-    """Twice, and from a copy in other memory."""
+    """Two calls and a copy of the pixels give equal files."""
     assert condition.apply(PHOTO) == condition.apply(np.asfortranarray(PHOTO))
 
 
@@ -34,28 +34,28 @@ def test_the_same_pixels_give_the_same_bytes(condition):
     ],
 )
 def test_sizes_are_those_of_the_name(name, size):
-    """By hand."""
+    """The sizes are computed by hand."""
     facts = inspect_image(conditions((name,))[0].apply(PHOTO))
     assert (facts.width_px, facts.height_px) == size
 
 
 @pytest.mark.parametrize("quality", [90, 70, 50, 30])
 def test_jpeg_conditions_are_pillows_own(quality):
-    """The very bytes that saving at that quality gives."""
+    """The bytes are those of Pillow at the named quality."""
     raw = conditions((f"jpeg-{quality}",))[0].apply(PHOTO)
     assert raw == factories.encoded(Image.fromarray(PHOTO), "JPEG", quality=quality)
     assert inspect_image(raw).jpeg_quality == quality
 
 
 def test_a_long_chain_reduces_to_thumbnails():
-    """A large picture ends at 256 px."""
+    """A large image ends at 256 px."""
     big = np.asarray(factories.photo(size=(900, 600)))
     facts = inspect_image(conditions(("thumbnails",))[0].apply(big))
     assert (facts.width_px, facts.height_px) == (256, 170)
 
 
 def test_noise_has_the_strength_of_its_name():
-    """On mid grey, where nothing is clipped, within a tenth."""
+    """On mid grey, where nothing is clipped, it is right within a tenth."""
     grey = np.full((200, 200, 3), 128, np.uint8)
     raw = conditions(("noise-10",))[0].apply(grey)
     with Image.open(io.BytesIO(raw)) as image:
@@ -64,14 +64,14 @@ def test_noise_has_the_strength_of_its_name():
 
 
 def test_names_and_families_choose_in_the_lists_order():
-    """A family stands for its members; nothing stands for all."""
+    """A family selects its members, and no names select all."""
     assert [c.name for c in conditions(("webp", "jpeg-90"))] == ["jpeg-90", "webp-80", "webp-50"]
     assert conditions() == CONDITIONS
     assert len({c.name for c in CONDITIONS}) == len(CONDITIONS)
 
 
 def test_what_cannot_be_laundered_is_said():
-    """Unknown names and pictures of a few pixels."""
+    """Unknown names and images of a few pixels are refused."""
     with pytest.raises(SynthError, match="no condition is named 'jpg'; allowed: blur"):
         conditions(("jpg",))
     with pytest.raises(SynthError, match="at least 16 px; seen 160x15"):

@@ -1,4 +1,4 @@
-"""What assay makes says so in the file, without a pixel changed, and is read back."""
+"""Marks declare AI-generated files without changing a pixel, and are read back."""
 
 import io
 
@@ -32,7 +32,7 @@ def pixels(raw):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_mark_is_read_back_and_no_pixel_changes(name):
-    """In every format, with and without other metadata."""
+    """Every format is tried, with and without other metadata."""
     out = marked(FILES[name], MADE)
     np.testing.assert_array_equal(pixels(out), pixels(FILES[name]))
     assert inspect_image(out).ai_declared == "iptc: trainedAlgorithmicMedia"
@@ -40,7 +40,7 @@ def test_a_mark_is_read_back_and_no_pixel_changes(name):
 
 
 def test_an_edited_photo_is_a_composite():
-    """IPTC has its own word for a photo with machine-made parts."""
+    """IPTC has a source type for photos with AI-generated parts."""
     edited = Mark(source_type=SourceType.EDITED, generator="g")
     assert inspect_image(marked(FILES["png"], edited)).ai_declared == (
         "iptc: compositeWithTrainedAlgorithmicMedia"
@@ -48,21 +48,21 @@ def test_an_edited_photo_is_a_composite():
 
 
 def test_a_photo_that_was_only_saved_again_claims_no_machine():
-    """It tells where it comes from, and nothing about a model."""
+    """The mark names its origin and no model."""
     out = marked(FILES["jpeg"], Mark(source_type=None, generator="launder", origin="s-1/k"))
     assert inspect_image(out).ai_declared is None
     assert b"s-1/k" in out
 
 
 def test_other_formats_are_refused_by_name():
-    """The message tells what was seen."""
+    """The message names the start of the file."""
     with pytest.raises(SynthError, match=r"GIF8.*JPEG, PNG and WebP"):
         marked(factories.encoded(factories.photo().quantize(8), "GIF"), MADE)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp"])
 def test_a_certificate_signs_a_manifest_too(name, tmp_path, monkeypatch):
-    """Its claim is read back beside the XMP's."""
+    """Its claim is read back beside that of the XMP."""
     pytest.importorskip("c2pa")
     for variable, content in zip(
         (CERTIFICATE_VARIABLE, KEY_VARIABLE), certificates.signing_chain(), strict=True
@@ -77,7 +77,7 @@ def test_a_certificate_signs_a_manifest_too(name, tmp_path, monkeypatch):
 
 
 def test_half_a_certificate_is_an_error(monkeypatch):
-    """Not a picture that silently goes unsigned."""
+    """An image is never silently left unsigned."""
     monkeypatch.setenv(CERTIFICATE_VARIABLE, "chain.pem")
     with pytest.raises(ConfigError, match=KEY_VARIABLE):
         marked(FILES["jpeg"], MADE)

@@ -1,4 +1,4 @@
-"""A given mask is black and white, or it is refused: nothing is painted by a misread mask."""
+"""A mask from a file is black and white or refused, so that no mask is misread."""
 
 import factories
 import numpy as np
@@ -46,14 +46,14 @@ PLAIN = {
 
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_plain_mask_paints_its_light_part(tmp_path, kind):
-    """However many bits it has: the left quarter."""
+    """The left quarter is light, at every number of bits."""
     mask = given_mask(written(tmp_path, PLAIN[kind]), "m", (40, 20))
     np.testing.assert_array_equal(mask, LEFT)
 
 
 @pytest.mark.parametrize(("value", "share"), [(0, 0), (255, 1), (1, 1)])
 def test_a_mask_of_one_value_is_all_or_nothing(tmp_path, value, share):
-    """Black leaves the picture, white and the label 1 repaint it."""
+    """Black keeps the image; white and the label 1 repaint it."""
     assert given_mask(written(tmp_path, grey(value, value)), "m", (40, 20)).mean() == share
 
 
@@ -70,14 +70,14 @@ UNCLEAR = {
 
 @pytest.mark.parametrize("kind", UNCLEAR)
 def test_a_mask_that_could_mean_anything_is_refused(tmp_path, kind):
-    """With what was seen and what a mask may be."""
+    """The message names the values and what a mask may be."""
     image, seen = UNCLEAR[kind]
     with pytest.raises(SynthError, match=rf"m\.png is ambiguous: .*{seen}.*allowed: grey"):
         given_mask(written(tmp_path, image), "m", (40, 20))
 
 
 def test_an_animation_is_no_mask(tmp_path):
-    """Which frame is meant, nobody knows."""
+    """It is ambiguous which frame is meant."""
     frames = [grey(0, 255), grey(255, 0)]
     frames[0].save(tmp_path / "m.png", save_all=True, append_images=frames[1:])
     with pytest.raises(SynthError, match="several frames"):
@@ -85,7 +85,7 @@ def test_an_animation_is_no_mask(tmp_path):
 
 
 def test_a_mask_is_of_the_upright_picture_and_its_share_is_in_the_row(tmp_path):
-    """Of a parent held sideways: the mask that a viewer's size fits, itself turned or not."""
+    """The mask fits the upright parent, with or without an orientation of its own."""
     parent = factories.with_exif(orientation=6, file_format="PNG", image=Image.new("RGB", (20, 40)))
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -1,4 +1,4 @@
-"""Every method works on the picture that a person sees of its parent."""
+"""Every method works on the upright image that a person sees."""
 
 import factories
 import numpy as np
@@ -29,7 +29,7 @@ def child_of(parent: bytes, method: str):
 
 
 def lying(orientation: int) -> bytes:
-    """TALL as a camera stores it that was held this way."""
+    """Return TALL as a camera stores it in this orientation."""
     undo = {3: 2, 6: 1, 8: 3}[orientation]  # quarter turns to the left
     stored = Image.fromarray(np.rot90(TALL, undo).copy())
     return factories.with_exif(orientation=orientation, file_format="PNG", image=stored)
@@ -38,7 +38,7 @@ def lying(orientation: int) -> bytes:
 @pytest.mark.parametrize("method", SETTINGS)
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_a_child_stands_upright_whatever_way_its_parent_was_held(method, orientation):
-    """Its stored pixels are those of the upright parent, and its file asks for no further turn."""
+    """Its pixels are those of the upright parent, and its file has no orientation."""
     made = child_of(lying(orientation), method)
     assert np.abs(pixels_of(made.raw).astype(int) - TALL).max() <= 4
     assert np.asarray(decode_rgb(made.raw, UPRIGHT)).shape == TALL.shape
@@ -64,7 +64,7 @@ PARENTS = {
 @pytest.mark.parametrize("method", SETTINGS)
 @pytest.mark.parametrize("kind", PARENTS)
 def test_a_child_shows_what_its_parent_shows(method, kind):
-    """Of one colour each: 16 bits scaled, what is transparent over white."""
+    """16 bits are scaled, and transparent parts are on white."""
     parent, colour = PARENTS[kind]
     shown = pixels_of(child_of(parent, method).raw).astype(int)
     assert np.abs(shown - colour).max() <= 3
@@ -72,7 +72,7 @@ def test_a_child_shows_what_its_parent_shows(method, kind):
 
 
 def test_a_parent_that_is_no_picture_is_said():
-    """Also where it claims to be enormous."""
+    """A file that claims an enormous size is refused too."""
     for parent, message in (
         (b"none", "the parent cannot be decoded"),
         (factories.png_bomb(), "the parent cannot be decoded: too_many_pixels"),
@@ -84,14 +84,14 @@ def test_a_parent_that_is_no_picture_is_said():
 
 @pytest.mark.parametrize("epsilon", [0.5, 2.5])
 def test_an_attack_of_part_of_a_level_is_refused(epsilon):
-    """A file of 8 bits would hold another one than the row says."""
+    """A file of 8 bits would hold another epsilon than its row."""
     with pytest.raises(ConfigError, match="files hold whole levels"):
         make(job("attack", epsilon=epsilon), factories.png(), FunctionTools(), origin="")
 
 
 @pytest.mark.parametrize("epsilon", [1, 2.0])
 def test_the_file_of_an_attack_is_as_far_from_its_parent_as_its_row_says(epsilon):
-    """Every sample of a picture without black goes down by all of epsilon."""
+    """Every sample of an image without black is lowered by epsilon."""
     parent = np.full((20, 30, 3), 100, np.uint8)
     raw = factories.encoded(Image.fromarray(parent), "PNG")
     made = make(
@@ -102,7 +102,7 @@ def test_the_file_of_an_attack_is_as_far_from_its_parent_as_its_row_says(epsilon
 
 
 def test_the_number_of_threads_decides_no_pixel():
-    """The embedded generator repaints a photo alike with one thread and with two."""
+    """The embedded generator repaints a photo equally with one thread and with two."""
     generator = load_generator("mini-sd3", LoadSettings(device="cpu"))
     tools = FunctionTools(generator=generator)
     parent = factories.png(size=(200, 300))

@@ -1,4 +1,4 @@
-"""Paths in a plan are read against the folder of the plan."""
+"""Paths in a plan are relative to the folder of the plan."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from assay.synth.plan_paths import is_in_working_folder, plan_path
 
 
 def test_a_path_leads_beside_the_plan(tmp_path, monkeypatch):
-    """Where both folders have it, the plan's counts; an absolute path is itself."""
+    """The plan's folder takes precedence; absolute paths are unchanged."""
     plans, elsewhere = tmp_path / "plans", tmp_path / "elsewhere"
     for folder in (plans / "masks", elsewhere / "masks", elsewhere / "old"):
         folder.mkdir(parents=True)
@@ -20,7 +20,7 @@ def test_a_path_leads_beside_the_plan(tmp_path, monkeypatch):
 
 
 def test_a_path_of_the_working_folder_goes_on_working(tmp_path, monkeypatch):
-    """As plans of earlier versions have it; what is nowhere stays as it stands."""
+    """Plans of earlier versions have such paths; missing paths are unchanged."""
     (tmp_path / "old").mkdir()
     monkeypatch.chdir(tmp_path)
     assert str(plan_path(tmp_path / "plans", "old")) == "old"
@@ -32,7 +32,7 @@ def test_a_path_of_the_working_folder_goes_on_working(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("at_hand", [True, False])
 def test_a_folder_of_masks_is_looked_for_beside_the_plan(tmp_path, monkeypatch, at_hand):
-    """From any working folder."""
+    """The working folder does not matter."""
     plan = tmp_path / "plans" / "plan.toml"
     plan.parent.mkdir()
     if at_hand:
@@ -55,7 +55,7 @@ def test_a_folder_of_masks_is_looked_for_beside_the_plan(tmp_path, monkeypatch, 
     ],
 )
 def test_a_name_too_long_for_a_file_is_nothing_that_is_there(tmp_path, block):
-    """Said as what it is, on every platform."""
+    """It is reported as missing on every platform."""
     plan = tmp_path / "plan.toml"
     plan.write_text(f'[[make]]\ngenerator = "g"\n{block.replace("LONG", "x" * 5000)}\n')
     with pytest.raises(ConfigError, match=r"= 'xxx.*(allowed|is not a folder)"):

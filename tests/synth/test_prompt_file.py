@@ -1,4 +1,4 @@
-"""Files of prompts: every line is a prompt as it was written, or an error that names it."""
+"""Every line of a file of prompts is a prompt as written, or an error that names it."""
 
 import io
 import re
@@ -60,12 +60,12 @@ def prompts_of(tmp_path, name, content):
     ],
 )
 def test_prompts_come_out_as_they_were_written(tmp_path, name, content, expected):
-    """Quotes, commas, separators of other standards, encodings and byte order marks."""
+    """Quotes, commas, foreign line separators, encodings and byte order marks are kept or read."""
     assert prompts_of(tmp_path, name, content) == expected
 
 
 def test_a_table_that_polars_writes_is_read_back(tmp_path):
-    """Whatever stands in its cells."""
+    """Any text in the cells comes back."""
     texts = ['say "hi", now', "a\nb", '"', "tab\there", "'", 'a ""b""', "plain"]
     frame = pl.DataFrame({"prompt": texts, "category": ["x"] * len(texts)})
     for name, separator in (("p.csv", ","), ("p.tsv", "\t")):
@@ -95,6 +95,6 @@ def test_a_table_that_polars_writes_is_read_back(tmp_path):
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(tmp_path, name, content, message):
-    """Instead of prompts that nobody wrote."""
+    """The file is refused instead of read wrongly."""
     with pytest.raises(InputError, match=re.escape(message)):
         prompts_of(tmp_path, name, content)

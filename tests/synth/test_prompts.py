@@ -1,4 +1,4 @@
-"""Prompts: tables, templates and the built-in ones."""
+"""Prompts come from tables, templates and the built-in list."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from assay.synth.prompts import expand, moderation_prompts, read_prompts
 
 
 def test_prompts_come_from_text_and_tables(tmp_path):
-    """PartiPrompts' columns, and others in any case."""
+    """PartiPrompts' columns are read, and others in any case."""
     (tmp_path / "parti.tsv").write_text(
         "Prompt\tCategory\tChallenge\tNote\nbond\tAbstract\tBasic\tx\n"
     )
@@ -27,7 +27,7 @@ def test_prompts_come_from_text_and_tables(tmp_path):
 
 
 def test_templates_take_every_combination():
-    """Two by two; a variable without values is an error."""
+    """Two by two values give four; a variable without values is an error."""
     assert expand("{a} {b} {a}", {"a": ["x", "y"], "b": ["1", "2"]}) == [
         "x 1 x",
         "x 2 x",
@@ -39,7 +39,7 @@ def test_templates_take_every_combination():
 
 
 def test_moderation_prompts_say_the_text_that_must_be_readable():
-    """Every prompt holds its expected words."""
+    """Every prompt contains its expected text."""
     prompts = moderation_prompts()
     assert len({row.prompt for row in prompts}) == 30
     assert all(row.expected_text and row.expected_text in row.prompt for row in prompts)

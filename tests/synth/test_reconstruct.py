@@ -1,4 +1,4 @@
-"""Autoencoders and the aligned fakes made with them."""
+"""Autoencoders reconstruct images, and aligned fakes keep everything else of the photo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assay.synth.training.autoencoder import FitSettings, fit_autoencoder
 
 
 def photo(width: int = 97, height: int = 75, seed: int = 0) -> Image.Image:
-    """Smooth colours with some grain, at a size that no stride divides."""
+    """Draw smooth colours with some grain, at a size that no stride divides."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
@@ -39,7 +39,7 @@ def opened(raw: bytes) -> Image.Image:
 
 
 def tiny_folder(folder: Path, seed: int = 0) -> Path:
-    """A diffusers folder with a random autoencoder of 4 px stride."""
+    """Save a diffusers folder with a random autoencoder of 4 px stride."""
     torch.manual_seed(seed)
     AutoencoderTiny(
         encoder_block_out_channels=(8, 8, 8),
@@ -57,14 +57,14 @@ def tiny(tmp_path: Path) -> Autoencoder:
 
 @pytest.mark.parametrize("size", [(97, 75), (64, 64), (3, 200)])
 def test_any_size_comes_back_at_that_size(tiny: Autoencoder, size: tuple[int, int]) -> None:
-    """Sides that the stride does not divide are padded for the way and cut again."""
+    """Sides that the stride does not divide are padded and cropped again."""
     pixels = np.asarray(photo(*size))
     assert tiny.stride_px == 4
     assert tiny.reconstruct(pixels).shape == pixels.shape
 
 
 def test_tiles_give_what_one_pass_gives(tiny: Autoencoder) -> None:
-    """Away from the seams tiling changes nothing; on them, cross-fading keeps it close."""
+    """Tiles change nothing away from the seams, and little on them."""
     pixels = np.asarray(photo(300, 220))
     whole = tiny.reconstruct(pixels).astype(int)
     tiled = tiny.reconstruct(pixels, tile_px=128, overlap_px=64).astype(int)
@@ -72,7 +72,7 @@ def test_tiles_give_what_one_pass_gives(tiny: Autoencoder) -> None:
 
 
 def test_fit_learns_and_loads_again(tmp_path: Path) -> None:
-    """A few steps bring a fitted autoencoder nearer to an unseen photo than fewer steps do."""
+    """More steps bring an autoencoder closer to an unseen photo than fewer steps do."""
     paths = []
     for seed in range(4):
         paths.append(tmp_path / f"{seed}.png")
@@ -93,7 +93,7 @@ def test_fit_learns_and_loads_again(tmp_path: Path) -> None:
 
 
 def test_an_autoencoder_kl_can_be_fitted_too(tmp_path: Path) -> None:
-    """The class of large generators, with widths that grow."""
+    """It is the class of large generators, with growing widths."""
     photo(96, 96).save(tmp_path / "p.png")
     settings = FitSettings(kind="kl", max_steps=3, widths=(8, 16, 16), crop_px=32, batch=2)
     fitted = fit_autoencoder([tmp_path / "p.png"], tmp_path / "kl", settings=settings)
@@ -103,7 +103,7 @@ def test_an_autoencoder_kl_can_be_fitted_too(tmp_path: Path) -> None:
 
 
 def test_a_tiny_autoencoder_has_one_width(tmp_path: Path) -> None:
-    """Said before the fitting starts."""
+    """The error comes before the training starts."""
     photo(96, 96).save(tmp_path / "p.png")
     with pytest.raises(
         SynthError, match=r"widths = \(8, 16\); allowed for kind tiny: equal widths"
@@ -121,7 +121,7 @@ def test_fit_needs_photos_as_large_as_its_crop(tmp_path: Path) -> None:
 
 
 def test_pooled_branches_are_used(tmp_path: Path) -> None:
-    """Blocks with a pooled branch load, and the branch counts: zeroing it changes the picture."""
+    """Blocks with a pooled branch load, and zeroing the branch changes the image."""
     folder = tiny_folder(tmp_path / "pooled")
     tensors = load_file(folder / WEIGHTS_NAME)
     generator = torch.Generator().manual_seed(0)
@@ -144,7 +144,7 @@ def test_pooled_branches_are_used(tmp_path: Path) -> None:
 
 
 def test_tensors_without_a_place_are_refused(tmp_path: Path) -> None:
-    """Diffusers would drop them in silence, and the pictures would be wrong."""
+    """Diffusers would drop them silently, and images would be wrong."""
     folder = tiny_folder(tmp_path / "tiny")
     tensors = load_file(folder / WEIGHTS_NAME)
     save_file(tensors | {"decoder.extra": torch.zeros(1)}, folder / WEIGHTS_NAME)
@@ -153,7 +153,7 @@ def test_tensors_without_a_place_are_refused(tmp_path: Path) -> None:
 
 
 def test_only_safetensors_of_known_classes_load(tmp_path: Path) -> None:
-    """A folder with a pickle, or with another class, is refused by name."""
+    """A folder with a pickle or another class is refused by name."""
     folder = tiny_folder(tmp_path / "tiny")
     (folder / "config.json").write_text('{"_class_name": "UNet2DModel"}')
     with pytest.raises(SynthError, match="UNet2DModel; allowed: AutoencoderKL, AutoencoderTiny"):
@@ -168,7 +168,7 @@ def test_only_safetensors_of_known_classes_load(tmp_path: Path) -> None:
 def test_a_jpeg_keeps_its_tables_and_subsampling(
     tiny: Autoencoder, quality: int, subsampling: int
 ) -> None:
-    """Nothing of the codec tells photo and fake apart."""
+    """The codec does not separate photo and fake."""
     raw = encoded(photo(), "JPEG", quality=quality, subsampling=subsampling)
     fake = aligned_fake(raw, tiny)
     before, after = opened(raw), opened(fake.raw)
@@ -182,7 +182,7 @@ def test_a_jpeg_keeps_its_tables_and_subsampling(
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 def test_the_format_stays_and_the_fake_says_what_it_is(tiny: Autoencoder, kind: str) -> None:
-    """Every format carries the IPTC source type, unless the bytes never leave memory."""
+    """Every format carries the IPTC source type, unless the image stays in memory."""
     raw = encoded(photo(), kind)
     fake = aligned_fake(raw, tiny)
     assert fake.format == opened(fake.raw).format == kind
@@ -191,14 +191,14 @@ def test_the_format_stays_and_the_fake_says_what_it_is(tiny: Autoencoder, kind: 
 
 
 def test_a_grey_photo_and_one_in_cmyk_are_done_in_rgb(tiny: Autoencoder) -> None:
-    """Their tables are taken over as far as an RGB picture has use for them."""
+    """Their tables are copied as far as an RGB image uses them."""
     for mode in ("L", "CMYK"):
         fake = aligned_fake(encoded(photo().convert(mode), "JPEG", quality=80), tiny)
         assert opened(fake.raw).convert("RGB").size == (97, 75)
 
 
 def test_orientation_stays(tiny: Autoencoder) -> None:
-    """A turned photo's fake is shown turned too; nothing else of the metadata is copied."""
+    """The fake of a turned photo is shown turned, and no other metadata are copied."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010F] = "Maker"
@@ -209,13 +209,13 @@ def test_orientation_stays(tiny: Autoencoder) -> None:
 
 
 def test_a_window_is_that_part_only(tiny: Autoencoder) -> None:
-    """The window's size is the fake's size."""
+    """The fake has the window's size."""
     fake = aligned_fake(encoded(photo(), "PNG"), tiny, window=(16, 32, 80, 64))
     assert (fake.width_px, fake.height_px) == (64, 32)
 
 
 def test_a_photo_can_be_reduced_first(tiny: Autoencoder) -> None:
-    """97 x 75 to a short edge of 50 is 65 x 50, and the window lies in that; none is enlarged."""
+    """97 x 75 with a short edge of 50 is 65 x 50, which the window refers to; none is enlarged."""
     raw = encoded(photo(), "JPEG", quality=90)
     sizes = [
         (f.width_px, f.height_px)
@@ -229,7 +229,7 @@ def test_a_photo_can_be_reduced_first(tiny: Autoencoder) -> None:
 
 
 def test_psnr_is_against_the_photo(tmp_path: Path) -> None:
-    """A map that adds 5 to every value gives 20 log10(255 / 5) = 34.15 dB."""
+    """An autoencoder that adds 5 to every value has 20 log10(255 / 5) = 34.15 dB."""
 
     class AddFive(Autoencoder):
         def reconstruct(self, rgb_u8_hwc: np.ndarray, **_: int) -> np.ndarray:  # type: ignore[override]
@@ -241,7 +241,7 @@ def test_psnr_is_against_the_photo(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_matched_is_refused(tiny: Autoencoder) -> None:
-    """A GIF has a palette that a reconstruction does not fit; broken bytes do not decode."""
+    """A GIF has a palette that does not fit a reconstruction; broken bytes do not decode."""
     with pytest.raises(SynthError, match="GIF cannot be matched; allowed: JPEG, PNG, WEBP"):
         aligned_fake(encoded(photo(), "GIF"), tiny)
     with pytest.raises(SynthError, match="cannot be decoded"):
@@ -249,7 +249,7 @@ def test_what_cannot_be_matched_is_refused(tiny: Autoencoder) -> None:
 
 
 def test_encoding_of_a_photo_is_idempotent() -> None:
-    """Encoding a second time with the same settings leaves the tables as they were."""
+    """A second encoding with the same settings has the same tables."""
     first = opened(encoded(photo(), "JPEG", quality=77, subsampling=1))
     second = opened(encoded(photo(seed=1), "JPEG", **encoding_of(first)))
     assert encoding_of(second) == encoding_of(first)

@@ -1,4 +1,4 @@
-"""A pipeline of the SD3.5 classes with random weights, small enough for a test."""
+"""A pipeline of the SD3.5 classes with random weights, small enough for tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tiny_vae() -> AutoencoderKL:
 
 
 def tiny_pipeline(seed: int = 0):
-    """The pipeline with every weight random, so that prompts and adapters count."""
+    """Build the pipeline with all weights random, so that prompts and adapters have an effect."""
     torch.manual_seed(seed)
     pipeline = build_pipeline(tiny_vae(), make_tokenizer(TEXTS, SHAPE), SHAPE)
     for parameter in pipeline.transformer.parameters():
@@ -47,7 +47,7 @@ def tiny_folder(folder: Path, seed: int = 0) -> Path:
 
 
 def tiny_t5(width: int, *, d_kv: int = 16) -> tuple[T5EncoderModel, T5Tokenizer]:
-    """A T5 encoder of random weights and a tokenizer that knows letters."""
+    """Build a T5 encoder with random weights and a tokenizer of letters."""
     letters = [("▁", -2.0), *((letter, -3.0) for letter in string.ascii_lowercase)]
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     tokenizer = T5Tokenizer(vocab=[*special, *letters], extra_ids=0)
@@ -60,7 +60,7 @@ def tiny_t5(width: int, *, d_kv: int = 16) -> tuple[T5EncoderModel, T5Tokenizer]
 
 
 def tiny_folder_with_t5(folder: Path) -> Path:
-    """The pipeline with all three text encoders, as the family is published."""
+    """Save the pipeline with all three text encoders, as the family is published."""
     pipeline = tiny_pipeline()
     encoder, tokenizer = tiny_t5(pipeline.transformer.config.joint_attention_dim)
     pipeline.register_modules(text_encoder_3=encoder, tokenizer_3=tokenizer)
@@ -69,7 +69,7 @@ def tiny_folder_with_t5(folder: Path) -> Path:
 
 
 def tiny_controlnet(folder: Path) -> Path:
-    """A ControlNet for it that changes the picture, as an untrained one would not."""
+    """Save a ControlNet with an effect on the image, which an untrained one has not."""
     net = SD3ControlNetModel.from_transformer(
         tiny_pipeline().transformer, num_layers=1, num_extra_conditioning_channels=0
     )
@@ -80,7 +80,7 @@ def tiny_controlnet(folder: Path) -> Path:
 
 
 def adapter_file(path: Path, *, shapes, metadata=None, up: float = 0.3) -> Adapter:
-    """A LoRA of rank 2 for these layers of a transformer, given as inputs and outputs."""
+    """Save a LoRA of rank 2 for layers of a transformer, given as inputs and outputs."""
     tensors = {}
     for name, (n_in, n_out) in shapes.items():
         tensors[f"transformer.{name}.lora_A.weight"] = torch.full((2, n_in), 0.3)

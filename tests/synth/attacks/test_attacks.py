@@ -1,4 +1,4 @@
-"""Attacks reach the optimum where it is known, stay in their box, and survive what they promise."""
+"""Attacks reach a known optimum, stay in their box, and survive files they are optimised for."""
 
 import io
 
@@ -18,13 +18,13 @@ from assay.synth.autoencoder import Autoencoder
 
 
 def linear(seed=0, side=8):
-    """A detector whose best attack is known: its weights' signs."""
+    """Return a linear detector, whose optimal attack is the sign of its weights."""
     weights = torch.randn(3, side, side, generator=torch.Generator().manual_seed(seed))
     return weights, lambda pixels: (pixels * weights).sum(dim=(1, 2, 3))
 
 
 def middling(n=2, side=8, seed=1):
-    """Pixels that no box of a few levels pushes out of range."""
+    """Return pixels that a box of a few levels cannot push out of range."""
     return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 0.6 + 0.2
 
 
@@ -32,7 +32,7 @@ def middling(n=2, side=8, seed=1):
 @pytest.mark.parametrize("random_start", [False, True])
 @pytest.mark.parametrize("aim", [-1, 1])
 def test_a_linear_detector_is_moved_by_epsilon_times_its_weights(kind, random_start, aim):
-    """The optimum in the box is epsilon times the sum of absolute weights, for every row."""
+    """The logit of every row moves by epsilon times the sum of absolute weights, the optimum."""
     weights, logits = linear()
     pixels = middling()
     settings_ = AttackSettings(
@@ -54,7 +54,7 @@ def test_a_linear_detector_is_moved_by_epsilon_times_its_weights(kind, random_st
 def test_no_attack_leaves_its_box_or_the_range_or_makes_things_worse(
     kind, epsilon, steps, seed, aim
 ):
-    """On a detector with bends, from pixels that touch 0 and 1."""
+    """A nonlinear detector is attacked from pixels that touch 0 and 1."""
     weights, _ = linear(seed)
     pixels = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
 
@@ -71,7 +71,7 @@ def test_no_attack_leaves_its_box_or_the_range_or_makes_things_worse(
 
 
 def test_a_row_is_attacked_by_itself():
-    """What else is in the batch changes nothing."""
+    """The result of a row does not depend on the rest of the batch."""
     weights, _ = linear()
 
     def logits(at):
@@ -85,7 +85,7 @@ def test_a_row_is_attacked_by_itself():
 
 
 def test_jpeg_in_the_way_is_pillows_and_lets_gradients_pass():
-    """Forward it is the file that Pillow writes; backward it is the identity."""
+    """The forward pass is Pillow's file; the backward pass is the identity."""
     pixels = middling(1, 16).requires_grad_()
     shown = as_jpeg(pixels, 60)
     buffer = io.BytesIO()
@@ -98,7 +98,7 @@ def test_jpeg_in_the_way_is_pillows_and_lets_gradients_pass():
 
 
 def test_an_attack_through_files_survives_being_saved():
-    """Where the plain attack uses frequencies that JPEG removes, the other one does not."""
+    """It works after JPEG, where the plain attack loses the frequencies that JPEG removes."""
     side = 32
     board = torch.from_numpy((np.indices((side, side)).sum(0) % 2 * 2 - 1).astype(np.float32))
     smooth = torch.linspace(-1, 1, side)[None, :].expand(side, side)
@@ -120,7 +120,7 @@ def test_an_attack_through_files_survives_being_saved():
 
 
 def test_an_attack_in_latents_moves_the_logit_and_keeps_the_size():
-    """Against the picture through the same autoencoder with nothing changed."""
+    """The comparison is the image through the same autoencoder without an attack."""
     torch.manual_seed(0)
     vae = tiny_vae().eval().requires_grad_(requires_grad=False)
     autoencoder = Autoencoder(name="tiny", module=vae, weights_sha256="0" * 64, stride_px=8)
@@ -136,6 +136,6 @@ def test_an_attack_in_latents_moves_the_logit_and_keeps_the_size():
 
 @pytest.mark.parametrize("bad", [{"epsilon_levels": 0}, {"steps": 0}, {"aim": 2}])
 def test_settings_out_of_range_are_refused(bad):
-    """Before anything is computed."""
+    """The error comes before anything is computed."""
     with pytest.raises(ConfigError, match="allowed"):
         AttackSettings(**bad)

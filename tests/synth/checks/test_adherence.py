@@ -1,4 +1,4 @@
-"""A CLIP score per picture, where a CLIP checkpoint is given."""
+"""Images have a CLIP score if the plan names a CLIP checkpoint."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ WIDE = {
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """A tiny CLIP with random weights, its tokenizer and its image processor."""
+    """Save a tiny CLIP with random weights, its tokenizer and its image processor."""
     folder = tmp_path_factory.mktemp("clip") / "tiny-clip"
     tokenizer = make_tokenizer(tiny_sd3.TEXTS, tiny_sd3.SHAPE)
     torch.manual_seed(0)
@@ -55,7 +55,7 @@ def clip(tmp_path_factory):
 
 
 def test_the_cosine_is_that_of_the_model_itself(clip):
-    """Against transformers' own logits, divided by their scale; for several prompts."""
+    """It equals the logits of transformers divided by their scale, for several prompts."""
     scorer = load_clip(str(clip))
     model = CLIPModel.from_pretrained(clip).eval()
     picture = factories.photo(seed=3, size=(50, 40))
@@ -72,7 +72,7 @@ def test_the_cosine_is_that_of_the_model_itself(clip):
 
 
 def test_what_is_no_clip_is_refused(clip, tmp_path):
-    """A folder without weights, and one of another model."""
+    """A folder without weights and one of another model are refused."""
     with pytest.raises(SynthError, match="is not a CLIP checkpoint"):
         load_clip(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "clip"}')
@@ -82,7 +82,7 @@ def test_what_is_no_clip_is_refused(clip, tmp_path):
 
 
 def test_a_plan_with_clip_records_it_and_makes_the_same_pictures(clip, tmp_path):
-    """The score stands in the row; keys and seeds are those of the plan without it."""
+    """The score is in the row, and keys and seeds are those of the plan without it."""
     make = {"method": "text", "generator": "mine", "prompt": ["a sign", "a field"]}
     with_clip, without = (
         plan_of_dict({"make": [make | more]}, folder=tmp_path) for more in ({"clip": str(clip)}, {})

@@ -1,4 +1,4 @@
-"""Whether the words that a picture was asked to show can be read, in a real reader's eyes."""
+"""A real OCR reader measures whether images show the text of their prompts."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from assay.synth.plan.plan_file import plan_of_dict
 
 
 def sign(words):
-    """Dark words on light ground, as a picture of shape (320, 420, 3)."""
+    """Draw dark words on a light ground, shape (320, 420, 3)."""
     picture = Image.new("RGB", (420, 320), (230, 220, 200))
     ImageDraw.Draw(picture).text(
         (30, 130), words, fill=(10, 20, 120), font=ImageFont.load_default(44)
@@ -41,13 +41,13 @@ def sign(words):
     ],
 )
 def test_the_share_counts_letters_of_the_best_stretch(expected, read, share):
-    """Worked out by hand: one edit of four letters is a quarter."""
+    """Values are computed by hand: one edit of four letters is a quarter."""
     assert readable_share(expected, read) == share
 
 
 @given(st.text("abcde ", max_size=12), *[st.text("abcdefg ", max_size=20)] * 2)
 def test_words_around_it_change_nothing_for_the_worse(expected, before, after):
-    """In [0, 1], and 1 wherever the expected text stands."""
+    """The share is in [0, 1], and 1 wherever the expected text occurs."""
     assert readable_share(expected, before + expected + after) == 1.0
     assert (
         0.0 <= readable_share(expected, before) <= readable_share(expected, before + after) <= 1.0
@@ -55,7 +55,7 @@ def test_words_around_it_change_nothing_for_the_worse(expected, before, after):
 
 
 def test_a_reader_reads_a_sign_and_nothing_on_a_blank_wall():
-    """Colours are in the order that it takes: blue on red of the same brightness is read too."""
+    """Channels have the reader's order, so that blue on red of equal brightness is read too."""
     reader = TextReader()
     assert reader.read(sign("ROAD CLOSED"), "road closed").share == 1.0
     assert reader.read(sign("ROAD CLOSED"), "total 42.50").share < 0.5
@@ -65,7 +65,7 @@ def test_a_reader_reads_a_sign_and_nothing_on_a_blank_wall():
 
 
 def test_a_plan_of_the_moderation_prompts_records_what_can_be_read(tmp_path):
-    """Thirty pictures, one without its words; keys are those of a plan that does not read."""
+    """Thirty images are made, one without its words, under the keys of a plan without OCR."""
     make = {"method": "text", "generator": "signs", "prompts": "moderation"}
     reading, plain = (
         plan_of_dict({"make": [make | more]}, folder=tmp_path) for more in ({"ocr": True}, {})
@@ -97,7 +97,7 @@ def test_a_plan_of_the_moderation_prompts_records_what_can_be_read(tmp_path):
 
 
 def test_a_signal_after_the_last_reader_is_gone_is_an_exception():
-    """Two readers that end in the order of their making leave the process as it was."""
+    """Two readers that end in the order of their creation leave the process intact."""
     script = (
         "import gc, os, signal, time\n"
         "import numpy as np\n"

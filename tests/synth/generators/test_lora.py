@@ -1,4 +1,4 @@
-"""An adapter is used with its own base, whole and finite, or refused in one line when loaded."""
+"""An adapter is used with its own base, undamaged and finite, or refused in one line on loading."""
 
 import json
 
@@ -52,7 +52,7 @@ CLIP = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
     ],
 )
 def test_the_base_may_be_named_in_many_ways(told, generator_id, repo):
-    """By id, by hash, by path, by family; a part that tells nothing is no contradiction."""
+    """Id, hash, path and family name the base; an unrelated part is not a contradiction."""
     assert other_base(told, generator_id, repo) is None
 
 
@@ -75,12 +75,12 @@ def test_the_base_may_be_named_in_many_ways(told, generator_id, repo):
     ],
 )
 def test_another_base_is_found_wherever_it_is_named(told, generator_id, repo):
-    """Also where the shapes would fit."""
+    """It is refused even where the shapes would fit."""
     assert other_base(told, generator_id, repo)
 
 
 def saved(folder, change, metadata=None):
-    """An adapter of two layers of the base, changed."""
+    """Save an adapter of two layers of the base, after a change."""
     adapter = adapter_file(folder, shapes={LAYER: (16, 32), OTHER: (16, 32)})
     tensors = load_file(adapter.file)
     change(tensors)
@@ -140,7 +140,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_damaged_adapter_is_refused_in_one_line(tmp_path, kind):
-    """Before diffusers sees it."""
+    """The error comes before diffusers reads the file."""
     change, message = REFUSED[kind]
     with pytest.raises(SynthError, match=message) as refused:
         check_adapter(saved(tmp_path / "a", change), BASE, "tiny@0123456789ab", "")
@@ -148,7 +148,7 @@ def test_a_damaged_adapter_is_refused_in_one_line(tmp_path, kind):
 
 
 def test_a_whole_adapter_passes_also_with_a_text_encoder_in_diffusers_own_names(tmp_path):
-    """As its training script saves them."""
+    """The names are those that the training script of diffusers saves."""
 
     def with_text(tensors):
         tensors[f"{CLIP}.lora_linear_layer.down.weight"] = torch.ones(2, 8)
@@ -161,7 +161,7 @@ def test_a_whole_adapter_passes_also_with_a_text_encoder_in_diffusers_own_names(
 
 
 def test_weights_are_finite_numbers(tmp_path):
-    """What follows the last colon of a path that is there."""
+    """The weight is the text after the last colon of an existing path."""
     folder = adapter_file(tmp_path / "a", shapes={LAYER: (16, 32)}).path
     assert parse_adapter(f"{folder}:-0.5").weight == -0.5
     assert parse_adapter(str(folder)) == Adapter(path=folder)
@@ -178,7 +178,7 @@ def test_weights_are_finite_numbers(tmp_path):
 
 
 def test_an_adapter_whose_pictures_would_not_be_finite_is_refused_when_loaded(tmp_path):
-    """Each of its own numbers is."""
+    """All its own numbers are finite, but the outputs are not."""
     folder = tiny_sd3.tiny_folder(tmp_path / "tiny")
     adapter = adapter_file(
         tmp_path / "big", shapes={LAYER.replace("to_q", "to_v"): (32, 32)}, up=1e30

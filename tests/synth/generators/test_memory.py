@@ -1,4 +1,4 @@
-"""Presets, memory and estimates: what a generator would take, before it is loaded."""
+"""Presets, memory plans and estimates describe a generator before it is loaded."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from assay.synth.generators.presets import LARGE, LARGE_TURBO, MEDIUM, PRESETS, 
 
 @pytest.mark.parametrize("preset", [*PRESETS.values(), SMALL], ids=lambda p: p.name)
 def test_what_is_fitted_can_be_made(preset):
-    """Any picture, reduced to what the model can make and padded to 16, passes its check."""
+    """Any size, fitted to the model and padded to multiples of 16, passes its check."""
     for width, height in itertools.product((64, 700, 1024, 3000, 8000), repeat=2):
         fitted = preset.fitted(width, height)
         padded = [-(-side // 16) * 16 for side in fitted]
@@ -23,7 +23,7 @@ def test_what_is_fitted_can_be_made(preset):
 
 
 def test_presets_are_the_publishers_settings():
-    """Not the pipeline's defaults of 28 steps at guidance 7."""
+    """They are not the pipeline's defaults of 28 steps at guidance 7."""
     assert (LARGE.steps, LARGE.guidance) == (40, 4.5)
     assert (LARGE_TURBO.steps, LARGE_TURBO.guidance) == (4, 0.0)
     assert (MEDIUM.steps, MEDIUM.guidance, MEDIUM.skip_layers) == (50, 4.0, (7, 8, 9))
@@ -33,7 +33,7 @@ def test_presets_are_the_publishers_settings():
 
 
 def test_a_plan_of_memory_fits_and_the_plainest_is_taken():
-    """By hand: Large in bf16 with T5 is 2 * (8.146 + 0.124 + 0.695 + 4.762 + 0.084) = 27.62 GB."""
+    """By hand, Large in bf16 with T5 is 2 * (8.146 + 0.124 + 0.695 + 4.762 + 0.084) = 27.62 GB."""
     plain = plan_of(LARGE, precision="bf16", t5="keep", width_px=1024, height_px=1024)
     assert sum(plain.component_gb.values()) == pytest.approx(27.62, abs=0.01)
     assert best_plan(LARGE, 80e9, width_px=1024, height_px=1024) == plain
@@ -67,7 +67,7 @@ def test_a_quantised_t5_keeps_part_of_its_weights(t5, t5_gb, measured_gb):
 
 @given(st.floats(3, 200), st.sampled_from([(), ("int8",), ("int8", "nf4")]), st.booleans())
 def test_no_plan_asks_for_more_than_there_is(gigabytes, quantisers, takes_turns):
-    """For any memory, either it fits within nine tenths or it is refused."""
+    """For any memory, the plan fits within nine tenths of it or is refused."""
     try:
         found = best_plan(
             LARGE,
@@ -83,7 +83,7 @@ def test_no_plan_asks_for_more_than_there_is(gigabytes, quantisers, takes_turns)
 
 
 def test_memory_is_said_with_its_unit():
-    """Decimal and binary."""
+    """Decimal and binary units are accepted."""
     assert parse_memory("24GB") == 24e9
     assert parse_memory("16 GiB") == 16 * 2**30
     for bad in ("24", "lots", "0GB"):
@@ -93,13 +93,13 @@ def test_memory_is_said_with_its_unit():
 
 @pytest.mark.parametrize("images", [-5, 0, 10**12])
 def test_a_number_of_pictures_that_cannot_be_is_refused(images):
-    """Before any is counted."""
+    """The error comes before anything is counted."""
     with pytest.raises(ConfigError, match=f"images = {images}; allowed: 1 to 1,000,000,000"):
         announce("mini-sd3", memory=None, t5="auto", precision="auto", device="cpu", images=images)
 
 
 def test_a_plan_is_said_without_the_weights():
-    """Registered generators need not be there to say what they would take."""
+    """Registered generators are estimated without a download."""
     told = announce(
         "sd3.5-large-turbo", memory=None, t5="auto", precision="bf16", device="cpu", images=10
     )

@@ -1,4 +1,4 @@
-"""The embedded generator: exactly the family's classes, small, loadable, and no worse than told."""
+"""The embedded generator is small, has the family's classes, and does what its card states."""
 
 import json
 
@@ -30,7 +30,7 @@ FIGURES = json.loads((EMBEDDED / "eval.json").read_text())
 
 
 def test_plain_diffusers_loads_it_in_full_precision_and_paints():
-    """With the absent parts named, as its card says; all classes are the family's."""
+    """It loads with None for the absent parts, and all classes are the family's."""
     pipeline = StableDiffusion3Pipeline.from_pretrained(
         EMBEDDED, text_encoder_3=None, tokenizer_3=None, image_encoder=None, feature_extractor=None
     )
@@ -48,7 +48,7 @@ def test_plain_diffusers_loads_it_in_full_precision_and_paints():
 
 
 def test_it_is_small_and_its_card_is_of_these_weights():
-    """At most 20 MB in all; whoever changes a weight must measure again."""
+    """It has at most 20 MB, and the card names the hash of the weights."""
     files = [path for path in EMBEDDED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 20e6
     assert weights_sha256(EMBEDDED) == FIGURES["weights_sha256"]
@@ -59,9 +59,9 @@ def test_it_is_small_and_its_card_is_of_these_weights():
 
 
 def test_prompts_are_followed_more_often_than_by_chance():
-    """Two pictures of every caption; what chance reaches once in a thousand tries is passed.
+    """Two images per caption give a number of hits that chance reaches once in a thousand tries.
 
-    By the photos' own threshold of texture only once in thirty; in pairs clearly.
+    Texture by the photos' threshold is held to 1.7 standard deviations instead of 3.1.
     """
     followed = prompts_followed(
         load_generator("mini-sd3"),
@@ -79,7 +79,7 @@ def test_prompts_are_followed_more_often_than_by_chance():
 
 @pytest.mark.parametrize("long_px", [384, 640])
 def test_photos_are_recognised_after_its_autoencoder(long_px):
-    """Two photos that it never saw come back nearer than from an eighth of their size."""
+    """Two held-out photos are closer to their reconstruction than to an eighth of their size."""
     autoencoder = load_autoencoder(EMBEDDED / "vae")
     for pixels in load_sample_images().images:
         photo = Image.fromarray(pixels)
@@ -91,7 +91,7 @@ def test_photos_are_recognised_after_its_autoencoder(long_px):
 
 
 def test_the_same_seed_gives_the_same_picture_at_any_allowed_size():
-    """By its name, and another seed gives another picture."""
+    """It is loaded by name, and another seed gives another image."""
     generator = load_generator("mini-sd3")
 
     def made(seed, side):
@@ -105,7 +105,7 @@ def test_the_same_seed_gives_the_same_picture_at_any_allowed_size():
 
 
 def test_its_plan_is_said_before_it_is_loaded(capsys):
-    """`assay synth plan mini-sd3`."""
+    """`assay synth estimate mini-sd3` describes it."""
     main(["synth", "plan", "mini-sd3", "--images", "5"])
     told = capsys.readouterr().out
     assert f"mini-sd3@{FIGURES['weights_sha256'][:12]}" in told
@@ -114,7 +114,7 @@ def test_its_plan_is_said_before_it_is_loaded(capsys):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Three photos."""
+    """Save three photos."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for index in range(3):
@@ -128,7 +128,7 @@ TINY = FitSettings(
 
 
 def test_the_whole_making_leaves_figures_and_a_card(photos, tmp_path):
-    """Autoencoder, pipeline, halving and measuring, on a few steps each."""
+    """Autoencoder, pipeline, shrinking and evaluation run for a few steps each."""
     (tmp_path / "texts.txt").write_text("\n".join(tiny_sd3.TEXTS))
     out = tmp_path / "out"
     figures = make_mini_sd3(
@@ -157,7 +157,7 @@ def test_the_whole_making_leaves_figures_and_a_card(photos, tmp_path):
 
 
 def test_fitting_goes_on_from_a_fitted_autoencoder(photos, tmp_path):
-    """With no time left it is that one again; rare colours and reduced photos are drawn too."""
+    """Without time the result equals the start; rare colours and reduced photos are drawn too."""
     paths = sorted(photos.iterdir())
     first = fit_autoencoder(
         paths, tmp_path / "a", settings=FitSettings(**_told(max_steps=3, colours=True))

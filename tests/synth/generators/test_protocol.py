@@ -1,4 +1,4 @@
-"""Anything that makes a picture of an ask can stand in for a diffusers pipeline."""
+"""Anything that makes an image of a request works in place of a diffusers pipeline."""
 
 import base64
 import contextlib
@@ -25,7 +25,7 @@ RED = np.full((8, 9, 3), (200, 10, 20), np.uint8)
 
 
 def test_a_function_is_a_generator():
-    """Arrays and pictures alike; anything else is refused by name."""
+    """It may return an array or a Pillow image; other values are refused by name."""
     assert (
         CallableGenerator(generator_id="f", function=lambda _: RED).make(ImageRequest()) == RED
     ).all()
@@ -37,7 +37,7 @@ def test_a_function_is_a_generator():
 
 
 def test_a_folder_of_finished_pictures_is_a_generator(tmp_path):
-    """The seed picks; the same seed picks the same."""
+    """The seed selects the image, and the same seed selects the same one."""
     for index in range(3):
         factories.photo(seed=index).save(tmp_path / f"{index}.png")
     folder = FolderGenerator(folder=tmp_path, generator_id="studio")
@@ -68,7 +68,7 @@ ANSWERS = {
 
 @pytest.fixture
 def service():
-    """A service that answers with a picture, with JSON, or with an error, by its path."""
+    """Run a service that answers with an image, JSON or an error, by path."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -98,7 +98,7 @@ def service():
 
 
 def test_a_service_is_a_generator(service):
-    """Its answer may be a picture or JSON; the ask's plain fields are sent."""
+    """It may answer with an image or JSON, and receives the request's plain fields."""
     url, asked = service
     for path in ("/", "/json"):
         made = HttpGenerator(url=url + path, generator_id="remote").make(
@@ -110,7 +110,7 @@ def test_a_service_is_a_generator(service):
 
 
 def test_a_service_that_gives_no_picture_fails_with_its_reason(service):
-    """Named by its address, whatever it answers; so does one that nobody runs."""
+    """The message names the URL, whatever the answer, also if nothing listens."""
     reasons = {path: answer[2] for path, answer in ANSWERS.items()} | {"/busy": "answered 503"}
     for path, reason in reasons.items():
         with pytest.raises(GeneratorFailed, match=rf"{path} returned no image: .*{reason}"):
@@ -121,7 +121,7 @@ def test_a_service_that_gives_no_picture_fails_with_its_reason(service):
 
 
 def test_a_picture_as_a_data_uri_is_taken(service):
-    """With line breaks in it, as encoders write them."""
+    """Line breaks in the base64 are accepted."""
     raw = factories.png()
     ANSWERS["/uri"] = (
         told("data:image/png;base64," + base64.encodebytes(raw).decode()),
@@ -138,7 +138,7 @@ def test_a_picture_as_a_data_uri_is_taken(service):
     [KeyError("colour"), TypeError("no"), OSError(5, "disk"), TimeoutError(), StopIteration],
 )
 def test_whatever_a_function_raises_is_the_failure_of_one_picture(error):
-    """Told by its kind; an interrupt is none and goes through."""
+    """The message names the type; an interrupt is passed on."""
 
     def fails(_ask):
         raise error
@@ -167,7 +167,7 @@ def test_whatever_a_function_raises_is_the_failure_of_one_picture(error):
     ids=["none", "name", "grey", "deep", "empty", "huge array", "huge picture"],
 )
 def test_what_is_no_picture_is_refused_by_name(answer, seen):
-    """With what is allowed."""
+    """The message names the allowed types."""
     generator = CallableGenerator(generator_id="f", function=lambda _: answer)
     with pytest.raises(GeneratorFailed, match=rf"f returned .*{seen}.*; allowed"):
         generator.make(ImageRequest())
@@ -184,13 +184,13 @@ def test_what_is_no_picture_is_refused_by_name(answer, seen):
     ids=["16 bits", "transparent", "float", "palette"],
 )
 def test_an_answer_of_any_mode_is_what_it_shows(image, colour):
-    """As a file of it would be."""
+    """The pixels are those of a file with that image."""
     made = CallableGenerator(generator_id="f", function=lambda _: image).make(ImageRequest())
     assert (made == colour).all()
 
 
 def test_a_generator_that_fails_without_end_is_not_asked_any_more():
-    """After twenty failures in a row; one success starts the count anew."""
+    """Twenty failures in a row stop it, and one success resets the count."""
     asked = []
 
     def fails_but_once(ask):
@@ -212,7 +212,7 @@ def test_a_generator_that_fails_without_end_is_not_asked_any_more():
 
 @pytest.mark.parametrize("size", [(16, 24), (13, 21)])
 def test_a_blend_by_frequency_runs_from_one_picture_to_the_other(size):
-    """Nothing of it gives the photo, all of it the other; half has half of each block's energy."""
+    """Share 0 is the photo, 1 the other image, and 0.5 has half the energy of each block."""
     photo = np.asarray(factories.noise(size=size))
     other = np.asarray(factories.noise(seed=1, size=size))
     np.testing.assert_array_equal(blend_in_dct(photo, other, share=0, seed=0), photo)

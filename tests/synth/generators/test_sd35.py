@@ -1,4 +1,4 @@
-"""The family's generators: loading, refusing, and the same pixels for the same ask."""
+"""Generators of the family load, refuse bad input, and give the same pixels for equal requests."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ def with_t5(tmp_path_factory):
 
 
 def test_an_ask_gives_its_pixels_whatever_was_made_before(tiny):
-    """Order and company change nothing; the seed and the prompt do."""
+    """Earlier requests change nothing; the seed and the prompt do."""
     first = tiny.make(TEXT)
     tiny.make(ImageRequest(prompt="a sign", seed=1, width_px=32, height_px=32, steps=1))
     np.testing.assert_array_equal(tiny.make(TEXT), first)
@@ -54,7 +54,7 @@ def test_an_ask_gives_its_pixels_whatever_was_made_before(tiny):
 
 
 def plainly(pipeline, guidance):
-    """What the library's own pipeline makes of `TEXT`, in [0, 1]."""
+    """Return the image of `TEXT` by the pipeline of diffusers, in [0, 1]."""
     return pipeline(
         TEXT.prompt,
         width=64,
@@ -67,7 +67,7 @@ def plainly(pipeline, guidance):
 
 
 def test_pixels_are_those_of_plain_diffusers(folder, tiny):
-    """The same call on the library's own pipeline, rounded alike."""
+    """The same call of the library's own pipeline gives the same rounded pixels."""
     plain = StableDiffusion3Pipeline.from_pretrained(
         folder, text_encoder_3=None, tokenizer_3=None, image_encoder=None, feature_extractor=None
     )
@@ -79,13 +79,13 @@ def test_pixels_are_those_of_plain_diffusers(folder, tiny):
 
 
 def test_a_parent_of_any_size_comes_back_at_its_size(tiny):
-    """Sides that 16 does not divide are padded for the way and cut again."""
+    """Sides that 16 does not divide are padded and cropped again."""
     ask = ImageRequest(prompt="x", seed=1, parent_rgb=PARENT, strength=0.5, steps=4)
     assert tiny.make(ask).shape == PARENT.shape
 
 
 def test_more_strength_leaves_less_of_the_parent(tiny):
-    """Measured as the distance to what the autoencoder alone gives back."""
+    """The measure is the distance to the reconstruction by the autoencoder alone."""
 
     def made(strength):
         ask = ImageRequest(prompt="x", seed=1, parent_rgb=PARENT, strength=strength, steps=10)
@@ -96,7 +96,7 @@ def test_more_strength_leaves_less_of_the_parent(tiny):
 
 
 def test_inpainting_changes_what_the_mask_names(tiny):
-    """Far from the mask the picture is what the autoencoder gives back; under it, it is not."""
+    """Far from the mask the image is the autoencoder's reconstruction; under it, it is not."""
     parent = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
 
     def painted(rule_mask):
@@ -112,7 +112,7 @@ def test_inpainting_changes_what_the_mask_names(tiny):
 
 
 def test_controlnet_is_followed_when_it_is_loaded(folder, tmp_path):
-    """Another control picture, another result; none loaded, a clear error."""
+    """Another control image gives another result; without a ControlNet it is an error."""
     tiny_sd3.tiny_controlnet(tmp_path / "canny")
     guided = load_generator(str(folder), LoadSettings(controlnet=str(tmp_path / "canny")))
     black, noisy = np.zeros((64, 64, 3), np.uint8), np.resize(PARENT, (64, 64, 3))
@@ -130,9 +130,9 @@ def test_controlnet_is_followed_when_it_is_loaded(folder, tmp_path):
 
 
 def test_a_guided_ask_gives_its_pixels_and_draws_no_noise_of_others(folder, tmp_path):
-    """Plain diffusers codes the control picture with noise of the process: other pixels each time.
+    """The process's global noise, from which plain diffusers samples, has no effect.
 
-    A ControlNet that is loaded and not asked for changes nothing.
+    A ControlNet that is loaded and not requested has none either.
     """
     tiny_sd3.tiny_controlnet(tmp_path / "canny")
     guided = load_generator(str(folder), LoadSettings(controlnet=str(tmp_path / "canny")))
@@ -163,7 +163,7 @@ def test_the_noise_of_a_control_image_does_not_come_from_the_devices_generator(
 
 
 def test_a_plan_with_tiles_decodes_512_px_at_once(folder):
-    """Of a picture of 640 px no more at once; left alone, diffusers would tile above 1024 px."""
+    """An image of 640 px is decoded in tiles, where diffusers would start above 1024 px."""
     whole = plan_for(LARGE, LoadSettings(t5="drop"), device="cpu")
     tiled = load_generator(str(folder), plan=dataclasses.replace(whole, vae_tiling=True))
     sides = []
@@ -176,7 +176,7 @@ def test_a_plan_with_tiles_decodes_512_px_at_once(folder):
 
 
 def test_control_pictures_are_given_to_the_network_as_it_was_trained():
-    """Depth and blur in [-1, 1]; edges at 0.5 and 128, see diffusers' pull request 10020."""
+    """Depth and blur are in [-1, 1]; edges are 0.5 and 128, see diffusers' pull request 10020."""
     rgb = np.zeros((2, 2, 3), np.uint8)
     rgb[0] = 255
     assert control_input("blur", rgb)[0, 0].tolist() == [[1.0, 1.0], [-1.0, -1.0]]
@@ -184,7 +184,7 @@ def test_control_pictures_are_given_to_the_network_as_it_was_trained():
 
 
 def test_edges_are_drawn_where_a_picture_has_them():
-    """A white square on black: edges at its rim and nowhere else; blurred, it keeps its light."""
+    """A white square on black has edges at its rim only; blurred, it keeps its mean."""
     rgb = np.zeros((64, 64, 3), np.uint8)
     rgb[16:48, 16:48] = 255
     edges = drawn_control("canny", rgb)
@@ -201,7 +201,7 @@ def test_edges_are_drawn_where_a_picture_has_them():
 
 
 def test_a_controlnet_has_the_steps_and_guidance_of_its_publishers():
-    """60 steps at guidance 3.5 for Large; the other models have none."""
+    """Large has 60 steps at guidance 3.5; the other models have no ControlNet values."""
     assert LARGE.usual(controlled=True) == (60, 3.5)
     assert LARGE.usual(controlled=False) == (40, 4.5)
     assert LARGE_TURBO.usual(controlled=True) == (4, 0.0)
@@ -218,19 +218,19 @@ def test_a_controlnet_has_the_steps_and_guidance_of_its_publishers():
     ],
 )
 def test_what_cannot_be_made_is_refused_before_the_work(tiny, ask, message):
-    """Size, prompt, strength and steps."""
+    """Size, prompt, strength and steps are checked."""
     with pytest.raises(SynthError, match=message):
         tiny.make(ask)
 
 
 def test_a_mask_of_another_size_is_refused():
-    """Both sizes are named."""
+    """The message names both sizes."""
     with pytest.raises(SynthError, match="the mask is 8x9 px and its image 71x50 px"):
         ImageRequest(parent_rgb=PARENT, mask_hw=np.zeros((9, 8), bool))
 
 
 def test_folders_that_are_not_what_they_say_are_refused(folder, tmp_path):
-    """A foreign class, a missing part, pickles instead of safetensors, no index."""
+    """A foreign class, a missing part, pickles and a missing index are refused."""
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     index = json.loads((copy / "model_index.json").read_text())
@@ -252,7 +252,7 @@ def test_folders_that_are_not_what_they_say_are_refused(folder, tmp_path):
 
 @pytest.mark.parametrize("part", ["transformer", "vae", "text_encoder_2"])
 def test_a_file_that_was_cut_off_is_refused(folder, tmp_path, part):
-    """As a download that was interrupted leaves it; whichever library reads it."""
+    """Weights of an interrupted download are refused, whichever library reads them."""
     copy = tmp_path / "cut"
     shutil.copytree(folder, copy)
     (path,) = (copy / part).glob("*.safetensors")
@@ -262,7 +262,7 @@ def test_a_file_that_was_cut_off_is_refused(folder, tmp_path, part):
 
 
 def test_hub_names_must_be_pinned_and_say_what_to_do_when_missing(tmp_path, monkeypatch):
-    """Offline, a gated model names the token, the cache and the folder."""
+    """Offline, the message for a gated model names the token, the cache and the folder."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -276,7 +276,7 @@ def test_hub_names_must_be_pinned_and_say_what_to_do_when_missing(tmp_path, monk
 
 
 def test_a_copied_hub_cache_is_enough(folder, tmp_path, monkeypatch):
-    """The layout of the hub's cache, at the pinned commit, with no network."""
+    """A cache with the pinned commit loads without a network."""
     revision = "b940f670f0eda2d07fbb75229e779da1ad11eb80"
     root = tmp_path / "models--stabilityai--stable-diffusion-3.5-medium"
     shutil.copytree(folder, root / "snapshots" / revision)
@@ -288,7 +288,7 @@ def test_a_copied_hub_cache_is_enough(folder, tmp_path, monkeypatch):
 
 
 def test_one_changed_byte_is_another_generator(folder, tmp_path):
-    """The id of a local folder follows its weights."""
+    """The id of a local folder depends on its weights."""
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     assert weights_sha256(copy) == weights_sha256(folder)
@@ -303,7 +303,7 @@ LAYER = "transformer_blocks.0.attn.to_q"
 
 
 def test_adapters_that_do_not_belong_or_do_nothing_are_refused(folder, tmp_path):
-    """Other shapes, other layers, all zero, no LoRA at all, no safetensors."""
+    """Other shapes, other layers, all zeros, no LoRA and no safetensors are refused."""
     cases = {
         "wide": (
             adapter_file(tmp_path / "wide", shapes={LAYER: (64, 32)}),
@@ -334,7 +334,7 @@ def test_adapters_that_do_not_belong_or_do_nothing_are_refused(folder, tmp_path)
 
 
 def test_adapters_add_up_by_their_weights_fused_or_not(folder, tmp_path, tiny):
-    """Two together differ from each; fused gives the same picture within rounding."""
+    """Two adapters differ from each one; fused, the image is equal within rounding."""
     one = adapter_file(tmp_path / "one", shapes={LAYER: (32, 32)})
     two = adapter_file(tmp_path / "two", shapes={"transformer_blocks.1.attn.to_v": (32, 32)})
     half = Adapter(path=two.path, weight=0.5)
@@ -355,7 +355,7 @@ def test_adapters_add_up_by_their_weights_fused_or_not(folder, tmp_path, tiny):
 
 
 def test_bfloat16_paints_nearly_the_same_picture(folder, tiny):
-    """Half the memory, a few levels of 255 apart, and no value that is not finite."""
+    """It takes half the memory, differs by a few levels of 255, and is finite."""
     half = load_generator(str(folder), LoadSettings(precision="bf16"))
     assert half.pipeline.transformer.dtype == torch.bfloat16
     apart = np.abs(half.make(TEXT).astype(int) - tiny.make(TEXT))
@@ -363,7 +363,7 @@ def test_bfloat16_paints_nearly_the_same_picture(folder, tiny):
 
 
 def test_t5_is_kept_dropped_or_held_in_int8(with_t5):
-    """Kept it is plain diffusers' picture; dropped another; int8 close to the one kept."""
+    """Kept, the image is plain diffusers'; dropped, another; in int8, close to the kept one."""
 
     def made(t5):
         loaded = load_generator(str(with_t5), LoadSettings(t5=t5))
@@ -386,7 +386,7 @@ def test_t5_is_kept_dropped_or_held_in_int8(with_t5):
 
 
 def test_little_memory_takes_fewer_bits_for_t5_and_then_for_the_transformer(with_t5):
-    """The plan says so before loading, and what is loaded is what it says."""
+    """The plan states it before loading, and the loaded parts agree with the plan."""
     plans = [
         plan_for(LARGE, LoadSettings(memory=f"{gb}GB", precision="bf16"), device="cpu")
         for gb in (40, 30, 20)
@@ -404,7 +404,7 @@ def test_little_memory_takes_fewer_bits_for_t5_and_then_for_the_transformer(with
 
 
 def test_what_is_said_of_t5_counts_beside_a_memory():
-    """The rest is chosen around it, and what cannot fit so is refused."""
+    """The plan keeps the setting, and is refused where it cannot fit."""
 
     def chosen(memory, t5):
         plan = plan_for(LARGE, LoadSettings(memory=memory, t5=t5), device="cuda")
@@ -420,7 +420,7 @@ def test_what_is_said_of_t5_counts_beside_a_memory():
 
 
 def test_t5_in_nf4_is_the_published_one_within_four_bits(tmp_path):
-    """By bitsandbytes, which runs it on CPUs too; every weight is within its block's rounding."""
+    """It runs on CPUs too by bitsandbytes, and every weight is within its block's rounding."""
     tiny_sd3.tiny_t5(64, d_kv=32)[0].save_pretrained(tmp_path / "text_encoder_3")
     plan = plan_for(LARGE, LoadSettings(t5="nf4"), device="cpu")
     assert (plan.t5, plan.transformer) == ("nf4", "fp32")
@@ -438,7 +438,7 @@ def test_t5_in_nf4_is_the_published_one_within_four_bits(tmp_path):
 
 
 def test_fewer_bits_that_cannot_be_had_are_refused(with_t5, monkeypatch):
-    """Each needs a package; both messages say which, and what to do instead."""
+    """Both messages name the missing package and the alternatives."""
     monkeypatch.setattr(parts_module, "find_spec", lambda _name: None)
     for bits, extra in (("nf4", "bitsandbytes"), ("int8", "torchao")):
         with pytest.raises(SynthError, match=rf"pip install 'assay\[{extra}\]'.*keep or drop"):
@@ -458,13 +458,13 @@ def test_fewer_bits_that_cannot_be_had_are_refused(with_t5, monkeypatch):
     ],
 )
 def test_devices_and_precisions_that_are_not_there_are_refused(folder, settings, error, message):
-    """The message names what was asked and what there is."""
+    """The message names the value and the allowed ones."""
     with pytest.raises(error, match=message):
         load_generator(str(folder), LoadSettings(**settings))
 
 
 def test_a_folder_without_t5_asks_for_none(folder):
-    """However little memory: there is nothing to hold in fewer bits."""
+    """A small memory is no reason for quantisation if there is nothing to quantise."""
     loaded = load_generator(str(folder), LoadSettings(memory="1GB", t5="auto"))
     assert loaded.plan.t5 == "drop"
     assert loaded.pipeline.text_encoder_3 is None

@@ -1,4 +1,4 @@
-"""Shared inputs that failed once, as parents of made pictures."""
+"""Shared inputs that failed once work as parents."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def laundered(path):
 
 
 def test_both_twins_of_a_grey_picture_have_the_same_child():
-    """One of 16 bits, one of 8; within what JPEG and rounding make of it."""
+    """The twins have 16 and 8 bits, and the children agree within JPEG and rounding."""
     folder = CASES / "i10-grey16"
     apart = np.abs(laundered(folder / "a-16bit.png") - laundered(folder / "a-8bit.png"))
     assert apart.max() <= 8
@@ -29,7 +29,7 @@ def test_both_twins_of_a_grey_picture_have_the_same_child():
 
 
 def test_a_photo_held_sideways_and_the_one_that_was_sent_on_have_the_same_child():
-    """Both stand upright."""
+    """Both children are upright."""
     folder = CASES / "i12-exif-turned"
     held, sent = (laundered(folder / name) for name in ("phone.jpg", "sent-on.jpg"))
     assert held.shape == sent.shape
@@ -37,7 +37,7 @@ def test_a_photo_held_sideways_and_the_one_that_was_sent_on_have_the_same_child(
 
 
 def test_every_orientation_gives_an_upright_child():
-    """Of the pictures that show all eight, the two that lie on one side and on the other."""
+    """All eight orientations are tried, two of them lying on either side."""
     found = sorted(TURNED.rglob("Portrait_[68].jpg"))
     for path in found:
         wanted = np.asarray(decode_rgb(path.read_bytes(), UPRIGHT)).astype(int)

@@ -1,4 +1,4 @@
-"""Methods by name: the files of the folder, and what packages add, with their slips said."""
+"""Methods by name come from the folder and from packages, whose mistakes are reported."""
 
 from importlib.metadata import EntryPoint
 
@@ -16,19 +16,19 @@ class NoSettings(BaseModel):
 
 
 class Plain(Method[NoSettings]):
-    """A method of somebody's."""
+    """A method of another package."""
 
     name = "plain"
     description = "Nothing."
     settings_model = NoSettings
 
     def make(self, job, settings, parent, tools):
-        """Return nothing much."""
+        """Return an empty result."""
         return Made(raw=b"", label="fake")
 
 
 class Unfinished(Method[NoSettings]):
-    """Lacks what makes pictures."""
+    """A method without `make`."""
 
     name = "plain"
 
@@ -39,7 +39,7 @@ def with_members(**members):
 
 @pytest.fixture
 def added(monkeypatch):
-    """Adds an object as the method `plain` of a package."""
+    """Add an object as the method `plain` of a package."""
 
     def add(loaded, name="plain"):
         entry = EntryPoint(name, "somebody.method:METHOD", registry.GROUP)
@@ -50,7 +50,7 @@ def added(monkeypatch):
 
 
 def test_the_files_of_the_folder_are_the_methods():
-    """Those without parents first."""
+    """Those without parents come first."""
     assert registry.method_names()[:2] == ("text", "aligned")
     assert set(registry.method_names()) >= {
         "text",
@@ -67,7 +67,7 @@ def test_the_files_of_the_folder_are_the_methods():
 
 @pytest.mark.parametrize("loaded", [Plain, Plain()])
 def test_a_package_adds_a_class_or_an_instance(added, loaded):
-    """Its name comes after the built-in ones."""
+    """Its name follows the built-in ones."""
     added(loaded)
     assert registry.method_names()[-1] == "plain"
     assert isinstance(registry.method_of("plain"), Plain)
@@ -91,7 +91,7 @@ def test_a_package_adds_a_class_or_an_instance(added, loaded):
     ],
 )
 def test_a_broken_method_of_a_package_is_said_with_the_package(added, loaded, said):
-    """Where it is named, and in the list; the others go on working."""
+    """The error is raised on use and shown in the list; other methods still work."""
     added(loaded)
     with pytest.raises(ConfigError, match=f'somebody.method adds "plain" to assay.methods, {said}'):
         registry.method_of("plain")
@@ -101,7 +101,7 @@ def test_a_broken_method_of_a_package_is_said_with_the_package(added, loaded, sa
 
 
 def test_a_package_cannot_take_a_name_of_assays(added):
-    """Which of them a plan means would depend on what is installed."""
+    """Otherwise the meaning of a plan would depend on what is installed."""
     added(Plain, name="text")
     with pytest.raises(
         ConfigError, match='adds the method "text", which is the name of a built-in one'

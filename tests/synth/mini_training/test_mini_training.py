@@ -1,4 +1,4 @@
-"""The embedded generator's training: words by rule, a pipeline that loads."""
+"""The training of the small generator has captions by rule and gives a loadable pipeline."""
 
 import factories
 import numpy as np
@@ -26,7 +26,7 @@ from assay.synth.mini_training.train import MiniSettings, find_photos, train_min
     ],
 )
 def test_words_are_those_that_anybody_would_use(rgb, expected):
-    """Of flat colours; noise is detailed."""
+    """Flat colours have the expected words, and noise is detailed."""
     flat = np.full((16, 16, 3), rgb, np.uint8)
     assert words(measure(flat), luma_at=0.4, roughness_at=0.03) == expected
     noisy = np.asarray(factories.noise(size=(16, 16)))
@@ -36,7 +36,7 @@ def test_words_are_those_that_anybody_would_use(rgb, expected):
 
 
 def test_the_small_tokenizer_writes_anything():
-    """Known words whole, unknown ones by letters, and back again."""
+    """It encodes known words whole and unknown ones by bytes, and decodes both."""
     tokenizer = make_tokenizer(tiny_sd3.TEXTS, tiny_sd3.SHAPE)
     for text in ("a dark blue sky", "xyzzy", "naïve"):
         ids = tokenizer(text).input_ids
@@ -46,7 +46,7 @@ def test_the_small_tokenizer_writes_anything():
 
 
 def test_squares_are_evened_out_over_the_words(tmp_path):
-    """Blue photos only, and still every colour is there: channels are swapped to fill."""
+    """Blue photos alone give every colour, since channels are permuted to fill the gaps."""
     for index in range(3):
         blue = np.asarray(factories.photo(seed=index, size=(80, 60))) // 3
         blue[..., 2] += 150
@@ -60,7 +60,7 @@ def test_squares_are_evened_out_over_the_words(tmp_path):
 
 
 def test_a_training_leaves_a_pipeline_that_plain_diffusers_loads(tmp_path):
-    """A few steps, from files alone; the loss falls and pictures come out."""
+    """After a few steps the loss has fallen and the pipeline makes images."""
     for index in range(3):
         factories.photo(seed=index, size=(90, 70)).save(tmp_path / f"{index}.png")
     tiny_sd3.tiny_vae().save_pretrained(tmp_path / "vae", safe_serialization=True)
@@ -89,7 +89,7 @@ def test_a_training_leaves_a_pipeline_that_plain_diffusers_loads(tmp_path):
 
 
 def test_following_is_counted_against_the_same_rule():
-    """A generator that paints what it is told follows always; one that ignores it, by chance."""
+    """A generator that follows its prompt always hits; one that ignores it hits by chance."""
     paints = {
         "grey": (1, 1, 1),
         "orange": (1, 0.5, 0.1),

@@ -1,4 +1,4 @@
-"""Plans and policies that failed once, where the folder of such cases is there."""
+"""Plans and policies that failed once are read or refused, if the cases are there."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not he
     ],
 )
 def test_a_plan_with_a_slip_is_one_line_before_anything_runs(name, said, tmp_path, capsys):
-    """And no lake is made."""
+    """The error is one line, and no lake is made."""
     plan = CASES / "s01-plans" / f"{name}.toml"
     with pytest.raises(SystemExit) as stopped:
         main(["synth", "augment", str(plan), "--lake", str(tmp_path / "lake")])
@@ -34,13 +34,13 @@ def test_a_plan_with_a_slip_is_one_line_before_anything_runs(name, said, tmp_pat
 
 
 def test_a_policy_may_begin_with_a_byte_order_mark():
-    """As editors on Windows write it."""
+    """Editors on Windows write one."""
     assert load_policy(CASES / "s02-policies" / "bom.toml").name == "mine"
 
 
 @pytest.mark.skipif(not PARTI.is_file(), reason="PartiPrompts is not here")
 def test_partiprompts_come_out_as_they_are():
-    """All 1,632, and the quotes of those that have some."""
+    """All 1,632 prompts are read, with their quotes."""
     lines = PARTI.read_text(encoding="utf-8").split("\n")[1:]
     found = [row.prompt for row in read_prompts(PARTI)]
     assert found == [line.split("\t")[0].strip() for line in lines if line]

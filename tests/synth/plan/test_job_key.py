@@ -1,4 +1,4 @@
-"""The key of a picture to be made: what changes it, and what leaves it alone."""
+"""The key of an image depends on what decides its pixels, and on nothing else."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ BLOCKS = st.one_of(
 
 
 def keys_of(blocks, tmp, parents=PARENTS):
-    """The keys of each block's jobs, by the block's name."""
+    """Return the keys of each block's jobs, by the block's name."""
     plan = plan_of_dict({"make": blocks}, folder=tmp)
     return {block.name: {j.key for j in plan.jobs(block, parents)} for block in plan.blocks}
 
@@ -43,7 +43,7 @@ def keys_of(blocks, tmp, parents=PARENTS):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(BLOCKS, min_size=2, max_size=5), BLOCKS, st.data())
 def test_editing_one_block_leaves_the_keys_of_the_others(tmp_path_factory, blocks, new, data):
-    """Whether it is changed, moved, renamed or taken away; more parents only add to it."""
+    """It may be changed, moved, renamed or removed; more parents only add keys."""
     tmp = tmp_path_factory.getbasetemp()
     named = [block | {"name": f"b{number}"} for number, block in enumerate(blocks)]
     before = keys_of(named, tmp)
@@ -73,7 +73,7 @@ TEXT = {"method": "text", "generator": "g", "prompt": "a dog"}
 
 
 def test_what_makes_the_same_picture_has_the_same_key(tmp_path):
-    """Numbers that are equal, defaults that are said, names of blocks, what only measures."""
+    """Equal numbers, explicit defaults, names of blocks and measurements do not count."""
     same = key(tmp_path, ATTACK)
     for other in (
         ATTACK | {"epsilon": 4.0},
@@ -91,7 +91,7 @@ def test_what_makes_the_same_picture_has_the_same_key(tmp_path):
 
 
 def test_what_makes_another_picture_has_another_key(tmp_path):
-    """Another setting, parent, seed, contents behind a name, or label that decides the aim."""
+    """Settings, parent, seed, contents of names, and a label that decides the aim count."""
     lora = TEXT | {"lora": "FOLDER:1.0"}
     keys = [
         key(tmp_path, ATTACK),
@@ -110,14 +110,14 @@ def test_what_makes_another_picture_has_another_key(tmp_path):
 
 
 def test_a_key_holds_contents_in_the_place_of_names(tmp_path):
-    """A folder that was only moved makes the same picture."""
+    """A moved folder makes the same image."""
     weights = Contents(pixels={"lora": "hash", "generator": "other hash"})
     here = key(tmp_path, TEXT | {"lora": "here:1.0"}, weights)
     assert here == key(tmp_path, TEXT | {"generator": "moved", "lora": "there:1.0"}, weights)
 
 
 def test_equal_jobs_have_one_key_and_lose_none(tmp_path):
-    """A prompt that is told twice is one picture; the list keeps both."""
+    """A repeated prompt is one image, and the list has both jobs."""
     make = TEXT | {"prompt": ["a", "a", "b"]}
     plan = plan_of_dict({"make": [make]}, folder=tmp_path)
     jobs = list(plan.jobs(plan.blocks[0], []))
@@ -126,7 +126,7 @@ def test_equal_jobs_have_one_key_and_lose_none(tmp_path):
 
 
 def test_a_prompt_of_the_plan_and_a_file_of_prompts_are_made_once_each(tmp_path):
-    """However many prompts the plan has itself."""
+    """The plan's own prompts and those of the file are combined."""
     (tmp_path / "p.txt").write_text("a cat\n")
     make = TEXT | {"prompt": ["a dog", "a cow"], "prompts": "p.txt"}
     plan = plan_of_dict({"make": [make]}, folder=tmp_path)
@@ -136,7 +136,7 @@ def test_a_prompt_of_the_plan_and_a_file_of_prompts_are_made_once_each(tmp_path)
 
 @pytest.mark.parametrize("field", ["key", "recipe"])
 def test_the_jobs_of_a_plan_come_in_a_fixed_order(tmp_path, field):
-    """Twice the same."""
+    """Two lists are equal."""
     plan = plan_of_dict({"make": [ATTACK | {"epsilon": [1, 2]}]}, folder=tmp_path)
     twice = [
         [dataclasses.asdict(j)[field] for j in plan.jobs(plan.blocks[0], PARENTS)] for _ in "ab"

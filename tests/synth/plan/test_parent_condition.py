@@ -1,4 +1,4 @@
-"""The condition on parents: an expression over the columns of an image, and nothing else."""
+"""The condition on parents is an expression over the columns of an image, and nothing else."""
 
 import polars as pl
 import pytest
@@ -39,7 +39,7 @@ def fitting(where):
     ],
 )
 def test_a_condition_chooses_by_what_is_known_of_an_image(where, ids):
-    """Comparisons, logic, case and a few functions, as SQL has them."""
+    """Comparisons, logic, case and a few functions of SQL work."""
     assert fitting(where) == ids
 
 
@@ -75,14 +75,14 @@ def test_a_condition_chooses_by_what_is_known_of_an_image(where, ids):
     ],
 )
 def test_what_is_no_condition_is_refused(tmp_path, where, message):
-    """Whatever could name another table, a file or a statement; and what is not true or false."""
+    """Tables, files, statements and values that are not boolean are refused."""
     (tmp_path / "secret.csv").write_text("a\n1\n")
     with pytest.raises(ConfigError, match=message):
         parse_condition(where.replace("FILE", str(tmp_path / "secret.csv")))
 
 
 def test_the_columns_of_a_condition_are_those_of_the_tables():
-    """Of the same types, so that what is checked before the run holds in it."""
+    """They have the same types, so that a condition checked before the run works in it."""
     stored = {
         field.name: field.type
         for table in ("sightings", "scores", "images")

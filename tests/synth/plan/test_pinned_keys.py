@@ -1,4 +1,4 @@
-"""The keys, recipes and plan ids of earlier versions stay, so that no lake makes pictures again."""
+"""Keys, recipes and plan ids of earlier versions stay, so that no lake makes images again."""
 
 from hashlib import sha256
 
@@ -178,7 +178,7 @@ EXAMPLE_ID = "4f41757a5860"
 
 
 def pins(block, folder):
-    """The plan's id; its first and last key; a digest of all keys, seeds, recipes and settings."""
+    """Return the plan's id, its first and last key, and a digest of keys, seeds and settings."""
     (folder / "p.csv").write_text("prompt,category,expected_text\na sign,sign,OPEN\n")
     plan = plan_of_dict({"seed": 7, "make": [block]}, folder=folder)
     plain = list(plan.jobs(plan.blocks[0], PARENTS))
@@ -191,11 +191,11 @@ def pins(block, folder):
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_plan_of_an_earlier_version_names_the_same_pictures(tmp_path, name):
-    """Every method, as plain as can be and swept, of parents of every label."""
+    """Every method is pinned, plain and swept, with parents of every label."""
     assert pins(BLOCKS[name], tmp_path) == PINNED[name]
 
 
 def test_the_example_has_the_id_of_earlier_versions(tmp_path):
-    """It names the batch of the plan's pictures."""
+    """The id names the batch of the plan's images."""
     (tmp_path / "plan.toml").write_text(EXAMPLE_PLAN)
     assert read_plan(tmp_path / "plan.toml").plan_id == EXAMPLE_ID

@@ -1,4 +1,4 @@
-"""Plans and seeds: what is asked for, before anything is made."""
+"""Plans are checked, and their jobs and seeds follow from them, before anything is made."""
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ def plan(tmp_path, **told):
 
 
 def test_lists_are_swept_over_every_parent(tmp_path):
-    """Two strengths and two masks of two parents are eight pictures, each its own key and seed."""
+    """Two strengths, two masks and two parents are eight images, each with its own key and seed."""
     made = plan(
         tmp_path,
         make=[
@@ -34,7 +34,7 @@ def test_lists_are_swept_over_every_parent(tmp_path):
 
 
 def test_a_job_keeps_its_key_when_the_plan_grows(tmp_path):
-    """So that adding a block or a strength makes only what is new."""
+    """Adding a block or a strength makes only the new images."""
     small = plan(tmp_path, make=[{"method": "aligned", "autoencoder": "a", "dct_blend": 0.5}])
     large = plan(
         tmp_path,
@@ -48,7 +48,7 @@ def test_a_job_keeps_its_key_when_the_plan_grows(tmp_path):
 
 
 def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
-    """Two prompts, three times each; no parents are needed."""
+    """Two prompts are made three times each, without parents."""
     (tmp_path / "p.txt").write_text("a dog\n\na cat\n")
     made = plan(
         tmp_path, make=[{"method": "text", "generator": "g", "prompts": "p.txt", "times": 3}]
@@ -193,13 +193,13 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
     ],
 )
 def test_a_plan_with_a_slip_is_refused(tmp_path, told, message):
-    """The message names the place, what was seen and what is allowed."""
+    """The message names the place, the value and the allowed ones."""
     with pytest.raises((ConfigError, SynthError), match=message):
         plan(tmp_path, **told)
 
 
 def test_a_slip_is_told_with_the_line_of_its_block(tmp_path):
-    """Of a file; where blocks are not written as [[make]], with the name of the block alone."""
+    """Blocks not written as [[make]] are named without a line."""
     path = tmp_path / "plan.toml"
     path.write_text('seed = 1\n\n[[make]]\nmethod = "launder"\n\n[[make]]\nmethod = "atack"\n')
     with pytest.raises(ConfigError, match=r"plan.toml, line 6: no method is named 'atack'"):
@@ -213,7 +213,7 @@ def test_a_slip_is_told_with_the_line_of_its_block(tmp_path):
 
 
 def test_prompts_are_templates_where_variables_are_given(tmp_path):
-    """Every combination, of prompts from a file too; what is no list of texts is refused."""
+    """Every combination is made, also of prompts in a file; variables must be lists of texts."""
     (tmp_path / "p.txt").write_text("a {colour} car\n")
     told = {"method": "text", "generator": "g", "prompts": "p.txt", "prompt": "{time}, {colour}"}
     variables = {"colour": ["red", "blue"], "time": ["noon", "night"]}
@@ -269,7 +269,7 @@ BLOCKS = st.fixed_dictionaries(
     )
 )
 def test_any_values_are_a_plan_or_one_line(tmp_path_factory, told):
-    """No other error comes out, whatever is put where."""
+    """No other error is raised, whatever the values."""
     said = ""
     try:
         made = plan_of_dict(told, folder=tmp_path_factory.getbasetemp())
@@ -283,7 +283,7 @@ def test_any_values_are_a_plan_or_one_line(tmp_path_factory, told):
 
 @pytest.mark.parametrize("template", ["{}", "{0}", "a {colour.real} car", "{colour:>99}", "{a"])
 def test_a_template_has_names_in_braces_and_nothing_else(tmp_path, template):
-    """Said by a check of the plan, before anything is made; without variables it is a prompt."""
+    """The plan's check reports it before anything is made; without variables it is a prompt."""
     make = {"method": "text", "generator": "g", "prompt": template}
     with pytest.raises(InputError, match=r"needs values for|unpaired"):
         plan(tmp_path, make=[make | {"variables": {"colour": ["red"]}}]).check()
@@ -293,7 +293,7 @@ def test_a_template_has_names_in_braces_and_nothing_else(tmp_path, template):
 
 
 def test_a_misspelt_variable_is_told_with_the_one_that_is_there(tmp_path):
-    """And doubled braces stand for single ones."""
+    """Doubled braces are literal ones."""
     make = {"method": "text", "generator": "g", "prompt": "a {colour} car"}
     made = plan(tmp_path, make=[make | {"variables": {"color": ["red"]}}])
     with pytest.raises(
@@ -304,7 +304,7 @@ def test_a_misspelt_variable_is_told_with_the_one_that_is_there(tmp_path):
 
 
 def test_more_pictures_than_can_be_listed_are_refused_by_counting(tmp_path):
-    """20^6 of a template at once, and of a sweep by as many parents; nothing is multiplied out."""
+    """Templates and sweeps of 20^6 images are counted without listing them."""
     twenty = [f"v{number}" for number in range(20)]
     template = " ".join(f"{{{name}}}" for name in "abcdef")
     make = {"method": "text", "generator": "g", "prompt": template}
@@ -320,7 +320,7 @@ def test_more_pictures_than_can_be_listed_are_refused_by_counting(tmp_path):
 
 
 def test_a_plan_may_begin_with_a_byte_order_mark(tmp_path):
-    """And one that cannot be TOML is told as such, however deep it is."""
+    """A file that is not TOML is reported as such, however deeply nested."""
     path = tmp_path / "plan.toml"
     path.write_bytes(b'\xef\xbb\xbf[[make]]\nmethod = "launder"\n')
     assert read_plan(path).blocks[0].method == "launder"
@@ -348,7 +348,7 @@ def test_a_plan_may_begin_with_a_byte_order_mark(tmp_path):
     ],
 )
 def test_sizes_are_refused_before_anything_is_loaded(tmp_path, generator, sizes, message):
-    """The plan alone tells, of registered names; a folder's limits are known once it is read."""
+    """Sizes of registered generators are checked with the plan, those of folders on loading."""
     make = {"method": "text", "prompt": "x"} | sizes
     with pytest.raises(SynthError, match=message):
         plan(tmp_path, make=[make | {"generator": generator}])
@@ -356,7 +356,7 @@ def test_sizes_are_refused_before_anything_is_loaded(tmp_path, generator, sizes,
 
 
 def test_the_example_is_a_plan(tmp_path):
-    """What `assay synth example` prints is accepted."""
+    """The output of `assay synth example` is accepted."""
     (tmp_path / "plan.toml").write_text(EXAMPLE_PLAN)
     made = read_plan(tmp_path / "plan.toml")
     told = {block.method for block in made.blocks}
@@ -367,7 +367,7 @@ def test_the_example_is_a_plan(tmp_path):
 
 @given(st.integers(0, 2**31), st.text(max_size=20))
 def test_seeds_are_whole_numbers_that_follow_run_and_row(run_seed, name):
-    """In range, repeatable, and other for another run."""
+    """They are in range, repeatable, and differ between runs."""
     key = row_key(name=name)
     seed = row_seed(run_seed, key)
     assert 0 <= seed < 2**63

@@ -1,4 +1,4 @@
-"""The JSON Schema of plans says what the reader of plans says."""
+"""The JSON Schema of plans agrees with the reader of plans."""
 
 import re
 import tomllib
@@ -43,7 +43,7 @@ def validator():
     ],
 )
 def test_a_plan_that_is_read_fits_the_schema(validator, tmp_path, plan):
-    """The example, that of the documents, and each kind of value."""
+    """The example, that of the documents, and every kind of value fit."""
     assert plan_of_dict(plan, folder=tmp_path).blocks
     validator.validate(plan)
     plan_model(map(method_of, method_names())).model_validate(plan, strict=True)
@@ -69,7 +69,7 @@ def test_a_plan_that_is_read_fits_the_schema(validator, tmp_path, plan):
     ],
 )
 def test_a_slip_that_an_editor_can_see_is_refused_by_both(validator, tmp_path, plan):
-    """Names, types, ranges and choices."""
+    """Names, types, ranges and choices are checked by both."""
     with pytest.raises(Exception, match=r"allowed|add a|needs|whole number"):
         plan_of_dict(plan, folder=tmp_path)
     assert not validator.is_valid(plan)
@@ -77,7 +77,7 @@ def test_a_slip_that_an_editor_can_see_is_refused_by_both(validator, tmp_path, p
 
 @pytest.mark.parametrize("name", method_names())
 def test_every_setting_says_what_it_is(name):
-    """With a description, for editors and for those who read the method."""
+    """Each has a description, for editors and for readers of the method."""
     method = method_of(name)
     assert method.description.endswith(".")
     for setting, field in method.settings_model.model_fields.items():

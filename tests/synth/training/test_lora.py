@@ -1,4 +1,4 @@
-"""Adapters trained here: they learn, go on where they stopped, and plain diffusers loads them."""
+"""LoRA trainings learn, resume, and give adapters that plain diffusers loads."""
 
 import dataclasses
 import shutil
@@ -51,7 +51,7 @@ def trained(settings):
 
 
 def test_it_learns_and_leaves_curve_and_samples(trained, settings):
-    """The loss falls, and pictures along the way are kept."""
+    """The loss falls, and samples are kept."""
     result, lines = trained
     assert np.mean(result.losses[-10:]) < np.mean(result.losses[:10])
     assert (settings.out / "loss.svg").read_text().startswith("<svg")
@@ -66,7 +66,7 @@ def test_it_learns_and_leaves_curve_and_samples(trained, settings):
 
 
 def test_plain_diffusers_loads_it_and_the_picture_changes(trained, settings):
-    """With no code of assay."""
+    """No code of assay is involved."""
     parts = dict.fromkeys(("text_encoder_3", "tokenizer_3", "image_encoder", "feature_extractor"))
     plain = StableDiffusion3Pipeline.from_pretrained(settings.base, **parts)
 
@@ -86,7 +86,7 @@ def test_plain_diffusers_loads_it_and_the_picture_changes(trained, settings):
 
 
 def test_interrupted_it_goes_on_to_the_very_same_weights(trained, settings, tmp_path):
-    """Half the steps, then all of them."""
+    """Half the steps and then all give the same weights as one run."""
     other = dataclasses.replace(settings, out=tmp_path / "out", steps=20)
     train_lora(other)
     lines = []
@@ -100,7 +100,7 @@ def test_interrupted_it_goes_on_to_the_very_same_weights(trained, settings, tmp_
 def test_stopped_between_two_checkpoints_it_comes_to_the_very_same_file(
     trained, settings, tmp_path
 ):
-    """With checkpoints at other steps, and on another number of threads."""
+    """Checkpoints at other steps and another number of threads change nothing."""
     other = dataclasses.replace(settings, out=tmp_path / "out", save_every=15)
 
     def stop(line):
@@ -126,14 +126,14 @@ def test_stopped_between_two_checkpoints_it_comes_to_the_very_same_file(
 
 
 def test_fewer_steps_than_trained_are_refused(trained, settings):
-    """The weights would be those of more."""
+    """The weights would be those of more steps."""
     with pytest.raises(SynthError, match="holds a training of 40 steps; steps = 20 is fewer"):
         train_lora(dataclasses.replace(settings, steps=20))
 
 
 @pytest.mark.parametrize("change", ["picture", "caption", "removed"])
 def test_other_pictures_are_another_training(trained, settings, tmp_path, change):
-    """Also where only a caption differs."""
+    """A different caption alone counts too."""
     images = tmp_path / "images"
     shutil.copytree(settings.images, images)
     if change == "picture":
@@ -147,7 +147,7 @@ def test_other_pictures_are_another_training(trained, settings, tmp_path, change
 
 
 def test_a_damaged_state_is_told_in_one_line(trained, settings, tmp_path):
-    """Empty, cut, changed in one byte of a tensor, foreign; and what to do."""
+    """Empty, truncated, changed and foreign files are refused with the remedy."""
     whole = (settings.out / STATE).read_bytes()
     changed = bytearray(whole)
     changed[len(whole) // 2] ^= 1
@@ -164,7 +164,7 @@ def test_a_damaged_state_is_told_in_one_line(trained, settings, tmp_path):
 
 
 def test_what_trainings_wrote_is_not_learnt_from(tmp_path):
-    """The folder of the adapter may lie among the pictures; those of earlier ones too."""
+    """The folders of this and of earlier adapters may be below the images."""
     for name in ("a.png", "below/b.JPG", "out/samples/step-1.png", "old/samples/step-1.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"picture")
@@ -179,7 +179,7 @@ def test_what_trainings_wrote_is_not_learnt_from(tmp_path):
 
 
 def test_captions_may_be_of_any_encoding(tmp_path):
-    """UTF-8 and UTF-16 with their marks, Windows-1252; what is no text is refused by name."""
+    """UTF-8, UTF-16 and Windows-1252 are read; other bytes are refused by name."""
     texts = {"utf-8-sig": "é", "utf-16": "ü a", "cp1252": "ø", "utf-8": "猫"}
     for index, (encoding, text) in enumerate(texts.items()):
         (tmp_path / f"{index}.png").write_bytes(b"picture")
@@ -217,7 +217,7 @@ BAD_SETTINGS = [
 def test_settings_out_of_place_are_refused_before_the_first_step(
     settings, tmp_path, change, message
 ):
-    """And nothing is left in the folder of the adapter."""
+    """The folder of the adapter stays empty."""
     out = tmp_path / "out"
     with pytest.raises(AssayError, match=message):
         train_lora(dataclasses.replace(settings, out=out, **change))
@@ -225,13 +225,13 @@ def test_settings_out_of_place_are_refused_before_the_first_step(
 
 
 def test_a_step_that_memory_is_too_short_for_says_what_to_change(settings, tmp_path):
-    """A trillion numbers at once."""
+    """A batch of a trillion images does not fit."""
     with pytest.raises(SynthError, match=r"step 1 failed: .*fewer images per step \(batch 10"):
         train_lora(dataclasses.replace(settings, out=tmp_path / "out", batch=10**12))
 
 
 def test_an_adapter_cannot_be_written_into_a_file(settings, tmp_path):
-    """Said before anything is loaded."""
+    """The error comes before anything is loaded."""
     (tmp_path / "file").write_text("x")
     for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("file" * 99)):
         with pytest.raises(ConfigError, match=r"--out .*file"):
@@ -239,7 +239,7 @@ def test_an_adapter_cannot_be_written_into_a_file(settings, tmp_path):
 
 
 def test_an_adapter_cannot_be_written_into_its_base(settings):
-    """Its weights would be part of what the base is known by."""
+    """Its weights would change the id of the base."""
     base = Path(settings.base)
     for out in (base, base / "adapters" / "mine"):
         with pytest.raises(ConfigError, match="lies in the folder of the base"):
@@ -248,7 +248,7 @@ def test_an_adapter_cannot_be_written_into_its_base(settings):
 
 
 def test_a_link_to_nowhere_is_said_and_not_left_out(tmp_path):
-    """Of a picture and of a caption alike."""
+    """Broken links of images and captions are errors."""
     (tmp_path / "a.png").write_bytes(b"picture")
     (tmp_path / "a.txt").symlink_to(tmp_path / "gone.txt")
     with pytest.raises(InputError, match=r"the caption .*a\.txt cannot be read"):
@@ -260,7 +260,7 @@ def test_a_link_to_nowhere_is_said_and_not_left_out(tmp_path):
 
 
 def test_the_same_tensors_give_the_same_file():
-    """With metadata, whose order the library leaves to chance; plain readers read it."""
+    """Metadata have a fixed order, and plain readers read the file."""
     tensors = {"b": torch.arange(5.0), "a": torch.ones(2, dtype=torch.bfloat16)}
     told = {name: name for name in "qwertyuiop"}
     files = {safetensors_bytes(tensors, told) for _ in range(8)}
@@ -270,13 +270,13 @@ def test_the_same_tensors_give_the_same_file():
 
 
 def test_a_folder_with_another_training_is_refused(trained, settings):
-    """Rather than mixed into."""
+    """The trainings are not mixed."""
     with pytest.raises(SynthError, match="holds a training with other settings"):
         train_lora(dataclasses.replace(settings, rank=2))
 
 
 def test_mediums_second_attention_is_trained_too():
-    """A match by name ending alone would leave it out."""
+    """A match by name ending alone would miss it."""
     torch.manual_seed(0)
     dual = SD3Transformer2DModel(
         sample_size=4,
@@ -296,7 +296,7 @@ def test_mediums_second_attention_is_trained_too():
 
 
 def test_what_cannot_be_trained_on_is_said(settings, tmp_path):
-    """No folder, no pictures, a size that the model cannot make."""
+    """A missing folder, no images and an unsupported size are refused."""
     with pytest.raises(InputError, match="is not a folder"):
         train_lora(dataclasses.replace(settings, images=tmp_path / "none"))
     (tmp_path / "empty").mkdir()
@@ -311,7 +311,7 @@ def test_what_cannot_be_trained_on_is_said(settings, tmp_path):
 
 
 def test_the_objective_is_the_line_from_latents_to_noise():
-    """At the ends the point is one of them, and the true direction has no loss."""
+    """The ends of the line are the latents and the noise, and the true velocity has no loss."""
     latents, noise = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
     torch.testing.assert_close(noised(latents, noise, torch.zeros(2)), latents)
     torch.testing.assert_close(noised(latents, noise, torch.ones(2)), noise)
