@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from ..data.errors import SynthError
 from ..data.images.decode import alpha_of, in_8_bits, orientation_of, turned
-from .user_images import given_picture
+from .user_images import user_image
 
 Mask = NDArray[np.bool_]
 _WHITE: Final = 255
@@ -50,7 +50,7 @@ def given_mask(folder: Path, image_id: str, size_px: tuple[int, int]) -> Mask:
     Raises:
         SynthError: The mask is missing, cannot be read, has another size, or is ambiguous.
     """
-    with given_picture(folder, image_id, size_px, what="mask") as image:
+    with user_image(folder, image_id, size_px, what="mask") as image:
         return read_mask(image, f"{image_id}.png")
 
 

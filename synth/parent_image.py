@@ -16,7 +16,7 @@ from .reconstruct import PHOTO_LIMITS, encoding_of
 
 
 @dataclass(frozen=True, slots=True)
-class ParentPicture:
+class ParentImage:
     """A decoded parent: upright RGB of 8 bits, on white where it is transparent.
 
     Attributes:
@@ -50,7 +50,7 @@ class ParentPicture:
         return settings
 
 
-def open_parent(raw: bytes | None) -> ParentPicture:
+def open_parent(raw: bytes | None) -> ParentImage:
     """Decode a parent.
 
     Args:
@@ -66,6 +66,6 @@ def open_parent(raw: bytes | None) -> ParentPicture:
             image.load()
             rgb = to_rgb(image, UPRIGHT)
             # A copy, since the file behind the image is closed with the block.
-            return ParentPicture(rgb.copy(), orientation_of(image), raw)
+            return ParentImage(rgb.copy(), orientation_of(image), raw)
     except UnreadableImage as error:
         raise SynthError(f"the parent cannot be decoded: {error}") from error

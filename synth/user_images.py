@@ -14,7 +14,7 @@ from ..data.images.limits import opened
 
 
 @contextmanager
-def given_picture(
+def user_image(
     folder: Path, image_id: str, size_px: tuple[int, int], *, what: str
 ) -> Iterator[Image.Image]:
     """Open the file `IMAGE_ID.png` of a folder, decoded, with its orientation not yet applied.

@@ -20,7 +20,7 @@ from ..generators.protocol import Rgb
 from ..job import Job
 from ..parent_image import open_parent
 from ..plan_paths import is_folder, plan_path
-from ..user_images import given_picture
+from ..user_images import user_image
 from .fields import PATH_OR_NAME, Name, Role
 from .painting import Canvas, PaintingMethod, PaintingSettings, fitted, generator_for, paint
 from .protocol import Made, Needs, Tools, swept_values
@@ -109,7 +109,7 @@ def _control(
     height, width = parent_rgb.shape[:2]
     if settings.controls:
         folder = tools.path(settings.controls)
-        with given_picture(folder, str(job.parent_id), parent.size, what="control") as given:
+        with user_image(folder, str(job.parent_id), parent.size, what="control") as given:
             shown_ = to_rgb(given, UPRIGHT).resize((width, height), Image.Resampling.LANCZOS)
         whole = np.asarray(shown_)
     else:

@@ -15,7 +15,7 @@ from ...data.errors import ConfigError
 from ...data.text.wording import did_you_mean, shown
 from ..job import Job
 from ..masks import RULES, Mask, draw_mask, given_mask
-from ..parent_image import ParentPicture, open_parent
+from ..parent_image import ParentImage, open_parent
 from ..plan_paths import is_folder, plan_path
 from .fields import PATH_OR_NAME, InTable, Name
 from .image_to_image import Strength
@@ -81,7 +81,7 @@ class Inpaint(PaintingMethod[InpaintSettings]):
         return paint(job, settings, generator, canvas, tools)
 
 
-def _mask(rule: str, job: Job, parent: ParentPicture, shape: tuple[int, ...], tools: Tools) -> Mask:
+def _mask(rule: str, job: Job, parent: ParentImage, shape: tuple[int, ...], tools: Tools) -> Mask:
     """Return the mask at the painted size; one from a file is resized from the parent's size."""
     height, width = shape
     folder = tools.path(rule)

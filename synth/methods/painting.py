@@ -14,7 +14,7 @@ from ..generators.answers import answer_of
 from ..generators.protocol import Generator, ImageRequest, Rgb
 from ..job import Job
 from ..masks import Mask
-from ..parent_image import ParentPicture
+from ..parent_image import ParentImage
 from ..reconstruct import encoded_as
 from .fields import PATH_OR_NAME, InTable, MethodSettings, Name, Role, Steps, Text
 from .protocol import FAKE, Made, Method, Needs, Tools
@@ -109,7 +109,7 @@ def generator_for(settings: PaintingSettings, tools: Tools, net: str | None = No
     return tools.generator(settings.generator, settings.lora, net)
 
 
-def fitted(parent: ParentPicture, generator: Generator) -> Rgb:
+def fitted(parent: ParentImage, generator: Generator) -> Rgb:
     """Return the parent as RGB, reduced to a size that the generator supports, shape (H, W, 3)."""
     preset = getattr(generator, "preset", None)
     shown = parent.image

@@ -28,7 +28,7 @@ from .seeds import row_seed
 Setting = str | int | float | bool
 
 MAX_PARENTS: Final = 1_000_000
-MAX_PICTURES: Final = 1_000_000
+MAX_IMAGES: Final = 1_000_000
 """Largest number of images per plan; its jobs are listed in memory, about a kilobyte each."""
 
 
@@ -140,18 +140,18 @@ class Plan:
 
         Raises:
             InputError: A file of prompts cannot be read, or a variable of a template has no values.
-            ConfigError: There are more than `MAX_PICTURES` images.
+            ConfigError: There are more than `MAX_IMAGES` images.
         """
         counts = {"parents": 1 if n_parents is None else n_parents}
         for block in self.blocks:
             n_sources = counts[block.of] if block.needs_parents else 1
             n_each = self._n_each(block)
             counts[block.name] = n_sources * n_each
-            if counts[block.name] > MAX_PICTURES:
+            if counts[block.name] > MAX_IMAGES:
                 each = f", {n_each:,} for each of {n_sources:,} parents" if n_sources > 1 else ""
                 raise ConfigError(
                     f"[[make]] {block.name} has {counts[block.name]:,} images{each}; "
-                    f"allowed: {MAX_PICTURES:,}. Shorten its lists, or split the plan"
+                    f"allowed: {MAX_IMAGES:,}. Shorten its lists, or split the plan"
                 )
         return counts
 

@@ -40,8 +40,8 @@ from .lora_inputs import (
     SAMPLES,
     check_captions,
     find_captioned,
+    images_sha256,
     make_folder,
-    pictures_sha256,
 )
 from .lora_state import (
     STATE,
@@ -376,7 +376,7 @@ def _identity(
     """Return what decides the weights; a training resumes with more steps or in another folder."""
     return {
         "base": generator.generator_id,
-        "pictures": pictures_sha256(pairs, settings.images),
+        "pictures": images_sha256(pairs, settings.images),
         "rank": settings.rank,
         "alpha": settings.rank if settings.alpha is None else settings.alpha,
         "learning_rate": settings.learning_rate,

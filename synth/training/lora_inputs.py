@@ -96,7 +96,7 @@ def check_captions(pairs: Captioned, generator: Generator, side_px: int) -> None
             raise InputError(f"{path}: {error}") from error
 
 
-def pictures_sha256(pairs: Captioned, folder: Path) -> str:
+def images_sha256(pairs: Captioned, folder: Path) -> str:
     """Return the sha256 of all training data: names relative to `folder`, contents, captions."""
     total = hashlib.sha256()
     for path, caption in pairs:
