@@ -21,7 +21,7 @@ from ..methods.registry import method_of
 from .models import BLOCK_NAME, MAX_SEED, block_model
 from .parent_condition import parse_condition
 from .plan import Block, Parents, Plan
-from .tables import check_table
+from .tables import check_table, named
 
 _NAME: Final = re.compile(BLOCK_NAME)
 _HEADER: Final = re.compile(r"^[ \t]*\[\[[ \t]*make[ \t]*\]\]", re.MULTILINE)
@@ -71,7 +71,7 @@ def plan_of_dict(
         raise ConfigError(f"{source} is {shown(values)}; allowed: a table")
     if unknown := sorted(str(name) for name in values if name not in names):
         raise ConfigError(
-            f"{source}: unknown {', '.join(unknown)}; allowed: {', '.join(names)}"
+            f"{source}: unknown {', '.join(map(named, unknown))}; allowed: {', '.join(names)}"
             f"{did_you_mean(unknown[0], names)}"
         )
     seed = values.get("seed", 0)

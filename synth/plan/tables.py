@@ -22,6 +22,7 @@ _TYPES: Final = {
     "bool_type": "true or false",
     "dict_type": "a table",
 }
+MAX_NAME_CHARS: Final = 80
 _BOUNDS: Final = ("greater_than_equal", "greater_than", "less_than_equal", "less_than")
 
 
@@ -48,7 +49,7 @@ def check_table(
     names = tuple(model.model_fields)
     if unknown := [name for name in table if name not in names]:
         raise ConfigError(
-            f"{where}: unknown {', '.join(map(str, unknown))}; allowed: {', '.join(names)}"
+            f"{where}: unknown {', '.join(map(named, unknown))}; allowed: {', '.join(names)}"
             f"{did_you_mean(unknown[0], names)}"
         )
     try:
@@ -57,6 +58,12 @@ def check_table(
         # A wrong value is reported before a missing one.
         first = min(error.errors(), key=lambda one: one["type"] == "missing")
         raise ConfigError(f"{where}: {_sentence(model, first, missing or {})}") from error
+
+
+def named(name: object) -> str:
+    """Return a name of a file for a message: as it is if printable and short, else its repr."""
+    text = str(name)
+    return text if text.isprintable() and len(text) <= MAX_NAME_CHARS else shown(name)
 
 
 def _sentence(model: type[BaseModel], error: ErrorDetails, missing: Mapping[str, str]) -> str:

@@ -132,6 +132,10 @@ def test_text_takes_prompts_from_a_file_and_several_times(tmp_path):
             r"\[parents\]: where = 'size > 1' is not a condition on the images: "
             "size is not a column",
         ),
+        (
+            {"make": [{"method": "launder"}], "parents": {"a\nb": 1}},
+            r"\[parents\]: unknown 'a\\nb'; allowed: choose",
+        ),
         ({"make": {"method": "launder"}}, r"make is a table; write \[\[make\]\]"),
         ({"make": ["launder"]}, "make holds 'launder'; allowed: tables"),
         ({"make": [{"method": ["launder", "attack"]}]}, r"no method is named \['launder', 'att"),
