@@ -279,7 +279,7 @@ def test_masks_can_be_given_by_image(base, tmp_path):
     assert json.loads(row["params"])["painted_share"] == 0.25
     # Of those without a mask, one reason, though each names another file.
     assert result.failures[0][1] == 2
-    assert "allowed: IMAGE_ID.png" in result.failures[0][0]
+    assert "add IMAGE_ID.png" in result.failures[0][0]
     told = " ".join(Lake(request.lake).scan("sightings").collect()["detail"].drop_nulls().to_list())
     assert "is 100x120 px and its image 160x120 px; both must have the same size" in told
     assert "has no mask for this image" in told
