@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -21,10 +22,13 @@ PACKAGES: Final = (
 
 def package_versions() -> dict[str, str]:
     """Return the versions of assay and of `PACKAGES`, without importing them."""
-    found = {"assay": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {"assay": __version__} | {package: _version(package) for package in PACKAGES}
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """Return a package's version, or `not installed`; its metadata are parsed once per process."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,11 @@ from .captions import cut, score_text, visible
 _SHARED: Final = Path(__file__).parent
 
 
+@functools.cache
 def environment(folder: Path = _SHARED) -> Environment:
-    """Return the Jinja environment for the templates of a folder.
+    """Return the Jinja environment for the templates of a folder, one per process and folder.
+
+    It keeps the compiled templates: compiling takes longer than rendering most pages.
 
     Templates may extend `page.html.jinja`, which forbids scripts and requests and includes the
     theme and the styles of blurred images. The filters `cut`, `visible` and `score` are those of

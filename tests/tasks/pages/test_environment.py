@@ -29,3 +29,10 @@ def test_a_page_brings_policy_theme_and_veil(tmp_path: Path) -> None:
     assert "<p>&gt;0.999</p>" in page
     assert "prefers-color-scheme: dark" in page
     assert ".pic .veil" in page
+
+
+def test_a_template_is_compiled_once_per_process(tmp_path: Path) -> None:
+    """Each later page of the folder is drawn with the template of the first."""
+    (tmp_path / "a.jinja").write_text("{{ name }}")
+    first, second = (environment(tmp_path).get_template("a.jinja") for _ in range(2))
+    assert first is second

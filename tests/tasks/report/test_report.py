@@ -400,6 +400,8 @@ def test_versions_name_what_decides_a_score() -> None:
     found = package_versions()
     assert {"assay", "torch", "torchvision", "openvino", "pillow", "numpy"} <= set(found)
     assert found["openvino"].startswith("20")
+    found["openvino"] = "changed by a caller"
+    assert package_versions()["openvino"].startswith("20")
 
 
 def test_every_reason_is_shown_with_its_text() -> None:
