@@ -79,7 +79,7 @@ def test_fit_learns_and_loads_again(tmp_path: Path) -> None:
         photo(96, 96, seed).save(paths[-1])
     unseen = np.asarray(photo(96, 96, seed=9))
     errors = []
-    for steps in (1, 60):
+    for steps in (1, 20):
         settings = FitSettings(
             minutes=5, max_steps=steps, widths=(16, 16), crop_px=32, batch=4, learning_rate=5e-3
         )
@@ -87,7 +87,7 @@ def test_fit_learns_and_loads_again(tmp_path: Path) -> None:
         errors.append(float(np.abs(fitted.reconstruct(unseen).astype(int) - unseen).mean()))
     assert fitted.stride_px == 2
     assert errors[1] < 0.7 * errors[0]
-    again = load_autoencoder(tmp_path / "fit-60")
+    again = load_autoencoder(tmp_path / "fit-20")
     assert again.weights_sha256 == fitted.weights_sha256
     assert (again.reconstruct(unseen) == fitted.reconstruct(unseen)).all()
 

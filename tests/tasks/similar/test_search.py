@@ -1,8 +1,10 @@
 """`assay similar`: the right neighbours told, drawn, or refused with a reason."""
 
+import dataclasses
 import io
 import json
 import math
+import shutil
 from datetime import timedelta
 
 import factories
@@ -55,10 +57,9 @@ def embed(made, angles, **changes):
     made.lake.append("scores", rows, txn=f"embed:{changes}")
 
 
-@pytest.fixture
-def made(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """Six pictures: `copy` is `a` at a lower quality, `failed` has no embedding."""
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     shots = [
         Shot(name="a", seed=1, label="fake"),
         Shot(name="copy", seed=1, quality=40),
@@ -67,9 +68,17 @@ def made(tmp_path, monkeypatch):
         Shot(name="d", seed=4),
         Shot(name="failed", seed=5),
     ]
-    made = lakes.lake_of(tmp_path / "lake", shots, is_scored=False)
+    made = lakes.lake_of(tmp_path_factory.mktemp("similar") / "lake", shots, is_scored=False)
     embed(made, {"a": 0, "copy": 80, "b": 10, "c": 20, "d": 100, "failed": None})
     return made
+
+
+@pytest.fixture
+def made(template, tmp_path, monkeypatch):
+    """Return a copy of the lake of six pictures, and give it a cache of its own."""
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(template.lake.path(), tmp_path / "lake")
+    return dataclasses.replace(template, lake=Lake(tmp_path / "lake"))
 
 
 def ask(made, name="a", **settings):
