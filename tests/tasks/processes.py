@@ -24,6 +24,26 @@ PROCESSES.set_forkserver_preload(
 )
 
 
+def forked(function, *arguments, env=None):
+    """What a function gives in a process that has the imports done, under these variables."""
+    given, out = PROCESSES.Pipe(duplex=False)
+    child = PROCESSES.Process(
+        target=_answer, args=(out, function, arguments, dict(env or os.environ))
+    )
+    child.start()
+    out.close()
+    answer = given.recv()
+    child.join(timeout=60)
+    assert child.exitcode == 0
+    return answer
+
+
+def _answer(out, function, arguments, env):
+    os.environ.clear()
+    os.environ.update(env)
+    out.send(function(*arguments))
+
+
 def forked_command(*arguments, cwd, env):
     """`assay` in a process that has the imports done: its exit code, stdout and stderr.
 

@@ -1,15 +1,16 @@
 """A user without a home folder, as in many containers."""
 
+import importlib
 import logging
 import os
 import pwd
 import stat
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from processes import forked
 
 from assay.data.cache import cache_folder
 from assay.flows.process.prefect_home import configured_api_url
@@ -66,6 +67,14 @@ def test_a_folder_that_somebody_else_made_first_is_not_used(homeless):
     assert homeless in folder.parents
 
 
+def variable_after_import(module, name):
+    """What a child does: a script that imports a flow."""
+    assert "prefect" not in sys.modules
+    importlib.import_module(f"assay.flows.{module}")
+    return os.environ[name]
+
+
+@pytest.mark.xdist_group("forked")
 @pytest.mark.parametrize("module", ["moderate", "augment"])
 @pytest.mark.parametrize(("said", "counts"), [(None, "false"), ("true", "true")])
 def test_a_script_that_imports_a_flow_starts_a_server_without_telemetry(module, said, counts):
@@ -74,8 +83,4 @@ def test_a_script_that_imports_a_flow_starts_a_server_without_telemetry(module, 
     env = {key: value for key, value in os.environ.items() if key != name}
     if said is not None:
         env[name] = said
-    probe = f"import os, assay.flows.{module}; print(os.environ[{name!r}])"
-    done = subprocess.run(
-        [sys.executable, "-c", probe], env=env, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == counts
+    assert forked(variable_after_import, module, name, env=env) == counts

@@ -137,6 +137,7 @@ def raise_sigterm():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.xdist_group("forked")
 def test_sigterm_commits_what_is_done_and_exits_with_143(pictures):
     """As systemd, Docker and Kubernetes stop a service."""
     code, said = told(pictures, raise_sigterm)
@@ -167,6 +168,7 @@ def raise_sigint():
     signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.xdist_group("forked")
 @pytest.mark.parametrize(
     ("during", "said"),
     [
