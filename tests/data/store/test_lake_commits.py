@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lake_rows import ids, review
+from processes import PROCESSES
 
 from assay.data.errors import CommitConflict, MissingVersion, StoreError
 from assay.data.store.lake import Lake
@@ -95,27 +96,26 @@ def test_eight_threads_lose_and_double_nothing(lake: Lake) -> None:
     assert ids(lake) == sorted([f"{w}-{n}" for w in range(8) for n in range(5)] + ["shared"])
 
 
-WRITER = """
-import datetime, sys
-from assay.data.errors import CommitConflict
-from assay.data.store.lake import Lake
-lake, writer = Lake(sys.argv[1]), sys.argv[2]
-def row(image_id):
-    return {"image_id": image_id, "label": "real", "reviewer": writer, "note": None,
-            "reviewed_at": datetime.datetime.now(datetime.UTC)}
-for n in range(8):
-    assert lake.append("reviews", [row(f"{writer}-{n}")], txn=f"{writer}-{n}")
-    lake.append("reviews", [row(f"shared-{n}")], txn=f"shared-{n}")
-"""
+def write_beside_others(uri: str, writer: int) -> None:
+    """Commit eight rows of its own and eight that all writers try, in a child."""
+    lake = Lake(uri)
+    for n in range(8):
+        assert lake.append("reviews", [review(f"{writer}-{n}")], txn=f"{writer}-{n}")
+        lake.append("reviews", [review(f"shared-{n}")], txn=f"shared-{n}")
 
 
+@pytest.mark.xdist_group("forked")
 def test_processes_lose_and_double_nothing(tmp_path: Path) -> None:
     """Four processes create one lake together and share its transactions."""
+    uri = str(tmp_path / "lake")
     running = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "lake"), str(writer)])
-        for writer in range(4)
+        PROCESSES.Process(target=write_beside_others, args=(uri, writer)) for writer in range(4)
     ]
-    assert [process.wait(timeout=120) for process in running] == [0] * 4
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(timeout=120)
+    assert [process.exitcode for process in running] == [0] * 4
     own = [f"{writer}-{n}" for writer in range(4) for n in range(8)]
     shared = [f"shared-{n}" for n in range(8)]
     assert ids(Lake(tmp_path / "lake", create=False)) == sorted(own + shared)

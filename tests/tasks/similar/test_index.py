@@ -1,22 +1,23 @@
 """The kept index: right, only ever added to, and whole whatever is killed when."""
 
 import hashlib
+import itertools
 import json
+import os
 import signal
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.neighbors import NearestNeighbors
+from processes import PROCESSES
 
 from assay.data.errors import InputError, StoreError
 from assay.data.score_key import ScoreKey
 from assay.data.store.lake import Lake
+from assay.tasks.similar import embeddings
+from assay.tasks.similar import index as index_module
 from assay.tasks.similar.embeddings import latest_embedded
 from assay.tasks.similar.graph import Recall, add_rows, empty_graph, measure_recall
 from assay.tasks.similar.index import index_folder, open_index
@@ -87,6 +88,9 @@ def nearest(index, number: int, k: int = 5) -> list[str]:
 
 def expected(n: int, number: int, k: int = 5) -> list[str]:
     """Return the neighbours by scikit-learn among the first `n` rows."""
+    # Here, since the children of these tests need none of it.
+    from sklearn.neighbors import NearestNeighbors
+
     theirs = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute")
     rows = theirs.fit(vectors(0, n)).kneighbors(vectors(number, 1), return_distance=False)[0]
     return [name(int(row)) for row in rows]
@@ -234,47 +238,33 @@ def test_a_damaged_index_is_made_again(lake, folder, damage):
     assert {file.name for file in folder.iterdir()} == {"state.json", state["graph"], state["ids"]}
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path[:0] = {folders!r}
-import test_index as t
-from assay.data.store.lake import Lake
-from assay.data.score_key import ScoreKey
-from assay.tasks.similar import embeddings
-from assay.tasks.similar import index as m
-embeddings.BATCH_ROWS = 10
-keeper, real = m._Keeper, getattr(m._Keeper, {where!r})
-calls = []
-def wrapped(self, *args):
-    calls.append(1)
-    if len(calls) == {after}:
-        {early}os.kill(os.getpid(), signal.SIGKILL)
-    result = real(self, *args)
-    if len(calls) == {after}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-setattr(keeper, {where!r}, wrapped)
-m.open_index(Lake({lake!r}, create=False), t.KEY, folder=Path({folder!r}), rows_a_save=20)
-"""
+def open_and_die(uri, folder, where, after, early):
+    """What a child does: open the index, killed at the `after`th call of a method of its keeper."""
+    embeddings.BATCH_ROWS = 10
+    real, calls = getattr(index_module._Keeper, where), itertools.count(1)
+
+    def counted(self, *args):
+        is_it = next(calls) == after
+        if is_it and early:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(self, *args)
+        if is_it:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(index_module._Keeper, where, counted)
+    open_index(Lake(uri, create=False), KEY, folder=folder, rows_a_save=20)
 
 
 def killed(lake, folder, *, where: str, after: int, early: bool = True) -> None:
     """Open the index in a process that is killed at its `after`th call of `where`."""
-    script = KILLED.format(
-        folders=[str(Path(__file__).parent), str(Path(__file__).parents[1])],
-        where=where,
-        after=after,
-        early="" if early else "pass; #",
-        lake=lake.uri,
-        folder=str(folder),
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    child = PROCESSES.Process(target=open_and_die, args=(lake.uri, folder, where, after, early))
+    child.start()
+    child.join(timeout=60)
+    assert child.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.xdist_group("forked")
 @pytest.mark.parametrize(
     ("where", "early", "n_kept"),
     [("_write_state", True, 300), ("_write_state", False, 320), ("_save", True, 300)],
@@ -293,6 +283,7 @@ def test_a_kill_between_the_writes_leaves_a_whole_index(lake, folder, where, ear
     assert len(list(folder.iterdir())) == 3
 
 
+@pytest.mark.xdist_group("forked")
 def test_a_first_build_that_is_killed_goes_on_where_it_was_saved(tmp_path, folder):
     """Rows that the killed process had saved are not added again."""
     lake = Lake(tmp_path / "lake")
