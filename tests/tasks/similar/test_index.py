@@ -239,7 +239,7 @@ def test_a_damaged_index_is_made_again(lake, folder, damage):
 
 
 def open_and_die(uri, folder, where, after, early):
-    """What a child does: open the index, killed at the `after`th call of a method of its keeper."""
+    """Open the index in a child that is killed at the `after`th call of a method of its keeper."""
     embeddings.BATCH_ROWS = 10
     real, calls = getattr(index_module._Keeper, where), itertools.count(1)
 
