@@ -59,10 +59,10 @@ def demo_request(folder: Path) -> Request:
     The two photographs are installed with scikit-learn and labelled real. The drawn images are
     neither photos nor AI-generated, so their scores show the pipeline instead of the detector.
     """
-    pictures = folder / "pictures"
-    _draw(pictures)
+    images = folder / "pictures"
+    _draw(images)
     return Request(
-        sources=(str(pictures),),
+        sources=(str(images),),
         lake=str(folder / "lake"),
         detector="mini",
     )
@@ -123,14 +123,14 @@ def _chart(rng: np.random.Generator) -> Image.Image:
     """Draw a bar chart on white."""
     from PIL import Image, ImageDraw
 
-    picture = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
+    pen = ImageDraw.Draw(image)
     for bar in range(8):
         left_px = 40 + bar * 72
         colour = tuple(int(value) for value in rng.integers(0, 256, 3))
         pen.rectangle((left_px, int(rng.integers(60, 400)), left_px + 48, 440), fill=colour)
     pen.line((30, 440, 620, 440), fill="black", width=3)
-    return picture
+    return image
 
 
 def _texture(rng: np.random.Generator) -> Image.Image:
@@ -145,9 +145,9 @@ def _texture(rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(rgb.clip(0, 255).astype(np.uint8))
 
 
-def _encoded(picture: Image.Image, form: str) -> bytes:
+def _encoded(image: Image.Image, form: str) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, form, **({} if form == "PNG" else {"quality": 90}))
+    image.save(buffer, form, **({} if form == "PNG" else {"quality": 90}))
     return buffer.getvalue()
 
 

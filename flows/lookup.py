@@ -30,7 +30,7 @@ _WHEN = {
 }
 
 
-def picture_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
+def image_bytes(image: str, lake: Lake | None) -> tuple[str, bytes]:
     """Return id and bytes of an image: of a file where no lake is given, else of the lake.
 
     Raises:

@@ -18,7 +18,7 @@ from ..tasks.pages.thumbnails import thumbnails
 from ..tasks.report.facts import ReportFacts, gather
 from ..tasks.report.run_record import find_run
 
-N_PICTURES: Final = 24
+N_IMAGES: Final = 24
 THUMBNAIL_PX: Final = 128
 # 24 of them in base64 are 192 kB.
 THUMBNAIL_BYTES: Final = 6_000
@@ -39,12 +39,12 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
     lake = Lake(lake_uri, create=False)
     run = find_run(lake, run_id)
     policy = run.policy()
-    facts = gather(lake, run, policy, n_images=N_PICTURES)
+    facts = gather(lake, run, policy, n_images=N_IMAGES)
     band = policy.band(run.detector_id)[0] if policy and run.detector_id else None
-    pictures = _pictures(facts)
+    images = _images(facts)
     small = thumbnails(
         lake,
-        [row["image_id"] for row in pictures],
+        [row["image_id"] for row in images],
         max_px=THUMBNAIL_PX,
         max_bytes=THUMBNAIL_BYTES,
     )
@@ -54,25 +54,25 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
         head=head,
         signs=SIGNS,
         histogram=histogram_svg(facts.histogram, band, width_px=640) if facts.histogram else None,
-        pictures=[
+        images=[
             {
                 "name": short_name(row["source_uri"])[:120],
                 "score": score_text(row["prob_fake"]),
                 "decision": row["decision"],
                 "thumb": small.get(row["image_id"]),
             }
-            for row in pictures
+            for row in images
         ],
     )
 
 
-def _pictures(facts: ReportFacts) -> list[dict[str, Any]]:
+def _images(facts: ReportFacts) -> list[dict[str, Any]]:
     """Return at most 24 different images: first the highest, then the nearest and the lowest."""
     chosen: dict[str, dict[str, Any]] = {}
     for rows, until in (
-        (facts.highest, N_PICTURES // 2),
-        (facts.nearest, N_PICTURES * 3 // 4),
-        (facts.lowest, N_PICTURES),
+        (facts.highest, N_IMAGES // 2),
+        (facts.nearest, N_IMAGES * 3 // 4),
+        (facts.lowest, N_IMAGES),
     ):
         for row in rows:
             if len(chosen) >= until:

@@ -39,7 +39,7 @@ class Augmentation:
             "made": self.made,
             "known": self.known,
             "not_made": self.failed,
-            "not_made_because": [{"detail": detail, "pictures": n} for detail, n in self.failures],
+            "not_made_because": [{"detail": detail, "images": n} for detail, n in self.failures],
             "equal": self.equal,
             "evasion_report": self.evasion_report,
             "evasion": list(self.table.iter_rows(named=True)),

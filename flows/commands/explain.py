@@ -52,12 +52,12 @@ def explain(
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
     from ...tasks.explain.explain import explain as explained
     from ...tasks.explain.heatmap import draw_heatmap
-    from ..lookup import picture_bytes, stored_logit
+    from ..lookup import image_bytes, stored_logit
 
     if out is not None:
         require_output(out, inputs=[image])
     opened = lake_of_image(image, lake)
-    image_id, raw = picture_bytes(image, opened)
+    image_id, raw = image_bytes(image, opened)
     file = out or Path(f"heat-{image_id[:12]}.png")
     if dry_run:
         from ..dry_run.lookups import map_effects

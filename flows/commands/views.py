@@ -47,12 +47,12 @@ def views(
     from ...data.user_paths import require_output, write_output
     from ...tasks.detector.load import load_detector
     from ...tasks.explain.view_scores import score_views
-    from ..lookup import picture_bytes
+    from ..lookup import image_bytes
 
     if out is not None:
         require_output(out, inputs=[image])
     opened = lake_of_image(image, lake)
-    image_id, raw = picture_bytes(image, opened)
+    image_id, raw = image_bytes(image, opened)
     file = out or Path(f"views-{image_id[:12]}.png")
     if dry_run:
         from ..dry_run.lookups import map_effects

@@ -397,7 +397,7 @@ def test_the_summary_says_why_pictures_failed_and_the_command_ends_with_5(base, 
     assert result.failures[0] == ("painter@1 failed: KeyError: 'colour'", 20)
     assert result.failures[1][0].startswith("not tried: painter@1 failed 20 times in a row")
     assert "not made    20: painter@1 failed: KeyError: 'colour'" in result.summary()
-    assert result.to_json()["not_made_because"][0]["pictures"] == 20
+    assert result.to_json()["not_made_because"][0]["images"] == 20
     with pytest.raises(ConfigError, match="wrap a function as CallableGenerator"):
         augment(request, plan_for(base, make=make), generators={"painter": fails})
     text = f'method = "text"\ngenerator = "{base / "tiny"}"\nprompt = "x"\nwidth = 16\nheight = 16'
