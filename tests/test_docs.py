@@ -11,8 +11,12 @@ from assay.flows.cli import app
 
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *DOCS]
-TOP = ("data", "synth", "tasks", "flows", "docs", "tests", "benchmarks", "examples")
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ROOT / "examples" / "README.md",
+    *DOCS,
+]
+TOP = ("data", "synth", "tasks", "flows", "docker", "docs", "tests", "benchmarks", "examples")
 
 
 def drawn_tree():

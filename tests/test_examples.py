@@ -29,6 +29,7 @@ pytestmark = pytest.mark.xdist_group("examples")
 
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "examples" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
