@@ -6,6 +6,7 @@ from opened_files import opened_by
 from tiny_models import timm_tensors, write_timm
 
 
+@pytest.mark.xdist_group("forked")
 @pytest.mark.parametrize(("detector", "backend"), [("mini", "torch"), ("folder", "openvino")])
 def test_a_run_opens_the_weights_once(detector, backend, tmp_path):
     """Found, hashed, identified, loaded and, for OpenVINO, measured against PyTorch."""
