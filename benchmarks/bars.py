@@ -22,7 +22,7 @@ class Bar:
 
 
 def draw_bars(bars: list[Bar], *, title: str, limit: float, limit_name: str) -> str:
-    """The chart; a limit that all bars dwarf, or that dwarfs them, stays inside."""
+    """Draw the chart; a limit far from all bars stays inside."""
     span = WIDTH_PX - LEFT_PX - RIGHT_PX
     scale = span / max(limit, *(bar.high for bar in bars))
     height = TOP_PX + ROW_PX * len(bars) + 24

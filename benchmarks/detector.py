@@ -49,7 +49,7 @@ class Contender:
 
 
 def checkpoint(folder: Path) -> Path:
-    """A ViT-S/16-384 with one logit in the transformers layout, and the pipeline's processor."""
+    """Write a ViT-S/16-384 with one logit, in the transformers layout, and its image processor."""
     torch.manual_seed(0)
     config = ViTConfig(
         hidden_size=384,
@@ -153,7 +153,7 @@ def _products_per_s(
 
 
 def timm_loop(model: torch.nn.Module, paths: list[str]) -> None:
-    """What a careful user writes: timm's model, torchvision's transforms, a DataLoader."""
+    """Score as a careful user would: timm's model, torchvision's transforms, a DataLoader."""
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
@@ -187,7 +187,7 @@ def one_stream(detector: Detector, n: int) -> None:
 
 
 def main() -> None:
-    """Prints one table, and draws it on request."""
+    """Print one table, and draw it on request."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--n", type=int, default=96)

@@ -25,7 +25,7 @@ from assay.tasks.explain.faithfulness import Curves, curves
 
 
 def main() -> None:
-    """Prints one table a detector."""
+    """Print one table per detector."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--detector", default="mini")
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _same_shape(name: str, folder: Path) -> str:
-    """A checkpoint of the same architecture that learnt nothing."""
+    """Return an untrained checkpoint of the same architecture."""
     shape = find_checkpoint(name).architecture
     torch.manual_seed(0)
     config = ViTConfig(

@@ -39,7 +39,7 @@ print(json.dumps(told))
 
 
 def main() -> None:
-    """Prints whole-process seconds for the first and second run, then the parts of one process."""
+    """Print whole-process seconds for the first and second run, then the parts of one process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--rounds", type=int, default=5)

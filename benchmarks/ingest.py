@@ -17,7 +17,7 @@ from assay.flows.run import run
 
 
 def main() -> None:
-    """Prints the rate end to end, of the checks alone on one core, and of a bare copy to disk."""
+    """Print the rates end to end, of the checks alone on one core, and of a bare copy to disk."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--n", type=int, default=600)

@@ -23,7 +23,7 @@ FIRST = 20
 
 
 def one_layer_detector(folder: Path) -> None:
-    """A checkpoint of the same class as the real one, with one small layer."""
+    """Write a checkpoint of the real one's class, with one small layer."""
     from transformers import ViTConfig, ViTForImageClassification
 
     config = ViTConfig(
@@ -41,19 +41,19 @@ def one_layer_detector(folder: Path) -> None:
 
 
 def make(folder: Path, source: Path | None, n: int) -> None:
-    """Writes the photos."""
+    """Write the photos."""
     write_photos(folder, photos_between(source, n))
 
 
 def apart(work: Callable[..., object], *arguments: object) -> None:
-    """Runs it in a process of its own: a child's peak counts what its parent held at the fork."""
+    """Run it in a separate process: a child's peak includes its parent's memory at the fork."""
     process = multiprocessing.Process(target=work, args=arguments)
     process.start()
     process.join()
 
 
 def peak_mb(folder: Path, lake: Path, detector: str) -> tuple[float, dict[str, float]]:
-    """Runs the command and gives its peak resident memory in MB and its answer."""
+    """Run the command and return its peak resident memory in MB, and its output."""
     command = [sys.executable, "-m", "assay", "moderate", str(folder), "--lake", str(lake)]
     command += ["--detector", detector, "--no-server", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
@@ -66,7 +66,7 @@ def peak_mb(folder: Path, lake: Path, detector: str) -> tuple[float, dict[str, f
 
 
 def main() -> None:
-    """Prints a line a size, and their ratio."""
+    """Print one line per size, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000])

@@ -13,7 +13,7 @@ MIN_MP, MAX_MP = 0.3, 1.0
 
 
 def photos_between(folder: Path | None, n: int) -> list[bytes]:
-    """The encoded bytes of `n` distinct JPEGs of 0.3 to 1 MP.
+    """Return the encoded bytes of `n` distinct JPEGs of 0.3 to 1 MP.
 
     Files of that size are taken as they are; more are cut from them at other places and encoded
     again at quality 90. Without a folder, smooth noise is drawn, which decodes like a soft photo.
@@ -62,7 +62,7 @@ def _encode(picture: Image.Image) -> bytes:
 
 
 def write_photos(folder: Path, photos: list[bytes]) -> Path:
-    """Writes them as numbered files, 1,000 a subfolder."""
+    """Write the photos as numbered files, 1,000 per subfolder."""
     for index, raw in enumerate(photos):
         path = folder / f"{index // 1000:03d}" / f"{index:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -43,12 +43,12 @@ def clustered(n: int, width: int, *, n_clusters: int = 1000, n_factors: int = 32
 
 
 def name(number: int) -> str:
-    """An id like an image's."""
+    """Return an id in the form of an image's id."""
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
 def store(lake: Lake, vectors: Vectors, first: int) -> None:
-    """Commits scores with these embeddings."""
+    """Commit scores with these embeddings."""
     for start in range(0, len(vectors), ROWS_A_COMMIT):
         part = vectors[start : start + ROWS_A_COMMIT]
         n = len(part)
@@ -86,7 +86,7 @@ def peak_mb() -> float:
 
 
 def main() -> None:
-    """Prints a line for each thing measured."""
+    """Print one line per measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=384)

@@ -36,7 +36,7 @@ from assay.tasks.detector.load import load_detector
 
 
 def main() -> None:
-    """Prints one table."""
+    """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--generator", default="mini-sd3", help="a name or a diffusers folder")
     parser.add_argument("--photos", type=Path)

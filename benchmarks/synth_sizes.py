@@ -95,7 +95,7 @@ def transformer_of(
 
 
 def pipeline_of(name: str, arguments: argparse.Namespace) -> Any:
-    """The pipeline without its encoders."""
+    """Return the pipeline without its encoders."""
     dtype, device = DTYPES[arguments.precision], arguments.device
     transformer = transformer_of(name, dtype, device)
     if arguments.int8:
@@ -116,7 +116,7 @@ def pipeline_of(name: str, arguments: argparse.Namespace) -> Any:
 
 
 def options_of(preset: Preset, arguments: argparse.Namespace, batch: int) -> dict[str, Any]:
-    """What the pipeline is called with: the preset's own settings, random embeddings."""
+    """Return the pipeline's arguments: the preset's own settings, and random embeddings."""
     dtype, device = DTYPES[arguments.precision], arguments.device
     words = torch.randn(batch, PROMPT_TOKENS, 4096, dtype=dtype, device=device)
     pooled = torch.randn(batch, 2048, dtype=dtype, device=device)
@@ -153,7 +153,7 @@ def tflop_of_pass(name: str, side_px: int) -> float:
 
 
 def products_tflops(device: str, dtype: torch.dtype) -> float:
-    """The best rate of one large product on this device in this precision."""
+    """Measure the best rate of one large product on this device in this precision."""
     n = 8192 if device != "cpu" else 2048
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
     best = 0.0
@@ -179,7 +179,7 @@ def peak_gb(device: str) -> float:
 
 
 def measure(name: str, arguments: argparse.Namespace, rate: float) -> None:
-    """Prints a line a batch for one model."""
+    """Print one line per batch for one model."""
     preset = PRESETS[name]
     steps = arguments.steps or preset.steps
     passes = steps * (2 if preset.guidance > 1 else 1)
@@ -203,7 +203,7 @@ def measure(name: str, arguments: argparse.Namespace, rate: float) -> None:
 
 
 def main() -> None:
-    """Prints a line a model and batch."""
+    """Print one line per model and batch."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

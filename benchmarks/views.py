@@ -27,7 +27,7 @@ MIN_STRIP_PX = 96
 
 
 def main() -> None:
-    """Prints one table."""
+    """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--fake", type=Path, required=True)
@@ -80,7 +80,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _strip(size_px: tuple[int, int], detector: Detector) -> tuple[int, int, int, int] | None:
-    """The part left of or above the square, where it is wide enough."""
+    """Return the part left of or above the square, if it is wide enough."""
     left, top, _, _ = square_in_image(size_px, detector.profile)
     if left >= MIN_STRIP_PX:
         return 0, 0, int(left), size_px[1]

@@ -41,7 +41,7 @@ def own_cache(tmp_path_factory):
 
 
 def _folder_of_all(tmp_path_factory, name: str) -> Path:
-    """A folder that the processes of one run of the tests share."""
+    """Return a folder shared by the processes of one test run."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent

@@ -32,7 +32,7 @@ def imports() -> Graph:
 
 
 def circles(graph: Graph) -> list[list[str]]:
-    """Groups of names that lead back to themselves, each sorted."""
+    """Return groups of names that import one another in a circle, each sorted."""
     ahead = {name: reached(graph, name) for name in graph}
     groups = {
         tuple(sorted({name, *(other for other in ahead[name] if name in ahead.get(other, ()))}))
@@ -55,7 +55,7 @@ def reached(graph: Graph, start: str) -> set[str]:
 
 
 def rooms(folder: str) -> Graph:
-    """Imports between the rooms of a folder: its subfolders, and each of its own files."""
+    """Return the imports between the rooms of a folder: its subfolders and its own files."""
     prefix = folder.replace("/", ".") + "."
 
     def room(module: str) -> str:

@@ -66,7 +66,7 @@ def is_run(block: Block) -> bool:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
-    """A folder as readers have one: four labelled images, a broken one, and the lake of a run."""
+    """Create a reader's folder: four labelled images, a broken one, and the lake of a run."""
     folder = tmp_path_factory.mktemp("example")
     images = folder / "images"
     images.mkdir()
@@ -84,7 +84,7 @@ def example(tmp_path_factory):
 
 @pytest.fixture
 def scratch(example, tmp_path, monkeypatch):
-    """A copy of it for one page, with the embedded detector as that of the settings."""
+    """Copy the folder for one page, with the embedded detector in the settings."""
     folder = tmp_path / "page"
     shutil.copytree(example, folder)
     monkeypatch.chdir(folder)

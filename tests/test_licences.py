@@ -33,7 +33,7 @@ def default_install():
 
 
 def licence_of(distribution):
-    """What the metadata says: the SPDX expression, else the classifiers, else the field's start."""
+    """Return the licence in the metadata: the SPDX expression, else classifiers, else the field."""
     metadata = distribution.metadata
     if expression := metadata.get("License-Expression"):
         return expression

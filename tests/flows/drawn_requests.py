@@ -25,7 +25,7 @@ SPECIAL = {"label_from": FROM, "domain_from": FROM, "device": DEVICES}
 
 
 def values(name: str) -> st.SearchStrategy[Any]:
-    """Valid values of a setting."""
+    """Draw valid values of a setting."""
     field = Request.model_fields[name]
     kind, or_none = kind_of(field)
     texts = PLACES if mark_of(field, IsPlace) else TEXTS
@@ -43,7 +43,7 @@ def values(name: str) -> st.SearchStrategy[Any]:
 
 
 def requests() -> st.SearchStrategy[Request]:
-    """Requests in which any settings are not the default."""
+    """Draw requests with any settings other than the defaults."""
     names = Request.model_fields
     return st.fixed_dictionaries({}, optional={name: values(name) for name in names}).map(
         lambda settings: Request(**settings)

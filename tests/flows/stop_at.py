@@ -11,7 +11,7 @@ class StopAt(progress.Silent):
         self.action = action
 
     def advance(self, n):
-        """Counts down."""
+        """Count down."""
         self.left -= n
         if self.left == 0:
             self.action()

@@ -12,7 +12,7 @@ from assay.tasks.report.run_record import find_run
 
 @pytest.fixture(scope="module")
 def moderated(tmp_path_factory):
-    """A lake that one call made out of a folder with two pictures."""
+    """Create a lake by one call on a folder with two images."""
     here = tmp_path_factory.mktemp("public")
     (here / "pictures").mkdir()
     (here / "pictures" / "a.jpg").write_bytes(factories.jpeg(seed=1, size=(640, 480)))

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.xdist_group("forked")  # one process makes the lakes th
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A lake of five labelled photos, and a generator."""
+    """Create a lake of five labelled photos, and a generator."""
     root = tmp_path_factory.mktemp("augment")
     folder = root / "pictures" / "real"
     folder.mkdir(parents=True)

@@ -42,7 +42,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture
 def request_(photos, tmp_path):
-    """A lake of these photos."""
+    """Create a lake of these photos."""
     lake = str(tmp_path / "lake")
     run(
         Request(lake=lake, sources=(str(photos),), label_from="parent-folder", **MINI_ON_TORCH),

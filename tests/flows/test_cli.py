@@ -44,7 +44,7 @@ def environment(cwd):
 
 
 def assay(*arguments, cwd):
-    """Runs the command in a process of its own, from the first import on."""
+    """Run the command in a separate process, with all imports."""
     return subprocess.run(
         [sys.executable, "-m", "assay", *map(str, arguments)],
         cwd=cwd,
@@ -57,13 +57,13 @@ def assay(*arguments, cwd):
 
 
 def forked(*arguments, cwd):
-    """The same in a process that has the imports done."""
+    """Run the command in a process that has the imports done."""
     return forked_command(*arguments, cwd=cwd, env=environment(cwd))
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A folder with pictures and trouble, moderated once with the embedded detector."""
+    """Create a folder with images and defects, moderated once with the embedded detector."""
     here = tmp_path_factory.mktemp("world")
     folder = here / "pictures"
     (folder / "deep").mkdir(parents=True)
@@ -226,7 +226,7 @@ def test_the_demo_shows_every_outcome_and_progress_on_a_terminal(tmp_path):
 
 
 def read_some(terminal):
-    """What a terminal shows next; nothing when its other end is closed."""
+    """Return the next output of a terminal; "" if its other end is closed."""
     try:
         return os.read(terminal, 65536)
     except OSError:

@@ -29,7 +29,7 @@ HERE = {
 
 @pytest.fixture(scope="module")
 def ended():
-    """The number of a process that is not there any more."""
+    """Return the id of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid

@@ -31,7 +31,7 @@ def lake(tmp_path):
 
 @pytest.fixture
 def images(tmp_path):
-    """The bytes that the lake was made from: a ramp of 40 to 220 in one channel each."""
+    """Return the images of the lake: a ramp from 40 to 220 in one channel each."""
     ramp = np.linspace(40, 220, 450).astype(np.uint8)
     folder = tmp_path / "uploads"
     folder.mkdir()

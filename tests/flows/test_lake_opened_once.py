@@ -17,7 +17,7 @@ from assay.synth.plan.plan_file import plan_of_dict
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Collects the address of each lake that is opened; attempts that fail do not count."""
+    """Collect the addresses of opened lakes; failed attempts do not count."""
     addresses: list[str] = []
     real = Lake.__init__
 

@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 def until(condition, *, timeout_s: float, what: str):
-    """The first true answer of a condition that is asked twice a second."""
+    """Return the first true result of a condition that is checked twice per second."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
         if answer := condition():
@@ -44,7 +44,7 @@ def until(condition, *, timeout_s: float, what: str):
 
 @contextlib.contextmanager
 def process(arguments, *, env, log: Path):
-    """A child that is ended with the block, whatever happened in it."""
+    """Run a child that is ended with the block in any case."""
     with log.open("wb") as out:
         child = subprocess.Popen(
             [sys.executable, "-m", *arguments], env=env, stdout=out, stderr=out, cwd=log.parent
@@ -61,7 +61,7 @@ def process(arguments, *, env, log: Path):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A real Prefect server on loopback with a database of its own."""
+    """Start a real Prefect server on loopback with a database of its own."""
     home = tmp_path_factory.mktemp("prefect")
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
@@ -86,7 +86,7 @@ def server(tmp_path_factory):
 
 
 def moderate(source, lake, *flags, env):
-    """Runs `assay moderate` with the embedded detector in a process of its own."""
+    """Run `assay moderate` with the embedded detector in a separate process."""
     command = [sys.executable, "-m", "assay", "moderate", str(source), "--lake", str(lake)]
     return subprocess.run(
         [*command, "--detector", "mini", "--json", *flags],

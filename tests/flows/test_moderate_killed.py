@@ -22,7 +22,7 @@ N_PICTURES = 6
 
 
 def command(pictures, out=None, kill=None):
-    """What a child does: `assay moderate`, killed at a commit if `kill` says which."""
+    """Run `assay moderate` in a child, killed at the commit that `kill` names."""
     os.environ |= {"PREFECT_HOME": str(pictures.parent / "prefect"), "HF_HUB_OFFLINE": "1"}
     if kill is not None:
         kill_at_commit(*kill)
@@ -34,7 +34,7 @@ def command(pictures, out=None, kill=None):
 
 
 def kill_at_commit(method, at, moment):
-    """Makes this process kill itself just before or after the n-th call of a method of the lake."""
+    """Make this process kill itself just before or after the n-th call of a method of the lake."""
     real, calls = getattr(Lake, method), itertools.count(1)
 
     def counted(self, *args, **kwargs):
@@ -68,7 +68,7 @@ def pictures(tmp_path):
 
 
 def finish_and_check(pictures):
-    """Runs once more, undisturbed, and checks every invariant of the lake."""
+    """Run once more, undisturbed, and check every invariant of the lake."""
     child = start(pictures, out="answer.json")
     child.join(timeout=120)
     answer = (pictures.parent / "answer.json").read_text()

@@ -108,7 +108,7 @@ def test_every_verb_shows_the_global_options(capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def browser(tmp_path: Path) -> dict[str, str]:
-    """A browser that writes down what it is asked to show."""
+    """Create a browser that records the address it is asked to show."""
     script = tmp_path / "browser.sh"
     script.write_text(f'#!/bin/sh\nprintf %s "$1" > "{tmp_path}/shown"\n')
     script.chmod(0o700)

@@ -15,7 +15,7 @@ from assay.flows.result import Moderation, TooManyRejected
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Path:
-    """A list of four, of which one is there."""
+    """Create a list of four files, of which one exists."""
     put(tmp_path, {"a.png": picture(1), "text.png": b"no picture"})
     source = tmp_path / "list.csv"
     source.write_text("image\na.png\nnot.png\nthere.png\ntext.png\n")

@@ -45,7 +45,7 @@ def pictures_in(folder, seeds):
 
 
 def with_another_in_the_middle(first, second, *, at=2):
-    """What two runs came to, of which the second runs while the first is at its n-th picture."""
+    """Return the results of two runs; the second runs while the first is at its n-th image."""
     other = []
 
     def meanwhile():

@@ -91,7 +91,7 @@ class NeverRead:
     """An address that must not be used."""
 
     def read(self, options: SourceOptions) -> bytes:
-        """Fail."""
+        """Fail on every call."""
         raise AssertionError(options)
 
 
@@ -102,7 +102,7 @@ class Broken:
         self.error = error
 
     def read(self, options: SourceOptions) -> bytes:
-        """Raise what was given."""
+        """Raise the given error."""
         raise self.error
 
 
@@ -114,7 +114,7 @@ class Given:
         self.after = after
 
     def read(self, options: SourceOptions) -> bytes:
-        """The bytes, when the time has come."""
+        """Return the bytes, once they are released."""
         assert self.after is None or self.after.wait(30)
         return self.raw
 

@@ -25,7 +25,7 @@ PROCESSES.set_forkserver_preload(
 
 
 def forked(function, *arguments, env=None):
-    """What a function gives in a process that has the imports done, under these variables."""
+    """Return the result of a function in a process with the imports done and these variables."""
     given, out = PROCESSES.Pipe(duplex=False)
     child = PROCESSES.Process(
         target=_answer, args=(out, function, arguments, dict(env or os.environ))

@@ -107,7 +107,7 @@ class Ingest:
         assert self.answers.recv() == "started"
 
     def end(self) -> int | None:
-        """The exit code, once it has one."""
+        """Return the exit code, once there is one."""
         self.process.join(timeout=120)
         return self.process.exitcode
 

@@ -46,7 +46,7 @@ def model(tmp_path):
 
 @pytest.fixture
 def detector(model):
-    """The reference backend: what it computes does not depend on what ran before."""
+    """Load the reference backend, which is independent of earlier calls."""
     return load_detector(model, device="cpu", backend="torch")
 
 

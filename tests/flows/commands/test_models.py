@@ -33,7 +33,7 @@ REPO, REVISION = "org/vit", "0123456789abcdef0123456789abcdef01234567"
 
 
 def exit_code(*arguments: object) -> int:
-    """What the command exits with."""
+    """Return the exit code of the command."""
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as ended:
@@ -244,7 +244,7 @@ def test_an_unregistered_folder_has_no_card(tmp_path, capsys):
 
 
 def registered(folder: Path, monkeypatch) -> registry.DetectorCard:
-    """A registry of one card, for the checkpoint in a folder."""
+    """Create a registry of one card, for the checkpoint in a folder."""
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     card = registry.DetectorCard(
         name="tiny",

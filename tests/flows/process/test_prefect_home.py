@@ -68,7 +68,7 @@ def test_a_folder_that_somebody_else_made_first_is_not_used(homeless):
 
 
 def variable_after_import(module, name):
-    """What a child does: a script that imports a flow."""
+    """Import a flow in a child process, as a script does."""
     assert "prefect" not in sys.modules
     importlib.import_module(f"assay.flows.{module}")
     return os.environ[name]

@@ -118,14 +118,14 @@ def test_exceptions_of_signals_have_the_exit_codes_of_a_shell():
 
 
 def command(folder, out, during):
-    """What a child does: `assay ingest`, and something at the second item."""
+    """Run `assay ingest` in a child, with an action at the second item."""
     sys.stdout = sys.stderr = out.open("w")
     start.for_terminal = lambda **_: StopAt(2, during)
     main(["ingest", str(folder), "--lake", str(folder.parent / "lake")])
 
 
 def told(folder, during):
-    """The exit code of a child, and what it said."""
+    """Return the exit code and the output of a child."""
     out = folder.parent / "said"
     child = PROCESSES.Process(target=command, args=(folder, out, during))
     child.start()
@@ -152,13 +152,13 @@ def test_sigterm_commits_what_is_done_and_exits_with_143(pictures):
 
 
 def hang_then_press_again():
-    """A store that does not answer any more, and somebody who does not wait."""
+    """Simulate a store that does not respond, and a second Ctrl-C."""
     Lake.append = lambda *_args, **_more: (time.sleep(0.5), signal.raise_signal(signal.SIGINT))
     raise_sigint()
 
 
 def hang_for_good():
-    """A store that does not answer any more, and a short time to leave in."""
+    """Simulate a store that does not respond, with a short time limit for shutdown."""
     Lake.append = lambda *_args, **_more: time.sleep(60)
     signals.LEAVE_WITHIN_S = 0.3
     raise_sigint()

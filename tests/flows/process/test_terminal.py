@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 
     def isatty(self):
-        """It is one."""
+        """Return that it is a terminal."""
         return True
 
 

@@ -20,7 +20,7 @@ from assay.flows.start import start
 
 @pytest.fixture
 def incoming(tmp_path, monkeypatch):
-    """A served folder with a link out of it, beside one that is not served."""
+    """Create a served folder with a link out of it, beside one that is not served."""
     folder = tmp_path / "incoming"
     (folder / "today").mkdir(parents=True)
     (tmp_path / "private").mkdir()
@@ -32,7 +32,7 @@ def incoming(tmp_path, monkeypatch):
 
 
 def serving(folder, *more, **settings):
-    """The request of a deployment that serves a folder, announced to its runs."""
+    """Return the request of a deployment that serves a folder, as seen by its runs."""
     request = served.with_roots(
         Request(lake="lake", sources=(str(folder), *more), **settings).absolute()
     )

@@ -28,7 +28,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def command(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command, away from the settings of whoever runs the tests."""
+    """Return the command, isolated from the settings of the user who runs the tests."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("ASSAY_") or k == "ASSAY_CACHE"}
     return forked_command(*arguments, cwd=cwd, env=kept | variables)
 

@@ -14,7 +14,7 @@ RGB = np.random.default_rng(3).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 
 def with_dual_blocks():
-    """The blocks of SD3.5 medium: a second attention, of the image to itself alone."""
+    """Build the blocks of SD3.5 medium, with a second attention of the image to itself."""
     config = dict(tiny_sd3.tiny_pipeline().transformer.config)
     torch.manual_seed(0)
     made = SD3Transformer2DModel(**config | {"dual_attention_layers": (0,)})

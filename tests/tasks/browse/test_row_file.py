@@ -34,7 +34,7 @@ ROWS = pl.DataFrame(
 
 
 def halves():
-    """The rows in two parts."""
+    """Yield the rows in two parts."""
     return [ROWS.head(2), ROWS.tail(3)]
 
 

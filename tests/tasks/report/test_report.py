@@ -57,11 +57,11 @@ class Page(HTMLParser):
             self._words.append(data)
 
     def handle_endtag(self, tag: str) -> None:
-        """A style sheet ends where its tag does."""
+        """End a style sheet at its closing tag."""
         self._in_style = False
 
     def attributes(self, tag: str, name: str) -> list[str]:
-        """The values of one attribute, in the order of the page."""
+        """Return the values of one attribute, in the order of the page."""
         return [attrs[name] or "" for seen, attrs in self.tags if seen == tag and name in attrs]
 
 
