@@ -1,4 +1,4 @@
-"""Counts of items by what became of them, and their sums over the chunks of a run."""
+"""Counts of items by outcome, and their sums over the chunks of a run."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Reader:
 
     Args:
         options: Settings of the sources, with the limits on images.
-        known: Earlier sightings by source_uri, for items whose server is asked for changes.
+        known: Earlier sightings by source_uri, for items with changes known to a server only.
     """
 
     def __init__(self, options: SourceOptions, known: Mapping[str, Sighting]) -> None:

@@ -35,7 +35,7 @@ COMMIT_EVERY_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreCounts:
-    """Counts of images by what became of them.
+    """Counts of images by outcome.
 
     Attributes:
         scored: Images scored in this run.

@@ -71,7 +71,7 @@ class _InLake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SynthCounts:
-    """Counts of jobs by what became of them.
+    """Counts of jobs by outcome.
 
     Attributes:
         made: Jobs whose image was made in this run.

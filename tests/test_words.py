@@ -93,6 +93,12 @@ OLD_PHRASES = {
     r"without a word": "silently",
     r"is gone again": "",
     r"\b(was|were|is|are|been|be) told\b": "setting, argument",
+    r"\b(is|are|be) had\b": "available",
+    r"\basked for\b": "requested",
+    r"\bas a rule\b": "usually",
+    r"\bworked out\b": "computed",
+    r"\bwhat (came|became) of\b": "outcome, result",
+    r"\bmachine-made\b": "AI-generated",
     r"\bsomebody\b": "user, another process",
     r"\bwhoever\b": "user, caller",
 }
@@ -100,7 +106,6 @@ OLD_PHRASES = {
 # Words that no message, help text, description or constant has.
 OLD_MESSAGE_WORDS = {
     r"\bpictures?\b": "image",
-    r"machine-made": "AI-generated",
 }
 
 # Texts that are data: other words would make other images.
