@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 
 import pytest
@@ -123,3 +124,13 @@ def test_the_image_runs_as_no_root_and_keeps_its_lake_in_a_volume():
     volume = re.search(r'^VOLUME \["(.+)"\]$', text, re.M)[1]
     assert re.search(r"ASSAY_LAKE=(\S+)", text)[1].startswith(f"{volume}/")
     assert text.rstrip().endswith('ENTRYPOINT ["assay"]')
+
+
+def test_an_install_leaves_a_folder_with_files_alone(tmp_path):
+    """The prefix is refused by name before anything is written to it."""
+    (tmp_path / "mine.txt").write_text("kept")
+    command = [ROOT / "docker" / "install.sh", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"{tmp_path} is not empty; name a new folder\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
