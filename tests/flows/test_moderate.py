@@ -119,6 +119,7 @@ def test_a_served_flow_started_through_the_api_scores_the_pictures(pictures, tmp
         **os.environ,
         "PREFECT_HOME": str(tmp_path / "home"),
         "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         "HF_HUB_OFFLINE": "1",
     }
     env.pop("PREFECT_API_URL", None)

@@ -22,9 +22,9 @@ TELLING = {
     2: (OSError(28, "No space left on device"), "OSError: [Errno 28]"),
     3: (TimeoutError(), "TimeoutError"),
     4: (RecursionError("too deep"), "RecursionError: too deep"),
-    5: (None, "gave None"),
-    6: (np.zeros((4, 4), np.uint8), "an array of uint8 (4, 4)"),
-    7: (Image.new("1", (20_000, 20_000)), "20000x20000 px; allowed: 100000000 pixels"),
+    5: (None, "returned None"),
+    6: (np.zeros((4, 4), np.uint8), "array of uint8 (4, 4)"),
+    7: (Image.new("1", (20_000, 20_000)), "20000x20000 px; allowed: at most 100000000 pixels"),
 }
 
 

@@ -102,6 +102,8 @@ def test_a_signal_after_the_last_reader_is_gone_is_an_exception():
         "import gc, os, signal, time\n"
         "import numpy as np\n"
         "from assay.synth.checks.legibility import TextReader\n"
+        # A process that was started in the background ignores the signal.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "picture = np.full((96, 96, 3), 255, np.uint8)\n"
         "first, second = TextReader(), TextReader()\n"
         "first.read(picture, 'x'), second.read(picture, 'x')\n"
