@@ -152,7 +152,14 @@ def _products_per_s(
     return sum(counts) * 2 * m * k * n / seconds / 1e9
 
 
-def timm_loop(model: torch.nn.Module, paths: list[str]) -> None:
+def timm_loop(
+    model: torch.nn.Module,
+    paths: list[str],
+    *,
+    device: str = "cpu",
+    batch: int = 8,
+    n_workers: int = 1,
+) -> None:
     """Score as a careful user would: timm's model, torchvision's transforms, a DataLoader."""
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
@@ -175,8 +182,8 @@ def timm_loop(model: torch.nn.Module, paths: list[str]) -> None:
             return pixels
 
     with torch.inference_mode():
-        for pixels in DataLoader(Photos(), batch_size=8, num_workers=1):
-            model(pixels).sigmoid().tolist()
+        for pixels in DataLoader(Photos(), batch_size=batch, num_workers=n_workers):
+            model(pixels.to(device)).sigmoid().tolist()
 
 
 def one_stream(detector: Detector, n: int) -> None:

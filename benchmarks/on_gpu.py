@@ -136,12 +136,8 @@ def passes(detector: Any, pixels: Any, device: str) -> Callable[[], object]:
 def files(device: str, *, n: int, folder: Path | None) -> None:
     """Images per second from files to scores, beside what users would pick instead."""
     import timm
-    import torch
-    from detector import checkpoint
+    from detector import checkpoint, timm_loop
     from photos import photos_between, write_photos
-    from PIL import Image
-    from torch.utils.data import DataLoader, Dataset
-    from torchvision import transforms
     from transformers import pipeline
 
     from assay.data.machine import n_cores
@@ -149,23 +145,6 @@ def files(device: str, *, n: int, folder: Path | None) -> None:
     from assay.flows.run import run
     from assay.tasks.detector.load import load_detector
     from assay.tasks.detector.streaming import score_stream
-
-    chain = transforms.Compose(
-        [
-            transforms.Resize(440),
-            transforms.CenterCrop(384),
-            transforms.ToTensor(),
-            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        ]
-    )
-
-    class Photos(Dataset[torch.Tensor]):
-        def __len__(self) -> int:
-            return len(paths)
-
-        def __getitem__(self, index: int) -> torch.Tensor:
-            pixels: torch.Tensor = chain(Image.open(paths[index]).convert("RGB"))
-            return pixels
 
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
@@ -220,12 +199,10 @@ def files(device: str, *, n: int, folder: Path | None) -> None:
         plain = timm.create_model("vit_small_patch16_384", pretrained=False, num_classes=1)
         plain = plain.eval().to(device)
 
-        def loop(workers: int) -> None:
-            with torch.inference_mode():
-                for pixels in DataLoader(Photos(), batch_size=64, num_workers=workers):
-                    plain(pixels.to(device)).sigmoid().tolist()
-
-        tell("timm, torchvision, DataLoader, a worker a core", lambda _: loop(n_cores()))
+        tell(
+            "timm, torchvision, DataLoader, a worker a core",
+            lambda _: timm_loop(plain, paths, device=device, batch=64, n_workers=n_cores()),
+        )
         classify = pipeline("image-classification", model=model, device=device)
         tell(
             "transformers.pipeline, batch 64",
