@@ -243,4 +243,4 @@ def _first(lake: Lake, wanted: pl.Series | None) -> str | None:
 def _n_images(lake: Lake, wanted: pl.Series | None) -> int:
     if wanted is not None:
         return len(wanted)
-    return int(lake.scan("images").select(pl.len()).collect().item())
+    return lake.n_rows("images")

@@ -46,7 +46,7 @@ def buckets(lake: Lake, table: str, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> 
         table: Name of the table.
         rows_at_a_time: Approximate number of rows per part; a smaller table is one part.
     """
-    n_rows = lake.scan(table).select(pl.len()).collect().item()
+    n_rows = lake.n_rows(table)
     count = max(1, -(-n_rows // rows_at_a_time))
     for index in range(count):
         yield Bucket(index=index, count=count)

@@ -80,6 +80,10 @@ class Lake:
         """Return the rows of a table, at the latest or a given version; see `Tables.scan`."""
         return self._tables.scan(table, version)
 
+    def n_rows(self, table: str) -> int:
+        """Return the number of rows of a table at its latest version."""
+        return int(self.scan(table).select(pl.len()).collect().item())
+
     def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
         """Return the rows added to a table between two versions; see `Tables.added`."""
         return self._tables.added(table, since, version)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
-
 from ...data.errors import ConfigError
 from ...data.store.lake import Lake
 from ...data.store.whole_folder import folder_to_make, is_taken
@@ -32,7 +30,7 @@ def publish_effects(lake: Lake, to: Path, *, overwrite: bool) -> Effects:
     if is_taken(folder) and not overwrite:
         raise ConfigError(f"{folder} exists already; name another folder, or pass --overwrite")
     require_images_known(lake)
-    n_images = int(lake.scan("images").select(pl.len()).collect().item())
+    n_images = lake.n_rows("images")
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)],
         writes=[

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
-
 from ...data.store.lake import Lake
 from ..lookup import find_query
 from .effects import Effect, Effects
@@ -37,7 +35,7 @@ def similar_effects(lake: Lake, image: str, *, k: int, out: Path | None) -> Effe
         InputError: The image does not exist or cannot be read.
     """
     find_query(lake, image)
-    n_images = int(lake.scan("images").select(pl.len()).collect().item())
+    n_images = lake.n_rows("images")
     sheet = [] if out is None else [Effect(1, f"contact sheet of {k + 1}", str(out), at_most=True)]
     return Effects(reads=[Effect(n_images, "images to compare", lake.uri)], writes=sheet)
 
@@ -50,7 +48,7 @@ def patch_effects(lake: Lake, to: Path, *, limit: int | None) -> Effects:
         to: Parquet file.
         limit: Largest number of images, if limited.
     """
-    n_images = int(lake.scan("images").select(pl.len()).collect().item())
+    n_images = lake.n_rows("images")
     n_read = n_images if limit is None else min(n_images, limit)
     return Effects(
         reads=[Effect(n_read, "images", lake.uri)],

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
-
 from ...data.errors import ConfigError, InputError
 from ...data.store.lake import Lake
 from ...tasks.detector.inputs.profiles import Profile
@@ -73,7 +71,7 @@ def quantise_effects(lake: Lake, checkpoint: Checkpoint, profile: Profile, *, n:
         profile: Preprocessing.
         n: Number of calibration images.
     """
-    n_images = int(lake.scan("images").select(pl.len()).collect().item())
+    n_images = lake.n_rows("images")
     folder = quantised_folder(checkpoint.weights_sha256, profile)
     return Effects(
         reads=[

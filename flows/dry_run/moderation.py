@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
-
 from ...data.errors import ModelError, UntrustedWeights
 from ...data.sources.find import find_items
 from ...data.store.lake import Lake
@@ -117,11 +115,7 @@ def _count_images(
     if lake is None:
         return 0, 0
     wanted = images_of(lake, batch_id)
-    n_stored = (
-        int(lake.scan("images").select(pl.len()).collect().item())
-        if wanted is None
-        else len(wanted)
-    )
+    n_stored = lake.n_rows("images") if wanted is None else len(wanted)
     if identity is None:
         return n_stored, n_stored
     return n_stored, len(pending(lake, identity.key, image_ids=wanted))

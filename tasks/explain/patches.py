@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -167,5 +166,5 @@ def _table(rows: list[tuple[str, NDArray[np.float32]]], schema: pa.Schema, dtype
 
 def expected_mb(lake: Lake, checkpoint: Checkpoint, dtype: str, limit: int | None) -> float:
     """Return the expected size of the file in MB, before compression."""
-    n_images = int(lake.scan("images").select(pl.len()).collect().item())
+    n_images = lake.n_rows("images")
     return min(n_images, limit or math.inf) * bytes_per_image(checkpoint, dtype) / 1e6
