@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...data.errors import ConfigError
 from ...data.store.lake import Lake
-from ...data.store.whole_folder import folder_to_make, is_taken
+from ...data.store.whole_folder import folder_to_make
 from ...tasks.browse.filters import Filters
 from ...tasks.browse.images import Scope, parts_of_images
 from ...tasks.lake.check import require_images_known
 from ...tasks.latest_rows import ROWS_AT_A_TIME
+from ...tasks.publish.publish import require_replaceable
 from .effects import Effect, Effects
 
 
@@ -23,12 +23,11 @@ def publish_effects(lake: Lake, to: Path, *, overwrite: bool) -> Effects:
         overwrite: Whether an existing folder is replaced.
 
     Raises:
-        ConfigError: The folder exists already, or cannot be one.
+        ConfigError: The folder cannot be one, or may not be replaced.
         StoreError: The lake cannot be read.
     """
     folder = folder_to_make(to)
-    if is_taken(folder) and not overwrite:
-        raise ConfigError(f"{folder} exists already; name another folder, or pass --overwrite")
+    require_replaceable(folder, overwrite=overwrite)
     require_images_known(lake)
     n_images = lake.n_rows("images")
     return Effects(

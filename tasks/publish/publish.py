@@ -119,7 +119,7 @@ def publish(
     if format != "hf":
         raise ConfigError(f"format {format!r} is unknown; allowed: hf")
     with _named_errors(lake, out), holding(out) as place:
-        _check_place(place, overwrite=overwrite)
+        require_replaceable(place.out, overwrite=overwrite, recovered=place.recovered)
         require_images_known(lake)
         return _publish(
             lake,
@@ -214,16 +214,25 @@ def _publish(
     )
 
 
-def _check_place(place: Place, *, overwrite: bool) -> None:
-    out = place.out
+def require_replaceable(out: Path, *, overwrite: bool, recovered: str | None = None) -> None:
+    """Check that a dataset may be written to a folder.
+
+    Args:
+        out: Folder of the dataset.
+        overwrite: Whether to replace a dataset published by assay.
+        recovered: Description of the recovery from an interrupted publication; None for none.
+
+    Raises:
+        ConfigError: The path is a file, or a folder that is not empty and may not be replaced.
+    """
     if not is_taken(out):
         return
     if not out.is_dir():
         raise ConfigError(f"{out} is a file; name a folder to create")
     if not overwrite:
-        recovered = f" ({place.recovered})" if place.recovered else ""
+        after = f" ({recovered})" if recovered else ""
         raise ConfigError(
-            f"{out} is not empty{recovered}; name another folder, or replace it with --overwrite"
+            f"{out} is not empty{after}; name another folder, or replace it with --overwrite"
         )
     if not (out / LOCK_NAME).is_file():
         raise ConfigError(

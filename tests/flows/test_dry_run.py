@@ -117,12 +117,13 @@ def test_a_score_of_the_lake(world: Path) -> None:
 
 
 def test_a_dry_run_fails_as_the_run_would(world: Path) -> None:
-    """With the same exit codes: no source, no lake, no policy."""
+    """With the same exit codes: no source, lake or policy; a folder that is no dataset."""
     before = tree(world)
     for arguments, code in (
         (("moderate", "nowhere", "--lake", "l", "--detector", "mini"), 3),
         (("score", "--lake", "no-lake", "--detector", "mini"), 4),
         (("moderate", "images", "--lake", "l", "--policy", "none.toml"), 2),
+        (("publish", "--lake", "lake", "--to", "images", "--overwrite"), 2),
     ):
         assert assay(*arguments, "--dry-run", cwd=world).returncode == code
     assert tree(world) == before
