@@ -28,10 +28,10 @@ demo: install
 	@$(BIN)/assay demo
 
 test: install
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup
 
 coverage: install
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=
+	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup --cov --cov-report=
 	@for layer in data synth tasks flows; do printf '%-6s' $$layer; \
 		$(BIN)/python -m coverage report --include="$$layer/*" --format=total; done
 

@@ -1,8 +1,10 @@
 """The Prefect flow: the same run as tasks, deployable by module, started through a real server."""
 
 import contextlib
+import functools
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -47,12 +49,19 @@ def process(arguments, *, env, log: Path):
     """Run a child that is ended with the block in any case."""
     with log.open("wb") as out:
         child = subprocess.Popen(
-            [sys.executable, "-m", *arguments], env=env, stdout=out, stderr=out, cwd=log.parent
+            [sys.executable, "-m", *arguments],
+            env=env,
+            stdout=out,
+            stderr=out,
+            cwd=log.parent,
+            # A background job of a shell ignores SIGINT, and its children inherit that.
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
     try:
         yield child
     finally:
-        child.terminate()
+        # As Ctrl-C does: what SIGTERM ends leaves no measure of its coverage.
+        child.send_signal(signal.SIGINT)
         try:
             child.wait(timeout=30)
         except subprocess.TimeoutExpired:
