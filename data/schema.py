@@ -270,6 +270,20 @@ TABLES: Final[dict[str, pa.Schema]] = {
     ),
 }
 
+# Columns by which the rows of a compacted file are sorted, so that a lookup by the first one skips
+# most files and row groups by their bounds. Files of single commits are in the order of the commit.
+SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
+    "images": ("image_id",),
+    # Items are looked up by address; those of one batch mostly share its beginning.
+    "sightings": ("source_uri", "batch_id", "seen_at"),
+    "scores": ("image_id", "scored_at"),
+    "views": ("image_id", "scored_at"),
+    "decisions": ("image_id", "decided_at"),
+    "reviews": ("image_id", "reviewed_at"),
+    "synthetics": ("image_id", "created_at"),
+    "runs": ("run_id",),  # run ids sort by time
+}
+
 # Columns that may be missing in rows of older versions; read as null.
 LATER: Final[dict[str, tuple[str, ...]]] = {"images": ("phash_of", "doubt")}
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from assay.data.errors import CommitConflict, StoreError
-from assay.data.schema import TABLES
+from assay.data.schema import SORTED_BY, TABLES
 from assay.data.store.lake import Lake
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
@@ -99,3 +99,11 @@ def test_a_table_without_a_column_that_must_be_there_is_refused(old_lake: MakeOl
         lake.scan("reviews")
     with pytest.raises(StoreError, match="reviews has no column reviewer"):
         lake.append("reviews", [row("b", note=None)], txn="b")
+
+
+def test_every_table_is_sorted_by_columns_that_are_never_null() -> None:
+    """Each table has an order for compacted files, by required columns, so bounds are complete."""
+    assert SORTED_BY.keys() == TABLES.keys()
+    for table, columns in SORTED_BY.items():
+        assert columns
+        assert not any(TABLES[table].field(column).nullable for column in columns)
