@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
 from ..data.store.lake import Lake
@@ -22,6 +21,7 @@ from ..synth.plan.plan_file import plan_of_dict, read_plan
 from ..tasks.synthesize import SynthCounts, synthesize_chunk
 from .augmentation.loaded_tools import LoadedTools
 from .augmentation.run import augment
+from .flow_runs.retrying import task_options
 from .process.prefect_home import settle_temporary_server
 from .request import AugmentSettings, Request
 from .settings.form import with_form
@@ -67,7 +67,7 @@ def augment_flow(
     if generator is not None:
         chosen = chosen.with_generator(named_from_here(generator))
     request = Request(**settings | {"lake": settings["lake"] or default_lake()})
-    made: Any = task(name="synthesize", cache_policy=NO_CACHE, retries=1)(synthesize_chunk)
+    made: Any = task(name="synthesize", **task_options())(synthesize_chunk)
 
     def synthesize(
         lake_: Lake, jobs: Sequence[Job], tools: LoadedTools, **rest: Any

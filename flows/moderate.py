@@ -11,14 +11,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.tasks import Task, exponential_backoff
 from prefect.utilities.annotations import quote
 from pydantic.json_schema import SkipJsonSchema
 
-from ..data.errors import CommitConflict, ConfigError
+from ..data.errors import ConfigError
 from . import steps
+from .flow_runs.retrying import task_options
 from .process.prefect_home import settle_temporary_server
 from .request import Request
 from .result import Moderation
@@ -36,26 +34,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _may_pass(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:
-    """Return whether a retry may help: for disks, networks and other writers, not bad input."""
-    failure = state.result(raise_on_failure=False)
-    return isinstance(failure, (OSError, CommitConflict))
-
-
 def _task(name: str, step: Callable[P, R]) -> Callable[P, R]:
     """Return a step that is called as a Prefect task.
 
     A lake is passed to another process by its address, and opened there once per task.
     """
-    prefect_task: Any = task(
-        name=name,
-        # The tables determine what is known; a cached count could outlive its rows.
-        cache_policy=NO_CACHE,
-        retries=3,
-        retry_delay_seconds=exponential_backoff(backoff_factor=2),
-        retry_jitter_factor=0.5,
-        retry_condition_fn=_may_pass,
-    )(step)
+    prefect_task: Any = task(name=name, **task_options())(step)
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         # quote: Prefect would otherwise search a thousand items for futures.

@@ -1,15 +1,11 @@
 """The Prefect flow: the same run as tasks, deployable by module, started through a real server."""
 
 import contextlib
-import functools
 import json
 import os
-import signal
-import socket
 import stat
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -18,6 +14,7 @@ import httpx
 import pytest
 import yaml
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect_processes import START_TIMEOUT_S, free_port, process, until
 
 from assay.data.errors import ConfigError
 from assay.data.store.lake import Lake
@@ -25,73 +22,6 @@ from assay.data.text.redaction import redact_url
 from assay.flows.serving.serve import _require_free
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 180
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def until(condition, *, timeout_s: float, what: str):
-    """Return the first true result of a condition that is checked twice per second."""
-    deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
-        if answer := condition():
-            return answer
-        time.sleep(0.5)
-    raise AssertionError(f"waited {timeout_s} s for {what}")
-
-
-@contextlib.contextmanager
-def process(arguments, *, env, log: Path):
-    """Run a child that is ended with the block in any case."""
-    with log.open("wb") as out:
-        child = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            env=env,
-            stdout=out,
-            stderr=out,
-            cwd=log.parent,
-            # A background job of a shell ignores SIGINT, and its children inherit that.
-            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-        )
-    try:
-        yield child
-    finally:
-        # As Ctrl-C does: what SIGTERM ends leaves no measure of its coverage.
-        child.send_signal(signal.SIGINT)
-        try:
-            child.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            child.kill()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """Start a real Prefect server on loopback with a database of its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    env = {
-        **os.environ,
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
-
-    def answers():
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{url}/health", timeout=2).is_success
-        return False
-
-    start = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with process(start, env=env, log=home / "server.log"):
-        until(answers, timeout_s=START_TIMEOUT_S, what="the Prefect server")
-        yield url, env
 
 
 def moderate(source, lake, *flags, env):

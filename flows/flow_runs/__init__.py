@@ -1,0 +1,1 @@
+"""What a run shows on a Prefect server, and how its tasks are retried."""
