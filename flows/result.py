@@ -128,7 +128,10 @@ class Moderation:
         if not self.decisions:
             return [command("score", lake=self.lake)]
         shown = [command("show", self.example[:12], lake=self.lake)] if self.example else []
-        return [*shown, command("publish", to="dataset", lake=self.lake)]
+        flagged = []
+        if self.decisions.get("flag"):
+            flagged = [command("export", decision="flag", to="flagged.csv", lake=self.lake)]
+        return [*shown, *flagged, command("publish", to="dataset", lake=self.lake)]
 
     def __str__(self) -> str:
         return self.summary()

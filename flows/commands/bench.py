@@ -28,6 +28,7 @@ def bench(
     policy: str | None = None,
     gate: Annotated[bool, Flag] = False,
     json_: AsJson = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Measure each backend on this machine: images/s, and drift from fp32 PyTorch logits.
 
@@ -45,10 +46,12 @@ def bench(
         policy: Policy file whose thresholds define the decisions [default: the packaged one].
         gate: Exit code 6 if a backend exceeds its drift limit.
         json_: One JSON object on stdout.
+        dry_run: Counts and paths of what would be read and written; nothing is changed.
 
     Raises:
         GateRefused: A backend exceeds its drift limit, with `gate`.
     """
+    from contextlib import nullcontext
     from pathlib import Path
 
     from ...data.errors import GateRefused
@@ -60,16 +63,27 @@ def bench(
     from ...tasks.detector.backends.devices import device_kind
     from ...tasks.detector.selection.choose_backend import is_within, refusal
     from ...tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
+    from ..process.offline import offline
     from ..progress import for_terminal, watched
 
-    checkpoint = find_checkpoint(detector)
+    with offline() if dry_run else nullcontext():
+        checkpoint = find_checkpoint(detector)
     prepared = chosen_profile(profile, checkpoint)
     wanted = wanted_backends(
         checkpoint, prepared, backends=backend, precisions=precision, kind=device_kind()
     )
-    if drift:
-        opened = open_lake(lake)
+    opened = open_lake(lake) if drift else None
+    images = None
+    if opened is not None:
         images = sample(opened, n, leave_out=int8_images(checkpoint, prepared, wanted))
+    if dry_run:
+        from ..dry_run.models import bench_effects
+
+        n_images = 0 if images is None else len(images)
+        effects = bench_effects(opened, checkpoint, n_images=n_images, n_backends=len(wanted))
+        print_effects(effects, as_json=json_)
+        return
+    if opened is not None and images is not None:
         with watched(for_terminal()) as watcher:
             watcher.begin("bench", len(images) * (1 + len(wanted)))
             found = bench_lake(

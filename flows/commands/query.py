@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from ..process.terminal import width_of_stdout
-from .options import AsJson, Flag, LakeUri, open_lake
+from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,6 +33,7 @@ def query(
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
     tables: Annotated[bool, Flag] = False,
     json_: AsJson = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Run a SELECT statement over the tables of the lake; it cannot read files.
 
@@ -46,6 +47,7 @@ def query(
         limit: Maximum number of rows in a table; other formats have all rows.
         tables: List of tables with columns, types and descriptions.
         json_: One JSON object on stdout.
+        dry_run: Number of rows that would be written to the file; nothing is changed.
     """
     from ...data.user_paths import from_home
     from ...tasks.browse.query import query as rows_of
@@ -65,7 +67,11 @@ def query(
     opened = open_lake(lake)
     rows = rows_of(opened, sql)
     with telling(opened, sql):
-        if to is not None and kind is not None:
+        if dry_run and to is not None:
+            from ..dry_run.datasets import query_effects
+
+            print_effects(query_effects(opened, rows, to), as_json=json_)
+        elif to is not None and kind is not None:
             n_rows = write_rows(to, rows.collect_batches(), rows.collect_schema(), kind=kind)
             made = {"file": str(to.absolute()), "format": kind, "rows": n_rows}
             text = f"written     {made['file']}: {n_rows:,} rows"

@@ -117,17 +117,19 @@ def schema(
     *,
     out: Path | None = None,
     overwrite: Annotated[bool, Flag] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Print the JSON Schema of plan files, for validation and completion in editors.
 
     Args:
         out: File for the schema [default: stdout].
         overwrite: An existing file is replaced.
+        dry_run: Path of the file that would be written; nothing is changed.
     """
     from ...synth.plan.models import plan_schema
     from .schema_file import print_schema
 
-    print_schema(plan_schema(), "plan files", out=out, overwrite=overwrite)
+    print_schema(plan_schema(), "plan files", out=out, overwrite=overwrite, dry_run=dry_run)
 
 
 @synth.command

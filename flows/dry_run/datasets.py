@@ -1,8 +1,10 @@
-"""Dry runs of `publish` and `export`."""
+"""Dry runs of `publish`, `export` and `query`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import polars as pl
 
 from ...data.store.lake import Lake
 from ...data.store.whole_folder import folder_to_make
@@ -56,4 +58,18 @@ def export_effects(lake: Lake, scope: Scope, filters: Filters, to: Path) -> Effe
     n_images = sum(part.height for part in parts)
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)], writes=[Effect(n_images, "rows", str(to))]
+    )
+
+
+def query_effects(lake: Lake, rows: pl.LazyFrame, to: Path) -> Effects:
+    """Return the effects of writing the rows of a query to a file; the rows are counted.
+
+    Args:
+        lake: Lake of the tables.
+        rows: Rows of the query.
+        to: File to write.
+    """
+    n_rows = int(rows.select(pl.len()).collect().item())
+    return Effects(
+        reads=[Effect(n_rows, "rows", lake.uri)], writes=[Effect(n_rows, "rows", str(to))]
     )

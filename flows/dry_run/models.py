@@ -7,6 +7,7 @@ from pathlib import Path
 from ...data.errors import ConfigError, InputError
 from ...data.store.lake import Lake
 from ...tasks.detector.inputs.profiles import Profile
+from ...tasks.detector.selection.measurements import measurements_file
 from ...tasks.detector.weights.checkpoint import Checkpoint, find_checkpoint
 from ...tasks.detector.weights.hub import CONFIG, WEIGHTS, HubId, cache_root, is_cached
 from ...tasks.detector.weights.int8_store import quantised_folder
@@ -79,4 +80,22 @@ def quantise_effects(lake: Lake, checkpoint: Checkpoint, profile: Profile, *, n:
             Effect(min(200, max(n_images - n, 0)), "images for drift", lake.uri, at_most=True),
         ],
         writes=[Effect(1, "quantised network", str(folder))],
+    )
+
+
+def bench_effects(
+    lake: Lake | None, checkpoint: Checkpoint, *, n_images: int, n_backends: int
+) -> Effects:
+    """Return the effects of measuring backends.
+
+    Args:
+        lake: Lake that supplies the images; None for generated test images.
+        checkpoint: Detector to measure.
+        n_images: Number of images of the lake.
+        n_backends: Number of combinations of backend and precision.
+    """
+    file = measurements_file(checkpoint.weights_sha256)
+    return Effects(
+        reads=[] if lake is None else [Effect(n_images, "images", lake.uri)],
+        writes=[Effect(n_backends, "measurements", str(file))],
     )

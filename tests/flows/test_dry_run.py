@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclopts import App
 from ingesting import picture, put
 
+from assay.flows.cli import app
 from assay.flows.dry_run.effects import Effect, Effects
 
 Tree = dict[str, str]
@@ -152,6 +156,8 @@ def test_a_plan(world: Path) -> None:
         (("views", "images/a.png"), "views-"),
         (("patches", "--to", "patches.parquet", "--detector", "mini"), "2  rows"),
         (("models", "quantise", "--detector", "mini"), "quantised network"),
+        (("bench", "--drift", "--detector", "mini", "--backend", "torch"), "1  measurements"),
+        (("query", "select image_id from images", "--to", "ids.csv"), "2  rows"),
     ],
 )
 def test_commands_on_a_lake(world: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -165,6 +171,9 @@ def test_commands_on_a_lake(world: Path, arguments: tuple[str, ...], says: str) 
         (("init", "settings"), "settings/assay.toml"),
         (("demo", "--lake", "demo"), "38  test images and files"),
         (("models", "pull", "community-forensics"), "huggingface.co"),
+        (("bench", "--detector", "mini", "--backend", "torch"), "1  measurements"),
+        (("policy", "schema", "--out", "policy.json"), "1  JSON Schema of policy files"),
+        (("synth", "schema", "--out", "plan.json"), "1  JSON Schema of plan files"),
         (("models", "convert", "mini", "--to", "timm", "--out", "converted"), "converted"),
         (("synth", "train-lora", "images", "--base", "mini-sd3", "--out", "lora"), "4  captioned"),
         (
@@ -182,6 +191,24 @@ def test_commands_without_a_lake(world: Path, arguments: tuple[str, ...], says: 
     """Settings, models and trainings."""
     (world / "t").write_text("a photo\n")
     assert says in dry(*arguments, cwd=world)
+
+
+def verbs(parent: App) -> Iterator[Callable[..., object]]:
+    """Yield the functions of all commands below an app."""
+    for name in parent:
+        if not name.startswith("-"):
+            command = parent[name]
+            if command.default_command is not None:
+                yield command.default_command
+            yield from verbs(command)
+
+
+def test_every_command_that_names_an_output_has_a_dry_run() -> None:
+    """A command with `--to` or `--out` writes there, and says so first if asked."""
+    found = {verb: set(inspect.signature(verb).parameters) for verb in verbs(app)}
+    writing = {verb: names for verb, names in found.items() if names & {"to", "out"}}
+    assert len(writing) > 10
+    assert [verb for verb, names in writing.items() if "dry_run" not in names] == []
 
 
 def test_effects_are_lines_of_counts_and_paths() -> None:

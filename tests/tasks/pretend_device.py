@@ -10,7 +10,6 @@ import contextlib
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import (
     _DummyBackendModule,
     _setup_privateuseone_for_python_backend,
@@ -114,22 +113,32 @@ def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     name = operation._schema.name
     asked = dict(kwargs)
     target = asked.pop("device", None)
-    tensors = [leaf for leaf in tree_leaves((args, asked)) if isinstance(leaf, torch.Tensor)]
+    tensors: list[torch.Tensor] = []
+    _each(tensors.append, (args, asked))
     others = [one for one in tensors if not isinstance(one, OnDevice) and one.dim() > 0]
     if others and name not in _MIXED:
         raise RuntimeError(f"{name}: tensors on {NAME} and on {others[0].device}")
-    out = operation(*tree_map(_held, args), **tree_map(_held, asked))
+    out = operation(*_each(_held, args), **_each(_held, asked))
     if target is not None and torch.device(target).type != NAME:
         return out
     known = {id(one.held): one for one in tensors if isinstance(one, OnDevice)}
 
-    def behind_the_wall(value: Any) -> Any:
-        if not isinstance(value, torch.Tensor):
-            return value
+    def behind_the_wall(value: torch.Tensor) -> torch.Tensor:
         return known[id(value)] if id(value) in known else OnDevice(value)
 
-    return tree_map(behind_the_wall, out)
+    return _each(behind_the_wall, out)
 
 
-def _held(value: Any) -> Any:
+def _each(change: Any, value: Any) -> Any:
+    """Return lists, tuples and dicts with each tensor in them changed."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)([_each(change, one) for one in value])
+    if isinstance(value, dict):
+        return {key: _each(change, one) for key, one in value.items()}
+    return value
+
+
+def _held(value: torch.Tensor) -> torch.Tensor:
     return value.held if isinstance(value, OnDevice) else value

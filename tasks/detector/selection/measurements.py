@@ -52,7 +52,7 @@ def now() -> str:
 def read_measured(weights_sha256: str) -> dict[tuple[str, str], Measured]:
     """Return a checkpoint's measurements on this machine by backend and precision; may be empty."""
     try:
-        rows = json.loads(_file(weights_sha256).read_text(encoding="utf-8"))
+        rows = json.loads(measurements_file(weights_sha256).read_text(encoding="utf-8"))
         measured = [Measured(**(row | {"drift": Drift(**row["drift"])})) for row in rows]
     except (OSError, ValueError, TypeError, KeyError):
         # The caller measures again.
@@ -67,7 +67,7 @@ def keep_measured(weights_sha256: str, new: Measured) -> None:
     """
     known = read_measured(weights_sha256) | {(new.backend, new.precision): new}
     rows: list[dict[str, Any]] = [asdict(m) for m in known.values()]
-    file = _file(weights_sha256)
+    file = measurements_file(weights_sha256)
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(f".{secrets.token_hex(4)}")
@@ -90,7 +90,8 @@ def drift_allowance(weights_sha256: str, precision: str) -> float | None:
     return max(known, default=None)
 
 
-def _file(weights_sha256: str) -> Path:
+def measurements_file(weights_sha256: str) -> Path:
+    """Return the file with the measurements of a detector on this machine."""
     return cache_folder("measured", f"{weights_sha256[:16]}-{_machine()}.json")
 
 
