@@ -17,6 +17,7 @@ def publish(
     format_: Annotated[Literal["hf"], Parameter("--format")] = "hf",
     detector: str | None = None,
     precision: str | None = None,
+    where: str | None = None,
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
     allow_shortcuts: Annotated[bool, Flag] = False,
@@ -32,6 +33,8 @@ def publish(
         detector: Detector whose scores are published [default: that of the last decisions].
         precision: Precision of these scores: fp32, bf16, fp16 or int8
             [default: that of the last decisions].
+        where: Condition in SQL on the columns of the dataset, such as "decision = 'flag' and
+            width_px >= 512" [default: all images].
         seed: Seed that assigns groups of near-duplicates to splits.
         overwrite: An existing folder is replaced.
         allow_shortcuts: Reserved for a future check of file format and size as label shortcuts.
@@ -45,7 +48,10 @@ def publish(
     if dry_run:
         from ..dry_run.datasets import publish_effects
 
-        print_effects(publish_effects(opened, to, overwrite=overwrite), as_json=json_)
+        effects = publish_effects(
+            opened, to, overwrite=overwrite, where=where, detector=detector, precision=precision
+        )
+        print_effects(effects, as_json=json_)
         return
     result = publish_lake(
         opened,
@@ -53,6 +59,7 @@ def publish(
         format=format_,
         detector=detector,
         precision=precision,
+        where=where,
         seed=seed,
         overwrite=overwrite,
         allow_shortcuts=allow_shortcuts,

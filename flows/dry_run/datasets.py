@@ -12,30 +12,50 @@ from ...tasks.browse.filters import Filters
 from ...tasks.browse.images import Scope, parts_of_images
 from ...tasks.lake.check import require_images_known
 from ...tasks.latest_rows import ROWS_AT_A_TIME
+from ...tasks.publish.pinned import pin
 from ...tasks.publish.publish import require_replaceable
+from ...tasks.publish.selection import Selection
 from .effects import Effect, Effects
 
 
-def publish_effects(lake: Lake, to: Path, *, overwrite: bool) -> Effects:
+def publish_effects(
+    lake: Lake,
+    to: Path,
+    *,
+    overwrite: bool,
+    where: str | None = None,
+    detector: str | None = None,
+    precision: str | None = None,
+) -> Effects:
     """Return the effects of publishing a lake as a dataset folder.
 
     Args:
         lake: Lake of the images.
         to: Folder of the dataset.
         overwrite: Whether an existing folder is replaced.
+        where: Condition on the published rows, in SQL; None for all images.
+        detector: Detector of the scores; None for that of the last decisions.
+        precision: Precision of the scores; None for that of the last decisions.
 
     Raises:
-        ConfigError: The folder cannot be one, or may not be replaced.
+        ConfigError: The folder cannot be one, or may not be replaced; or the condition is none on
+            the published rows.
         StoreError: The lake cannot be read.
     """
     folder = folder_to_make(to)
     require_replaceable(folder, overwrite=overwrite)
     require_images_known(lake)
     n_images = lake.n_rows("images")
+    n_kept = n_images
+    if where is not None:
+        selection = Selection.of(where=where)
+        pinned = pin(lake, detector=detector, precision=precision)
+        ids = lake.scan("images").select(pl.col("image_id").unique()).collect()["image_id"]
+        n_kept = len(selection.kept(lake, pinned, ids))
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)],
         writes=[
-            Effect(n_images, "rows in Parquet files", str(folder / "data")),
+            Effect(n_kept, "rows in Parquet files", str(folder / "data")),
             Effect(1, "dataset card", str(folder / "README.md")),
             Effect(1, "lock file", str(folder / "VERSIONS.lock")),
         ],

@@ -10,7 +10,8 @@ from typing import Final
 from huggingface_hub import DatasetCardData
 
 from ...synth.generators.presets import notices
-from .rows import Pinned, features
+from .pinned import Pinned
+from .rows import features
 
 _SIZES: Final = (
     (1_000, "n<1K"),
@@ -29,6 +30,7 @@ class CardFacts:
         name: Name of the dataset.
         lake: Address of the lake.
         pinned: Table versions, score key and policy of the dataset.
+        selection: Selection of the images in words; empty for all images of the lake.
         splits: Number of images per split.
         split_bytes: Uncompressed size per split in bytes, as Parquet counts it.
         download_bytes: Size of all data files in bytes.
@@ -48,6 +50,7 @@ class CardFacts:
     name: str
     lake: str
     pinned: Pinned
+    selection: str
     splits: Mapping[str, int]
     split_bytes: Mapping[str, int]
     download_bytes: int
@@ -116,6 +119,11 @@ def _text(facts: CardFacts, n_images: int) -> str:
         f"`{table}` {'(empty)' if version is None else version}"
         for table, version in pinned.versions.items()
     )
+    chosen = (
+        f"\nThe dataset holds the images of the lake {_plain(facts.selection)}.\n"
+        if facts.selection
+        else ""
+    )
     pseudo = (
         "\n**Some labels are decisions of the detector** (evidence `decision`), as requested when "
         "this dataset was published. They contain its errors; do not evaluate a detector on them.\n"
@@ -126,7 +134,7 @@ def _text(facts: CardFacts, n_images: int) -> str:
 
 {n_images:,} images in {facts.n_groups:,} groups of near-duplicates, published by assay \
 {facts.code_version} from a lake at pinned table versions ({versions}; see `VERSIONS.lock`).
-
+{chosen}
 **Licence: not stated.** The images are subject to the rights of their sources. Fill in `license` \
 above before you share this dataset.
 

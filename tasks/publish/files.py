@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from ...data.store.lake import Lake
 from ..labels import CLASSES
-from .rows import UNLABELLED, Pinned, features, read_rows
+from .pinned import Pinned
+from .rows import UNLABELLED, features, read_rows
 
 # The Hub's viewer and `datasets` recommend row groups below 100 MB.
 MAX_GROUP_BYTES: Final = 32 * 2**20

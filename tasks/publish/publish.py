@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,6 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from ...data.errors import ConfigError, GateRefused, InputError, StoreError, brief
-from ...data.schema import TABLES
 from ...data.score_key import ScoreKey
 from ...data.store.damage import explain
 from ...data.store.lake import Lake
@@ -27,18 +26,16 @@ from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding
 from ...version import __version__
 from ..lake.check import require_images_known
 from ..lake.fit import require_fit
-from ..latest_rows import keyed_decisions, last_judgement
 from ..similar.near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .dataset_card import CardFacts, dataset_card
 from .files import Tally, write_file
-from .rows import UNLABELLED, Pinned, read_rows
+from .pinned import Pinned, pin
+from .selection import Selection
 from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
 from .upright_hashes import with_upright_hashes
 
 # The Hub's viewer and `datasets` recommend files below 500 MB.
 MAX_FILE_BYTES: Final = 400_000_000
-# Images whose rows are in memory at a time.
-_IDS_AT_A_TIME: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +83,16 @@ def publish(
     detector: str | None = None,
     precision: str | None = None,
     policy_id: str | None = None,
+    key: ScoreKey | None = None,
     labels_from_decisions: bool = False,
     only_labelled: bool = False,
+    where: str | pl.Expr | None = None,
+    ids: Iterable[str] | None = None,
     overwrite: bool = False,
 ) -> PublishResult:
-    """Publish every stored image with its label, scores and lineage, split by group.
+    """Publish stored images with their labels, scores and lineage, split by group.
+
+    Groups are those of all images of the lake, so that a selection changes none.
 
     Args:
         lake: Lake of the images.
@@ -104,33 +106,43 @@ def publish(
             last run with decisions.
         precision: Precision of the scores in the tables, or `int8`; default: the one of that run.
         policy_id: Id of the policy of the decisions; default: the one of that run.
+        key: Whole key of the scores, in place of `detector` and `precision`.
         labels_from_decisions: Whether an image without any evidence gets its label from the
             decision (flag: fake, clear: real), with `label_evidence` "decision".
         only_labelled: Whether to leave out images without a label.
+        where: Condition on the published rows, such as `decision = 'flag' and width_px >= 512`, or
+            an expression of polars; `label` is its text. Default: all images.
+        ids: Ids of the images to publish, such as a column of a filtered frame; default: all.
         overwrite: Whether to replace `out` if it is a dataset published by assay.
 
     Raises:
         ConfigError: An argument is invalid, or `out` exists already.
-        InputError: The lake has no images to publish.
+        InputError: The lake has no images to publish, or an id is not that of one of its images.
         GateRefused: Near-duplicates, or an image and its parent, are in different splits.
         StoreError: The lake cannot be read, or the folder cannot be written.
     """
     out = folder_to_make(out)
     if format != "hf":
         raise ConfigError(f"format {format!r} is unknown; allowed: hf")
+    selection = Selection.of(where=where, ids=ids, only_labelled=only_labelled)
     with _named_errors(lake, out), holding(out) as place:
         require_replaceable(place.out, overwrite=overwrite, recovered=place.recovered)
         require_images_known(lake)
         return _publish(
             lake,
             place,
-            pinned=_pin(
-                lake, detector, precision, policy_id, labels_from_decisions=labels_from_decisions
+            pinned=pin(
+                lake,
+                detector=detector,
+                precision=precision,
+                policy_id=policy_id,
+                key=key,
+                labels_from_decisions=labels_from_decisions,
             ),
+            selection=selection,
             allow_shortcuts=allow_shortcuts,
             seed=seed,
             fractions=fractions,
-            only_labelled=only_labelled,
         )
 
 
@@ -150,23 +162,20 @@ def _publish(
     place: Place,
     *,
     pinned: Pinned,
+    selection: Selection,
     allow_shortcuts: bool,
     seed: int,
     fractions: Sequence[float],
-    only_labelled: bool,
 ) -> PublishResult:
     """Write the folder under a temporary name, check it, and rename it."""
     out = place.out
     plan = _grouped(lake, pinned)
-    if only_labelled:
-        plan = _labelled(lake, pinned, plan)
+    kept = selection.kept(lake, pinned, plan["image_id"]).to_frame()
+    plan = plan.join(kept, on="image_id", how="semi", maintain_order="left")
     plan = plan.with_columns(assign_splits(plan["group_id"], fractions=fractions, seed=seed))
     if plan.is_empty():
         require_fit(lake, None)
-        raise InputError(
-            f"{lake.uri} has no {'labelled ' if only_labelled else ''}images to publish; "
-            "run assay moderate first" + (", with labels" if only_labelled else "")
-        )
+        raise _nothing(lake, selection)
     work = place.work
     (work / "data").mkdir(parents=True)
     tally = Tally()
@@ -181,6 +190,7 @@ def _publish(
         name=out.name,
         lake=lake.uri,
         pinned=pinned,
+        selection=selection.describe(),
         splits=splits,
         split_bytes=_uncompressed_bytes(files),
         download_bytes=sum(file.stat().st_size for file in files),
@@ -197,7 +207,7 @@ def _publish(
         code_version=__version__,
     )
     (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
-    lock = _lock(facts, work, files, allow_shortcuts=allow_shortcuts)
+    lock = _lock(facts, work, files, selection, allow_shortcuts=allow_shortcuts)
     (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
     place.put()
     return PublishResult(
@@ -211,6 +221,15 @@ def _publish(
         key=pinned.key,
         policy_id=pinned.policy_id,
         recovered=place.recovered,
+    )
+
+
+def _nothing(lake: Lake, selection: Selection) -> InputError:
+    """Return the error for a selection without images."""
+    selected = selection.describe()
+    return InputError(
+        f"{lake.uri} has no images to publish{f' {selected}' if selected else ''}; run assay "
+        "moderate first" + (", or select others" if selected else "")
     )
 
 
@@ -241,40 +260,6 @@ def require_replaceable(out: Path, *, overwrite: bool, recovered: str | None = N
         )
 
 
-def _pin(
-    lake: Lake,
-    detector: str | None,
-    precision: str | None,
-    policy_id: str | None,
-    *,
-    labels_from_decisions: bool,
-) -> Pinned:
-    versions = {table: lake.version(table) for table in TABLES}
-    requested = {"detector": detector, "precision": precision, "policy_id": policy_id}
-    judgement = last_judgement(lake, **requested, versions=versions)
-    if judgement is None and any(requested.values()):
-        raise _unknown(lake, versions, requested)
-    return Pinned(
-        versions=versions,
-        key=judgement.key if judgement else None,
-        policy_id=judgement.policy_id if judgement else None,
-        labels_from_decisions=labels_from_decisions,
-    )
-
-
-def _unknown(
-    lake: Lake, versions: Mapping[str, int | None], requested: Mapping[str, str | None]
-) -> ConfigError:
-    """Return the error that names the requested scores or decisions and the available ones."""
-    table = "decisions" if requested["policy_id"] else "scores"
-    rows = keyed_decisions(lake, versions[table]) if requested["policy_id"] else lake.scan(table)
-    columns = [name for name, value in requested.items() if value is not None]
-    available = rows.select(columns).unique().sort(columns).collect().rows()
-    named = ", ".join(f"{name.removesuffix('_id')} {requested[name]!r}" for name in columns)
-    allowed = "; ".join(" with ".join(str(part) for part in row) for row in available)
-    return ConfigError(f"no image of the lake has {table} by {named}; allowed: {allowed or 'none'}")
-
-
 def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
     """Return image_id, group_id, phash and n_bytes of each image, in the order of stored bytes."""
     images = (
@@ -295,20 +280,6 @@ def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
     images = with_upright_hashes(lake, images)
     groups = group_near_duplicates(images, lineage)
     return images.select("image_id", "n_bytes", "phash").with_columns(groups["group_id"])
-
-
-def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of a plan whose images have labels."""
-    kept = [
-        some.join(
-            read_rows(lake, pinned, some["image_id"]).filter(pl.col("label") != UNLABELLED),
-            on="image_id",
-            how="semi",
-            maintain_order="left",
-        )
-        for some in plan.iter_slices(_IDS_AT_A_TIME)
-    ]
-    return pl.concat(kept) if kept else plan
 
 
 def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -354,7 +325,12 @@ def _refuse_leaks(files: list[Path]) -> None:
 
 
 def _lock(
-    facts: CardFacts, work: Path, files: list[Path], *, allow_shortcuts: bool
+    facts: CardFacts,
+    work: Path,
+    files: list[Path],
+    selection: Selection,
+    *,
+    allow_shortcuts: bool,
 ) -> dict[str, Any]:
     return {
         "format": 1,
@@ -363,6 +339,7 @@ def _lock(
         **_plain_key(facts.pinned.key),
         "policy_id": facts.pinned.policy_id,
         "labels_from_decisions": facts.pinned.labels_from_decisions,
+        "selection": selection.record(),
         "allow_shortcuts": allow_shortcuts,
         "seed": facts.seed,
         "fractions": list(facts.fractions),

@@ -6,8 +6,6 @@ of the card are derived from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -17,6 +15,7 @@ from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..labels import CLASSES, best_labels
 from ..latest_rows import latest_decisions, latest_scores, latest_sightings
+from .pinned import Pinned
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -56,23 +55,6 @@ FEATURES: Final[dict[str, str]] = {
     "synthetic_seed": "int64",
     "synthetic_license_flags": "list<string>",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pinned:
-    """The pinned inputs of a publication.
-
-    Attributes:
-        versions: Version per table; None for an empty table.
-        key: Key of the scores; None if the lake has none.
-        policy_id: Id of the policy; None if the lake has no decisions.
-        labels_from_decisions: Whether images without evidence get their label from the decision.
-    """
-
-    versions: Mapping[str, int | None]
-    key: ScoreKey | None
-    policy_id: str | None
-    labels_from_decisions: bool = False
 
 
 def features() -> Features:
