@@ -65,6 +65,7 @@ _NAVIGATION: Final = {
         "explaining",
         "datasets",
         "scheduling",
+        "events",
         "operating",
         "troubleshooting",
         "performance",

@@ -21,6 +21,7 @@ from ..synth.plan.plan_file import plan_of_dict, read_plan
 from ..tasks.synthesize import SynthCounts, synthesize_chunk
 from .augmentation.loaded_tools import LoadedTools
 from .augmentation.run import augment
+from .events.run_events import told
 from .flow_runs.retrying import task_options
 from .process.prefect_home import settle_temporary_server
 from .request import AugmentSettings, Request
@@ -81,5 +82,8 @@ def augment_flow(
     loading = LoadSettings(
         memory=memory, t5=t5, fuse=fuse, device=generator_device, precision=generator_precision
     )
-    result = augment(request, chosen, calls=TASKS, synthesize=synthesize, settings=loading)
+    with told(request, "augment") as tell:
+        result = augment(
+            request, chosen, calls=TASKS, synthesize=synthesize, settings=loading, tell=tell
+        )
     return json.dumps(result.to_json())

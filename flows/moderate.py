@@ -16,6 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from ..data.errors import ConfigError
 from . import steps
+from .events.run_events import told
 from .flow_runs.retrying import task_options
 from .process.prefect_home import settle_temporary_server
 from .request import Request
@@ -83,7 +84,8 @@ def moderate(
         raise ConfigError(f"verb is {verb!r}; allowed: {', '.join(VERBS)}")
     settings |= {"lake": settings["lake"] or default_lake()}
     request = Request(sources=tuple(sources), **settings)
-    result = run(confined(request), calls=TASKS, flow=verb)
+    with told(request, verb) as tell:
+        result = run(confined(request), calls=TASKS, flow=verb, tell=tell)
     create_markdown_artifact(
         key="assay-moderate",
         markdown=_markdown(result),

@@ -61,6 +61,8 @@ Device = Annotated[
     Field(json_schema_extra={"pattern": f"^(auto|({'|'.join(DEVICE_KINDS)}|xla)(:[0-9]+)?)$"}),
 ]
 _TAGS_FROM: Final = r"^(parent-folder|none|column:.+)$"
+_BLOCK: Final = r"^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*$"
+_BLOCK_WORDS: Final = Allowed('"TYPE/NAME" of a block, such as "slack-webhook/oncall"')
 _TAGS_WORDS: Final = Allowed('"parent-folder", "column:NAME", or "none" to withdraw earlier ones')
 
 
@@ -209,6 +211,21 @@ class JudgingSettings(NetworkSettings):
         default="centre",
         description="Scored region: centre; tiles, which adds tiles of the whole image; or "
         "adaptive, which adds them if the centre is uncertain.",
+    )
+    flagged_limit: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        examples=[0.2],
+        description="Largest expected share of flagged images, from 0 to 1; a run that exceeds it "
+        "warns, and on a Prefect server emits the event assay.images.flagged [default: no limit].",
+    )
+    notify: Annotated[Text | None, _BLOCK_WORDS] = Field(
+        default=None,
+        pattern=_BLOCK,
+        examples=["slack-webhook/oncall"],
+        description="Notification block of the Prefect server, TYPE/NAME, to which a run sends a "
+        "message if it exceeds a limit [default: none].",
     )
 
 

@@ -104,8 +104,22 @@ class Moderation:
         Raises:
             TooManyRejected: The share of rejected items exceeds the limit.
         """
-        if share is not None and self.items and self.rejected / self.items > share:
+        if share is not None and self.is_rejected_above(share):
             raise TooManyRejected(self, share)
+
+    @property
+    def flagged_share(self) -> float:
+        """Share of flagged images among the decided ones, in [0, 1]; 0 without decisions."""
+        decided = sum(self.decisions.values())
+        return self.decisions.get("flag", 0) / decided if decided else 0.0
+
+    def is_flagged_above(self, share: float | None) -> bool:
+        """Return whether the share of flagged images exceeds a limit; None is no limit."""
+        return share is not None and self.flagged_share > share
+
+    def is_rejected_above(self, share: float | None) -> bool:
+        """Return whether the share of rejected items exceeds a limit; None is no limit."""
+        return share is not None and self.items > 0 and self.rejected / self.items > share
 
     def summary(self) -> str:
         """Return the counts, the paths and the next commands, in about twelve lines."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from ..data.errors import StoreError
+from ..data.errors import ConfigError, StoreError
 from ..data.sources.find import find_items
 from ..data.store.damage import explain
 from ..data.store.lake import Lake
@@ -29,7 +29,7 @@ from .judging import check_judging
 from .process.malloc import limit_arenas
 from .request import Request
 from .result import Moderation
-from .run_state import BatchSource, RunState
+from .run_state import BatchSource, RunState, Stage, Tell
 from .steps import Steps, images_of
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def run(
     flow: str = "moderate",
     source: BatchSource | None = None,
     lake: Lake | None = None,
+    tell: Tell | None = None,
 ) -> Moderation:
     """Ingest the sources if any, score, decide and report.
 
@@ -61,12 +62,20 @@ def run(
         flow: Name of the run in the `runs` table: `moderate`, `ingest`, `score` or `augment`.
         source: Source of the images instead of the request's sources.
         lake: Lake of the request, if it is open already.
+        tell: Receiver of the run's stages, which sends the notifications.
 
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
+        ConfigError: The request names a notification block, and nothing sends notifications.
         TooManyRejected: The run is complete, and the share of rejected items exceeds the limit.
     """
     limit_arenas()
+    if tell is None and request.notify is not None:
+        raise ConfigError(
+            f"notify is {request.notify!r}, a block of a Prefect server, and this run has no"
+            " server; set PREFECT_API_URL and leave --no-server out, or leave notify out"
+        )
+    tell = tell or _tell_nobody
     calls = calls or Steps()
     detector = check_judging(request) if flow != "ingest" else None
     lake = lake or _opened(request)
@@ -90,6 +99,8 @@ def run(
         if state.batch_id is None:
             require_images_known(lake)
         _ingest(state, calls)
+        if state.batch_id is not None:
+            tell("ingested", state.answer())
         if detector is not None:
             _score(state, calls, detector)
             _score_tiles(state, calls, detector)
@@ -101,15 +112,28 @@ def run(
         if detector is not None:
             state.report = calls.report(lake, state.run_id)
     except BaseException as error:
+        ended: Stage = "interrupted" if is_stop(error) else "failed"
         # The table of runs may itself be damaged; the first error is the one to report.
         with contextlib.suppress(StoreError):
-            state.record("interrupted" if is_stop(error) else "failed")
+            state.record(ended)
+        tell(ended, state.answer())
         if (explained := explain(error, lake.uri)) is not None:
             raise explained from error
         raise
     answer = state.answer()
+    if answer.is_flagged_above(request.flagged_limit):
+        _log.warning(
+            "%.3g of the decided images are flagged; the limit is %g (flagged_limit)",
+            answer.flagged_share,
+            request.flagged_limit,
+        )
+    tell("completed", answer)
     answer.check_rejected(request.fail_on_rejected)
     return answer
+
+
+def _tell_nobody(_stage: Stage, _result: Moderation) -> None:
+    """Receive a stage of a run that nobody follows."""
 
 
 def check(request: Request) -> None:

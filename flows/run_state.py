@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..data.package_versions import package_versions
 from ..data.store.lake import Lake
@@ -27,6 +27,13 @@ from .request import Request
 from .result import Moderation
 
 _log = logging.getLogger(__name__)
+
+
+Stage = Literal["ingested", "completed", "failed", "interrupted"]
+"""What a run has come to: its batch is ingested, or the run has ended."""
+
+Tell = Callable[[Stage, Moderation], None]
+"""Receiver of the stages of a run, each with the counts so far; it raises no error."""
 
 
 class BatchSource(Protocol):

@@ -22,6 +22,7 @@ from .. import progress
 from ..judging import identity_of, policy_of
 from ..request import Request
 from ..run import run
+from ..run_state import Tell
 from ..steps import Steps
 from ..taking_turns import turn
 from .loaded_tools import LoadedTools
@@ -37,6 +38,7 @@ def augment(
     generators: Mapping[str, Generator] | None = None,
     calls: Steps | None = None,
     synthesize: Callable[..., SynthCounts] = synthesize_chunk,
+    tell: Tell | None = None,
 ) -> Augmentation:
     """Generate, ingest, score and report the images of a plan; existing images are kept.
 
@@ -47,6 +49,7 @@ def augment(
         generators: Additional generators by the names that the plan uses.
         calls: Ways to call the steps of scoring [default: directly].
         synthesize: Way to make a chunk of jobs [default: directly].
+        tell: Receiver of the run's stages, which sends the notifications.
 
     Raises:
         AssayError: The lake has no parents, or a generator, a detector or the policy cannot be
@@ -79,7 +82,7 @@ def augment(
             )
 
     made = PlanSource(plan=plan, request=request, call=call, contents_of=tools.contents_of)
-    moderation = run(request, calls=calls, flow="augment", source=made, lake=lake)
+    moderation = run(request, calls=calls, flow="augment", source=made, lake=lake, tell=tell)
     identity = identity_of(request)
     policy = policy_of(request, identity)
     jobs = [job for of_block in made.jobs.values() for job in of_block]

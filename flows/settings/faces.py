@@ -150,6 +150,18 @@ class JudgingOptions(NetworkOptions, total=False):
             help="Scored region: centre; tiles, which adds tiles of the whole image; or adaptive, which adds them if the centre is uncertain [default: centre]."
         ),
     ]
+    flagged_limit: Annotated[
+        float,
+        Parameter(
+            help="Largest expected share of flagged images, from 0 to 1; a run that exceeds it warns, and on a Prefect server emits the event assay.images.flagged [default: no limit]."
+        ),
+    ]
+    notify: Annotated[
+        str,
+        Parameter(
+            help="Notification block of the Prefect server, TYPE/NAME, to which a run sends a message if it exceeds a limit [default: none]."
+        ),
+    ]
 
 
 class Keywords(TypedDict, total=False):
@@ -177,6 +189,10 @@ class Keywords(TypedDict, total=False):
     "Permission to use a backend whose drift exceeds its limit."
     views: Literal["centre", "tiles", "adaptive"]
     "Scored region: centre; tiles, which adds tiles of the whole image; or adaptive, which adds them if the centre is uncertain [default: centre]."
+    flagged_limit: float | None
+    "Largest expected share of flagged images, from 0 to 1; a run that exceeds it warns, and on a Prefect server emits the event assay.images.flagged [default: no limit]."
+    notify: Text | None
+    "Notification block of the Prefect server, TYPE/NAME, to which a run sends a message if it exceeds a limit [default: none]."
     label_from: Text | None
     "Source of labels: parent-folder, column:NAME, or none, which withdraws the labels of earlier runs [default: a column or sidecar named label, if present]."
     domain: Text | None

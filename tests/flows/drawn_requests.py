@@ -21,7 +21,8 @@ FROM = st.sampled_from(["parent-folder", "none"]) | TEXTS.filter(lambda text: "\
     "column:{}".format
 )
 DEVICES = st.sampled_from(["auto", *DEVICE_KINDS, "cuda:1"])
-SPECIAL = {"label_from": FROM, "domain_from": FROM, "device": DEVICES}
+BLOCKS = st.from_regex(r"[a-z0-9][a-z0-9-]{0,9}/[a-z0-9][a-z0-9-]{0,9}", fullmatch=True)
+SPECIAL = {"label_from": FROM, "domain_from": FROM, "device": DEVICES, "notify": BLOCKS}
 
 
 def values(name: str) -> st.SearchStrategy[Any]:
@@ -54,7 +55,12 @@ def other_value(name: str) -> Any:
     """Return a valid value of a setting that is not its default, with something to quote."""
     field = Request.model_fields[name]
     kind, _ = kind_of(field)
-    special = {"label_from": "column:my label", "domain_from": "parent-folder", "device": "cuda:1"}
+    special = {
+        "label_from": "column:my label",
+        "domain_from": "parent-folder",
+        "device": "cuda:1",
+        "notify": "slack-webhook/oncall",
+    }
     if name in special:
         return special[name]
     if names := choices(field):

@@ -1,0 +1,1 @@
+"""Events of runs, batches and datasets, for Prefect's triggers and people."""

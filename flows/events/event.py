@@ -1,0 +1,193 @@
+"""Events of assay: their names, what they concern, and their payloads.
+
+A payload has ids, counts, and addresses that the operator has chosen. It has no text from outside:
+no file names, no labels, no messages of errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
+
+from ...data.text.redaction import redact_url
+
+if TYPE_CHECKING:
+    from ...tasks.publish.publish import PublishResult
+    from ..result import Moderation
+
+ANNOUNCED: Final = "assay.batch.announced"
+INGESTED: Final = "assay.batch.ingested"
+COMPLETED: Final = "assay.run.completed"
+FAILED: Final = "assay.run.failed"
+FLAGGED: Final = "assay.images.flagged"
+PUBLISHED: Final = "assay.dataset.published"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event.
+
+    Attributes:
+        name: Name of the event, such as "assay.run.completed".
+        resource: Kind and id of what it concerns: batch, run or dataset.
+        related: Kind and id of everything else that it names.
+        payload: Ids and counts as JSON values.
+        event_id: Id of the event; a repeated event with the same id counts once.
+    """
+
+    name: str
+    resource: tuple[str, str]
+    related: tuple[tuple[str, str], ...]
+    payload: Mapping[str, Any]
+    event_id: UUID
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as Prefect's API takes it, without the time."""
+        return {
+            "event": self.name,
+            "resource": _labels(*self.resource),
+            "related": [
+                _labels(kind, known_by) | {"prefect.resource.role": kind}
+                for kind, known_by in self.related
+            ],
+            "payload": dict(self.payload),
+            "id": str(self.event_id),
+        }
+
+
+def _labels(kind: str, known_by: str) -> dict[str, str]:
+    return {"prefect.resource.id": f"assay.{kind}.{known_by}", "prefect.resource.name": known_by}
+
+
+def batch_ingested(run: Moderation, flow: str) -> Event:
+    """Return the event of a batch whose items are all in the lake."""
+    counts = ("items", "stored", "duplicates", "rejected", "unchanged")
+    return _of_run(INGESTED, run, flow, counts, about="batch")
+
+
+def run_completed(run: Moderation, flow: str) -> Event:
+    """Return the event of a complete run."""
+    counts = (
+        *("items", "stored", "duplicates", "rejected", "unchanged"),
+        *("scored", "failed", "already_scored", "decisions", "seconds", "report"),
+    )
+    return _of_run(COMPLETED, run, flow, counts)
+
+
+def run_failed(run: Moderation, flow: str, *, status: str) -> Event:
+    """Return the event of a run that has ended early, with the counts of what is committed.
+
+    Args:
+        run: Counts so far.
+        flow: Name of the run in the `runs` table.
+        status: "failed" or "interrupted".
+    """
+    counts = ("items", "stored", "duplicates", "rejected", "scored", "failed")
+    return _of_run(FAILED, run, flow, counts, more={"status": status})
+
+
+def images_flagged(run: Moderation, flow: str, *, limit: float) -> Event:
+    """Return the event of a run whose share of flagged images exceeds the limit."""
+    more = {
+        "flagged": run.decisions.get("flag", 0),
+        "decided": sum(run.decisions.values()),
+        "share": round(run.flagged_share, 6),
+        "limit": limit,
+    }
+    return _of_run(FLAGGED, run, flow, (), more=more)
+
+
+def dataset_published(published: PublishResult, *, lake: str) -> Event:
+    """Return the event of a published dataset.
+
+    Args:
+        published: Result of the publication.
+        lake: Address of the lake.
+    """
+    place, lake = _address(published.out), _address(lake)
+    payload = {
+        "dataset": place,
+        "lake": lake,
+        "images": sum(published.splits.values()),
+        "splits": dict(published.splits),
+        "labels": dict(published.labels),
+        "groups": published.groups,
+        "versions": dict(published.versions),
+    }
+    return _event(PUBLISHED, ("dataset", place), (("lake", lake),), payload)
+
+
+def batch_announced(
+    batch_id: str, *, source: str, prefix: str, files: int, n_bytes: int, event_id: UUID
+) -> Event:
+    """Return the event of new files that wait for a run.
+
+    Args:
+        batch_id: Id of the batch of a run with this source alone.
+        source: Address of the listing that names the files.
+        prefix: Watched folder or prefix.
+        files: Number of files.
+        n_bytes: Size of the files in bytes.
+        event_id: Id of the event, the same whenever it is sent again.
+    """
+    payload = {
+        "batch_id": batch_id,
+        "source": source,
+        "prefix": prefix,
+        "files": files,
+        "bytes": n_bytes,
+    }
+    about = ("batch", batch_id)
+    return _event(ANNOUNCED, about, (("prefix", prefix),), payload, event_id=event_id)
+
+
+def _of_run(
+    name: str,
+    run: Moderation,
+    flow: str,
+    counts: tuple[str, ...],
+    *,
+    about: str = "run",
+    more: Mapping[str, Any] | None = None,
+) -> Event:
+    lake = _address(run.lake)
+    involved = {"run": run.run_id, "batch": run.batch_id, "lake": lake}
+    payload = {
+        "run_id": run.run_id,
+        "batch_id": run.batch_id,
+        "lake": lake,
+        "flow": flow,
+        **{name: getattr(run, name) for name in counts},
+        **(more or {}),
+    }
+    return _event(
+        name,
+        (about, str(involved[about])),
+        tuple((kind, text) for kind, text in involved.items() if text and kind != about),
+        payload,
+    )
+
+
+def _event(
+    name: str,
+    resource: tuple[str, str],
+    related: tuple[tuple[str, str], ...],
+    payload: Mapping[str, Any],
+    *,
+    event_id: UUID | None = None,
+) -> Event:
+    return Event(
+        name=name,
+        resource=resource,
+        related=related,
+        payload=payload,
+        event_id=event_id or uuid4(),
+    )
+
+
+def _address(place: str) -> str:
+    """Return an absolute path, or a URL without secrets."""
+    return redact_url(place) if "://" in place else str(Path(place).absolute())

@@ -1,0 +1,141 @@
+"""What the events of a run say, and which of its stages and limits send one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from assay.data.errors import ConfigError
+from assay.flows.events.event import Event, batch_announced, dataset_published
+from assay.flows.events.run_events import events_of, message_of
+from assay.flows.request import Request
+from assay.flows.result import Moderation
+from assay.flows.run import run
+from assay.tasks.publish.publish import PublishResult
+
+RUN = Moderation(
+    run_id="20260101T000000Z-00000000",
+    lake="s3://bucket/lake",
+    batch_id="b-0123456789abcdef",
+    items=10,
+    stored=8,
+    rejected=2,
+    rejected_by_reason={"not_found": 2},
+    labels_not_taken={"{{ 7 * 7 }}": 1},
+    scored=8,
+    decisions={"clear": 4, "review": 1, "flag": 3},
+    seconds=1.5,
+    example="0" * 64,
+    report="s3://bucket/lake/reports/r.html",
+    again="assay moderate 'in/{{ 7 * 7 }}.jpg'",
+)
+PUBLISHED = PublishResult(
+    out="/sets/{v1}",
+    splits={"train": 8, "test": 2},
+    split_note=None,
+    labels={"real": 6, "fake": 4},
+    groups=9,
+    files=("data/train-00000-of-00001.parquet",),
+    versions={"images": 3, "reviews": None},
+    key=None,
+    policy_id=None,
+)
+
+
+def names(stage: Any, request: Request) -> list[str]:
+    return [event.name for event in events_of(stage, RUN, request, "moderate")]
+
+
+def ids(event: Event) -> dict[str, str]:
+    """Return the ids that an event names, by kind."""
+    values = event.to_json()
+    assert all(
+        one["prefect.resource.role"] in one["prefect.resource.id"] for one in values["related"]
+    )
+    every = [values["resource"], *values["related"]]
+    known = [one["prefect.resource.id"].split(".", 2) for one in every]
+    assert {assay for assay, _, _ in known} == {"assay"}
+    return {kind: text for _, kind, text in known}
+
+
+def test_each_stage_has_its_event() -> None:
+    """A limit that is reached but not exceeded adds none."""
+    assert names("ingested", Request()) == ["assay.batch.ingested"]
+    assert names("failed", Request()) == ["assay.run.failed"]
+    assert names("interrupted", Request()) == ["assay.run.failed"]
+    assert names("completed", Request()) == ["assay.run.completed"]
+    assert names("completed", Request(flagged_limit=3 / 8)) == ["assay.run.completed"]
+    assert names("completed", Request(flagged_limit=0.37)) == [
+        "assay.run.completed",
+        "assay.images.flagged",
+    ]
+
+
+def test_events_have_ids_and_counts_and_no_text_from_outside() -> None:
+    """Neither values of labels nor names of sources reach a payload."""
+    known = {"run": RUN.run_id, "batch": RUN.batch_id, "lake": RUN.lake}
+    stages: tuple[Any, ...] = ("ingested", "completed", "failed")
+    for stage in stages:
+        for event in events_of(stage, RUN, Request(flagged_limit=0.1), "moderate"):
+            assert ids(event) == known
+            assert "7 * 7" not in json.dumps(event.to_json())
+    completed, flagged = events_of("completed", RUN, Request(flagged_limit=0.1), "moderate")
+    assert completed.resource == ("run", RUN.run_id)
+    assert completed.payload["decisions"] == RUN.decisions
+    assert (completed.payload["items"], completed.payload["rejected"]) == (10, 2)
+    assert {name: value for name, value in flagged.payload.items() if name != "flow"} == {
+        "run_id": RUN.run_id,
+        "batch_id": RUN.batch_id,
+        "lake": RUN.lake,
+        "flagged": 3,
+        "decided": 8,
+        "share": 0.375,
+        "limit": 0.1,
+    }
+
+
+def test_a_published_dataset_is_named_by_its_place() -> None:
+    """With the counts of its splits and labels, and the lake without its login."""
+    event = dataset_published(PUBLISHED, lake="s3://KEY:SECRET@bucket/lake")
+    assert ids(event) == {"dataset": "/sets/{v1}", "lake": "s3://***@bucket/lake"}
+    assert (event.payload["images"], event.payload["groups"]) == (10, 9)
+    assert "SECRET" not in json.dumps(event.to_json())
+
+
+def test_an_announcement_sent_again_is_the_same_event() -> None:
+    """Its id is given, so that the server counts it once."""
+    event_id = uuid4()
+    event = batch_announced(
+        "b-1", source="/s/1.txt", prefix="/in", files=2, n_bytes=9, event_id=event_id
+    )
+    assert event.to_json()["id"] == str(event_id)
+    assert event.payload == {
+        "batch_id": "b-1",
+        "source": "/s/1.txt",
+        "prefix": "/in",
+        "files": 2,
+        "bytes": 9,
+    }
+
+
+def test_a_message_names_each_limit_that_is_exceeded() -> None:
+    """And there is none without one."""
+    assert message_of(RUN, Request()) is None
+    assert message_of(RUN, Request(flagged_limit=0.9, fail_on_rejected=0.2)) is None
+    words = message_of(RUN, Request(flagged_limit=0.1, fail_on_rejected=0.1))
+    assert words is not None
+    assert "flagged 3 of 8 images (37.5%), limit 10.0%" in words
+    assert "rejected 2 of 10 items (20.0%), limit 10.0%" in words
+    assert RUN.report is not None
+    assert RUN.report in words
+
+
+def test_a_run_without_a_server_refuses_a_notification_block() -> None:
+    """A message that nobody would get is no setting to pass over."""
+    with pytest.raises(ConfigError, match=r"slack-webhook/oncall.*no server"):
+        run(Request(lake="nowhere", notify="slack-webhook/oncall"))
+    with pytest.raises(ConfigError, match="TYPE/NAME"):
+        Request(notify="oncall")
