@@ -18,6 +18,7 @@ from ..data.store.lake import Lake
 from ..tasks.batches import batch_id_of, chunks
 from ..tasks.detector.identity import Identity
 from ..tasks.lake.check import require_images_known
+from ..tasks.lake.compact import compact_after_run
 from ..tasks.lake.fit import require_fit, require_tables
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.views import views_pending
@@ -120,6 +121,7 @@ def run(
         if (explained := explain(error, lake.uri)) is not None:
             raise explained from error
         raise
+    compact_after_run(lake)
     answer = state.answer()
     if answer.is_flagged_above(request.flagged_limit):
         _log.warning(

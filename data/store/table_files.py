@@ -37,10 +37,22 @@ class DataFile:
     stats: str
 
 
-def encode(rows: pa.Table) -> DataFile:
-    """Return rows as a Parquet file with a unique name."""
+def encode(rows: pa.Table, *, row_group_rows: int | None = None) -> DataFile:
+    """Return rows as a Parquet file with a unique name.
+
+    Args:
+        rows: Rows of a table.
+        row_group_rows: Maximal number of rows per row group; None for the default of Parquet.
+    """
     out = io.BytesIO()
-    pq.write_table(rows, out, compression="zstd", compression_level=3, write_page_checksum=True)
+    pq.write_table(
+        rows,
+        out,
+        row_group_size=row_group_rows,
+        compression="zstd",
+        compression_level=3,
+        write_page_checksum=True,
+    )
     raw = out.getvalue()
     # Two commits may have the same rows, and Delta identifies a file by its name.
     name = f"part-{secrets.token_hex(8)}-{_digest(raw)}.zstd.parquet"

@@ -7,18 +7,18 @@ aside, here or by the caller; nothing is deleted.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import DeltaTable, Transaction
+from deltalake.transaction import AddAction
 
 from ..errors import StoreError
 from .conform import conform, schema_of
 from .damage import LOG, Listed, empty_entries, listed_files
 from .files import Store
+from .rewrite import add_action, rewrite, write_file
 from .table_files import DataFile, encode, problem_of, statistics_of
 from .tables import FOLDER, Tables
 
@@ -42,17 +42,11 @@ def replace_files(
     base = tables.open(table)
     if base is None:
         raise StoreError(f"{store.uri} has no table {table}")
-    actions: list[AddAction | RemoveAction] = [
-        RemoveAction(
-            path=PurePosixPath(file.name).name,
-            data_change=False,  # as in a compaction, which append-only tables allow
-            deletion_timestamp=time.time_ns() // 1_000_000,
-        )
-        for file in remove
-    ]
+    add = []
     if rows is not None and rows.num_rows:
-        actions.append(_written(store, table, encode(conform(table, rows))))
-    _commit(store, tables, base, table, actions)
+        add.append(_written(store, table, encode(conform(table, rows))))
+    names = [PurePosixPath(file.name).name for file in remove]
+    _commit(store, tables, base, table, add, remove=names)
 
 
 def read_without_checkpoints(store: Store, tables: Tables, table: str, *, aside: str) -> bool:
@@ -102,7 +96,7 @@ def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tupl
         store.move(folder, f"{aside}/{folder}/file")
     base = tables.create(table)
     bad: list[str] = []
-    actions: list[AddAction | RemoveAction] = []
+    actions: list[AddAction] = []
     seen: set[object] = set()
     n_rows = 0
     for file in sorted(store.files(folder), key=lambda file: file.modified_s):
@@ -123,7 +117,7 @@ def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tupl
         n_rows += len(fresh)
         if len(fresh) == rows.num_rows:
             name = PurePosixPath(file.name).name
-            actions.append(_add(name, len(raw), statistics_of(raw)))
+            actions.append(add_action(name, len(raw), statistics_of(raw), is_new=True))
         elif fresh:
             actions.append(_written(store, table, encode(conform(table, rows.take(fresh)))))
     if actions:
@@ -160,20 +154,8 @@ def _keys(table: str, rows: pa.Table) -> list[object]:
 
 
 def _written(store: Store, table: str, file: DataFile) -> AddAction:
-    with store.creating(f"{FOLDER}/{table}/{file.name}") as out:
-        out.write(file.raw)
-    return _add(file.name, len(file.raw), file.stats)
-
-
-def _add(name: str, n_bytes: int, stats: str) -> AddAction:
-    return AddAction(
-        path=name,
-        size=n_bytes,
-        partition_values={},
-        modification_time=time.time_ns() // 1_000_000,
-        data_change=True,
-        stats=stats,
-    )
+    write_file(store, table, file)
+    return add_action(file.name, len(file.raw), file.stats, is_new=True)
 
 
 def _commit(
@@ -181,21 +163,16 @@ def _commit(
     tables: Tables,
     base: DeltaTable,
     table: str,
-    actions: list[AddAction | RemoveAction],
+    add: list[AddAction],
+    *,
+    remove: Sequence[str] = (),
 ) -> None:
     # Writers with rows computed from an earlier version must compute them again.
     txns = [
         Transaction(f"repair:{secrets.token_hex(8)}", 1),
         Transaction(tables.exclusive, base.version() + 1),
     ]
-    begin = base.version() + 1
     try:
-        base.create_write_transaction(
-            actions,
-            mode="append",
-            schema=schema_of(table),
-            commit_properties=CommitProperties(app_transactions=txns),
-        )
+        rewrite(tables, table, base, remove=remove, add=add, purpose="repair", txns=txns)
     except Exception as error:
         raise StoreError(f"cannot repair {store.path(f'{FOLDER}/{table}')}: {error}") from error
-    tables.sync_log(table, begin)

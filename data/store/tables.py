@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import polars as pl
 import pyarrow as pa
@@ -32,6 +32,7 @@ from .files import Store
 from .local_files import LocalStore
 from .retry import retried
 from .table_files import DataFile, encode
+from .table_log import new_files
 
 FOLDER = "tables"
 MAX_ATTEMPTS = 12
@@ -114,6 +115,8 @@ class Tables:
     def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
         """Return the rows added to a table between two versions.
 
+        If files of these rows were merged and then removed by a vacuum, all rows are returned.
+
         Args:
             table: Name of the table.
             since: Earlier version; None for all rows up to `version`.
@@ -127,10 +130,18 @@ class Tables:
             return self.scan(table, version)
         schema = schema_of(table)
         before, after = (self._at(table, number) for number in (since, version))
-        files = sorted(set(after.file_uris()) - set(before.file_uris()))
+        known, files = set(before.file_uris()), set(after.file_uris())
+        if known <= files:
+            files -= known
+        else:
+            # Files of the earlier version were merged or taken out; new ones may be too.
+            names = new_files(self._store, f"{FOLDER}/{table}", since + 1, version + 1)
+            if any(self._store.size(f"{FOLDER}/{table}/{name}") is None for name in names):
+                return self.scan(table, version)  # vacuumed: all rows include the added ones
+            files = {quote(f"{self._uri(table)}/{name}", safe=":/") for name in names}
         if not files:
             return pl.LazyFrame(schema=pl.Schema(schema))
-        rows = self._scan_files(files, after)
+        rows = self._scan_files(sorted(files), after)
         return _with_nulls(rows, after, schema, self._lacking(after, table))
 
     def _scan_files(self, files: Sequence[str], opened: DeltaTable) -> pl.LazyFrame:

@@ -32,6 +32,7 @@ from assay.tasks.append_missing import append_missing
 from assay.tasks.batches import chunks
 from assay.tasks.ingest import ingest_chunk
 from assay.tasks.ingest_counts import IngestCounts
+from assay.tasks.lake.compact import compact
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 
@@ -109,6 +110,20 @@ def test_the_whole_lake_works_on_s3(s3: object) -> None:
     assert reopened.sweep(older_than_s=3600) == []
     assert reopened.sweep(older_than_s=-5) == [left_over[0].shard]
     assert reopened.image(kept[1].image_id) == b"two"
+
+
+def test_small_files_on_s3_are_merged(s3: object) -> None:
+    """A compaction on S3 keeps rows, versions and the rows added between versions."""
+    lake = Lake("s3://pictures/compacted")
+    for name in "cab":
+        assert lake.append("reviews", [review(name)], txn=name)
+    since = lake.version("reviews")
+    assert [done.files_after for done in compact(lake)] == [1]
+    assert lake.scan("reviews").collect()["image_id"].to_list() == ["a", "b", "c"]
+    assert lake.scan("reviews", since).collect().height == 3
+    assert lake.append("reviews", [review("d")], txn="d", after=since)
+    added = lake.added("reviews", since, lake.version("reviews"))
+    assert added.collect()["image_id"].to_list() == ["d"]
 
 
 def test_a_missing_lake_on_s3_is_not_made_up(s3: object) -> None:

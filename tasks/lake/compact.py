@@ -1,0 +1,169 @@
+"""Compaction: the small files of many commits become few large ones, sorted for lookups.
+
+Rows, their times and older versions of the tables stay as they are. The merged files remain in
+place, for readers and for older versions, until `vacuum` removes them. Runs may write meanwhile:
+appends and compactions do not conflict, and the second of two compactions gives up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from ...data.errors import AssayError, StoreError, brief
+from ...data.schema import TABLES
+from ...data.store.compaction import FAN, to_merge
+from ...data.store.damage import Listed
+from ...data.store.lake import Lake
+from ...data.store.rewrite import add_action, merged, rewrite, write_file
+from ...data.store.table_log import COMPACT
+from ...data.store.table_repair import files_of
+from ...data.store.tables import FOLDER
+
+_log = logging.getLogger(__name__)
+
+_ALL: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compacted:
+    """What a compaction did to a table, or would do.
+
+    Attributes:
+        table: Name of the table.
+        files_before: Number of data files before.
+        files_after: Number of data files after.
+        n_rows: Number of rows written again.
+        n_bytes: Size of the merged files.
+    """
+
+    table: str
+    files_before: int
+    files_after: int
+    n_rows: int
+    n_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return asdict(self)
+
+
+def compact(
+    lake: Lake, *, tables: Iterable[str] = TABLES, fan: int = _ALL, dry_run: bool = False
+) -> list[Compacted]:
+    """Merge the small files of tables, and shorten the logs of these tables by checkpoints.
+
+    Args:
+        lake: Lake of the tables.
+        tables: Names of the tables.
+        fan: Number of files of similar size from which on they are merged; 2 merges all small
+            files.
+        dry_run: Whether to change nothing and only return what would be merged.
+
+    Returns:
+        Tables with files to merge.
+
+    Raises:
+        StoreError: A table is damaged, or the store refused a write.
+    """
+    done = [_compact(lake, table, fan=fan, dry_run=dry_run) for table in tables]
+    return [one for one in done if one is not None]
+
+
+def compact_after_run(lake: Lake) -> None:
+    """Merge small files where there are many; a failure is logged, since the run is complete."""
+    try:
+        for one in compact(lake, fan=FAN):
+            _log.info(
+                "compacted %s: %d files instead of %d", one.table, one.files_after, one.files_before
+            )
+    except (AssayError, OSError) as error:
+        _log.warning("the tables of %s were not compacted: %s", lake.uri, brief(error))
+
+
+def _compact(lake: Lake, table: str, *, fan: int, dry_run: bool) -> Compacted | None:
+    opened = lake.tables.open(table)
+    if opened is None:
+        return None
+    files = files_of(table, opened)
+    groups = to_merge(files, fan=fan)
+    if not groups:
+        return None
+    n_merged = 0
+    for group in groups:
+        if not dry_run and not _merge(lake, table, group):
+            break  # another process has merged them, or does
+        n_merged += 1
+    done = groups[:n_merged]
+    if done and not dry_run:
+        _checkpoint(lake, table)
+    return Compacted(
+        table=table,
+        files_before=len(files),
+        files_after=len(files) - sum(len(group) - 1 for group in done),
+        n_rows=sum(file.n_rows or 0 for group in done for file in group),
+        n_bytes=sum(file.n_bytes for group in done for file in group),
+    )
+
+
+def _merge(lake: Lake, table: str, group: Sequence[Listed]) -> bool:
+    """Replace files by one; return False if another process rewrote the table meanwhile."""
+    base = lake.tables.open(table)
+    if base is None:
+        return False
+    present = {file.name for file in files_of(table, base)}
+    if not present.issuperset(file.name for file in group):
+        return False
+    file = merged(lake.store, table, base, group)
+    try:
+        write_file(lake.store, table, file)
+        rewrite(
+            lake.tables,
+            table,
+            base,
+            remove=[PurePosixPath(one.name).name for one in group],
+            add=[add_action(file.name, len(file.raw), file.stats, is_new=False)],
+            purpose=COMPACT,
+        )
+    except CommitFailedError:
+        lake.store.delete(f"{FOLDER}/{table}/{file.name}")
+        return False
+    except (DeltaError, OSError) as error:
+        address = lake.path(FOLDER, table)
+        raise StoreError(f"cannot compact {address}: {brief(error)}") from error
+    return True
+
+
+def _checkpoint(lake: Lake, table: str) -> None:
+    """Write a checkpoint, so that opening the table does not read the entries before it."""
+    opened = lake.tables.open(table)
+    if opened is None:
+        return
+    try:
+        opened.create_checkpoint()
+        lake.tables.sync_log(table, opened.version())
+    except (DeltaError, OSError) as error:
+        address = lake.path(FOLDER, table)
+        raise StoreError(f"cannot write a checkpoint of {address}: {brief(error)}") from error
+
+
+def draw(done: Sequence[Compacted], *, dry_run: bool) -> str:
+    """Return compactions as text, one line per table.
+
+    Args:
+        done: Tables with merged files.
+        dry_run: Whether nothing was changed.
+    """
+    verb = "would merge" if dry_run else "merged"
+    if not done:
+        return f"{verb}  nothing; no table has small files to merge"
+    return "\n".join(
+        f"{verb}  {one.table}: {one.files_after:,} files instead of {one.files_before:,},"
+        f" {one.n_rows:,} rows ({one.n_bytes:,} bytes)"
+        for one in done
+    )
