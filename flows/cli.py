@@ -7,6 +7,7 @@ stderr progress and messages.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -46,7 +47,14 @@ from .commands import (
 )
 from .process import signals
 from .process.terminal import drop_output, guarded, open_closed_streams, unguarded
-from .process.verbosity import verbosity
+from .process.verbosity import (
+    FORMAT_VARIABLE,
+    LogFormat,
+    is_json,
+    messages_of,
+    print_message,
+    verbosity,
+)
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -115,6 +123,13 @@ def launch(
             help="Errors only on stderr, paths instead of summaries on stdout.",
         ),
     ] = False,
+    log_format: Annotated[
+        LogFormat,
+        Parameter(
+            env_var=FORMAT_VARIABLE,
+            help="Log lines on stderr as text, or as one JSON object per line, from INFO upwards.",
+        ),
+    ] = "text",
     settings_file: Annotated[
         str | None,
         Parameter(
@@ -135,7 +150,7 @@ def launch(
     del debug  # read before the arguments are parsed, since parsing may fail
     if verbose and quiet:
         raise ConfigError("--verbose and --quiet exclude each other; pass one of them")
-    with _named(settings_file), verbosity(verbose=verbose, quiet=quiet):
+    with _named(settings_file), verbosity(verbose=verbose, quiet=quiet, log_format=log_format):
         app(arguments, exit_on_error=False, print_error=False)
 
 
@@ -150,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     open_closed_streams()
-    with guarded(), signals.handled(_say) as leaving:
+    with guarded(), messages_of(arguments), signals.handled(_say) as leaving:
         _main(arguments, leaving)
 
 
@@ -218,10 +233,10 @@ def _damage_behind(error: BaseException) -> AssayError | None:
     return explain(error)
 
 
-def _say(message: str) -> None:
-    print(f"assay: {message}", file=sys.stderr, flush=True)  # noqa: T201
+def _say(message: str, level: int = logging.WARNING) -> None:
+    print_message(message if is_json() else f"assay: {message}", level=level)
 
 
 def _complain(message: str, code: int) -> int:
-    _say(message)
+    _say(message, logging.ERROR)
     return code

@@ -27,7 +27,7 @@ from rich.text import Text
 
 from ..data.text.printable import printable
 from .process.terminal import guard, is_guarded, unguarded
-from .process.verbosity import is_quiet
+from .process.verbosity import is_json, is_quiet, print_message
 
 
 class Watcher(Protocol):
@@ -147,11 +147,11 @@ def watched(watcher: Watcher) -> Iterator[Watcher]:
 
 def for_terminal(*, quiet: bool = False) -> Watcher:
     """Return progress bars if stderr is a terminal, else a silent watcher."""
-    is_shown = sys.stderr.isatty() and not (quiet or is_quiet())
+    is_shown = sys.stderr.isatty() and not (quiet or is_quiet() or is_json())
     return Bars() if is_shown else Silent()
 
 
 def say(line: str) -> None:
     """Print one line on stderr, such as the loss of a training; nothing if output is quiet."""
     if not is_quiet():
-        print(line, file=sys.stderr)  # noqa: T201
+        print_message(line)

@@ -90,8 +90,10 @@ def run(
         source=source,
     )
     _log.info("run %s: %s in lake %s, batch %s", state.run_id, flow, lake.uri, state.batch_id)
+    for uri in state.shown_sources():
+        _log.info("source %s", uri)
     if detector is not None:
-        _log.info("detector %s, key %s", detector.detector_id, detector.key)
+        _log.info("detector %s", detector.key.describe())
     try:
         # Within the block, so that an interrupt right after the row is recorded too.
         state.record("running")
@@ -107,11 +109,13 @@ def run(
             _score_tiles(state, calls, detector)
             with state.keeping(lambda: "all scores are kept; the same command decides and reports"):
                 state.decisions = calls.decide(lake, request, state.run_id, state.batch_id)
-            _log.debug("decisions: %s", state.decisions)
+            counts = ", ".join(f"{name} {n:,}" for name, n in state.decisions.items())
+            _log.info("decided: %s", counts, extra={"fields": state.decisions})
         # The report reads the run's row.
         state.record("completed")
         if detector is not None:
             state.report = calls.report(lake, state.run_id)
+            _log.info("report %s", state.report, extra={"fields": {"report": state.report}})
     except BaseException as error:
         ended: Stage = "interrupted" if is_stop(error) else "failed"
         # The table of runs may itself be damaged; the first error is the one to report.
@@ -130,6 +134,7 @@ def run(
             request.flagged_limit,
         )
     tell("completed", answer)
+    _log.info("completed in %.1f s", answer.seconds, extra={"fields": answer.to_json()})
     answer.check_rejected(request.fail_on_rejected)
     return answer
 
@@ -190,13 +195,10 @@ def _ingest(state: RunState, calls: Steps) -> None:
             watcher.expect(items.total)
             if state.detector is None:
                 ingested = calls.ingest(lake, request, run_id, batch_id, index, chunk)
-                _log.debug("chunk %d of %d items: %s", index, len(chunk), ingested)
-                state.items += ingested
+                state.add_chunk(index, ingested, None, total=items.total)
                 continue
             ingested, scored = calls.ingest_and_score(lake, request, run_id, batch_id, index, chunk)
-            _log.debug("chunk %d of %d items: %s, %s", index, len(chunk), ingested, scored)
-            state.items += ingested
-            state.scores += scored
+            state.add_chunk(index, ingested, scored, total=items.total)
             if scored.scored or scored.failed:
                 state.name_backend()
     watcher.end()
@@ -223,7 +225,8 @@ def _score(state: RunState, calls: Steps, detector: Identity) -> None:
     with state.keeping(standing):
         for shard, image_ids in _by_shard(left):
             _log.debug("scoring %d images of shard %s", len(image_ids), shard)
-            state.scores += calls.score(lake, state.request, state.run_id, shard, image_ids)
+            scored = calls.score(lake, state.request, state.run_id, shard, image_ids)
+            state.add_shard(shard, scored, before=done, total=len(left))
     watcher.end()
 
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
+from ..data.errors import shorten
 from ..data.package_versions import package_versions
 from ..data.store.lake import Lake
 from ..tasks.detector.identity import Identity
@@ -23,10 +24,13 @@ from ..tasks.work.stopping import is_stop, kept_of
 from ..version import __version__
 from .dead_runs import this_process
 from .judging import detector_of, policy_of
+from .process.json_lines import begin_run
 from .request import Request
 from .result import Moderation
 
 _log = logging.getLogger(__name__)
+
+_SOURCES_LOGGED: Final = 5
 
 
 Stage = Literal["ingested", "completed", "failed", "interrupted"]
@@ -87,10 +91,19 @@ class RunState:
     report: str | None = None
     example: str | None = None
 
+    def __post_init__(self) -> None:
+        begin_run(self.run_id)
+
     @property
     def asks(self) -> bool:
         """Whether the request alone determines the run, so that a command can repeat it."""
         return self.source is None and self.flow in {"moderate", "ingest", "score"}
+
+    def shown_sources(self) -> list[str]:
+        """Return the first sources without secrets, and the number of the others."""
+        sources = [shorten(source) for source in self.request.params()["sources"]]
+        rest = len(sources) - _SOURCES_LOGGED
+        return sources[:_SOURCES_LOGGED] + ([f"and {rest:,} more"] if rest > 0 else [])
 
     def answer(self) -> Moderation:
         """Return the result of the run so far."""
@@ -173,9 +186,64 @@ class RunState:
         }
         self.lake.append("runs", [row], txn=f"run:{self.run_id}:{status}")
 
+    def add_chunk(
+        self, index: int, items: IngestCounts, scores: ScoreCounts | None, *, total: int | None
+    ) -> None:
+        """Add the counts of a finished chunk of items, and log them.
+
+        Args:
+            index: Number of the chunk, from 0.
+            items: Counts of its items.
+            scores: Counts of its scores; None for a run that only ingests.
+            total: Number of items of the run, if it is known.
+        """
+        self.items += items
+        self.scores += scores or ScoreCounts()
+        fields = {
+            "chunk": index,
+            "items": items.items,
+            "stored": items.stored,
+            "duplicates": items.duplicates,
+            "rejected": items.rejected,
+            "unchanged": items.unchanged,
+        }
+        if scores is not None:
+            fields |= {"scored": scores.scored, "failed": scores.failed}
+        self._log_part(f"chunk {index}", fields, self.items.items, total, "items")
+
+    def add_shard(self, shard: str, scores: ScoreCounts, *, before: int, total: int) -> None:
+        """Add the counts of a scored portion of a shard, and log them.
+
+        Args:
+            shard: Name of the shard.
+            scores: Counts of its images.
+            before: Number of images that the pass over the items has scored.
+            total: Number of images that it has left.
+        """
+        self.scores += scores
+        done = self.scores.scored + self.scores.failed - before
+        fields = {"scored": scores.scored, "failed": scores.failed}
+        self._log_part(f"shard {shard}", fields, done, total, "images")
+
+    def _log_part(
+        self, part: str, fields: dict[str, int], n_done: int, total: int | None, unit: str
+    ) -> None:
+        counts = ", ".join(f"{n:,} {name}" for name, n in fields.items() if n and name != "chunk")
+        of = "" if total is None else f" of {total:,}"
+        rate = n_done / max(time.monotonic() - self.clock_s, 1e-3)
+        _log.info(
+            "%s: %s; %s%s %s done, %.1f %s/s",
+            *(part, counts or "nothing new", f"{n_done:,}", of, unit, rate, unit),
+            extra={"fields": fields | {"done": n_done, "total": total, "per_second": rate}},
+        )
+
     def name_backend(self) -> None:
         """Record the backend that scores, and the reason for its choice."""
         detector = detector_of(self.request)
         if self.backend is None:
-            _log.info("backend %s: %s", detector.backend, detector.why)
+            _log.info(
+                "backend %s: %s",
+                *(detector.backend, detector.why),
+                extra={"fields": {"backend": detector.backend, "why": detector.why}},
+            )
         self.backend, self.backend_why = detector.backend, detector.why

@@ -45,7 +45,8 @@ def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 OTHERS: Final = frozenset(
-    PREFIX + name for name in ("CACHE", "CONFIG", "DEBUG", "SERVED", "C2PA_CERT", "C2PA_KEY")
+    PREFIX + name
+    for name in ("CACHE", "CONFIG", "DEBUG", "LOG_FORMAT", "SERVED", "C2PA_CERT", "C2PA_KEY")
 )
 """Variables of assay that are not settings of a run."""
 

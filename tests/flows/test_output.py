@@ -42,6 +42,21 @@ def assay(*arguments: object, cwd: Path, **variables: str) -> subprocess.Complet
     )
 
 
+def test_json_lines_tell_a_run(images: Path, tmp_path: Path) -> None:
+    """Each line of stderr is an object; those of the run name it and give its counts as fields."""
+    arguments = ("ingest", images, "--lake", "l", "--json")
+    done = assay(*arguments, "--log-format", "json", cwd=tmp_path)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    run_id = json.loads(done.stdout)["run_id"]
+    assert {(line["level"], line["run_id"]) for line in lines} == {("INFO", run_id)}
+    counts = next(line["fields"] for line in lines if line["message"].startswith("chunk 0"))
+    assert (counts["items"], counts["stored"], counts["rejected"]) == (3, 2, 1)
+    failed = assay("ingest", "nowhere", cwd=tmp_path, ASSAY_LOG_FORMAT="json")
+    (error,) = map(json.loads, failed.stderr.splitlines())
+    assert (failed.returncode, error["level"], error["run_id"]) == (3, "ERROR", None)
+    assert "nowhere" in error["message"]
+
+
 def test_quiet_prints_the_paths_in_one_line(images: Path, tmp_path: Path) -> None:
     """Before or behind the verb; they are quoted for a shell, and stderr stays empty."""
     lake = tmp_path / "my lake"
@@ -76,7 +91,7 @@ def test_verbose_adds_log_lines(images: Path, tmp_path: Path) -> None:
     assert FOUND not in usual.stderr
     done = assay("ingest", images, "--lake", "m", "-v", cwd=tmp_path)
     assert FOUND in done.stderr
-    assert "DEBUG assay.flows.run: chunk 0 of 3 items" in done.stderr
+    assert "INFO assay.flows.run_state: chunk 0: 3 items, 2 stored, 1 rejected;" in done.stderr
     assert "setting lake is set by flag" in done.stderr
     assert "DEBUG" not in done.stdout
 
