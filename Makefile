@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test coverage lint types check docs wheel clean
+.PHONY: help install demo test test-engines coverage lint types check docs wheel clean
 
 help:
 	@echo "make demo     install, then the whole loop on the embedded detector"
 	@echo "make test     install, then the tests"
+	@echo "make test-engines  the tests on local clusters of Ray and Dask"
 	@echo "make coverage the tests, and by layer how much of the code and its branches they run"
 	@echo "make check    lint, types and tests"
 	@echo "make docs     the documents as a site, in site/index.html"
@@ -29,6 +30,16 @@ demo: install
 
 test: install
 	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup
+
+# Ray and Dask are installed for their own tests only.
+ENGINES_STAMP := $(VENV)/.engines-installed
+
+$(ENGINES_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray,dask]"
+	@touch $@
+
+test-engines: $(ENGINES_STAMP)
+	@$(BIN)/python -m pytest -q -m engines tests/flows/engines
 
 coverage: install
 	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup --cov --cov-report=

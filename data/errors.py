@@ -14,6 +14,7 @@ A bad row is a value (status, reason, detail), not an exception. Exceptions stop
     │   ├── UntrustedWeights        hash, layout or file type differs from the declared one
     │   └── WrongRevision           a revision is known to be broken, or is not pinned
     ├── GateRefused             6   a check refused to publish or to promote
+    ├── EngineError             7   a cluster has lost a task several times
     └── SynthError              5   a generator does not support the request
         └── GeneratorFailed         it raised, or returned no image; caught at the row boundary
 
@@ -114,6 +115,12 @@ class GateRefused(AssayError):
     """A check refused to publish or to promote."""
 
     exit_code = 6
+
+
+class EngineError(AssayError):
+    """A cluster that runs tasks has lost one several times, or was lost itself."""
+
+    exit_code = 7
 
 
 class SynthError(AssayError):

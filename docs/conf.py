@@ -69,6 +69,7 @@ _NAVIGATION: Final = {
         "operating",
         "troubleshooting",
         "performance",
+        "scale",
     ],
     "Reference": ["commands", "settings", "tables", "python", "glossary"],
     "Extending": [

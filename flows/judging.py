@@ -36,7 +36,9 @@ def check_judging(request: Request) -> Identity:
     detector = identity_of(request)
     check_backend(request.backend)
     check_mode(request.views)
-    if {request.device, request.backend, request.precision} != {"auto"}:
+    # The device of a cluster's workers may be none of this machine's.
+    is_here = request.runner == "threads"
+    if is_here and {request.device, request.backend, request.precision} != {"auto"}:
         detector_of(request)
     return detector
 

@@ -88,7 +88,7 @@ class _Settings(BaseModel):
 
 
 class RunSettings(_Settings):
-    """Lake and threads of a run."""
+    """Lake of a run, and where its tasks are done."""
 
     lake: Annotated[Text, IsPlace()] = Field(
         default="assay-lake", description="Folder of the lake, or its s3://, gs:// or az:// prefix."
@@ -100,6 +100,32 @@ class RunSettings(_Settings):
         examples=[4],
         description="Number of threads that read, decode and, on a CPU, score "
         "[default: one per core].",
+    )
+    runner: Literal["threads", "ray", "dask"] = Field(
+        default="threads",
+        description="Engine of the tasks: threads of this process, or worker processes of a Ray or "
+        "Dask cluster, each with n_workers threads.",
+    )
+    runner_address: Text | None = Field(
+        default=None,
+        examples=["ray://head:10001", "tcp://scheduler:8786"],
+        description="Address of a running Ray or Dask cluster [default: one on this machine for "
+        "this process].",
+    )
+    runner_workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        examples=[2],
+        description="Number of worker processes of a cluster on this machine [default: one per "
+        "core].",
+    )
+    tasks_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        examples=[8],
+        description="Largest number of tasks that a cluster has at once [default: two per worker].",
     )
 
 

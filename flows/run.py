@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 
 import polars as pl
 
@@ -26,12 +27,21 @@ from ..tasks.work.lookahead import ListedAhead
 from ..tasks.work.stopping import is_stop, standing_of
 from . import progress
 from .dead_runs import close_dead_runs
+from .engines.placing import ahead
+from .engines.protocol import Placement
 from .judging import check_judging
 from .process.malloc import limit_arenas
 from .request import Request
 from .result import Moderation
 from .run_state import BatchSource, RunState, Stage, Tell
-from .steps import Steps, images_of
+from .steps import (
+    Steps,
+    images_of,
+    ingest_and_score_step,
+    ingest_step,
+    score_step,
+    views_step,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +81,7 @@ def run(
         TooManyRejected: The run is complete, and the share of rejected items exceeds the limit.
     """
     limit_arenas()
+    Placement.of(request)  # an error before anything is read
     if tell is None and request.notify is not None:
         raise ConfigError(
             f"notify is {request.notify!r}, a block of a Prefect server, and this run has no"
@@ -149,6 +160,7 @@ def check(request: Request) -> None:
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
     """
+    Placement.of(request)
     check_judging(request)
     if request.sources:
         find_items(request.sources, request.source_options)
@@ -190,14 +202,20 @@ def _ingest(state: RunState, calls: Steps) -> None:
         verb = "read" if state.detector is None else "done"
         return standing_of(state.items.items, items.total, "items", verb)
 
-    with state.keeping(standing):
-        for index, chunk in enumerate(chunks(items, max_items=IMAGES_PER_TASK)):
+    parts = (
+        (lake, request, run_id, batch_id, index, chunk)
+        for index, chunk in enumerate(chunks(items, max_items=IMAGES_PER_TASK))
+    )
+    step = ingest_step if state.detector is None else ingest_and_score_step
+    with state.keeping(standing), closing(ahead(step, request, parts)) as in_order:
+        for part in in_order:
+            index = part[4]
             watcher.expect(items.total)
             if state.detector is None:
-                ingested = calls.ingest(lake, request, run_id, batch_id, index, chunk)
+                ingested = calls.ingest(*part)
                 state.add_chunk(index, ingested, None, total=items.total)
                 continue
-            ingested, scored = calls.ingest_and_score(lake, request, run_id, batch_id, index, chunk)
+            ingested, scored = calls.ingest_and_score(*part)
             state.add_chunk(index, ingested, scored, total=items.total)
             if scored.scored or scored.failed:
                 state.name_backend()
@@ -222,10 +240,12 @@ def _score(state: RunState, calls: Steps, detector: Identity) -> None:
         n_done = state.scores.scored + state.scores.failed - done
         return standing_of(n_done, len(left), "images", "scored")
 
-    with state.keeping(standing):
-        for shard, image_ids in _by_shard(left):
+    parts = ((lake, state.request, state.run_id, *part) for part in _by_shard(left))
+    with state.keeping(standing), closing(ahead(score_step, state.request, parts)) as in_order:
+        for part in in_order:
+            *_, shard, image_ids = part
             _log.debug("scoring %d images of shard %s", len(image_ids), shard)
-            scored = calls.score(lake, state.request, state.run_id, shard, image_ids)
+            scored = calls.score(*part)
             state.add_shard(shard, scored, before=done, total=len(left))
     watcher.end()
 
@@ -245,10 +265,12 @@ def _score_tiles(state: RunState, calls: Steps, detector: Identity) -> None:
     def standing() -> str:
         return standing_of(state.views.images, len(left), "images", "scored in tiles")
 
-    with state.keeping(standing):
-        for shard, image_ids in _by_shard(left):
+    parts = ((state.lake, state.request, state.run_id, *part) for part in _by_shard(left))
+    with state.keeping(standing), closing(ahead(views_step, state.request, parts)) as in_order:
+        for part in in_order:
+            *_, shard, image_ids = part
             _log.debug("scoring tiles of %d images of shard %s", len(image_ids), shard)
-            state.views += calls.views(state.lake, state.request, state.run_id, shard, image_ids)
+            state.views += calls.views(*part)
     watcher.end()
 
 

@@ -23,10 +23,11 @@ from ..tasks.views import ViewCounts
 from ..tasks.work.stopping import is_stop, kept_of
 from ..version import __version__
 from .dead_runs import this_process
-from .judging import detector_of, policy_of
+from .judging import policy_of
 from .process.json_lines import begin_run
 from .request import Request
 from .result import Moderation
+from .steps import backend_step
 
 _log = logging.getLogger(__name__)
 
@@ -239,11 +240,13 @@ class RunState:
 
     def name_backend(self) -> None:
         """Record the backend that scores, and the reason for its choice."""
-        detector = detector_of(self.request)
+        if self.backend is not None and self.request.runner != "threads":
+            return  # a further task of a cluster would tell the same
+        backend, why = backend_step(self.lake, self.request)
         if self.backend is None:
             _log.info(
                 "backend %s: %s",
-                *(detector.backend, detector.why),
-                extra={"fields": {"backend": detector.backend, "why": detector.why}},
+                *(backend, why),
+                extra={"fields": {"backend": backend, "why": why}},
             )
-        self.backend, self.backend_why = detector.backend, detector.why
+        self.backend, self.backend_why = backend, why

@@ -26,6 +26,7 @@ from ..tasks.report.write import write_report
 from ..tasks.score import ScoreCounts, score_shard
 from ..tasks.views import ViewCounts, view_shard
 from . import progress
+from .engines.placing import placed
 from .judging import detector_of, identity_of, policy_of
 from .request import Request
 from .taking_turns import turn
@@ -45,6 +46,7 @@ def _naming_damage(step: Callable[Concatenate[Lake, P], R]) -> Callable[Concaten
     return call
 
 
+@placed(uses_network=False)
 @_naming_damage
 def ingest_step(
     lake: Lake,
@@ -58,6 +60,7 @@ def ingest_step(
     return _ingest(lake, request, run_id, batch_id, chunk_index, items)
 
 
+@placed()
 @_naming_damage
 def ingest_and_score_step(
     lake: Lake,
@@ -83,7 +86,7 @@ def _ingest(
     items: Sequence[Item],
     scorer: InlineScorer | None = None,
 ) -> IngestCounts:
-    with turn(lake.uri, batch_id):
+    with turn(lake.uri, batch_id, str(chunk_index)):
         return ingest_chunk(
             lake,
             items,
@@ -97,6 +100,7 @@ def _ingest(
         )
 
 
+@placed()
 @_naming_damage
 def score_step(
     lake: Lake, request: Request, run_id: str, shard: str, image_ids: Sequence[str]
@@ -105,6 +109,7 @@ def score_step(
     return _on_shard("scores", score_shard, lake, request, run_id, shard, image_ids)
 
 
+@placed()
 @_naming_damage
 def views_step(
     lake: Lake, request: Request, run_id: str, shard: str, image_ids: Sequence[str]
@@ -123,7 +128,7 @@ def _on_shard(
     image_ids: Sequence[str],
 ) -> R:
     detector = detector_of(request)
-    with turn(lake.uri, table, shard, detector.key.digest()):
+    with turn(lake.uri, table, shard, image_ids[0], detector.key.digest()):
         return work(
             lake,
             shard,
@@ -134,6 +139,13 @@ def _on_shard(
             limits=request.limits,
             on_item=progress.current().advance,
         )
+
+
+@placed()
+def backend_step(_lake: Lake, request: Request) -> tuple[str, str]:
+    """Return the backend that scores, and the reason for its choice."""
+    detector = detector_of(request)
+    return detector.backend, detector.why
 
 
 @_naming_damage

@@ -19,7 +19,7 @@ Text = str | PathLike[str]
 
 
 class RunOptions(TypedDict, total=False):
-    """Lake and threads of a run."""
+    """Lake of a run, and where its tasks are done."""
 
     lake: Annotated[
         str,
@@ -31,6 +31,32 @@ class RunOptions(TypedDict, total=False):
         int,
         Parameter(
             help="Number of threads that read, decode and, on a CPU, score [default: one per core].",
+            converter=whole_number,
+        ),
+    ]
+    runner: Annotated[
+        Literal["threads", "ray", "dask"],
+        Parameter(
+            help="Engine of the tasks: threads of this process, or worker processes of a Ray or Dask cluster, each with n_workers threads [default: threads]."
+        ),
+    ]
+    runner_address: Annotated[
+        str,
+        Parameter(
+            help="Address of a running Ray or Dask cluster [default: one on this machine for this process]."
+        ),
+    ]
+    runner_workers: Annotated[
+        int,
+        Parameter(
+            help="Number of worker processes of a cluster on this machine [default: one per core].",
+            converter=whole_number,
+        ),
+    ]
+    tasks_in_flight: Annotated[
+        int,
+        Parameter(
+            help="Largest number of tasks that a cluster has at once [default: two per worker].",
             converter=whole_number,
         ),
     ]
@@ -171,6 +197,14 @@ class Keywords(TypedDict, total=False):
     "Folder of the lake, or its s3://, gs:// or az:// prefix [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."
     n_workers: int | None
     "Number of threads that read, decode and, on a CPU, score [default: one per core]."
+    runner: Literal["threads", "ray", "dask"]
+    "Engine of the tasks: threads of this process, or worker processes of a Ray or Dask cluster, each with n_workers threads [default: threads]."
+    runner_address: Text | None
+    "Address of a running Ray or Dask cluster [default: one on this machine for this process]."
+    runner_workers: int | None
+    "Number of worker processes of a cluster on this machine [default: one per core]."
+    tasks_in_flight: int | None
+    "Largest number of tasks that a cluster has at once [default: two per worker]."
     detector: Text
     "Detector: a registered name, org/name@<40-hex revision>, or a local folder; mini is the embedded one [default: community-forensics]."
     profile: Literal["authors-imagenet", "hf-clip"] | None
