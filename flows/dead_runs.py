@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from ..data.errors import StoreError
 from ..data.store.lake import Lake
 
 # Longer than any run, since the process of a run on another machine cannot be checked.
@@ -96,6 +97,22 @@ def close_dead_runs(lake: Lake, *, by: str) -> list[str]:
         if lake.append("runs", [row | end], txn=f"run:{row['run_id']}:interrupted"):
             closed.append(row["run_id"])
     return closed
+
+
+def require_no_run(lake: Lake) -> None:
+    """Refuse a lake in which a run is at work.
+
+    Raises:
+        StoreError: A run has recorded no end, and its process may be alive.
+    """
+    here, now = this_process(), datetime.now(UTC)
+    for row in _open_rows(lake).iter_rows(named=True):
+        process = json.loads(row["params"]).get("process") or {}
+        if why_gone(process, row["started_at"], here=here, now=now) is None:
+            raise StoreError(
+                f"run {row['run_id']} is at work in {lake.uri} since"
+                f" {row['started_at']:%Y-%m-%d %H:%M} UTC; wait for it, or stop it"
+            )
 
 
 def _open_rows(lake: Lake) -> pl.DataFrame:

@@ -27,6 +27,7 @@ from .local_files import LocalStore
 from .open_store import open_store
 from .shards import ShardImage, ShardPlace
 from .tables import Tables
+from .upkeep.named_shards import named_shards
 
 FORMAT_VERSION: Final = 1
 LOCK_TIMEOUT_S: Final = 900.0
@@ -187,7 +188,7 @@ class Lake:
             before_s = time.time() - older_than_s
             # Listed before the table is read: files of later commits are younger than the limit.
             files = self._store.files(shards.FOLDER) + self._store.files()
-            named = set(self.scan("images").select("shard").unique().collect()["shard"])
+            named = named_shards(self._store, self._tables)
             removed = []
             for file in files:
                 name = PurePosixPath(file.name)

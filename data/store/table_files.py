@@ -56,7 +56,7 @@ def encode(rows: pa.Table, *, row_group_rows: int | None = None) -> DataFile:
     raw = out.getvalue()
     # Two commits may have the same rows, and Delta identifies a file by its name.
     name = f"part-{secrets.token_hex(8)}-{_digest(raw)}.zstd.parquet"
-    return DataFile(name=name, raw=raw, stats=statistics_of(raw))
+    return DataFile(name=name, raw=raw, stats=statistics_of(pq.read_metadata(io.BytesIO(raw))))
 
 
 def problem_of(name: str, raw: bytes) -> str | None:
@@ -80,12 +80,11 @@ def _digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()[:32]
 
 
-def statistics_of(raw: bytes) -> str:
+def statistics_of(footer: pq.FileMetaData) -> str:
     """Return bounds and null counts of plain columns as JSON, for file skipping by readers.
 
     Times are left out: Delta stores them in milliseconds, which would truncate an upper bound.
     """
-    footer = pq.read_metadata(io.BytesIO(raw))
     least: dict[str, Any] = {}
     most: dict[str, Any] = {}
     nulls: dict[str, int] = {}

@@ -17,6 +17,7 @@ from .files import Store
 # Key of a commit's purpose in its information; an append has none.
 PURPOSE: Final = "assay"
 COMPACT: Final = "compact"
+RESTORE: Final = "restore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

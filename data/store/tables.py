@@ -129,7 +129,7 @@ class Tables:
         if since is None or version is None:
             return self.scan(table, version)
         schema = schema_of(table)
-        before, after = (self._at(table, number) for number in (since, version))
+        before, after = (self.at(table, number) for number in (since, version))
         known, files = set(before.file_uris()), set(after.file_uris())
         if known <= files:
             files -= known
@@ -296,7 +296,13 @@ class Tables:
         damage.check_log(self._store, folder, opened.version())
         return opened
 
-    def _at(self, table: str, version: int) -> DeltaTable:
+    def at(self, table: str, version: int) -> DeltaTable:
+        """Open a table at a version.
+
+        Raises:
+            MissingVersion: The version does not exist, or its log was removed.
+            StoreError: The log cannot be read.
+        """
         return _at_version(self.open(table), table, version)
 
     def _has_exclusive_since(self, base: DeltaTable, table: str, after: int) -> bool:

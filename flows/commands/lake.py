@@ -1,18 +1,24 @@
-"""`assay lake`: check, repair and sweep a lake."""
+"""`assay lake`: check, repair and tidy a lake, and go back to an earlier state of it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter, validators
 
 from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects
 
 EXIT_DAMAGED = 4
 
-lake_app = App(name="lake", help="Check, repair and sweep a lake.")
+TableName = Annotated[
+    Literal["images", "sightings", "scores", "views", "decisions", "reviews", "synthetics", "runs"]
+    | None,
+    Parameter(show_default=False),
+]
+
+lake_app = App(name="lake", help="Check, repair, tidy and restore a lake.")
 
 
 @lake_app.command
@@ -111,3 +117,136 @@ def sweep(
         print(json.dumps({"dry_run": dry_run, "swept": [one.to_json() for one in swept]}))  # noqa: T201
         return
     print(lake_sweep.draw(swept, dry_run=dry_run))  # noqa: T201
+
+
+@lake_app.command
+def compact(*, lake: LakeUri = None, dry_run: DryRun = False, json_: AsJson = False) -> None:
+    """Merge the small files of each table into sorted ones of up to 64 MiB.
+
+    Runs do so by themselves where a table has many small files. Rows and older versions stay; the
+    merged files remain until a vacuum. Runs may write meanwhile.
+
+    Args:
+        lake: Folder of the lake, or its s3:// prefix.
+        dry_run: Counts of what would be merged; nothing is changed.
+        json_: One JSON object on stdout.
+    """
+    from ...tasks.lake import compact as lake_compact
+
+    done = lake_compact.compact(open_lake(lake), dry_run=dry_run)
+    if json_:
+        print(json.dumps({"dry_run": dry_run, "compacted": [one.to_json() for one in done]}))  # noqa: T201
+        return
+    print(lake_compact.draw(done, dry_run=dry_run))  # noqa: T201
+
+
+@lake_app.command
+def vacuum(
+    *,
+    lake: LakeUri = None,
+    older_than: str = "7d",
+    published: tuple[Path, ...] = (),
+    dry_run: DryRun = False,
+    json_: AsJson = False,
+) -> None:
+    """Remove table files that only older versions need, and the history before them.
+
+    Every version of the last days stays readable, and so do the versions that published datasets
+    were read at. Runs may write meanwhile.
+
+    Args:
+        lake: Folder of the lake, or its s3:// prefix.
+        older_than: Age up to which every version stays readable, such as 12h, 7d or 2w; at least
+            1h.
+        published: Folder of a dataset that assay 0.2.0 or older published, whose versions stay
+            readable; later versions record them in the lake. May be repeated.
+        dry_run: List of what would be removed; nothing is changed.
+        json_: One JSON object on stdout.
+    """
+    from ...data.durations import span_s
+    from ...tasks.lake import sweep as lake_sweep
+    from ...tasks.lake import vacuum as lake_vacuum
+
+    removed = lake_vacuum.vacuum(
+        open_lake(lake),
+        older_than_s=span_s("--older-than", older_than),
+        published=published,
+        dry_run=dry_run,
+    )
+    if json_:
+        print(json.dumps({"dry_run": dry_run, "vacuumed": [one.to_json() for one in removed]}))  # noqa: T201
+        return
+    print(lake_sweep.draw(removed, dry_run=dry_run, noun="table files"))  # noqa: T201
+
+
+@lake_app.command
+def history(
+    *,
+    lake: LakeUri = None,
+    table: TableName = None,
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 20,
+    json_: AsJson = False,
+) -> None:
+    """List the commits to the tables, the newest first: what each changed, and by which run.
+
+    Args:
+        lake: Folder of the lake, or its s3:// prefix.
+        table: Name of one table [default: all].
+        limit: Largest number of commits.
+        json_: One JSON object on stdout.
+    """
+    from ...data.schema import TABLES
+    from ...tasks.lake import history as lake_history
+
+    tables = list(TABLES) if table is None else [table]
+    changes = lake_history.history(open_lake(lake), tables=tables, limit=limit)
+    if json_:
+        print(json.dumps({"commits": [change.to_json() for change in changes]}))  # noqa: T201
+        return
+    print(lake_history.draw(changes))  # noqa: T201
+
+
+@lake_app.command
+def restore(
+    to: Annotated[str, Parameter(name="VERSION")],
+    *,
+    lake: LakeUri = None,
+    table: TableName = None,
+    dry_run: DryRun = False,
+    json_: AsJson = False,
+) -> None:
+    """Make an earlier state of the lake, or of one table, the current one.
+
+    The restore is a new version: later rows stay readable at their versions until a vacuum, and a
+    restore to a time before it undoes it. Without --table, all tables change but `reviews` and
+    `runs`: what people said and what was done stays. While a run is at work, it is refused.
+
+    Args:
+        to: Id of a run, for the state after it; a time such as 2026-03-01T12:00, in UTC; a span
+            such as 2h before now; or, with --table, a version that `assay lake history` lists.
+        lake: Folder of the lake, or its s3:// prefix.
+        table: Name of one table.
+        dry_run: Counts of rows before and after; nothing is changed.
+        json_: One JSON object on stdout.
+    """
+    from datetime import UTC, datetime
+
+    from ...data.durations import since
+    from ...tasks.lake import restore as lake_restore
+    from ..dead_runs import require_no_run
+
+    opened = open_lake(lake)
+    point: int | str | datetime
+    if to.isdecimal():
+        point = int(to)
+    elif lake_restore.RUN_ID.fullmatch(to):
+        point = to
+    else:
+        point = since("VERSION", to, now=datetime.now(UTC))
+    if not dry_run:
+        require_no_run(opened)
+    done = lake_restore.restore(opened, point, table=table, dry_run=dry_run)
+    if json_:
+        print(json.dumps({"dry_run": dry_run, "restored": [one.to_json() for one in done]}))  # noqa: T201
+        return
+    print(lake_restore.draw(done, dry_run=dry_run))  # noqa: T201

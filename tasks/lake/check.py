@@ -32,8 +32,8 @@ from ...data.store.damage import (
 from ...data.store.files import TMP_PREFIX
 from ...data.store.lake import Lake
 from ...data.store.shards import ShardPlace
-from ...data.store.table_repair import files_of
 from ...data.store.tables import FOLDER
+from ...data.store.upkeep.table_repair import files_of
 from .fit import has_lost_tables
 
 PLACE: Final = ("image_id", "shard", "row_group", "row")

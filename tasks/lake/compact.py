@@ -17,13 +17,13 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from ...data.errors import AssayError, StoreError, brief
 from ...data.schema import TABLES
-from ...data.store.compaction import FAN, to_merge
 from ...data.store.damage import Listed
 from ...data.store.lake import Lake
-from ...data.store.rewrite import add_action, merged, rewrite, write_file
 from ...data.store.table_log import COMPACT
-from ...data.store.table_repair import files_of
 from ...data.store.tables import FOLDER
+from ...data.store.upkeep.compaction import FAN, to_merge
+from ...data.store.upkeep.rewrite import add_action, merged, rewrite, write_file
+from ...data.store.upkeep.table_repair import files_of
 
 _log = logging.getLogger(__name__)
 

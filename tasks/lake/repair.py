@@ -28,7 +28,7 @@ from ...data.sources.find import SourceOptions, find_items, read_item
 from ...data.store import shards
 from ...data.store.lake import Lake
 from ...data.store.shards import ShardImage, ShardPlace
-from ...data.store.table_repair import (
+from ...data.store.upkeep.table_repair import (
     files_of,
     read_without_checkpoints,
     rebuild_log,

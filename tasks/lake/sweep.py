@@ -19,6 +19,7 @@ from ...data.store import shards
 from ...data.store.files import TMP_PREFIX
 from ...data.store.lake import Lake
 from ...data.store.tables import FOLDER
+from ...data.store.upkeep.named_shards import named_shards
 from ...data.store.whole_folder import holding
 from .fit import require_no_images, require_tables
 
@@ -102,8 +103,7 @@ def _leftovers(lake: Lake, now_s: float, older_than_s: float) -> Iterator[Swept]
     folders = ["", shards.FOLDER, REPORTS, *(f"{FOLDER}/{table}" for table in TABLES)]
     files = [file for folder in folders for file in lake.store.files(folder)]
     require_tables(lake)
-    images = lake.scan("images").select("shard").unique().collect()
-    named = set(images["shard"])
+    named = named_shards(lake.store, lake.tables)
     if not named:
         # A repair needs the shards if the table has lost its rows.
         require_no_images(lake)
@@ -152,12 +152,13 @@ def _publishes(published: Path, now_s: float, older_than_s: float) -> Iterator[S
             )
 
 
-def draw(swept: list[Swept], *, dry_run: bool) -> str:
+def draw(swept: list[Swept], *, dry_run: bool, noun: str = "leftovers and reports") -> str:
     """Return the removed files and folders as text, one line each, and their total.
 
     Args:
         swept: Removed files and folders.
         dry_run: Whether nothing was removed.
+        noun: Noun of the total, in the plural.
     """
     verb = "would remove" if dry_run else "removed"
     lines = [
@@ -165,4 +166,4 @@ def draw(swept: list[Swept], *, dry_run: bool) -> str:
         for leftover in swept
     ]
     total = sum(leftover.n_bytes for leftover in swept)
-    return "\n".join([*lines, f"{verb}  {len(swept):,} leftovers and reports, {total:,} bytes"])
+    return "\n".join([*lines, f"{verb}  {len(swept):,} {noun}, {total:,} bytes"])

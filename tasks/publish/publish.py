@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding
 from ...version import __version__
 from ..lake.check import require_images_known
 from ..lake.fit import require_fit
+from ..lake.pins import record_pin
 from ..similar.near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .dataset_card import CardFacts, dataset_card
 from .files import Tally, write_file
@@ -33,6 +35,8 @@ from .pinned import Pinned, pin
 from .selection import Selection
 from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
 from .upright_hashes import with_upright_hashes
+
+_log = logging.getLogger(__name__)
 
 # The Hub's viewer and `datasets` recommend files below 500 MB.
 MAX_FILE_BYTES: Final = 400_000_000
@@ -209,6 +213,7 @@ def _publish(
     (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
     lock = _lock(facts, work, files, selection, allow_shortcuts=allow_shortcuts)
     (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
+    _pin_versions(lake, out, pinned)
     place.put()
     return PublishResult(
         out=str(out),
@@ -322,6 +327,14 @@ def _refuse_leaks(files: list[Path]) -> None:
             f"not published, since images would leak between splits: {'; '.join(leaks)}; "
             "this is a bug in the grouping, please report it"
         )
+
+
+def _pin_versions(lake: Lake, out: Path, pinned: Pinned) -> None:
+    """Keep the versions of the dataset readable; a lake that cannot be written has no vacuum."""
+    try:
+        record_pin(lake, str(out), pinned.versions)
+    except StoreError as error:
+        _log.warning("the versions of %s are not recorded in the lake: %s", out, brief(error))
 
 
 def _lock(

@@ -14,9 +14,9 @@ from lake_rows import ids, image_row, review, score, store_images
 
 import assay.tasks.lake.compact as compaction
 from assay.data.errors import CommitConflict, StoreError
-from assay.data.store.compaction import FAN
 from assay.data.store.lake import Lake
-from assay.data.store.table_repair import files_of
+from assay.data.store.upkeep.compaction import FAN
+from assay.data.store.upkeep.table_repair import files_of
 from assay.tasks.lake.check import check_table
 from assay.tasks.lake.compact import compact, compact_after_run, draw
 

@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
-from ..schema import SORTED_BY
+from ...schema import SORTED_BY
+from ..conform import schema_of
+from ..damage import Listed, damaged
+from ..files import Store
+from ..table_files import DataFile, encode, problem_of
+from ..table_log import PURPOSE
+from ..tables import FOLDER, Tables
 from .compaction import row_group_rows
-from .conform import schema_of
-from .damage import Listed, damaged
-from .files import Store
-from .table_files import DataFile, encode, problem_of
-from .table_log import PURPOSE
-from .tables import FOLDER, Tables
 
 _REWRITE = "assay-rewrite"
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from .damage import Listed
+from ..damage import Listed
 
 FAN: Final = 8
 # Compressed size of a merged file; bounds the memory of a merge at a few times as much.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assay.data.store.compaction import FAN, MAX_BYTES, to_merge
 from assay.data.store.damage import Listed
+from assay.data.store.upkeep.compaction import FAN, MAX_BYTES, to_merge
 
 
 def file(name: str, n_rows: int | None = 10, n_bytes: int = 1000) -> Listed:

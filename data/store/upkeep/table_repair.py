@@ -6,21 +6,23 @@ aside, here or by the caller; nothing is deleted.
 
 from __future__ import annotations
 
+import io
 import secrets
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, Transaction
 from deltalake.transaction import AddAction
 
-from ..errors import StoreError
-from .conform import conform, schema_of
-from .damage import LOG, Listed, empty_entries, listed_files
-from .files import Store
+from ...errors import StoreError
+from ..conform import conform, schema_of
+from ..damage import LOG, Listed, empty_entries, listed_files
+from ..files import Store
+from ..table_files import DataFile, encode, problem_of, statistics_of
+from ..tables import FOLDER, Tables
 from .rewrite import add_action, rewrite, write_file
-from .table_files import DataFile, encode, problem_of, statistics_of
-from .tables import FOLDER, Tables
 
 
 def replace_files(
@@ -117,7 +119,8 @@ def rebuild_log(store: Store, tables: Tables, table: str, *, aside: str) -> tupl
         n_rows += len(fresh)
         if len(fresh) == rows.num_rows:
             name = PurePosixPath(file.name).name
-            actions.append(add_action(name, len(raw), statistics_of(raw), is_new=True))
+            stats = statistics_of(pq.read_metadata(io.BytesIO(raw)))
+            actions.append(add_action(name, len(raw), stats, is_new=True))
         elif fresh:
             actions.append(_written(store, table, encode(conform(table, rows.take(fresh)))))
     if actions:
@@ -132,10 +135,6 @@ def files_of(table: str, base: DeltaTable) -> list[Listed]:
 
 def _readable(table: str, raw: bytes) -> pa.Table | None:
     """Return the rows of a file, with nulls for newer columns; None if they do not fit."""
-    import io
-
-    import pyarrow.parquet as pq
-
     rows = pq.read_table(io.BytesIO(raw))
     for field in schema_of(table):
         if field.name not in rows.column_names:

@@ -1,0 +1,1 @@
+"""Work on the files of tables that changes no rows, and repairs: merges, rewrites, logs."""
