@@ -14,9 +14,10 @@ LABEL org.opencontainers.image.title="assay" \
 # The home holds all that is kept: the lake, weights, measurements of backends, Prefect's settings.
 RUN useradd --uid 10001 --create-home --home-dir /srv/assay assay
 COPY --from=build /opt/assay /opt/assay
+COPY --chmod=755 docker/entrypoint.sh /usr/local/bin/assay-entrypoint
 ENV PATH=/opt/assay/bin:$PATH \
     ASSAY_LAKE=/srv/assay/lake
 USER 10001
 WORKDIR /srv/assay
 VOLUME ["/srv/assay"]
-ENTRYPOINT ["assay"]
+ENTRYPOINT ["assay-entrypoint"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow, task
 from prefect.utilities.annotations import quote
@@ -19,28 +19,29 @@ from ..synth.generators.registry import named_from_here
 from ..synth.job import Job
 from ..synth.plan.plan_file import plan_of_dict, read_plan
 from ..tasks.synthesize import SynthCounts, synthesize_chunk
+from ..version import __version__
 from .augmentation.loaded_tools import LoadedTools
 from .augmentation.run import augment
 from .events.run_events import told
 from .flow_runs.retrying import task_options
 from .process.prefect_home import settle_temporary_server
-from .request import AugmentSettings, Request
+from .request import AugmentSettings, Device, Request
+from .served import lake_of_run
 from .settings.form import with_form
-from .settings.resolve import default_lake
 
 settle_temporary_server()
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.
-@flow(name="assay-augment")
+@flow(name="assay-augment", version=__version__)
 @with_form(AugmentSettings)
 def augment_flow(
     plan: str | dict[str, Any],
     memory: str | None = None,
-    t5: str = "auto",
+    t5: Literal["auto", "keep", "drop", "int8", "nf4"] = "auto",
     fuse: bool = False,  # noqa: FBT001, FBT002
-    generator_device: str = "auto",
-    generator_precision: str = "auto",
+    generator_device: Device = "auto",
+    generator_precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
     generator: str | None = None,
     **settings: Any,
 ) -> str:
@@ -49,10 +50,10 @@ def augment_flow(
     Args:
         plan: Path of a plan file, or its content as an object.
         memory: Memory of the generator's device, such as 24GB.
-        t5: Third text encoder: auto, keep, drop, int8 or nf4.
+        t5: Third text encoder: kept, left out, or quantised.
         fuse: Whether adapters are merged into the weights.
         generator_device: Device of the generator: auto, cpu, cuda, mps or xpu.
-        generator_precision: Precision of the generator: auto, fp32, bf16 or fp16.
+        generator_precision: Precision of the generator.
         generator: Generator that replaces the plan's in every block that names one.
         **settings: Settings of the run.
 
@@ -67,7 +68,7 @@ def augment_flow(
     chosen = plan_of_dict(plan, folder=Path()) if isinstance(plan, dict) else read_plan(Path(plan))
     if generator is not None:
         chosen = chosen.with_generator(named_from_here(generator))
-    request = Request(**settings | {"lake": settings["lake"] or default_lake()})
+    request = Request(**settings | {"lake": lake_of_run(settings["lake"])})
     made: Any = task(name="synthesize", **task_options())(synthesize_chunk)
 
     def synthesize(

@@ -22,6 +22,7 @@ from .commands import (
     bench,
     config,
     demo,
+    deploy,
     doctor,
     explain,
     export,
@@ -90,6 +91,7 @@ for verb in (
 ):
     app.command(verb)
 models.models.command(bench.quantise)
+app.command(deploy.deploy)
 app.command(models.models)
 app.command(synth.synth)
 app.command(lake.lake_app)

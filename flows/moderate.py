@@ -15,6 +15,7 @@ from prefect.utilities.annotations import quote
 from pydantic.json_schema import SkipJsonSchema
 
 from ..data.errors import ConfigError
+from ..version import __version__
 from . import steps
 from .events.run_events import told
 from .flow_runs.retrying import task_options
@@ -22,9 +23,8 @@ from .process.prefect_home import settle_temporary_server
 from .request import Request
 from .result import Moderation
 from .run import run
-from .served import confined
+from .served import confined, lake_of_run
 from .settings.form import with_form
-from .settings.resolve import default_lake
 from .steps import Steps
 
 settle_temporary_server()
@@ -61,7 +61,7 @@ TASKS = Steps(
 )
 
 
-@flow(name="assay-moderate")
+@flow(name="assay-moderate", version=__version__)
 @with_form(Request)
 def moderate(
     sources: list[str], *, verb: SkipJsonSchema[str] = "moderate", **settings: Any
@@ -82,7 +82,7 @@ def moderate(
     """
     if verb not in VERBS:
         raise ConfigError(f"verb is {verb!r}; allowed: {', '.join(VERBS)}")
-    settings |= {"lake": settings["lake"] or default_lake()}
+    settings |= {"lake": lake_of_run(settings["lake"])}
     request = Request(sources=tuple(sources), **settings)
     with told(request, verb) as tell:
         result = run(confined(request), calls=TASKS, flow=verb, tell=tell)

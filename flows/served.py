@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,8 +20,10 @@ from ..data.source_paths import path_of
 from ..data.sources.files import is_inside
 from ..data.sources.folders.globs import expand_glob, has_magic
 from ..data.text.redaction import redact_url
+from ..data.user_paths import from_home
 from .fields.marks import ByCaller, mark_of
 from .request import Request
+from .settings.resolve import default_lake
 
 VARIABLE: Final = "ASSAY_SERVED"
 
@@ -42,6 +45,35 @@ def kept_secrets(sources: Sequence[str]) -> Iterator[None]:
     finally:
         for name in known:
             _secrets.pop(name, None)
+
+
+def lake_of_run(given: str | None) -> str:
+    """Return the lake of a flow run: the parameter, else that of this machine's settings.
+
+    Raises:
+        ConfigError: It would lie in a temporary folder of the worker.
+    """
+    return lasting("lake", given or default_lake())
+
+
+def lasting(name: str, place: str) -> str:
+    """Return a path or URL that a flow run writes to.
+
+    A process worker starts each run in a temporary folder and removes it afterwards.
+
+    Raises:
+        ConfigError: The path is relative to such a folder.
+    """
+    from prefect.runtime import deployment
+
+    is_relative = "://" not in place and not from_home(place).is_absolute()
+    if is_relative and deployment.id and Path.cwd().is_relative_to(tempfile.gettempdir()):
+        raise ConfigError(
+            f"{name} is {place!r}, which the worker would remove after the run with the folder that"
+            f" it starts runs in; give the deployment an absolute path or a URL as {name}"
+            + (", or set ASSAY_LAKE for the worker" if name == "lake" else "")
+        )
+    return place
 
 
 def with_roots(request: Request) -> Request:

@@ -1,5 +1,6 @@
 """Files beside the package hold together: they parse, and what they name exists."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -112,6 +113,9 @@ def test_the_image_is_built_from_what_the_wheel_needs():
             for path in (ROOT / folder).glob(pattern):
                 assert path.relative_to(ROOT).as_posix() in seen
     assert {"pyproject.toml", PROJECT["readme"], "constraints.txt", "docker/install.sh"} <= seen
+    assert (
+        set(re.findall(r"^COPY --chmod=755 (\S+)", (ROOT / "Dockerfile").read_text(), re.M)) <= seen
+    )
     for pattern in PROJECT.get("license-files", []):
         assert {path.name for path in ROOT.glob(pattern)} <= seen
     assert not [path for path in seen if path.startswith(("tests", "docs", ".venv", ".git"))]
@@ -123,7 +127,30 @@ def test_the_image_runs_as_no_root_and_keeps_its_lake_in_a_volume():
     assert re.search(r"^USER [1-9]\d+$", text, re.M)
     volume = re.search(r'^VOLUME \["(.+)"\]$', text, re.M)[1]
     assert re.search(r"ASSAY_LAKE=(\S+)", text)[1].startswith(f"{volume}/")
-    assert text.rstrip().endswith('ENTRYPOINT ["assay"]')
+    assert text.rstrip().endswith('ENTRYPOINT ["assay-entrypoint"]')
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["moderate", "/images"], "assay moderate /images"),
+        ([], "assay"),
+        (["prefect", "flow-run", "execute"], "prefect flow-run execute"),
+    ],
+)
+def test_the_image_runs_verbs_of_assay_and_the_jobs_of_workers(tmp_path, words, command):
+    """A worker gives the image a command of Prefect as its arguments, not as its entrypoint."""
+    for name in ("assay", "prefect"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "docker" / "entrypoint.sh", *words],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == command
 
 
 def test_an_install_leaves_a_folder_with_files_alone(tmp_path):

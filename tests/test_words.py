@@ -32,8 +32,8 @@ _VERBS = """
     Calculate Call Cancel Cast Change Check Choose Clamp Clear Clip Close Cluster Collect Combine
     Commit Compare Compile Compose Compress Compute Configure Connect Construct Convert Copy
     Correct Count Cover Create Crop Cut
-    Decide Declare Decode Decompress Delete Derive Describe Detach Detect Determine Discard Display
-    Divide Download Draw Drop
+    Decide Declare Decode Decompress Delete Deploy Derive Describe Detach Detect Determine Discard
+    Display Divide Download Draw Drop
     Embed Enable Encode End Enforce Ensure Enter Escape Estimate Evaluate Examine Exclude Execute
     Exit Expand Explain Export Extend Extract
     Fail Fetch Fill Filter Find Fine-tune Finish Fit Fix Flag Flatten Flush Fold Follow Forget

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,11 +11,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...data.errors import ConfigError
-from ...data.source_paths import path_of_uri
 from ..process.prefect_home import configured_api_url, require_settings, settle
 from ..request import Request
 from ..served import announce, with_roots
+from .deployment import default_name
 from .prefect_server import asks_for_login, own_server, require_server
+from .schedule import check_cron
 
 FLOW = "assay-moderate"
 
@@ -48,10 +46,10 @@ def serve(request: Request, *, cron: str | None, name: str | None = None) -> Non
     from ..run import check
 
     if cron is not None:
-        _check_cron(cron)
+        check_cron(cron)
     request = with_roots(request.absolute())
     check(request)
-    name = name or default_name(request)
+    name = name or name_of(request)
     parameters = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in request.params().items()
@@ -80,15 +78,11 @@ def serve(request: Request, *, cron: str | None, name: str | None = None) -> Non
             )
 
 
-def default_name(request: Request) -> str:
+def name_of(request: Request) -> str:
     """Return a deployment's name that is unique to its sources and lake."""
     params = request.params()
-    known_by = json.dumps([params["sources"], params["lake"]])
-    digest = hashlib.sha256(known_by.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     first = params["sources"][0] if params["sources"] else ""
-    first = path_of_uri(first) if "://" in first else first
-    word = re.sub(r"[^A-Za-z0-9_.]+", "-", Path(first).name).strip("-.")[:40]
-    return f"{word or 'lake'}-{digest}"
+    return default_name([params["sources"], params["lake"]], first)
 
 
 def _words(name: str, cron: str | None, url: str, login_file: Path | None, request: Request) -> str:
@@ -105,18 +99,6 @@ def _words(name: str, cron: str | None, url: str, login_file: Path | None, reque
     if configured_api_url() is None:
         run_it = f"PREFECT_API_URL={url} {run_it}"
     return "\n".join([*lines, f"Run it now:  {run_it}"])
-
-
-def _check_cron(cron: str) -> None:
-    from prefect.client.schemas.schedules import CronSchedule
-
-    try:
-        CronSchedule(cron=cron)
-    except ValueError as error:
-        raise ConfigError(
-            f"--cron {cron!r} is not a cron expression; give five fields, "
-            "such as '0 * * * *' for every full hour"
-        ) from error
 
 
 def _require_free(name: str, parameters: dict[str, Any]) -> None:

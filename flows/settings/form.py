@@ -10,12 +10,14 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
-from ..fields.marks import kind_of
+from ..fields.marks import ByCaller, kind_of, mark_of
 
 Flow = TypeVar("Flow", bound=Callable[..., Any])
 
 # A property of the machine that runs the flow; hidden in the form, allowed in deployments.
 _LEFT_OUT: Final = frozenset({"n_workers"})
+# What every run is about; it heads the form.
+_FIRST: Final = ("lake", "detector", "policy")
 _hidden: Any = SkipJsonSchema  # subscripted with types that are known at run time only
 
 
@@ -38,7 +40,7 @@ def with_form(model: type[BaseModel]) -> Callable[[Flow], Flow]:
         ]
         first = [one for one in own if one.default is inspect.Parameter.empty]
         rest = [one for one in own if one.default is not inspect.Parameter.empty]
-        names = [name for name in fields if name not in {one.name for one in own}]
+        names = [name for name in _by_use(fields) if name not in {one.name for one in own}]
         given = [_parameter(name, fields[name], is_required=False) for name in names]
         signature = inspect.Signature(
             [
@@ -51,6 +53,17 @@ def with_form(model: type[BaseModel]) -> Callable[[Flow], Flow]:
         return function
 
     return decorate
+
+
+def _by_use(fields: Mapping[str, FieldInfo]) -> list[str]:
+    """Return the names of settings in the order of the form: what changes from run to run first."""
+
+    def rank(name: str) -> int:
+        if name in _FIRST:
+            return _FIRST.index(name)
+        return len(_FIRST) + (mark_of(fields[name], ByCaller) is None)
+
+    return sorted(fields, key=rank)
 
 
 def _parameter(name: str, field: FieldInfo, *, is_required: bool) -> inspect.Parameter:

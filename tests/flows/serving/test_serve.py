@@ -14,7 +14,7 @@ from assay.flows.doctor import _prefect
 from assay.flows.process.prefect_home import configured_api_url
 from assay.flows.request import Request
 from assay.flows.serving.prefect_server import login_in, require_server
-from assay.flows.serving.serve import default_name
+from assay.flows.serving.serve import name_of
 from assay.flows.start import start
 
 
@@ -126,8 +126,8 @@ def test_paths_are_absolute_and_names_differ_by_source_and_lake(tmp_path, monkey
         for lake in ("lake", "s3://bucket/lake"):
             request = Request(lake=lake, sources=("pics",)).absolute()
             assert request.sources == (str(tmp_path / place / "pics"),)
-            names.add(default_name(request))
-            assert default_name(request) == default_name(request.absolute())
+            names.add(name_of(request))
+            assert name_of(request) == name_of(request.absolute())
     assert len(names) == 4
     (tmp_path / "list.csv").write_text("path\n")
     sources = ("list.csv", "one/*/x[12].jpg", "https://h/a.jpg")

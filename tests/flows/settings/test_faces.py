@@ -58,7 +58,7 @@ OTHERS = {
 FACES = ("commands", "serving", "settings", "fields", "api.py", "notebook.py", "moderate.py")
 FACES += ("augment.py", "served.py", "start.py")
 # Verbs that measure or choose detectors, or publish what they found.
-NO_RUNS = {f"{verb}.py" for verb in ("bench", "models", "publish", "similar", "synth")}
+NO_RUNS = {f"{verb}.py" for verb in ("bench", "deploy", "models", "publish", "similar", "synth")}
 NO_RUNS.add("image_filters.py")  # chooses stored images
 
 

@@ -1,0 +1,72 @@
+"""The publish flow: what `assay publish` does, as a Prefect flow with its own form.
+
+Deployments name this module and `publish`, so neither may be renamed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow, task
+
+from ..data.store.lake import Lake
+from ..tasks.publish import publish as step
+from ..version import __version__
+from .events.event import dataset_published
+from .events.send import emit
+from .flow_runs.retrying import task_options
+from .process.prefect_home import settle_temporary_server
+from .served import lake_of_run, lasting
+
+settle_temporary_server()
+
+
+# Prefect draws its form from this signature, so the parameters are plain JSON with defaults.
+@flow(name="assay-publish", version=__version__)
+def publish(
+    to: str,
+    lake: str | None = None,
+    detector: str | None = None,
+    precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None,
+    where: str | None = None,
+    ids: list[str] | None = None,
+    seed: int = 0,
+    overwrite: bool = False,  # noqa: FBT001, FBT002
+    allow_shortcuts: bool = False,  # noqa: FBT001, FBT002
+) -> dict[str, Any]:
+    """Write the labelled images of a lake as a dataset folder.
+
+    Args:
+        to: Folder to write; must be new or empty unless it is replaced.
+        lake: Folder of the lake, or its s3://, gs:// or az:// prefix [default: that of the worker].
+        detector: Detector whose scores are published [default: that of the last decisions].
+        precision: Precision of these scores [default: that of the last decisions].
+        where: Condition in SQL on the columns of the dataset, such as "decision = 'flag'"
+            [default: all images].
+        ids: Ids of the images to publish [default: all].
+        seed: Seed that assigns groups of near-duplicates to splits.
+        overwrite: Whether a dataset that assay has published to the folder is replaced.
+        allow_shortcuts: Reserved for a future check of file format and size as label shortcuts.
+
+    Returns:
+        Values as printed by `--json`.
+
+    Raises:
+        AssayError: The lake cannot be read, the folder cannot be written, or a gate refuses.
+    """
+    published: Any = task(name="publish", **task_options())(step.publish)
+    opened = Lake(lake_of_run(lake), create=False)
+    result: step.PublishResult = published(
+        opened,
+        Path(lasting("to", to)),
+        detector=detector,
+        precision=precision,
+        where=where,
+        ids=ids,
+        seed=seed,
+        overwrite=overwrite,
+        allow_shortcuts=allow_shortcuts,
+    )
+    emit(dataset_published(result, lake=opened.uri))
+    return result.to_json()
