@@ -26,7 +26,7 @@ def demo(
         open_: Report shown in the browser.
         dry_run: Counts and paths of what would be written; nothing is changed.
     """
-    from ..demo import N_FILES, PLAN, demo_request
+    from ..installation.demo import N_FILES, PLAN, demo_request
 
     if dry_run:
         from ..dry_run.effects import Effect, Effects

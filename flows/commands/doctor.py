@@ -11,7 +11,7 @@ EXIT_BUG = 1
 
 def doctor(*, lake: LakeUri = None, json_: AsJson = False) -> None:
     """Check the installation: versions, devices, detectors, lake, Prefect, optional packages."""
-    from ..doctor import draw, examine
+    from ..installation.doctor import draw, examine
 
     found = examine(lake)
     print(json.dumps([check.to_json() for check in found]) if json_ else draw(found))  # noqa: T201

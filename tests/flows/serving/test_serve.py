@@ -10,7 +10,7 @@ from prefect.settings import Settings
 
 from assay.data.errors import ConfigError, InputError
 from assay.flows import served
-from assay.flows.doctor import _prefect
+from assay.flows.installation.doctor import _prefect
 from assay.flows.process.prefect_home import configured_api_url
 from assay.flows.request import Request
 from assay.flows.serving.prefect_server import login_in, require_server

@@ -21,8 +21,8 @@ from assay.data.errors import ConfigError, StoreError
 from assay.data.store.lake import Lake
 from assay.data.store.local_files import LocalStore
 from assay.data.store.shards import ShardImage
-from assay.flows import doctor
 from assay.flows.cli import main
+from assay.flows.installation import doctor
 from assay.flows.request import Request
 from assay.flows.result import Moderation
 from assay.flows.run import run

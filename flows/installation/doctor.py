@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..data.commands import command
-from ..data.errors import AssayError, ModelError, StoreError, UntrustedWeights
-from ..data.machine import n_cores
-from ..data.package_versions import PACKAGES
-from ..data.text.redaction import redact_url
-from ..version import __version__
-from .process.offline import offline
+from ...data.commands import command
+from ...data.errors import AssayError, ModelError, StoreError, UntrustedWeights
+from ...data.machine import n_cores
+from ...data.package_versions import PACKAGES
+from ...data.text.redaction import redact_url
+from ...version import __version__
+from ..process.offline import offline
 
 LISTED = (*PACKAGES, "polars", "deltalake")
 OPTIONAL = {
@@ -95,13 +95,13 @@ def _machine() -> str:
 
 
 def _device() -> str:
-    from ..tasks.detector.backends.devices import device_kind
+    from ...tasks.detector.backends.devices import device_kind
 
     return device_kind("auto")
 
 
 def _mini() -> str:
-    from ..tasks.detector.load import load_detector
+    from ...tasks.detector.load import load_detector
 
     started_s = time.perf_counter()
     detector = load_detector("mini")
@@ -110,7 +110,7 @@ def _mini() -> str:
 
 
 def _real_weights() -> str:
-    from ..tasks.detector.load import identify
+    from ...tasks.detector.load import identify
 
     try:
         with offline():  # a check must not start a download of 87 MB
@@ -125,9 +125,9 @@ def _real_weights() -> str:
 
 
 def _lake(lake: str | None) -> str:
-    from ..data.store.lake import Lake
-    from ..tasks.lake.check import check
-    from .settings.resolve import default_lake
+    from ...data.store.lake import Lake
+    from ...tasks.lake.check import check
+    from ..settings.resolve import default_lake
 
     uri = lake or default_lake()
     if lake is None and "://" not in uri and not Path(uri).exists():
@@ -147,8 +147,8 @@ def _lake(lake: str | None) -> str:
 
 
 def _prefect() -> str:
-    from .process.prefect_home import configured_api_url
-    from .serving.prefect_server import require_server
+    from ..process.prefect_home import configured_api_url
+    from ..serving.prefect_server import require_server
 
     version = importlib.metadata.version("prefect")
     url = configured_api_url()

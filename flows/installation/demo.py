@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .request import Request
+from ..request import Request
 
 if TYPE_CHECKING:
     import numpy as np
