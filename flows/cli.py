@@ -45,6 +45,7 @@ from .commands import (
     synth,
     train_mini,
     views,
+    watch,
 )
 from .process import signals
 from .process.terminal import drop_output, guarded, open_closed_streams, unguarded
@@ -72,6 +73,7 @@ for verb in (
     ingest.ingest,
     score.score,
     serve.serve,
+    watch.watch,
     demo.demo,
     report.report,
     runs.runs,

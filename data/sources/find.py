@@ -9,18 +9,20 @@ whole SOURCE stops the run before anything is ingested.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-from ..errors import InputError
+from ..errors import InputError, UnreadableImage
 from ..schema import Reason
 from ..store.lake_mark import is_lake, lake_of, require_no_lake
+from ..text.redaction import redact_url
 from .archives.tars import list_tar, require_tar
 from .archives.zips import list_zip, require_zip
-from .files import is_inside, is_sidecar, require_folder
+from .files import FileAddress, is_inside, is_sidecar, require_folder, root_of
 from .folders.globs import expand_glob, has_magic
 from .folders.walk import item_beside_metadata, items_of_labels, partitions_of, walk_folder
 from .forms import Form, is_text_file
@@ -36,7 +38,8 @@ from .lists.listings import (
 )
 from .parquet import list_parquet, require_parquet
 from .protocol import FormSource, IsListed, SourceRef, SourceRow
-from .uris import compile_pattern, file_uri, is_chosen, is_hidden, stamp_of
+from .source_list import is_source_list, read_source_list
+from .uris import compile_pattern, file_uri, is_chosen, is_hidden, member_uri, stamp_of
 from .url_source import SCHEMES, UrlSource
 
 __all__ = ["SOURCES", "Address", "Item", "SourceOptions", "find_items", "kind_of", "read_item"]
@@ -95,7 +98,28 @@ class _FileSource:
             yield item_beside_metadata(path, options)
 
 
+class _SourceList:
+    """A list of sources, each of which is read as if it were named itself."""
+
+    name = "source-list"
+
+    def takes(self, ref: SourceRef) -> bool:
+        return is_source_list(ref.text) and ref.exists and not ref.is_folder
+
+    def check(self, ref: SourceRef, _options: SourceOptions) -> None:
+        next(read_source_list(str(ref)), None)
+
+    def items(self, ref: SourceRef, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
+        for number, source in enumerate(read_source_list(str(ref))):
+            if source is None:
+                uri = member_uri("sources", str(ref), "", mark=number)
+                yield bad_item(uri, Reason.BAD_ROW, "not the URI of a source as a JSON text")
+            else:
+                yield from _items_of_listed(source, options, is_listed)
+
+
 SOURCES: Final[tuple[SourceRow, ...]] = (
+    _SourceList(),
     UrlSource(),
     InstalledSource(),
     _FolderSource(),
@@ -240,6 +264,37 @@ def _items_of_path(path: str, options: SourceOptions, is_listed: IsListed) -> It
         yield bad_item(file_uri(path), Reason.UNREADABLE, detail, fingerprint=_stamp(path))
         return
     yield from found
+
+
+def _items_of_listed(source: str, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
+    """Yield the items of a source that a list names; a file must lie below the roots, if any."""
+    ref = SourceRef(source)
+    if ref.path is None:
+        try:
+            row = _row_for(ref)
+            row.check(ref, options)
+        except InputError as error:
+            yield bad_item(redact_url(source), Reason.BAD_ROW, str(error))
+            return
+        yield from row.items(ref, options, is_listed)
+        return
+    root = None
+    try:
+        if options.roots:
+            root = root_of(ref.path, options.roots)
+        require_no_lake(ref.path, ref.path)
+    except UnreadableImage as error:
+        yield bad_item(file_uri(ref.path), error.reason, error.detail)
+        return
+    except InputError as error:
+        yield bad_item(file_uri(ref.path), Reason.NOT_AN_IMAGE, str(error))
+        return
+    for item in _items_of_path(ref.path, options, is_listed):
+        if root is not None and isinstance(item.address, FileAddress):
+            # Checked again when the file is read: a link may have taken its place.
+            yield dataclasses.replace(item, address=FileAddress(item.address.path, root))
+        else:
+            yield item
 
 
 def _stamp(path: str) -> str:

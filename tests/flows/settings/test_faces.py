@@ -60,6 +60,7 @@ FACES += ("augment.py", "served.py", "start.py")
 # Verbs that measure or choose detectors, or publish what they found.
 NO_RUNS = {f"{verb}.py" for verb in ("bench", "deploy", "models", "publish", "similar", "synth")}
 NO_RUNS.add("image_filters.py")  # chooses stored images
+NO_RUNS.add("watch.py")  # chooses files for runs to come
 
 
 def test_every_setting_says_what_it_is() -> None:

@@ -1,0 +1,1 @@
+"""Watching of folders and prefixes: what is new there is announced, once."""

@@ -1,0 +1,166 @@
+"""Announcement of new files below a prefix: look, list, send, remember."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from ....data.errors import AssayError, ConfigError, InputError
+from ....data.sources.files import is_inside
+from ....data.sources.items import SourceOptions
+from ....data.sources.source_list import SUFFIX, source_list
+from ....data.sources.uris import compile_pattern
+from ....data.store.files import write_whole
+from ....data.store.open_store import open_store
+from ....data.user_paths import from_home
+from ....tasks.batches import batch_id_of
+from ..event import Event, batch_announced
+from .files_below import Walk, folder_of
+from .seen_files import Announcement, SeenFiles
+
+_log = logging.getLogger(__name__)
+
+MAX_FILES: Final = 10_000
+SETTLE_S: Final = 30.0
+
+Deliver = Callable[[list[Event]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What is watched, and how.
+
+    Attributes:
+        prefix: Folder.
+        options: Settings of listing; `include` and `exclude` are used.
+        state: Folder of the watch's memory; None for the one of this user and prefix.
+        listings: Folder or object-store prefix of the listings; None for one below `state`.
+        settle_s: Seconds for which a file has not changed before it counts as complete.
+        max_files: Maximum number of files of an announcement.
+    """
+
+    prefix: str
+    options: SourceOptions = field(default_factory=SourceOptions)
+    state: Path | None = None
+    listings: str | None = None
+    settle_s: float = SETTLE_S
+    max_files: int = MAX_FILES
+
+
+def watch(settings: Watch, deliver: Deliver, *, interval_s: float | None = None) -> Iterator[Event]:
+    """Yield the events of new files, each after it has been delivered.
+
+    Args:
+        settings: Settings of the watch.
+        deliver: Function that sends events, and raises an `AssayError` if they are not taken.
+        interval_s: Seconds between two looks; None to look once.
+
+    Raises:
+        AssayError: The folder, the memory or the server cannot be used. Between looks, an error is
+            logged instead, and the next look goes on.
+        ConfigError: Another process watches the prefix with the same memory, or the memory lies
+            below the prefix.
+    """
+    folder = folder_of(settings.prefix)
+    for pattern in (*settings.options.include, *settings.options.exclude):
+        compile_pattern(pattern)
+    state = settings.state or state_folder(folder)
+    listings = settings.listings or str(state / "listings")
+    _require_apart(folder, state, listings)
+    with _memory(state) as seen:
+        is_first = True
+        while True:
+            try:
+                yield from _look(folder, settings, listings, seen, deliver)
+            except AssayError as error:
+                if interval_s is None or is_first:
+                    raise
+                _log.warning("%s", error)
+            if interval_s is None:
+                return
+            is_first = False
+            time.sleep(interval_s)
+
+
+def state_folder(folder: str) -> Path:
+    """Return the folder of the memory of a watched folder; not created."""
+    home = from_home(os.environ.get("XDG_STATE_HOME") or "~/.local/state")
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return home / "assay" / "watch" / digest
+
+
+def _look(
+    folder: str, settings: Watch, listings: str, seen: SeenFiles, deliver: Deliver
+) -> Iterator[Event]:
+    walk = Walk(folder, settings.options)
+    seen.note(walk, now_s=time.time())
+    if walk.is_complete:
+        seen.forget_missing()
+    seen.prepare(now_s=time.time(), settle_s=settings.settle_s, max_files=settings.max_files)
+    for announcement in seen.unsent():
+        # A file that has changed since has left its announcement, and waits for the next.
+        if announcement.files:
+            event = _event_of(announcement, folder, listings, seen)
+            deliver([event])
+            seen.mark_sent(announcement.number)
+            yield event
+        else:
+            seen.mark_sent(announcement.number)
+
+
+def _event_of(announcement: Announcement, folder: str, listings: str, seen: SeenFiles) -> Event:
+    """Write the listing of an announcement, and return its event."""
+    name = f"{announcement.number:08d}-{str(announcement.event_id)[:8]}{SUFFIX}"
+    source = write_whole(
+        open_store(listings), name, source_list(seen.sources_of(announcement.number))
+    )
+    return batch_announced(
+        batch_id_of((source,), SourceOptions()),
+        source=source,
+        prefix=folder,
+        files=announcement.files,
+        n_bytes=announcement.n_bytes,
+        event_id=announcement.event_id,
+    )
+
+
+@contextlib.contextmanager
+def _memory(state: Path) -> Iterator[SeenFiles]:
+    """Open the memory of a watch for this process alone."""
+    lock = FileLock(state / "lock")
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(
+            f"another process watches with the memory in {state}; stop it, or name another folder"
+            " with --state"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"{state} cannot be used for the memory of the watch: {error.strerror}; name another"
+            " folder with --state"
+        ) from error
+    try:
+        with contextlib.closing(SeenFiles(state / "seen.sqlite")) as seen:
+            yield seen
+    finally:
+        lock.release()
+
+
+def _require_apart(folder: str, state: Path, listings: str) -> None:
+    """Refuse memory and listings below the watched folder, where they would be announced."""
+    for place in (str(state), listings):
+        if "://" not in place and is_inside(os.path.realpath(place), os.path.realpath(folder)):
+            raise InputError(
+                f"{place} lies below the watched folder {folder}; name a folder elsewhere"
+            )
