@@ -117,10 +117,12 @@ def require_no_run(lake: Lake) -> None:
 
 def _open_rows(lake: Lake) -> pl.DataFrame:
     """Return the rows of runs that have recorded their start only."""
-    runs = lake.scan("runs")
     is_open = (pl.col("status") == "running").all()
-    ids = runs.group_by("run_id").agg(is_open=is_open).filter("is_open").select("run_id")
-    return runs.join(ids, on="run_id", how="semi").unique("run_id", keep="any").collect()
+    ids = lake.scan("runs").group_by("run_id").agg(is_open=is_open).filter("is_open").collect()
+    # A run may have recorded its end between the two reads.
+    rows = lake.rows_of("runs", ids["run_id"], column="run_id").collect()
+    ended = rows.filter(pl.col("status") != "running").select("run_id")
+    return rows.join(ended, on="run_id", how="anti").unique("run_id", keep="any")
 
 
 def _lives(pid: int, started_ticks: object) -> bool:

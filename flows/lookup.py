@@ -12,7 +12,7 @@ from ..data.errors import InputError, UnreadableImage
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
 from ..tasks.browse.find_image import find_image, local_file, read_file
-from ..tasks.latest_rows import keyed_decisions, latest_scores
+from ..tasks.latest_rows import Named, keyed_decisions, latest_scores
 
 if TYPE_CHECKING:
     from ..tasks.detector.inputs.profiles import Profile
@@ -67,9 +67,8 @@ def stored_logit(
 
     That in fp32 where there is one, else that of the precision which scored last.
     """
-    mine = lake.scan("scores").filter(
-        (pl.col("image_id") == image_id)
-        & (pl.col("detector") == detector.detector_id)
+    mine = lake.rows_of("scores", [image_id]).filter(
+        (pl.col("detector") == detector.detector_id)
         & (pl.col("weights_sha256") == detector.weights_sha256)
         & (pl.col("profile") == profile.describe())
     )
@@ -78,7 +77,7 @@ def stored_logit(
     )
     for row in known.collect().iter_rows(named=True):
         key = ScoreKey(**{name: row[name] for name in ScoreKey.columns()})
-        found = latest_scores(lake, key).filter(pl.col("image_id") == image_id)
+        found = latest_scores(lake, key, part=Named(ids=(image_id,)))
         logit = found.select("logit").collect()["logit"]
         if logit.count():
             return float(logit[0]), key.precision
@@ -95,13 +94,14 @@ def describe_image(lake: Lake, image: str) -> dict[str, Any]:
         image: Name of the image, as `find_image` takes it.
     """
     image_id = find_image(lake, image)
-    mine = pl.col("image_id") == image_id
+    mine = Named(ids=(image_id,))
     known: dict[str, Any] = {
-        "image": lake.scan("images").filter(mine).head(1).collect().row(0, named=True)
+        "image": mine.rows(lake, "images").head(1).collect().row(0, named=True)
     }
     for table in _ABOUT_AN_IMAGE:
-        frame = keyed_decisions(lake) if table == "decisions" else lake.scan(table)
-        rows = frame.filter(mine).sort(_WHEN[table]).collect().to_dicts()
+        is_keyed = table == "decisions"
+        frame = keyed_decisions(lake, part=mine) if is_keyed else mine.rows(lake, table)
+        rows = frame.sort(_WHEN[table]).collect().to_dicts()
         for row in rows:
             if row.get("embedding"):
                 values = row["embedding"]

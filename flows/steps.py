@@ -22,6 +22,7 @@ from ..tasks.decide.decide import decide_images
 from ..tasks.ingest import ingest_chunk
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.inline_scorer import InlineScorer
+from ..tasks.latest_rows import rows_of_batch
 from ..tasks.report.write import write_report
 from ..tasks.score import ScoreCounts, score_shard
 from ..tasks.views import ViewCounts, view_shard
@@ -185,11 +186,11 @@ def images_of(lake: Lake, batch_id: str | None) -> pl.Series | None:
     """Return the ids of a batch's stored images; None for the whole lake."""
     if batch_id is None:
         return None
-    return (
-        lake.scan("sightings")
-        .filter((pl.col("batch_id") == batch_id) & (pl.col("status") != Status.REJECTED.value))
-        .select(pl.col("image_id").unique())
-        .join(lake.scan("images").select("image_id"), on="image_id", how="semi")
-        .collect()
-        .get_column("image_id")
+    seen = (
+        rows_of_batch(lake, batch_id)
+        .filter(pl.col("status") != Status.REJECTED.value)
+        .select("image_id")
+        .collect()["image_id"]
     )
+    stored = lake.rows_of("images", seen).select(pl.col("image_id").unique())
+    return stored.collect()["image_id"]

@@ -9,9 +9,6 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.images.limits import DAMAGE
@@ -20,12 +17,11 @@ from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
 from .detector.inputs.preprocess import preprocess_decoded
 from .detector.streaming import Forwarded, Pixels, scored_as
+from .latest_rows import Named
 from .score import ScoreCounts, commit_rows, counts_of, judged, row_of
 
 if TYPE_CHECKING:
     from .detector.detector import Detector
-
-HEX_DIGITS = 16  # leading digits of an image_id, which fit 64 bits
 
 
 class InlineScorer:
@@ -55,16 +51,14 @@ class InlineScorer:
         self._run_id = run_id
         self._detector: Detector | None = None
         self._since: int | None = None
-        self._judged = np.empty(0, dtype=np.uint64)
         self._rows: list[Row] = []
         self._taken: set[str] = set()
         self._taking = threading.Lock()
 
     def begin(self) -> Detector:
-        """Load the detector, look up the images already scored, and return the detector."""
+        """Load the detector, note the version of the scores, and return the detector."""
         self._detector = self._load()
         self._since = self._lake.version("scores")
-        self._judged = _prefixes_judged(self._lake, self._key)
         return self._detector
 
     @property
@@ -88,7 +82,7 @@ class InlineScorer:
         Returns:
             Input of the network, or a `Reason`; None for an image that needs no score.
         """
-        if _is_among(image_id, self._judged) or not self._is_first(image_id):
+        if not self._is_first(image_id) or self._is_judged(image_id):
             return None
         try:
             return preprocess_decoded(image, self.detector.profile)
@@ -122,6 +116,13 @@ class InlineScorer:
             self.counts += counts_of(committed)
             self._rows = []
 
+    def _is_judged(self, image_id: str) -> bool:
+        """Return whether the image had a score or a final failure when the chunk began."""
+        if self._since is None or not self._lake.has_rows_of("scores", [image_id], self._since):
+            return False
+        rows = judged(self._lake, self._key, Named(ids=(image_id,)))
+        return not rows.head(1).collect().is_empty()
+
     def _is_first(self, image_id: str) -> bool:
         """Return whether no earlier item of the chunk was the same image."""
         with self._taking:
@@ -129,20 +130,3 @@ class InlineScorer:
                 return False
             self._taken.add(image_id)
             return True
-
-
-def _prefixes_judged(lake: Lake, key: ScoreKey) -> NDArray[np.uint64]:
-    """Return the first 64 bits of the image_id of each scored image, sorted: 8 bytes per image.
-
-    If two images share these bits, the second one is left to the pass over stored images, which
-    compares whole ids.
-    """
-    prefix = pl.col("image_id").str.head(HEX_DIGITS).str.to_integer(base=16, dtype=pl.UInt64)
-    prefixes = judged(lake, key).select(prefix.unique().sort()).collect(engine="streaming")
-    return prefixes.to_series().to_numpy()
-
-
-def _is_among(image_id: str, prefixes: NDArray[np.uint64]) -> bool:
-    prefix = np.uint64(int(image_id[:HEX_DIGITS], 16))
-    place = int(np.searchsorted(prefixes, prefix))
-    return place < len(prefixes) and bool(prefixes[place] == prefix)

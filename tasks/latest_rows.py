@@ -1,7 +1,7 @@
 """The current rows of tables that only grow, by one rule per kind of row.
 
-The functions return LazyFrames. A `Bucket` is a part of a table by the hash of a key, so that a
-step over a million rows holds one part in memory at a time.
+The functions return LazyFrames. A `Part` is a part of the images of a lake, so that a step over a
+million images holds one part in memory at a time, and one over ten reads the rows of ten.
 """
 
 from __future__ import annotations
@@ -18,50 +18,98 @@ from ..data.store.conform import schema_of
 from ..data.store.lake import Lake
 
 ROWS_AT_A_TIME = 100_000
+# Records of runs that are read at a time, the newest first.
+_RUNS_AT_A_TIME = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
-    """Part `index` of `count` parts of a table, by the hash of a key column."""
+class Part:
+    """All images of a lake, or some of them."""
 
-    index: int = 0
-    count: int = 1
+    def rows(self, lake: Lake, table: str, version: int | None = None) -> pl.LazyFrame:
+        """Return the rows of a table about the images of this part.
 
-    def of(self, frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
-        """Return the rows of this part; the parts of a table are disjoint and complete."""
-        if self.count == 1:
-            return frame
-        # Divided first: polars' own joins partition by the remainder of the hash itself.
-        return frame.filter((pl.col(key).hash(seed=7) // 1024) % self.count == self.index)
-
-
-WHOLE = Bucket()
+        Args:
+            lake: Lake of the table.
+            table: Name of a table with the column image_id.
+            version: Version of the table; None for the latest.
+        """
+        return lake.scan(table, version)
 
 
-def buckets(lake: Lake, table: str, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> Iterator[Bucket]:
-    """Yield parts of a table.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdRange(Part):
+    """Images by the first 8 hex digits of their ids: range `index` of `count`, in order of ids.
+
+    The ranges are disjoint and complete. In a table that is sorted by id, each is read alone.
+    """
+
+    index: int
+    count: int
+
+    def rows(self, lake: Lake, table: str, version: int | None = None) -> pl.LazyFrame:
+        """Return the rows of a table about the images of this part; see `Part.rows`."""
+        frame = lake.scan(table, version)
+        if self.index > 0:
+            frame = frame.filter(pl.col("image_id") >= self._edge(self.index))
+        if self.index < self.count - 1:
+            frame = frame.filter(pl.col("image_id") < self._edge(self.index + 1))
+        return frame
+
+    def _edge(self, index: int) -> str:
+        return f"{index * 2**32 // self.count:08x}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named(Part):
+    """Images by their ids."""
+
+    ids: tuple[str, ...]
+
+    def rows(self, lake: Lake, table: str, version: int | None = None) -> pl.LazyFrame:
+        """Return the rows of a table about the images of this part; see `Part.rows`."""
+        return lake.rows_of(table, self.ids, version=version)
+
+
+WHOLE = Part()
+
+
+def parts_of(
+    lake: Lake, image_ids: pl.Series | None, *, rows_at_a_time: int = ROWS_AT_A_TIME
+) -> Iterator[Part]:
+    """Yield parts of some images, or of all images of a lake.
 
     Args:
-        lake: Lake of the table.
-        table: Name of the table.
-        rows_at_a_time: Approximate number of rows per part; a smaller table is one part.
+        lake: Lake of the images.
+        image_ids: Ids of the images; None for all images of the lake.
+        rows_at_a_time: Largest number of images per part; an approximate one for a whole lake.
     """
-    n_rows = lake.n_rows(table)
-    count = max(1, -(-n_rows // rows_at_a_time))
-    for index in range(count):
-        yield Bucket(index=index, count=count)
+    if image_ids is None:
+        count = max(1, -(-lake.n_rows("images") // rows_at_a_time))
+        yield from (IdRange(index=index, count=count) for index in range(count))
+        return
+    ids = image_ids.unique().sort().to_list()
+    for start in range(0, len(ids), rows_at_a_time):
+        yield Named(ids=tuple(ids[start : start + rows_at_a_time]))
 
 
-def latest_items(
-    lake: Lake, batch_id: str, *, bucket: Bucket = WHOLE, version: int | None = None
-) -> pl.LazyFrame:
+def rows_of_batch(lake: Lake, batch_id: str, version: int | None = None) -> pl.LazyFrame:
+    """Return the sightings of a batch."""
+    return lake.rows_of("sightings", [batch_id], column="batch_id", version=version)
+
+
+def latest_items(lake: Lake, batch_id: str, *, version: int | None = None) -> pl.LazyFrame:
     """Return the latest sighting of each item of a batch."""
-    rows = lake.scan("sightings", version).filter(pl.col("batch_id") == batch_id)
-    return _latest(bucket.of(rows, "source_uri"), ["source_uri"], ["seen_at"])
+    return latest_of_items(rows_of_batch(lake, batch_id, version))
+
+
+def latest_of_items(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the latest of the sightings of each item, from sightings of one batch."""
+    return _latest(rows, ["source_uri"], ["seen_at"])
 
 
 def latest_sightings(
-    lake: Lake, *, batch_id: str | None = None, bucket: Bucket = WHOLE, version: int | None = None
+    lake: Lake, *, batch_id: str | None = None, part: Part = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
     """Return the latest sighting of each stored image, in one batch or in any.
 
@@ -71,12 +119,10 @@ def latest_sightings(
     Args:
         lake: Lake of the sightings.
         batch_id: Id of the batch; None for all batches.
-        bucket: Part of the images.
+        part: Part of the images.
         version: Version of the table; None for the latest.
     """
-    rows = bucket.of(
-        lake.scan("sightings", version).filter(pl.col("image_id").is_not_null()), "image_id"
-    )
+    rows = part.rows(lake, "sightings", version).filter(pl.col("image_id").is_not_null())
     order = ["seen_at", "source_uri"]
     domains = (
         _latest(rows.filter(pl.col("domain").is_not_null()), ["image_id"], order)
@@ -95,7 +141,7 @@ def latest_sightings(
 
 
 def latest_scores(
-    lake: Lake, key: ScoreKey, *, bucket: Bucket = WHOLE, version: int | None = None
+    lake: Lake, key: ScoreKey, *, part: Part = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
     """Return one row per image under a key: the latest score, else the latest failure.
 
@@ -104,11 +150,11 @@ def latest_scores(
     Args:
         lake: Lake of the scores.
         key: Key of the scores.
-        bucket: Part of the images.
+        part: Part of the images.
         version: Version of the table; None for the latest.
     """
-    rows = lake.scan("scores", version).select(pl.exclude("embedding")).filter(key.where())
-    return rows_that_count(bucket.of(rows, "image_id"))
+    rows = part.rows(lake, "scores", version).select(pl.exclude("embedding"))
+    return rows_that_count(rows.filter(key.where()))
 
 
 def latest_decisions(
@@ -116,7 +162,7 @@ def latest_decisions(
     key: ScoreKey,
     *,
     policy_id: str | None = None,
-    bucket: Bucket = WHOLE,
+    part: Part = WHOLE,
     version: int | None = None,
 ) -> pl.LazyFrame:
     """Return the latest decision of each image under a key and a policy.
@@ -125,17 +171,17 @@ def latest_decisions(
         lake: Lake of the decisions.
         key: Key of the scores behind the decisions.
         policy_id: Id of the policy; None for any policy.
-        bucket: Part of the images.
+        part: Part of the images.
         version: Version of the table; None for the latest.
     """
-    rows = keyed_decisions(lake, version).filter(key.where())
+    rows = keyed_decisions(lake, version, part=part).filter(key.where())
     if policy_id is not None:
         rows = rows.filter(pl.col("policy_id") == policy_id)
-    return _latest(bucket.of(rows, "image_id"), ["image_id"], ["decided_at"])
+    return _latest(rows, ["image_id"], ["decided_at"])
 
 
-def keyed_decisions(lake: Lake, version: int | None = None) -> pl.LazyFrame:
-    """Return all decisions with their score keys, whichever version of assay wrote them.
+def keyed_decisions(lake: Lake, version: int | None = None, *, part: Part = WHOLE) -> pl.LazyFrame:
+    """Return decisions with their score keys, whichever version of assay wrote them.
 
     Older rows name the detector only; the record of their run has the rest of the key. Without a
     record the key stays null, and no reader counts the decision.
@@ -143,8 +189,11 @@ def keyed_decisions(lake: Lake, version: int | None = None) -> pl.LazyFrame:
     Args:
         lake: Lake of the decisions.
         version: Version of the table; None for the latest.
+        part: Part of the images.
     """
-    rows = lake.scan("decisions", version)
+    rows = part.rows(lake, "decisions", version)
+    if not lake.tables.may_have_nulls("decisions", "precision", version):
+        return rows.select(TABLES["decisions"].names)
     rest = [name for name in ScoreKey.columns() if name != "detector"]
     bare = rows.filter(pl.col("precision").is_null()).select("run_id").unique()
     recorded = (
@@ -205,28 +254,66 @@ def last_judgement(
     if policy_id is not None:
         judged = whole & (pl.col("policy_id") == policy_id)
     decided = keyed_decisions(lake, at.get("decisions")).filter(judged)
-    completed = lake.scan("runs", at.get("runs")).filter(pl.col("status") == "completed")
-    candidates = [
-        (
-            completed.select("finished_at", **{n: of_record(n) for n in (*names, "policy_id")})
-            .filter(judged)
-            .join(
-                decided.select(*names, "policy_id").unique(), on=[*names, "policy_id"], how="semi"
-            ),
-            "finished_at",
-        ),
-        (decided, "decided_at"),
-    ]
+    if (latest := _last_run(lake, at.get("runs"), decided, judged)) is not None:
+        return latest
+    candidates = [(decided, "decided_at")]
     if policy_id is None:
         scored = lake.scan("scores", at.get("scores")).filter(whole)
         candidates.append((scored.with_columns(policy_id=pl.lit(None, pl.String)), "scored_at"))
     for rows, time in candidates:
-        latest = rows.select(time, *names, "policy_id").top_k(1, by=time).collect()
-        if not latest.is_empty():
-            row = latest.row(0, named=True)
-            key = ScoreKey(**{name: row[name] for name in names})
-            return Judgement(key=key, at=row[time], policy_id=row["policy_id"])
+        row = rows.select(pl.col(time).alias("at"), *names, "policy_id").top_k(1, by="at").collect()
+        if not row.is_empty():
+            return _judgement(row)
     return None
+
+
+def _last_run(
+    lake: Lake, version: int | None, decided: pl.LazyFrame, judged: pl.Expr
+) -> Judgement | None:
+    """Return the judgement of the last completed run that fits and whose decisions exist.
+
+    Args:
+        lake: Lake of the runs.
+        version: Version of the runs; None for the latest.
+        decided: Decisions that fit, with their keys.
+        judged: Condition on the settings of a run.
+    """
+    names = (*ScoreKey.columns(), "policy_id")
+    ended = (
+        lake.scan("runs", version)
+        .filter(pl.col("status") == "completed")
+        .select("run_id", "finished_at")
+        .sort("finished_at", descending=True)
+        .collect()["run_id"]
+        .unique(maintain_order=True)
+    )
+    seen: dict[tuple[str, ...], bool] = {}
+    # Records are long, and one of the newest mostly fits.
+    for start in range(0, len(ended), _RUNS_AT_A_TIME):
+        rows = (
+            lake.rows_of(
+                "runs", ended[start : start + _RUNS_AT_A_TIME], column="run_id", version=version
+            )
+            .filter(pl.col("status") == "completed")
+            .select(at="finished_at", **{name: of_record(name) for name in names})
+            .filter(judged & pl.col("policy_id").is_not_null())
+            .sort("at", descending=True)
+            .collect()
+        )
+        for row in rows.iter_rows(named=True):
+            values = tuple(row[name] for name in names)
+            if values not in seen:
+                fits = pl.all_horizontal(pl.col(n) == v for n, v in zip(names, values, strict=True))
+                seen[values] = not decided.filter(fits).select(names).head(1).collect().is_empty()
+            if seen[values]:
+                return _judgement(pl.DataFrame([row], schema=rows.schema))
+    return None
+
+
+def _judgement(row: pl.DataFrame) -> Judgement:
+    values = row.row(0, named=True)
+    key = ScoreKey(**{name: values[name] for name in ScoreKey.columns()})
+    return Judgement(key=key, at=values["at"], policy_id=values["policy_id"])
 
 
 def named(detector: str | None, precision: str | None = None) -> pl.Expr:

@@ -24,6 +24,7 @@ from ..data.store.lake import Lake
 from ..version import __version__
 from .append_missing import append_missing
 from .detector.streaming import Scored, score_stream
+from .latest_rows import WHOLE, Named, Part
 from .work.stopping import hand_on
 
 if TYPE_CHECKING:
@@ -69,21 +70,20 @@ def pending(lake: Lake, key: ScoreKey, *, image_ids: pl.Series | None = None) ->
     Raises:
         StoreError: The lake cannot be read.
     """
-    images = lake.scan("images").select("image_id", "shard", "row_group", "row")
-    if image_ids is not None:
-        wanted = pl.LazyFrame({"image_id": image_ids}, schema={"image_id": pl.String})
-        images = images.join(wanted.unique(), on="image_id", how="semi")
+    part = WHOLE if image_ids is None else Named(ids=tuple(image_ids))
     return (
-        images.join(judged(lake, key), on="image_id", how="anti")
+        part.rows(lake, "images")
+        .select("image_id", "shard", "row_group", "row")
+        .join(judged(lake, key, part), on="image_id", how="anti")
         .unique("image_id", keep="any")
         .sort("shard", "row_group", "row")
         .collect()
     )
 
 
-def judged(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
+def judged(lake: Lake, key: ScoreKey, part: Part = WHOLE) -> pl.LazyFrame:
     """Return the image_id of each image that is not `pending`, once per row of the image."""
-    return lake.scan("scores").filter(_judges(key)).select("image_id")
+    return part.rows(lake, "scores").filter(_judges(key)).select("image_id")
 
 
 def _judges(key: ScoreKey) -> pl.Expr:

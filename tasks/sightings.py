@@ -8,7 +8,7 @@ writer conflicts, reads the table again and finds the image.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -27,9 +27,6 @@ def find_sightings(
     lake: Lake, items: Sequence[Item], *, batch_id: str, rows: pl.LazyFrame | None = None
 ) -> dict[str, Sighting]:
     """Return the current sighting of each item that is unchanged since, by source_uri.
-
-    Only matching rows are read, whatever the size of the table: files and row groups are skipped
-    by their bounds on source_uri (1,000 of 1,000,000 rows in 20 ms).
 
     Args:
         lake: Lake of the sightings.
@@ -55,13 +52,12 @@ def find_sightings(
             "beginning": pl.String,
         },
     ).unique()
-    low = min(item.source_uri for item in items)
-    high = max(item.source_uri for item in items)
     is_counting = pl.col("seen_at") == pl.col("seen_at").max().over("batch_id", "source_uri")
+    if rows is None:
+        uris = [item.source_uri for item in items]
+        rows = lake.rows_of("sightings", uris, column="source_uri")
     sightings = (
-        (lake.scan("sightings") if rows is None else rows)
-        .filter(pl.col("source_uri").is_between(pl.lit(low), pl.lit(high)))
-        .join(wanted, on="source_uri", how="inner")
+        rows.join(wanted, on="source_uri", how="inner")
         .filter(is_counting)
         .filter(
             (pl.col("fingerprint") == pl.col("fingerprint_now"))
@@ -71,7 +67,7 @@ def find_sightings(
         .sort("is_own", "seen_at")
         .unique("source_uri", keep="last", maintain_order=True)
         .select(Sighting.__dataclass_fields__.keys())
-        .collect(engine="streaming")
+        .collect()
     )
     return {
         row["source_uri"]: Sighting(**row | {"status": Status(row["status"])})
@@ -147,7 +143,11 @@ def _commit(
         rows_since = lake.added("sightings", since, sightings_version)
         sightings_since = find_sightings(lake, items, batch_id=batch_id, rows=rows_since)
     ids = sorted({o.image_id for o in outcomes if o.image_id is not None})
-    stored = _stored(lake, ids, version=images_version)
+    stored = (
+        lake.has_rows_of("images", ids, images_version)
+        if ids and images_version is not None
+        else set()
+    )
     lost = next(
         (o for o in outcomes if o.image_id and o.raw is None and o.image_id not in stored), None
     )
@@ -239,16 +239,6 @@ def _store(lake: Lake, new: Sequence[Outcome], *, batch_id: str, now: datetime, 
     lake.append("images", rows, txn=f"images:{after}:{digest}", after=after)
 
 
-def _stored(lake: Lake, ids: Sequence[str], *, version: int | None) -> set[str]:
-    """Return those of the ids that have a row in `images`."""
-    if not ids or version is None:
-        return set()
-    images = (
-        lake.scan("images", version).select("image_id").join(_frame(ids), on="image_id", how="semi")
-    )
-    return set(images.collect(engine="streaming")["image_id"])
-
-
 def _owners(
     lake: Lake, ids: Sequence[str], *, version: int | None
 ) -> dict[str, set[tuple[str, str]]]:
@@ -256,20 +246,15 @@ def _owners(
     if not ids or version is None:
         return {}
     sightings = (
-        lake.scan("sightings", version)
+        lake.rows_of("sightings", ids, version=version)
         .filter(pl.col("status") == Status.STORED.value)
         .select("image_id", "batch_id", "source_uri")
-        .join(_frame(ids), on="image_id", how="semi")
-        .collect(engine="streaming")
+        .collect()
     )
     owners: dict[str, set[tuple[str, str]]] = {}
     for image_id, batch_id, source_uri in sightings.iter_rows():
         owners.setdefault(image_id, set()).add((batch_id, source_uri))
     return owners
-
-
-def _frame(ids: Iterable[str]) -> pl.LazyFrame:
-    return pl.LazyFrame({"image_id": list(ids)}, schema={"image_id": pl.String})
 
 
 def _digest(text: str) -> str:

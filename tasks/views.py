@@ -25,7 +25,7 @@ from .detector.detector import Detector
 from .detector.inputs.profiles import Profile
 from .detector.inputs.tiles import Tile, cut, tiles_of
 from .detector.streaming import forward_in_parts, n_streams
-from .latest_rows import latest_scores
+from .latest_rows import WHOLE, Named, Part, latest_scores
 from .score import COMMIT_EVERY_S, ROWS_A_COMMIT
 from .work.ordered_map import ordered_map
 from .work.stopping import hand_on
@@ -106,20 +106,18 @@ def views_pending(
     Raises:
         StoreError: The lake cannot be read.
     """
+    part = WHOLE if image_ids is None else Named(ids=tuple(image_ids))
     images = (
-        lake.scan("images")
+        part.rows(lake, "images")
         .filter(pl.min_horizontal("width_px", "height_px") >= side_px)
         .select("image_id", "shard", "row_group", "row")
     )
-    if image_ids is not None:
-        wanted = pl.LazyFrame({"image_id": image_ids}, schema={"image_id": pl.String})
-        images = images.join(wanted.unique(), on="image_id", how="semi")
     if mode == "adaptive":
-        uncertain = latest_scores(lake, key).filter(
+        uncertain = latest_scores(lake, key, part=part).filter(
             (pl.col("prob_fake") >= UNCERTAIN[0]) & (pl.col("prob_fake") < UNCERTAIN[1])
         )
         images = images.join(uncertain.select("image_id"), on="image_id", how="semi")
-    seen = lake.scan("views").filter(key.where()).select("image_id")
+    seen = part.rows(lake, "views").filter(key.where()).select("image_id")
     return (
         images.join(seen, on="image_id", how="anti")
         .unique("image_id", keep="any")
@@ -189,7 +187,7 @@ def view_shard(
         return item[0], views_of(item[1], detector, limits)
 
     since = lake.version("views")
-    seen = set(_seen(lake.scan("views"), detector.key, image_ids))
+    seen = set(_seen(lake.rows_of("views", image_ids), detector.key, image_ids))
     left = [image_id for image_id in image_ids if image_id not in seen]
     rows: list[Row] = []
     counts = ViewCounts()
@@ -228,18 +226,19 @@ def _counts_of(rows: Sequence[Row]) -> ViewCounts:
     return ViewCounts(images=n_images, scored=len(rows) - n_failed, failed=n_failed)
 
 
-def highest_views(lake: Lake, key: ScoreKey) -> pl.LazyFrame:
+def highest_views(lake: Lake, key: ScoreKey, *, part: Part = WHOLE) -> pl.LazyFrame:
     """Return the highest probability of the views of each image.
 
     Args:
         lake: Lake of the views.
         key: Key of the views.
+        part: Part of the images.
 
     Returns:
         Columns image_id and view_prob, in [0, 1]; null if no view has a score.
     """
     return (
-        lake.scan("views")
+        part.rows(lake, "views")
         .filter(key.where())
         .group_by("image_id")
         .agg(view_prob=(1 / (1 + (-pl.col("logit").cast(pl.Float64).max()).exp())))

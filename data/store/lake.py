@@ -22,8 +22,10 @@ from ..errors import StoreError, brief
 from ..schema import Row
 from . import shards
 from .files import TMP_PREFIX, Store, write_whole
+from .known_values import KnownValues
 from .lake_mark import MARKER
 from .local_files import LocalStore
+from .lookup import rows_of
 from .open_store import open_store
 from .shards import ShardImage, ShardPlace
 from .tables import Tables
@@ -52,6 +54,7 @@ class Lake:
         self._store: Store = open_store(uri)
         self.uri: str = self._store.uri
         self._tables = Tables(self._store)
+        self._known: dict[str, KnownValues] = {}
         try:
             self._open(create=create)
         except OSError as error:
@@ -83,7 +86,47 @@ class Lake:
 
     def n_rows(self, table: str) -> int:
         """Return the number of rows of a table at its latest version."""
-        return int(self.scan(table).select(pl.len()).collect().item())
+        return self._tables.n_rows(table)
+
+    def rows_of(
+        self,
+        table: str,
+        values: pl.Series | Sequence[str],
+        *,
+        column: str = "image_id",
+        version: int | None = None,
+    ) -> pl.LazyFrame:
+        """Return the rows of a table about some images, or with other values of a column.
+
+        Only what may hold them is read; see `lookup`.
+
+        Args:
+            table: Name of the table.
+            values: Values to look for; nulls match nothing.
+            column: Name of a text column.
+            version: Version of the table; None for the latest.
+
+        Raises:
+            MissingVersion: The version does not exist, or its log was removed.
+            StoreError: There is no such table, or it cannot be read.
+        """
+        return rows_of(self._tables, table, values, column=column, version=version)
+
+    def has_rows_of(
+        self, table: str, image_ids: Sequence[str], version: int | None = None
+    ) -> set[str]:
+        """Return those of some images that a table has rows about; see `known_values`.
+
+        Args:
+            table: Name of the table.
+            image_ids: Ids of the images.
+            version: Version of the table; None for the latest.
+
+        Raises:
+            StoreError: There is no such table, or it cannot be read.
+        """
+        known = KnownValues(self._tables, table, "image_id")
+        return self._known.setdefault(table, known).among(image_ids, version)
 
     def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
         """Return the rows added to a table between two versions; see `Tables.added`."""
@@ -126,11 +169,9 @@ class Lake:
             StoreError: An image is unknown (raised by the call itself), or its bytes are missing or
                 changed.
         """
-        wanted = pl.LazyFrame({"image_id": list(image_ids)}, schema={"image_id": pl.String})
         places = (
-            self.scan("images")
+            self.rows_of("images", image_ids)
             .select("image_id", "shard", "row_group", "row")
-            .join(wanted.unique(), on="image_id", how="semi")
             .unique("image_id", keep="any")
             .sort("shard", "row_group", "row")
             .collect()

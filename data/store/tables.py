@@ -31,6 +31,7 @@ from .conform import conform, schema_of
 from .files import Store
 from .local_files import LocalStore
 from .retry import retried
+from .snapshots import Snapshot, Snapshots
 from .table_files import DataFile, encode
 from .table_log import new_files
 
@@ -70,18 +71,35 @@ class _Commit:
 
 
 class Tables:
-    """Scans of and appends to the tables of a lake; stateless, so threads may share it."""
+    """Scans of and appends to the tables of a lake; threads may share it.
+
+    Readers share one opening per version of a table; see `snapshots`.
+    """
 
     exclusive = _EXCLUSIVE
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._options = store.storage_options or None
+        self._snapshots = Snapshots(store, FOLDER, self.open)
 
     def version(self, table: str) -> int | None:
         """Return the latest version of a table; None if nothing was written to it."""
-        opened = self.open(table)
-        return None if opened is None else opened.version()
+        latest = self._latest(table)
+        return None if latest is None else latest.version
+
+    def n_rows(self, table: str) -> int:
+        """Return the number of rows of a table at its latest version, by its log if it says."""
+        latest = self._latest(table)
+        counts = [] if latest is None else latest.n_rows
+        if any(n_rows is None for n_rows in counts):
+            return int(self.scan(table).select(pl.len()).collect().item())
+        return sum(n_rows or 0 for n_rows in counts)
+
+    def may_have_nulls(self, table: str, column: str, version: int | None = None) -> bool:
+        """Return whether a column may have nulls, by the counts in the table's log."""
+        snapshot = self._snapshot(table, version)
+        return snapshot is not None and snapshot.may_have_nulls(column)
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
         """Return the rows of a table, at a version or the latest one at the time of the call.
@@ -94,23 +112,68 @@ class Tables:
             MissingVersion: The version does not exist, or its log was removed.
             StoreError: There is no such table, or it cannot be read.
         """
+        return self._rows(table, self._snapshot(table, version))
+
+    def rows_with(
+        self,
+        table: str,
+        column: str,
+        values: pl.Series,
+        version: int | None = None,
+    ) -> pl.LazyFrame:
+        """Return the rows with one of some values in a column; see `lookup.rows_with`.
+
+        Args:
+            table: Name of the table.
+            column: Name of a text column.
+            values: Values to look for, without nulls.
+            version: Version of the table; None for the latest.
+
+        Raises:
+            MissingVersion: The version does not exist, or its log was removed.
+            StoreError: There is no such table, or it cannot be read.
+        """
+        snapshot = self._snapshot(table, version)
+        files = None if snapshot is None else snapshot.files_with(column, values)
+        return self._rows(table, snapshot, files)
+
+    def files(self, table: str, version: int | None = None) -> list[str]:
+        """Return the addresses of a table's data files, as Delta encodes them."""
+        snapshot = self._snapshot(table, version)
+        return [] if snapshot is None else snapshot.opened.file_uris()
+
+    def rows_in(self, table: str, files: Sequence[str], version: int | None = None) -> pl.LazyFrame:
+        """Return the rows of some data files of a table, given by addresses of `files`."""
+        return self._rows(table, self._snapshot(table, version), files)
+
+    def _rows(
+        self, table: str, snapshot: Snapshot | None, files: Sequence[str] | None = None
+    ) -> pl.LazyFrame:
+        """Return the rows of a snapshot, or of some of its files."""
         schema = schema_of(table)
-        opened = self.open(table)
-        if version is not None:
-            opened = _at_version(opened, table, version)
-        if opened is None:
+        if snapshot is None:
             return pl.LazyFrame(schema=pl.Schema(schema))
+        opened = snapshot.opened
         damage.check_files(self._store, f"{FOLDER}/{table}", opened)
         lacking = self._lacking(opened, table)
-        if not _is_quoted(opened):
-            rows = pl.scan_delta(opened, storage_options=self._options)
-            return _with_nulls(rows, opened, schema, lacking)
-        # scan_delta does not find files with percent-encoded paths. Nothing is ever deleted from
-        # these tables, so their files are their rows.
-        files = opened.file_uris()
+        # Nothing is ever deleted from these tables, so their files are their rows.
+        files = opened.file_uris() if files is None else files
         if not files:
             return pl.LazyFrame(schema=pl.Schema(schema))
         return _with_nulls(self._scan_files(files, opened), opened, schema, lacking)
+
+    def _latest(self, table: str) -> Snapshot | None:
+        schema_of(table)
+        return self._snapshots.latest(table)
+
+    def _snapshot(self, table: str, version: int | None) -> Snapshot | None:
+        """Return a version of a table, or the latest one; None for a table without versions."""
+        if version is not None and (kept := self._snapshots.kept(table, version)) is not None:
+            return kept
+        latest = self._latest(table)
+        if version is None or (latest is not None and latest.version == version):
+            return latest
+        return Snapshot(_at_version(self.open(table), table, version))
 
     def added(self, table: str, since: int | None, version: int | None) -> pl.LazyFrame:
         """Return the rows added to a table between two versions.
@@ -364,11 +427,6 @@ def _at_version(opened: DeltaTable | None, table: str, version: int) -> DeltaTab
     except DeltaError as error:
         raise MissingVersion(f"{table} has lost version {version}: {brief(error)}") from error
     return opened
-
-
-def _is_quoted(table: DeltaTable) -> bool:
-    """Return whether the table's address is percent-encoded, for example with `%20`."""
-    return "%" in table.table_uri
 
 
 def _with_nulls(

@@ -31,12 +31,12 @@ def report(
     """
     from ...data.errors import StoreError
     from ...tasks.lake.fit import require_fit
+    from ...tasks.report.run_record import find_run
     from ...tasks.report.write import write_report
     from ..progress import say
 
     opened = open_lake(lake)
     if dry_run:
-        from ...tasks.report.run_record import find_run
         from ..dry_run.effects import Effect, Effects
 
         run = find_run(opened, run_id)
@@ -49,7 +49,7 @@ def report(
     if open_:
         open_page(page)
     try:
-        require_fit(opened, None)
+        require_fit(opened, find_run(opened, run_id).batch_id)
     except StoreError as error:
         # The report needs the tables only; its reader should know that images are missing.
         say(f"assay: warning: {error}")

@@ -122,7 +122,8 @@ def _of_uri(lake: Lake, uri: str) -> str:
 def _of_prefix(lake: Lake, digits: str) -> str:
     found = (
         lake.scan("images")
-        .filter(pl.col("image_id").str.starts_with(digits))
+        # Bounds skip what is sorted, a prefix does not; "g" follows the last hex digit.
+        .filter(pl.col("image_id").is_between(pl.lit(digits), pl.lit(f"{digits}g")))
         .select(pl.col("image_id").unique())
         .head(_CANDIDATES_NAMED)
         .collect()["image_id"]
@@ -171,7 +172,7 @@ def _of_ending(lake: Lake, name: str) -> str:
 
 
 def _has(lake: Lake, image_id: str) -> bool:
-    rows = lake.scan("images").filter(pl.col("image_id") == image_id).select("image_id")
+    rows = lake.rows_of("images", [image_id]).select("image_id")
     return not rows.head(1).collect().is_empty()
 
 

@@ -15,7 +15,9 @@ from ..labels import best_labels
 from ..latest_rows import (
     ROWS_AT_A_TIME,
     WHOLE,
-    Bucket,
+    IdRange,
+    Named,
+    Part,
     last_judgement,
     latest_decisions,
     latest_scores,
@@ -111,35 +113,8 @@ def pinned(lake: Lake, scope: Scope) -> Scope:
     return replace(scope, versions={table: lake.version(table) for table in _TABLES_READ})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdRange(Bucket):
-    """Part of a table by the first 8 hex digits of the id; parts in order give rows in order."""
-
-    def of(self, frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
-        """Return the rows of this part; parts are disjoint and together are the whole."""
-        if self.index > 0:
-            frame = frame.filter(pl.col(key) >= self._edge(self.index))
-        if self.index < self.count - 1:
-            frame = frame.filter(pl.col(key) < self._edge(self.index + 1))
-        return frame
-
-    def _edge(self, index: int) -> str:
-        return f"{index * 2**32 // self.count:08x}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named(Bucket):
-    """Part of a table with the rows of given ids."""
-
-    ids: tuple[str, ...]
-
-    def of(self, frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
-        """Return the rows of the ids."""
-        return frame.filter(pl.col(key).is_in(list(self.ids)))
-
-
 def known_images(
-    lake: Lake, scope: Scope, *, part: Bucket = WHOLE, columns: Collection[str] = tuple(COLUMNS)
+    lake: Lake, scope: Scope, *, part: Part = WHOLE, columns: Collection[str] = tuple(COLUMNS)
 ) -> pl.LazyFrame:
     """Return the images of a scope, one row each.
 
@@ -150,10 +125,10 @@ def known_images(
         columns: Names of columns in `COLUMNS`; tables that no column needs are not read.
     """
     at = scope.versions.get
-    frame = part.of(lake.scan("images", at("images")), "image_id").unique("image_id", keep="any")
+    frame = part.rows(lake, "images", at("images")).unique("image_id", keep="any")
     if scope.batch_id is not None or not _SEEN.isdisjoint(columns):
         seen = latest_sightings(
-            lake, batch_id=scope.batch_id, bucket=part, version=at("sightings")
+            lake, batch_id=scope.batch_id, part=part, version=at("sightings")
         ).select("image_id", *_SEEN)
         frame = frame.join(seen, on="image_id", how="left" if scope.batch_id is None else "inner")
     if not _SCORED.isdisjoint(columns):
@@ -162,8 +137,7 @@ def known_images(
         frame = frame.join(_decisions(lake, scope, part), on="image_id", how="left")
     if not _LABELLED.isdisjoint(columns):
         rows = (
-            part.of(lake.scan(table, at(table)), "image_id")
-            for table in ("reviews", "synthetics", "sightings")
+            part.rows(lake, table, at(table)) for table in ("reviews", "synthetics", "sightings")
         )
         frame = frame.join(best_labels(*rows), on="image_id", how="left")
     key = scope.key
@@ -238,19 +212,19 @@ def parts_of_images(
         yield matching.sort("image_id").collect()
 
 
-def _scores(lake: Lake, scope: Scope, part: Bucket) -> pl.LazyFrame:
+def _scores(lake: Lake, scope: Scope, part: Part) -> pl.LazyFrame:
     names = ("image_id", *_SCORED)
     if scope.key is None:
         return pl.LazyFrame(schema=pl.Schema(TABLES["scores"])).select(names)
     version = scope.versions.get("scores")
-    return latest_scores(lake, scope.key, bucket=part, version=version).select(names)
+    return latest_scores(lake, scope.key, part=part, version=version).select(names)
 
 
-def _decisions(lake: Lake, scope: Scope, part: Bucket) -> pl.LazyFrame:
+def _decisions(lake: Lake, scope: Scope, part: Part) -> pl.LazyFrame:
     names = ("image_id", *_DECIDED)
     if scope.key is None or scope.policy_id is None:
         return pl.LazyFrame(schema=pl.Schema(TABLES["decisions"])).select(names)
     version = scope.versions.get("decisions")
     return latest_decisions(
-        lake, scope.key, policy_id=scope.policy_id, bucket=part, version=version
+        lake, scope.key, policy_id=scope.policy_id, part=part, version=version
     ).select(names)

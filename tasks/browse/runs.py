@@ -96,15 +96,22 @@ def list_runs(lake: Lake, *, limit: int, why_gone: WhyGone) -> Runs:
         why_gone: Judge of runs that recorded no end.
     """
     rows = lake.scan("runs")
+    # Records are long, so only those that are shown are read.
+    ids = (
+        rows.group_by("run_id")
+        .agg(pl.col("started_at").max())
+        .sort("started_at", "run_id", descending=True)
+        .collect()["run_id"]
+    )
+    n_runs = len(ids)
     # The row of a run's end counts before the row of its start.
     latest = (
-        rows.sort("started_at", pl.col("finished_at"), nulls_last=False, maintain_order=True)
+        lake.rows_of("runs", ids.head(limit), column="run_id")
+        .sort("started_at", pl.col("finished_at"), nulls_last=False, maintain_order=True)
         .unique("run_id", keep="last", maintain_order=True)
         .sort("started_at", "run_id", descending=True)
-        .head(limit)
         .collect()
     )
-    n_runs = int(rows.select(pl.col("run_id").n_unique()).collect().item())
     reports = {file.name for file in lake.store.files(REPORTS)} if len(latest) else set()
     return Runs(
         lines=tuple(_line(lake, row, reports, why_gone) for row in latest.iter_rows(named=True)),

@@ -17,7 +17,7 @@ from ...data.schema import Decision, DecisionReason, ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..append_missing import retry_conflicts
-from ..latest_rows import Bucket, buckets, latest_decisions, latest_scores, latest_sightings
+from ..latest_rows import Part, latest_decisions, latest_scores, latest_sightings, parts_of
 from ..views import highest_views
 from .policy import Policy
 
@@ -157,36 +157,29 @@ def decide_images(
         StoreError: The lake cannot be read or written.
     """
     counts = {decision.value: 0 for decision in Decision}
-    wanted = None if image_ids is None else image_ids.unique().rename("image_id").to_frame().lazy()
-    for bucket in buckets(lake, "images"):
+    for part in parts_of(lake, image_ids):
         decided = retry_conflicts(
-            functools.partial(_decide_bucket, lake, wanted, key, policy, run_id, bucket)
+            functools.partial(_decide_part, lake, part, key, policy=policy, run_id=run_id)
         )
         for decision, n_images in decided["decision"].value_counts().iter_rows():
             counts[decision] += n_images
     return counts
 
 
-def _decide_bucket(
-    lake: Lake,
-    wanted: pl.LazyFrame | None,
-    key: ScoreKey,
-    policy: Policy,
-    run_id: str,
-    bucket: Bucket,
+def _decide_part(
+    lake: Lake, part: Part, key: ScoreKey, *, policy: Policy, run_id: str
 ) -> pl.DataFrame:
-    """Decide one bucket of images, and append what differs from the decisions at one version."""
+    """Decide a part of the images, and append what differs from the decisions at one version."""
     # Pinned before the scores are read, so that a concurrent run with outdated scores conflicts.
     version = lake.version("decisions")
-    scores = latest_scores(lake, key, bucket=bucket)
     facts = (
-        _score_facts(lake, wanted, scores, bucket)
-        .join(highest_views(lake, key), on="image_id", how="left")
+        _score_facts(lake, part, key)
+        .join(highest_views(lake, key, part=part), on="image_id", how="left")
         .with_columns(detector=pl.lit(key.detector))
     )
     decided = decide(facts.collect(), policy)
     known = latest_decisions(
-        lake, key, policy_id=policy.policy_id, bucket=bucket, version=version
+        lake, key, policy_id=policy.policy_id, part=part, version=version
     ).select("image_id", was=_in_words())
     fresh = (
         decided.lazy()
@@ -201,15 +194,12 @@ def _decide_bucket(
     return decided
 
 
-def _score_facts(
-    lake: Lake, wanted: pl.LazyFrame | None, scores: pl.LazyFrame, bucket: Bucket
-) -> pl.LazyFrame:
-    images = bucket.of(lake.scan("images"), "image_id").select(
+def _score_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
+    images = part.rows(lake, "images").select(
         "image_id", "width_px", "height_px", "ai_declared", "doubt"
     )
-    if wanted is not None:
-        images = images.join(wanted, on="image_id", how="semi")
-    domains = latest_sightings(lake, bucket=bucket).select("image_id", "domain")
+    scores = latest_scores(lake, key, part=part)
+    domains = latest_sightings(lake, part=part).select("image_id", "domain")
     return (
         # An interrupted ingest may leave two rows of one image, which gets one decision.
         images.unique(subset=["image_id"], keep="any")

@@ -1,7 +1,7 @@
 """The check of a lake at the start of a run.
 
-It reads the batch's sightings and the ids of images, which a run reads anyway, and the first and
-last bytes of each shard. `check` checks everything.
+It reads the sightings of the batch and the places of their images, and the first and last bytes
+of each shard with one of them. `check` checks everything.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from ..latest_rows import latest_items
 
 # Shards whose ends are read; for any beyond, only their existence is checked.
 MAX_SHARDS_OPENED = 500
+# Shards that are looked up one by one; for more, the folder is listed.
+MAX_SHARDS_ASKED = 50
 
 _NAMING_IMAGES = ("scores", "decisions", "synthetics", "views")
 
@@ -28,37 +30,40 @@ def require_fit(lake: Lake, batch_id: str | None) -> None:
 
     Args:
         lake: Lake to check.
-        batch_id: Id of the batch that the run reads again; None for no batch.
+        batch_id: Id of the batch that the run reads again; None for all images of the lake.
 
     Raises:
         StoreError: A table names images that `images` does not have, or a shard is missing or
             truncated; the message names it and what to do.
     """
     require_tables(lake)
+    if batch_id is None:
+        shards = lake.scan("images").select("shard").unique().collect()["shard"]
+    else:
+        shards = _require_known(lake, batch_id)
+    if not lake.n_rows("images"):
+        require_no_images(lake)
+    _require_shards(lake, sorted(shards))
+
+
+def _require_known(lake: Lake, batch_id: str) -> pl.Series:
+    """Refuse sightings of images that are not in `images`; return the shards of the others."""
     # Scans are pinned when they are created. Sightings go first, since a concurrent run commits
     # images before their sightings.
-    seen = None
-    if batch_id is not None and lake.version("sightings") is not None:
-        seen = latest_items(lake, batch_id)
-    images = lake.scan("images").select("image_id", "shard")
-    shards = images.select(pl.col("shard").unique().sort()).collect()["shard"].to_list()
-    if not shards:
-        require_no_images(lake)
-    if seen is not None:
-        unknown = (
-            seen.filter(pl.col("status") != Status.REJECTED.value)
-            .select("image_id")
-            .drop_nulls()
-            .unique()
-            .join(images.select("image_id"), on="image_id", how="anti")
-            .collect()["image_id"]
+    seen = (
+        latest_items(lake, batch_id)
+        .filter(pl.col("status") != Status.REJECTED.value)
+        .select(pl.col("image_id").drop_nulls().unique())
+        .collect()["image_id"]
+    )
+    known = lake.rows_of("images", seen).select("image_id", "shard").collect()
+    unknown = seen.filter(~seen.is_in(known["image_id"].implode()))
+    if len(unknown):
+        raise StoreError(
+            f"{lake.uri} has sightings of {len(unknown):,} images that are not in its table"
+            f" images, such as {unknown.sort()[0]}; {advice(lake.store)}"
         )
-        if len(unknown):
-            raise StoreError(
-                f"{lake.uri} has sightings of {len(unknown):,} images that are not in its table"
-                f" images, such as {unknown.sort()[0]}; {advice(lake.store)}"
-            )
-    _require_shards(lake, shards)
+    return known["shard"].unique()
 
 
 def require_tables(lake: Lake) -> None:
@@ -122,13 +127,16 @@ def _has_images(lake: Lake) -> bool:
 
 
 def _require_shards(lake: Lake, shards: list[str]) -> None:
-    files = {file.name: file for file in lake.store.files(FOLDER)}
+    if len(shards) <= MAX_SHARDS_ASKED:
+        sizes = {shard: lake.store.size(shard) for shard in shards}
+    else:
+        sizes = {file.name: file.n_bytes for file in lake.store.files(FOLDER)}
     for number, shard in enumerate(shards):
-        if shard not in files:
+        size = sizes.get(shard)
+        if size is None:
             raise damaged(lake.store, shard, "is missing")
         if number >= MAX_SHARDS_OPENED or lake.store.storage_options is not None:
             continue
-        size = files[shard].n_bytes
         try:
             with lake.store.open_input(shard) as file:
                 head = file.read(4)

@@ -1,4 +1,4 @@
-"""The figures of a report, counted bucket by bucket so that memory does not grow with the lake."""
+"""The figures of a report, counted part by part so that memory does not grow with the lake."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...data.schema import Decision, Status
 from ...data.store.lake import Lake
 from ..decide.decide import with_thresholds
 from ..decide.policy import Band, Policy
-from ..latest_rows import buckets, latest_items
+from ..latest_rows import ROWS_AT_A_TIME, latest_of_items, parts_of, rows_of_batch
 from ..pages.histogram import by_label, score_bins
-from .run_record import RunRecord, run_images
+from .run_record import RunRecord, ids_of_run, run_images
 
 N_IMAGES: Final = 12
 N_EXAMPLES: Final = 5
@@ -67,7 +67,7 @@ class ReportFacts:
 def gather(
     lake: Lake, run: RunRecord, policy: Policy | None, *, n_images: int = N_IMAGES
 ) -> ReportFacts:
-    """Return the figures of a run; one bucket of the batch is in memory at a time.
+    """Return the figures of a run; one part of the batch is in memory at a time.
 
     Args:
         lake: Lake of the run.
@@ -85,8 +85,8 @@ def gather(
     failures: Counter[str] = Counter()
     backends: Counter[str] = Counter()
     domains: set[str] = set()
-    for bucket in buckets(lake, "images"):
-        rows = run_images(lake, run, bucket=bucket).collect()
+    for part in parts_of(lake, ids_of_run(lake, run)):
+        rows = run_images(lake, run, part=part).collect()
         rows = _with_distance(rows, policy)
         facts.n_images += rows.height
         facts.n_scored += rows["prob_fake"].count()
@@ -104,7 +104,7 @@ def gather(
     facts.failures = dict(failures.most_common())
     facts.backends = dict(backends.most_common())
     facts.histogram = by_label(bins)
-    # Sorted by id first, so that ties do not depend on the number of buckets.
+    # Sorted by id first, so that ties do not depend on the number of parts.
     candidates = sorted(picks.values(), key=lambda row: str(row["image_id"]))
     facts.highest = sorted(candidates, key=lambda row: -row["prob_fake"])[:n_images]
     facts.lowest = sorted(candidates, key=lambda row: row["prob_fake"])[:n_images]
@@ -160,9 +160,14 @@ def _add_items(facts: ReportFacts, lake: Lake, batch_id: str) -> None:
     statuses: Counter[str] = Counter()
     rejected: dict[str, tuple[int, list[dict[str, Any]]]] = {}
     copies = []
-    for bucket in buckets(lake, "sightings"):
+    sightings = rows_of_batch(lake, batch_id)
+    n_rows = int(sightings.select(pl.len()).collect().item())
+    n_parts = max(1, -(-n_rows // ROWS_AT_A_TIME))
+    for index in range(n_parts):
+        # Divided first: polars' own joins partition by the remainder of the hash itself.
+        is_here = (pl.col("source_uri").hash(seed=7) // 1024) % n_parts == index
         rows = (
-            latest_items(lake, batch_id, bucket=bucket)
+            latest_of_items(sightings if n_parts == 1 else sightings.filter(is_here))
             .select("source_uri", "status", "reason", "detail", "image_id")
             .collect()
             .sort("source_uri")
@@ -184,12 +189,11 @@ def _add_items(facts: ReportFacts, lake: Lake, batch_id: str) -> None:
 def _with_originals(lake: Lake, copies: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the first copies, each with the address from which its image was stored."""
     copies = copies[:N_COPIES]
+    if not copies:
+        return []
     first = (
-        lake.scan("sightings")
-        .filter(
-            (pl.col("status") == Status.STORED.value)
-            & pl.col("image_id").is_in([row["image_id"] for row in copies])
-        )
+        lake.rows_of("sightings", [row["image_id"] for row in copies])
+        .filter(pl.col("status") == Status.STORED.value)
         .select("image_id", "source_uri")
         .collect()
     )

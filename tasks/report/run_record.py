@@ -17,7 +17,15 @@ from ...data.text.redaction import redact_text
 from ..decide.policy import Policy
 from ..decide.policy_file import load_policy, policy_from_dict
 from ..labels import best_labels
-from ..latest_rows import WHOLE, Bucket, latest_decisions, latest_scores, latest_sightings
+from ..latest_rows import (
+    WHOLE,
+    Named,
+    Part,
+    latest_decisions,
+    latest_scores,
+    latest_sightings,
+    rows_of_batch,
+)
 
 LATEST: Final = "latest"
 _RUNS_NAMED: Final = 5
@@ -100,8 +108,7 @@ def find_run(lake: Lake, run_id: str) -> RunRecord:
     if run_id == LATEST:
         run_id = _latest_id(lake)
     rows = (
-        lake.scan("runs")
-        .filter(pl.col("run_id") == run_id)
+        lake.rows_of("runs", [run_id], column="run_id")
         .sort("finished_at", nulls_last=False, maintain_order=True)
         .collect()
     )
@@ -139,7 +146,15 @@ def _scoring_runs(lake: Lake) -> list[str]:
     return [str(run_id) for run_id in ids]
 
 
-def run_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.LazyFrame:
+def ids_of_run(lake: Lake, run: RunRecord) -> pl.Series | None:
+    """Return the ids of the images that the run's batch has seen; None for the whole lake."""
+    if run.batch_id is None:
+        return None
+    ids = rows_of_batch(lake, run.batch_id).select(pl.col("image_id").unique()).collect()
+    return ids["image_id"].drop_nulls()
+
+
+def run_images(lake: Lake, run: RunRecord, *, part: Part | None = None) -> pl.LazyFrame:
     """Return one row per image of the run's batch, or of the lake, in its current state.
 
     Scores and decisions are those of the run's key and policy, whichever detectors have scored
@@ -148,25 +163,28 @@ def run_images(lake: Lake, run: RunRecord, *, bucket: Bucket = WHOLE) -> pl.Lazy
     Args:
         lake: Lake of the run.
         run: Record of the run.
-        bucket: Part of the images.
+        part: Part of the images; None for all images of the run.
 
     Returns:
         Columns image_id, source_uri, domain, detector, backend, score_status, score_reason,
         prob_fake, decision, reasons, label, label_evidence. All but image_id may be null.
     """
-    seen = latest_sightings(lake, batch_id=run.batch_id, bucket=bucket)
+    if part is None:
+        ids = ids_of_run(lake, run)
+        part = WHOLE if ids is None else Named(ids=tuple(ids))
+    seen = latest_sightings(lake, batch_id=run.batch_id, part=part)
     frame = seen.select("image_id", "source_uri", "domain")
     wanted = frame.select("image_id")
     key = run.key or _NO_KEY
-    scores = latest_scores(lake, key, bucket=bucket).select(
+    scores = latest_scores(lake, key, part=part).select(
         "image_id", "prob_fake", "backend", score_status="status", score_reason="reason"
     )
-    decisions = latest_decisions(lake, key, policy_id=run.policy_id or "", bucket=bucket).select(
+    decisions = latest_decisions(lake, key, policy_id=run.policy_id or "", part=part).select(
         "image_id", "decision", "reasons"
     )
     labels = best_labels(
         *(
-            bucket.of(lake.scan(table), "image_id").join(wanted, on="image_id", how="semi")
+            part.rows(lake, table).join(wanted, on="image_id", how="semi")
             for table in ("reviews", "synthetics", "sightings")
         )
     )

@@ -48,8 +48,7 @@ def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
     """
     known_as = None if detector is None else _id_in_folder(detector)
     # A registered name means its latest revision with scores in this lake.
-    rows = _any_embedded(lake).filter(named(known_as))
-    latest = rows.select("scored_at", *ScoreKey.columns()).top_k(1, by="scored_at").collect()
+    latest = _last_written(lake, named(known_as))
     key = None if latest.is_empty() else ScoreKey.of(latest.row(0, named=True))
     last = last_judgement(lake, detector=known_as)
     # The last run may have written no row, since every image had a score already.
@@ -73,6 +72,22 @@ def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
             " (or compare by perceptual hash alone: --by phash)"
         )
     return key
+
+
+def _last_written(lake: Lake, where: pl.Expr) -> pl.DataFrame:
+    """Return time and key of the last score with an embedding that meets a condition."""
+    # Embeddings are most of the table, so the last score is found without them.
+    scored = lake.scan("scores").filter(where & (pl.col("status") == ScoreStatus.SCORED.value))
+    last = scored.select("image_id", "scored_at", *ScoreKey.columns()).top_k(1, by="scored_at")
+    row = last.collect()
+    if row.is_empty():
+        return row.drop("image_id")
+    its_own = _with_embedding(lake.rows_of("scores", row["image_id"])).filter(
+        where & (pl.col("scored_at") == row["scored_at"][0])
+    )
+    if its_own.head(1).collect().is_empty():  # by a detector without embeddings
+        row = _any_embedded(lake).filter(where).top_k(1, by="scored_at").collect()
+    return row.select("scored_at", *ScoreKey.columns())
 
 
 def count_embedded(lake: Lake, key: ScoreKey) -> int:
@@ -129,7 +144,7 @@ def distinct_batches(
 
 def vectors_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str, Vectors]:
     """Return the embeddings of some images, each (D,); images without one are left out."""
-    rows = embedded(lake, key).filter(pl.col("image_id").is_in(list(image_ids)))
+    rows = _with_embedding(lake.rows_of("scores", image_ids)).filter(key.where())
     return {
         image_id: vector
         for ids, vectors in embedding_batches(rows)
@@ -138,7 +153,11 @@ def vectors_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str,
 
 
 def _any_embedded(lake: Lake, version: int | None = None) -> pl.LazyFrame:
-    return lake.scan("scores", version).filter(
+    return _with_embedding(lake.scan("scores", version))
+
+
+def _with_embedding(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows.filter(
         (pl.col("status") == ScoreStatus.SCORED.value) & pl.col("embedding").is_not_null()
     )
 

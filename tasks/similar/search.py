@@ -6,11 +6,13 @@ detector, which often but not always means the same subject. A perceptual hash f
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ...data.commands import command
 from ...data.errors import ConfigError, InputError, UnreadableImage
@@ -19,11 +21,11 @@ from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..labels import best_labels
 from ..lake.fit import require_fit
-from ..latest_rows import latest_decisions, latest_scores
+from ..latest_rows import Named, latest_decisions, latest_scores
 from .embedding_search import Found, OnRows, nearest_by_embedding, similarities_to_stored
 from .embeddings import count_embedded, latest_embedded
 from .near_duplicates import parse_hashes
-from .neighbours import competition_ranks, fuse_ranks, hamming_distances
+from .neighbours import competition_ranks, fuse_ranks, hamming_distances, smallest
 from .result import By, Known, Neighbour, Query, Similar
 
 # Below this number a query is compared with every row: 50,000 rows of 384 numbers are 77 MB.
@@ -41,7 +43,7 @@ def stored_query(lake: Lake, image_id: str) -> Query:
     Raises:
         InputError: The lake has no such image.
     """
-    mine = lake.scan("images").filter(pl.col("image_id") == image_id).select("phash").head(1)
+    mine = lake.rows_of("images", [image_id]).select("phash").head(1)
     hashes = mine.collect()["phash"]
     if hashes.is_empty():
         raise InputError(f"{lake.uri} has no image {image_id}; assay ls lists its images")
@@ -60,7 +62,7 @@ def image_query(lake: Lake, raw: bytes, name: str) -> Query:
         UnreadableImage: The bytes are no usable image.
     """
     facts = inspect_image(raw)
-    mine = lake.scan("images").filter(pl.col("image_id") == facts.image_id)
+    mine = lake.rows_of("images", [facts.image_id])
     if not mine.select("image_id").head(1).collect().is_empty():
         return Query(name=name, image_id=facts.image_id, phash=facts.phash)
     return Query(name=name, raw=raw, phash=facts.phash)
@@ -102,7 +104,8 @@ def find_similar(
     """
     if not 1 <= k <= MOST_NEIGHBOURS:
         raise ConfigError(f"k = {k}; allowed: 1 to {MOST_NEIGHBOURS:,} neighbours")
-    by_hash = _by_hash(lake, query)
+    hashes = _hashes_of(lake, query)
+    by_hash = _by_hash(lake, query, hashes, k)
     key = _key(lake, detector, by)
     if by == "phash" or key is None:
         ids = by_hash["image_id"].head(k).to_list()
@@ -123,8 +126,9 @@ def find_similar(
         if by == "both":
             ids = list(fuse_ranks([_ranks(result.near, "similarity"), _ranks(copies, "bits")]))
         ids = ids[:k]
+    n_images = lake.n_rows("images")
     known = _known(lake, key, [*ids, *filter(None, [query.image_id])])
-    bits = dict(by_hash.filter(pl.col("image_id").is_in(ids)).iter_rows())
+    bits = _bits_of(lake, hashes, ids)
     unstored = Known(image_id=None, prob_fake=result.prob_fake)
     return Similar(
         query=known.get(query.image_id or "", unstored),
@@ -134,7 +138,7 @@ def find_similar(
         k=k,
         key=key,
         search=result.search,
-        n_hashes=0 if by == "embedding" else by_hash.height,
+        n_hashes=0 if by == "embedding" else n_images - (query.image_id is not None),
         neighbours=tuple(
             Neighbour(
                 rank=rank,
@@ -147,32 +151,59 @@ def find_similar(
     )
 
 
-def _by_hash(lake: Lake, query: Query) -> pl.DataFrame:
-    """Return image_id and differing bits of all other images, fewest bits first, then by id."""
-    hashes = (
-        lake.scan("images").select("image_id", "phash", "phash_of").unique("image_id").collect()
-    )
-    if hashes.is_empty():
+def _by_hash(lake: Lake, query: Query, hashes: Sequence[int], k: int) -> pl.DataFrame:
+    """Return image_id and differing bits of the nearest other images, fewest bits first, then id.
+
+    Of most rows only the hash is read; ids are read of those as near as the nearest `k`, or near
+    enough to tell a copy.
+
+    Args:
+        lake: Lake of the images.
+        query: Image to compare with.
+        hashes: Hashes of the query by `_hashes_of`.
+        k: Number of images needed; more may be returned.
+    """
+    columns = ["phash", "phash_of"] if len(hashes) > 1 else ["phash"]
+    stored = lake.scan("images").select(columns).collect()
+    if stored.is_empty():
         require_fit(lake, None)
         run = command("moderate", "SOURCE", lake=lake.uri)
         raise InputError(f"{lake.uri} has no images; run: {run}")
-    others = hashes.filter(pl.col("image_id").ne_missing(query.image_id))
-    parsed = parse_hashes(others["phash"])
-    bits = hamming_distances(int(query.phash, 16), parsed)
-    if hashes["phash_of"].is_null().any() and (anew := _hashed_anew(lake, query)) is not None:
-        # Older hashes are of the stored, unrotated pixels; both hashes of the query are compared.
-        upright, stored = (hamming_distances(int(phash, 16), parsed) for phash in anew)
-        bits = np.where(others["phash_of"].is_null(), np.minimum(upright, stored), upright)
-    return others.select("image_id", bits=pl.Series(bits)).sort("bits", "image_id")
+    bits = _bits(stored, hashes)
+    # Two concurrent runs may have stored the same image, so that an image has two rows.
+    at_most = max(MAX_TELLING_BITS, int(bits[smallest(bits, 2 * k + 2)].max()))
+    near = stored.filter(pl.Series(bits <= at_most))["phash"]
+    rows = lake.rows_of("images", near, column="phash").select("image_id", "phash", "phash_of")
+    others = rows.unique("image_id").filter(pl.col("image_id").ne_missing(query.image_id)).collect()
+    return others.select("image_id", bits=pl.Series(_bits(others, hashes))).sort("bits", "image_id")
 
 
-def _hashed_anew(lake: Lake, query: Query) -> tuple[str, str] | None:
-    """Return the query's hashes of upright and of stored pixels; None where it cannot be read."""
-    raw = query.raw if query.raw is not None else lake.image(query.image_id or "")
-    try:
-        return hash_anew(raw)
-    except UnreadableImage:
-        return None
+def _bits_of(lake: Lake, hashes: Sequence[int], image_ids: Sequence[str]) -> dict[str, int]:
+    """Return the differing bits of some images."""
+    rows = lake.rows_of("images", image_ids).unique("image_id").collect()
+    return dict(zip(rows["image_id"], _bits(rows, hashes).tolist(), strict=True))
+
+
+def _bits(rows: pl.DataFrame, hashes: Sequence[int]) -> NDArray[np.int64]:
+    """Return the bits in which the hash of each row differs from the query's."""
+    parsed = parse_hashes(rows["phash"])
+    bits = hamming_distances(hashes[0], parsed)
+    if len(hashes) > 1:
+        other = np.minimum(bits, hamming_distances(hashes[1], parsed))
+        bits = np.where(rows["phash_of"].is_null(), other, bits)
+    return bits
+
+
+def _hashes_of(lake: Lake, query: Query) -> list[int]:
+    """Return the query's hashes of upright pixels and, where the lake has such, of stored pixels.
+
+    Older rows have hashes of the stored, unrotated pixels; both are compared with those.
+    """
+    if lake.tables.may_have_nulls("images", "phash_of"):
+        raw = query.raw if query.raw is not None else lake.image(query.image_id or "")
+        with contextlib.suppress(UnreadableImage):
+            return [int(phash, 16) for phash in hash_anew(raw)]
+    return [int(query.phash, 16)]
 
 
 def _key(lake: Lake, detector: str | None, by: By) -> ScoreKey | None:
@@ -191,9 +222,10 @@ def _ranks(rows: pl.DataFrame, column: str) -> dict[str, int]:
 
 def _known(lake: Lake, key: ScoreKey | None, image_ids: Sequence[str]) -> dict[str, Known]:
     wanted = pl.LazyFrame({"image_id": list(image_ids)}, schema={"image_id": pl.String})
+    part = Named(ids=tuple(image_ids))
 
     def mine(table: str) -> pl.LazyFrame:
-        return lake.scan(table).join(wanted, on="image_id", how="semi")
+        return part.rows(lake, table)
 
     def last(rows: pl.LazyFrame, time: str, *columns: str) -> pl.LazyFrame:
         rows = rows.sort(time, maintain_order=True)
@@ -204,8 +236,8 @@ def _known(lake: Lake, key: ScoreKey | None, image_ids: Sequence[str]) -> dict[s
     frame = frame.join(labels.select("image_id", "label"), on="image_id", how="left")
     if key is not None:
         for rows, column in (
-            (latest_scores(lake, key), "prob_fake"),
-            (latest_decisions(lake, key), "decision"),
+            (latest_scores(lake, key, part=part), "prob_fake"),
+            (latest_decisions(lake, key, part=part), "decision"),
         ):
             frame = frame.join(rows.select("image_id", column), on="image_id", how="left")
     return {row["image_id"]: Known(**row) for row in frame.collect().iter_rows(named=True)}

@@ -241,17 +241,3 @@ def test_scores_are_committed_as_time_goes_by(tmp_path, detector, monkeypatch):
         10,
         10,
     )
-
-
-def test_ids_that_begin_alike_wait_for_the_pass_that_compares_them_whole(
-    tmp_path, pictures, model, monkeypatch
-):
-    """Ids that collide in one hexadecimal digit still get one score each."""
-    monkeypatch.setattr(inline_scorer, "HEX_DIGITS", 1)
-    first = {f"first-{i}.png": factories.png(seed=100 + i) for i in range(12)}
-    judging = {"detector": model, "backend": "torch", "lake": str(tmp_path / "lake")}
-    run(Request(sources=(str(ingesting.put(tmp_path / "first", first)),), **judging))
-    second = run(Request(sources=(str(pictures),), **judging))
-    assert (second.scored, second.already_scored) == (len(PICTURES), 0)
-    scores = Lake(tmp_path / "lake").scan("scores").collect()
-    assert scores.height == scores["image_id"].n_unique() == len(first) + len(PICTURES)

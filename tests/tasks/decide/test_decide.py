@@ -17,7 +17,7 @@ from assay.data.schema import Decision, DecisionReason
 from assay.tasks.decide.decide import decide, decide_images
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
-from assay.tasks.latest_rows import buckets
+from assay.tasks.latest_rows import parts_of
 
 COLUMNS = {
     "image_id": pl.String,
@@ -250,11 +250,11 @@ def test_the_domain_is_that_of_the_latest_sighting(tmp_path: Path) -> None:
 def test_parts_of_a_table_are_disjoint_and_whole(tmp_path: Path) -> None:
     """However many parts, every row is in one of them; deciding by parts changes nothing."""
     made = lake_of(tmp_path / "lake", [Shot(name=str(i), seed=i) for i in range(12)])
-    parts = list(buckets(made.lake, "images", rows_at_a_time=3))
+    parts = list(parts_of(made.lake, None, rows_at_a_time=3))
     assert len(parts) == 4
     seen = [
         image_id
         for part in parts
-        for image_id in part.of(made.lake.scan("images"), "image_id").collect()["image_id"]
+        for image_id in part.rows(made.lake, "images").collect()["image_id"]
     ]
     assert sorted(seen) == sorted(made.ids.values())

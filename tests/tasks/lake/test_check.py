@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -373,17 +374,21 @@ def test_a_run_beside_another_that_stores_is_no_misfit(
 ) -> None:
     """Concurrent commits of images and sightings are no damage."""
     batch_id = lake.scan("sightings").collect()["batch_id"][0]
-    scan, done = Lake.scan, []
+    done: list[str] = []
 
-    def interleaved(self: Lake, table: str, version: int | None = None) -> pl.LazyFrame:
-        frame = scan(self, table, version)
-        if not done:
-            done.append(table)
-            put(tmp_path / "pics", {"9.png": picture(9)})
-            ingest(tmp_path)
-        return frame
+    def interleaved(read: Callable[..., pl.LazyFrame]) -> Callable[..., pl.LazyFrame]:
+        def call(self: Lake, table: str, *args: Any, **settings: Any) -> pl.LazyFrame:
+            frame = read(self, table, *args, **settings)
+            if not done:
+                done.append(table)
+                put(tmp_path / "pics", {"9.png": picture(9)})
+                ingest(tmp_path)
+            return frame
 
-    monkeypatch.setattr(Lake, "scan", interleaved)
+        return call
+
+    for name in ("scan", "rows_of"):
+        monkeypatch.setattr(Lake, name, interleaved(getattr(Lake, name)))
     require_fit(lake, batch_id)
     assert done
     done.clear()

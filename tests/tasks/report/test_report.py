@@ -6,6 +6,7 @@ import base64
 import io
 import pickle
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,9 +19,10 @@ from PIL import Image
 from assay.data.errors import ConfigError, InputError
 from assay.data.package_versions import package_versions
 from assay.data.schema import DecisionReason, Explained, Reason
-from assay.tasks import latest_rows
+from assay.data.store.lake import Lake
 from assay.tasks.decide.policy import Band
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
+from assay.tasks.latest_rows import Part, parts_of
 from assay.tasks.pages.captions import cut, score_text, short_name
 from assay.tasks.pages.histogram import N_BINS, by_label, histogram_svg, score_bins
 from assay.tasks.pages.thumbnails import thumbnail, thumbnails
@@ -28,7 +30,7 @@ from assay.tasks.rejections import remedy_of
 from assay.tasks.report import facts
 from assay.tasks.report.facts import ReportFacts, gather
 from assay.tasks.report.page import render_page
-from assay.tasks.report.run_record import RunRecord, find_run
+from assay.tasks.report.run_record import RunRecord, find_run, ids_of_run
 from assay.tasks.report.write import write_report
 
 HOUR = timedelta(hours=1)
@@ -276,11 +278,12 @@ def test_counting_by_parts_gives_the_same_figures(
     run = find_run(made.lake, made.run_id)
     whole = gather(made.lake, run, load_policy())
 
-    def in_parts(lake: object, table: str) -> object:
-        return latest_rows.buckets(made.lake, table, rows_at_a_time=9)
+    def in_parts(lake: Lake, image_ids: pl.Series | None) -> Iterator[Part]:
+        return parts_of(lake, image_ids, rows_at_a_time=9)
 
-    monkeypatch.setattr(facts, "buckets", in_parts)
-    assert len(list(in_parts(made.lake, "images"))) == 7
+    monkeypatch.setattr(facts, "parts_of", in_parts)
+    monkeypatch.setattr(facts, "ROWS_AT_A_TIME", 9)
+    assert len(list(in_parts(made.lake, ids_of_run(made.lake, run)))) == 7
     assert gather(made.lake, run, load_policy()) == whole
 
 
