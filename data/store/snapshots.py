@@ -33,7 +33,7 @@ class Snapshot:
 
     Attributes:
         opened: The table.
-        version: Its version.
+        version: Version of the table.
     """
 
     def __init__(self, opened: DeltaTable) -> None:
@@ -110,7 +110,7 @@ class Snapshots:
         self._lock = threading.Lock()
 
     def kept(self, table: str, version: int) -> Snapshot | None:
-        """Return a version of a table if it was the latest one when last asked for."""
+        """Return a version of a table if it is the one that is kept."""
         with self._lock:
             kept = self._kept.get(table)
         snapshot = None if kept is None else kept.snapshot
