@@ -1,0 +1,160 @@
+"""Deployments on a real server, taken by a real worker."""
+
+import json
+import os
+import subprocess
+import sys
+
+import factories
+import httpx
+import pytest
+from import_graph import ROOT
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_processes import process, until
+
+from assay.data.store.lake import Lake
+from assay.flows.cli import main
+from assay.flows.publish import publish
+from assay.flows.request import Request
+from assay.flows.score import score
+from assay.flows.serving.deployment import ENTRYPOINTS
+from assay.flows.start import start
+from assay.version import __version__
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture
+def deployed(server, tmp_path, monkeypatch, capsys):
+    """Return a function that runs `assay deploy` on the server, from a folder with two images."""
+    url, _ = server
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.jpg").write_bytes(factories.jpeg(seed=1))
+    (tmp_path / "pictures" / "b.png").write_bytes(factories.png(seed=2))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", url)
+
+    def deploy(*words):
+        with temporary_settings({PREFECT_API_URL: url}):
+            main(["deploy", *words, "--json"])
+        return json.loads(capsys.readouterr().out)
+
+    return deploy
+
+
+def deployment(url, name):
+    """Return a deployment of the server."""
+    return httpx.get(f"{url}/deployments/name/{name}", timeout=10).raise_for_status().json()
+
+
+def tasks_of_last(url, flow):
+    """Return the completed task runs of a flow's last run; Prefect records them a little later."""
+    asked = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC", "limit": 1}
+    [run] = httpx.post(f"{url}/flow_runs/filter", json=asked, timeout=10).json()
+    assert run["state_type"] == "COMPLETED"
+    asked = {
+        "flow_runs": {"id": {"any_": [run["id"]]}},
+        "task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
+    }
+    return httpx.post(f"{url}/task_runs/filter", json=asked, timeout=10).json()
+
+
+def test_a_worker_runs_what_was_deployed(server, deployed, tmp_path):
+    """The pool is made, the run scores both images, and a second deployment replaces the first."""
+    url, env = server
+    words = ("moderate", "pictures", "--lake", "lake", "--detector", "mini", "--pool", "here")
+    first = deployed(*words, "--interval", "6h", "--timezone", "Europe/Berlin")
+    assert (first["created"], first["pool_type"], first["pool_created"]) == (True, "process", True)
+    known = deployment(url, first["deployment"])
+    assert known["entrypoint"] == ENTRYPOINTS["moderate"]
+    assert (known["version"], known["tags"]) == (__version__, ["assay", "moderate"])
+    assert known["parameters"]["sources"] == [str(tmp_path / "pictures")]
+    assert known["schedules"][0]["schedule"]["interval"] == 6 * 3600
+    assert known["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+    shown = known["parameter_openapi_schema"]["properties"]
+    assert shown["precision"]["enum"][0] == "auto"
+    assert shown["domain"]["description"]
+    again = deployed(*words, "--on-collision", "cancel-new")
+    assert (again["created"], again["pool_created"]) == (False, False)
+    assert again["deployment_id"] == first["deployment_id"] == known["id"]
+    known = deployment(url, first["deployment"])
+    assert known["schedules"] == []
+    assert known["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+    # The printed commands are the ones that start the worker and the run.
+    worker, run = (line.split() for line in again["next"])
+    assert run[-3:] == ["deployment", "run", first["deployment"]]
+    create = f"{url}/deployments/{known['id']}/create_flow_run"
+    started = httpx.post(create, json={}, timeout=10).raise_for_status().json()
+
+    def ended():
+        state = httpx.get(f"{url}/flow_runs/{started['id']}", timeout=10).json()["state"]
+        return state if state["type"] in {"COMPLETED", "FAILED", "CRASHED"} else None
+
+    log = tmp_path / "worker.log"
+    command = ["prefect", *worker[worker.index("worker") :]]
+    with process(command, env={**env, "PREFECT_WORKER_QUERY_SECONDS": "1"}, log=log):
+        state = until(ended, timeout_s=150, what="the flow run")
+    assert state["type"] == "COMPLETED", (state, log.read_text())
+    scores = Lake(tmp_path / "lake", create=False).scan("scores").collect()
+    assert scores["status"].to_list() == ["scored", "scored"]
+
+
+def test_score_and_publish_are_flows_of_their_own(server, deployed, tmp_path):
+    """Their steps are tasks of one flow run each, and they return what the commands print."""
+    url, _ = server
+    lake = str(tmp_path / "lake")
+    start(Request(sources=(str(tmp_path / "pictures"),), lake=lake), "ingest", quiet=True)
+    with temporary_settings({PREFECT_API_URL: url}):
+        scored = score(lake=lake, detector="mini")
+        published = publish(to=str(tmp_path / "data"), lake=lake, where="width_px > 0")
+    assert (scored.scored, scored.failed) == (2, 0)
+    assert sum(published["splits"].values()) == 2
+    assert (tmp_path / "data" / "README.md").is_file()
+    for name in ("assay-score", "assay-publish"):
+        assert until(lambda name=name: tasks_of_last(url, name), timeout_s=60, what=name)
+
+
+def test_the_pools_of_containers_and_the_other_flows(server, deployed, capsys):
+    """An image goes to the pool's jobs; a pool of another type and a missing image are refused."""
+    url, _ = server
+    box = ("--pool", "box", "--pool-type", "docker", "--lake", "s3://bucket/lake")
+    made = deployed("score", *box, "--image", "registry/assay:1", "--cron", "0 2 * * *")
+    assert made["pool_type"] == "docker"
+    known = deployment(url, made["deployment"])
+    assert known["job_variables"] == {"image": "registry/assay:1"}
+    assert known["parameters"] == {"lake": "s3://bucket/lake"}
+    assert "sources" not in known["parameter_openapi_schema"]["properties"]
+    for words, said in (
+        (("score", *box), "need an image"),
+        (("score", "--pool", "box"), "pass --pool-type docker"),
+        (("score", "--pool", "box", "--pool-type", "process"), "is of type docker, not process"),
+        (("score", "--pool", "new", "--pool-type", "nothing"), "knows no work pools"),
+    ):
+        with pytest.raises(SystemExit) as refused:
+            deployed(*words)
+        assert refused.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_the_deployment_file_deploys_without_a_question(server, deployed, tmp_path):
+    """`prefect deploy --all` registers each flow, with no folder to start runs in."""
+    url, env = server
+    deployed("publish", "--to", "data", "--lake", "lake", "--pool", "default")
+    (tmp_path / "prefect.yaml").write_bytes((ROOT / "prefect.yaml").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        env=env | {"COLUMNS": os.environ.get("COLUMNS", "200")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = ("moderate/hourly", "score/nightly", "augment/weekly", "publish/weekly-dataset")
+    for name in names:
+        known = deployment(url, f"assay-{name}")
+        assert (known["version"], known["pull_steps"]) == (__version__, [])
+        assert known["entrypoint"] in ENTRYPOINTS.values()
+        assert known["schedules"]
