@@ -6,24 +6,22 @@ Deployments name this module and `augment_flow`, so neither may be renamed.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from prefect import flow, task
-from prefect.utilities.annotations import quote
+from prefect import flow
 
-from ..data.store.lake import Lake
 from ..synth.generators.load import LoadSettings
 from ..synth.generators.registry import named_from_here
-from ..synth.job import Job
 from ..synth.plan.plan_file import plan_of_dict, read_plan
-from ..tasks.synthesize import SynthCounts, synthesize_chunk
+from ..tasks.evasion.table import table_text
+from ..tasks.synthesize import synthesize_chunk
 from ..version import __version__
-from .augmentation.loaded_tools import LoadedTools
+from .augmentation.result import Augmentation
 from .augmentation.run import augment
 from .events.run_events import told
-from .flow_runs.retrying import task_options
+from .flow_runs.presenting import failing_in_words, name_of_run, presented
+from .flow_runs.step_task import step_task
 from .process.prefect_home import settle_temporary_server
 from .request import AugmentSettings, Device, Request
 from .served import lake_of_run
@@ -31,9 +29,12 @@ from .settings.form import with_form
 
 settle_temporary_server()
 
+SYNTHESIZE = step_task("synthesize", synthesize_chunk)
+
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.
-@flow(name="assay-augment", version=__version__)
+@flow(name="assay-augment", version=__version__, flow_run_name=name_of_run)
+@failing_in_words
 @with_form(AugmentSettings)
 def augment_flow(
     plan: str | dict[str, Any],
@@ -69,22 +70,22 @@ def augment_flow(
     if generator is not None:
         chosen = chosen.with_generator(named_from_here(generator))
     request = Request(**settings | {"lake": lake_of_run(settings["lake"])})
-    made: Any = task(name="synthesize", **task_options())(synthesize_chunk)
-
-    def synthesize(
-        lake_: Lake, jobs: Sequence[Job], tools: LoadedTools, **rest: Any
-    ) -> SynthCounts:
-        # quote: Prefect would otherwise search the jobs and the loaded weights for futures.
-        counts: SynthCounts = made(
-            lake_, quote(jobs), quote(tools), **{k: quote(v) for k, v in rest.items()}
-        )
-        return counts
-
     loading = LoadSettings(
         memory=memory, t5=t5, fuse=fuse, device=generator_device, precision=generator_precision
     )
-    with told(request, "augment") as tell:
-        result = augment(
-            request, chosen, calls=TASKS, synthesize=synthesize, settings=loading, tell=tell
-        )
+    with presented(request, "augment") as show:
+        with told(request, "augment") as tell:
+            result = augment(
+                request, chosen, calls=TASKS, synthesize=SYNTHESIZE, settings=loading, tell=tell
+            )
+        show(result.moderation, more=_evasion(result))
     return json.dumps(result.to_json())
+
+
+def _evasion(result: Augmentation) -> str:
+    """Return who evades the detector, in Markdown."""
+    counts = f"{result.made:,} made, {result.known:,} made earlier, {result.failed:,} not made"
+    return (
+        f"## Made images: {counts}\n\n```text\n{table_text(result.table)}\n```\n\n"
+        f"Pairs: `{result.evasion_report}`"
+    )

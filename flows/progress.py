@@ -121,6 +121,38 @@ class Bars:
         self._progress.stop()
 
 
+class Both:
+    """Watcher that tells two others."""
+
+    def __init__(self, first: Watcher, second: Watcher) -> None:
+        self._both = (first, second)
+
+    def begin(self, phase: str, total: int | None) -> None:
+        """Start a phase of both."""
+        for watcher in self._both:
+            watcher.begin(phase, total)
+
+    def expect(self, total: int | None) -> None:
+        """Set the total of both."""
+        for watcher in self._both:
+            watcher.expect(total)
+
+    def advance(self, n: int) -> None:
+        """Advance both."""
+        for watcher in self._both:
+            watcher.advance(n)
+
+    def end(self) -> None:
+        """End the phase of both."""
+        for watcher in self._both:
+            watcher.end()
+
+    def close(self) -> None:
+        """Stop both."""
+        for watcher in self._both:
+            watcher.close()
+
+
 _current: Watcher = Silent()
 
 

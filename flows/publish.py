@@ -8,14 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from prefect import flow, task
+from prefect import flow
 
 from ..data.store.lake import Lake
 from ..tasks.publish import publish as step
 from ..version import __version__
 from .events.event import dataset_published
 from .events.send import emit
-from .flow_runs.retrying import task_options
+from .flow_runs.presenting import failing_in_words, name_of_run, tagged_and_logged
+from .flow_runs.step_task import step_task
 from .process.prefect_home import settle_temporary_server
 from .served import lake_of_run, lasting
 
@@ -23,7 +24,8 @@ settle_temporary_server()
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.
-@flow(name="assay-publish", version=__version__)
+@flow(name="assay-publish", version=__version__, flow_run_name=name_of_run)
+@failing_in_words
 def publish(
     to: str,
     lake: str | None = None,
@@ -55,18 +57,18 @@ def publish(
     Raises:
         AssayError: The lake cannot be read, the folder cannot be written, or a gate refuses.
     """
-    published: Any = task(name="publish", **task_options())(step.publish)
     opened = Lake(lake_of_run(lake), create=False)
-    result: step.PublishResult = published(
-        opened,
-        Path(lasting("to", to)),
-        detector=detector,
-        precision=precision,
-        where=where,
-        ids=ids,
-        seed=seed,
-        overwrite=overwrite,
-        allow_shortcuts=allow_shortcuts,
-    )
+    with tagged_and_logged("publish", opened.uri, detector):
+        result = step_task("publish", step.publish)(
+            opened,
+            Path(lasting("to", to)),
+            detector=detector,
+            precision=precision,
+            where=where,
+            ids=ids,
+            seed=seed,
+            overwrite=overwrite,
+            allow_shortcuts=allow_shortcuts,
+        )
     emit(dataset_published(result, lake=opened.uri))
     return result.to_json()

@@ -10,13 +10,14 @@ from typing import Any
 from prefect import flow
 
 from ..version import __version__
+from .flow_runs.presenting import name_of_run
 from .moderate import moderate
 from .request import AugmentSettings
 from .result import Moderation
 from .settings.form import with_form
 
 
-@flow(name="assay-score", version=__version__)
+@flow(name="assay-score", version=__version__, flow_run_name=name_of_run)
 @with_form(AugmentSettings)
 def score(**settings: Any) -> Moderation:
     """Score the images of a lake that the detector has not scored, and decide all.

@@ -66,7 +66,7 @@ class PlanSource:
             jobs = [job for job in self.jobs[block.name] if _work_of(job) not in done]
             self.counts += SynthCounts(equal=n_jobs - len(jobs))
             done.update(map(_work_of, jobs))
-            _log.debug("block %s: %d jobs, %d parents", block.name, len(jobs), len(of))
+            _log.info("block %s: %d jobs, %d parents", block.name, len(jobs), len(of))
             watcher.begin(block.name, len(jobs))
             before = self.counts
             try:

@@ -22,6 +22,14 @@ from assay.data.text.redaction import redact_url
 from assay.flows.serving.serve import _require_free
 
 ROOT = Path(__file__).resolve().parents[2]
+FLAG_ALL = """
+name = "all"
+min_short_edge_px = 1
+unlisted_domain = "default"
+[default]
+review_at = 0.0001
+flag_at = 0.0002
+"""
 
 
 def moderate(source, lake, *flags, env):
@@ -36,6 +44,28 @@ def moderate(source, lake, *flags, env):
         timeout=240,
         check=False,
     )
+
+
+def asked(url, what, **filters):
+    """Return what the server answers to a filter."""
+    return httpx.post(f"{url}/{what}/filter", json=filters, timeout=30).json()
+
+
+def run_on(url, lake):
+    """Return the flow run whose lake this is."""
+    runs = asked(url, "flow_runs", sort="START_TIME_DESC", limit=20)
+    return next(run for run in runs if run["parameters"].get("lake") == str(lake))
+
+
+def log_of(url, run):
+    """Return the messages in the log of a flow run."""
+    logs = {"flow_run_id": {"any_": [run["id"]]}}
+    return [line["message"] for line in asked(url, "logs", logs=logs)]
+
+
+def artifacts_of(url, run):
+    """Return the artifacts of a flow run."""
+    return asked(url, "artifacts", artifacts={"flow_run_id": {"any_": [run["id"]]}})
 
 
 @pytest.fixture
@@ -117,11 +147,11 @@ def test_a_served_flow_started_through_the_api_scores_the_pictures(pictures, tmp
             f"{url}/task_runs/filter",
             json={"flow_runs": {"id": {"any_": [started["id"]]}}},
         ).json()
-        assert {task["name"].rpartition("-")[0] for task in tasks} == {
-            "ingest-and-score",
-            "decide",
-            "report",
-        }
+        parts = {"ingest-and-score chunk 0: 4 items", "decide", "report"}
+        assert {task["name"] for task in tasks} == parts
+        run = client.get(f"{url}/flow_runs/{started['id']}").json()
+        assert run["name"].startswith("moderate pictures +1 20")
+        assert {"assay", "moderate", "lake:lake", "detector:mini"} <= set(run["tags"])
         artifacts = client.post(f"{url}/artifacts/filter", json={}).json()
         assert any(artifact["key"] == "assay-moderate" for artifact in artifacts)
         kept = b"".join(path.read_bytes() for path in (tmp_path / "home").glob("prefect.db*"))
@@ -139,15 +169,27 @@ def test_the_command_runs_as_a_flow_on_the_configured_server(server, pictures, t
     """With a server set, `assay moderate` is a flow run there, and prints the same."""
     url, env = server
     lake = tmp_path / "lake"
-    done = moderate(pictures, lake, env=env)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(FLAG_ALL)
+    done = moderate(pictures, lake, "--policy", policy, env=env)
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr == ""
     told = json.loads(done.stdout)
     assert (told["items"], told["scored"], told["rejected"]) == (3, 2, 1)
-    runs = httpx.post(
-        f"{url}/flow_runs/filter", json={"sort": "START_TIME_DESC", "limit": 5}, timeout=5
-    ).json()
-    assert any(run["parameters"].get("lake") == str(lake) for run in runs)
+    run = run_on(url, lake)
+    assert run["name"].startswith("moderate pictures 20")
+    assert set(run["tags"]) == {"assay", "moderate", "lake:lake", "detector:mini"}
+    log = log_of(url, run)
+    for line in ("source ", "chunk 0: 3 items, 2 stored, 1 rejected, 2 scored;", "backend "):
+        assert any(one.startswith(line) for one in log), log
+    assert f"report {told['report']}" in log
+    assert not any("Traceback" in line for line in log)
+    shown = {artifact["key"]: artifact["data"] for artifact in artifacts_of(url, run)}
+    assert told["report"] in shown["assay-moderate"]
+    assert f"assay report {told['run_id']} --open" in shown["assay-moderate"]
+    flagged = json.loads(shown["assay-moderate-flagged"])
+    assert [row["reasons"] for row in flagged] == ["at_or_above_flag_threshold"] * 2
+    assert {Path(row["source"]).name for row in flagged} == {"a.jpg", "b.png"}
 
 
 @pytest.mark.slow
@@ -177,18 +219,27 @@ def test_a_plan_runs_as_a_flow_with_its_chunks_as_tasks(server, pictures, tmp_pa
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["made"], told["scored"], told["not_made"]) == (4, 4, 0)
     tasks = httpx.post(f"{url}/task_runs/filter", json={"limit": 50}, timeout=5).json()
-    assert {"synthesize", "score"} <= {task["name"].rpartition("-")[0] for task in tasks}
+    assert {"synthesize", "score"} <= {task["name"].partition(" ")[0] for task in tasks}
+    run = run_on(url, lake)
+    assert run["name"].startswith("augment lake 20")
+    (summary,) = [one for one in artifacts_of(url, run) if one["key"] == "assay-augment"]
+    assert "## Made images: 4 made" in summary["data"]
+    assert told["evasion_report"] in summary["data"]
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
 def test_a_failing_flow_tells_the_server_and_exits_with_its_code(server, tmp_path):
     """Bad input under Prefect has the same exit code as without it, and no traceback."""
-    _, env = server
+    url, env = server
     done = moderate("nowhere", tmp_path / "lake", env=env)
     assert done.returncode == 3, done.stderr
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+    run = run_on(url, tmp_path / "lake")
+    assert run["state_type"] == "FAILED"
+    assert run["state"]["message"].startswith("nowhere: no such file or folder")
+    assert not any("Traceback" in line for line in log_of(url, run))
 
 
 @pytest.mark.slow
