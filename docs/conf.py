@@ -66,6 +66,7 @@ _NAVIGATION: Final = {
         "datasets",
         "scheduling",
         "events",
+        "composing",
         "operating",
         "troubleshooting",
         "performance",
@@ -89,6 +90,12 @@ _PYTHON: Final = {
         "assay.flows.result": ["Moderation"],
         "assay.flows.augmentation.run": ["augment"],
         "assay.flows.augmentation.result": ["Augmentation"],
+    },
+    "Steps": {
+        "assay.flows.plain": [
+            *("ingest", "score", "decide", "augment", "report", "publish"),
+            *("Batch", "Scored", "Decided", "Augmented", "Dataset"),
+        ],
     },
     "The lake": {
         "assay": ["Lake"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import TYPE_CHECKING, Any
 
 from ..data.cache import cache_folder
@@ -43,6 +44,10 @@ def check_judging(request: Request) -> Identity:
     return detector
 
 
+# Steps of one process may start side by side, and the first loads for all.
+_loading = threading.Lock()
+
+
 @functools.lru_cache(maxsize=4)
 def _loaded(name: str, _stamp: object, **settings: Any) -> Detector:
     return load_detector(name, **settings)
@@ -69,16 +74,17 @@ def detector_of(request: Request) -> Detector:
     Raises:
         ModelError: The weights are missing or differ from what is expected.
     """
-    return _loaded(
-        request.detector,
-        _stamp(request),
-        profile=request.profile,
-        device=request.device,
-        precision=request.precision,
-        backend=request.backend,
-        positive=request.positive,
-        force_drift=request.force_drift,
-    )
+    with _loading:
+        return _loaded(
+            request.detector,
+            _stamp(request),
+            profile=request.profile,
+            device=request.device,
+            precision=request.precision,
+            backend=request.backend,
+            positive=request.positive,
+            force_drift=request.force_drift,
+        )
 
 
 def identity_of(request: Request) -> Identity:

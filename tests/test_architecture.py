@@ -70,7 +70,7 @@ def test_only_flows_import_prefect():
             assert "prefect" not in absolute_imports(path), path
 
 
-@pytest.mark.parametrize("module", ["flows.run", "flows.augmentation.run"])
+@pytest.mark.parametrize("module", ["flows.run", "flows.augmentation.run", "flows.plain"])
 def test_plain_runs_know_no_prefect(module):
     """A run without a server, of sources or of a plan, needs nothing that imports Prefect."""
     for name in {module, *reached(imports(), module)}:

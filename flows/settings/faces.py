@@ -190,8 +190,8 @@ class JudgingOptions(NetworkOptions, total=False):
     ]
 
 
-class Keywords(TypedDict, total=False):
-    """Keywords of `assay.moderate`; all are optional."""
+class RunKeywords(TypedDict, total=False):
+    """Lake and threads."""
 
     lake: Text | None
     "Folder of the lake, or its s3://, gs:// or az:// prefix [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."
@@ -205,6 +205,11 @@ class Keywords(TypedDict, total=False):
     "Number of worker processes of a cluster on this machine [default: one per core]."
     tasks_in_flight: int | None
     "Largest number of tasks that a cluster has at once [default: two per worker]."
+
+
+class JudgingKeywords(TypedDict, total=False):
+    """Detector and policy."""
+
     detector: Text
     "Detector: a registered name, org/name@<40-hex revision>, or a local folder; mini is the embedded one [default: community-forensics]."
     profile: Literal["authors-imagenet", "hf-clip"] | None
@@ -223,10 +228,20 @@ class Keywords(TypedDict, total=False):
     "Permission to use a backend whose drift exceeds its limit."
     views: Literal["centre", "tiles", "adaptive"]
     "Scored region: centre; tiles, which adds tiles of the whole image; or adaptive, which adds them if the centre is uncertain [default: centre]."
+
+
+class LimitKeywords(TypedDict, total=False):
+    """Limits of a run, and notifications."""
+
     flagged_limit: float | None
     "Largest expected share of flagged images, from 0 to 1; a run that exceeds it warns, and on a Prefect server emits the event assay.images.flagged [default: no limit]."
     notify: Text | None
     "Notification block of the Prefect server, TYPE/NAME, to which a run sends a message if it exceeds a limit [default: none]."
+
+
+class ReadingKeywords(TypedDict, total=False):
+    """Options for sources."""
+
     label_from: Text | None
     "Source of labels: parent-folder, column:NAME, or none, which withdraws the labels of earlier runs [default: a column or sidecar named label, if present]."
     domain: Text | None
@@ -249,6 +264,18 @@ class Keywords(TypedDict, total=False):
     "Maximum size of an image, width times height in pixels [default: 100000000]."
     fail_on_rejected: float | None
     "Largest share of rejected items, from 0 to 1; a run that exceeds it exits with code 3 after all of its results are committed [default: no limit]."
+
+
+class Keywords(RunKeywords, JudgingKeywords, LimitKeywords, ReadingKeywords, total=False):
+    """Keywords of `assay.moderate`; all are optional."""
+
+
+class IngestKeywords(RunKeywords, ReadingKeywords, total=False):
+    """Keywords of `ingest` as a step; all are optional."""
+
+
+class ScoreKeywords(RunKeywords, JudgingKeywords, total=False):
+    """Keywords of `score` and `augment` as steps; all are optional."""
 
 
 LAKE_HELP = "Folder of the lake, or its s3://, gs:// or az:// prefix [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."

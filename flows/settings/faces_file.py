@@ -7,6 +7,7 @@ command would otherwise load pydantic to print its help.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,30 @@ _CLASSES: Final[dict[type[BaseModel], str]] = {
     NetworkSettings: "NetworkOptions",
     JudgingSettings: "JudgingOptions",
 }
+# Settings on the outcome of a whole run, which a single step does not have.
+_OF_RUNS: Final = ("flagged_limit", "notify")
+# Parts of the keywords: class, first line, settings.
+_PARTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
+    ("RunKeywords", "Lake and threads.", RunSettings.model_fields),
+    (
+        "JudgingKeywords",
+        "Detector and policy.",
+        tuple(name for name in JudgingSettings.model_fields if name not in _OF_RUNS),
+    ),
+    ("LimitKeywords", "Limits of a run, and notifications.", _OF_RUNS),
+    ("ReadingKeywords", "Options for sources.", ReadingSettings.model_fields),
+)
+_KEYWORDS: Final = {
+    "Keywords": (
+        "`assay.moderate`",
+        "RunKeywords, JudgingKeywords, LimitKeywords, ReadingKeywords",
+    ),
+    "IngestKeywords": ("`ingest` as a step", "RunKeywords, ReadingKeywords"),
+    "ScoreKeywords": (
+        "`score` and `augment` as steps",
+        "RunKeywords, JudgingKeywords",
+    ),
+}
 
 
 def faces() -> str:
@@ -66,15 +91,16 @@ def faces() -> str:
         doc = (model.__doc__ or "").splitlines()[0]
         parent = _CLASSES[base] if base else "TypedDict"
         parts.append(f'class {name}({parent}, total=False):\n    """{doc}"""\n\n' + "".join(lines))
-    keywords = [
-        f"    {name}: {_keyword_type(name, info)}\n    {_quoted(help_of(name, info))}\n"
-        for name, info in Request.model_fields.items()
-        if name not in NOT_KEPT
-    ]
-    doc = "Keywords of `assay.moderate`; all are optional."
-    parts.append(
-        f'class Keywords(TypedDict, total=False):\n    """{doc}"""\n\n' + "".join(keywords)
-    )
+    for name, doc, names in _PARTS:
+        infos = [(field, Request.model_fields[field]) for field in names]
+        lines = [
+            f"    {field}: {_keyword_type(field, info)}\n    {_quoted(help_of(field, info))}\n"
+            for field, info in infos
+        ]
+        parts.append(f'class {name}(TypedDict, total=False):\n    """{doc}"""\n\n' + "".join(lines))
+    for name, (whose, bases) in _KEYWORDS.items():
+        doc = f"Keywords of {whose}; all are optional."
+        parts.append(f'class {name}({bases}, total=False):\n    """{doc}"""\n')
     parts.append("LAKE_HELP = " + _quoted(help_of("lake", Request.model_fields["lake"])) + "\n")
     return "\n\n".join(parts)
 

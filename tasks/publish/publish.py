@@ -233,7 +233,7 @@ def _nothing(lake: Lake, selection: Selection) -> InputError:
     """Return the error for a selection without images."""
     selected = selection.describe()
     return InputError(
-        f"{lake.uri} has no images to publish{f' {selected}' if selected else ''}; run assay "
+        f"{lake.uri} has no images to publish{f' ({selected})' if selected else ''}; run assay "
         "moderate first" + (", or select others" if selected else "")
     )
 

@@ -72,7 +72,7 @@ class Selection:
         condition_of(where)
         return cls(
             where=where,
-            ids=None if ids is None else _distinct(ids),
+            ids=None if ids is None else distinct_ids(ids),
             only_labelled=only_labelled,
         )
 
@@ -174,7 +174,12 @@ def _refusal(where: object, why: BaseException | str) -> ConfigError:
     )
 
 
-def _distinct(ids: Iterable[str]) -> pl.Series:
+def distinct_ids(ids: Iterable[str]) -> pl.Series:
+    """Return ids as a series, each once.
+
+    Raises:
+        ConfigError: `ids` is a single text, or holds something other than texts.
+    """
     if isinstance(ids, str):
         raise ConfigError(f"ids is the text {shorten(ids, 64)!r}; allowed: a list of image_id")
     try:

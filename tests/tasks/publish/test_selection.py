@@ -97,7 +97,7 @@ def test_an_unknown_id_is_named(made, tmp_path):
 
 def test_a_selection_without_images_says_what_it_was(made, tmp_path):
     """The message repeats the condition."""
-    with pytest.raises(InputError, match=r"no images to publish where prob_fake > 2; .*others"):
+    with pytest.raises(InputError, match=r"no images to publish \(where prob_fake > 2\); .*others"):
         publish(made.lake, tmp_path / "out", where="prob_fake > 2")
 
 

@@ -1,0 +1,120 @@
+"""The step from decided images to a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...data.errors import ConfigError, InputError, shorten
+from ...data.store.lake import Lake
+from ...data.store.open_store import require_no_secrets
+from ...tasks.publish.publish import publish as publish_lake
+from ...tasks.publish.selection import distinct_ids
+from .references import Dataset, Decided
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Text = str | PathLike[str]
+
+
+def publish(
+    decided: Decided | Sequence[Decided] | Text,
+    out: Text,
+    *,
+    where: str | pl.Expr | None = None,
+    ids: Iterable[str] | None = None,
+    only_labelled: bool = False,
+    labels_from_decisions: bool = False,
+    seed: int = 0,
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    overwrite: bool = False,
+) -> Dataset:
+    """Publish the images of decided batches as a labelled dataset.
+
+    Args:
+        decided: Decided batch, several of one lake, or the address of a lake for all its images
+            under its last decisions.
+        out: Folder to create.
+        where: Condition on the published rows: SQL such as `decision = 'flag'`, or an expression
+            of polars; default: all images of the batches.
+        ids: Ids of the images to publish, each in one of the batches; default: all.
+        only_labelled: Whether to leave out images without a label.
+        labels_from_decisions: Whether an image without any evidence gets its label from the
+            decision.
+        seed: Seed of the splits.
+        fractions: Shares of train, validation and test, in [0, 1].
+        overwrite: Whether to replace `out` if it is a dataset published by assay.
+
+    Raises:
+        AssayError: The lake cannot be read, or the folder cannot be written.
+        ConfigError: An argument is invalid, or the batches differ in lake, detector or policy.
+        InputError: No image is left to publish, or an id is in none of the batches.
+    """
+    if isinstance(decided, str | PathLike):
+        require_no_secrets(str(decided))
+        lake, key, policy_id = Lake(str(decided), create=False), None, None
+    else:
+        batches = [decided] if isinstance(decided, Decided) else list(decided)
+        first = _common(batches)
+        lake, key, policy_id = Lake(first.lake, create=False), first.key, first.policy_id
+        ids = _within(batches, ids)
+    result = publish_lake(
+        lake,
+        Path(out),
+        key=key,
+        policy_id=policy_id,
+        where=where,
+        ids=ids,
+        only_labelled=only_labelled,
+        labels_from_decisions=labels_from_decisions,
+        seed=seed,
+        fractions=fractions,
+        overwrite=overwrite,
+    )
+    return Dataset(
+        lake=lake.uri,
+        out=result.out,
+        splits=dict(result.splits),
+        labels=dict(result.labels),
+        groups=result.groups,
+        files=result.files,
+        split_note=result.split_note,
+    )
+
+
+def _common(batches: Sequence[Decided]) -> Decided:
+    """Return the first of batches that have one lake, score key and policy."""
+    if not batches:
+        raise ConfigError("publish has no batches; name at least one")
+    first = batches[0]
+    for other in batches[1:]:
+        for name in ("lake", *first.key.columns(), "policy_id"):
+            seen, wanted = getattr(other, name), getattr(first, name)
+            if seen != wanted:
+                raise ConfigError(
+                    f"the batches differ in {name}: {wanted} and {seen}; publish them one by one"
+                )
+    return first
+
+
+def _within(batches: Sequence[Decided], ids: Iterable[str] | None) -> Iterable[str] | None:
+    """Return the ids to publish; None for the whole lake."""
+    if any(batch.batch_id is None for batch in batches):
+        return ids
+    import polars as pl
+
+    own = pl.concat([batch.ids() for batch in batches]).unique()
+    if ids is None:
+        return own
+    wanted = distinct_ids(ids)
+    outside = wanted.filter(~wanted.is_in(own.implode()))
+    if len(outside):
+        raise InputError(
+            f"{len(outside):,} of {len(wanted):,} ids are not of the batches: "
+            f"{shorten(outside[0], 64)}{', ...' if len(outside) > 1 else ''}; allowed: image_id of "
+            "their rows"
+        )
+    return wanted

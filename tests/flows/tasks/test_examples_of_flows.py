@@ -1,0 +1,120 @@
+"""Flows of users that are made of the steps, run as they stand in examples/ on a real server."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import factories
+import httpx
+import polars as pl
+import pytest
+from import_graph import ROOT
+
+from assay.data.store.lake import Lake
+
+EXAMPLES = ROOT / "examples"
+FLOWS = ("filter_and_publish", "nightly_augment", "fan_out")
+# One process runs all flows, and counts how often it loads a detector.
+SCRIPT = """
+import json, sys
+from unittest import mock
+sys.path.insert(0, sys.argv[1])
+from assay.flows import judging
+from fan_out import fan_out
+from filter_and_publish import filter_and_publish
+from nightly_augment import nightly_augment
+with mock.patch.object(judging, "load_detector", wraps=judging.load_detector) as load:
+    wide = fan_out("wide", "wide-set", [f"in/{number}" for number in range(10)])
+    kept = filter_and_publish("in/0", "lake", "kept")
+    report = nightly_augment("plan.toml", "lake")
+    n_loads = load.call_count
+print(json.dumps({
+    "wide": wide.to_json(), "kept": kept.to_json(),
+    "report": report, "n_loads": n_loads,
+}))
+"""
+PLAN = '[parents]\nchoose = "any"\n[[make]]\nmethod = "launder"\ncondition = ["jpeg-50"]\n'
+
+
+@pytest.fixture(scope="module")
+def done(server, tmp_path_factory):
+    """Run the flows over ten folders with two images each, one of which all folders share."""
+    url, env = server
+    here = tmp_path_factory.mktemp("flows")
+    for number in range(10):
+        folder = here / "in" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "shared.jpg").write_bytes(factories.jpeg(seed=99))
+        (folder / "own.jpg").write_bytes(factories.jpeg(seed=number))
+    (here / "plan.toml").write_text(PLAN)
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(EXAMPLES)],
+        env=env,
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    assert "Traceback" not in ran.stderr
+    runs = httpx.post(f"{url}/task_runs/filter", json={"limit": 200}, timeout=5).json()
+    return here, json.loads(ran.stdout.splitlines()[-1]), runs
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_an_example_of_a_flow_is_short(name):
+    """A flow of a user's own takes at most 25 lines."""
+    assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= 25
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_ten_folders_side_by_side_fill_one_lake_once(done):
+    """Each image is stored, scored and decided once, and the detector is loaded once."""
+    here, told, _ = done
+    lake = Lake(here / "wide", create=False)
+    assert lake.n_rows("sightings") == 20
+    for table in ("images", "scores", "decisions"):
+        ids = lake.scan(table).select("image_id").collect()["image_id"]
+        assert (len(ids), ids.n_unique()) == (11, 11), table
+    assert told["n_loads"] == 1
+    assert sum(told["wide"]["splits"].values()) == 11
+    runs = lake.scan("runs").filter(status="completed").collect()
+    assert dict(runs["flow"].value_counts().iter_rows()) == dict.fromkeys(
+        ("ingest", "score", "decide"), 10
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_a_filter_of_the_user_reaches_publish(done):
+    """The ids of the user's own task are what is published."""
+    here, told, _ = done
+    rows = pl.read_parquet(here / "kept" / "data" / "*.parquet")
+    assert rows.height == sum(told["kept"]["splits"].values()) == 2
+    lake = Lake(here / "lake", create=False)
+    assert set(rows["image_id"]) <= set(lake.scan("images").collect()["image_id"])
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_the_nightly_flow_makes_images_and_reports_on_the_lake(done):
+    """Made images are scored, and the report is that of the whole lake."""
+    here, told, _ = done
+    lake = Lake(here / "lake", create=False)
+    assert lake.n_rows("synthetics") == 2
+    assert lake.n_rows("decisions") == 4
+    assert Path(told["report"]).is_relative_to(here / "lake" / "reports")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_steps_are_task_runs_that_name_their_subject(done):
+    """The server has a task run per call, named after the source, the batch or the lake."""
+    _, _, runs = done
+    names = {run["name"] for run in runs}
+    assert {"ingest in/0", "augment plan.toml", "score the lake", "decide the lake"} <= names
+    assert any(name.startswith("score b-") for name in names)
+    assert {run["state_type"] for run in runs if run["name"].startswith("ingest ")} == {"COMPLETED"}
