@@ -46,6 +46,9 @@ _TABLE_SETTINGS = {
     "delta.appendOnly": "true",
     # Published datasets refer to table versions, so the log must be kept.
     "delta.enableExpiredLogCleanup": "false",
+    # A transaction is repeated within a run or right after it; remembered for longer, they would
+    # make the opening of a table slower with every commit.
+    "delta.setTransactionRetentionDuration": "interval 30 days",
 }
 
 
@@ -287,15 +290,16 @@ class Tables:
             with self._store.creating(f"{FOLDER}/{table}/{file.name}") as out:
                 out.write(file.raw)
             commit.is_written = True
+        now_ms = time.time_ns() // 1_000_000
         add = AddAction(
             path=file.name,
             size=len(file.raw),
             partition_values={},
-            modification_time=time.time_ns() // 1_000_000,
+            modification_time=now_ms,
             data_change=True,
             stats=file.stats,
         )
-        txns = [Transaction(commit.txn, 1)]
+        txns = [Transaction(commit.txn, 1, now_ms)]
         if after is not None:
             txns.append(Transaction(_EXCLUSIVE, after + 1))
         # Delta checks all commits since `base` for the same transaction ids.

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from ...data.errors import AssayError, StoreError, brief
@@ -96,12 +97,12 @@ def _compact(lake: Lake, table: str, *, fan: int, dry_run: bool) -> Compacted | 
         return None
     n_merged = 0
     for group in groups:
-        if not dry_run and not _merge(lake, table, group):
+        if not dry_run and not _merge(lake, table, opened, group):
             break  # another process has merged them, or does
         n_merged += 1
     done = groups[:n_merged]
     if done and not dry_run:
-        _checkpoint(lake, table)
+        _checkpoint(lake, table, opened)
     return Compacted(
         table=table,
         files_before=len(files),
@@ -111,14 +112,8 @@ def _compact(lake: Lake, table: str, *, fan: int, dry_run: bool) -> Compacted | 
     )
 
 
-def _merge(lake: Lake, table: str, group: Sequence[Listed]) -> bool:
+def _merge(lake: Lake, table: str, base: DeltaTable, group: Sequence[Listed]) -> bool:
     """Replace files by one; return False if another process rewrote the table meanwhile."""
-    base = lake.tables.open(table)
-    if base is None:
-        return False
-    present = {file.name for file in files_of(table, base)}
-    if not present.issuperset(file.name for file in group):
-        return False
     file = merged(lake.store, table, base, group)
     try:
         write_file(lake.store, table, file)
@@ -139,11 +134,8 @@ def _merge(lake: Lake, table: str, group: Sequence[Listed]) -> bool:
     return True
 
 
-def _checkpoint(lake: Lake, table: str) -> None:
+def _checkpoint(lake: Lake, table: str, opened: DeltaTable) -> None:
     """Write a checkpoint, so that opening the table does not read the entries before it."""
-    opened = lake.tables.open(table)
-    if opened is None:
-        return
     try:
         opened.create_checkpoint()
         lake.tables.sync_log(table, opened.version())

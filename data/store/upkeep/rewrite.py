@@ -22,6 +22,7 @@ from ...schema import SORTED_BY
 from ..conform import schema_of
 from ..damage import Listed, damaged
 from ..files import Store
+from ..retry import retried
 from ..table_files import DataFile, encode, problem_of
 from ..table_log import PURPOSE
 from ..tables import FOLDER, Tables
@@ -45,7 +46,8 @@ def rewrite(
     Args:
         tables: Tables of the lake.
         table: Name of the table.
-        base: Table at the version from which the files were chosen.
+        base: Table at the version from which the files were chosen; it is at the latest version
+            afterwards.
         remove: Names in the table's folder.
         add: Files, which exist in the store.
         purpose: Purpose of the commit in the table's history.
@@ -69,6 +71,7 @@ def rewrite(
         ),
     )
     tables.sync_log(table, begin)
+    retried(base.update_incremental)
 
 
 def add_action(name: str, n_bytes: int, stats: str, *, is_new: bool) -> AddAction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,31 @@ def test_row_groups_of_merged_files_are_small(tmp_path: Path) -> None:
     assert max(group.num_rows for group in groups) <= 16_384
     bounds = [group.column(0).statistics for group in groups]
     assert all(one.max <= two.min for one, two in itertools.pairwise(bounds))
+
+
+def test_a_checkpoint_forgets_transactions_after_a_month(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commits of long ago do not make the log of a table longer."""
+    lake = Lake(tmp_path / "lake")
+    then_ns = time.time_ns() - 40 * 86_400 * 10**9
+    with monkeypatch.context() as then:
+        then.setattr(time, "time_ns", lambda: then_ns)
+        commit(lake, "a")
+    commit(lake, "b")
+    compact(lake)
+    log = lake.store.files("tables/reviews/_delta_log")
+    [checkpoint] = [file.name for file in log if file.name.endswith(".checkpoint.parquet")]
+    kept = pq.read_table(lake.path(checkpoint), columns=["txn"])["txn"].to_pylist()
+    assert {one["appId"] for one in kept if one} == {"b", "assay-rewrite"}
+    assert lake.append("reviews", [review("b")], txn="b") is False
+
+
+def test_several_merged_files_of_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files beyond the maximal size are merged in several commits of one compaction."""
+    lake = Lake(tmp_path / "lake")
+    commit(lake, *"abcdef")
+    monkeypatch.setattr("assay.data.store.upkeep.compaction.MAX_BYTES", 4000)
+    [done] = compact(lake)
+    assert (done.files_before, done.files_after, n_files(lake)) == (6, 3, 3)
+    assert ids(lake) == list("abcdef")

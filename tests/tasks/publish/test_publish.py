@@ -21,6 +21,7 @@ from assay.data.errors import ConfigError, GateRefused, InputError, StoreError
 from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
 from assay.tasks.labels import best_labels
+from assay.tasks.lake.pins import pinned
 from assay.tasks.publish import publish as publish_module
 from assay.tasks.publish.dataset_card import _plain
 from assay.tasks.publish.opening import opening_command
@@ -206,6 +207,8 @@ def test_publishing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     lock = json.loads((tmp_path / "one" / "VERSIONS.lock").read_text())
     assert lock["tables"] == {table: made.lake.version(table) for table in TABLES}
+    kept = pinned(made.lake)  # by a vacuum
+    assert kept == {table: {v} for table, v in lock["tables"].items() if v is not None}
     for file, facts in lock["files"].items():
         raw = (tmp_path / "one" / file).read_bytes()
         assert facts == {"sha256": hashlib.sha256(raw).hexdigest(), "n_bytes": len(raw)}
