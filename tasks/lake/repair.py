@@ -34,6 +34,7 @@ from ...data.store.upkeep.table_repair import (
     rebuild_log,
     replace_files,
 )
+from ...data.store.upkeep.unmerge import files_before_merge
 from .check import (
     LOST,
     PLACE,
@@ -127,11 +128,14 @@ def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
     opened = lake.tables.open(table)
     remove = [] if opened is None else files_of(table, opened)
     remove = [file for file in remove if file.name in damaged]
-    replace_files(lake.store, lake.tables, table, remove=remove, rows=None)
-    n_lost = sum(file.n_rows or 0 for file in remove)
+    put_back, n_kept = files_before_merge(lake.store, table, remove)
+    replace_files(lake.store, lake.tables, table, remove=remove, rows=None, put_back=put_back)
+    n_lost = sum(file.n_rows or 0 for file in remove) - n_kept
     report.done.append(f"{table}: {len(remove):,} damaged or missing files removed from the table")
+    if put_back:
+        report.done.append(f"{table}: {len(put_back):,} files put back that they were merged from")
     _set_aside(lake, [file.name for file in remove], aside, report)
-    if table != "images":
+    if table != "images" and n_lost:
         fate = (
             "exist nowhere else: restore the file from a backup if there is one"
             if table in _NOT_MADE_AGAIN

@@ -26,9 +26,15 @@ from .rewrite import add_action, rewrite, write_file
 
 
 def replace_files(
-    store: Store, tables: Tables, table: str, *, remove: Sequence[Listed], rows: pa.Table | None
+    store: Store,
+    tables: Tables,
+    table: str,
+    *,
+    remove: Sequence[Listed],
+    rows: pa.Table | None,
+    put_back: Sequence[AddAction] = (),
 ) -> None:
-    """Replace data files of a table by rows, in one commit.
+    """Replace data files of a table by rows or by older files, in one commit.
 
     Args:
         store: Store of the lake.
@@ -36,6 +42,7 @@ def replace_files(
         table: Name of the table.
         remove: Data files to remove from the table.
         rows: Rows to add; None for none.
+        put_back: Files to add, which exist in the store.
 
     Raises:
         StoreError: There is no such table, the store refused the write, or another writer
@@ -44,7 +51,7 @@ def replace_files(
     base = tables.open(table)
     if base is None:
         raise StoreError(f"{store.uri} has no table {table}")
-    add = []
+    add = list(put_back)
     if rows is not None and rows.num_rows:
         add.append(_written(store, table, encode(conform(table, rows))))
     names = [PurePosixPath(file.name).name for file in remove]

@@ -29,6 +29,7 @@ from assay.flows.result import Moderation
 from assay.flows.run import run
 from assay.tasks.browse.find_image import find_image
 from assay.tasks.lake.check import check
+from assay.tasks.lake.compact import compact
 from assay.tasks.lake.fit import require_fit
 from assay.tasks.lake.repair import draw, repair
 from assay.tasks.lake.sweep import sweep
@@ -213,6 +214,26 @@ def test_a_repair_says_which_rows_nothing_makes_again(lake: Lake) -> None:
     assert told["reviews"].startswith("reviews: 1 rows of damaged files, which exist nowhere else")
     assert told["sightings"].endswith("4 rows of damaged files, which the next run writes again")
     assert ingest(Path(lake.uri).parent).stored == 4
+
+
+def test_a_damaged_merged_file_is_replaced_by_those_it_was_made_from(lake: Lake) -> None:
+    """No row of merged files is lost before a vacuum, also after a merge of merged files."""
+    answer = {"image_id": IDS["1.png"], "label": "real", "note": None}
+    answer |= {"reviewed_at": datetime(2026, 1, 2, tzinfo=UTC)}
+    reviewers = ["ann", "bob", "cy"]
+    for reviewer in reviewers:
+        lake.append("reviews", [answer | {"reviewer": reviewer}], txn=reviewer)
+        compact(lake)
+    for version in (3, 5):  # the merged files of two and of three rows
+        [merged] = lake.tables.at("reviews", version).file_uris()
+        cut(Path(merged))
+    before = lake.version("reviews")
+    report = repair(Lake(lake.uri))
+    assert report.lost == []
+    assert "reviews: 3 files put back that they were merged from" in report.done
+    assert sorted(lake.scan("reviews").collect()["reviewer"]) == reviewers
+    assert check(lake, deep=True).damage == []
+    assert lake.added("reviews", before, lake.version("reviews")).collect().is_empty()
 
 
 def test_a_repair_deletes_nothing(lake: Lake) -> None:
