@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--no-compaction", action="store_true")
     arguments = parser.parse_args()
     if arguments.no_compaction:
-        runs.compact_after_run = lambda _lake: None
+        runs.compact_crowded = lambda _lake: None
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
         lake = Lake(here / "lake")

@@ -19,7 +19,7 @@ from ..data.store.lake import Lake
 from ..tasks.batches import batch_id_of, chunks
 from ..tasks.detector.identity import Identity
 from ..tasks.lake.check import require_images_known
-from ..tasks.lake.compact import compact_after_run
+from ..tasks.lake.compact import compact_crowded
 from ..tasks.lake.fit import require_fit, require_tables
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.views import views_pending
@@ -48,6 +48,9 @@ _log = logging.getLogger(__name__)
 # Large enough to make the cost of a commit negligible, small enough to bound the work that a kill
 # repeats.
 IMAGES_PER_TASK = 1000
+
+# Of a large batch, so that lookups of its later chunks do not go through hundreds of files.
+CHUNKS_PER_COMPACTION = 50
 
 # Listed before the first is read, so that progress has a total for most runs; about 10 MB.
 ITEMS_AHEAD = 20_000
@@ -136,7 +139,7 @@ def run(
         if (explained := explain(error, lake.uri)) is not None:
             raise explained from error
         raise
-    compact_after_run(lake)
+    compact_crowded(lake)
     answer = state.answer()
     if answer.is_flagged_above(request.flagged_limit):
         _log.warning(
@@ -210,6 +213,8 @@ def _ingest(state: RunState, calls: Steps) -> None:
     with state.keeping(standing), closing(ahead(step, request, parts)) as in_order:
         for part in in_order:
             index = part[4]
+            if index and index % CHUNKS_PER_COMPACTION == 0:
+                compact_crowded(lake)
             watcher.expect(items.total)
             if state.detector is None:
                 ingested = calls.ingest(*part)

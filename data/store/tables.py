@@ -140,6 +140,13 @@ class Tables:
         files = None if snapshot is None else snapshot.files_with(column, values)
         return self._rows(table, snapshot, files)
 
+    def listed(self, table: str) -> list[damage.Listed]:
+        """Return the data files of a table at its latest version, with sizes and rows."""
+        latest = self._latest(table)
+        if latest is None:
+            return []
+        return damage.listed_files(f"{FOLDER}/{table}", latest.opened)
+
     def files(self, table: str, version: int | None = None) -> list[str]:
         """Return the addresses of a table's data files, as Delta encodes them."""
         snapshot = self._snapshot(table, version)

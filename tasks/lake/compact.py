@@ -76,8 +76,8 @@ def compact(
     return [one for one in done if one is not None]
 
 
-def compact_after_run(lake: Lake) -> None:
-    """Merge small files where there are many; a failure is logged, since the run is complete."""
+def compact_crowded(lake: Lake) -> None:
+    """Merge small files where there are many; a failure is logged, since a run can go on."""
     try:
         for one in compact(lake, fan=FAN):
             _log.info(
@@ -88,12 +88,13 @@ def compact_after_run(lake: Lake) -> None:
 
 
 def _compact(lake: Lake, table: str, *, fan: int, dry_run: bool) -> Compacted | None:
-    opened = lake.tables.open(table)
-    if opened is None:
+    if not to_merge(lake.tables.listed(table), fan=fan):
         return None
-    files = files_of(table, opened)
+    # Opened for this compaction alone, which moves it to later versions.
+    opened = lake.tables.open(table)
+    files = [] if opened is None else files_of(table, opened)
     groups = to_merge(files, fan=fan)
-    if not groups:
+    if opened is None or not groups:
         return None
     n_merged = 0
     for group in groups:

@@ -19,7 +19,7 @@ from assay.data.store.lake import Lake
 from assay.data.store.upkeep.compaction import FAN
 from assay.data.store.upkeep.table_repair import files_of
 from assay.tasks.lake.check import check_table
-from assay.tasks.lake.compact import compact, compact_after_run, draw
+from assay.tasks.lake.compact import compact, compact_crowded, draw
 
 
 @pytest.fixture(params=["lake", "täglich neu"])
@@ -61,10 +61,10 @@ def test_small_files_are_merged_and_sorted_and_no_row_changes(lake: Lake) -> Non
 def test_a_run_merges_only_where_there_are_many_files(lake: Lake) -> None:
     """Fewer than `FAN` files are left alone at the end of a run; then they become one."""
     commit(lake, *(f"i{n}" for n in range(FAN - 1)))
-    compact_after_run(lake)
+    compact_crowded(lake)
     assert n_files(lake) == FAN - 1
     commit(lake, "last")
-    compact_after_run(lake)
+    compact_crowded(lake)
     assert n_files(lake) == 1
     assert len(ids(lake)) == FAN
 
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_not_merged(lake: Lake) -> None:
     version = lake.version("reviews")
     with pytest.raises(StoreError, match="was changed since it was written"):
         compact(lake)
-    compact_after_run(lake)
+    compact_crowded(lake)
     assert lake.version("reviews") == version
 
 
