@@ -43,6 +43,7 @@ SIZES = {"0": 0, "100k": 100_000, "1M": 1_000_000, "10M": 10_000_000}
 IMAGES_PER_FILE = 500_000
 IMAGES_PER_BATCH = 1_000
 ROWS_PER_GROUP = 16_384
+BYTES_PER_GROUP = 4 * 2**20
 SMALL_COMMITS = 20
 DIMENSIONS = 192
 DETECTOR = "mini"
@@ -233,9 +234,8 @@ def _add_file(lake: Lake, table: str, rows: pa.Table) -> None:
     opened = lake.tables.create(table)
     name = f"large-{secrets.token_hex(8)}.parquet"
     path = Path(lake.path("tables", table, name))
-    pq.write_table(
-        rows, path, compression="zstd", row_group_size=ROWS_PER_GROUP, compression_level=1
-    )
+    group = min(ROWS_PER_GROUP, BYTES_PER_GROUP * rows.num_rows // rows.nbytes)
+    pq.write_table(rows, path, compression="zstd", row_group_size=group, compression_level=1)
     with path.open("rb") as file:
         stats = statistics_of(file.read())
     size = path.stat().st_size

@@ -180,7 +180,8 @@ def _by_hash(lake: Lake, query: Query, hashes: Sequence[int], k: int) -> pl.Data
 
 def _bits_of(lake: Lake, hashes: Sequence[int], image_ids: Sequence[str]) -> dict[str, int]:
     """Return the differing bits of some images."""
-    rows = lake.rows_of("images", image_ids).unique("image_id").collect()
+    mine = lake.rows_of("images", image_ids).select("image_id", "phash", "phash_of")
+    rows = mine.unique("image_id").collect()
     return dict(zip(rows["image_id"], _bits(rows, hashes).tolist(), strict=True))
 
 
@@ -223,16 +224,11 @@ def _ranks(rows: pl.DataFrame, column: str) -> dict[str, int]:
 def _known(lake: Lake, key: ScoreKey | None, image_ids: Sequence[str]) -> dict[str, Known]:
     wanted = pl.LazyFrame({"image_id": list(image_ids)}, schema={"image_id": pl.String})
     part = Named(ids=tuple(image_ids))
-
-    def mine(table: str) -> pl.LazyFrame:
-        return part.rows(lake, table)
-
-    def last(rows: pl.LazyFrame, time: str, *columns: str) -> pl.LazyFrame:
-        rows = rows.sort(time, maintain_order=True)
-        return rows.unique("image_id", keep="last").select("image_id", *columns)
-
-    labels = best_labels(mine("reviews"), mine("synthetics"), mine("sightings"))
-    frame = wanted.join(last(mine("sightings"), "seen_at", "source_uri"), on="image_id", how="left")
+    # Sightings are not sorted by image, so they are read once.
+    seen = part.rows(lake, "sightings").sort("seen_at", maintain_order=True).collect().lazy()
+    labels = best_labels(part.rows(lake, "reviews"), part.rows(lake, "synthetics"), seen)
+    last = seen.unique("image_id", keep="last").select("image_id", "source_uri")
+    frame = wanted.join(last, on="image_id", how="left")
     frame = frame.join(labels.select("image_id", "label"), on="image_id", how="left")
     if key is not None:
         for rows, column in (

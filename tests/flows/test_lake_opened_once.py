@@ -8,7 +8,9 @@ import pytest
 from tiny_models import timm_tensors, write_timm
 
 from assay.data.errors import StoreError
+from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
+from assay.data.store.snapshots import Snapshot
 from assay.flows.augmentation.run import augment
 from assay.flows.request import Request
 from assay.flows.run import run
@@ -84,3 +86,42 @@ def test_a_run_without_sources_makes_no_lake(tmp_path, opened):
     with pytest.raises(StoreError, match="there is no lake"):
         run(Request(lake=str(tmp_path / "none"), detector="mini"), flow="score")
     assert opened == []
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Collect the tables that are scanned whole, and the versions that are opened to be read."""
+    seen = {"whole": [], "opened": []}
+    scan, made = Lake.scan, Snapshot.__init__
+
+    def scanned(self, table, version=None):
+        seen["whole"].append(table)
+        return scan(self, table, version)
+
+    def opened(self, table):
+        seen["opened"].append((table.table_uri.rstrip("/").rpartition("/")[2], table.version()))
+        made(self, table)
+
+    monkeypatch.setattr(Lake, "scan", scanned)
+    monkeypatch.setattr(Snapshot, "__init__", opened)
+    return seen
+
+
+def test_a_run_of_a_batch_reads_no_table_whole(request_, reads, tmp_path, monkeypatch):
+    """New images, known ones and their report cost the same in a lake of many files."""
+    monkeypatch.setattr("assay.flows.run.IMAGES_PER_TASK", 1)
+    assert run(request_).scored == 3
+    files = {f"{seed}.jpg": factories.jpeg(seed=seed, size=(64, 64)) for seed in range(20, 25)}
+    other = ingesting.put(tmp_path / "others", files)
+    run(request_.model_copy(update={"sources": (str(other),)}))
+    folder = ingesting.put(tmp_path / "new", {"n.jpg": factories.jpeg(seed=99)})
+    for scored in (1, 0):
+        reads["whole"].clear()
+        reads["opened"].clear()
+        done = run(request_.model_copy(update={"sources": (str(folder),)}))
+        assert (done.scored, done.unchanged) == (scored, 1 - scored)
+        # Which runs are open is read from two narrow columns.
+        assert set(reads["whole"]) == {"runs"}
+        assert len(reads["opened"]) == len(set(reads["opened"]))
+        # A table is opened at most once beside each commit to it.
+        assert len(reads["opened"]) <= len(TABLES) + 7
