@@ -225,11 +225,13 @@ def _deploy(
         place: Name, schedule and place.
         seen: Paths that the worker must have.
     """
+    from ..process.prefect_home import settle
     from ..progress import say
     from ..serving.deployment import Deployment, default_name, job_variables_of, prefect_file
     from ..serving.parameters import unseen
     from ..serving.schedule import schedule_of
 
+    settle(quiet=True)  # before Prefect is imported
     known_by = [parameters.get(name) for name in ("sources", "plan", "to", "lake")]
     first = next((one[0] if isinstance(one, list) else one for one in known_by if one), "")
     deployment = Deployment(

@@ -14,7 +14,7 @@ from ...data.errors import ConfigError
 from ...version import __version__
 from ..process.prefect_home import configured_api_url, require_settings, settle
 from .deployment import ENTRYPOINTS, Deployment, check_image, runs_in_containers
-from .prefect_server import require_server
+from .prefect_server import pages_of, require_server
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -30,7 +30,7 @@ class Deployed:
         created: Whether it is new; otherwise one of this name was replaced.
         pool_type: Type of its work pool.
         pool_created: Whether the work pool is new.
-        url: Address of the server's pages.
+        pages: Address of the server's pages.
     """
 
     deployment: Deployment
@@ -38,7 +38,7 @@ class Deployed:
     created: bool
     pool_type: str
     pool_created: bool
-    url: str
+    pages: str
 
     def commands(self) -> list[str]:
         """Return the commands to run next, quoted for a shell: a worker, and a run now."""
@@ -61,7 +61,7 @@ class Deployed:
                 f"schedule    {asked.schedule or 'none: runs are started by request'}",
                 f"at a time   {asked.concurrency}; further runs {others}",
                 f"work pool   {pool}",
-                f"pages       {self.url}/deployments/deployment/{self.deployment_id}",
+                f"pages       {self.pages}/deployments/deployment/{self.deployment_id}",
                 "next",
                 *(f"  {line}" for line in self.commands()),
             ]
@@ -114,7 +114,7 @@ def deploy(deployment: Deployment, *, pool_type: str | None = None) -> Deployed:
         created=before is None,
         pool_type=type_,
         pool_created=pool_created,
-        url=url.rstrip("/").removesuffix("/api"),
+        pages=pages_of(url),
     )
 
 
@@ -224,7 +224,7 @@ def _register(flow: Any, deployment: Deployment) -> Any:
         version=__version__,
         tags=deployment.tags,
         parameters=dict(deployment.parameters),
-        schedules=_schedules(deployment),
+        schedules=[] if deployment.schedule is None else [deployment.schedule.for_client()],
         concurrency_limit=ConcurrencyLimitConfig(**entry["concurrency_limit"]),
         work_pool_name=deployment.pool,
         job_variables=dict(deployment.job_variables),
@@ -238,15 +238,3 @@ def _register(flow: Any, deployment: Deployment) -> Any:
         )
     except (DeploymentApplyError, PrefectHTTPStatusError) as error:
         raise ConfigError(f"the Prefect server refuses {deployment.full_name}: {error}") from error
-
-
-def _schedules(deployment: Deployment) -> list[Any]:
-    """Return the schedules of a deployment as Prefect's objects; empty for none."""
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
-
-    if deployment.schedule is None:
-        return []
-    values = deployment.schedule.to_prefect()
-    kind: Any = CronSchedule if "cron" in values else IntervalSchedule
-    return [DeploymentScheduleCreate(schedule=kind(**values), active=True)]

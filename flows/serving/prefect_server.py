@@ -77,6 +77,13 @@ def require_server(url: str) -> None:
         ) from error
 
 
+def pages_of(url: str) -> str:
+    """Return the address of a server's pages, without a login that its API's address may hold."""
+    from prefect.settings import get_current_settings
+
+    return redact_url(get_current_settings().ui_url or url.rstrip("/").removesuffix("/api"))
+
+
 def settle_client() -> None:
     """Set the variables that Prefect reads when it is imported."""
     from ..process.prefect_home import settle

@@ -36,6 +36,14 @@ class Schedule:
         anchor = _ANCHOR.replace(tzinfo=zoneinfo.ZoneInfo(self.timezone)).isoformat()
         return {"interval": self.interval_s, "anchor_date": anchor, "timezone": self.timezone}
 
+    def for_client(self) -> Any:
+        """Return the schedule as an object of Prefect's client."""
+        from prefect.client.schemas.actions import DeploymentScheduleCreate
+        from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+
+        kind: Any = CronSchedule if self.cron is not None else IntervalSchedule
+        return DeploymentScheduleCreate(schedule=kind(**self.to_prefect()), active=True)
+
     def __str__(self) -> str:
         what = f"cron {self.cron}" if self.cron is not None else f"every {self.interval_s:g} s"
         return f"{what}, {self.timezone}"

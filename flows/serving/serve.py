@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...data.errors import ConfigError
+from ...data.text.redaction import redact_url
+from ...version import __version__
 from ..process.prefect_home import configured_api_url, require_settings, settle
 from ..request import Request
 from ..served import announce, with_roots
 from .deployment import default_name
 from .prefect_server import asks_for_login, own_server, require_server
-from .schedule import check_cron
+from .schedule import Schedule
 
 FLOW = "assay-moderate"
 
 
-def serve(request: Request, *, cron: str | None, name: str | None = None) -> None:
-    """Serve the moderation flow until interrupted, on a cron schedule if one is given.
+def serve(request: Request, *, schedule: Schedule | None, name: str | None = None) -> None:
+    """Serve the moderation flow until interrupted, on a schedule if one is given.
 
     Without a schedule, runs are started from Prefect's pages or API. Runs never overlap, since they
     would write the same lake. A run may choose sources below the request's roots, and few other
@@ -30,12 +32,12 @@ def serve(request: Request, *, cron: str | None, name: str | None = None) -> Non
 
     Args:
         request: Settings of each run, and defaults of the deployment.
-        cron: Five cron fields in UTC, such as `0 * * * *`.
+        schedule: Schedule; None if runs are started by request only.
         name: Name of the deployment [default: the first source and a hash of sources and lake].
 
     Raises:
-        ConfigError: The cron expression is invalid, no server can be reached or started, or another
-            process serves other settings under the name.
+        ConfigError: No server can be reached or started, another process serves other settings
+            under the name, or it is deployed to a work pool.
         AssayError: A run of this request could not start.
     """
     settle(quiet=False)
@@ -45,8 +47,6 @@ def serve(request: Request, *, cron: str | None, name: str | None = None) -> Non
 
     from ..run import check
 
-    if cron is not None:
-        check_cron(cron)
     request = with_roots(request.absolute())
     check(request)
     name = name or name_of(request)
@@ -63,12 +63,13 @@ def serve(request: Request, *, cron: str | None, name: str | None = None) -> Non
             require_server(url)
             _require_free(name, parameters)
             announce(request)
-            print(_words(name, cron, url, login_file, request), file=sys.stderr, flush=True)  # noqa: T201
+            print(_words(name, schedule, url, login_file, request), file=sys.stderr, flush=True)  # noqa: T201
             from ..moderate import moderate
 
             moderate.serve(
                 name=name,
-                cron=cron,
+                schedules=[] if schedule is None else [schedule.for_client()],
+                version=__version__,
                 parameters=parameters,
                 tags=["assay"],
                 global_limit=1,
@@ -85,11 +86,13 @@ def name_of(request: Request) -> str:
     return default_name([params["sources"], params["lake"]], first)
 
 
-def _words(name: str, cron: str | None, url: str, login_file: Path | None, request: Request) -> str:
+def _words(
+    name: str, schedule: Schedule | None, url: str, login_file: Path | None, request: Request
+) -> str:
     run_it = f"prefect deployment run {shlex.quote(f'{FLOW}/{name}')}"
     lines = [
-        f"Serving deployment {FLOW}/{name} ({cron or 'no schedule'}); "
-        f"pages: {url.removesuffix('/api')}",
+        f"Serving deployment {FLOW}/{name} ({schedule or 'no schedule'}); "
+        f"pages: {redact_url(url).removesuffix('/api')}",
         f"Runs may read: {', '.join(request.roots) or 'the given URLs only'}",
     ]
     if login_file is not None:
@@ -115,6 +118,11 @@ def _require_free(name: str, parameters: dict[str, Any]) -> None:
             found = client.read_deployment_by_name(f"{FLOW}/{name}")
         except ObjectNotFound:
             return
+    if found.work_pool_name is not None:
+        raise ConfigError(
+            f"{FLOW}/{name} is deployed to the work pool {found.work_pool_name!r}; pass another"
+            f" --name, or delete it: prefect deployment delete {shlex.quote(f'{FLOW}/{name}')}"
+        )
     # Prefect considers a deployment served until a minute after its last poll.
     is_served = str(getattr(found.status, "value", found.status)).upper() == "READY"
     if is_served and found.parameters != parameters:
@@ -145,8 +153,9 @@ def _warn_if_open(url: str) -> bool:
     is_open = not asks_for_login(url)
     if is_open:
         print(  # noqa: T201
-            f"assay: warning: the Prefect server at {url} requires no login: every program that can"
-            " reach it, including web pages in a browser on this machine, can start runs;"
+            f"assay: warning: the Prefect server at {redact_url(url)} requires no login: every"
+            " program that can reach it, including web pages in a browser on this machine, can"
+            " start runs;"
             " docs/scheduling.md explains how to set a login",
             file=sys.stderr,
             flush=True,

@@ -12,12 +12,14 @@ from import_graph import ROOT
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_processes import process, until
 
+from assay.data.errors import ConfigError
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
 from assay.flows.publish import publish
 from assay.flows.request import Request
 from assay.flows.score import score
 from assay.flows.serving.deployment import ENTRYPOINTS
+from assay.flows.serving.serve import _require_free
 from assay.flows.start import start
 from assay.version import __version__
 
@@ -80,6 +82,11 @@ def test_a_worker_runs_what_was_deployed(server, deployed, tmp_path):
     known = deployment(url, first["deployment"])
     assert known["schedules"] == []
     assert known["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    with (
+        temporary_settings({PREFECT_API_URL: url}),
+        pytest.raises(ConfigError, match="work pool 'here'"),
+    ):
+        _require_free(known["name"], known["parameters"])
 
     # The printed commands are the ones that start the worker and the run.
     worker, run = (line.split() for line in again["next"])
