@@ -10,7 +10,7 @@ from typing import Any, Final
 from ...data.errors import ConfigError, EngineError, brief
 from ...version import __version__
 from .protocol import RETRIES, WAKE_EVERY_S, Job, Ongoing, Placement
-from .worker import answered, work
+from .worker import Answer, answered, work
 
 _START_S: Final = 60
 
@@ -65,15 +65,9 @@ class DaskEngine:
     def start(self, job: Job) -> Ongoing:
         """Send a job to the workers and return at once."""
         resources = self._cpus | (self._gpus if job.uses_network else {})
-        future = self._client.submit(
-            work,
-            job,
-            __version__,
-            pure=False,
-            resources=resources or None,
-            key=None,
+        return _DaskJob(
+            self._client.submit(work, job, __version__, pure=False, resources=resources or None)
         )
-        return _DaskJob(future)
 
     def close(self) -> None:
         """Leave the cluster, and end it if this process has started it."""
@@ -91,17 +85,24 @@ class _DaskJob:
 
     def result(self) -> Any:
         """Return what the worker's call returned; wait for it."""
-        while not self.future.done():
-            with contextlib.suppress(TimeoutError):
-                self.future.result(timeout=WAKE_EVERY_S)
-        if self.future.status != "finished":
-            error = self.future.exception() if self.future.status == "error" else None
+        try:
+            answer = self._wait()
+        except Exception as error:
+            # Errors of steps are values, see `work`.
             raise EngineError(
-                f"Dask lost a task, in {RETRIES + 1} attempts or with its cluster:"
-                f" {brief(error) if error else self.future.status}; committed work is kept, and"
-                " the same command resumes"
-            )
-        return answered(self.future.result())
+                f"Dask lost a task, in {RETRIES + 1} attempts or with its cluster: {brief(error)};"
+                " committed work is kept, and the same command resumes"
+            ) from error
+        finally:
+            # The scheduler does a task again whose result a client holds and a dead worker had.
+            self.future.release()
+        return answered(answer)
+
+    def _wait(self) -> Answer:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                answer: Answer = self.future.result(timeout=WAKE_EVERY_S)
+                return answer
 
     def cancel(self) -> None:
         """Drop the job; one that has begun is finished and committed."""

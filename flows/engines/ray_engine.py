@@ -12,6 +12,8 @@ from ...version import __version__
 from .protocol import RETRIES, WAKE_EVERY_S, Job, Ongoing, Placement
 from .worker import answered, work
 
+_log = logging.getLogger(__name__)
+
 # Results are counts, so the store of objects may be far smaller than Ray's default of 30 % of RAM.
 _OBJECT_STORE_BYTES: Final = 128 * 2**20
 
@@ -50,6 +52,7 @@ class RayEngine:
                 f"the Ray cluster at {placement.address or 'this machine'} cannot be used:"
                 f" {brief(error)}; see docs/scale.md"
             ) from error
+        _keep_off_stdout(ray)
         has: dict[str, float] = ray.cluster_resources()
         self.n_at_once = max(1, int(has.get("CPU", 1) // placement.n_threads))
         wants_gpu = placement.device == "cuda" or (placement.device == "auto" and has.get("GPU"))
@@ -68,6 +71,15 @@ class RayEngine:
     def close(self) -> None:
         """Leave the cluster, and end it if this process has started it."""
         self._ray.shutdown()
+
+
+def _keep_off_stdout(ray: Any) -> None:
+    """Log what Ray tells of its workers' deaths, which it prints on stdout, the place of data."""
+
+    def log(data: dict[str, Any], *_args: object, **_settings: object) -> None:
+        _log.warning("Ray: %s", " ".join(map(str, data.get("lines", ()))))
+
+    ray._private.worker.print_to_stdstream = log
 
 
 @dataclass(frozen=True, slots=True)
