@@ -41,7 +41,7 @@ class DaskEngine:
                     n_workers=placement.n_processes,
                     threads_per_worker=1,
                     processes=True,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                     # Memory is bounded by the steps; a limit here would end workers at 70 %.
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
