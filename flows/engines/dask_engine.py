@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,10 +100,13 @@ class _DaskJob:
         return answered(answer)
 
     def _wait(self) -> Answer:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                answer: Answer = self.future.result(timeout=WAKE_EVERY_S)
-                return answer
+        # `result(timeout=...)` fails now and then where the answer comes as the time is up.
+        done = threading.Event()
+        self.future.add_done_callback(lambda _future: done.set())
+        while not done.wait(WAKE_EVERY_S):
+            pass
+        answer: Answer = self.future.result()
+        return answer
 
     def cancel(self) -> None:
         """Drop the job; one that has begun is finished and committed."""
