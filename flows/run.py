@@ -123,13 +123,13 @@ def run(
             _score_tiles(state, calls, detector)
             with state.keeping(lambda: "all scores are kept; the same command decides and reports"):
                 state.decisions = calls.decide(lake, request, state.run_id, state.batch_id)
-            counts = ", ".join(f"{name} {n:,}" for name, n in state.decisions.items())
-            _log.info("decided: %s", counts, extra={"fields": state.decisions})
+            if counts := ", ".join(f"{name} {n:,}" for name, n in state.decisions.items()):
+                _log.info("decided: %s", counts, extra={"fields": state.decisions})
         # The report reads the run's row.
         state.record("completed")
-        if detector is not None:
-            state.report = calls.report(lake, state.run_id)
-            _log.info("report %s", state.report, extra={"fields": {"report": state.report}})
+        if detector is not None and (address := calls.report(lake, state.run_id)):
+            state.report = address
+            _log.info("report %s", address, extra={"fields": {"report": address}})
     except BaseException as error:
         ended: Stage = "interrupted" if is_stop(error) else "failed"
         # The table of runs may itself be damaged; the first error is the one to report.
