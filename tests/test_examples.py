@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from factories import encoded, photo, truncated
 from import_graph import ROOT
 
@@ -33,7 +34,7 @@ PAGES = [
     ROOT / "examples" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-LANGUAGES = {"sh", "python", "toml", "text"}
+LANGUAGES = {"sh", "python", "toml", "yaml", "text"}
 BLOCK = re.compile(
     r"(?:^[ ]*<!-- (?P<mark>not run|file): (?P<words>[^\n]+?) -->\n)?"
     r"^(?P<indent>[ ]*)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$",
@@ -143,6 +144,8 @@ def test_every_block_says_what_it_is(page):
     for block in found:
         if block.language == "toml":
             tomllib.loads(block.text)
+        elif block.language == "yaml":
+            yaml.safe_load(block.text)
 
 
 def test_most_blocks_are_run():
