@@ -1,11 +1,13 @@
 """Events of assay: their names, what they concern, and their payloads.
 
 A payload has ids, counts, and addresses that the operator has chosen. It has no text from outside:
-no file names, no labels, no messages of errors.
+no file names, no labels, no messages of errors. Nor has it the marks of Jinja's templates, since
+Prefect renders some templates twice: the result of the first as a template again.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,8 @@ COMPLETED: Final = "assay.run.completed"
 FAILED: Final = "assay.run.failed"
 FLAGGED: Final = "assay.images.flagged"
 PUBLISHED: Final = "assay.dataset.published"
+
+_TEMPLATE: Final = re.compile(r"\{(?=[{%#])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +185,19 @@ def _event(
 ) -> Event:
     return Event(
         name=name,
-        resource=resource,
-        related=related,
-        payload=payload,
+        resource=(resource[0], without_templates(resource[1])),
+        related=tuple((kind, without_templates(known_by)) for kind, known_by in related),
+        payload={
+            key: without_templates(value) if isinstance(value, str) else value
+            for key, value in payload.items()
+        },
         event_id=event_id or uuid4(),
     )
+
+
+def without_templates(text: str) -> str:
+    """Return a text in which no template begins: the brace that would begin one is encoded."""
+    return _TEMPLATE.sub("%7B", text)
 
 
 def _address(place: str) -> str:

@@ -23,7 +23,7 @@ from ....data.store.files import write_whole
 from ....data.store.open_store import open_store
 from ....data.user_paths import from_home
 from ....tasks.batches import batch_id_of
-from ..event import Event, batch_announced
+from ..event import Event, batch_announced, without_templates
 from .files_below import Walk, folder_of
 from .seen_files import Announcement, SeenFiles
 
@@ -67,15 +67,14 @@ def watch(settings: Watch, deliver: Deliver, *, interval_s: float | None = None)
     Raises:
         AssayError: The folder, the memory or the server cannot be used. Between looks, an error is
             logged instead, and the next look goes on.
-        ConfigError: Another process watches the prefix with the same memory, or the memory lies
-            below the prefix.
+        ConfigError: Another process watches with the same memory.
     """
     folder = folder_of(settings.prefix)
     for pattern in (*settings.options.include, *settings.options.exclude):
         compile_pattern(pattern)
     state = settings.state or state_folder(folder)
     listings = settings.listings or str(state / "listings")
-    _require_apart(folder, state, listings)
+    _require_usable(folder, state, listings)
     with _memory(state) as seen:
         is_first = True
         while True:
@@ -157,8 +156,20 @@ def _memory(state: Path) -> Iterator[SeenFiles]:
         lock.release()
 
 
-def _require_apart(folder: str, state: Path, listings: str) -> None:
-    """Refuse memory and listings below the watched folder, where they would be announced."""
+def _require_usable(folder: str, state: Path, listings: str) -> None:
+    """Refuse memory and listings below the watched folder, where they would be announced.
+
+    Nor may an address have the mark of a template, since runs are given addresses by templates.
+
+    Raises:
+        InputError: An address has such a mark, or lies below the folder.
+    """
+    for place in (folder, str(state), listings):
+        if without_templates(place) != place:
+            raise InputError(
+                f"{place} has the mark of a template in it ({{{{, {{% or {{#), which a trigger"
+                " would render; name a folder without one"
+            )
     for place in (str(state), listings):
         if "://" not in place and is_inside(os.path.realpath(place), os.path.realpath(folder)):
             raise InputError(

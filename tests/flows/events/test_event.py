@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from jinja2 import Environment
 
 from assay.data.errors import ConfigError
 from assay.flows.events.event import Event, batch_announced, dataset_published
@@ -103,6 +105,16 @@ def test_a_published_dataset_is_named_by_its_place() -> None:
     assert ids(event) == {"dataset": "/sets/{v1}", "lake": "s3://***@bucket/lake"}
     assert (event.payload["images"], event.payload["groups"]) == (10, 9)
     assert "SECRET" not in json.dumps(event.to_json())
+
+
+@pytest.mark.parametrize("mark", ["{{ 7 }}", "{% if 1 %}", "{# a #}", "{{{ 7 }}}"])
+def test_no_text_of_an_event_begins_a_template(mark: str) -> None:
+    """Prefect renders some results of a template again, so the marks are encoded."""
+    event = dataset_published(replace(PUBLISHED, out=f"/sets/{mark}"), lake=f"/lakes/{mark}")
+    related = [known_by for _, known_by in event.related]
+    for text in (event.payload["dataset"], event.payload["lake"], event.resource[1], *related):
+        assert Environment(autoescape=True).from_string(text).render() == text
+    assert ids(event)["dataset"].startswith("/sets/%7B")
 
 
 def test_an_announcement_sent_again_is_the_same_event() -> None:

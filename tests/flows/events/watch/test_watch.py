@@ -132,6 +132,8 @@ def test_lakes_links_and_what_is_not_asked_for_are_left_out(tmp_path: Path) -> N
     assert names(event) == ["a.png"]
     with pytest.raises(InputError, match="below the watched folder"):
         look(tmp_path, state=tmp_path / "in" / "state")
+    with pytest.raises(InputError, match="mark of a template"):
+        look(tmp_path, state=tmp_path / "{{ 7 * 7 }}")
     with pytest.raises(InputError, match="no such folder"):
         look(tmp_path, prefix=str(tmp_path / "nowhere"))
 
