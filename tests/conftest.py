@@ -19,6 +19,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+def pytest_collection_modifyitems(items):
+    """Start the groups first: a worker that begins a long one last is waited for by the others."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 def pytest_collection_finish():
     """Keep the collector of garbage from going through the libraries' million objects again."""
     gc.collect()
