@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..data.errors import UnreadableImage, shorten
 from ..data.images.inspect_image import ImageFacts
 from ..data.schema import Reason, Status
-from ..data.sources.cells import UrlAddress
 from ..data.sources.items import Item
+from ..data.sources.web.fetched import ServedAddress
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Outcome:
 
 def asks_again(item: Item) -> bool:
     """Return whether a server must be asked if an item has changed."""
-    return isinstance(item.address, UrlAddress) and item.address.asks_again
+    return isinstance(item.address, ServedAddress) and item.address.asks_again
 
 
 def mark_in(before: Sighting, item: Item) -> str:

@@ -8,13 +8,13 @@ from typing import Final
 
 from ..data.errors import UnreadableImage
 from ..data.schema import Reason
-from ..data.sources.cells import UrlAddress
 from ..data.sources.find import read_item
 from ..data.sources.items import Item, SourceOptions
-from ..data.sources.web.fetched import Fetched, GoneError, UnansweredError
+from ..data.sources.web.fetched import Fetched, GoneError, ServedAddress, UnansweredError
 from .outcome import Outcome, Sighting, asks_again, mark_in, rejected
 
-_NO_NEWS: Final = frozenset({Reason.FETCH_FAILED, Reason.UNSAFE_URL})
+# Keys of an object store that have expired say nothing of an object.
+_NO_NEWS: Final = frozenset({Reason.FETCH_FAILED, Reason.UNSAFE_URL, Reason.NOT_PERMITTED})
 _MAX_SILENT: Final = 3
 
 
@@ -68,8 +68,8 @@ class Reader:
         server reports that it is gone.
         """
         address = item.address
-        if not isinstance(address, UrlAddress):
-            raise TypeError(f"{item.source_uri} is not at a URL")
+        if not isinstance(address, ServedAddress):
+            raise TypeError(f"{item.source_uri} is not at a server")
         unchanged = Fetched(None, mark)
         if is_known and self._n_silent[address.server] >= _MAX_SILENT:
             return unchanged

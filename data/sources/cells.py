@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
-from ..errors import UnreadableImage
+from ..errors import InputError, UnreadableImage
 from ..images.limits import ImageLimits, too_many_bytes
 from ..images.sniff import Kind, sniff
+from ..object_addresses import SCHEMES as OBJECTS
+from ..object_addresses import is_object, is_within, parse
 from ..schema import Reason
 from ..source_paths import path_of_uri
 from ..text.redaction import redact_url
 from ..text.unicode import is_valid, valid_text
+from .buckets.object_address import ObjectAddress
 from .columns import BYTE_COLUMNS, IMAGE_COLUMNS
 from .files import FileAddress, explain_os_error, root_of
 from .items import Address, SourceOptions
@@ -155,18 +159,57 @@ def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
         return Place(UrlAddress(url), None, redact_url(url), folders_of(path_of_uri(url)))
     if kind == "data":
         return Place(None, _from_data_uri(stripped, options.limits), "bytes")
+    if kind is not None and is_object(stripped):
+        return _of_object(stripped, base, options.roots)
     if kind == "file":
+        _require_local(base)
         path = os.fsdecode(unquote_to_bytes(path_of_uri(_valid_url(stripped))))
         return _of_file([path], base, options.roots)
     if kind is not None and "://" in stripped[:40]:
-        detail = f'a "{kind}" URL; allowed: paths, file://, http://, https://'
+        detail = f'a "{kind}" URL; allowed: paths, file, http, https, {", ".join(OBJECTS)}'
         raise UnreadableImage(Reason.BAD_ROW, detail)
     if is_base64_image(stripped):
         return Place(None, unbase64(stripped, options.limits), "bytes")
     if len(stripped) > _MAX_PATH_CHARS:
         detail = f"{len(stripped)} characters: neither a path nor an image in base64"
         raise UnreadableImage(Reason.BAD_ROW, detail)
+    if is_object(base):
+        return _of_object(_beside(stripped, base), base, options.roots)
     return _of_file([stripped, text], base, options.roots)
+
+
+def _beside(name: str, base: str) -> str:
+    """Return the address of a path relative to a list in a bucket."""
+    if name.startswith("/") or _WINDOWS_ROOT.match(name):
+        _require_local(base)
+    top = parse(base)
+    key = posixpath.normpath(f"{top.key}/{name.replace(chr(92), '/')}").lstrip("/")
+    if key.startswith(".."):
+        raise UnreadableImage(Reason.UNSAFE_PATH, 'a path with ".." that leads out of the bucket')
+    return top.with_key(key)
+
+
+def _require_local(base: str) -> None:
+    if is_object(base):
+        detail = "a path on this machine, in a list of a bucket; write paths relative to the list"
+        raise UnreadableImage(Reason.UNSAFE_PATH, detail)
+
+
+def _of_object(address: str, base: str, roots: tuple[str, ...]) -> Place:
+    """Return the place of an object that the list may name: below a root, or in its own bucket."""
+    try:
+        name = parse(_valid_url(address))
+    except InputError as error:
+        raise UnreadableImage(Reason.BAD_ROW, str(error)) from error
+    whole = name.with_key(name.key)
+    allowed = tuple(filter(is_object, roots))
+    if not roots and is_object(base):
+        allowed = (parse(base).store,)
+    if (roots or allowed) and not any(is_within(whole, root) for root in allowed):
+        where = ", ".join(roots or allowed)
+        detail = f"an object outside of what the list may name (--root): {where}"
+        raise UnreadableImage(Reason.UNSAFE_PATH, detail)
+    return Place(ObjectAddress(whole, asks_again=True), None, whole, folders_of(name.key))
 
 
 def _valid_url(url: str) -> str:

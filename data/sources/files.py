@@ -12,6 +12,7 @@ from typing import Final
 
 from ..errors import InputError, UnreadableImage
 from ..images.limits import too_many_bytes
+from ..object_addresses import is_object
 from ..schema import Reason
 from .items import Item, SourceOptions, bad_item
 from .labelling import (
@@ -86,7 +87,7 @@ def root_of(path: str, roots: tuple[str, ...]) -> str:
         UnreadableImage: The path lies below none of the roots (UNSAFE_PATH).
     """
     real = os.path.realpath(path)
-    for root in map(_real_root, roots):
+    for root in map(_real_root, (root for root in roots if not is_object(root))):
         if is_inside(real, root):
             return root
     detail = f"a path outside the folders allowed for lists (--root): {', '.join(roots)}"

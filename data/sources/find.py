@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import InputError, UnreadableImage
+from ..object_addresses import SCHEMES as OBJECTS
+from ..object_addresses import is_object
 from ..schema import Reason
 from ..store.lake_mark import is_lake, lake_of, require_no_lake
 from ..text.redaction import redact_url
 from .archives.tars import list_tar, require_tar
 from .archives.zips import list_zip, require_zip
+from .cloud.source import BucketSource
 from .files import FileAddress, is_inside, is_sidecar, require_folder, root_of
 from .folders.globs import expand_glob, has_magic
 from .folders.walk import item_beside_metadata, items_of_labels, partitions_of, walk_folder
@@ -118,12 +121,7 @@ class _SourceList:
                 yield from _items_of_listed(source, options, is_listed)
 
 
-SOURCES: Final[tuple[SourceRow, ...]] = (
-    _SourceList(),
-    UrlSource(),
-    InstalledSource(),
-    _FolderSource(),
-    _GlobSource(),
+FORMS: Final = (
     FormSource(Form.ZIP, require_zip, list_zip),
     FormSource(Form.TAR, require_tar, list_tar),
     FormSource(Form.PARQUET, require_parquet, list_parquet),
@@ -131,6 +129,17 @@ SOURCES: Final[tuple[SourceRow, ...]] = (
     FormSource(Form.JSON, require_json, list_json),
     FormSource(Form.CSV, require_csv, list_csv),
     FormSource(Form.TXT, require_lines, list_lines),
+)
+"""Files with items inside, on disk or in a bucket."""
+
+SOURCES: Final[tuple[SourceRow, ...]] = (
+    _SourceList(),
+    UrlSource(),
+    BucketSource(FORMS),
+    InstalledSource(),
+    _FolderSource(),
+    _GlobSource(),
+    *FORMS,
     _FileSource(),
 )
 """Kinds of sources; the first that takes a text reads it."""
@@ -153,7 +162,7 @@ def find_items(sources: Sequence[str], options: SourceOptions) -> Iterator[Item]
         raise InputError("no source; name a file, folder, glob, archive, table or URL")
     for pattern in (*options.include, *options.exclude):
         compile_pattern(pattern)
-    for root in options.roots:
+    for root in filter(lambda root: not is_object(root), options.roots):
         require_folder(os.path.expanduser(root))  # noqa: PTH111
     refs = {str(ref): ref for ref in map(SourceRef, sources)}.values()
     rows = [(_row_for(ref), ref) for ref in refs]
@@ -196,7 +205,7 @@ def _row_for(ref: SourceRef) -> SourceRow:
     if row is not None:
         return row
     if ref.path is None:
-        allowed = ", ".join(["paths", "file", *SCHEMES, *installed_schemes()])
+        allowed = ", ".join(["paths", "file", *SCHEMES, *OBJECTS, *installed_schemes()])
         raise InputError(f"{ref.text}: {ref.scheme}:// is not supported; allowed: {allowed}")
     raise InputError(f"{ref.text}: no such file or folder (absolute path: {ref})")
 
@@ -221,6 +230,9 @@ def _find(rows: Sequence[tuple[SourceRow, SourceRef]], options: SourceOptions) -
                 continue
             yield from row.items(ref, options, is_listed)
             roots.append(path)
+        elif row.name == BucketSource.name:
+            yield from row.items(ref, options, is_listed)
+            roots.append(path.rstrip("/"))
         elif row.name != Form.PARQUET or not is_listed(path):
             yield from row.items(ref, options, is_listed)
             named.add(path)

@@ -8,6 +8,8 @@ from typing import Final
 
 from ..errors import InputError
 from ..images.sniff import Kind, sniff
+from ..object_addresses import is_object
+from .buckets.open_file import read_start
 from .files import is_sidecar
 from .lists.list_files import PACKED_SUFFIXES, read_head
 from .lists.listings import has_header, looks_like_list
@@ -66,12 +68,11 @@ def form_of(path: str) -> Form:
     for suffix, form in _BY_SUFFIX.items():
         if name.endswith(suffix):
             return form
-    if not Path(path).is_file():
+    if not is_object(path) and not Path(path).is_file():
         raise InputError(f"{path}: neither a file nor a folder")
     if (other := _OTHER_TABLES.get(Path(name).suffix)) is not None:
         raise InputError(f"{path}: {other}, which is not supported; save it as CSV or Parquet")
-    with Path(path).open("rb") as file:
-        head = file.read(1024)
+    head = read_start(path)
     packed = next((suffix for suffix in PACKED_SUFFIXES if name.endswith(suffix)), "")
     list_form = _LIST_SUFFIXES.get(Path(name.removesuffix(packed)).suffix)
     is_packed = unpacker_of(path) is not None

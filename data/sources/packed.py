@@ -11,9 +11,9 @@ import gzip
 import io
 import lzma
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Final, cast
 
+from .buckets.open_file import open_file, read_start
 from .handles import ByteStream
 
 # Output allowed at once from little input; refilled by further input.
@@ -61,7 +61,7 @@ class _Counted(io.RawIOBase):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed with this
+        self._file = open_file(path)
         self.n_read = 0
 
     def readable(self) -> bool:
@@ -200,8 +200,7 @@ _UNPACKERS: Final[dict[bytes, Callable[[io.BufferedIOBase], ByteStream]]] = {
 
 def unpacker_of(path: str) -> Callable[[], PackedStream] | None:
     """Return a function that opens a compressed file; None if its first bytes are of no format."""
-    with Path(path).open("rb") as file:
-        head = file.read(6)
+    head = read_start(path)
     for magic, unpack in _UNPACKERS.items():
         if head.startswith(magic):
             return lambda: PackedStream(path, unpack)

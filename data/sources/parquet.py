@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -22,24 +21,33 @@ import pyarrow.parquet as pq
 
 from ..errors import InputError, UnreadableImage
 from ..images.limits import too_many_bytes
+from ..object_addresses import folder_of, is_object
 from ..schema import Reason
 from .arrow_rows import rows_of, value_of
+from .buckets.object_file import ObjectFile
+from .buckets.open_file import file_stamp
 from .cells import folders_of, locate
 from .columns import BYTE_COLUMNS, choose_column, tag_columns, tags_in
 from .handles import Handles
 from .items import Item, SourceOptions, bad_item
 from .labelling import tags_of
 from .lists.listed_rows import items_of_cell
-from .uris import member_uri, stamp_of
+from .uris import member_uri
 
 _DAMAGE: Final = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError)
 _LIST_ROWS: Final = 4096
 _READ_ROWS: Final = 8
 _KEPT_BYTES: Final = 32 * 2**20
+# Each step is a request.
+_OBJECT_STEP_BYTES: Final = 8 * 2**20
 
 
 def _open(path: str) -> pq.ParquetFile:
     # Without a buffer whole column chunks, possibly gigabytes, are read at once.
+    if is_object(path):
+        return pq.ParquetFile(
+            pa.PythonFile(ObjectFile(path)), buffer_size=_OBJECT_STEP_BYTES, pre_buffer=False
+        )
     return pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
 
 
@@ -113,7 +121,7 @@ class ParquetAddress:
                 too large.
         """
         try:
-            key = (self.path, stamp_of(Path(self.path).stat()), self.row_group, self.column)
+            key = (self.path, file_stamp(self.path), self.row_group, self.column)
             cursor = _cursors.get(key, lambda: _Cursor(self.path, self.row_group, self.column))
             scalar = cursor.cell(self.row)
             cell = value_of(scalar if self.part is None else scalar[self.part])
@@ -122,7 +130,7 @@ class ParquetAddress:
         except _DAMAGE as error:
             detail = f"damage in the Parquet file: {error or type(error).__name__}"
             raise UnreadableImage(Reason.UNREADABLE, detail) from error
-        place = locate(cell, str(Path(self.path).parent), options)
+        place = locate(cell, folder_of(self.path), options)
         if place.address is not None:
             return place.address.read(options)
         raw = place.raw or b""
@@ -305,7 +313,7 @@ class _Reader:
         self._more = more = _without(more, schema)
         names = list(schema.names)
         self.column = image_column_of(schema, options, path)
-        self.stamp = stamp_of(Path(path).stat())
+        self.stamp = file_stamp(path)
         self._tags = tag_columns([*names, *more], options, path)
         self._class_names = class_names_of(schema, self._tags[0] or "")
         kind = schema.field(names.index(self.column)).type
@@ -356,7 +364,7 @@ class _Reader:
         address = partial(ParquetAddress, self.path, group, at, self.column)
         cell = row.get(self.column)
         if self._points:
-            base = str(Path(self.path).parent)
+            base = folder_of(self.path)
             yield from items_of_cell(uri, cell, fields, base, self.options, holder=address)
         elif not self._is_list:
             yield self._item(uri, cell, fields, address())

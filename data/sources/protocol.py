@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..object_addresses import is_object, parse
 from ..source_paths import path_of, scheme_of
 from .forms import Form, form_of
 from .items import Item, SourceOptions
@@ -59,8 +60,13 @@ class SourceRef:
         return form_of(self.path)
 
     def __str__(self) -> str:
-        """Return the absolute path or the URL, for messages."""
-        return self.text if self.path is None else self.path
+        """Return the absolute path, the address of an object or the URL, for messages."""
+        if self.path is not None:
+            return self.path
+        if not is_object(self.text):
+            return self.text
+        name = parse(self.text)
+        return name.with_key(name.key)
 
 
 IsListed = Callable[[str], bool]

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from wcmatch import glob
 
 from ..errors import ConfigError
+from ..object_addresses import is_object, object_uri
 from .items import SourceOptions
 
 MAX_PATTERNS: Final = 1000
@@ -23,21 +24,25 @@ _SECOND_BYTE: Final = re.compile(r"(?<=[^\x00-\x7f])\\")
 
 
 def file_uri(path: str) -> str:
-    """Return the `file://` URI of an absolute path; ASCII for any bytes in the path."""
-    return Path(path).as_uri()
+    """Return the URI of an absolute path or of an object's address; ASCII for any bytes in it."""
+    return object_uri(path) if is_object(path) else Path(path).as_uri()
 
 
 def member_uri(scheme: str, container: str, member: str, *, mark: str | int | None = None) -> str:
     """Return the URI of a member of a file, such as "zip:///a/x.zip!inner/b.jpg".
 
+    That of a member of an object is "zip+s3://bucket/x.zip!inner/b.jpg".
+
     Args:
         scheme: Scheme of the URI, such as "zip".
-        container: Absolute path of the file.
+        container: Absolute path of the file, or address of the object.
         member: Name inside the file.
         mark: Text or number appended after "#", to distinguish members with the same name.
     """
     inner = quote(member.encode("utf-8", "surrogateescape"), safe="/")
-    uri = f"{scheme}://{file_uri(container).removeprefix('file://')}!{inner}"
+    outer = file_uri(container)
+    sign = "+" if is_object(container) else "://"
+    uri = f"{scheme}{sign}{outer.removeprefix('file://')}!{inner}"
     return uri if mark is None else f"{uri}#{mark}"
 
 

@@ -9,17 +9,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import IO, Any, Final, TypeVar
 
 import obstore
 import pyarrow as pa
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from ..errors import brief
-from .cloud_options import allows_http, storage_options
+from .cloud_options import FOR_CLIENT, allows_http, storage_options
 from .files import StoredFile
 from .retry import retried
 
@@ -39,6 +45,32 @@ _RETRIES: Final = {
 }
 
 
+def make_store(scheme: str, bucket: str, prefix: str, options: Mapping[str, str]) -> Any:
+    """Return obstore's store of a prefix.
+
+    Args:
+        scheme: Key of `CLOUDS`.
+        bucket: Name of the bucket or container.
+        prefix: Prefix of all names; "" for the whole bucket.
+        options: Settings by their object_store names; see `storage_options`.
+
+    Raises:
+        OSError: The store cannot be configured.
+    """
+    return as_os_error(
+        lambda: _STORES[scheme](
+            bucket,
+            prefix=prefix or None,
+            config={key: value for key, value in options.items() if key not in FOR_CLIENT},
+            client_options={
+                "allow_http": allows_http(options),
+                "timeout": timedelta(seconds=_REQUEST_S),
+            },
+            retry_config=_RETRIES,
+        )
+    )
+
+
 class ObjectStore:
     """Store in a prefix of a bucket or container.
 
@@ -56,18 +88,7 @@ class ObjectStore:
         self.uri = f"{scheme}://{bucket}/{prefix}" if prefix else f"{scheme}://{bucket}"
         options = storage_options(scheme, env)
         self.storage_options: dict[str, str] | None = options
-        self._store = _as_os_error(
-            lambda: _STORES[scheme](
-                bucket,
-                prefix=prefix or None,
-                config={key: value for key, value in options.items() if key != "aws_allow_http"},
-                client_options={
-                    "allow_http": allows_http(options),
-                    "timeout": timedelta(seconds=_REQUEST_S),
-                },
-                retry_config=_RETRIES,
-            )
-        )
+        self._store = make_store(scheme, bucket, prefix, options)
 
     def path(self, name: str) -> str:
         """Return the full address of a name."""
@@ -151,7 +172,7 @@ class ObjectStore:
         )
 
     def _done(self, work: Callable[[], T]) -> T:
-        return _as_os_error(lambda: retried(work))
+        return as_os_error(lambda: retried(work))
 
 
 class _Ranges(io.RawIOBase):
@@ -186,11 +207,23 @@ class _Ranges(io.RawIOBase):
         return raw
 
 
-def _as_os_error(work: Callable[[], T]) -> T:
-    """Return the result of `work`; convert obstore's exceptions to `OSError`."""
+_MISSING: Final = re.compile(r"NoSuchBucket|ContainerNotFound|404 Not Found")
+_FORBIDDEN: Final = re.compile(r"403 Forbidden|AccessDenied|401 Unauthorized")
+
+
+def as_os_error(work: Callable[[], T]) -> T:
+    """Return the result of `work`; convert obstore's exceptions to `OSError`, without secrets."""
     try:
         return work()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(brief(error)) from error
     except AlreadyExistsError as error:
         raise FileExistsError(brief(error)) from error
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise PermissionError(brief(error)) from error
     except BaseError as error:
-        raise OSError(brief(error)) from error
+        text = str(error)
+        if _MISSING.search(text):
+            raise FileNotFoundError(brief(error)) from error
+        kind = PermissionError if _FORBIDDEN.search(text) else OSError
+        raise kind(brief(error)) from error

@@ -19,13 +19,14 @@ from typing import IO, Final, Protocol, Self, cast
 from ...errors import InputError, UnreadableImage
 from ...images.limits import too_many_bytes
 from ...schema import Reason
+from ..buckets.open_file import file_stamp, open_file, read_part
 from ..folders.metadata import is_metadata
 from ..handles import Handles, WindowedStream
 from ..items import Item, SourceOptions, bad_item
 from ..labelling import MAX_SIDECAR_BYTES, sidecar_stem, tags_of
 from ..packed import PackedStream, PackedTooMuchError, unpacker_of
 from ..sidecars import Sidecars
-from ..uris import escape_of, is_chosen, is_hidden, member_uri, parts_of, stamp_of
+from ..uris import escape_of, is_chosen, is_hidden, member_uri, parts_of
 from .archive_tables import MAX_TABLE_BYTES, ArchiveTables
 
 _DAMAGE: Final = (
@@ -85,10 +86,8 @@ class TarAddress:
     def _read(self) -> bytes:
         unpack = unpacker_of(self.path)
         if unpack is None:
-            with Path(self.path).open("rb") as file:
-                file.seek(self.offset)
-                return file.read(self.n_bytes)
-        key = (self.path, stamp_of(Path(self.path).stat()))
+            return read_part(self.path, self.offset, self.n_bytes)
+        key = (self.path, file_stamp(self.path))
         stream = _handles.get(key, lambda: WindowedStream(unpack))
         return stream.read_at(self.offset, self.n_bytes)
 
@@ -123,7 +122,7 @@ class _SmallReads:
 
 def _open_unpacked(path: str) -> _Bytes:
     unpack = unpacker_of(path)
-    return cast("_Bytes", Path(path).open("rb")) if unpack is None else unpack()
+    return cast("_Bytes", open_file(path)) if unpack is None else unpack()
 
 
 def _open_headers(file: _Bytes) -> tarfile.TarFile:
@@ -186,7 +185,7 @@ def list_tar(path: str, options: SourceOptions) -> Iterator[Item]:
     archive. An archive with damage, or one that expands beyond the limit, gives the items before
     that point and one item with the problem. Memory: about 250 bytes per member, and the sidecars.
     """
-    stamp = stamp_of(Path(path).stat())
+    stamp = file_stamp(path)
     with _open_unpacked(path) as file:
         listed = _read_headers(file)
     files = (m.name for m in listed.members if not m.is_folder and m.problem is None)

@@ -19,13 +19,15 @@ from typing import Final
 
 from ...errors import InputError, UnreadableImage
 from ...images.limits import too_many_bytes
+from ...object_addresses import is_object
 from ...schema import Reason
+from ..buckets.open_file import file_stamp, open_file, read_start
 from ..handles import Handles
 from ..items import Item, SourceOptions, bad_item
 from ..labelling import MAX_SIDECAR_BYTES, tags_of
 from ..packed import UNPACKS_TOO_MUCH, Credit
 from ..sidecars import Sidecars
-from ..uris import escape_of, is_chosen, is_hidden, member_uri, parts_of, shielded, stamp_of
+from ..uris import escape_of, is_chosen, is_hidden, member_uri, parts_of, shielded
 from .archive_tables import MAX_TABLE_BYTES, ArchiveTables
 
 _DAMAGE: Final = (
@@ -76,9 +78,12 @@ class ZipAddress:
 
 
 def _open(path: str) -> zipfile.ZipFile:
-    stamp = stamp_of(Path(path).stat())
     # ZipFile locks around its file, so several threads may read from it.
-    return _handles.get((path, stamp), lambda: zipfile.ZipFile(path))
+    return _handles.get((path, file_stamp(path)), lambda: _opened(path))
+
+
+def _opened(path: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(open_file(path) if is_object(path) else path)
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, options: SourceOptions) -> bytes:
@@ -190,8 +195,7 @@ def _has_archive_in_front(path: str, members: list[zipfile.ZipInfo]) -> bool:
     first = min((member.header_offset for member in members), default=0)
     if first <= 0:
         return False
-    with Path(path).open("rb") as file:
-        return file.read(4) == b"PK\3\4"
+    return read_start(path).startswith(b"PK\3\4")
 
 
 def _table_body(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:

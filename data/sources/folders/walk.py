@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 from ...errors import InputError
 from ...schema import Reason
 from ...store.lake_mark import is_lake, lake_of
+from ..buckets.open_file import file_stamp, open_file
 from ..files import (
     explain_os_error,
     is_inside,
@@ -72,7 +72,7 @@ def walk_folder(
             ((*below, name), tables)
             for name in reversed(folders)
             if not is_hidden([name])
-            and not (has_tables and name in _TABLE_FOLDERS)
+            and not (has_tables and name in TABLE_FOLDERS)
             and not is_lake(_join(folder, name))
         )
         is_dataset = "data" in folders and _holds_tables(_join(folder, "data"))
@@ -85,11 +85,11 @@ def walk_folder(
             elif name.lower().endswith(TABLE_SUFFIXES):
                 barred = _why_barred(path, real_root)
                 if barred is None:
-                    yield from _items_of_table(path, options, above)
+                    yield from items_of_table(path, options, above)
                 else:
                     yield bad_item(file_uri(path), *barred)
             elif not (has_tables and name.startswith("_")) and not (
-                is_dataset and name in _DATASET_CARDS
+                is_dataset and name in DATASET_CARDS
             ):
                 fields = _fields_of((*below, name), tables)
                 yield item_of_file(
@@ -131,19 +131,19 @@ def item_beside_metadata(path: str, options: SourceOptions) -> Item:
 
 
 # Files beside `data/` in datasets of Hugging Face and of `assay publish`.
-_DATASET_CARDS: Final = ("README.md", "VERSIONS.lock", "dataset_infos.json")
+DATASET_CARDS: Final = ("README.md", "VERSIONS.lock", "dataset_infos.json")
 
 
 def items_of_labels(path: str, options: SourceOptions) -> Iterator[Item] | None:
     """Return the items of a table of labels, its rows without an image; None for other files."""
     folder, name = os.path.split(path)
-    table = _load(path, options) if is_metadata(name) else None
+    table = load_table(path, options) if is_metadata(name) else None
     return None if table is None else _problems(path, folder, table)
 
 
 _HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 # Folders of Spark and Delta beside their tables: uncommitted parts, and logs.
-_TABLE_FOLDERS: Final = frozenset({"_temporary", "_delta_log", "_spark_metadata"})
+TABLE_FOLDERS: Final = frozenset({"_temporary", "_delta_log", "_spark_metadata"})
 
 _Tables = tuple[tuple[int, Metadata], ...]
 
@@ -163,16 +163,17 @@ def _metadata_among(
     found = {}
     for name in names:
         if is_metadata(name) and not leads_out(_join(folder, name), root):
-            table = _load(_join(folder, name), options)
+            table = load_table(_join(folder, name), options)
             if table is not None:
                 found[name] = table
     return found
 
 
-def _load(path: str, options: SourceOptions) -> Metadata | None:
+def load_table(path: str, options: SourceOptions) -> Metadata | None:
+    """Return a table of labels; None for a file that is none or cannot be read."""
     try:
         if path.lower().endswith(".parquet"):
-            with io.BufferedReader(io.FileIO(path)) as file:
+            with open_file(path) as file:
                 return read_metadata(os.path.basename(path), file, options)  # noqa: PTH119
         with open_list(path) as stream:
             return read_metadata(os.path.basename(path), stream, options)  # noqa: PTH119
@@ -182,7 +183,7 @@ def _load(path: str, options: SourceOptions) -> Metadata | None:
 
 @lru_cache(maxsize=8)
 def _kept_metadata(path: str, _stamp: str, options: SourceOptions) -> Metadata | None:
-    return _load(path, options)
+    return load_table(path, options)
 
 
 def _problems(path: str, folder: str, table: Metadata) -> Iterator[Item]:
@@ -207,7 +208,7 @@ def _why_barred(path: str, root: str) -> tuple[Reason, str] | None:
     return None
 
 
-def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -> Iterator[Item]:
+def items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -> Iterator[Item]:
     """Yield the items of a Parquet file; a file without images is one item with a problem."""
     partitions = partitions_of(above[1:])
     try:
@@ -217,7 +218,7 @@ def _items_of_table(path: str, options: SourceOptions, above: tuple[str, ...]) -
         is_damaged = "not a readable Parquet file" in detail
         reason = Reason.UNREADABLE if is_damaged else Reason.NOT_AN_IMAGE
         try:
-            stamp = stamp_of(os.stat(path))  # noqa: PTH116
+            stamp = file_stamp(path)
         except OSError:
             stamp = "bad"
         yield bad_item(file_uri(path), reason, detail, fingerprint=stamp)

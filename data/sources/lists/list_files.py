@@ -12,7 +12,6 @@ import lzma
 import re
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import pyarrow as pa
@@ -21,9 +20,9 @@ from ...errors import InputError, UnreadableImage
 from ...images.sniff import Kind, sniff
 from ...schema import Reason
 from ...text.unicode import encoding_of, is_binary
+from ..buckets.open_file import file_stamp, open_file, read_part, read_start
 from ..handles import ByteStream, Handles, WindowedStream
 from ..packed import PackedStream, unpacker_of
-from ..uris import stamp_of
 
 PACKED_SUFFIXES: Final = (".gz", ".bz2", ".xz", ".zst")
 DAMAGE: Final = (
@@ -111,12 +110,9 @@ def read_at(path: str, offset: int, n_bytes: int) -> bytes:
         UnreadableImage: The list was removed or is damaged.
     """
     try:
-        stamp = stamp_of(Path(path).stat())
-        if unpacker_of(path) is None:
-            with Path(path).open("rb") as file:
-                if encoding_of(file.read(4))[0] == "utf-8":
-                    file.seek(offset)
-                    return file.read(n_bytes)
+        stamp = file_stamp(path)
+        if unpacker_of(path) is None and encoding_of(read_start(path)[:4])[0] == "utf-8":
+            return read_part(path, offset, n_bytes)
         stream = _handles.get(
             (path, stamp), lambda: WindowedStream(lambda: cast("ByteStream", open_list(path)))
         )
@@ -186,7 +182,7 @@ def raw_lines(
 def _unpacked(path: str) -> io.BufferedReader:
     unpack = unpacker_of(path)
     if unpack is None:
-        return io.BufferedReader(io.FileIO(path), _STEP_BYTES)
+        return open_file(path, _STEP_BYTES)
     return io.BufferedReader(_Steps(unpack()), _STEP_BYTES)
 
 

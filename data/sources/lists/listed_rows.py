@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from ...errors import UnreadableImage
+from ...object_addresses import folder_of
 from ...schema import Reason
 from ...text.redaction import redact_text
 from ...text.unicode import decode_escaped, split_lines
@@ -60,7 +60,7 @@ class RowAddress:
                 cell = (images_in(cell) or [])[self.part]
         except (ValueError, LookupError, TypeError) as error:
             raise UnreadableImage(Reason.BAD_ROW, _CHANGED) from error
-        place = locate(cell, str(Path(self.path).parent), options)
+        place = locate(cell, folder_of(self.path), options)
         if place.raw is None:
             raise UnreadableImage(Reason.BAD_ROW, _CHANGED)
         return place.raw

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ...errors import InputError, UnreadableImage
 from ...images.limits import ImageLimits
+from ...object_addresses import folder_of, is_object
 from ...schema import Reason
 from ...text.unicode import decode_escaped, is_valid, split_lines, valid_text
 from ..cells import is_base64_image
@@ -119,9 +120,9 @@ def looks_like_list(path: str) -> bool:
         InputError: The file cannot be read, or is not text.
     """
     lines = filter(str.strip, split_lines(decode_escaped(read_head(path)).lstrip("\ufeff")))
-    base = Path(path).parent
+    base = folder_of(path)
     return any(
-        _is_place(line) or is_base64_image(line.strip()) or _exists(base / line.strip())
+        _is_place(line) or is_base64_image(line.strip()) or _exists(base, line.strip())
         for line in islice(lines, 20)
     )
 
@@ -137,7 +138,7 @@ def has_header(path: str) -> bool:
     table = open_table(lines, is_header=_is_header(None))
     if table is None or not _is_header(None)(table.names):
         return False
-    return not _exists(Path(path).parent / next(filter(str.strip, split_lines(text))).strip())
+    return not _exists(folder_of(path), next(filter(str.strip, split_lines(text))).strip())
 
 
 def _is_place(text: str) -> bool:
@@ -145,9 +146,9 @@ def _is_place(text: str) -> bool:
     return _ADDRESS.match(text) is not None or text[-40:].strip().lower().endswith(IMAGE_SUFFIXES)
 
 
-def _exists(path: Path) -> bool:
+def _exists(folder: str, name: str) -> bool:
     try:
-        return path.is_file()
+        return not is_object(folder) and (Path(folder) / name).is_file()
     except (OSError, ValueError):
         return False
 
@@ -277,7 +278,7 @@ def _tests_of(requested: str | None, names: Sequence[str]) -> RowTests | None:
 
 
 def _csv_items(path: str, options: SourceOptions, count: _Count) -> Iterator[Item]:
-    base = str(Path(path).parent)
+    base = folder_of(path)
     label_key = column_of(options.label_from) or "label"
     domain_key = column_of(options.domain_from) or "domain"
     with open_list(path) as stream:
@@ -347,7 +348,7 @@ def _holder(
 
 
 def _json_items(scheme: str, path: str, options: SourceOptions, count: _Count) -> Iterator[Item]:
-    base = str(Path(path).parent)
+    base = folder_of(path)
     with open_list(path) as stream:
         for row in json_rows(stream, longest_row(options.limits)):
             uri = member_uri(scheme, path, str(count.n_rows))
@@ -393,7 +394,7 @@ def _json_column(value: Any, requested: str | None) -> str | None:
 
 
 def _line_items(path: str, options: SourceOptions, count: _Count) -> Iterator[Item]:
-    base = str(Path(path).parent)
+    base = folder_of(path)
     with open_list(path) as stream:
         for line in _lines(stream, options, count):
             if not line.text.strip():

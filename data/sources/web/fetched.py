@@ -1,11 +1,12 @@
-"""Result and errors of a fetch, without an import of the HTTP library."""
+"""Result and errors of a fetch from a web server or an object store, without their libraries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from ...errors import UnreadableImage
+from ..items import SourceOptions
 
 # Mark for a server that sends neither ETag nor date: content is identified by URL alone.
 NO_MARK: Final = "no-mark"
@@ -22,6 +23,21 @@ class Fetched:
 
     raw: bytes | None
     mark: str
+
+
+@runtime_checkable
+class ServedAddress(Protocol):
+    """Address of an item whose server tells whether it has changed."""
+
+    asks_again: bool
+    """Whether the server must be asked, since the item's fingerprint does not show a change."""
+
+    @property
+    def server(self) -> str:
+        """Name of the server."""
+
+    def read_if_changed(self, options: SourceOptions, mark: str) -> Fetched:
+        """Return the bytes, unless they are unchanged since the mark was recorded."""
 
 
 class UnansweredError(UnreadableImage):

@@ -370,7 +370,6 @@ def test_sources_come_one_after_the_other(tmp_path):
         ("{tmp}/nothing.jpg", "no such file or folder"),
         ("{tmp}/nothing*.jpg", "no file or folder matches"),
         ("ftp://example.org/a.jpg", "ftp:// is not supported"),
-        ("s3://bucket/a.jpg", "s3:// is not supported"),
         ("{tmp}/bad.zip", "not a readable ZIP"),
         ("{tmp}/bad.tar", "not a readable TAR"),
         ("{tmp}/bad.parquet", "not a readable Parquet"),

@@ -92,7 +92,7 @@ def test_a_text_that_it_refuses_stops_the_run(plugin):
 
 def test_a_scheme_that_nobody_reads_names_those_that_are_read(plugin):
     """The message lists all schemes, installed ones included."""
-    with pytest.raises(InputError, match="allowed: paths, file, http, https, example"):
+    with pytest.raises(InputError, match="paths, file, http, https, s3, gs, az, hf, example"):
         find_items(["gopher://x"], SourceOptions())
 
 

@@ -62,7 +62,7 @@ def test_bad_rows_of_a_csv_are_rows_all_the_same(folder):
         "",
         "pics/1.jpg,real,extra",
         f"{'x' * 200_000},real",
-        "s3://bucket/a.jpg,real",
+        "ftp://host/a.jpg,real",
         "pics/\0.jpg,real",
         "pics,real",
         "pics/2.jpg,real",
