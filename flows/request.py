@@ -33,6 +33,7 @@ from ..data.text.redaction import redact_url
 from ..data.text.unicode import is_valid
 from ..data.user_paths import from_home
 from ..tasks.command_line import run_again
+from .blocks.names import is_block
 from .fields.marks import Allowed, ByCaller, IsPlace, OptionName, kind_of, mark_of, option_of
 from .fields.plain_values import plain_value
 from .fields.refusals import refusal
@@ -354,7 +355,11 @@ def absolute(values: Mapping[str, Any], folder: Path | None = None) -> dict[str,
     def place(text: str, mark: IsPlace) -> str:
         if mark.or_name and not (base / from_home(text)).is_dir():
             return text
-        return text if "://" in text else absolute_source(str(base / from_home(text)))
+        return (
+            text
+            if "://" in text or is_block(text)
+            else absolute_source(str(base / from_home(text)))
+        )
 
     def moved(name: str, value: Any) -> Any:
         mark = mark_of(Request.model_fields[name], IsPlace)

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from ..errors import StoreError, shorten
+from ..lake_names import address_of_name
 from ..text.redaction import redact_url
 from ..user_paths import from_home
 from .cloud_options import CLOUDS
@@ -21,6 +22,18 @@ _ALLOWED: Final = "a folder, s3://bucket/prefix, gs://bucket/prefix or az://cont
 _NOT_IN_DELTA: Final = "%[]^|\\"
 
 
+def require_address(text: str) -> None:
+    """Refuse a text that cannot be the address of a lake in every process.
+
+    Raises:
+        ValueError: The text is neither an absolute folder nor an address of a store, or has keys.
+    """
+    require_no_secrets(text)
+    scheme, _, rest = text.partition("://")
+    if not (scheme in CLOUDS and rest.partition("/")[0]) and not Path(text).is_absolute():
+        raise ValueError(f"{text} is not an address; give an absolute folder, or {_ALLOWED}")
+
+
 def open_store(uri: str | Path) -> Store:
     """Return the store at a folder path, a `file://` URI or an address such as `s3://bucket/prefix`.
 
@@ -32,7 +45,7 @@ def open_store(uri: str | Path) -> Store:
         raise TypeError(
             f"the address of a lake is of type {type(uri).__qualname__}; allowed: text or a path"
         )
-    text = os.fspath(uri)
+    text = address_of_name(os.fspath(uri))
     if not text:
         raise StoreError(f"the address of the lake is empty; give {_ALLOWED}")
     require_no_secrets(text)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..blocks.names import address_of, allow_blocks, is_block
 from ..request import Request, absolute
 from .environment import environment_settings, variable_of
 from .settings_file import SettingsFile, found_file
@@ -16,6 +17,8 @@ from .settings_file import SettingsFile, found_file
 Kind = Literal["flag", "env", "file", "default"]
 
 _log = logging.getLogger(__name__)
+
+allow_blocks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ def resolve(
         if origin.kind != "default":
             _log.debug("setting %s is set by %s", name, origin)
     request = Request(**values | from_environment | dict(given))
+    if is_block(request.lake):
+        address_of(request.lake)  # its credentials are those of sources too, which come first
     return Resolved(request=request, origins=origins, file=file)
 
 
