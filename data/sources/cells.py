@@ -202,14 +202,19 @@ def _of_object(address: str, base: str, roots: tuple[str, ...]) -> Place:
     except InputError as error:
         raise UnreadableImage(Reason.BAD_ROW, str(error)) from error
     whole = name.with_key(name.key)
-    allowed = tuple(filter(is_object, roots))
-    if not roots and is_object(base):
-        allowed = (parse(base).store,)
-    if (roots or allowed) and not any(is_within(whole, root) for root in allowed):
-        where = ", ".join(roots or allowed)
-        detail = f"an object outside of what the list may name (--root): {where}"
-        raise UnreadableImage(Reason.UNSAFE_PATH, detail)
+    require_within(whole, roots or ((parse(base).store,) if is_object(base) else ()))
     return Place(ObjectAddress(whole, asks_again=True), None, whole, folders_of(name.key))
+
+
+def require_within(address: str, roots: tuple[str, ...]) -> None:
+    """Refuse an object outside the roots; without roots, none is refused.
+
+    Raises:
+        UnreadableImage: The object lies below none of the roots (UNSAFE_PATH).
+    """
+    if roots and not any(is_within(address, root) for root in roots if is_object(root)):
+        detail = f"an object outside of what the list may name (--root): {', '.join(roots)}"
+        raise UnreadableImage(Reason.UNSAFE_PATH, detail)
 
 
 def _valid_url(url: str) -> str:

@@ -24,6 +24,7 @@ from ..store.lake_mark import is_lake, lake_of, require_no_lake
 from ..text.redaction import redact_url
 from .archives.tars import list_tar, require_tar
 from .archives.zips import list_zip, require_zip
+from .cells import require_within
 from .cloud.source import BucketSource
 from .files import FileAddress, is_inside, is_sidecar, require_folder, root_of
 from .folders.globs import expand_glob, has_magic
@@ -283,8 +284,13 @@ def _items_of_listed(source: str, options: SourceOptions, is_listed: IsListed) -
     ref = SourceRef(source)
     if ref.path is None:
         try:
+            if is_object(source):
+                require_within(source, options.roots)
             row = _row_for(ref)
             row.check(ref, options)
+        except UnreadableImage as error:
+            yield bad_item(redact_url(source), error.reason, error.detail)
+            return
         except InputError as error:
             yield bad_item(redact_url(source), Reason.BAD_ROW, str(error))
             return

@@ -6,13 +6,11 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import httpx
-from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub import HfApi, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
-    HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -97,13 +95,7 @@ class HubBucket:
         return self._get(key, {}), info
 
     def _get(self, key: str, headers: dict[str, str]) -> bytes:
-        url = hf_hub_url(
-            self._repository,
-            key,
-            repo_type="dataset",
-            revision=self._commit,
-            endpoint=constants.ENDPOINT,
-        )
+        url = hf_hub_url(self._repository, key, repo_type="dataset", revision=self._commit)
 
         def work() -> bytes:
             answer = http_backoff(
@@ -111,7 +103,6 @@ class HubBucket:
                 url,
                 headers=build_hf_headers() | headers,
                 follow_redirects=True,
-                retry_on_exceptions=httpx.TransportError,
                 retry_on_status_codes=_BUSY,
             )
             hf_raise_for_status(answer)
@@ -138,5 +129,5 @@ def _as_os_error(work: Callable[[], T]) -> T:
         is_forbidden = error.response is not None and error.response.status_code in _FORBIDDEN
         kind = PermissionError if is_forbidden else OSError
         raise kind(brief(error)) from error
-    except (httpx.HTTPError, HFValidationError) as error:
+    except Exception as error:  # the library's transport is httpx or httpx2, by its version
         raise OSError(f"{type(error).__name__}: {brief(error)}") from error
