@@ -12,10 +12,12 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 from ..data.errors import ConfigError, InputError
+from ..data.object_addresses import is_object, is_within, parse
 from ..data.source_paths import path_of
 from ..data.sources.files import is_inside
 from ..data.sources.folders.globs import expand_glob, has_magic
@@ -80,8 +82,8 @@ def with_roots(request: Request) -> Request:
     """Return a request with roots: those given, else the folders of its sources."""
     if request.roots:
         return request
-    local = [path for path in map(path_of, request.sources) if path is not None]
-    return request.changed(roots=tuple(dict.fromkeys(map(_folder_of, local))))
+    places = [place for place in map(_place_of, request.sources) if place is not None]
+    return request.changed(roots=tuple(dict.fromkeys(places)))
 
 
 def announce(request: Request) -> None:
@@ -121,17 +123,36 @@ def _revealed(request: Request, known: dict[str, str]) -> Request:
 
 def _require_inside(source: str, roots: tuple[str, ...]) -> None:
     allowed = ", ".join(roots) or "none"
+    if is_object(source) and any(is_within(source, root) for root in roots if is_object(root)):
+        return
     path = path_of(source)
     if path is None:
         raise InputError(
             f"{source}: this deployment accepts its own URLs only; other sources must be below: "
             f"{allowed}"
         )
-    real_roots = [os.path.realpath(root) for root in roots]
+    real_roots = [os.path.realpath(root) for root in roots if not is_object(root)]
     is_glob = has_magic(path) and not os.path.lexists(path)
     for found in expand_glob(path) if is_glob else (path,):
         if not any(is_inside(os.path.realpath(found), root) for root in real_roots):
             raise InputError(f"{source}: outside the folders of this deployment: {allowed}")
+
+
+def _place_of(source: str) -> str | None:
+    """Return the folder or the prefix of a source; None for a URL."""
+    path = path_of(source)
+    if path is not None:
+        return _folder_of(path)
+    return _prefix_of(source) if is_object(source) else None
+
+
+def _prefix_of(address: str) -> str:
+    """Return an address without the parts of a glob and, by its suffix, without a file's name."""
+    name = parse(address)
+    parts = list(takewhile(lambda part: not has_magic(part), name.key.strip("/").split("/")))
+    if not has_magic(name.key) and "." in parts[-1]:
+        parts.pop()
+    return name.with_key("/".join(parts))
 
 
 def _folder_of(path: str) -> str:

@@ -136,6 +136,20 @@ def test_paths_are_absolute_and_names_differ_by_source_and_lake(tmp_path, monkey
     assert rooted.roots == (str(tmp_path), str(tmp_path / "one"))
 
 
+def test_runs_may_choose_sources_below_a_prefix(tmp_path, monkeypatch):
+    """A bucket, the prefix of a glob or of a list, and nothing beside them or on the disk."""
+    monkeypatch.setenv(served.VARIABLE, "")
+    sources = ("s3://b/in/2026-*/*.jpg", "gs://c/lists/x.csv")
+    request = served.with_roots(Request(lake="lake", sources=sources))
+    assert request.roots == ("s3://b/in", "gs://c/lists")
+    served.announce(request)
+    for source in ("s3://b/in/2027", "gs://c/lists"):
+        assert served.confined(request.changed(sources=(source,))).sources == (source,)
+    for source in ("s3://b/inner", "s3://b", "gs://b/in", str(tmp_path)):
+        with pytest.raises(InputError):
+            served.confined(request.changed(sources=(source,)))
+
+
 def test_a_login_is_made_once_and_readable_by_its_owner_alone(tmp_path):
     """It is long, kept, and replaced when others could have read it; a stated one counts."""
     file = tmp_path / "login"
