@@ -44,3 +44,8 @@ def info_of(address: str) -> ObjectInfo:
 def _info(address: str, _minute: int) -> ObjectInfo:
     name = parse(address)
     return bucket_of(name).head(name.key)
+
+
+def forget_infos() -> None:
+    """Ask anew for the next size and stamp of every object."""
+    _info.cache_clear()

@@ -11,7 +11,7 @@ from typing import Final
 from ...object_addresses import is_object, parse
 from ..uris import stamp_of
 from .object_file import ObjectFile
-from .open_bucket import bucket_of, info_of
+from .open_bucket import bucket_of, forget_infos, info_of
 
 # Of an object, one request each; of a disk, the size of other buffers.
 _AHEAD_BYTES: Final = 2**20
@@ -47,6 +47,12 @@ def _start_of_object(path: str, _minute: int) -> bytes:
     name = parse(path)
     end = min(_HEAD_BYTES, info_of(path).n_bytes)
     return bucket_of(name).read_range(name.key, 0, end) if end else b""
+
+
+def forget_objects() -> None:
+    """Ask the stores anew for the state of objects, at the beginning of a run."""
+    forget_infos()
+    _start_of_object.cache_clear()
 
 
 def read_part(path: str, offset: int, n_bytes: int) -> bytes:

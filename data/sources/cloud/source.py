@@ -13,6 +13,7 @@ from ...schema import Reason
 from ...store.lake_mark import MARKER
 from ..buckets.bucket import ObjectInfo
 from ..buckets.open_bucket import bucket_of
+from ..buckets.open_file import forget_objects
 from ..folders.globs import has_magic
 from ..forms import Form, form_of
 from ..items import Item, SourceOptions, bad_item
@@ -53,6 +54,7 @@ class BucketSource:
                 be opened in its form.
         """
         name = parse(ref.text)
+        forget_objects()
         try:
             _require_no_lake(ref, name)
             info = _object_at(name)
@@ -70,7 +72,10 @@ class BucketSource:
                 f" read the bucket: {_HELP[name.scheme]}"
             ) from error
         except OSError as error:
-            raise InputError(f"{ref}: the store cannot be used: {error}") from error
+            raise InputError(
+                f"{ref}: the store cannot be used: {error}; correct the address, or what leads to"
+                f" the store: {_HELP[name.scheme]}"
+            ) from error
 
     def items(self, ref: SourceRef, options: SourceOptions, is_listed: IsListed) -> Iterator[Item]:
         """Yield the items of the object, or of what the prefix or the glob has."""

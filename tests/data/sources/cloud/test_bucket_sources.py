@@ -89,6 +89,9 @@ def test_a_changed_object_has_another_fingerprint(s3):
     assert listed(top)[0].fingerprint == before.fingerprint
     put(s3, "changing", {"1.png": png(2)})
     assert listed(top)[0].fingerprint != before.fingerprint
+    for n in (1, 2):
+        put(s3, "changing", {"list.txt": b"1.png\n" * n})
+        assert len(listed(f"{top}/list.txt")) == n
 
 
 def test_patterns_and_labels_work_as_for_folders(s3):
