@@ -50,6 +50,7 @@ def main() -> None:
             for runner in RUNNERS:
                 for n_workers in (1, 2):
                     found = in_a_process(runner, n_workers, folder, arguments.tasks)
+                    print(runner, n_workers, found, flush=True)
                     rounds.setdefault((runner, n_workers), []).append(found)
     print(f"{'runner, workers':18}", *(f"{name:>22}" for name in next(iter(rounds.values()))[0]))
     for (runner, n_workers), found in rounds.items():
