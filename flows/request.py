@@ -128,6 +128,13 @@ class RunSettings(_Settings):
         examples=[8],
         description="Largest number of tasks that a cluster has at once [default: two per worker].",
     )
+    task_timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        examples=[3600],
+        description="Longest time of one task of a flow run, in seconds; a task that exceeds it is "
+        "stopped and tried again [default: no limit].",
+    )
 
 
 class ReadingSettings(_Settings):

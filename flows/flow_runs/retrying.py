@@ -7,11 +7,12 @@ its deployment has a concurrency limit.
 from __future__ import annotations
 
 import errno
+import random
 from typing import Any, Final
 
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.tasks import Task, exponential_backoff
+from prefect.tasks import Task
 
 from ...data.errors import AssayError, CommitConflict, StoreError
 from ...data.store.retry import is_cut_off
@@ -54,17 +55,21 @@ def may_pass(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bo
     return isinstance(failure, BaseException) and is_transient(failure)
 
 
-def task_options() -> dict[str, Any]:
-    """Return the options of `prefect.task` that every task of assay has in common.
+def waits_s(retries: int) -> list[float]:
+    """Return the wait before each retry, in seconds: from two on doubled, and up to half longer.
 
-    The waits double from two seconds, each longer by up to half of it, so that writers that failed
-    together do not return together.
+    They are drawn once per process, so that runs whose commits met do not meet again. Prefect's own
+    jitter (`retry_jitter_factor`) is recorded with a task run, and not applied by its engine.
     """
+    return [2.0 * 2**number * random.uniform(1.0, 1.5) for number in range(retries)]  # noqa: S311
+
+
+def task_options() -> dict[str, Any]:
+    """Return the options of `prefect.task` that every task of assay has in common."""
     return {
         # The tables determine what is known; a cached count could outlive its rows.
         "cache_policy": NO_CACHE,
         "retries": 3,
-        "retry_delay_seconds": exponential_backoff(backoff_factor=2),
-        "retry_jitter_factor": 0.5,
+        "retry_delay_seconds": waits_s,
         "retry_condition_fn": may_pass,
     }

@@ -60,6 +60,12 @@ class RunOptions(TypedDict, total=False):
             converter=whole_number,
         ),
     ]
+    task_timeout_s: Annotated[
+        float,
+        Parameter(
+            help="Longest time of one task of a flow run, in seconds; a task that exceeds it is stopped and tried again [default: no limit]."
+        ),
+    ]
 
 
 class ReadingOptions(TypedDict, total=False):
@@ -205,6 +211,8 @@ class RunKeywords(TypedDict, total=False):
     "Number of worker processes of a cluster on this machine [default: one per core]."
     tasks_in_flight: int | None
     "Largest number of tasks that a cluster has at once [default: two per worker]."
+    task_timeout_s: float | None
+    "Longest time of one task of a flow run, in seconds; a task that exceeds it is stopped and tried again [default: no limit]."
 
 
 class JudgingKeywords(TypedDict, total=False):

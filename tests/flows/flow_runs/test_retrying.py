@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from assay.data.errors import CommitConflict, ConfigError, InputError, ModelError, StoreError
-from assay.flows.flow_runs.retrying import is_transient
+from assay.flows.flow_runs.retrying import is_transient, waits_s
 
 
 def caused(error, by):
@@ -50,3 +50,10 @@ def test_a_store_or_a_network_that_failed_is_tried_again(error):
 def test_what_a_person_has_to_change_is_not_tried_again(error):
     """Bad input, missing files, full disks and bugs fail at once."""
     assert not is_transient(error)
+
+
+def test_waits_double_and_differ_between_processes():
+    """Each is at most half longer than its share, and two draws are not the same."""
+    waits = waits_s(3)
+    assert all(base <= wait <= 1.5 * base for base, wait in zip((2, 4, 8), waits, strict=True))
+    assert waits != waits_s(3)

@@ -52,7 +52,7 @@ VERBS: dict[tuple[str, ...], set[str]] = {
 OTHERS = {
     *("--out", "--to", "--dtype", "--limit", "--open", "--dry-run"),
     *("--server", "--json", "--cron", "--name", "--memory", "--t5", "--fuse"),
-    *("--generator", "--generator-device", "--generator-precision"),
+    *("--generator", "--generator-device", "--generator-precision", "--interval", "--timezone"),
 }
 # Where a run is asked for. Elsewhere what a run came to has the same names.
 FACES = ("commands", "serving", "settings", "fields", "api.py", "notebook.py", "moderate.py")
