@@ -18,7 +18,7 @@ from typing import Final
 
 from ..errors import InputError, UnreadableImage
 from ..object_addresses import SCHEMES as OBJECTS
-from ..object_addresses import is_object
+from ..object_addresses import is_object, is_within
 from ..schema import Reason
 from ..store.lake_mark import is_lake, lake_of, require_no_lake
 from ..text.redaction import redact_url
@@ -108,7 +108,7 @@ class _SourceList:
     name = "source-list"
 
     def takes(self, ref: SourceRef) -> bool:
-        return is_source_list(ref.text) and ref.exists and not ref.is_folder
+        return is_source_list(ref.text) and (is_object(ref.text) or ref.form is not None)
 
     def check(self, ref: SourceRef, _options: SourceOptions) -> None:
         next(read_source_list(str(ref)), None)
@@ -313,6 +313,10 @@ def _items_of_listed(source: str, options: SourceOptions, is_listed: IsListed) -
             yield dataclasses.replace(item, address=FileAddress(item.address.path, root))
         else:
             yield item
+
+
+def _is_in_roots(source: str, roots: Sequence[str]) -> bool:
+    return any(is_within(source, root) for root in roots if is_object(root))
 
 
 def _stamp(path: str) -> str:

@@ -1,4 +1,4 @@
-"""`assay watch`: announce what is new below a folder."""
+"""`assay watch`: announce what is new below a folder or a prefix."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def watch(
     files. With a Prefect server, a deployment with a trigger starts that run.
 
     Args:
-        prefix: Folder to watch.
+        prefix: Folder, or prefix s3://bucket/prefix (gs://, az://), to watch.
         once: One look instead of one per interval.
         interval: Time between two looks, such as 60s or 5m.
         settle: Time for which a file has not changed before it counts as complete.
@@ -42,7 +42,8 @@ def watch(
         exclude: Glob patterns; files whose path matches one are not announced.
         max_files: Maximum number of files of an announcement; more become several.
         state: Folder of what has been announced [default: one per prefix, in the user's state].
-        listings: Folder of the listings, which runs read [default: one below the state].
+        listings: Folder or prefix of the listings, which runs read
+            [default: one below the state].
         server: Event to the configured Prefect server, or paths only
             [default: an event if a Prefect server is configured].
         json_: One JSON object per announcement on stdout.

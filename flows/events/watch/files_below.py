@@ -27,10 +27,11 @@ class FileState(NamedTuple):
     """A file as it is listed.
 
     Attributes:
-        source: `file://` URI of the file.
+        source: `file://` URI of the file, or address of the object.
         n_bytes: Size in bytes.
         stamp: Text that changes if the content may have changed.
-        changed_s: Time of the last change of the file or its name, in Unix seconds.
+        changed_s: Time of the last change of the file or its name, in Unix seconds; 0 for an
+            object.
     """
 
     source: str
@@ -105,7 +106,7 @@ def folder_of(prefix: str) -> str:
     """
     path = path_of(prefix)
     if path is None:
-        raise InputError(f"{prefix}: only folders can be watched")
+        raise InputError(f"{prefix}: only folders and object stores can be watched")
     if not os.path.isdir(path):  # noqa: PTH112
         raise InputError(f"{prefix}: no such folder (absolute path: {path})")
     return path

@@ -15,16 +15,19 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from ....data.errors import AssayError, ConfigError, InputError
+from ....data.object_addresses import is_object, is_within, parse
 from ....data.sources.files import is_inside
 from ....data.sources.items import SourceOptions
 from ....data.sources.source_list import SUFFIX, source_list
 from ....data.sources.uris import compile_pattern
 from ....data.store.files import write_whole
 from ....data.store.open_store import open_store
+from ....data.text.redaction import redact_url
 from ....data.user_paths import from_home
 from ....tasks.batches import batch_id_of
 from ..event import Event, batch_announced, without_templates
 from .files_below import Walk, folder_of
+from .objects_below import ObjectWalk
 from .seen_files import Announcement, SeenFiles
 
 _log = logging.getLogger(__name__)
@@ -40,7 +43,7 @@ class Watch:
     """What is watched, and how.
 
     Attributes:
-        prefix: Folder.
+        prefix: Folder, or prefix of an object store.
         options: Settings of listing; `include` and `exclude` are used.
         state: Folder of the watch's memory; None for the one of this user and prefix.
         listings: Folder or object-store prefix of the listings; None for one below `state`.
@@ -69,7 +72,7 @@ def watch(settings: Watch, deliver: Deliver, *, interval_s: float | None = None)
             logged instead, and the next look goes on.
         ConfigError: Another process watches with the same memory.
     """
-    folder = folder_of(settings.prefix)
+    folder = place_of(settings.prefix)
     for pattern in (*settings.options.include, *settings.options.exclude):
         compile_pattern(pattern)
     state = settings.state or state_folder(folder)
@@ -90,6 +93,23 @@ def watch(settings: Watch, deliver: Deliver, *, interval_s: float | None = None)
             time.sleep(interval_s)
 
 
+def place_of(prefix: str) -> str:
+    """Return the absolute path of a folder, or the address of a prefix.
+
+    Raises:
+        InputError: There is no such folder, or the address has secrets.
+    """
+    if not is_object(prefix):
+        return folder_of(prefix)
+    if redact_url(prefix) != prefix:
+        raise InputError(
+            f"{prefix} has keys or a query, and the prefix is part of every event; give"
+            " s3://bucket/prefix alone, and the keys in the environment"
+        )
+    name = parse(prefix)
+    return name.with_key(name.key.strip("/"))
+
+
 def state_folder(folder: str) -> Path:
     """Return the folder of the memory of a watched folder; not created."""
     home = from_home(os.environ.get("XDG_STATE_HOME") or "~/.local/state")
@@ -100,7 +120,8 @@ def state_folder(folder: str) -> Path:
 def _look(
     folder: str, settings: Watch, listings: str, seen: SeenFiles, deliver: Deliver
 ) -> Iterator[Event]:
-    walk = Walk(folder, settings.options)
+    make_walk = ObjectWalk if is_object(folder) else Walk
+    walk = make_walk(folder, settings.options)
     seen.note(walk, now_s=time.time())
     if walk.is_complete:
         seen.forget_missing()
@@ -171,7 +192,13 @@ def _require_usable(folder: str, state: Path, listings: str) -> None:
                 " would render; name a folder without one"
             )
     for place in (str(state), listings):
-        if "://" not in place and is_inside(os.path.realpath(place), os.path.realpath(folder)):
+        if _is_below(place, folder):
             raise InputError(
                 f"{place} lies below the watched folder {folder}; name a folder elsewhere"
             )
+
+
+def _is_below(place: str, folder: str) -> bool:
+    if is_object(place) or is_object(folder):
+        return is_object(place) and is_object(folder) and is_within(place, folder)
+    return is_inside(os.path.realpath(place), os.path.realpath(folder))
