@@ -2,12 +2,14 @@
 
 Runs of ten images are committed as the steps commit them: ingested, with rows of scores and
 decisions from a stand-in for the detector. In between, whole runs with the embedded detector are
-measured in CPU seconds of this process.
+measured in CPU seconds of this process. Commits are dated one hour apart per run, the last one now,
+so that the log forgets what it would forget.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -22,16 +24,18 @@ import assay.flows.run as runs
 from assay.data.schema import TABLES
 from assay.data.score_key import ScoreKey
 from assay.data.store.lake import Lake
-from assay.data.store.upkeep.table_repair import files_of
 from assay.flows.request import Request
 from assay.flows.run import run
+from assay.tasks.lake.vacuum import vacuum
 
 _REPEATS = 5
 _IMAGES = 10
+_RUNS_A_WEEK = 168
+_HOUR_NS = 3600 * 10**9
 
 
 def main() -> None:
-    """Print CPU seconds of a run and numbers of files after 1, 10, 100, ... runs."""
+    """Print CPU seconds of a run and numbers of files after 1, 10, 100, ... runs and a vacuum."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--no-compaction", action="store_true")
@@ -42,23 +46,28 @@ def main() -> None:
         here = Path(scratch)
         lake = Lake(here / "lake")
         draw = _painter(here)
+        n_runs = 1
+        now_ns = time.time_ns
+        time.time_ns = lambda: now_ns() - max(arguments.runs - n_runs, 0) * _HOUR_NS
         first = run(Request(lake=lake.uri, sources=(draw(),), detector="mini"))
         print(f"{'runs':>6} {'run, CPU s':>11} {'ratio':>6} {'data files':>10} {'in tables/':>10}")
         wanted = [1, *(10**n for n in range(1, 7) if 10**n < arguments.runs), arguments.runs]
         base_s = None
-        n_runs = 1
+        week_s = time.time()
         for n in wanted:
             while n_runs < n:
+                if n_runs == arguments.runs - _RUNS_A_WEEK:
+                    week_s = time.time()
                 _stand_in(lake, draw())
                 n_runs += 1
             seconds = [_measured(lake, draw()) for _ in range(_REPEATS)]
             n_runs += _REPEATS
             median_s = statistics.median(seconds)
             base_s = base_s or median_s
-            n_live = sum(_live(lake, table) for table in TABLES)
-            n_all = sum(1 for path in (here / "lake" / "tables").rglob("*") if path.is_file())
-            ratio = median_s / base_s
-            print(f"{n:>6} {median_s:>11.3f} {ratio:>6.2f} {n_live:>10,} {n_all:>10,}", flush=True)
+            _show(str(n), median_s, base_s, lake)
+        _age(lake, week_s)
+        vacuum(lake, older_than_s=7 * 86_400)
+        _show("vacuum", _measured(lake, draw()), base_s or 0.0, lake)
     print(f"detector {first.detector}, backend {first.backend}")
 
 
@@ -121,15 +130,24 @@ def _stand_in(lake: Lake, source: str) -> None:
         lake.append(table, rows, txn=f"{ingested.run_id}:{table}", after=lake.version(table) or 0)
 
 
+def _show(name: str, seconds: float, base_s: float, lake: Lake) -> None:
+    n_live = sum(len(lake.tables.listed(table)) for table in TABLES)
+    n_all = sum(1 for path in Path(lake.path("tables")).rglob("*") if path.is_file())
+    ratio = seconds / base_s
+    print(f"{name:>6} {seconds:>11.3f} {ratio:>6.2f} {n_live:>10,} {n_all:>10,}", flush=True)
+
+
+def _age(lake: Lake, before_s: float) -> None:
+    """Date table files from before a time eight days back, as those of hourly runs would be."""
+    for path in Path(lake.path("tables")).rglob("*"):
+        if path.is_file() and path.stat().st_mtime < before_s:
+            os.utime(path, (before_s - 8 * 86_400,) * 2)
+
+
 def _measured(lake: Lake, source: str) -> float:
     started_s = time.process_time()
     run(Request(lake=lake.uri, sources=(source,), detector="mini"))
     return time.process_time() - started_s
-
-
-def _live(lake: Lake, table: str) -> int:
-    opened = lake.tables.open(table)
-    return 0 if opened is None else len(files_of(table, opened))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import boto3
@@ -33,6 +34,8 @@ from assay.tasks.batches import chunks
 from assay.tasks.ingest import ingest_chunk
 from assay.tasks.ingest_counts import IngestCounts
 from assay.tasks.lake.compact import compact
+from assay.tasks.lake.restore import restore
+from assay.tasks.lake.vacuum import vacuum
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 
@@ -124,6 +127,26 @@ def test_small_files_on_s3_are_merged(s3: object) -> None:
     assert lake.append("reviews", [review("d")], txn="d", after=since)
     added = lake.added("reviews", since, lake.version("reviews"))
     assert added.collect()["image_id"].to_list() == ["d"]
+
+
+def test_old_versions_on_s3_are_restored_and_vacuumed(
+    s3: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restore on S3 is undone by another one; a vacuum leaves the current rows."""
+    lake = Lake("s3://pictures/versions")
+    for name in "cab":
+        assert lake.append("reviews", [review(name)], txn=name)
+    compact(lake)
+    for version, n_rows in ((2, 2), (4, 3)):
+        restore(lake, version, table="reviews")
+        assert lake.n_rows("reviews") == n_rows
+    tomorrow_s = time.time() + 86_400
+    monkeypatch.setattr("assay.tasks.lake.vacuum.time.time", lambda: tomorrow_s)
+    removed = [PurePosixPath(one.where).suffix for one in vacuum(lake, older_than_s=3600)]
+    assert removed == [".parquet"] * 3 + [".json"] * 4
+    reopened = Lake(lake.uri)
+    assert reopened.scan("reviews").collect()["image_id"].to_list() == ["a", "b", "c"]
+    assert reopened.append("reviews", [review("d")], txn="d")
 
 
 def test_a_missing_lake_on_s3_is_not_made_up(s3: object) -> None:
