@@ -2,8 +2,8 @@
 
 Runs of ten images are committed as the steps commit them: ingested, with rows of scores and
 decisions from a stand-in for the detector. In between, whole runs with the embedded detector are
-measured in CPU seconds of this process. Commits are dated one hour apart per run, the last one now,
-so that the log forgets what it would forget.
+measured in CPU seconds of this process. Commits and their files are dated one hour apart per run,
+the last one now, so that the lake forgets what it would forget.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from assay.tasks.lake.vacuum import vacuum
 
 _REPEATS = 5
 _IMAGES = 10
-_RUNS_A_WEEK = 168
-_HOUR_NS = 3600 * 10**9
+_HOUR_S = 3600
 
 
 def main() -> None:
@@ -41,31 +40,36 @@ def main() -> None:
     parser.add_argument("--no-compaction", action="store_true")
     arguments = parser.parse_args()
     if arguments.no_compaction:
-        runs.compact_crowded = lambda _lake: None
+        runs.keep_up = lambda _lake: None
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
         lake = Lake(here / "lake")
         draw = _painter(here)
         n_runs = 1
-        now_ns = time.time_ns
-        time.time_ns = lambda: now_ns() - max(arguments.runs - n_runs, 0) * _HOUR_NS
+        now_s, now_ns = time.time, time.time_ns
+
+        def age_s() -> int:
+            return max(arguments.runs - n_runs, 0) * _HOUR_S
+
+        time.time = lambda: now_s() - age_s()
+        time.time_ns = lambda: now_ns() - age_s() * 10**9
         first = run(Request(lake=lake.uri, sources=(draw(),), detector="mini"))
         print(f"{'runs':>6} {'run, CPU s':>11} {'ratio':>6} {'data files':>10} {'in tables/':>10}")
         wanted = [1, *(10**n for n in range(1, 7) if 10**n < arguments.runs), arguments.runs]
         base_s = None
-        week_s = time.time()
         for n in wanted:
             while n_runs < n:
-                if n_runs == arguments.runs - _RUNS_A_WEEK:
-                    week_s = time.time()
+                began_s = now_s()
                 _stand_in(lake, draw())
+                _date(lake, began_s - 1, age_s())
                 n_runs += 1
+            began_s = now_s()
             seconds = [_measured(lake, draw()) for _ in range(_REPEATS)]
+            _date(lake, began_s - 1, age_s())
             n_runs += _REPEATS
             median_s = statistics.median(seconds)
             base_s = base_s or median_s
             _show(str(n), median_s, base_s, lake)
-        _age(lake, week_s)
         vacuum(lake, older_than_s=7 * 86_400)
         _show("vacuum", _measured(lake, draw()), base_s or 0.0, lake)
     print(f"detector {first.detector}, backend {first.backend}")
@@ -137,11 +141,12 @@ def _show(name: str, seconds: float, base_s: float, lake: Lake) -> None:
     print(f"{name:>6} {seconds:>11.3f} {ratio:>6.2f} {n_live:>10,} {n_all:>10,}", flush=True)
 
 
-def _age(lake: Lake, before_s: float) -> None:
-    """Date table files from before a time eight days back, as those of hourly runs would be."""
+def _date(lake: Lake, since_s: float, age_s: float) -> None:
+    """Set the times of the table files that were written since a time back by an age."""
     for path in Path(lake.path("tables")).rglob("*"):
-        if path.is_file() and path.stat().st_mtime < before_s:
-            os.utime(path, (before_s - 8 * 86_400,) * 2)
+        written_s = path.stat().st_mtime
+        if path.is_file() and written_s >= since_s:
+            os.utime(path, (written_s - age_s,) * 2)
 
 
 def _measured(lake: Lake, source: str) -> float:

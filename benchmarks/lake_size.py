@@ -3,6 +3,8 @@
 The lakes are made from rows: every table has the columns and the spread of values of a real one,
 the large files are sorted as compaction leaves them (`--unsorted` shuffles them), and each table
 has some small files of recent commits. Few images have bytes; the runs read none of the others.
+With `--coarse`, embeddings have 16 distinct numbers and take an eighth of their disk space, so that
+ten million fit; what is read of them in memory stays as large.
 
 A round measures every command once on every lake, each in a process of its own, so that the speed
 of a busy machine cancels out in the ratios. CPU seconds are those of the process.
@@ -89,18 +91,19 @@ print(json.dumps({"opened": opened, "spent": spent}))
 class Rows:
     """Rows of the tables about images with random ids, all scored and decided by one detector."""
 
-    def __init__(self, key: ScoreKey, policy_id: str, seed: int) -> None:
+    def __init__(self, key: ScoreKey, policy_id: str, seed: int, *, is_coarse: bool) -> None:
         self._rng = np.random.default_rng(seed)
         self._key = key
         self._policy_id = policy_id
         self._embeddings = self._rng.standard_normal((65_536, DIMENSIONS), dtype=np.float32)
+        if is_coarse:
+            self._embeddings = (np.clip(np.floor(self._embeddings * 3), -8, 7) + 0.5) / 3
         self._n_batches = 0
 
     def of(self, n: int) -> dict[str, pl.DataFrame]:
         """Return the rows of `n` further images by table."""
         rng = self._rng
-        digits = rng.bytes(32 * n).hex()
-        ids = pl.Series("image_id", [digits[at : at + 64] for at in range(0, 64 * n, 64)])
+        ids = pl.Series("image_id", _hex(rng, n, 64))
         batch = np.arange(n) // IMAGES_PER_BATCH + self._n_batches
         day = datetime(2026, 1, 1, tzinfo=UTC)
         frame = pl.DataFrame({"image_id": ids, "n": np.arange(n), "batch": batch}).with_columns(
@@ -109,9 +112,7 @@ class Rows:
             at=pl.lit(day) + pl.duration(seconds=pl.col("batch"), microseconds=pl.col("n")),
             prob_fake=pl.Series(rng.beta(0.4, 0.6, n).astype(np.float32)),
             width_px=pl.Series(rng.integers(200, 2000, n, dtype=np.int32)),
-            phash=pl.Series(rng.integers(0, 2**63, n)).map_elements(
-                lambda bits: f"{bits:016x}", return_dtype=pl.String
-            ),
+            phash=pl.Series(_hex(rng, n, 16)),
         )
         self._n_batches = int(batch[-1]) + 1
         key = {name: pl.lit(value) for name, value in self._key.as_row().items()}
@@ -211,12 +212,19 @@ class Rows:
         return conform(table, pa.table(columns).select(TABLES["scores"].names))
 
 
-def make_lake(folder: Path, n_images: int, *, is_sorted: bool) -> Lake:
+def _hex(rng: np.random.Generator, n: int, n_digits: int) -> list[str]:
+    """Return `n` random texts of hex digits."""
+    digits = rng.bytes(n_digits // 2 * n).hex()
+    return [digits[at : at + n_digits] for at in range(0, n_digits * n, n_digits)]
+
+
+def make_lake(folder: Path, n_images: int, *, is_sorted: bool, is_coarse: bool) -> Lake:
     """Make a lake of `n_images` images."""
     lake = Lake(folder)
     request = Request(lake=str(folder), sources=(".",), detector=DETECTOR)
     detector = identity_of(request)
-    rows = Rows(detector.key, policy_of(request, detector).policy_id, seed=n_images)
+    policy_id = policy_of(request, detector).policy_id
+    rows = Rows(detector.key, policy_id, seed=n_images, is_coarse=is_coarse)
     left = n_images
     while left > 0:
         n = min(left, IMAGES_PER_FILE)
@@ -236,8 +244,7 @@ def _add_file(lake: Lake, table: str, rows: pa.Table) -> None:
     path = Path(lake.path("tables", table, name))
     group = min(ROWS_PER_GROUP, BYTES_PER_GROUP * rows.num_rows // rows.nbytes)
     pq.write_table(rows, path, compression="zstd", row_group_size=group, compression_level=1)
-    with path.open("rb") as file:
-        stats = statistics_of(file.read())
+    stats = statistics_of(pq.read_metadata(path))
     size = path.stat().st_size
     add = AddAction(
         path=name,
@@ -280,6 +287,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["0", "100k", "1M"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--unsorted", action="store_true", help="rows of large files in any order")
+    parser.add_argument("--coarse", action="store_true", help="embeddings of 16 distinct numbers")
     parser.add_argument("--folder", type=Path, help="folder of the lakes, which is kept")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -291,7 +299,12 @@ def main() -> None:
             lakes[size] = here / f"lake-{size}{'-unsorted' if arguments.unsorted else ''}"
             if not lakes[size].exists():
                 started_s = time.perf_counter()
-                make_lake(lakes[size], SIZES[size], is_sorted=not arguments.unsorted)
+                make_lake(
+                    lakes[size],
+                    SIZES[size],
+                    is_sorted=not arguments.unsorted,
+                    is_coarse=arguments.coarse,
+                )
                 print(f"made the lake of {size} in {time.perf_counter() - started_s:.0f} s")
         measure(lakes, here, environment, arguments.rounds)
 

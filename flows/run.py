@@ -21,6 +21,7 @@ from ..tasks.detector.identity import Identity
 from ..tasks.lake.check import require_images_known
 from ..tasks.lake.compact import compact_crowded
 from ..tasks.lake.fit import require_fit, require_tables
+from ..tasks.lake.keep_up import keep_up
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.views import views_pending
 from ..tasks.work.lookahead import ListedAhead
@@ -139,7 +140,7 @@ def run(
         if (explained := explain(error, lake.uri)) is not None:
             raise explained from error
         raise
-    compact_crowded(lake)
+    keep_up(lake)
     answer = state.answer()
     if answer.is_flagged_above(request.flagged_limit):
         _log.warning(

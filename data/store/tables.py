@@ -42,13 +42,14 @@ MAX_BACKOFF_S = 2.0
 # Transaction id of appends computed from a known version; see `append`.
 _EXCLUSIVE = "assay-exclusive"
 
+_FORGETS = "delta.setTransactionRetentionDuration"
 _TABLE_SETTINGS = {
     "delta.appendOnly": "true",
     # Published datasets refer to table versions, so the log must be kept.
     "delta.enableExpiredLogCleanup": "false",
     # A transaction is repeated within a run or right after it; remembered for longer, they would
     # make the opening of a table slower with every commit.
-    "delta.setTransactionRetentionDuration": "interval 30 days",
+    _FORGETS: "interval 30 days",
 }
 
 
@@ -139,6 +140,14 @@ class Tables:
         snapshot = self._snapshot(table, version)
         files = None if snapshot is None else snapshot.files_with(column, values)
         return self._rows(table, snapshot, files)
+
+    def records_its_readers(self, table: str) -> bool:
+        """Return whether every dataset published from a table is recorded in the lake.
+
+        Versions up to 0.2.0 recorded none; their tables lack a setting that later ones have.
+        """
+        latest = self._latest(table)
+        return latest is None or _FORGETS in latest.opened.metadata().configuration
 
     def listed(self, table: str) -> list[damage.Listed]:
         """Return the data files of a table at its latest version, with sizes and rows."""

@@ -76,15 +76,21 @@ def compact(
     return [one for one in done if one is not None]
 
 
-def compact_crowded(lake: Lake) -> None:
-    """Merge small files where there are many; a failure is logged, since a run can go on."""
+def compact_crowded(lake: Lake) -> list[str]:
+    """Merge small files where there are many, and return the names of the merged tables.
+
+    A failure is logged, since a run can go on.
+    """
     try:
-        for one in compact(lake, fan=FAN):
-            _log.info(
-                "compacted %s: %d files instead of %d", one.table, one.files_after, one.files_before
-            )
+        done = compact(lake, fan=FAN)
     except (AssayError, OSError) as error:
         _log.warning("the tables of %s were not compacted: %s", lake.uri, brief(error))
+        return []
+    for one in done:
+        _log.info(
+            "compacted %s: %d files instead of %d", one.table, one.files_after, one.files_before
+        )
+    return [one.table for one in done]
 
 
 def _compact(lake: Lake, table: str, *, fan: int, dry_run: bool) -> Compacted | None:

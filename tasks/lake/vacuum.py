@@ -35,6 +35,8 @@ def vacuum(
     *,
     older_than_s: float,
     published: Iterable[Path] = (),
+    tables: Iterable[str] = TABLES,
+    now_s: float | None = None,
     dry_run: bool = False,
 ) -> list[Swept]:
     """Remove the files of tables that only older versions need.
@@ -45,6 +47,8 @@ def vacuum(
             `MIN_AGE_S`.
         published: Folders of datasets whose versions stay readable, beside those recorded in the
             lake.
+        tables: Names of the tables.
+        now_s: Unix time from which ages count; None for the present.
         dry_run: Whether to remove nothing and only return what would be removed.
 
     Returns:
@@ -59,11 +63,11 @@ def vacuum(
             f"an age of {older_than_s:.0f} s is less than a running reader may need;"
             f" give at least {MIN_AGE_S:.0f} s"
         )
-    now_s = time.time()
+    now_s = time.time() if now_s is None else now_s
     pins = pinned(lake, published)
     removed = [
         file
-        for table in TABLES
+        for table in tables
         for file in _of_table(lake, table, now_s, now_s - older_than_s, pins.get(table, set()))
     ]
     if not dry_run:

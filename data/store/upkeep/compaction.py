@@ -22,7 +22,7 @@ FAN: Final = 8
 MAX_BYTES: Final = 64 * 2**20
 # Small enough that a lookup of few keys decodes few other rows.
 ROW_GROUP_ROWS: Final = 16_384
-_ROW_GROUP_BYTES: Final = 32 * 2**20
+_ROW_GROUP_BYTES: Final = 4 * 2**20
 
 
 def to_merge(files: Iterable[Listed], *, fan: int = FAN) -> list[list[Listed]]:
