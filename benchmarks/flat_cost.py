@@ -1,4 +1,4 @@
-"""Cost per image of a first run into one growing lake: seconds, memory, bytes moved and commits.
+"""Cost per image of a first run and of one over known images: time, memory, bytes and commits.
 
 The images are small and the detector is a stand-in of almost no cost, so that what is measured is
 everything else: listing, reading, checks, storage, tables, decisions and the report.
@@ -47,14 +47,15 @@ print(json.dumps({
 
 
 def main() -> None:
-    """Print one line per size of the batch, into a fresh lake each."""
+    """Print two lines per size of the batch, each size into a fresh lake."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 50_000, 200_000])
     parser.add_argument("--scratch", type=Path, help="Folder for images and lakes.")
     arguments = parser.parse_args()
     print(
-        f"{'images':>9} {'images/s':>9} {'CPU ms':>8} {'peak MB':>8} {'commits':>8} {'files':>7}"
-        f" {'read kB':>8} {'written kB':>10} {'tables kB':>10}   per image where ms or kB"
+        f"{'run':>5} {'images':>9} {'images/s':>9} {'CPU ms':>8} {'peak MB':>8} {'commits':>8}"
+        f" {'files':>7} {'read kB':>8} {'written kB':>10} {'tables kB':>10}"
+        "   per image where ms or kB"
     )
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         here = Path(scratch)
@@ -62,11 +63,12 @@ def main() -> None:
             source = here / f"{size}.tar"
             n_bytes = write_images(source, size)
             lake = here / f"lake-{size}"
-            line(size, n_bytes, source, lake)
+            line("first", size, n_bytes, source, lake)
+            line("known", size, n_bytes, source, lake)
 
 
-def line(size: int, n_bytes: int, source: Path, lake: Path) -> None:
-    """Run once and print its figures."""
+def line(label: str, size: int, n_bytes: int, source: Path, lake: Path) -> None:
+    """Run once and print its figures; commits and files are those of the lake after it."""
     child = subprocess.Popen(
         [sys.executable, "-c", ONE_RUN, str(source), str(lake)], stdout=subprocess.PIPE, text=True
     )
@@ -80,7 +82,7 @@ def line(size: int, n_bytes: int, source: Path, lake: Path) -> None:
     tables = [path for path in (lake / "tables").rglob("*") if path.is_file()]
     live = sum(path.stat().st_size for path in tables)
     print(
-        f"{size:9,} {size / told['seconds']:9.0f} {told['cpu_s'] / size * 1000:8.2f}"
+        f"{label:>5} {size:9,} {size / told['seconds']:9.0f} {told['cpu_s'] / size * 1000:8.2f}"
         f" {told['peak_mb']:8.0f} {len(logs):8,} {len(tables):7,}"
         f" {moved[0] / size / 1000:8.2f} {moved[1] / size / 1000:10.2f}"
         f" {live / size / 1000:10.2f}   image {n_bytes / size / 1000:.2f} kB",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_QUESTIONS: Final = 20
 MAX_VALUES: Final = 500
 
+# Bounds the values that are in memory at once; they take ten times as much as their hashes.
+FILES_AT_A_TIME: Final = 4
+
 _Hashes = NDArray[np.uint64]
 
 
@@ -76,9 +79,11 @@ class KnownValues:
         if not self._files <= files:  # merged into others
             self._files, self._hashes = frozenset(), []
         if new := sorted(files - self._files):
-            rows = self._tables.rows_in(self._table, new, version)
-            values = rows.select(self._column).drop_nulls().collect()[self._column]
-            self._add(np.sort(hash_values(values)))
+            for begin in range(0, len(new), FILES_AT_A_TIME):
+                some = new[begin : begin + FILES_AT_A_TIME]
+                rows = self._tables.rows_in(self._table, some, version)
+                values = rows.select(self._column).drop_nulls().collect()[self._column]
+                self._add(np.sort(hash_values(values)))
             self._files = files
 
     def _add(self, hashes: _Hashes) -> None:
