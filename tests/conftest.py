@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from plugin_package import plugin
+from prefect_server import server
 
-__all__ = ["own_cache", "plugin", "short_rates"]
+# pytest 9.1 forgets the conftest.py of a folder that the command names again after another one.
+__all__ = ["own_cache", "plugin", "server", "short_rates"]
 
 # Before PyTorch loads, here and in what tests start: several processes share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
