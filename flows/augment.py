@@ -21,7 +21,7 @@ from .augmentation.result import Augmentation
 from .augmentation.run import augment
 from .events.run_events import told
 from .flow_runs.presenting import failing_in_words, name_of_run, presented
-from .flow_runs.step_task import step_task
+from .flow_runs.step_task import called_as_task
 from .process.prefect_home import settle_temporary_server
 from .request import AugmentSettings, Device, Request
 from .served import lake_of_run
@@ -29,7 +29,7 @@ from .settings.form import with_form
 
 settle_temporary_server()
 
-SYNTHESIZE = step_task("synthesize", synthesize_chunk)
+SYNTHESIZE = called_as_task("synthesize", synthesize_chunk)
 
 
 # Prefect draws its form from this signature, so the parameters are plain JSON with defaults.

@@ -16,7 +16,7 @@ from ..version import __version__
 from . import steps
 from .events.run_events import told
 from .flow_runs.presenting import failing_in_words, name_of_run, presented
-from .flow_runs.step_task import step_task
+from .flow_runs.step_task import called_as_task
 from .process.prefect_home import settle_temporary_server
 from .request import Request
 from .result import Moderation
@@ -30,12 +30,12 @@ settle_temporary_server()
 VERBS = ("moderate", "ingest", "score")
 
 TASKS = Steps(
-    ingest=step_task("ingest", steps.ingest_step),
-    ingest_and_score=step_task("ingest-and-score", steps.ingest_and_score_step),
-    score=step_task("score", steps.score_step),
-    views=step_task("views", steps.views_step),
-    decide=step_task("decide", steps.decide_step),
-    report=step_task("report", steps.report_step),
+    ingest=called_as_task("ingest", steps.ingest_step),
+    ingest_and_score=called_as_task("ingest-and-score", steps.ingest_and_score_step),
+    score=called_as_task("score", steps.score_step),
+    views=called_as_task("views", steps.views_step),
+    decide=called_as_task("decide", steps.decide_step),
+    report=called_as_task("report", steps.report_step),
 )
 
 

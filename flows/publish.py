@@ -15,8 +15,9 @@ from ..tasks.publish import publish as step
 from ..version import __version__
 from .events.event import dataset_published
 from .events.send import emit
+from .flow_runs.dataset_artifact import write_dataset_artifact
 from .flow_runs.presenting import failing_in_words, name_of_run, tagged_and_logged
-from .flow_runs.step_task import step_task
+from .flow_runs.step_task import called_as_task
 from .process.prefect_home import settle_temporary_server
 from .served import lake_of_run, lasting
 
@@ -41,7 +42,8 @@ def publish(
 
     Args:
         to: Folder to write; must be new or empty unless it is replaced.
-        lake: Folder of the lake, or its s3://, gs:// or az:// prefix [default: that of the worker].
+        lake: Folder of the lake, its s3://, gs:// or az:// prefix, or block:NAME of a Prefect
+            server [default: that of the worker].
         detector: Detector whose scores are published [default: that of the last decisions].
         precision: Precision of these scores [default: that of the last decisions].
         where: Condition in SQL on the columns of the dataset, such as "decision = 'flag'"
@@ -59,7 +61,7 @@ def publish(
     """
     opened = Lake(lake_of_run(lake), create=False)
     with tagged_and_logged("publish", opened.uri, detector):
-        result = step_task("publish", step.publish)(
+        result = called_as_task("publish", step.publish)(
             opened,
             Path(lasting("to", to)),
             detector=detector,
@@ -70,5 +72,6 @@ def publish(
             overwrite=overwrite,
             allow_shortcuts=allow_shortcuts,
         )
+        write_dataset_artifact(result)
     emit(dataset_published(result, lake=opened.uri))
     return result.to_json()

@@ -92,7 +92,9 @@ class RunSettings(_Settings):
     """Lake of a run, and where its tasks are done."""
 
     lake: Annotated[Text, IsPlace()] = Field(
-        default="assay-lake", description="Folder of the lake, or its s3://, gs:// or az:// prefix."
+        default="assay-lake",
+        description="Folder of the lake, its s3://, gs:// or az:// prefix, "
+        "or block:NAME of a Prefect server.",
     )
     n_workers: int | None = Field(
         default=None,

@@ -23,6 +23,7 @@ from ..data.sources.files import is_inside
 from ..data.sources.folders.globs import expand_glob, has_magic
 from ..data.text.redaction import redact_url
 from ..data.user_paths import from_home
+from .blocks.names import is_block
 from .fields.marks import ByCaller, mark_of
 from .request import Request
 from .settings.resolve import default_lake
@@ -68,7 +69,8 @@ def lasting(name: str, place: str) -> str:
     """
     from prefect.runtime import deployment
 
-    is_relative = "://" not in place and not from_home(place).is_absolute()
+    is_address = "://" in place or is_block(place)
+    is_relative = not is_address and not from_home(place).is_absolute()
     if is_relative and deployment.id and Path.cwd().is_relative_to(tempfile.gettempdir()):
         raise ConfigError(
             f"{name} is {place!r}, which the worker would remove after the run with the folder that"

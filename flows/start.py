@@ -54,12 +54,14 @@ def _as_flow(request: Request, verb: str) -> Moderation:
     import httpx
     from prefect.exceptions import PrefectException
 
-    from .moderate import moderate as moderate_flow
+    from .moderate import moderate
     from .served import kept_secrets
 
     try:
         with kept_secrets(request.sources):
-            result: Moderation = moderate_flow(**request.params(), verb=verb)
+            # Named after its verb. The flow `assay-score` itself takes fewer settings of a request.
+            flow = moderate.with_options(name=f"assay-{verb}")
+            result: Moderation = flow(**request.params(), verb=verb)
     except (httpx.HTTPError, PrefectException) as error:
         raise ConfigError(
             f"the Prefect server failed: {type(error).__name__}: {error}; pass --no-server to run"

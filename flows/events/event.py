@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from ...data.text.redaction import redact_url
+from ..blocks.names import is_block
 
 if TYPE_CHECKING:
     from ...tasks.publish.publish import PublishResult
+    from ..plain.references import Batch, Dataset
     from ..result import Moderation
 
 ANNOUNCED: Final = "assay.batch.announced"
@@ -66,7 +68,7 @@ def _labels(kind: str, known_by: str) -> dict[str, str]:
     return {"prefect.resource.id": f"assay.{kind}.{known_by}", "prefect.resource.name": known_by}
 
 
-def batch_ingested(run: Moderation, flow: str) -> Event:
+def batch_ingested(run: Moderation | Batch, flow: str) -> Event:
     """Return the event of a batch whose items are all in the lake."""
     counts = ("items", "stored", "duplicates", "rejected", "unchanged")
     return _of_run(INGESTED, run, flow, counts, about="batch")
@@ -104,7 +106,7 @@ def images_flagged(run: Moderation, flow: str, *, limit: float) -> Event:
     return _of_run(FLAGGED, run, flow, (), more=more)
 
 
-def dataset_published(published: PublishResult, *, lake: str) -> Event:
+def dataset_published(published: PublishResult | Dataset, *, lake: str) -> Event:
     """Return the event of a published dataset.
 
     Args:
@@ -150,7 +152,7 @@ def batch_announced(
 
 def _of_run(
     name: str,
-    run: Moderation,
+    run: Moderation | Batch,
     flow: str,
     counts: tuple[str, ...],
     *,
@@ -201,5 +203,7 @@ def without_templates(text: str) -> str:
 
 
 def _address(place: str) -> str:
-    """Return an absolute path, or a URL without secrets."""
+    """Return an absolute path, a URL without secrets, or the name of a lake's block."""
+    if is_block(place):
+        return place
     return redact_url(place) if "://" in place else str(Path(place).absolute())

@@ -19,6 +19,7 @@ from ...data.source_paths import absolute_source
 from ...data.store.lake import Lake
 from ...tasks.rejections import remedy_of
 from ...tasks.report.run_record import find_run, run_images
+from ..blocks.names import is_block
 from ..result import Moderation
 
 MAX_FLAGGED: Final = 100
@@ -108,6 +109,11 @@ def markdown_table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def as_code(text: str) -> str:
+    """Return a text that may stand between backticks."""
+    return clean(text).replace("`", "'")
+
+
 def _counts(result: Moderation) -> str:
     rows: list[tuple[str, object]] = []
     if result.batch_id is not None:
@@ -135,7 +141,7 @@ def _rejected(result: Moderation) -> str:
         return ""
     # A list, since the pages cut off what a wide table has on the right.
     reasons = "\n".join(
-        f"- {n:,} `{_code(name)}`, {Reason.text_of(name)}. {_plain(remedy_of(name))}"
+        f"- {n:,} `{as_code(name)}`, {Reason.text_of(name)}. {_plain(remedy_of(name))}"
         for name, n in result.rejected_by_reason.items()
     )
     return f"## Rejected items: {result.rejected:,} of {result.items:,}\n\n{reasons}"
@@ -144,7 +150,7 @@ def _rejected(result: Moderation) -> str:
 def _backend(result: Moderation) -> str:
     if result.detector is None:
         return ""
-    text = f"## Detector\n\n`{_code(result.detector)}` in {result.precision}"
+    text = f"## Detector\n\n`{as_code(result.detector)}` in {result.precision}"
     if result.backend is None:
         return f"{text}; nothing was left to score."
     rate = f"{result.images_per_second:,.1f} images/s over the whole run"
@@ -152,14 +158,16 @@ def _backend(result: Moderation) -> str:
 
 
 def _report(result: Moderation, host: str) -> str:
-    lake = f"Lake: `{_code(absolute_source(result.lake))}`"
+    place = result.lake if is_block(result.lake) else absolute_source(result.lake)
+    lake = f"Lake: `{as_code(place)}`"
     if not result.report:
         return f"## Lake\n\n{lake}"
     is_local = "://" not in result.report
-    where = f"a file on `{_code(host)}`" if is_local else "an object of the lake's store"
+    where = f"a file on `{as_code(host)}`" if is_local else "an object of the lake's store"
     show = command("report", result.run_id, lake=result.lake, open=True)
+    report = as_code(result.report)
     return (
-        f"## Report\n\n`{_code(result.report)}`, {where}. From a machine that reaches the lake:\n\n"
+        f"## Report\n\n`{report}`, {where}. From a machine that reaches the lake:\n\n"
         f"```sh\n{clean(show)}\n```\n\n{lake}"
     )
 
@@ -180,8 +188,3 @@ def _plain(text: str) -> str:
     """Return a text in which Markdown finds no markup."""
     line = clean(" ".join(text.split()))
     return "".join(f"\\{char}" if char in "\\`*_[]<>|#" else char for char in line)
-
-
-def _code(text: str) -> str:
-    """Return a text that may stand between backticks."""
-    return clean(text).replace("`", "'")

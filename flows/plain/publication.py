@@ -82,6 +82,7 @@ def publish(
         groups=result.groups,
         files=result.files,
         split_note=result.split_note,
+        versions=dict(result.versions),
     )
 
 

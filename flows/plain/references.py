@@ -172,6 +172,7 @@ class Dataset(Reference):
         groups: Number of groups of near-duplicates.
         files: Data files, relative to `out`.
         split_note: Difference between the requested and the actual shares; None without one.
+        versions: Version of each table that it was made from; None for an empty table.
     """
 
     lake: str
@@ -181,6 +182,7 @@ class Dataset(Reference):
     groups: int
     files: tuple[str, ...]
     split_note: str | None = None
+    versions: dict[str, int | None] = field(default_factory=dict)
 
     @property
     def images(self) -> int:

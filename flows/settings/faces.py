@@ -24,7 +24,7 @@ class RunOptions(TypedDict, total=False):
     lake: Annotated[
         str,
         Parameter(
-            help="Folder of the lake, or its s3://, gs:// or az:// prefix [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."
+            help="Folder of the lake, its s3://, gs:// or az:// prefix, or block:NAME of a Prefect server [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."
         ),
     ]
     n_workers: Annotated[
@@ -200,7 +200,7 @@ class RunKeywords(TypedDict, total=False):
     """Lake and threads."""
 
     lake: Text | None
-    "Folder of the lake, or its s3://, gs:// or az:// prefix [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."
+    "Folder of the lake, its s3://, gs:// or az:// prefix, or block:NAME of a Prefect server [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."
     n_workers: int | None
     "Number of threads that read, decode and, on a CPU, score [default: one per core]."
     runner: Literal["threads", "ray", "dask"]
@@ -286,4 +286,4 @@ class ScoreKeywords(RunKeywords, JudgingKeywords, total=False):
     """Keywords of `score` and `augment` as steps; all are optional."""
 
 
-LAKE_HELP = "Folder of the lake, or its s3://, gs:// or az:// prefix [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."
+LAKE_HELP = "Folder of the lake, its s3://, gs:// or az:// prefix, or block:NAME of a Prefect server [default: $ASSAY_LAKE, assay.toml, or ./assay-lake]."

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 from .. import plain
+from ..events.event import Event, batch_ingested, dataset_published
+from ..events.send import emit
+from ..flow_runs.run_log import current_flow_run_id
+from ..flow_runs.step_task import StepTask, step_task
 from ..process.prefect_home import settle_temporary_server
-from .step_task import step_task
+from .subjects import named_by_subject
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 settle_temporary_server()
 
-ingest = step_task(plain.ingest)
-score = step_task(plain.score)
-decide = step_task(plain.decide)
-augment = step_task(plain.augment)
-report = step_task(plain.report)
-publish = step_task(plain.publish)
+
+def _task(step: Callable[P, R]) -> StepTask[P, R]:
+    return step_task(step.__name__, step, named_by_subject(step.__name__))
+
+
+def _announced(step: Callable[P, R], event_of: Callable[[R], Event]) -> Callable[P, R]:
+    """Return a step that emits the event of its result, if it runs in a flow."""
+
+    @functools.wraps(step)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        result = step(*args, **kwargs)
+        if current_flow_run_id() is not None:
+            emit(event_of(result))
+        return result
+
+    return call
+
+
+ingest = _task(_announced(plain.ingest, lambda batch: batch_ingested(batch, "ingest")))
+score = _task(plain.score)
+decide = _task(plain.decide)
+augment = _task(plain.augment)
+report = _task(plain.report)
+publish = _task(
+    _announced(plain.publish, lambda dataset: dataset_published(dataset, lake=dataset.lake))
+)

@@ -8,7 +8,7 @@ import urllib.error
 import pytest
 from PIL import Image
 from prefect.blocks.core import Block
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import SecretStr
 from s3_server import s3_server
@@ -18,7 +18,9 @@ from assay.data.store.lake import Lake
 from assay.flows.blocks.lake_address import address_of
 from assay.flows.blocks.lake_block import AssayLake
 from assay.flows.cli import main
-from assay.flows.settings.resolve import resolve
+from assay.flows.moderate import moderate
+from assay.flows.settings.resolve import request_of, resolve
+from assay.flows.start import start
 
 KEY = "AKIAONLYFORTHISTEST"
 
@@ -107,6 +109,10 @@ def test_a_lake_and_its_sources_are_used_by_the_name_of_a_block(
         assert json.loads(capsys.readouterr().out)["lake"] == "block:nightly"
         lake = Lake("s3://blocked/lake", create=False)
         assert lake.n_rows("sightings") == 1
+        with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
+            of_form = moderate(["s3://blocked/in"], verb="ingest", lake="block:nightly")
+        of_api = start(request_of(sources=("s3://blocked/in",)), "ingest", quiet=True)
+        assert (of_form.unchanged, of_api.unchanged) == (1, 1)
         params = lake.scan("runs").collect()["params"].to_list()
         assert json.loads(params[0])["lake"] == "block:nightly"
         assert not re.search(KEY, f"{told} {params}")

@@ -6,7 +6,7 @@ import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from assay.flows.flow_runs.step_task import step_task
+from assay.flows.flow_runs.step_task import called_as_task
 from assay.flows.request import Request
 
 
@@ -26,7 +26,7 @@ def test_a_task_that_hangs_is_stopped_and_tried_again(server):
 
     @flow(log_prints=False)
     def run() -> int:
-        return step_task("step", step)(Request(task_timeout_s=0.5), 7)
+        return called_as_task("step", step)(Request(task_timeout_s=0.5), 7)
 
     with temporary_settings({PREFECT_API_URL: url}):
         assert run() == 7

@@ -17,7 +17,6 @@ from assay.data.store.lake import Lake
 from assay.flows.cli import main
 from assay.flows.publish import publish
 from assay.flows.request import Request
-from assay.flows.score import score
 from assay.flows.serving.deployment import ENTRYPOINTS
 from assay.flows.serving.serve import _require_free
 from assay.flows.start import start
@@ -114,11 +113,15 @@ def test_score_and_publish_are_flows_of_their_own(server, deployed, tmp_path):
     start(Request(sources=(str(tmp_path / "pictures"),), lake=lake), "ingest", quiet=True)
     # Lines of the log are sent from a thread that would outlive the server.
     with temporary_settings({PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
-        scored = score(lake=lake, detector="mini")
+        scored = start(Request(lake=lake, detector="mini"), "score", server=True, quiet=True)
         published = publish(to=str(tmp_path / "data"), lake=lake, where="width_px > 0")
     assert (scored.scored, scored.failed) == (2, 0)
     assert sum(published["splits"].values()) == 2
     assert (tmp_path / "data" / "README.md").is_file()
+    told = httpx.post(f"{url}/artifacts/filter", json={}, timeout=10).json()
+    [shown] = [one["data"] for one in told if one["key"] == "assay-publish"]
+    assert f"# Dataset of 2 images\n\n`{tmp_path / 'data'}`, a folder on" in shown
+    assert "| label | rows |" in shown
     for name in ("assay-score", "assay-publish"):
         assert until(lambda name=name: tasks_of_last(url, name), timeout_s=60, what=name)
 

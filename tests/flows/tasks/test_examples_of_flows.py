@@ -10,6 +10,7 @@ import httpx
 import polars as pl
 import pytest
 from import_graph import ROOT
+from prefect_processes import until
 
 from assay.data.store.lake import Lake
 
@@ -60,7 +61,17 @@ def done(server, tmp_path_factory):
     assert ran.returncode == 0, ran.stderr[-4000:]
     assert "Traceback" not in ran.stderr
     runs = httpx.post(f"{url}/task_runs/filter", json={"limit": 200}, timeout=5).json()
-    return here, json.loads(ran.stdout.splitlines()[-1]), runs
+    events = until(lambda: events_below(url, here), timeout_s=60, what="the events")
+    return here, json.loads(ran.stdout.splitlines()[-1]), runs, events
+
+
+def events_below(url, here):
+    """Return what has happened to the datasets of a folder, once both are published."""
+    asked = {"event": {"prefix": ["assay."]}}
+    answer = httpx.post(f"{url}/events/filter", json={"filter": asked, "limit": 50}, timeout=10)
+    own = [one for one in answer.json()["events"] if str(here) in json.dumps(one)]
+    is_whole = sum(one["event"] == "assay.dataset.published" for one in own) >= 2
+    return own if is_whole else None
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -73,7 +84,7 @@ def test_an_example_of_a_flow_is_short(name):
 @pytest.mark.xdist_group("prefect")
 def test_ten_folders_side_by_side_fill_one_lake_once(done):
     """Each image is stored, scored and decided once, and the detector is loaded once."""
-    here, told, _ = done
+    here, told, *_ = done
     lake = Lake(here / "wide", create=False)
     assert lake.n_rows("sightings") == 20
     for table in ("images", "scores", "decisions"):
@@ -91,7 +102,7 @@ def test_ten_folders_side_by_side_fill_one_lake_once(done):
 @pytest.mark.xdist_group("prefect")
 def test_a_filter_of_the_user_reaches_publish(done):
     """The ids of the user's own task are what is published."""
-    here, told, _ = done
+    here, told, *_ = done
     rows = pl.read_parquet(here / "kept" / "data" / "*.parquet")
     assert rows.height == sum(told["kept"]["splits"].values()) == 2
     lake = Lake(here / "lake", create=False)
@@ -102,7 +113,7 @@ def test_a_filter_of_the_user_reaches_publish(done):
 @pytest.mark.xdist_group("prefect")
 def test_the_nightly_flow_makes_images_and_reports_on_the_lake(done):
     """Made images are scored, and the report is that of the whole lake."""
-    here, told, _ = done
+    here, told, *_ = done
     lake = Lake(here / "lake", create=False)
     assert lake.n_rows("synthetics") == 2
     assert lake.n_rows("decisions") == 4
@@ -113,8 +124,23 @@ def test_the_nightly_flow_makes_images_and_reports_on_the_lake(done):
 @pytest.mark.xdist_group("prefect")
 def test_steps_are_task_runs_that_name_their_subject(done):
     """The server has a task run per call, named after the source, the batch or the lake."""
-    _, _, runs = done
+    _, _, runs, _ = done
     names = {run["name"] for run in runs}
     assert {"ingest in/0", "augment plan.toml", "score the lake", "decide the lake"} <= names
     assert any(name.startswith("score b-") for name in names)
     assert {run["state_type"] for run in runs if run["name"].startswith("ingest ")} == {"COMPLETED"}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_steps_in_a_flow_of_the_user_tell_the_server_what_they_did(done):
+    """Each batch and each dataset is one event, related to the flow run of the user."""
+    here, told, _, events = done
+    names = [event["event"] for event in events]
+    assert (names.count("assay.batch.ingested"), names.count("assay.dataset.published")) == (11, 2)
+    (kept,) = [one for one in events if one["payload"].get("dataset") == str(here / "kept")]
+    assert kept["payload"]["splits"] == told["kept"]["splits"]
+    assert kept["payload"]["versions"] == told["kept"]["versions"]
+    assert any(
+        one["prefect.resource.id"].startswith("prefect.flow-run.") for one in kept["related"]
+    )

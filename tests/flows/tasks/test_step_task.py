@@ -9,7 +9,8 @@ from prefect.utilities.annotations import quote
 from assay.data.errors import ConfigError
 from assay.flows import plain, tasks
 from assay.flows.flow_runs.retrying import may_pass
-from assay.flows.tasks.step_task import StepTask, _quoted, step_task
+from assay.flows.flow_runs.step_task import StepTask, _quoted
+from assay.flows.tasks.subjects import named_by_subject
 
 STEPS = ("ingest", "score", "decide", "augment", "report", "publish")
 
@@ -18,7 +19,7 @@ STEPS = ("ingest", "score", "decide", "augment", "report", "publish")
 def test_a_task_wraps_the_plain_step_of_the_same_name(name):
     """Name, signature and docstring are one; retries are those of every task of assay."""
     task, step = getattr(tasks, name), getattr(plain, name)
-    assert task.fn is step
+    assert inspect.unwrap(task.fn) is step
     assert (task.name, task.__doc__) == (name, step.__doc__)
     assert inspect.signature(task.fn) == inspect.signature(step)
     assert (task.retries, task.retry_condition_fn) == (3, may_pass)
@@ -68,8 +69,4 @@ def test_long_arguments_are_not_searched_for_results():
 )
 def test_a_run_is_named_after_its_subject(parameters, name):
     """A list of runs says which source, batch or plan; secrets of URLs stay out."""
-
-    def step(sources=None):
-        return sources
-
-    assert step_task(step).task_run_name(parameters) == name
+    assert named_by_subject("step")(parameters) == name
