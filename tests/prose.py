@@ -40,9 +40,15 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Return every node of a module: each rule looks at all of them."""
+    return tuple(ast.walk(tree_of(path)))
+
+
 def functions(path: Path) -> Iterator[tuple[Place, Function, str]]:
     """Yield functions and methods that say what they do: none nested, special or a property."""
-    for owner, node in _definitions(tree_of(path), ""):
+    for owner, node in _definitions(path):
         decorators = {_last_name(decorator) for decorator in node.decorator_list}
         if not (node.name.startswith("__") or decorators & _NO_VERB):
             place = Place(path, node.lineno, f"{owner}{node.name}")
@@ -51,7 +57,7 @@ def functions(path: Path) -> Iterator[tuple[Place, Function, str]]:
 
 def noun_texts(path: Path) -> Iterator[tuple[Place, str]]:
     """Yield the texts of arguments, attributes and fields, and the descriptions of settings."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             docstring = ast.get_docstring(node) or ""
             for name, text in [*entries(docstring, "Args"), *entries(docstring, "Attributes")]:
@@ -80,7 +86,7 @@ def error_family() -> frozenset[str]:
     bases = {
         node.name: {_last_name(base) for base in node.bases}
         for path in modules().values()
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.ClassDef)
     }
     family = {"AssayError"}
@@ -91,25 +97,20 @@ def error_family() -> frozenset[str]:
 
 def messages(path: Path) -> Iterator[tuple[Place, str]]:
     """Yield the strings of a module that are no docstrings."""
-    docstrings = {
-        id(node.value)
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
-    inside = {
-        id(piece)
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.JoinedStr)
-        for piece in node.values
-    }
-    for node in ast.walk(tree_of(path)):
-        if id(node) not in docstrings | inside and (text := "".join(_pieces(node))):
+    others = set()
+    for node in nodes_of(path):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            others.add(id(node.value))
+        elif isinstance(node, ast.JoinedStr):
+            others.update(map(id, node.values))
+    for node in nodes_of(path):
+        if id(node) not in others and (text := "".join(_pieces(node))):
             yield Place(path, node.lineno, ""), " ".join(text.split())
 
 
 def docstrings(path: Path) -> Iterator[tuple[Place, str]]:
     """Yield every docstring of a module, on one line."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield Place(path, node.lineno, ""), " ".join(str(node.value.value).split())
 
@@ -155,16 +156,15 @@ def entries(docstring: str, section: str) -> Iterator[tuple[str, str]]:
             text += f" {line.strip()}"
 
 
-def _definitions(node: ast.Module | ast.ClassDef, owner: str) -> Iterator[tuple[str, Function]]:
-    for child in ast.walk(node) if isinstance(node, ast.Module) else node.body:
-        if isinstance(child, ast.ClassDef):
-            for method in child.body:
+def _definitions(path: Path) -> Iterator[tuple[str, Function]]:
+    for node in nodes_of(path):
+        if isinstance(node, ast.ClassDef):
+            for method in node.body:
                 if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                    yield f"{child.name}.", method
-    if isinstance(node, ast.Module):
-        for child in node.body:
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield owner, child
+                    yield f"{node.name}.", method
+    for child in tree_of(path).body:
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield "", child
 
 
 def _own_nodes(node: Function) -> Iterator[ast.AST]:

@@ -24,6 +24,8 @@ from prose import (
 
 from assay.data.column_texts import COLUMN_TEXTS
 
+pytestmark = pytest.mark.xdist_group("words")  # one process parses the tree
+
 # First words of functions' docstrings, in the base form. Adding one is deliberate.
 _VERBS = """
     Accept Act Add Adjust Advance Align Allocate Answer Append Apply Ask Assemble Assert Assign
