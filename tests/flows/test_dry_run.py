@@ -7,7 +7,6 @@ import inspect
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,13 @@ from typing import Any
 import pytest
 from cyclopts import App
 from ingesting import picture, put
+from processes import forked_command
 
 from assay.flows.cli import app
 from assay.flows.commands.deploy import Target
 from assay.flows.dry_run.effects import Effect, Effects
+
+pytestmark = pytest.mark.xdist_group("forked commands")
 
 Tree = dict[str, str]
 
@@ -34,21 +36,13 @@ def tree(folder: Path) -> Tree:
 
 
 def assay(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process whose home and caches lie below the working folder."""
+    """Run the command in a forked process whose home and caches lie below the working folder."""
     home = cwd / "home"
     home.mkdir(exist_ok=True)
     variables = {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
     for name in ("XDG_CACHE_HOME", "ASSAY_CACHE", "HF_HOME", "HF_HUB_CACHE", "PREFECT_HOME"):
         variables[name] = str(home / name.lower())
-    return subprocess.run(
-        [sys.executable, "-m", "assay", *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return forked_command(*arguments, cwd=cwd, env=os.environ | variables)
 
 
 def dry(*arguments: object, cwd: Path) -> str:

@@ -6,14 +6,16 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ingesting import picture, put
+from processes import forked_command
 
 from assay.flows.cli import main
 from assay.flows.process.verbosity import is_quiet, verbosity
+
+pytestmark = pytest.mark.xdist_group("forked commands")
 
 FOUND = "INFO assay.flows.run: run "
 
@@ -25,21 +27,13 @@ def images(tmp_path: Path) -> Path:
 
 
 def assay(*arguments: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, without a display."""
+    """Run the command in a forked process, without a display."""
     environment = {
         name: value
         for name, value in os.environ.items()
         if name not in {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
     }
-    return subprocess.run(
-        [sys.executable, "-m", "assay", *map(str, arguments)],
-        cwd=cwd,
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return forked_command(*arguments, cwd=cwd, env=environment | variables)
 
 
 def test_json_lines_tell_a_run(images: Path, tmp_path: Path) -> None:
