@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
@@ -54,6 +54,8 @@ def allowed(field: FieldInfo) -> str:
         return mark.words
     if names := choices(field):
         return ", ".join(names)
+    if above := mark_of(field, Gt):
+        return f"more than {above.gt}"
     low, high = mark_of(field, Ge), mark_of(field, Le)
     if low is None:
         return ""

@@ -22,7 +22,13 @@ FROM = st.sampled_from(["parent-folder", "none"]) | TEXTS.filter(lambda text: "\
 )
 DEVICES = st.sampled_from(["auto", *DEVICE_KINDS, "cuda:1"])
 BLOCKS = st.from_regex(r"[a-z0-9][a-z0-9-]{0,9}/[a-z0-9][a-z0-9-]{0,9}", fullmatch=True)
-SPECIAL = {"label_from": FROM, "domain_from": FROM, "device": DEVICES, "notify": BLOCKS}
+SPECIAL = {
+    "label_from": FROM,
+    "domain_from": FROM,
+    "device": DEVICES,
+    "notify": BLOCKS,
+    "task_timeout_s": st.floats(0, 1, exclude_min=True),
+}
 
 
 def values(name: str) -> st.SearchStrategy[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from import_graph import ROOT
 from jinja2 import Environment
 
 from assay.data.errors import ConfigError
@@ -151,3 +153,19 @@ def test_a_run_without_a_server_refuses_a_notification_block() -> None:
         run(Request(lake="nowhere", notify="slack-webhook/oncall"))
     with pytest.raises(ConfigError, match="TYPE/NAME"):
         Request(notify="oncall")
+
+
+def test_the_page_names_each_event_with_its_payload() -> None:
+    """The table of docs/events.md is what triggers and automations are written from."""
+    announced = batch_announced("b", source="s", prefix="p", files=1, n_bytes=1, event_id=uuid4())
+    limits = Request(flagged_limit=0.1)
+    events = [announced, dataset_published(PUBLISHED, lake="/lake")]
+    for stage in ("ingested", "completed", "failed"):
+        events += events_of(stage, RUN, limits, "moderate")
+    page = (ROOT / "docs" / "events.md").read_text()
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| `assay.")]
+    told = {
+        name.strip(" `"): (kind.strip(), set(re.findall(r"`(\w+)`", payload)))
+        for name, _, kind, payload in rows
+    }
+    assert told == {one.name: (one.resource[0], set(one.payload)) for one in events}
