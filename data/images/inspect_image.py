@@ -19,6 +19,7 @@ from .decode import alpha_of, in_8_bits, orientation_of, over_white, turned
 from .doubts import doubt_of
 from .frames import count_frames
 from .limits import DEFAULT_LIMITS, ImageLimits, opened
+from .phash import phash
 from .provenance import read_ai_declared, read_capture
 
 __all__ = [
@@ -104,8 +105,6 @@ def inspected(
     Raises:
         UnreadableImage: The bytes are not an accepted image.
     """
-    import imagehash
-
     with opened(raw, limits) as image:
         image.load()
         # Some modes cannot be converted to RGB; they are refused here, not in a later step.
@@ -120,7 +119,7 @@ def inspected(
             width_px=image.width,
             height_px=image.height,
             n_frames=n_frames,
-            phash=str(imagehash.phash(upright_grey(image))),
+            phash=phash(upright_grey(image)),
             phash_of=UPRIGHT_PIXELS,
             jpeg_quality=estimate_jpeg_quality(image),
             capture=read_capture(image),
@@ -150,11 +149,9 @@ def hash_anew(raw: bytes) -> tuple[str, str]:
     Raises:
         UnreadableImage: The bytes are not an accepted image.
     """
-    import imagehash
-
     with opened(raw) as image:
         image.load()
-        return str(imagehash.phash(upright_grey(image))), str(imagehash.phash(image))
+        return phash(upright_grey(image)), phash(image.convert("L"))
 
 
 def is_stored_as_seen(raw: bytes) -> bool:
