@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -44,27 +45,47 @@ def ordered_map(
         Exception: Any error of `jobs` or `work`.
     """
     waiting: deque[Future[_Out]] = deque()
+    held = _Held()
+
+    def weighed(job: _In) -> _Out:
+        result = work(job)
+        held.add(weigh(result))
+        return result
 
     def is_full() -> bool:
-        if len(waiting) >= n_ahead:
-            return True
-        ready = (future for future in waiting if future.done() and not future.exception())
-        return sum(weigh(future.result()) for future in ready) >= MAX_WAITING_BYTES
+        return len(waiting) >= n_ahead or held.n_bytes >= MAX_WAITING_BYTES
+
+    def next_result() -> _Out:
+        result = _result(waiting.popleft())
+        held.add(-weigh(result))
+        return result
 
     try:
         for job in jobs:
-            waiting.append(pool.submit(work, job))
+            waiting.append(pool.submit(weighed, job))
             # A finished head is yielded at once, since a stopped run would lose it.
             while waiting and (waiting[0].done() or is_full()):
-                yield _result(waiting.popleft())
+                yield next_result()
         while waiting:
-            yield _result(waiting.popleft())
+            yield next_result()
     finally:
         for future in waiting:
             future.cancel()
 
 
+class _Held:
+    """Bytes held by finished results, counted by the threads that make them."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, n_bytes: int) -> None:
+        with self._lock:
+            self.n_bytes += n_bytes
+
+
 def _result(future: Future[_Out]) -> _Out:
-    while not wait([future], timeout=WAKE_EVERY_S).done:
-        pass
+    while not future.done():
+        wait([future], timeout=WAKE_EVERY_S)
     return future.result()
