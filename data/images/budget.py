@@ -87,7 +87,7 @@ def refuse_over_budget(
 
 
 def n_scan_marks(raw: bytes) -> int:
-    """Return `raw.count(b"\xff\xda")`, in a fifth of its time."""
+    """Return the number of pairs of bytes FF DA, faster than `bytes.count` does."""
     return sum(
         int(np.count_nonzero(np.frombuffer(raw, "<u2", (len(raw) - at) // 2, at) == 0xDAFF))
         for at in (0, 1)
