@@ -13,6 +13,7 @@ of a busy machine cancels out in the ratios. CPU seconds are those of the proces
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import secrets
@@ -240,11 +241,15 @@ def make_lake(folder: Path, n_images: int, *, is_sorted: bool, is_coarse: bool) 
 
 def _add_file(lake: Lake, table: str, rows: pa.Table) -> None:
     opened = lake.tables.create(table)
-    name = f"large-{secrets.token_hex(8)}.parquet"
-    path = Path(lake.path("tables", table, name))
+    path = Path(lake.path("tables", table, "new.parquet"))
     group = min(ROWS_PER_GROUP, BYTES_PER_GROUP * rows.num_rows // rows.nbytes)
     pq.write_table(rows, path, compression="zstd", row_group_size=group, compression_level=1)
     stats = statistics_of(pq.read_metadata(path))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    # A file without a hash in its name would be read to be checked.
+    name = f"part-{secrets.token_hex(8)}-{digest}.zstd.parquet"
+    path = path.rename(path.with_name(name))
     size = path.stat().st_size
     add = AddAction(
         path=name,

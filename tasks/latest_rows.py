@@ -20,6 +20,7 @@ from ..data.store.lake import Lake
 ROWS_AT_A_TIME = 100_000
 # Records of runs that are read at a time, the newest first.
 _RUNS_AT_A_TIME = 100
+_LAST_FILES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,17 @@ class Named(Part):
     def rows(self, lake: Lake, table: str, version: int | None = None) -> pl.LazyFrame:
         """Return the rows of a table about the images of this part; see `Part.rows`."""
         return lake.rows_of(table, self.ids, version=version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _InFiles(Part):
+    """Images with rows in some data files, and of these only the rows there."""
+
+    files: tuple[str, ...]
+
+    def rows(self, lake: Lake, table: str, version: int | None = None) -> pl.LazyFrame:
+        """Return the rows of the files; see `Part.rows`."""
+        return lake.tables.rows_in(table, self.files, version)
 
 
 WHOLE = Part()
@@ -254,7 +266,7 @@ def last_judgement(
     if policy_id is not None:
         judged = whole & (pl.col("policy_id") == policy_id)
     decided = keyed_decisions(lake, at.get("decisions")).filter(judged)
-    if (latest := _last_run(lake, at.get("runs"), decided, judged)) is not None:
+    if (latest := _last_run(lake, at.get("runs"), at.get("decisions"), judged)) is not None:
         return latest
     candidates = [(decided, "decided_at")]
     if policy_id is None:
@@ -268,14 +280,14 @@ def last_judgement(
 
 
 def _last_run(
-    lake: Lake, version: int | None, decided: pl.LazyFrame, judged: pl.Expr
+    lake: Lake, version: int | None, decisions: int | None, judged: pl.Expr
 ) -> Judgement | None:
     """Return the judgement of the last completed run that fits and whose decisions exist.
 
     Args:
         lake: Lake of the runs.
         version: Version of the runs; None for the latest.
-        decided: Decisions that fit, with their keys.
+        decisions: Version of the decisions; None for the latest.
         judged: Condition on the settings of a run.
     """
     names = (*ScoreKey.columns(), "policy_id")
@@ -304,10 +316,20 @@ def _last_run(
             values = tuple(row[name] for name in names)
             if values not in seen:
                 fits = pl.all_horizontal(pl.col(n) == v for n, v in zip(names, values, strict=True))
-                seen[values] = not decided.filter(fits).select(names).head(1).collect().is_empty()
+                seen[values] = _is_decided(lake, decisions, judged & fits)
             if seen[values]:
                 return _judgement(pl.DataFrame([row], schema=rows.schema))
     return None
+
+
+def _is_decided(lake: Lake, version: int | None, fits: pl.Expr) -> bool:
+    """Return whether a decision fits; most likely one of the last commits has it."""
+    files = tuple(lake.tables.files("decisions", version))  # the newest first
+    for some in (files[:_LAST_FILES], files[_LAST_FILES:]):
+        rows = keyed_decisions(lake, version, part=_InFiles(files=some)).filter(fits)
+        if some and not rows.select("image_id").head(1).collect().is_empty():
+            return True
+    return False
 
 
 def _judgement(row: pl.DataFrame) -> Judgement:

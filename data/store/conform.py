@@ -29,6 +29,23 @@ def schema_of(table: str) -> pa.Schema:
         raise StoreError(f"no table {table!r}; allowed: {', '.join(TABLES)}") from None
 
 
+def with_nulls(rows: pl.LazyFrame, table: str, names: Sequence[str]) -> pl.LazyFrame:
+    """Return rows with the columns of the schema in its order, and unknown ones after them.
+
+    Args:
+        rows: Rows of a table, possibly written by another version of assay.
+        table: Name of the table.
+        names: Names of the columns of `rows`; others are added as nulls.
+    """
+    schema = schema_of(table)
+    if names == schema.names:
+        return rows
+    kinds = pl.Schema(schema)
+    nulls = {name: pl.lit(None, kinds[name]) for name in schema.names if name not in names}
+    later = [name for name in names if name not in schema.names]
+    return rows.with_columns(**nulls).select(*schema.names, *later)
+
+
 def conform(table: str, rows: Sequence[Row] | pa.Table | pl.DataFrame) -> pa.Table:
     """Return rows as an Arrow table with exactly the table's schema.
 

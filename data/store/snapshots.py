@@ -46,6 +46,10 @@ class Snapshot:
         counts: list[int | None] = self._files.column("num_records").to_pylist()
         return counts
 
+    def n_rows_of(self, address: str) -> int:
+        """Return the number of rows of a data file; 0 where the log does not say."""
+        return self._n_rows_by_name.get(_name_in(address), 0)
+
     def may_have_nulls(self, column: str) -> bool:
         """Return whether a column may have nulls; True where the log does not say."""
         name = f"null_count.{column}"
@@ -64,7 +68,7 @@ class Snapshot:
         least, most = (f"{bound}.{column}" for bound in ("min", "max"))
         if not {least, most} <= set(self._files.column_names):
             return addresses
-        by_name = {unquote(address).rpartition("/")[2]: address for address in addresses}
+        by_name = {_name_in(address): address for address in addresses}
         ordered = values.sort()
         low = pl.Series(self._files.column(least).to_pylist(), dtype=pl.String)
         high = pl.Series(self._files.column(most).to_pylist(), dtype=pl.String)
@@ -72,10 +76,15 @@ class Snapshot:
         end = ordered.search_sorted(high, "right")
         # Without bounds, nothing is known of a file.
         is_kept = (begin < end) | low.is_null() | high.is_null()
-        names = (
-            unquote(path).rpartition("/")[2] for path in self._files.column("path").to_pylist()
-        )
-        return [by_name[name] for name, kept in zip(names, is_kept, strict=True) if kept]
+        return [by_name[name] for name, kept in zip(self._names, is_kept, strict=True) if kept]
+
+    @property
+    def _names(self) -> list[str]:
+        return [_name_in(path) for path in self._files.column("path").to_pylist()]
+
+    @functools.cached_property
+    def _n_rows_by_name(self) -> dict[str, int]:
+        return {name: n or 0 for name, n in zip(self._names, self.n_rows, strict=True)}
 
     @functools.cached_property
     def _files(self) -> pa.Table:
@@ -83,6 +92,10 @@ class Snapshot:
         return pa.RecordBatchReader.from_stream(
             self.opened.get_add_actions(flatten=True)
         ).read_all()
+
+
+def _name_in(address: str) -> str:
+    return unquote(address).rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

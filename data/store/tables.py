@@ -27,7 +27,8 @@ from deltalake.transaction import AddAction
 from ..errors import CommitConflict, MissingVersion, StoreError, brief, is_panic
 from ..schema import Row
 from . import damage
-from .conform import conform, schema_of
+from .column_numbers import MIN_ROWS, Column, ColumnNumbers
+from .conform import conform, schema_of, with_nulls
 from .files import Store
 from .local_files import LocalStore
 from .retry import retried
@@ -86,6 +87,7 @@ class Tables:
         self._store = store
         self._options = store.storage_options or None
         self._snapshots = Snapshots(store, FOLDER, self.open)
+        self._numbers = ColumnNumbers(store.uri)
 
     def version(self, table: str) -> int | None:
         """Return the latest version of a table; None if nothing was written to it."""
@@ -118,14 +120,10 @@ class Tables:
         """
         return self._rows(table, self._snapshot(table, version))
 
-    def rows_with(
-        self,
-        table: str,
-        column: str,
-        values: pl.Series,
-        version: int | None = None,
-    ) -> pl.LazyFrame:
-        """Return the rows with one of some values in a column; see `lookup.rows_with`.
+    def files_with(
+        self, table: str, column: str, values: pl.Series, version: int | None = None
+    ) -> list[str]:
+        """Return the addresses of the data files that may hold a value, by the table's log.
 
         Args:
             table: Name of the table.
@@ -135,11 +133,37 @@ class Tables:
 
         Raises:
             MissingVersion: The version does not exist, or its log was removed.
-            StoreError: There is no such table, or it cannot be read.
+            StoreError: The table cannot be read.
         """
         snapshot = self._snapshot(table, version)
-        files = None if snapshot is None else snapshot.files_with(column, values)
-        return self._rows(table, snapshot, files)
+        return [] if snapshot is None else snapshot.files_with(column, values)
+
+    def kept_numbers(
+        self, table: str, column: str, file: str, version: int | None = None
+    ) -> Column | None:
+        """Return the numbers of a column of a large data file; None for a small file.
+
+        Args:
+            table: Name of the table.
+            column: Name of a text column.
+            file: Address of the file.
+            version: Version of the table that has the file; None for the latest.
+
+        Raises:
+            StoreError: The table cannot be read.
+        """
+        snapshot = self._snapshot(table, version)
+        n_rows = 0 if snapshot is None else snapshot.n_rows_of(file)
+        if snapshot is None or n_rows < MIN_ROWS:
+            return None
+        return self._numbers.of(
+            table,
+            column,
+            file,
+            n_rows=n_rows,
+            read=lambda: self._rows(table, snapshot, [file]).select(column).collect()[column],
+            files=snapshot.opened.file_uris(),
+        )
 
     def records_its_readers(self, table: str) -> bool:
         """Return whether every dataset published from a table is recorded in the lake.
@@ -169,17 +193,13 @@ class Tables:
         self, table: str, snapshot: Snapshot | None, files: Sequence[str] | None = None
     ) -> pl.LazyFrame:
         """Return the rows of a snapshot, or of some of its files."""
-        schema = schema_of(table)
         if snapshot is None:
-            return pl.LazyFrame(schema=pl.Schema(schema))
+            return pl.LazyFrame(schema=pl.Schema(schema_of(table)))
         opened = snapshot.opened
         damage.check_files(self._store, f"{FOLDER}/{table}", opened)
-        lacking = self._lacking(opened, table)
         # Nothing is ever deleted from these tables, so their files are their rows.
         files = opened.file_uris() if files is None else files
-        if not files:
-            return pl.LazyFrame(schema=pl.Schema(schema))
-        return _with_nulls(self._scan_files(files, opened), opened, schema, lacking)
+        return self._scan_files(table, files, opened)
 
     def _latest(self, table: str) -> Snapshot | None:
         schema_of(table)
@@ -210,9 +230,8 @@ class Tables:
         """
         if since is None or version is None:
             return self.scan(table, version)
-        schema = schema_of(table)
         if since == version:  # without opening the table, which takes several requests on S3
-            return pl.LazyFrame(schema=pl.Schema(schema))
+            return pl.LazyFrame(schema=pl.Schema(schema_of(table)))
         before, after = (self.at(table, number) for number in (since, version))
         known, files = set(before.file_uris()), set(after.file_uris())
         if known <= files:
@@ -223,14 +242,14 @@ class Tables:
             if any(self._store.size(f"{FOLDER}/{table}/{name}") is None for name in names):
                 return self.scan(table, version)  # vacuumed: all rows include the added ones
             files = {quote(f"{self._uri(table)}/{name}", safe=":/") for name in names}
-        if not files:
-            return pl.LazyFrame(schema=pl.Schema(schema))
-        rows = self._scan_files(sorted(files), after)
-        return _with_nulls(rows, after, schema, self._lacking(after, table))
+        return self._scan_files(table, sorted(files), after)
 
-    def _scan_files(self, files: Sequence[str], opened: DeltaTable) -> pl.LazyFrame:
+    def _scan_files(self, table: str, files: Sequence[str], opened: DeltaTable) -> pl.LazyFrame:
         """Return the rows of data files, given by Delta's percent-encoded addresses."""
-        return pl.scan_parquet(
+        self._lacking(opened, table)
+        if not files:
+            return pl.LazyFrame(schema=pl.Schema(schema_of(table)))
+        rows = pl.scan_parquet(
             [unquote(uri.removeprefix("file://")) for uri in files],
             # Files from before and after a new column differ, so no file has the full schema.
             schema=pl.Schema(pa.schema(opened.schema())),
@@ -238,6 +257,7 @@ class Tables:
             glob=False,
             storage_options=self._options,
         )
+        return with_nulls(rows, table, [field.name for field in opened.schema().fields])
 
     def append(
         self,
@@ -449,16 +469,3 @@ def _at_version(opened: DeltaTable | None, table: str, version: int) -> DeltaTab
     except DeltaError as error:
         raise MissingVersion(f"{table} has lost version {version}: {brief(error)}") from error
     return opened
-
-
-def _with_nulls(
-    rows: pl.LazyFrame, opened: DeltaTable, schema: pa.Schema, lacking: Sequence[pa.Field]
-) -> pl.LazyFrame:
-    """Add missing columns as nulls, and order columns by the schema, unknown ones last."""
-    there = [field.name for field in opened.schema().fields]
-    if there == schema.names:
-        return rows
-    kinds = pl.Schema(schema)
-    nulls = {field.name: pl.lit(None, dtype=kinds[field.name]) for field in lacking}
-    later = [name for name in there if name not in schema.names]
-    return rows.with_columns(**nulls).select(*schema.names, *later)

@@ -13,6 +13,7 @@ from ...data.errors import ConfigError, InputError, StoreError
 from ...data.schema import ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.store.lookup import wide_rows_of
 from ...data.user_paths import from_home
 from ..detector.weights.locate import has_name
 from ..latest_rows import last_judgement, named
@@ -144,7 +145,9 @@ def distinct_batches(
 
 def vectors_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str, Vectors]:
     """Return the embeddings of some images, each (D,); images without one are left out."""
-    rows = _with_embedding(lake.rows_of("scores", image_ids)).filter(key.where())
+    columns = ["image_id", "status", "embedding", *ScoreKey.columns()]
+    found = wide_rows_of(lake.tables, "scores", image_ids, columns)
+    rows = _with_embedding(found.lazy()).filter(key.where())
     return {
         image_id: vector
         for ids, vectors in embedding_batches(rows)

@@ -72,8 +72,8 @@ def group_near_duplicates(
 
 def parse_hashes(phash: pl.Series) -> Hashes:
     """Parse hashes of 16 hex digits as unsigned 64-bit integers, shape (N,)."""
-    raw = bytes.fromhex("".join(phash.to_list()))
-    return np.frombuffer(raw, dtype=">u8").astype(np.uint64)
+    numbers: Hashes = phash.str.to_integer(base=16, dtype=pl.UInt64).to_numpy()
+    return numbers
 
 
 def close_pairs(

@@ -19,6 +19,7 @@ from ...data.errors import ConfigError, InputError, UnreadableImage
 from ...data.images.inspect_image import hash_anew, inspect_image
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.store.lookup import numbers_by_file, rows_at
 from ..labels import best_labels
 from ..lake.fit import require_fit
 from ..latest_rows import Named, latest_decisions, latest_scores
@@ -154,8 +155,8 @@ def find_similar(
 def _by_hash(lake: Lake, query: Query, hashes: Sequence[int], k: int) -> pl.DataFrame:
     """Return image_id and differing bits of the nearest other images, fewest bits first, then id.
 
-    Of most rows only the hash is read; ids are read of those as near as the nearest `k`, or near
-    enough to tell a copy.
+    Of most rows only the hash is looked at; the others are read of those as near as the nearest
+    `k`, or near enough to tell a copy.
 
     Args:
         lake: Lake of the images.
@@ -163,18 +164,28 @@ def _by_hash(lake: Lake, query: Query, hashes: Sequence[int], k: int) -> pl.Data
         hashes: Hashes of the query by `_hashes_of`.
         k: Number of images needed; more may be returned.
     """
-    columns = ["phash", "phash_of"] if len(hashes) > 1 else ["phash"]
-    stored = lake.scan("images").select(columns).collect()
-    if stored.is_empty():
+    version = lake.version("images")
+    stored = [
+        (file, rows, [hamming_distances(one, numbers).astype(np.uint8) for one in hashes])
+        for file, numbers, rows in numbers_by_file(lake.tables, "images", "phash", version)
+    ]
+    if not stored:
         require_fit(lake, None)
         run = command("moderate", "SOURCE", lake=lake.uri)
         raise InputError(f"{lake.uri} has no images; run: {run}")
-    bits = _bits(stored, hashes)
-    # Two concurrent runs may have stored the same image, so that an image has two rows.
-    at_most = max(MAX_TELLING_BITS, int(bits[smallest(bits, 2 * k + 2)].max()))
-    near = stored.filter(pl.Series(bits <= at_most))["phash"]
-    rows = lake.rows_of("images", near, column="phash").select("image_id", "phash", "phash_of")
-    others = rows.unique("image_id").filter(pl.col("image_id").ne_missing(query.image_id)).collect()
+    # Two concurrent runs may have stored the same image, so that an image has two rows. No image
+    # is farther than its hash from the first of the query's.
+    first = np.concatenate([bits[0] for _, _, bits in stored])
+    at_most = max(MAX_TELLING_BITS, int(first[smallest(first, 2 * k + 2)].max()))
+    parts = []
+    for file, rows, bits in stored:
+        near = np.flatnonzero(np.minimum.reduce(bits) <= at_most)
+        there = lake.tables.rows_in("images", [file], version)
+        columns = there.select("image_id", "phash", "phash_of")
+        at = near.astype(np.uint64) if rows is None else rows[near]
+        parts.append(rows_at(columns, at))
+    others = pl.concat(parts).unique("image_id")
+    others = others.filter(pl.col("image_id").ne_missing(query.image_id))
     return others.select("image_id", bits=pl.Series(_bits(others, hashes))).sort("bits", "image_id")
 
 
