@@ -85,6 +85,10 @@ def called_as_task(name: str, step: Callable[P, R]) -> Callable[P, R]:
         limit_s = next((one.task_timeout_s for one in args if isinstance(one, Request)), None)
         limited = task.with_options(timeout_seconds=limit_s) if limit_s else task
         result: R = limited(*map(quote, args), **quoted)
+        if (context := FlowRunContext.get()) is not None:
+            # Prefect keeps the state of every result for the whole run, to find the result among
+            # the arguments of later tasks; over thousands of tasks that is memory for nothing.
+            context.run_results.clear()
         return result
 
     return call
