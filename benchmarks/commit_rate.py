@@ -124,7 +124,7 @@ def line(store: str, uri: str, n_writers: int, n_commits: int, n_rows: int) -> N
     failed = n_commits // n_writers * n_writers - total["done"]
     done = max(total["done"], 1)
     print(
-        f"{store:>6} {n_writers:7} {total['done'] / seconds:9.1f} {total['attempts'] / done:8.2f}"
+        f"{store:>6} {n_writers:7} {total['done'] / seconds:9.2f} {total['attempts'] / done:8.2f}"
         f" {total['cpu_s'] / done * 1000:7.0f} {max(one['slowest_s'] for one in told):9.2f}"
         f" {failed:6}",
         flush=True,

@@ -65,7 +65,7 @@ def main() -> None:
                 flush=True,
             )
         lake = Lake(Path(scratch) / "ids")
-        rows = Rows(KEY, "p", seed=1)
+        rows = Rows(KEY, "p", seed=1, is_coarse=False)
         for _ in range(0, arguments.rows, 250_000):
             frame = rows.of(250_000)["images"].sort(SORTED_BY["images"])
             lake.append("images", rows.as_table("images", frame), txn=os.urandom(4).hex())
@@ -76,7 +76,7 @@ def main() -> None:
 def bytes_per_row(n_rows: int) -> None:
     """Print the bytes per row of each table as commits of 1,000 rows and as one merged file."""
     lake_size.DIMENSIONS = 384
-    rows = Rows(KEY, "p", seed=2)
+    rows = Rows(KEY, "p", seed=2, is_coarse=False)
     rows._embeddings = rows._rng.standard_normal((n_rows, 384), dtype="float32")
     print(f"{'table':>10} {'committed, B':>12} {'merged, B':>10}   per row, embeddings of 384")
     for table, frame in rows.of(n_rows).items():
@@ -90,7 +90,7 @@ def bytes_per_row(n_rows: int) -> None:
 
 def make_log(lake: Lake, n_files: int, n_txns: int) -> None:
     """Make a table of scores with a checkpoint of files and transactions."""
-    rows = Rows(KEY, "p", seed=3)
+    rows = Rows(KEY, "p", seed=3, is_coarse=False)
     table = rows.as_table("scores", rows.of(1000)["scores"])
     file = encode(table)
     lake.append("scores", table, txn="first")

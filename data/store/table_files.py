@@ -51,12 +51,31 @@ def encode(rows: pa.Table, *, row_group_rows: int | None = None) -> DataFile:
         row_group_size=row_group_rows,
         compression="zstd",
         compression_level=3,
+        use_dictionary=_repeating(rows.schema),
         write_page_checksum=True,
     )
     raw = out.getvalue()
     # Two commits may have the same rows, and Delta identifies a file by its name.
     name = f"part-{secrets.token_hex(8)}-{_digest(raw)}.zstd.parquet"
     return DataFile(name=name, raw=raw, stats=statistics_of(pq.read_metadata(io.BytesIO(raw))))
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """Return the columns whose values may repeat, by their paths in Parquet.
+
+    Those of embeddings do not: a dictionary would make a file of scores larger by 40 %.
+    """
+    paths: list[str] = []
+    for field in schema:
+        if pa.types.is_struct(field.type):
+            paths += [
+                f"{field.name}.{field.type.field(n).name}" for n in range(field.type.num_fields)
+            ]
+        elif not pa.types.is_list(field.type):
+            paths.append(field.name)
+        elif not pa.types.is_floating(field.type.value_type):
+            paths.append(f"{field.name}.list.element")
+    return paths
 
 
 def problem_of(name: str, raw: bytes) -> str | None:

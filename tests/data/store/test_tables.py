@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from assay.data.errors import CommitConflict, StoreError
 from assay.data.schema import SORTED_BY, TABLES
 from assay.data.store.lake import Lake
+from assay.data.store.table_files import encode
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 MakeOld = Callable[..., Lake]
@@ -107,3 +111,23 @@ def test_every_table_is_sorted_by_columns_that_are_never_null() -> None:
     for table, columns in SORTED_BY.items():
         assert columns
         assert not any(TABLES[table].field(column).nullable for column in columns)
+
+
+def test_only_embeddings_are_written_without_a_dictionary():
+    """Their values do not repeat, and a dictionary makes a file of scores larger by 40 %."""
+    rng = np.random.default_rng(1)
+    rows = pa.table(
+        {
+            "image_id": ["a" * 64] * 1000,
+            "embedding": list(rng.standard_normal((1000, 384), dtype=np.float32)),
+            "reasons": [["low_resolution"]] * 1000,
+            "capture": [{"make": "a", "model": "b"}] * 1000,
+        }
+    )
+    raw = encode(rows).raw
+    group = pq.read_metadata(io.BytesIO(raw)).row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    plain = [one.path_in_schema for one in columns if not one.has_dictionary_page]
+    assert plain == ["embedding.list.element"]
+    assert len(raw) < 1000 * 384 * 4
+    assert pq.read_table(io.BytesIO(raw)).equals(rows)
