@@ -1,4 +1,4 @@
-"""What a GPU changes, in one run: agreement with the CPU, rates, memory, adapters, attacks.
+"""What a GPU changes, in one run: agreement with the CPU, rates, lanes, memory, adapters, attacks.
 
 Every question is a process of its own with a limit of time, so that one that fails or hangs leaves
 the others their answers. Weights are the embedded ones, or random ones of the true shapes: rates
@@ -210,6 +210,79 @@ def files(device: str, *, n: int, folder: Path | None) -> None:
         )
 
 
+def lanes(device: str, *, n: int) -> None:
+    """Print what a batch costs on its way to a device, and the rates of one device and of all.
+
+    The way of a batch: gathered in a new array (and on CUDA copied to pinned memory), or in the
+    buffer that a lane keeps. The rates need two devices or more.
+    """
+    import numpy as np
+    import torch
+
+    from assay.tasks.detector.backends.devices import choose_devices
+    from assay.tasks.detector.backends.upload_buffer import UploadBuffer
+
+    batch = min(64, n)
+    rng = np.random.default_rng(0)
+    images = [rng.standard_normal((3, 384, 384), dtype=np.float32) for _ in range(batch)]
+    buffer = UploadBuffer(is_pinned=device == "cuda")
+
+    def fresh() -> object:
+        pixels = torch.from_numpy(np.stack(images))
+        return (pixels.pin_memory() if device == "cuda" else pixels).to(device)
+
+    print(f"a batch of {batch} images, {sum(one.nbytes for one in images) / 1e6:.0f} MB")
+    ways = {"new array": fresh, "kept buffer": lambda: buffer.filled(images, batch).to(device)}
+    for name, work in ways.items():
+        seconds = timed(work, device, 20)
+        cpu_s, n_faults, n_bytes = spent(work, 20)
+        print(
+            f"  {name:12} {seconds * 1e3:7.2f} ms, {cpu_s * 1e3:7.2f} ms of the CPU, "
+            f"{n_faults:7.0f} page faults, {n_bytes / 1e6:6.1f} MB allocated",
+            flush=True,
+        )
+    devices = choose_devices(device)
+    if len(devices) < 2:
+        print(f"  one device, {devices[0]}: no lanes to compare")
+        return
+    from detector import checkpoint
+
+    from assay.tasks.detector.load import load_detector
+    from assay.tasks.detector.streaming import bare_forward
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = str(checkpoint(Path(scratch, "vit")))
+        for precision in ("fp32", "bf16"):
+            for name in (str(devices[0]), device):
+                detector = load_detector(folder, device=name, precision=precision, force_drift=True)
+                n_lanes = detector.runner.n_lanes
+                bare_forward(detector, 4 * batch * n_lanes)
+                rate = statistics.median(
+                    bare_forward(detector, 16 * batch * n_lanes) for _ in range(3)
+                )
+                print(f"  {precision} on {n_lanes} devices: {rate:6.0f} images/s", flush=True)
+
+
+def spent(work: Callable[[], object], rounds: int) -> tuple[float, float, float]:
+    """Return CPU seconds, page faults and bytes that Python allocates, each of one round.
+
+    The bytes are the peak over what was allocated before, of a round of its own.
+    """
+    import resource
+    import tracemalloc
+
+    before, faults = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(rounds):
+        work()
+    cpu_s = (time.process_time() - before) / rounds
+    n_faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults) / rounds
+    tracemalloc.start()
+    work()
+    n_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return cpu_s, n_faults, n_bytes
+
+
 def attacks(device: str) -> None:
     """Ten steps of APGD on one photo, on the CPU and on the device."""
     import io
@@ -270,6 +343,7 @@ def commands(arguments: argparse.Namespace) -> dict[str, tuple[list[str], float]
         "medium": ([*medium, "--train-steps", "6"], 300),
         "rates": ([*own, "rates"], 240),
         "files": ([*own, "files"], 240),
+        "lanes": ([*own, "lanes"], 180),
         "attacks": ([*own, "attacks"], 60),
         "large": (large, 240),
         "sizes": (
@@ -290,6 +364,9 @@ def main() -> None:
     parser.add_argument("--question", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     own = {"agreement": agreement, "rates": rates, "attacks": attacks}
+    if arguments.question == "lanes":
+        lanes(arguments.device, n=arguments.n)
+        return
     if arguments.question == "files":
         files(arguments.device, n=arguments.n, folder=arguments.photos)
         return

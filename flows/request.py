@@ -226,8 +226,8 @@ class JudgingSettings(NetworkSettings):
     )
     device: Device = Field(
         default="auto",
-        description=f"Device of the detector: auto, {', '.join(DEVICE_KINDS)}, or a type and a "
-        "number such as cuda:1.",
+        description=f"Devices of the detector: auto or a type ({', '.join(DEVICE_KINDS)}), which "
+        "is every device of the type, or one, such as cuda:1.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",

@@ -181,7 +181,7 @@ def view_shard(
         StoreError: Bytes cannot be read, or rows cannot be written; committed rows stay.
         BaseException: Any other error, after a commit of the finished rows; see `kept_of`.
     """
-    streams = n_streams(n_workers) if detector.runner.device == "cpu" else 1
+    streams = n_streams(n_workers) if detector.runner.device == "cpu" else detector.runner.n_lanes
 
     def work(item: tuple[str, bytes]) -> tuple[str, list[View]]:
         return item[0], views_of(item[1], detector, limits)

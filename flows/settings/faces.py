@@ -158,7 +158,7 @@ class JudgingOptions(NetworkOptions, total=False):
     device: Annotated[
         str,
         Parameter(
-            help="Device of the detector: auto, cuda, mps, xpu, tpu, cpu, or a type and a number such as cuda:1 [default: auto]."
+            help="Devices of the detector: auto or a type (cuda, mps, xpu, tpu, cpu), which is every device of the type, or one, such as cuda:1 [default: auto]."
         ),
     ]
     precision: Annotated[
@@ -227,7 +227,7 @@ class JudgingKeywords(TypedDict, total=False):
     policy: Text | None
     "Policy file (TOML) with the thresholds [default: the packaged one]."
     device: Text
-    "Device of the detector: auto, cuda, mps, xpu, tpu, cpu, or a type and a number such as cuda:1 [default: auto]."
+    "Devices of the detector: auto or a type (cuda, mps, xpu, tpu, cpu), which is every device of the type, or one, such as cuda:1 [default: auto]."
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"]
     "Number format of the network; auto is fp32, int8 requires `assay models quantise` [default: auto]."
     backend: Literal["auto", "torch", "torch-compile", "openvino"]

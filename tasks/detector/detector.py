@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.score_key import ScoreKey
-from .backends.protocol import Backend
+from .backends.protocol import Backend, Images
 from .identity import Identity
 from .inputs.profiles import Profile
 from .weights.checkpoint import Network
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Detector:
     """Network or Python object with one logit, run by one backend on one device.
 
-    A larger logit always means an AI-generated image, whatever the checkpoint's own sign. On a
-    CPU, many threads may call `forward` at once.
+    A larger logit always means an AI-generated image, whatever the checkpoint's own sign. Many
+    threads may call `forward` at once.
 
     Attributes:
         identity: Score key and profile of the detector's scores.
@@ -119,13 +119,12 @@ class Detector:
             self._module = getattr(self.runner, "module", None) or self._build_module()
         return self._module
 
-    def forward(
-        self, pixels_f32_nchw: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def forward(self, images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return logits and embeddings of preprocessed images, without gradients.
 
         Args:
-            pixels_f32_nchw: Pixels from `preprocess`, shape (N, 3, side, side); N may be 0.
+            images: Pixels from `preprocess`, one array (N, 3, side, side) or N arrays
+                (3, side, side); N may be 0.
 
         Returns:
             Logits (N,), positive for AI-generated, and embeddings (N, D), both float32. Values
@@ -134,14 +133,12 @@ class Detector:
         Raises:
             ValueError: The pixels have another shape.
         """
-        if tuple(pixels_f32_nchw.shape[1:]) != self.input_shape:
-            raise ValueError(
-                f"pixels of shape {tuple(pixels_f32_nchw.shape)}; expected (N, "
-                f"{', '.join(map(str, self.input_shape))})"
-            )
-        if len(pixels_f32_nchw) == 0:
+        for image in images:
+            if image.shape != self.input_shape:
+                raise ValueError(f"pixels of shape {image.shape}; expected {self.input_shape}")
+        if len(images) == 0:
             return np.empty(0, np.float32), np.empty((0, self.embedding_dim), np.float32)
-        logits, embeddings = self.runner.run(pixels_f32_nchw)
+        logits, embeddings = self.runner.run(images)
         return self._sign * logits, embeddings
 
     def network(self, pixels_nchw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

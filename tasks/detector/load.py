@@ -65,7 +65,8 @@ def load_detector(
             installed package adds, an `org/name@<40 hex digits>`, or a folder with
             `model.safetensors`.
         profile: Preprocessing profile; default: the one that the checkpoint was trained with.
-        device: Name of the device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`, `tpu`.
+        device: Name of the device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`, `tpu`. A kind
+            without a number is every device of the kind, see `choose_devices`.
         precision: Number format: `auto`, `fp32`, `bf16`, `fp16`, `int8`.
         backend: Name of the backend: `auto`, `torch`, `torch-compile`, `openvino`.
         positive: Class that a larger logit means, `fake` or `real`; for checkpoints where neither

@@ -2,7 +2,8 @@
 
 On a CPU every thread decodes and runs the network on one core: two such streams score more images
 per second than one stream with two threads, and no core waits while another decodes.
-On an accelerator, threads decode ahead and one stream feeds full batches to the device.
+On accelerators, threads decode ahead, and each full batch goes to the lane of a free device.
+Either way results are in the order of the jobs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ...data.machine import n_cores
 from ...data.schema import Reason
 from ..work.ordered_map import ordered_map, weightless
 from ..work.workers import workers
+from .backends.protocol import BATCHES_PER_LANE
 from .inputs.preprocess import preprocess
 
 if TYPE_CHECKING:
@@ -120,14 +122,15 @@ def forward_stream(
         jobs: Jobs, read lazily, a few per thread ahead.
         prepare: Function from a job to the value that is returned with it, and its pixels. A
             reason or None in place of pixels bypasses the network. Called in the threads.
-        n_workers: Number of threads; see `n_streams`.
+        n_workers: Number of threads; see `n_streams`. On accelerators one per device is left to
+            the feeding of the device.
         weigh: Function from a returned value to the bytes that it holds; see `ordered_map`.
 
     Raises:
         Exception: Any error of `jobs` or `prepare`.
     """
     streams = n_streams(n_workers)
-    stream = _decode_and_forward if detector.runner.device == "cpu" else _decode_ahead
+    stream = _decode_and_forward if detector.runner.device == "cpu" else _feed_lanes
     yield from stream(detector, jobs, prepare, streams, weigh)
 
 
@@ -136,7 +139,7 @@ def _decode_and_forward(
     jobs: Iterable[_In],
     prepare: Callable[[_In], tuple[_Out, Pixels | Reason | None]],
     streams: int,
-    weigh: Callable[[_Out], int] = weightless,
+    weigh: Callable[[_Out], int],
 ) -> Iterator[list[tuple[_Out, Forwarded]]]:
     def work(batch: Sequence[_In]) -> list[tuple[_Out, Forwarded]]:
         return _forward(detector, [prepare(job) for job in batch])
@@ -148,31 +151,42 @@ def _decode_and_forward(
         detector.runner.streams(streams) as begin,
         workers(streams, "assay-score", begin) as pool,
     ):
-        batches = _batches(jobs, detector.batch_images)
+        batches = _batches(jobs, detector)
         # Enough batches for the threads to continue while the caller commits results.
         yield from ordered_map(pool, work, batches, n_ahead=4 * streams, weigh=weight)
 
 
-def _decode_ahead(
+def _feed_lanes(
     detector: Detector,
     jobs: Iterable[_In],
     prepare: Callable[[_In], tuple[_Out, Pixels | Reason | None]],
     streams: int,
-    weigh: Callable[[_Out], int] = weightless,
+    weigh: Callable[[_Out], int],
 ) -> Iterator[list[tuple[_Out, Forwarded]]]:
-    def weight(done: tuple[_Out, Pixels | Reason | None]) -> int:
+    def work(batch: Sequence[tuple[_Out, Pixels | Reason | None]]) -> list[tuple[_Out, Forwarded]]:
+        return _forward(detector, batch)
+
+    def weight_of_one(done: tuple[_Out, Pixels | Reason | None]) -> int:
         return weigh(done[0])
 
-    with workers(streams, "assay-decode") as pool:
-        ahead = 2 * detector.batch_images + streams
-        ready = ordered_map(pool, prepare, jobs, n_ahead=ahead, weigh=weight)
-        while batch := list(islice(ready, detector.batch_images)):
-            yield _forward(detector, batch)
+    def weight(done: list[tuple[_Out, Forwarded]]) -> int:
+        return sum(weigh(out) for out, _ in done)
+
+    n_lanes = detector.runner.n_lanes
+    at_once = BATCHES_PER_LANE * n_lanes
+    # Waiting for a device takes a core: CUDA polls.
+    decoders = max(1, streams - n_lanes)
+    with workers(decoders, "assay-decode") as decoding, workers(at_once, "assay-feed") as feeding:
+        ahead = 2 * detector.batch_images + decoders
+        decoded = ordered_map(decoding, prepare, jobs, n_ahead=ahead, weigh=weight_of_one)
+        batches = _batches(decoded, detector)
+        # As many batches wait as are on the devices, so that no lane stops for a slower one.
+        yield from ordered_map(feeding, work, batches, n_ahead=2 * at_once, weigh=weight)
 
 
-def _batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
+def _batches(items: Iterable[_In], detector: Detector) -> Iterator[list[_In]]:
     iterator = iter(items)
-    while batch := list(islice(iterator, size)):
+    while batch := list(islice(iterator, detector.batch_images)):
         yield batch
 
 
@@ -202,9 +216,7 @@ def forward_in_parts(
     while len(out) < len(pixels):
         part = pixels[len(out) : len(out) + detector.batch_images]
         try:
-            # A batch of one is a view of the image: nothing is copied.
-            batch = part[0][None] if len(part) == 1 else np.stack(part)
-            logits, embeddings = detector.forward(batch)
+            logits, embeddings = detector.forward(part)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -212,7 +224,8 @@ def forward_in_parts(
             if len(part) == 1:
                 out.append(Reason.OUT_OF_MEMORY)
             else:
-                detector.batch_images = max(1, len(part) // 2)
+                # Not above what another thread has found to fit.
+                detector.batch_images = min(detector.batch_images, max(1, len(part) // 2))
             continue
         for logit, embedding in zip(logits.tolist(), embeddings, strict=True):
             is_finite = np.isfinite(logit) and np.isfinite(embedding).all()

@@ -81,11 +81,11 @@ def test_a_device_must_be_there() -> None:
 def test_generators_and_detectors_refuse_a_device_alike() -> None:
     """The message and the exit code are the same."""
     from assay.synth.generators.load import usable_device
-    from assay.tasks.detector.backends.devices import choose_device
+    from assay.tasks.detector.backends.devices import choose_devices
 
     for name in ("gpu", "cpu:1"):
         said = []
-        for refuse in (usable_device, choose_device):
+        for refuse in (usable_device, choose_devices):
             with pytest.raises(ConfigError) as refused:
                 refuse(name)
             said.append(str(refused.value).split("; allowed")[0])

@@ -7,6 +7,7 @@ python made_on_device.py cuda FOLDER         a real one
 import dataclasses
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import tiny_sd3
 import torch
 from PIL import Image
 
+from assay.data.store.lake import Lake
+from assay.flows.request import Request
+from assay.flows.run import run
 from assay.synth.attacks.latent import latent_attack
 from assay.synth.attacks.pixel import AttackSettings, attack, pixels_of, rgb_of
 from assay.synth.autoencoder import load_autoencoder
@@ -25,10 +29,11 @@ from assay.synth.generators.load import LoadSettings, load_generator, plan_for
 from assay.synth.generators.protocol import ImageRequest
 from assay.synth.reconstruct import encoded_as
 from assay.synth.training.lora import LoraSettings, train_lora
+from assay.tasks.detector.backends import devices
 from assay.tasks.detector.backends.network import build_network
 from assay.tasks.detector.backends.pytorch import TorchBackend
 from assay.tasks.detector.differentiable import differentiable
-from assay.tasks.detector.load import detector_on
+from assay.tasks.detector.load import detector_on, load_detector
 from assay.tasks.detector.streaming import score_stream
 from assay.tasks.detector.weights.checkpoint import chosen_profile, find_checkpoint
 
@@ -114,6 +119,64 @@ def losses(base: Path, images: Path, device: str) -> tuple[float, ...]:
     return train_lora(settings).losses
 
 
+def all_lanes(folder: Path, detector: Path) -> dict[str, Any]:
+    """Score images on the CPU and on all devices at once; return what differs and who worked."""
+    rng = np.random.default_rng(5)
+    images = [Image.fromarray(rng.integers(0, 256, (70, 90, 3), np.uint8)) for _ in range(21)]
+    items = [(str(i), encoded_as(image, {"format": "PNG"})) for i, image in enumerate(images)]
+    items[4] = ("4", b"no image")
+    here, there = (load_detector(str(detector), device=d, backend="torch") for d in ("cpu", "auto"))
+    there.batch_images = 2
+    lanes = getattr(there.runner, "_lanes", [there.runner])
+    together = threading.Barrier(len(lanes))
+    for lane in lanes:
+        lane.module.register_forward_pre_hook(_waits_once(together))
+    ours, theirs = (
+        [one for part in score_stream(each, items) for one in part] for each in (here, there)
+    )
+    apart = [
+        abs(a.logit - b.logit) for a, b in zip(ours, theirs, strict=True) if a.logit and b.logit
+    ]
+    (folder / "seen").mkdir()
+    for image_id, raw in items:
+        (folder / "seen" / f"{image_id}.png").write_bytes(raw)
+    scores = {}
+    for device in ("cpu", "auto"):
+        request = Request(
+            lake=str(folder / f"lake-{device}"),
+            sources=(str(folder / "seen"),),
+            detector=str(detector),
+            device=device,
+            backend="torch",
+        )
+        run(request)
+        rows = Lake(request.lake).scan("scores").drop_nulls("logit").collect()
+        scores[device] = dict(zip(rows["image_id"], rows["logit"], strict=True))
+        scores[f"{device} made by"] = rows["backend"].unique().to_list()
+    return {
+        "devices": sorted({str(next(lane.module.parameters()).device) for lane in lanes}),
+        "in order": [one.image_id for one in theirs] == [image_id for image_id, _ in items],
+        "scored": len(apart),
+        "apart": max(apart),
+        "same key": here.key == there.key,
+        "made by": scores["auto made by"],
+        "same images": scores["cpu"].keys() == scores["auto"].keys(),
+        "moderated": len(scores["auto"]),
+        "apart in the lake": max(abs(scores["cpu"][i] - scores["auto"][i]) for i in scores["cpu"]),
+    }
+
+
+def _waits_once(together: threading.Barrier) -> Callable[..., None]:
+    """Hold the first pass of a lane until every lane has one: they compute at once, or it fails."""
+    first = [True]
+
+    def hook(*_: object) -> None:
+        if first.pop() if first else False:
+            together.wait(60)
+
+    return hook
+
+
 def _is_refused(work: Callable[[], object]) -> bool:
     try:
         work()
@@ -130,6 +193,8 @@ def _registered(device: str) -> object:
 
     kept = pretend_device.register()
     load.ACCELERATORS = (*load.ACCELERATORS, pretend_device.NAME)
+    devices._device_counts = lambda: {device: pretend_device.N_DEVICES, "cpu": 1}
+    devices._may_have_accelerator = lambda: True
     return kept
 
 
@@ -161,6 +226,7 @@ def main(device: str, folder: Path) -> None:
     }
     detector = tiny_models.write_timm(folder / "detector", tiny_models.timm_tensors())
     told["through networks"] = through_networks(detector, model / "vae", device)
+    told["lanes"] = all_lanes(folder, detector)
     (folder / "photos").mkdir()
     Image.fromarray(PARENT).save(folder / "photos" / "a.png")
     told["losses"] = {place: losses(model, folder / "photos", place) for place in ("cpu", device)}

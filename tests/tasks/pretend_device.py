@@ -1,9 +1,9 @@
-"""A device that is not the CPU, for machines without an accelerator: PyTorch's own Python backend.
+"""Two devices that are not the CPU, for machines without any: PyTorch's own Python backend.
 
-It computes as the CPU does, and a tensor on it is as far from the CPU's as a GPU's is: an
-operation on both is refused, and neither numpy nor Pillow sees it. What it cannot show is how
-fast a real one is, how much memory it takes, and its own arithmetic. Registering it is for the
-whole process: give it one of its own.
+They compute as the CPU does, and a tensor on one is as far from the CPU's and the other's as a
+GPU's is: an operation on both is refused, and neither numpy nor Pillow sees it. What they cannot
+show is how fast a real one is, how much memory it takes, and its own arithmetic. Registering them
+is for the whole process: give it one of its own.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from torch.utils.backend_registration import (
 )
 
 NAME = "pretend"
+N_DEVICES = 2
 _FACTORIES = (
     *("arange", "arange.start", "arange.start_step", "empty.memory_format", "empty_strided"),
     *("eye", "full", "linspace", "ones", "randn", "zeros"),
@@ -32,8 +33,16 @@ class Backend(_DummyBackendModule):
         return [torch.bfloat16, torch.float16]
 
     def device(self, _index: object) -> contextlib.AbstractContextManager[None]:
-        """There is one."""
+        """Their tensors say where they are."""
         return contextlib.nullcontext()
+
+    def device_count(self) -> int:
+        """As many as are pretended."""
+        return N_DEVICES
+
+    def get_device_name(self, _index: int) -> str:
+        """All of one model."""
+        return NAME
 
     def get_rng_state(self, *_: object) -> torch.Tensor:
         """Of the CPU."""
@@ -45,12 +54,12 @@ class Backend(_DummyBackendModule):
 
 
 class OnDevice(torch.Tensor):
-    """A tensor of the device: the CPU's tensor `held` behind a wall."""
+    """A tensor of one of the devices: the CPU's tensor `held` behind a wall."""
 
     held: torch.Tensor
 
     @staticmethod
-    def __new__(cls, held: torch.Tensor, *_: object) -> "OnDevice":
+    def __new__(cls, held: torch.Tensor, index: int = 0, *_: object) -> "OnDevice":
         """Of `held`, which is not copied."""
         made = torch.Tensor._make_wrapper_subclass(
             cls,
@@ -58,7 +67,7 @@ class OnDevice(torch.Tensor):
             strides=held.stride(),
             storage_offset=held.storage_offset(),
             dtype=held.dtype,
-            device=torch.device(NAME, 0),
+            device=torch.device(NAME, index),
         )
         made.held = held
         return made
@@ -104,7 +113,7 @@ def register() -> list[object]:
 
 def _factory(operation: Any) -> Any:
     def make(*args, device=None, layout=None, pin_memory=None, **kwargs):
-        return OnDevice(operation(*args, device="cpu", **kwargs))
+        return OnDevice(operation(*args, device="cpu", **kwargs), _index(device))
 
     return make
 
@@ -115,18 +124,24 @@ def _run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     target = asked.pop("device", None)
     tensors: list[torch.Tensor] = []
     _each(tensors.append, (args, asked))
-    others = [one for one in tensors if not isinstance(one, OnDevice) and one.dim() > 0]
-    if others and name not in _MIXED:
-        raise RuntimeError(f"{name}: tensors on {NAME} and on {others[0].device}")
+    places = {one.device for one in tensors if isinstance(one, OnDevice) or one.dim() > 0}
+    if len(places) > 1 and name not in _MIXED:
+        raise RuntimeError(f"{name}: tensors on {' and on '.join(map(str, places))}")
     out = operation(*_each(_held, args), **_each(_held, asked))
     if target is not None and torch.device(target).type != NAME:
         return out
+    here = [one.device for one in tensors if isinstance(one, OnDevice)]
+    index = _index(target if target is not None else here[0] if here else None)
     known = {id(one.held): one for one in tensors if isinstance(one, OnDevice)}
 
     def behind_the_wall(value: torch.Tensor) -> torch.Tensor:
-        return known[id(value)] if id(value) in known else OnDevice(value)
+        return known[id(value)] if id(value) in known else OnDevice(value, index)
 
     return _each(behind_the_wall, out)
+
+
+def _index(device: Any) -> int:
+    return (None if device is None else torch.device(device).index) or 0
 
 
 def _each(change: Any, value: Any) -> Any:

@@ -82,6 +82,19 @@ def test_what_goes_through_networks_on_a_device_comes_back_the_same(told, method
     assert told["through networks"][method] < limit(told)
 
 
+def test_all_devices_score_at_once_as_the_cpu_does(told):
+    """Results are in order and equal, under the same key, and no row tells the lane."""
+    lanes, device = told["lanes"], told["device"]
+    assert lanes["devices"][0] == f"{device}:0"
+    assert device != "pretend" or lanes["devices"] == ["pretend:0", "pretend:1"]
+    assert lanes["in order"]
+    assert lanes["same key"]
+    assert lanes["same images"]
+    assert (lanes["scored"], lanes["moderated"]) == (20, 20)
+    assert lanes["made by"] == [f"torch-{device}"]
+    assert max(lanes["apart"], lanes["apart in the lake"]) < 1e-3
+
+
 def test_an_adapter_learns_on_a_device_as_on_the_cpu(told):
     """The losses are equal step by step, with activations checkpointed."""
     assert told["losses"][told["device"]] == pytest.approx(told["losses"]["cpu"], rel=1e-4)

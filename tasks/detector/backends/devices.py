@@ -1,4 +1,4 @@
-"""Choice of the device and the number format of the network, automatic or as requested.
+"""Choice of the devices and the number format of the network, automatic or as requested.
 
 `auto` precision is fp32 on every device: half formats change a logit by more than 1e-3, the
 tolerance within which an image always scores the same. They are used on request only, and every
@@ -35,18 +35,30 @@ def available_devices() -> tuple[str, ...]:
     return tuple(kind for kind, n in _device_counts().items() if n)
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """Return the device with a name: `auto`, a kind, or a kind and a number such as `cuda:1`.
+def choose_devices(name: str = "auto") -> tuple[torch.device, ...]:
+    """Return the devices that a name stands for, at least one.
+
+    A kind and a number, such as `cuda:1`, is one device. A kind is every device of the kind, and
+    `auto` every device of the fastest kind; of different models only that of the first counts,
+    since results in order would wait for the slowest.
 
     Raises:
         ConfigError: The name is not a device's, or this machine has no such device.
     """
     import torch
 
-    kind, number = require_device(name, _device_counts())
+    counts = _device_counts()
+    kind, number = require_device(name, counts)
     if kind == "tpu":
-        return _tpu()
-    return torch.device(kind) if number is None else torch.device(kind, number)
+        return (_tpu(),)
+    if number is not None:
+        return (torch.device(kind, number),)
+    if counts[kind] == 1:
+        return (torch.device(kind),)
+    models = [_model_of(kind, index) for index in range(counts[kind])]
+    return tuple(
+        torch.device(kind, index) for index, model in enumerate(models) if model == models[0]
+    )
 
 
 def device_kind(name: str = "auto") -> str:
@@ -59,7 +71,7 @@ def device_kind(name: str = "auto") -> str:
     """
     if name == "cpu" or (name == "auto" and not _may_have_accelerator()):
         return "cpu"
-    kind = choose_device(name).type
+    kind = choose_devices(name)[0].type
     return "tpu" if kind == "xla" else kind
 
 
@@ -110,6 +122,13 @@ def _device_counts() -> dict[str, int]:
         "cpu": 1,
     }
     return {kind: counts[kind] for kind in DEVICE_KINDS}
+
+
+def _model_of(kind: str, index: int) -> str:
+    """Return the name of a device's model, such as `NVIDIA H100 80GB HBM3`."""
+    import torch
+
+    return str(getattr(torch, kind).get_device_name(index))
 
 
 def _may_have_accelerator() -> bool:

@@ -67,15 +67,19 @@ def make_backend(
             return OpenVinoBackend(model, precision=quantised.precision)
         graph = build_model(checkpoint.raw_weights, checkpoint.require_vit(), checkpoint.name)
         return OpenVinoBackend(graph, precision=precision)
-    from .devices import choose_device
+    from .devices import choose_devices
+    from .lanes import Lanes
     from .pytorch import TorchBackend
 
-    return TorchBackend(
-        build_module(checkpoint),
-        device=choose_device(device),
-        precision=precision,
-        compiled=name == "torch-compile",
-    )
+    compiled = name == "torch-compile"
+    devices = choose_devices(device)
+    if compiled:
+        devices = devices[:1]  # PyTorch limits how often it compiles the same code
+    lanes = [
+        TorchBackend(build_module(checkpoint), device=one, precision=precision, compiled=compiled)
+        for one in devices
+    ]
+    return lanes[0] if len(lanes) == 1 else Lanes(lanes)
 
 
 def build_module(checkpoint: Checkpoint) -> torch.nn.Module:

@@ -7,12 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ....data.machine import n_cores
 from .openvino_graph import openvino_core
-from .protocol import Embeddings, Logits
+from .protocol import Embeddings, Images, Logits, stacked
 
 if TYPE_CHECKING:
     import openvino
@@ -55,15 +52,16 @@ class OpenVinoBackend:
         self.precision = precision
         self.device = "cpu"
         self.batch_images = 1
+        self.n_lanes = 1
         self._mine = threading.local()
 
-    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
+    def run(self, images: Images) -> tuple[Logits, Embeddings]:
         """Return the network's own logits (N,) and embeddings (N, D) of N >= 1 inputs."""
         request = getattr(self._mine, "request", None)
         if request is None:
             request = self._mine.request = self._compiled.create_infer_request()
         # The outputs are the request's memory, which its next pass overwrites.
-        outputs = request.infer([pixels_f32_nchw], share_inputs=True, share_outputs=True)
+        outputs = request.infer([stacked(images)], share_inputs=True, share_outputs=True)
         return outputs["logits"].copy(), outputs["embeddings"].copy()
 
     @contextlib.contextmanager

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Literal, Protocol
 
@@ -21,10 +21,15 @@ REFERENCE: Final[BackendName] = "torch"
 
 Logits = NDArray[np.float32]
 Embeddings = NDArray[np.float32]
+# Pixels of N images: one array (N, 3, side, side), or N arrays (3, side, side).
+Images = NDArray[np.float32] | Sequence[NDArray[np.float32]]
+
+# Batches at once on an accelerator: one is copied to the upload buffer while another is computed.
+BATCHES_PER_LANE: Final = 2
 
 
 class Backend(Protocol):
-    """Loaded network. On a CPU, many threads may call `run` at once.
+    """Loaded network. Many threads may call `run` at once.
 
     Attributes:
         name: Library and kind of device, as in `scores.backend`: `openvino-cpu`, `torch-cuda`;
@@ -33,14 +38,17 @@ class Backend(Protocol):
             first digits of the quantised weights' hash.
         device: Kind of device: `cpu`, `cuda`, `mps`, `xpu` or `tpu`.
         batch_images: Initial number of images per pass.
+        n_lanes: Number of devices, each with its own copy of the network; 1 on a CPU, whose
+            threads share one.
     """
 
     name: str
     precision: str
     device: str
     batch_images: int
+    n_lanes: int
 
-    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
+    def run(self, images: Images) -> tuple[Logits, Embeddings]:
         """Return the network's own logits (N,), with its own sign, and embeddings (N, D)."""
 
     def streams(self, n_streams: int) -> AbstractContextManager[Callable[[], None]]:
@@ -48,6 +56,13 @@ class Backend(Protocol):
 
     def free(self) -> None:
         """Release cached memory after a pass ran out of memory."""
+
+
+def stacked(images: Images) -> NDArray[np.float32]:
+    """Return the pixels as one array (N, 3, side, side); one image alone is not copied."""
+    if isinstance(images, np.ndarray):
+        return images
+    return images[0][None] if len(images) == 1 else np.stack(images)
 
 
 def check_backend(name: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ....data.errors import ModelError, brief
 from ..weights.python_detector import PythonDetector
-from .protocol import Embeddings, Logits
+from .protocol import Embeddings, Images, Logits, stacked
 
 BATCH_IMAGES = 8
 
@@ -30,10 +30,11 @@ class PythonBackend:
         # Only the decoding threads need this; the object chooses its own device.
         self.device = "cpu"
         self.batch_images = BATCH_IMAGES
+        self.n_lanes = 1
         self._scorer: Any = scorer
         self._lock = threading.Lock()
 
-    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
+    def run(self, images: Images) -> tuple[Logits, Embeddings]:
         """Return logits (N,) and embeddings (N, D) of pixels in [0, 1].
 
         Raises:
@@ -41,6 +42,7 @@ class PythonBackend:
                 numbers.
             MemoryError: The object runs out of memory.
         """
+        pixels_f32_nchw = stacked(images)
         n_images = len(pixels_f32_nchw)
         # The profile divided 8-bit values by 255; rounding restores them exactly.
         squares = np.rint(pixels_f32_nchw.transpose(0, 2, 3, 1) * 255).astype(np.uint8)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from queue import LifoQueue
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ....data.errors import ModelError
 from .devices import batch_images
-from .protocol import Embeddings, Logits
+from .protocol import BATCHES_PER_LANE, Embeddings, Images, Logits, stacked
+from .upload_buffer import UploadBuffer
 
 if TYPE_CHECKING:
     import torch
@@ -39,11 +38,19 @@ class TorchBackend:
         self.name = f"torch-compile-{self.device}" if compiled else f"torch-{self.device}"
         self.precision = precision
         self.batch_images = batch_images(device)
-        self._lock = threading.Lock()
+        self.n_lanes = 1
+        self._compiling = threading.Lock()
+        # An accelerator computes one batch at a time; each core of a CPU computes its own.
+        self._turn: contextlib.AbstractContextManager[object] = (
+            contextlib.nullcontext() if self.device == "cpu" else threading.Lock()
+        )
+        self._buffers: LifoQueue[UploadBuffer] = LifoQueue()
+        for _ in range(BATCHES_PER_LANE):
+            self._buffers.put(UploadBuffer(is_pinned=device.type == "cuda"))
         self._compiled = compiled
         self._pass: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None
 
-    def run(self, pixels_f32_nchw: NDArray[np.float32]) -> tuple[Logits, Embeddings]:
+    def run(self, images: Images) -> tuple[Logits, Embeddings]:
         """Return the network's own logits (N,) and embeddings (N, D) of N >= 1 inputs.
 
         Raises:
@@ -51,15 +58,13 @@ class TorchBackend:
         """
         import torch
 
-        n_images = len(pixels_f32_nchw)
-        pixels = torch.from_numpy(pixels_f32_nchw)
-        missing = -n_images % self.batch_images
-        if missing and (self.device == "tpu" or self._compiled):
-            # Both recompile for every batch size, so a short batch is padded to the full size.
-            pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
-        if self.device == "cuda":
-            pixels = pixels.pin_memory()  # after padding, whose result would not be pinned
-        with torch.inference_mode(), number_format(self.torch_device, self.precision):
+        n_images = len(images)
+        with (
+            self._on_host(images) as pixels,
+            self._turn,
+            torch.inference_mode(),
+            number_format(self.torch_device, self.precision),
+        ):
             # Not `or`: a compiled module has no truth value.
             forward = self._first_pass(pixels) if self._pass is None else self._pass
             logits, embeddings = forward(pixels.to(self.torch_device, non_blocking=True))
@@ -67,6 +72,27 @@ class TorchBackend:
                 logits[:n_images].float().cpu().numpy(),
                 embeddings[:n_images].float().cpu().numpy(),
             )
+
+    @contextlib.contextmanager
+    def _on_host(self, images: Images) -> Iterator[torch.Tensor]:
+        """Yield the pixels of a batch in host memory, which other batches leave alone meanwhile."""
+        import torch
+
+        missing = 0
+        if self.device == "tpu" or self._compiled:
+            # Both recompile for every batch size, so a short batch is padded to the full size.
+            missing = -len(images) % self.batch_images
+        if self.device == "cpu":
+            pixels = torch.from_numpy(stacked(images))
+            if missing:
+                pixels = torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
+            yield pixels
+            return
+        buffer = self._buffers.get()
+        try:
+            yield buffer.filled(images, len(images) + missing)
+        finally:
+            self._buffers.put(buffer)
 
     @contextlib.contextmanager
     def streams(self, n_streams: int) -> Iterator[Callable[[], None]]:
@@ -103,7 +129,7 @@ class TorchBackend:
         if not self._compiled:
             self._pass = self.module
             return self.module
-        with self._lock:
+        with self._compiling:
             if self._pass is None:
                 compiled = torch.compile(self.module, dynamic=False)
                 try:
@@ -124,24 +150,42 @@ def number_format(device: torch.device, precision: str) -> Iterator[None]:
     import torch
 
     if precision == "fp32":
-        with _exact_fp32(device):
+        with _exact_fp32() if device.type == "cuda" else contextlib.nullcontext():
             yield
     else:
         with torch.autocast(device.type, dtype=getattr(torch, _AUTOCAST[precision])):
             yield
 
 
-@contextlib.contextmanager
-def _exact_fp32(device: torch.device) -> Iterator[None]:
-    """Run the block without TF32, the 10-bit mantissa that PyTorch allows for convolutions."""
-    import torch
+class _ExactFp32:
+    """Switch of TF32, the 10-bit mantissa that PyTorch allows for convolutions on CUDA.
 
-    if device.type != "cuda":
-        yield
-        return
-    matmul, conv = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, conv
+    It belongs to the process: the first of several lanes turns TF32 off, and the last restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._before = (False, False)
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Run the block without TF32."""
+        import torch
+
+        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        with self._lock:
+            if self._n_inside == 0:
+                self._before = matmul.allow_tf32, cudnn.allow_tf32
+                matmul.allow_tf32 = cudnn.allow_tf32 = False
+            self._n_inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_inside -= 1
+                if self._n_inside == 0:
+                    matmul.allow_tf32, cudnn.allow_tf32 = self._before
+
+
+_exact_fp32: Final = _ExactFp32()

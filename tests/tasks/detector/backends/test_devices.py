@@ -14,7 +14,7 @@ from assay.tasks.detector.backends import devices
 from assay.tasks.detector.backends.devices import (
     available_devices,
     batch_images,
-    choose_device,
+    choose_devices,
     choose_precision,
 )
 from assay.tasks.detector.load import load_detector
@@ -26,12 +26,12 @@ MISSING = [kind for kind in ("cuda", "mps", "xpu", "tpu") if kind not in availab
 def test_a_cpu_is_always_there_and_last():
     """The fastest device comes first and the CPU last."""
     assert available_devices()[-1] == "cpu"
-    assert choose_device("cpu") == CPU
+    assert choose_devices("cpu") == (CPU,)
 
 
 def test_auto_takes_the_first():
     """Without an accelerator, `auto` is the CPU."""
-    chosen = choose_device("auto")
+    chosen = choose_devices("auto")[0]
     assert chosen.type.replace("xla", "tpu") == available_devices()[0]
 
 
@@ -39,14 +39,14 @@ def test_auto_takes_the_first():
 def test_a_device_that_is_not_there(kind):
     """An absent device is refused with the available ones and not replaced."""
     with pytest.raises(ConfigError, match=f"'{kind}' is not available; this machine has: .*cpu"):
-        choose_device(kind)
+        choose_devices(kind)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cpu:x", "cuda:-1", "", "cpu:1"])
 def test_names_that_are_no_devices(name):
     """Unknown names, and numbers beyond the available devices, are refused."""
     with pytest.raises(ConfigError, match="device"):
-        choose_device(name)
+        choose_devices(name)
 
 
 def test_precision_is_exact_unless_asked():
