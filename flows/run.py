@@ -104,7 +104,8 @@ def run(
         detector=detector,
         source=source,
     )
-    _log.info("run %s: %s in lake %s, batch %s", state.run_id, flow, lake.uri, state.batch_id)
+    part = "all images" if state.batch_id is None else f"batch {state.batch_id}"
+    _log.info("run %s: %s in lake %s, %s", state.run_id, flow, lake.uri, part)
     for uri in state.shown_sources():
         _log.info("source %s", uri)
     if detector is not None:

@@ -48,7 +48,7 @@ __name__ == "__main__" and moderate.serve(
             expect={"assay.batch.announced"},
             match={"prefect.resource.id": "assay.batch.*"},
             parameters={
-                "sources": ["{{ event.payload.source }}"],
+                "sources": ["{{ event.payload.source | string }}"],
                 "domain": {"__prefect_kind": "jinja", "template": "{{ event.payload.batch_id }}"},
             },
         )

@@ -149,7 +149,7 @@ def test_the_pools_of_containers_and_the_other_flows(server, deployed, capsys):
 
 
 def test_the_deployment_file_deploys_without_a_question(server, deployed, tmp_path):
-    """`prefect deploy --all` registers each flow, with no folder to start runs in."""
+    """`prefect deploy --all` registers each flow and trigger, with no folder to start in."""
     url, env = server
     deployed("publish", "--to", "data", "--lake", "lake", "--pool", "default")
     (tmp_path / "prefect.yaml").write_bytes((ROOT / "prefect.yaml").read_bytes())
@@ -169,3 +169,9 @@ def test_the_deployment_file_deploys_without_a_question(server, deployed, tmp_pa
         assert (known["version"], known["pull_steps"]) == (__version__, [])
         assert known["entrypoint"] in ENTRYPOINTS.values()
         assert known["schedules"]
+    announced = deployment(url, "assay-moderate/announced")
+    related = f"{url}/automations/related-to/prefect.deployment.{announced['id']}"
+    (automation,) = httpx.get(related, timeout=10).raise_for_status().json()
+    assert automation["trigger"]["expect"] == ["assay.batch.announced"]
+    (action,) = automation["actions"]
+    assert action["parameters"] == {"sources": ["{{ event.payload.source | string }}"]}
