@@ -33,7 +33,7 @@ from assay.flows.moderate import moderate
 
 lake, policy = sys.argv[1:]
 __name__ == "__main__" and moderate.serve(
-    name="announced",
+    name="announced-here",
     entrypoint_type=EntrypointType.MODULE_PATH,
     parameters={
         "sources": [],
@@ -125,7 +125,7 @@ def test_an_announced_batch_starts_a_run_of_just_its_files(
     runner = ["serving_script", str(lake), str(policy)]
 
     def deployed() -> Any:
-        found = httpx.get(f"{url}/deployments/name/assay-moderate/announced", timeout=20)
+        found = httpx.get(f"{url}/deployments/name/assay-moderate/announced-here", timeout=20)
         if not found.is_success:
             return None
         of_it = f"{url}/automations/related-to/prefect.deployment.{found.json()['id']}"
