@@ -1,8 +1,8 @@
 """Upkeep at the end of a run: small files are merged, and what merges superseded long ago goes.
 
 So the number of files of a lake is bounded by its size and by the commits of the retention. Work
-is spread: a table is looked at when a run has merged some of its files, and vacuumed once a number
-of its versions have expired, at most once a day.
+is spread: a table is looked at when a run has merged some of its files, at most once a day, and
+vacuumed once a number of its versions have expired.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ def keep_up(
 
 
 def _is_due(lake: Lake, table: str, now_s: float, before_s: float, expired_versions: int) -> bool:
-    if not lake.tables.records_its_readers(table):
+    """Return whether a vacuum is worth it; a table is looked at once a day, since that lists it."""
+    if not lake.tables.records_its_readers(table) or now_s - _last_s(lake, table) < INTERVAL_S:
         return False
+    lake.write(f"{FOLDER_OF_TIMES}/{table}.json", json.dumps({"looked_s": now_s}).encode())
     times = versions_of(lake.store, f"{FOLDER}/{table}")
-    n_expired = sum(at_s <= before_s for at_s in times.values())
-    return n_expired > expired_versions and now_s - _last_s(lake, table) >= INTERVAL_S
+    return sum(at_s <= before_s for at_s in times.values()) > expired_versions
 
 
 def _vacuum(lake: Lake, table: str, now_s: float, retention_s: float) -> None:
     removed = vacuum(lake, older_than_s=retention_s, tables=[table], now_s=now_s)
-    lake.write(f"{FOLDER_OF_TIMES}/{table}.json", json.dumps({"vacuumed_s": now_s}).encode())
     _log.info(
         "removed %d files that only versions of %s of more than %.0f days ago need",
         len(removed),
@@ -77,9 +77,9 @@ def _vacuum(lake: Lake, table: str, now_s: float, retention_s: float) -> None:
 
 
 def _last_s(lake: Lake, table: str) -> float:
-    """Return the Unix time of the last vacuum of a table by a run; 0 for none."""
+    """Return the Unix time at which a run last looked at a table; 0 for never."""
     raw = lake.store.read(f"{FOLDER_OF_TIMES}/{table}.json")
     try:
-        return 0.0 if raw is None else float(json.loads(raw)["vacuumed_s"])
+        return 0.0 if raw is None else float(json.loads(raw)["looked_s"])
     except (ValueError, KeyError, TypeError):
-        return 0.0  # the next vacuum writes it again
+        return 0.0  # the next look writes it again
