@@ -6,15 +6,32 @@ Both write files atomically; see `local_files` and `object_files`.
 from __future__ import annotations
 
 import contextlib
+import errno
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO, Final, Protocol
 
 import pyarrow as pa
 
-from ..errors import StoreError
+from ..errors import StoreError, brief
 
 TMP_PREFIX = ".tmp-"
+
+# The end of errors of Rust libraries, which have no errno of their own.
+_OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")
+
+_ADVICE: Final = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT),
+        "make room there and run the same command again; what was committed is kept",
+    ),
+    errno.EROFS: "mount it for writing, or use another folder",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM),
+        "give this user permission to read and write there, or use another folder",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,5 +102,23 @@ def write_whole(store: Store, name: str, raw: bytes) -> str:
         with store.creating(name) as file:
             file.write(raw)
     except OSError as error:
-        raise StoreError(f"cannot write {store.path(name)}: {error}") from error
+        raise cannot("write", store.path(name), error) from error
     return store.path(name)
+
+
+def cannot(act: str, address: object, error: BaseException) -> StoreError:
+    """Return the error for a failed write, with what the user can do about it.
+
+    Args:
+        act: Verb for what failed, such as "append to".
+        address: File, table or folder.
+        error: Error of the system or of a library.
+    """
+    text = brief(error)
+    number = getattr(error, "errno", None)
+    if number is not None:
+        text = getattr(error, "strerror", None) or text  # without the name of a temporary file
+    elif found := _OS_ERROR.search(str(error)):
+        number = int(found[1])
+    next_ = f"; {_ADVICE[number]}" if number in _ADVICE else ""
+    return StoreError(f"cannot {act} {address}: {text}{next_}")

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from ..errors import StoreError, brief
 from ..schema import Row
 from . import shards
-from .files import TMP_PREFIX, Store, write_whole
+from .files import TMP_PREFIX, Store, cannot, write_whole
 from .known_values import KnownValues
 from .lake_mark import MARKER
 from .local_files import LocalStore
@@ -58,7 +58,7 @@ class Lake:
         try:
             self._open(create=create)
         except OSError as error:
-            raise StoreError(f"cannot use {self.uri}: {brief(error)}") from error
+            raise cannot("use", self.uri, error) from error
 
     def __repr__(self) -> str:
         return f"Lake({self.uri!r})"
@@ -267,7 +267,7 @@ class Lake:
                 " wait for it or stop it"
             ) from error
         except OSError as error:
-            raise StoreError(f"cannot write to {self.uri}: {brief(error)}") from error
+            raise cannot("write to", self.path(".lock"), error) from error
         try:
             yield
         finally:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from ..errors import StoreError, brief
 from ..schema import SHARD
 from .damage import advice
-from .files import Store
+from .files import Store, cannot
 from .retry import retried
 
 FOLDER = "shards"
@@ -88,7 +88,7 @@ def write_shards(store: Store, images: Sequence[ShardImage]) -> list[ShardPlace]
             with store.creating(name) as file:
                 places += _write(file, name, part)
         except OSError as error:
-            raise StoreError(f"cannot write {store.path(name)}: {brief(error)}") from error
+            raise cannot("write", store.path(name), error) from error
     return places
 
 

@@ -29,7 +29,7 @@ from ..schema import Row
 from . import damage
 from .column_numbers import MIN_ROWS, Column, ColumnNumbers
 from .conform import conform, schema_of, with_nulls
-from .files import Store
+from .files import Store, cannot
 from .local_files import LocalStore
 from .retry import retried
 from .snapshots import Snapshot, Snapshots
@@ -297,7 +297,7 @@ class Tables:
                 limit_s = min(MAX_BACKOFF_S, 0.02 * 2**attempt)
                 time.sleep(random.uniform(0, limit_s))  # noqa: S311 - spreads writers, no secret
             except (DeltaError, OSError) as error:
-                raise StoreError(f"cannot append to {self._uri(table)}: {brief(error)}") from error
+                raise cannot("append to", self._uri(table), error) from error
         raise CommitConflict(
             f"other writers won {MAX_ATTEMPTS} attempts in a row at {self._uri(table)};"
             " run again with fewer writers at once"
@@ -454,7 +454,7 @@ class Tables:
             # Two writers may create it at once; the second uses the table of the first.
             opened = self.open(table)
             if opened is None:
-                raise StoreError(f"cannot create the table {uri}: {brief(error)}") from error
+                raise cannot("create the table", uri, error) from error
             return opened
         return made
 

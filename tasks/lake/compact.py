@@ -16,9 +16,10 @@ from typing import Any, Final
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from ...data.errors import AssayError, StoreError, brief
+from ...data.errors import AssayError, brief
 from ...data.schema import TABLES
 from ...data.store.damage import Listed
+from ...data.store.files import cannot
 from ...data.store.lake import Lake
 from ...data.store.table_log import COMPACT
 from ...data.store.tables import FOLDER
@@ -137,7 +138,7 @@ def _merge(lake: Lake, table: str, base: DeltaTable, group: Sequence[Listed]) ->
         return False
     except (DeltaError, OSError) as error:
         address = lake.path(FOLDER, table)
-        raise StoreError(f"cannot compact {address}: {brief(error)}") from error
+        raise cannot("compact", address, error) from error
     return True
 
 
@@ -148,7 +149,7 @@ def _checkpoint(lake: Lake, table: str, opened: DeltaTable) -> None:
         lake.tables.sync_log(table, opened.version())
     except (DeltaError, OSError) as error:
         address = lake.path(FOLDER, table)
-        raise StoreError(f"cannot write a checkpoint of {address}: {brief(error)}") from error
+        raise cannot("write a checkpoint of", address, error) from error
 
 
 def draw(done: Sequence[Compacted], *, dry_run: bool) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...data.errors import ConfigError, StoreError, brief
+from ...data.store.files import TMP_PREFIX
 from ...data.store.lake import Lake
 from ...data.store.whole_folder import LOCK_NAME
 
@@ -45,7 +46,8 @@ def pinned(lake: Lake, published: Iterable[Path] = ()) -> dict[str, set[int]]:
     """
     versions: dict[str, set[int]] = {}
     for file in lake.store.files(FOLDER):
-        if file.name.endswith(".json"):
+        # A killed writer leaves an unfinished file, which no dataset relies on.
+        if file.name.endswith(".json") and TMP_PREFIX not in file.name:
             try:
                 _take(json.loads(lake.store.read(file.name) or b""), versions)
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from ...data.errors import CommitConflict, InputError, MissingVersion, StoreError, brief
+from ...data.errors import CommitConflict, InputError, MissingVersion
 from ...data.store.damage import Listed
+from ...data.store.files import cannot
 from ...data.store.lake import Lake
 from ...data.store.table_files import statistics_of
 from ...data.store.table_log import COMPACT, RESTORE, entries_of, read_entry, versions_of
@@ -230,7 +231,7 @@ def _commit(lake: Lake, plan: _Plan) -> None:
         ) from error
     except (DeltaError, OSError, ValueError) as error:
         address = lake.path(FOLDER, table)
-        raise StoreError(f"cannot restore {address}: {brief(error)}") from error
+        raise cannot("restore", address, error) from error
 
 
 def _n_rows(files: Sequence[Listed]) -> int | None:

@@ -6,6 +6,7 @@ publishes. Rows, images and files that a repair moved to `damaged/` are kept.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from ...data.store.tables import FOLDER
 from ...data.store.upkeep.named_shards import named_shards
 from ...data.store.whole_folder import holding
 from .fit import require_no_images, require_tables
+from .pins import FOLDER as PINS
 
 REPORTS: Final = "reports"
 # A writer may need this long between writing a file and the commit that names it.
@@ -81,7 +83,8 @@ def sweep(
             f"an age of {older_than_s:.0f} s is less than a running writer may need;"
             f" give at least {MIN_AGE_S:.0f} s"
         )
-    with lake.writing():
+    # Nothing is written by a dry run, which also works in a lake that cannot be written.
+    with contextlib.nullcontext() if dry_run else lake.writing():
         now_s = time.time()
         leftovers = [
             *_leftovers(lake, now_s, older_than_s),
@@ -100,7 +103,7 @@ def sweep(
 
 def _leftovers(lake: Lake, now_s: float, older_than_s: float) -> Iterator[Swept]:
     # Listed before the table is read, so that every listed shard of a later commit is young.
-    folders = ["", shards.FOLDER, REPORTS, *(f"{FOLDER}/{table}" for table in TABLES)]
+    folders = ["", shards.FOLDER, REPORTS, PINS, *(f"{FOLDER}/{table}" for table in TABLES)]
     files = [file for folder in folders for file in lake.store.files(folder)]
     require_tables(lake)
     named = named_shards(lake.store, lake.tables)

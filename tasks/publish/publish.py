@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from ...data.errors import ConfigError, GateRefused, InputError, StoreError, brief
 from ...data.score_key import ScoreKey
 from ...data.store.damage import explain
+from ...data.store.files import cannot
 from ...data.store.lake import Lake
 from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
 from ...version import __version__
@@ -158,7 +159,7 @@ def _named_errors(lake: Lake, out: Path) -> Iterator[None]:
     except OSError as error:
         if (damage := explain(error, lake.uri)) is not None:
             raise damage from error
-        raise StoreError(f"cannot write {out}: {brief(error)}") from error
+        raise cannot("write", out, error) from error
 
 
 def _publish(

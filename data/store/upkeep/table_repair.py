@@ -19,7 +19,7 @@ from deltalake.transaction import AddAction
 from ...errors import StoreError
 from ..conform import conform, schema_of
 from ..damage import LOG, Listed, empty_entries, listed_files
-from ..files import Store
+from ..files import Store, cannot
 from ..table_files import DataFile, encode, problem_of, statistics_of
 from ..tables import FOLDER, Tables
 from .rewrite import add_action, rewrite, write_file
@@ -181,4 +181,4 @@ def _commit(
     try:
         rewrite(tables, table, base, remove=remove, add=add, purpose="repair", txns=txns)
     except Exception as error:
-        raise StoreError(f"cannot repair {store.path(f'{FOLDER}/{table}')}: {error}") from error
+        raise cannot("repair", store.path(f"{FOLDER}/{table}"), error) from error

@@ -300,6 +300,7 @@ def test_a_sweep_removes_leftovers_of_an_age(lake: Lake) -> None:
     orphan = old(root / place.shard, 48)
     unfinished = old(put(root / "shards", {".tmp-00-x.parquet": b"P"}) / ".tmp-00-x.parquet", 48)
     young = put(root / "shards", {".tmp-01-x.parquet": b"P"}) / ".tmp-01-x.parquet"
+    pin = old(put(root / "published", {".tmp-00-x.json": b"{"}) / ".tmp-00-x.json", 48)
     report = old(put(root / "reports", {"r.html": b"<p>"}) / "r.html", 24 * 40)
     out = put(root.parent / "set", {"data/x": b"x"})
     killed = root.parent / ".set.tmp-0a1b2c3d"
@@ -309,16 +310,18 @@ def test_a_sweep_removes_leftovers_of_an_age(lake: Lake) -> None:
     other = old(put(root.parent / ".other.tmp-0a1b2c3d", {"x": b""}), 48)
     day_s = 86_400.0
     said = sweep(lake, older_than_s=day_s, published=out, dry_run=True)
-    assert len(said) == 3
+    assert len(said) == 4
     assert orphan.exists()
     swept = sweep(lake, older_than_s=day_s, published=out)
     assert {one.where for one in swept} == {
         place.shard,
         "shards/.tmp-00-x.parquet",
+        "published/.tmp-00-x.json",
         str(killed),
     }
     assert not orphan.exists()
     assert not unfinished.exists()
+    assert not pin.exists()
     assert not killed.exists()
     assert all(path.exists() for path in (young, report, out, other))
     assert check(lake, deep=True).damage == []
