@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,6 +25,8 @@ class FaultyProxy:
         answers: Statuses that are answered to GET by path.
         methods: Statuses that are answered by method.
         bodies: Paths of the responses to GET with a body.
+        writes: Requests that change the store, in order: method, path, body and headers.
+        before_write: Function that is called before each of them; True drops the request.
     """
 
     def __init__(self, host: str, port: int, *, share: float, seed: int = 0) -> None:
@@ -37,6 +40,9 @@ class FaultyProxy:
         self.answers: dict[str, int] = {}
         self.methods: dict[str, int] = {}
         self.bodies: list[str] = []
+        self.writes: list[tuple[str, str, bytes | None, dict[str, str]]] = []
+        self.before_write: Callable[[], bool] | None = None
+        self.write_lock = threading.Lock()
         self._random = random.Random(seed)
         self._lock = threading.Lock()
 
@@ -59,6 +65,25 @@ class FaultyProxy:
         return self.methods.get(method)
 
 
+def _forwarded(
+    proxy: FaultyProxy, method: str, path: str, body: bytes | None, headers: dict[str, str]
+) -> tuple[http.client.HTTPResponse, bytes]:
+    """Return the answer of the server and its body."""
+    upstream = http.client.HTTPConnection(*proxy.upstream, timeout=60)
+    try:
+        upstream.request(method, path, body=body, headers=headers)
+        answer = upstream.getresponse()
+        return answer, answer.read()
+    finally:
+        upstream.close()
+
+
+def replay(proxy: FaultyProxy, writes: list[tuple[str, str, bytes | None, dict[str, str]]]) -> None:
+    """Send requests that a server has had to the one that takes its place."""
+    for method, path, body, headers in writes:
+        _forwarded(proxy, method, path, body, headers)
+
+
 def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -75,12 +100,19 @@ def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            upstream = http.client.HTTPConnection(*proxy.upstream, timeout=60)
             headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
-            upstream.request(self.command, self.path, body=body, headers=headers)
-            answer = upstream.getresponse()
-            raw = answer.read()
-            upstream.close()
+            is_write = self.command in {"PUT", "POST", "DELETE"} and proxy.before_write is not None
+            try:
+                with proxy.write_lock if is_write else contextlib.nullcontext():
+                    if is_write:
+                        proxy.writes.append((self.command, self.path, body, headers))
+                        if proxy.before_write is not None and proxy.before_write():
+                            raise ConnectionAbortedError
+                    answer, raw = _forwarded(proxy, self.command, self.path, body, headers)
+            except (OSError, http.client.HTTPException):
+                proxy.n_dropped += 1
+                self.close_connection = True
+                return
             self.send_response(answer.status)
             for key, value in answer.getheaders():
                 if key.lower() not in HOP_BY_HOP:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from faulty_proxy import FaultyProxy, faulty_proxy
+from faulty_proxy import FaultyProxy, faulty_proxy, replay
 from ingesting import picture
+from processes import PROCESSES
 from s3_server import s3_server
 
 from assay.data.errors import InputError, StoreError
@@ -149,3 +150,64 @@ def test_a_server_that_stops_for_a_while_costs_no_item(proxy):
     assert proxy.n_dropped > 0
     proxy.slow_s = 0.0
     require_whole("s3://faulty/lake-stopped")
+
+
+def serve_s3(port: Any) -> None:
+    """Run a server in this process until it is killed, and send its port."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    port.send(server.get_host_and_port())
+    threading.Event().wait()
+
+
+class Server:
+    """A server process. It has no disk: what takes its place is given the writes that it had."""
+
+    def __init__(self) -> None:
+        answer, port = PROCESSES.Pipe(duplex=False)
+        self.process = PROCESSES.Process(target=serve_s3, args=(port,), daemon=True)
+        self.process.start()
+        self.address: tuple[str, int] = answer.recv()
+
+    def kill(self) -> None:
+        """End the process as a lack of memory would."""
+        self.process.kill()
+        self.process.join()
+
+
+@pytest.mark.xdist_group("forked")
+def test_a_server_killed_and_started_again_costs_no_item(
+    proxy: FaultyProxy,
+) -> None:
+    """Killed at every sixth write, which is lost or was made without an answer, in turn."""
+    servers = [Server()]
+    proxy.upstream = servers[-1].address
+
+    def before_write() -> bool:
+        n = len(proxy.writes)
+        if n % 6 or len(servers) > 3:
+            return False
+        servers[-1].kill()
+        servers.append(Server())
+        proxy.upstream = servers[-1].address
+        is_made = len(servers) % 2 == 0
+        replay(proxy, proxy.writes if is_made else proxy.writes[:-1])
+        if not is_made:
+            proxy.writes.pop()
+        return True
+
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    proxy.before_write = lambda: False
+    client.create_bucket(Bucket="faulty")
+    for n in range(N):
+        client.put_object(Bucket="faulty", Key=f"in/{n:02}.png", Body=picture(n))
+    proxy.before_write = before_write
+    try:
+        counts = ingested("s3://faulty/in", "s3://faulty/lake-killed")
+        assert (counts.items, counts.stored, counts.rejected) == (N, N, 0)
+        assert len(servers) == 4
+        require_whole("s3://faulty/lake-killed")
+    finally:
+        servers[-1].kill()
