@@ -153,6 +153,7 @@ class _Soak:
                 after_s = self.rng.uniform(0, 0.8 * took_s)
                 child = self.child(self.filled(operation), lake, after_s=after_s)
             if child.exitcode != -signal.SIGKILL:
+                took_s *= 1.0 if number < n_at_steps else 0.9
                 if number < n_at_steps:
                     done += 1  # a step that this run did not have
                     self.kills[operation.name, "not reached"] += 1
@@ -161,7 +162,7 @@ class _Soak:
             done += 1
             self.kills[operation.name, kind] += 1
             self.compare(operation, lake, wanted, kind)
-        print(f"{operation.name}: {done} kills, {n_steps} steps, {took_s:.1f} s", flush=True)
+        print(f"{operation.name}: {done} kills, {n_steps} steps", flush=True)
 
     def compare(self, operation: Operation, lake: Path, wanted: dict[str, Any], kind: str) -> None:
         """Run a killed command again and compare its lake with that of the undisturbed run."""
@@ -169,11 +170,16 @@ class _Soak:
         again = self.child(self.filled(operation), lake)
         if again.exitcode != 0:
             said = (self.here / "said").read_text()[-400:]
-            self.wrong.append(f"{where}: the repeated command ends with {again.exitcode}: {said}")
+            self.note(f"{where}: the repeated command ends with {again.exitcode}: {said}")
             return
         for what, found in self.state(operation, lake).items():
             if found != wanted[what]:
-                self.wrong.append(f"{where}: {what}: {_difference(wanted[what], found)}")
+                self.note(f"{where}: {what}: {_difference(wanted[what], found)}")
+
+    def note(self, difference: str) -> None:
+        """Print a difference when it is found, since a later step may fail."""
+        self.wrong.append(difference)
+        print(f"- {difference}", flush=True)
 
     def state(self, operation: Operation, folder: Path) -> dict[str, Any]:
         """Return what must be equal however often a command was killed."""
@@ -256,8 +262,6 @@ class _Soak:
             print(f"{name:<10} {kind:<44} {n:>5}")
         n_kills = sum(n for (_, kind), n in self.kills.items() if kind != "not reached")
         print(f"{n_kills} kills, {len(self.wrong)} differences")
-        for line in self.wrong:
-            print(f"- {line}")
         return 1 if self.wrong else 0
 
 
