@@ -17,6 +17,7 @@ from ..process.prefect_home import configured_api_url, require_settings, settle
 from ..request import Request
 from ..served import announce, with_roots
 from .deployment import default_name
+from .ending import runs_ended_first
 from .prefect_server import asks_for_login, own_server, require_server
 from .schedule import Schedule
 
@@ -39,6 +40,7 @@ def serve(request: Request, *, schedule: Schedule | None, name: str | None = Non
         ConfigError: No server can be reached or started, another process serves other settings
             under the name, or it is deployed to a work pool.
         AssayError: A run of this request could not start.
+        Terminated: SIGTERM was received, and the runs have ended.
     """
     settle(quiet=False)
     require_settings()
@@ -66,17 +68,18 @@ def serve(request: Request, *, schedule: Schedule | None, name: str | None = Non
             print(_words(name, schedule, url, login_file, request), file=sys.stderr, flush=True)  # noqa: T201
             from ..moderate import moderate
 
-            moderate.serve(
-                name=name,
-                schedules=[] if schedule is None else [schedule.for_client()],
-                version=__version__,
-                parameters=parameters,
-                tags=["assay"],
-                global_limit=1,
-                print_starting_message=False,
-                # A file path would break the package's relative imports.
-                entrypoint_type=EntrypointType.MODULE_PATH,
-            )
+            with runs_ended_first():
+                moderate.serve(
+                    name=name,
+                    schedules=[] if schedule is None else [schedule.for_client()],
+                    version=__version__,
+                    parameters=parameters,
+                    tags=["assay"],
+                    global_limit=1,
+                    print_starting_message=False,
+                    # A file path would break the package's relative imports.
+                    entrypoint_type=EntrypointType.MODULE_PATH,
+                )
 
 
 def name_of(request: Request) -> str:
