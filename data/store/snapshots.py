@@ -1,7 +1,7 @@
 """Opened versions of tables, kept until the table has a newer one.
 
-Opening a Delta table reads its log. A reader asks for the latest version of several tables many
-times per run, so an opening is kept, and a look at the log tells whether it is still the latest:
+Opening a Delta table reads its log. A run asks for the latest version of several tables many
+times, so an opening is kept, and a look at the log tells whether it is still the latest:
 its entry is unchanged, and there is no entry of the next version.
 """
 

@@ -10,6 +10,7 @@ and gets the columns before the next append.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import time
@@ -34,7 +35,7 @@ from .local_files import LocalStore
 from .retry import retried
 from .snapshots import Snapshot, Snapshots
 from .table_files import DataFile, encode
-from .table_log import new_files
+from .table_log import entries_of, new_files
 
 FOLDER = "tables"
 MAX_ATTEMPTS = 12
@@ -78,7 +79,7 @@ class _Commit:
 class Tables:
     """Scans of and appends to the tables of a lake; threads may share it.
 
-    Readers share one opening per version of a table; see `snapshots`.
+    Readers and writers share one opening per version of a table; see `snapshots`.
     """
 
     exclusive = _EXCLUSIVE
@@ -306,8 +307,8 @@ class Tables:
     def _commit(self, commit: _Commit) -> bool:
         """Try a commit once; return False if its transaction was committed before."""
         table, file = commit.table, commit.file
-        base = self.open(table) or self.create(table)
-        if base.transaction_version(commit.txn) is not None:
+        base, is_committed = self._base(table, commit.txn)
+        if is_committed:
             return commit.is_written and self._is_ours_else_deleted(table, base, file)
         after = commit.after
         if after is not None and self._has_exclusive_since(base, table, after):
@@ -319,9 +320,11 @@ class Tables:
             )
         if lacking := self._lacking(base, table):
             begin = base.version() + 1
-            base.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
+            # This moves an opened table to its new version, so it is not a shared one.
+            own = self.at(table, base.version())
+            own.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
             self.sync_log(table, begin)
-            base = self.open(table) or base
+            base = self.open(table) or own
         begin = base.version() + 1
         if not commit.is_written:
             # Written before the commit, so that a commit always has its rows.
@@ -349,6 +352,19 @@ class Tables:
         )
         self.sync_log(table, begin)
         return True
+
+    def _base(self, table: str, txn: str) -> tuple[DeltaTable, bool]:
+        """Return the latest version of a table, and whether a transaction was committed.
+
+        It is the version that readers share: a commit leaves an opened version as it is.
+        """
+        latest = self._latest(table)
+        if latest is not None:
+            # A vacuum may have removed entries that a kept version still names.
+            with contextlib.suppress(DeltaError, OSError):
+                return latest.opened, latest.opened.transaction_version(txn) is not None
+        base = self.open(table) or self.create(table)
+        return base, base.transaction_version(txn) is not None
 
     def _is_ours_else_deleted(self, table: str, base: DeltaTable, file: DataFile) -> bool:
         """Return whether a table has a data file; remove a file that it does not have."""
@@ -412,14 +428,9 @@ class Tables:
 
     def _has_exclusive_since(self, base: DeltaTable, table: str, after: int) -> bool:
         """Return whether an append with `after` was committed after version `after`."""
-        if base.version() <= after:
-            return False
-        earlier = self.open(table)
-        if earlier is None:
-            return False
-        retried(lambda: earlier.load_as_version(after))
         # Delta itself checks commits after `base`.
-        return earlier.transaction_version(_EXCLUSIVE) != base.transaction_version(_EXCLUSIVE)
+        entries = entries_of(self._store, f"{FOLDER}/{table}", after + 1, base.version() + 1)
+        return any(_EXCLUSIVE in entry.txns for entry in entries)
 
     def _lacking(self, opened: DeltaTable, table: str) -> list[pa.Field]:
         """Return the columns of the schema that an older table lacks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -66,6 +67,62 @@ def test_a_broken_table_is_an_error_of_the_store(lake: Lake) -> None:
         lake.scan("reviews")
     with pytest.raises(StoreError, match=r"cannot read the table .*reviews"):
         lake.append("reviews", [review()], txn="b")
+
+
+def test_an_append_leaves_the_version_that_readers_share(lake: Lake) -> None:
+    """A version opened before an append keeps its number and its files."""
+    lake.append("reviews", [review("a")], txn="a")
+    shared = lake.tables._snapshot("reviews", None)
+    assert shared is not None
+    files = shared.opened.file_uris()
+    assert lake.append("reviews", [review("b")], txn="b", after=1)
+    assert (shared.opened.version(), shared.opened.file_uris()) == (1, files)
+    assert lake.tables._snapshot("reviews", 1) is not None
+    assert ids(lake) == ["a", "b"]
+
+
+def test_an_append_sees_the_commits_of_others_since_the_kept_version(lake: Lake) -> None:
+    """Their transactions are not repeated, and their appends with `after` are respected."""
+    other = Lake(lake.uri)
+    for name in "abc":
+        assert lake.append("reviews", [review(name)], txn=name, after=lake.version("reviews") or 0)
+        assert other.append("reviews", [review("-")], txn=name) is False
+        assert other.append("reviews", [review(f"{name}2")], txn=f"{name}2")
+    assert other.append("reviews", [review("d")], txn="d", after=lake.version("reviews"))
+    with pytest.raises(CommitConflict, match="newer than version 6"):
+        lake.append("reviews", [review("e")], txn="e", after=6)
+    assert lake.append("reviews", [review("e")], txn="e", after=7)
+
+
+def test_an_append_outlives_the_removal_of_old_entries(lake: Lake) -> None:
+    """Entries that a checkpoint replaces may go while a version opened with them is kept."""
+    for name in "abc":
+        lake.append("reviews", [review(name)], txn=name)
+    assert lake.version("reviews") == 3
+    other = Lake(lake.uri).tables.open("reviews")
+    assert other is not None
+    other.create_checkpoint()
+    log = Path(lake.path("tables", "reviews", "_delta_log"))
+    for version in range(3):
+        (log / f"{version:020}.json").unlink()
+    assert lake.append("reviews", [review("-")], txn="a") is False
+    assert lake.append("reviews", [review("d")], txn="d", after=3)
+    assert ids(lake) == ["a", "b", "c", "d"]
+
+
+def test_an_append_follows_a_table_that_was_put_back(lake: Lake) -> None:
+    """An older copy of the table takes the rows that it lacks, though a newer version is kept."""
+    folder = Path(lake.path("tables", "reviews"))
+    lake.append("reviews", [review("a")], txn="a")
+    shutil.copytree(folder, folder.with_name("copy"))
+    lake.append("reviews", [review("b")], txn="b")
+    assert lake.version("reviews") == 2
+    shutil.rmtree(folder)
+    folder.with_name("copy").rename(folder)
+    assert lake.append("reviews", [review("-")], txn="a") is False
+    assert lake.append("reviews", [review("b")], txn="b") is True
+    assert lake.version("reviews") == 2
+    assert ids(lake) == ["a", "b"]
 
 
 def test_the_second_of_two_deciders_must_look_again(lake: Lake) -> None:

@@ -95,17 +95,21 @@ def test_a_table_is_opened_once_per_version(lake, monkeypatch):
         real(self, table)
 
     monkeypatch.setattr(Snapshot, "__init__", counted)
-    reader = Lake(lake.uri)
+    reader, writer = Lake(lake.uri), Lake(lake.uri)
     for _ in range(3):
         reader.scan("reviews").collect()
         reader.rows_of("reviews", IDS[:3]).collect()
         assert reader.n_rows("reviews") == 64
         reader.version("reviews")
     assert opened == [16]
-    lake.append("reviews", [review("ee" * 32)], txn="other writer")
+    writer.append("reviews", [review("ee" * 32)], txn="other writer")
     assert reader.n_rows("reviews") == 65
     assert reader.rows_of("reviews", ["ee" * 32]).collect().height == 1
-    assert opened == [16, 17]
+    assert opened == [16, 16, 17]
+    # An append starts from the version that its readers opened.
+    assert reader.append("reviews", [review("ff" * 32)], txn="reader")
+    assert reader.n_rows("reviews") == 66
+    assert opened == [16, 16, 17, 18]
 
 
 def test_rows_added_since_the_latest_version_need_no_opening(lake, monkeypatch):
