@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 _STORES: Final[Mapping[str, Callable[..., Any]]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 # Part of a shard may take long on a slow connection; an unreachable store fails within a minute.
+# A wait is drawn between 0.1 s and `base` times the one before: with 2 they hardly grow, and a
+# server that is away for two seconds outlasts them.
 _REQUEST_S: Final = 300
 _RETRIES: Final = {
     "max_retries": 6,
@@ -40,7 +42,7 @@ _RETRIES: Final = {
     "backoff": {
         "init_backoff": timedelta(seconds=0.1),
         "max_backoff": timedelta(seconds=5),
-        "base": 2,
+        "base": 4,
     },
 }
 

@@ -94,7 +94,7 @@ def test_batches_of_any_size(tmp_path, backend):
     together = detector.forward(pixels)[0]
     alone = [float(detector.forward(one[None])[0][0]) for one in pixels]
     np.testing.assert_allclose(together, alone, atol=1e-3)
-    with pytest.raises(ValueError, match=r"expected \(N, 3, 64, 64\)"):
+    with pytest.raises(ValueError, match=r"\(3, 32, 64\); expected \(3, 64, 64\)"):
         detector.forward(pixels[:, :, :32])
 
 
