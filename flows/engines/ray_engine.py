@@ -46,7 +46,9 @@ class RayEngine:
                 "include_dashboard": False,
             }
         try:
-            ray.init(placement.address, **quiet)
+            # Without an address Ray would join any cluster of this machine, or look for one whose
+            # file has outlived it.
+            ray.init(placement.address or "local", **quiet)
         except (OSError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"the Ray cluster at {placement.address or 'this machine'} cannot be used:"
