@@ -24,7 +24,7 @@ from ..images.limits import too_many_bytes
 from ..object_addresses import folder_of, is_object
 from ..schema import Reason
 from .arrow_rows import rows_of, value_of
-from .buckets.object_file import ObjectFile
+from .buckets.object_file import object_file
 from .buckets.open_file import file_stamp
 from .cells import folders_of, locate
 from .columns import BYTE_COLUMNS, choose_column, tag_columns, tags_in
@@ -46,7 +46,7 @@ def _open(path: str) -> pq.ParquetFile:
     # Without a buffer whole column chunks, possibly gigabytes, are read at once.
     if is_object(path):
         return pq.ParquetFile(
-            pa.PythonFile(ObjectFile(path)), buffer_size=_OBJECT_STEP_BYTES, pre_buffer=False
+            pa.PythonFile(object_file(path)), buffer_size=_OBJECT_STEP_BYTES, pre_buffer=False
         )
     return pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
 

@@ -110,7 +110,7 @@ class ObjectStore:
             FileNotFoundError: The file does not exist.
         """
         n_bytes = self._done(lambda: int(obstore.head(self._store, name)["size"]))
-        return pa.PythonFile(_Ranges(lambda start, end: self._range(name, start, end), n_bytes))
+        return pa.PythonFile(RangeFile(lambda start, end: self._range(name, start, end), n_bytes))
 
     def create(self, name: str, raw: bytes) -> bool:
         """Write a small file and return True; return False if the name exists."""
@@ -177,29 +177,40 @@ class ObjectStore:
         return as_os_error(lambda: retried(work))
 
 
-class _Ranges(io.RawIOBase):
-    """Object as a file with random reads, one request per read."""
+class RangeFile(io.RawIOBase):
+    """An object as a file with random reads, one request per read.
+
+    Args:
+        read_range: Function from the first byte and the one after the last to the bytes.
+        n_bytes: Size of the object.
+    """
 
     def __init__(self, read_range: Callable[[int, int], bytes], n_bytes: int) -> None:
+        super().__init__()
         self._read_range = read_range
         self._n_bytes = n_bytes
         self._at = 0
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def tell(self) -> int:
+        """Return the current position."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to an offset and return the position."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._n_bytes}[whence]
-        self._at = base + offset
+        self._at = max(0, base + offset)
         return self._at
 
     def read(self, n_bytes: int | None = -1) -> bytes:
+        """Return the next bytes, by one request; fewer only at the end."""
         rest = max(0, self._n_bytes - self._at)
         wanted = rest if n_bytes is None or n_bytes < 0 else min(n_bytes, rest)
         if not wanted:
@@ -207,6 +218,12 @@ class _Ranges(io.RawIOBase):
         raw = self._read_range(self._at, self._at + wanted)
         self._at += len(raw)
         return raw
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer by one request; return the number of bytes, fewer only at the end."""
+        raw = self.read(len(buffer))
+        buffer[: len(raw)] = raw
+        return len(raw)
 
 
 _MISSING: Final = re.compile(r"NoSuchBucket|ContainerNotFound|404 Not Found")

@@ -10,7 +10,7 @@ from typing import Final
 
 from ...object_addresses import is_object, parse
 from ..uris import stamp_of
-from .object_file import ObjectFile
+from .object_file import object_file
 from .open_bucket import bucket_of, forget_infos, info_of
 
 # Of an object, one request each; of a disk, the size of other buffers.
@@ -26,7 +26,7 @@ def open_file(path: str, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE) -> io.Buffe
         OSError: It does not exist or cannot be read.
     """
     if is_object(path):
-        return io.BufferedReader(ObjectFile(path), max(buffer_bytes, _AHEAD_BYTES))
+        return io.BufferedReader(object_file(path), max(buffer_bytes, _AHEAD_BYTES))
     return io.BufferedReader(io.FileIO(path), buffer_bytes)
 
 
