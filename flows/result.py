@@ -85,13 +85,11 @@ class Moderation:
             StoreError: The lake cannot be read.
         """
         from ..data.store.lake import Lake
-        from ..tasks.report.run_record import find_run, run_images
+        from ..tasks.report.run_record import images_by_score
 
-        lake = Lake(self.lake, create=False)
         return (
-            run_images(lake, find_run(lake, self.run_id))
+            images_by_score(Lake(self.lake, create=False), self.run_id)
             .select("image_id", "source_uri", "prob_fake", "decision", "reasons")
-            .sort("prob_fake", "source_uri", descending=[True, False], nulls_last=True)
             .collect()
         )
 

@@ -18,7 +18,7 @@ from ...data.schema import Decision, Reason
 from ...data.source_paths import absolute_source
 from ...data.store.lake import Lake
 from ...tasks.rejections import remedy_of
-from ...tasks.report.run_record import find_run, run_images
+from ...tasks.report.run_record import images_by_score
 from ..blocks.names import is_block
 from ..result import Moderation
 
@@ -82,12 +82,10 @@ def flagged_rows(result: Moderation) -> list[dict[str, Any]]:
         InputError: The lake has no record of the run.
         StoreError: The lake cannot be read.
     """
-    lake = Lake(result.lake, create=False)
     rows = (
-        run_images(lake, find_run(lake, result.run_id))
+        images_by_score(Lake(result.lake, create=False), result.run_id)
         .filter(pl.col("decision") == Decision.FLAG.value)
         .select("image_id", "source_uri", "prob_fake", "reasons")
-        .sort("prob_fake", "source_uri", descending=[True, False], nulls_last=True)
         .head(MAX_FLAGGED)
         .collect()
     )

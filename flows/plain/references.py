@@ -84,14 +84,9 @@ class Batch(Reference):
             StoreError: The lake cannot be read.
         """
         from ...data.store.lake import Lake
-        from ...tasks.report.run_record import find_run, run_images
+        from ...tasks.report.run_record import images_by_score
 
-        lake = Lake(self.lake, create=False)
-        return (
-            run_images(lake, find_run(lake, self.run_id))
-            .sort("prob_fake", "source_uri", descending=[True, False], nulls_last=True)
-            .collect()
-        )
+        return images_by_score(Lake(self.lake, create=False), self.run_id).collect()
 
     def ids(self) -> pl.Series:
         """Return the ids of the images, each once.

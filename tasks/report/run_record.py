@@ -154,6 +154,18 @@ def ids_of_run(lake: Lake, run: RunRecord) -> pl.Series | None:
     return ids["image_id"].drop_nulls()
 
 
+def images_by_score(lake: Lake, run_id: str) -> pl.LazyFrame:
+    """Return the rows of `run_images` by descending score; images without a score come last.
+
+    Raises:
+        InputError: The lake has no record of the run.
+        StoreError: The record cannot be read.
+    """
+    return run_images(lake, find_run(lake, run_id)).sort(
+        "prob_fake", "source_uri", descending=[True, False], nulls_last=True
+    )
+
+
 def run_images(lake: Lake, run: RunRecord, *, part: Part | None = None) -> pl.LazyFrame:
     """Return one row per image of the run's batch, or of the lake, in its current state.
 
