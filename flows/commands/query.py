@@ -70,7 +70,7 @@ def query(
         if dry_run and to is not None:
             from ..dry_run.datasets import query_effects
 
-            print_effects(query_effects(opened, rows, to), as_json=json_)
+            print_effects(query_effects(opened, _count(rows), to), as_json=json_)
         elif to is not None and kind is not None:
             n_rows = write_rows(to, rows.collect_batches(), rows.collect_schema(), kind=kind)
             made = {"file": str(to.absolute()), "format": kind, "rows": n_rows}

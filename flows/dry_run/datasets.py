@@ -81,15 +81,14 @@ def export_effects(lake: Lake, scope: Scope, filters: Filters, to: Path) -> Effe
     )
 
 
-def query_effects(lake: Lake, rows: pl.LazyFrame, to: Path) -> Effects:
-    """Return the effects of writing the rows of a query to a file; the rows are counted.
+def query_effects(lake: Lake, n_rows: int, to: Path) -> Effects:
+    """Return the effects of writing the rows of a query to a file.
 
     Args:
         lake: Lake of the tables.
-        rows: Rows of the query.
+        n_rows: Number of rows of the query.
         to: File to write.
     """
-    n_rows = int(rows.select(pl.len()).collect().item())
     return Effects(
         reads=[Effect(n_rows, "rows", lake.uri)], writes=[Effect(n_rows, "rows", str(to))]
     )
