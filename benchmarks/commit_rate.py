@@ -10,19 +10,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
-import boto3
 import numpy as np
-from moto.server import DomainDispatcherApplication, ThreadedMotoServer
+from s3_on_loopback import s3_server
 
 from assay.data.errors import CommitConflict
 from assay.data.schema import Row
@@ -67,34 +64,8 @@ def folders() -> Iterator[Iterator[str]]:
 @contextlib.contextmanager
 def buckets(delay_s: float) -> Iterator[Iterator[str]]:
     """Yield addresses of lakes on an S3 server, with the variables that lead to it."""
-    answer = DomainDispatcherApplication.__call__
-
-    def delayed(
-        app: DomainDispatcherApplication, environ: dict[str, Any], start: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        time.sleep(delay_s)
-        answered: Iterable[bytes] = answer(app, environ, start)
-        return answered
-
-    DomainDispatcherApplication.__call__ = delayed
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    client = boto3.client("s3", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
-    client.create_bucket(Bucket="lakes")
-    try:
+    with s3_server("lakes", lambda _request: time.sleep(delay_s)):
         yield (f"s3://lakes/lake-{number}" for number in range(1000))
-    finally:
-        server.stop()
 
 
 def line(store: str, uri: str, n_writers: int, n_commits: int, n_rows: int) -> None:

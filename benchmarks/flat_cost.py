@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tarfile
@@ -18,40 +19,52 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-ONE_RUN = """
-import json, resource, sys, time
-import numpy as np
 import assay
 from assay.flows.request import Request
 from assay.flows.run import run
 from assay.tasks.detector.weights.detector_card import Card, Square
 
-class StandIn:
-    card = Card(name="stand-in", version="1", licence="Apache-2.0",
-                        limits="None: its scores mean nothing.", input=Square(size_px=32))
-    def embed(self, rgb_u8_nhwc):
-        return rgb_u8_nhwc.reshape(len(rgb_u8_nhwc), -1)[:, :192].astype(np.float32)
-    def score(self, rgb_u8_nhwc):
-        return rgb_u8_nhwc.mean(axis=(1, 2, 3), dtype=np.float64).astype(np.float32) / 64 - 2
 
-name = assay.offer_detector(StandIn())
-started_s, cpu_s = time.perf_counter(), time.process_time()
-result = run(Request(sources=(sys.argv[1],), lake=sys.argv[2], detector=name))
-print(json.dumps({
-    "seconds": time.perf_counter() - started_s, "cpu_s": time.process_time() - cpu_s,
-    "scored": result.scored, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-}))
-"""
+class StandIn:
+    """A detector of almost no cost.
+
+    Args:
+        n_dimensions: Length of the embeddings, at most 3,072.
+    """
+
+    card = Card(
+        name="stand-in",
+        version="1",
+        licence="Apache-2.0",
+        limits="None: its scores mean nothing.",
+        input=Square(size_px=32),
+    )
+
+    def __init__(self, n_dimensions: int) -> None:
+        self._n_dimensions = n_dimensions
+
+    def embed(self, rgb_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return pixels as embeddings."""
+        return rgb_u8_nhwc.reshape(len(rgb_u8_nhwc), -1)[:, : self._n_dimensions].astype(np.float32)
+
+    def score(self, rgb_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the brightness as logits."""
+        return rgb_u8_nhwc.mean(axis=(1, 2, 3), dtype=np.float64).astype(np.float32) / 64 - 2
 
 
 def main() -> None:
     """Print two lines per size of the batch, each size into a fresh lake."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 50_000, 200_000])
+    parser.add_argument("--one", nargs=2, metavar=("SOURCE", "LAKE"), help=argparse.SUPPRESS)
     parser.add_argument("--scratch", type=Path, help="Folder for images and lakes.")
     arguments = parser.parse_args()
+    if arguments.one:
+        one_run(*arguments.one)
+        return
     print(
         f"{'run':>5} {'images':>9} {'images/s':>9} {'CPU ms':>8} {'peak MB':>8} {'commits':>8}"
         f" {'files':>7} {'read kB':>8} {'written kB':>10} {'tables kB':>10}"
@@ -67,10 +80,26 @@ def main() -> None:
             line("known", size, n_bytes, source, lake)
 
 
+def one_run(source: str, lake: str) -> None:
+    """Run in this process, and print its figures as JSON."""
+    name = assay.offer_detector(StandIn(n_dimensions=192))
+    started_s, cpu_s = time.perf_counter(), time.process_time()
+    result = run(Request(sources=(source,), lake=lake, detector=name))
+    figures = {
+        "seconds": time.perf_counter() - started_s,
+        "cpu_s": time.process_time() - cpu_s,
+        "scored": result.scored,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    print(json.dumps(figures))
+
+
 def line(label: str, size: int, n_bytes: int, source: Path, lake: Path) -> None:
     """Run once and print its figures; commits and files are those of the lake after it."""
     child = subprocess.Popen(
-        [sys.executable, "-c", ONE_RUN, str(source), str(lake)], stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, "--one", str(source), str(lake)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     moved = (0, 0)
     while child.poll() is None:

@@ -6,23 +6,16 @@ The server is moto, in this process, and counts what it is asked. The detector i
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
 from typing import Any
 
-import boto3
-import numpy as np
-from flat_cost import images
-from moto.server import DomainDispatcherApplication, ThreadedMotoServer
-from numpy.typing import NDArray
+from flat_cost import StandIn, images
+from s3_on_loopback import s3_server
 
 import assay
 import assay.flows.run as runs
 from assay.flows.request import Request
-from assay.tasks.detector.weights.detector_card import Card, Square
 
 # Amazon S3 counts a listing as a write.
 WRITES = ("PUT", "POST", "COPY", "LIST")
@@ -37,26 +30,6 @@ PARTS = {
 }
 
 
-class StandIn:
-    """A detector of almost no cost with embeddings of a ViT-S."""
-
-    card = Card(
-        name="stand-in",
-        version="1",
-        licence="Apache-2.0",
-        limits="None: its scores mean nothing.",
-        input=Square(size_px=32),
-    )
-
-    def embed(self, rgb_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return pixels as embeddings."""
-        return rgb_u8_nhwc.reshape(len(rgb_u8_nhwc), -1)[:, :384].astype(np.float32)
-
-    def score(self, rgb_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the brightness as logits."""
-        return rgb_u8_nhwc.mean(axis=(1, 2, 3), dtype=np.float64).astype(np.float32) / 64 - 2
-
-
 def main() -> None:
     """Print the requests of first runs and of runs over known images."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -65,45 +38,25 @@ def main() -> None:
     arguments = parser.parse_args()
     runs.IMAGES_PER_TASK = arguments.per_task or runs.IMAGES_PER_TASK
     counts: Counter[tuple[str, str]] = Counter()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    answer = DomainDispatcherApplication.__call__
 
-    def counted(
-        app: DomainDispatcherApplication, environ: dict[str, Any], start: Callable[..., Any]
-    ) -> Iterable[bytes]:
+    def count(environ: dict[str, Any]) -> None:
         counts[kind_of(environ)] += 1
-        asked: Iterable[bytes] = answer(app, environ, start)
-        return asked
 
-    DomainDispatcherApplication.__call__ = counted
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    client = boto3.client("s3", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
-    client.create_bucket(Bucket="bucket")
-    name = assay.offer_detector(StandIn())
-    print(f"{'images':>7} {'run':>6}  requests per 1,000 images")
-    for size in arguments.sizes:
-        for key, raw in images(size):
-            client.put_object(Bucket="bucket", Key=f"in-{size}/{key}", Body=raw)
-        request = Request(
-            sources=(f"s3://bucket/in-{size}",), lake=f"s3://bucket/lake-{size}", detector=name
-        )
-        for label in ("first", "known"):
-            counts.clear()
-            result = runs.run(request)
-            if result.scored != (size if label == "first" else 0):
-                print(f"scored {result.scored} of {size}: {result}", file=sys.stderr)
-            show(label, size, counts)
-    server.stop()
+    with s3_server("bucket", count) as client:
+        name = assay.offer_detector(StandIn(n_dimensions=384))
+        print(f"{'images':>7} {'run':>6}  requests per 1,000 images")
+        for size in arguments.sizes:
+            for key, raw in images(size):
+                client.put_object(Bucket="bucket", Key=f"in-{size}/{key}", Body=raw)
+            request = Request(
+                sources=(f"s3://bucket/in-{size}",), lake=f"s3://bucket/lake-{size}", detector=name
+            )
+            for label in ("first", "known"):
+                counts.clear()
+                result = runs.run(request)
+                if result.scored != (size if label == "first" else 0):
+                    print(f"scored {result.scored} of {size}: {result}", file=sys.stderr)
+                show(label, size, counts)
 
 
 def kind_of(environ: dict[str, Any]) -> tuple[str, str]:
