@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import json
@@ -16,13 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-import boto3
 import polars as pl
 import pytest
 from faulty_proxy import faulty_proxy
 from lake_rows import image_row
-from moto.server import ThreadedMotoServer
 from PIL import Image
+from s3_server import s3_server
 
 from assay.data.errors import CommitConflict, MissingVersion, StoreError
 from assay.data.sources.find import SourceOptions, find_items
@@ -40,36 +38,10 @@ from assay.tasks.lake.vacuum import vacuum
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 
 
-@contextlib.contextmanager
-def environment(values: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 @pytest.fixture(scope="module")
 def s3() -> Iterator[object]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with environment(
-        {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-    ):
-        client = boto3.client("s3", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
-        client.create_bucket(Bucket="pictures")
+    with s3_server("pictures") as client:
         yield client
-    server.stop()
 
 
 def review(image_id: str, reviewer: str = "ann") -> dict[str, object]:

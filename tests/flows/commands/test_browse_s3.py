@@ -2,12 +2,11 @@
 
 import json
 
-import boto3
 import lakes
 import polars as pl
 import pytest
 from lakes import Shot
-from moto.server import ThreadedMotoServer
+from s3_server import s3_server
 
 from assay.flows.cli import main
 
@@ -17,30 +16,13 @@ LAKE = "s3://browsed/some/lake"
 @pytest.fixture(scope="module")
 def made():
     """Two images in a lake on S3, with a report of their run."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }.items():
-            patched.setenv(name, value)
-        boto3.client("s3", region_name="us-east-1", endpoint_url=url).create_bucket(
-            Bucket="browsed"
-        )
+    with s3_server("browsed"):
         made = lakes.lake_of(
             LAKE,  # type: ignore[arg-type]
             [Shot(name="a.jpg", prob=0.05, seed=1), Shot(name="b.jpg", prob=0.99, seed=2)],
         )
         made.lake.write(f"reports/{made.run_id}.html", b"<p>")
         yield made
-    server.stop()
 
 
 def run(capsys, *arguments):
