@@ -17,7 +17,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .data.store.lake import Lake
-    from .flows.api import moderate
+    from .flows.api.moderate import moderate
     from .flows.notebook import load_ipython_extension
     from .tasks.detector.weights.python_detector import offer_detector
 
@@ -29,7 +29,7 @@ let_waiting_threads_sleep()
 _HOMES = {
     "Lake": ".data.store.lake",
     "load_ipython_extension": ".flows.notebook",
-    "moderate": ".flows.api",
+    "moderate": ".flows.api.moderate",
     "offer_detector": ".tasks.detector.weights.python_detector",
 }
 

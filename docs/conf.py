@@ -87,7 +87,7 @@ _NAVIGATION: Final = {
 _PYTHON: Final = {
     "Runs": {
         "assay": ["moderate", "offer_detector"],
-        "assay.flows.result": ["Moderation"],
+        "assay.flows.results.moderation": ["Moderation"],
         "assay.flows.augmentation.run": ["augment"],
         "assay.flows.augmentation.result": ["Augmentation"],
     },

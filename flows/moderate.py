@@ -19,7 +19,7 @@ from .flow_runs.presenting import failing_in_words, name_of_run, presented
 from .flow_runs.step_task import called_as_task
 from .process.prefect_home import settle_temporary_server
 from .request import Request
-from .result import Moderation
+from .results.moderation import Moderation
 from .run import run
 from .served import confined, lake_of_run
 from .settings.form import with_form

@@ -20,7 +20,7 @@ from .settings.describe import help_of
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .result import Moderation
+    from .results.moderation import Moderation
 
 
 Magic = TypeVar("Magic", bound="Callable[[AssayMagics, str], Moderation]")
@@ -69,7 +69,7 @@ class AssayMagics(Magics):  # type: ignore[misc]  # Class cannot subclass "Magic
         given = vars(parse_argstring(AssayMagics.moderate, line))
         sources = [_plain(source) for source in given.pop("sources")]
         settings = {name: _plain(value) for name, value in given.items() if value is not None}
-        from .api import moderate
+        from .api.moderate import moderate
 
         try:
             return moderate(*sources, **settings)

@@ -33,7 +33,7 @@ from .engines.protocol import Placement
 from .judging import check_judging
 from .process.malloc import limit_arenas
 from .request import Request
-from .result import Moderation
+from .results.moderation import Moderation
 from .run_state import BatchSource, RunState, Stage, Tell
 from .steps import (
     Steps,

@@ -26,7 +26,7 @@ from .dead_runs import this_process
 from .judging import policy_of
 from .process.json_lines import begin_run
 from .request import Request
-from .result import Moderation
+from .results.moderation import Moderation
 from .steps import backend_step
 
 _log = logging.getLogger(__name__)

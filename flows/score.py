@@ -13,7 +13,7 @@ from ..version import __version__
 from .flow_runs.presenting import name_of_run
 from .moderate import moderate
 from .request import AugmentSettings
-from .result import Moderation
+from .results.moderation import Moderation
 from .settings.form import with_form
 
 

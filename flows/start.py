@@ -12,7 +12,7 @@ from .progress import for_terminal, watched
 from .request import Request
 
 if TYPE_CHECKING:
-    from .result import Moderation
+    from .results.moderation import Moderation
 
 
 def start(

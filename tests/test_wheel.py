@@ -54,7 +54,7 @@ def test_the_wheel_holds_the_files_that_modules_read(names):
         "tasks/pages/veil.css",
         "tasks/evasion/evasion.html.jinja",
         "tasks/similar/similar.html.jinja",
-        "flows/result.html.jinja",
+        "flows/results/cell.html.jinja",
         "tasks/detector/mini/model.safetensors",
         "tasks/detector/mini/config.json",
         "tasks/detector/mini/detector.toml",

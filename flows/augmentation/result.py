@@ -9,7 +9,7 @@ import polars as pl
 
 from ...data.commands import command
 from ...tasks.evasion.table import table_text
-from ..result import Moderation
+from ..results.moderation import Moderation
 
 _REASONS_SHOWN: Final = 3
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...data.store.lake import Lake
     from ..dry_run.effects import Effects
     from ..request import Request
-    from ..result import Moderation
+    from ..results.moderation import Moderation
 
 Sources = Annotated[
     tuple[str, ...],
@@ -147,7 +147,7 @@ def execute_and_print(
 
         print_effects(moderation_effects(request, verb), as_json=as_json)
         return
-    from ..result import TooManyRejected
+    from ..results.moderation import TooManyRejected
 
     try:
         result, refused = execute(request, verb, server=server), None

@@ -20,7 +20,7 @@ from ..blocks.names import is_block
 if TYPE_CHECKING:
     from ...tasks.publish.publish import PublishResult
     from ..plain.references import Batch, Dataset
-    from ..result import Moderation
+    from ..results.moderation import Moderation
 
 ANNOUNCED: Final = "assay.batch.announced"
 INGESTED: Final = "assay.batch.ingested"

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ..request import Request
-from ..result import Moderation
+from ..results.moderation import Moderation
 from ..run_state import Stage, Tell, new_run_id
 from .event import Event, batch_ingested, images_flagged, run_completed, run_failed
 from .send import emit, notify, require_block

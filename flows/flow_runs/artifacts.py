@@ -20,7 +20,7 @@ from ...data.store.lake import Lake
 from ...tasks.rejections import remedy_of
 from ...tasks.report.run_record import images_by_score
 from ..blocks.names import is_block
-from ..result import Moderation
+from ..results.moderation import Moderation
 
 MAX_FLAGGED: Final = 100
 

@@ -22,7 +22,7 @@ from prefect.states import Failed
 from ...data.errors import AssayError
 from .. import progress
 from ..request import Request
-from ..result import Moderation, TooManyRejected
+from ..results.moderation import Moderation, TooManyRejected
 from ..settings.resolve import default_lake
 from .artifacts import write_artifacts
 from .names import run_name, run_tags

@@ -20,7 +20,7 @@ from ...tasks.views import ViewCounts
 from ..fields.plain_values import source_text
 from ..judging import identity_of, policy_of
 from ..request import Request
-from ..result import Moderation
+from ..results.moderation import Moderation
 from ..run import run
 from ..settings.faces import IngestKeywords, ScoreKeywords
 from ..steps import Steps

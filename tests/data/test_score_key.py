@@ -18,7 +18,7 @@ from assay.data.errors import ConfigError
 from assay.data.schema import TABLES
 from assay.data.score_key import ScoreKey, rows_that_count
 from assay.flows.lookup import describe_image, stored_logit
-from assay.flows.result import Moderation
+from assay.flows.results.moderation import Moderation
 from assay.synth.plan.plan import Parents
 from assay.tasks.decide.decide import decide_images
 from assay.tasks.decide.policy import Band

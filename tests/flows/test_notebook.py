@@ -14,8 +14,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from lakes import Made, Shot, drawn, lake_of
 
 from assay.data.errors import ConfigError
-from assay.flows import api
-from assay.flows.result import Moderation
+from assay.flows.api import moderate as api
+from assay.flows.results.moderation import Moderation
 
 MAX_CELL_BYTES = 300_000
 

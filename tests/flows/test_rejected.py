@@ -10,7 +10,7 @@ from ingesting import picture, put
 
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
-from assay.flows.result import Moderation, TooManyRejected
+from assay.flows.results.moderation import Moderation, TooManyRejected
 
 
 @pytest.fixture

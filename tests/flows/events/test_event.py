@@ -16,7 +16,7 @@ from assay.data.errors import ConfigError
 from assay.flows.events.event import Event, batch_announced, dataset_published
 from assay.flows.events.run_events import events_of, message_of
 from assay.flows.request import Request
-from assay.flows.result import Moderation
+from assay.flows.results.moderation import Moderation
 from assay.flows.run import run
 from assay.tasks.publish.publish import PublishResult
 

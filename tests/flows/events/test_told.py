@@ -11,7 +11,7 @@ from ingesting import picture, put
 from assay.data.errors import InputError, StoreError
 from assay.flows.events import run_events
 from assay.flows.request import Request
-from assay.flows.result import Moderation, TooManyRejected
+from assay.flows.results.moderation import Moderation, TooManyRejected
 from assay.flows.run import run
 from assay.flows.steps import Steps
 

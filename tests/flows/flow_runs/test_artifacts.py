@@ -1,7 +1,7 @@
 """The summary that a run leaves on a Prefect server."""
 
 from assay.flows.flow_runs.artifacts import summary_markdown
-from assay.flows.result import Moderation
+from assay.flows.results.moderation import Moderation
 
 RESULT = Moderation(
     run_id="20261126T040000Z-00000000",
@@ -23,7 +23,7 @@ RESULT = Moderation(
 
 
 def summary(**changes):
-    values = {name: getattr(RESULT, name) for name in RESULT.__slots__}
+    values = {name: getattr(RESULT, name) for name in RESULT.to_json()}
     return summary_markdown(Moderation(**values | changes), title="a *run*", host="worker-1")
 
 

@@ -25,7 +25,7 @@ from assay.data.store.shards import ShardImage
 from assay.flows.cli import main
 from assay.flows.installation import doctor
 from assay.flows.request import Request
-from assay.flows.result import Moderation
+from assay.flows.results.moderation import Moderation
 from assay.flows.run import run
 from assay.tasks.browse.find_image import find_image
 from assay.tasks.lake.check import check

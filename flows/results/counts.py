@@ -1,25 +1,21 @@
-"""Result of a run: counts, summary text, notebook cell, access to its rows."""
+"""Counts of one run, and their summary as text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
 
-from ..data.commands import command
-from ..data.errors import AssayError, InputError, shorten
-from ..data.schema import Reason
-from ..tasks.rejections import remedy_of
+from ...data.commands import command
+from ...data.errors import shorten
+from ...data.schema import Reason
+from ...tasks.rejections import remedy_of
 
-if TYPE_CHECKING:
-    import polars as pl
-
-_REASONS_NAMED: Final = 3
 _VALUES_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moderation:
+class RunCounts:
     """Counts of one run, and the addresses of its rows and its report.
 
     `items` = `stored` + `duplicates` + `rejected`; `unchanged` of them were known and not read
@@ -72,38 +68,8 @@ class Moderation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
-        values = {name: getattr(self, name) for name in self.__slots__}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
         return values | {"decisions": dict(self.decisions)}
-
-    def scores(self) -> pl.DataFrame:
-        """Return one row per image of the run, by descending score.
-
-        Columns: image_id, source_uri, prob_fake (float32 or null), decision, reasons (list).
-
-        Raises:
-            InputError: The lake has no record of the run.
-            StoreError: The lake cannot be read.
-        """
-        from ..data.store.lake import Lake
-        from ..tasks.report.run_record import images_by_score
-
-        return (
-            images_by_score(Lake(self.lake, create=False), self.run_id)
-            .select("image_id", "source_uri", "prob_fake", "decision", "reasons")
-            .collect()
-        )
-
-    def check_rejected(self, share: float | None) -> None:
-        """Check the share of rejected items.
-
-        Args:
-            share: Limit in [0, 1]; None for no limit.
-
-        Raises:
-            TooManyRejected: The share of rejected items exceeds the limit.
-        """
-        if share is not None and self.is_rejected_above(share):
-            raise TooManyRejected(self, share)
 
     @property
     def flagged_share(self) -> float:
@@ -148,17 +114,6 @@ class Moderation:
     def __str__(self) -> str:
         return self.summary()
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        try:
-            from .result_html import result_html
-
-            return result_html(self.lake, self.run_id, head=self.head, counts=self.to_json())
-        except AssayError as error:
-            # The lake may be gone when a cell is drawn again; the counts remain valid.
-            return f"<pre>{escape(self.summary())}\n\n{escape(str(error))}</pre>"
-
     def _counted(self) -> list[str]:
         lines = []
         if self.batch_id is not None:
@@ -166,7 +121,7 @@ class Moderation:
                 f"stored      {self.stored:>9,}   duplicates {self.duplicates:,}, "
                 f"rejected {self.rejected:,}, unchanged {self.unchanged:,}"
             )
-            for name, n in _most_first(self.rejected_by_reason):
+            for name, n in most_first(self.rejected_by_reason):
                 lines.append(f"  {n:>19,}   {name}: {Reason.text_of(name)}")
                 lines.append(f"{'':24}{remedy_of(name)}")
             lines += self._not_taken()
@@ -185,7 +140,7 @@ class Moderation:
     def _not_taken(self) -> list[str]:
         if not self.labels_not_taken:
             return []
-        values = [pair for pair in _most_first(self.labels_not_taken) if pair[0]]
+        values = [pair for pair in most_first(self.labels_not_taken) if pair[0]]
         shown = ", ".join(f'"{shorten(value, 40)}" {n:,}' for value, n in values[:_VALUES_SHOWN])
         more = "" if len(values) <= _VALUES_SHOWN and "" not in self.labels_not_taken else ", ..."
         n_items = sum(self.labels_not_taken.values())
@@ -199,29 +154,6 @@ class Moderation:
         ]
 
 
-def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return names and counts, the largest count first."""
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
-class TooManyRejected(InputError):
-    """The share of rejected items of a complete run exceeds the limit.
-
-    Args:
-        result: Result of the run.
-        share: Limit of the share, in [0, 1].
-    """
-
-    def __init__(self, result: Moderation, share: float) -> None:
-        self.result = result
-        self.share = share
-        seen = result.rejected / result.items if result.items else 0.0
-        most = _most_first(result.rejected_by_reason)[:_REASONS_NAMED]
-        reasons = ", ".join(f"{name} {n:,}" for name, n in most)
-        super().__init__(
-            f"{result.rejected:,} of {result.items:,} items were rejected, a share of {seen:.3g};"
-            f" --fail-on-rejected allows {share:g}; most frequent reasons: {reasons or 'unknown'}."
-            " The results of the run are committed; correct the sources or raise the limit"
-        )
-
-    def __reduce__(self) -> tuple[type[TooManyRejected], tuple[Moderation, float]]:
-        return type(self), (self.result, self.share)

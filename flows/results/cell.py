@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..data.store.lake import Lake
-from ..tasks.pages.captions import SIGNS, score_text, short_name
-from ..tasks.pages.environment import environment
-from ..tasks.pages.histogram import histogram_svg
-from ..tasks.pages.thumbnails import thumbnails
-from ..tasks.report.facts import ReportFacts, gather
-from ..tasks.report.run_record import find_run
+from ...data.store.lake import Lake
+from ...tasks.pages.captions import SIGNS, score_text, short_name
+from ...tasks.pages.environment import environment
+from ...tasks.pages.histogram import histogram_svg
+from ...tasks.pages.thumbnails import thumbnails
+from ...tasks.report.facts import ReportFacts, gather
+from ...tasks.report.run_record import find_run
 
 N_IMAGES: Final = 24
 THUMBNAIL_PX: Final = 128
@@ -48,7 +48,7 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
         max_px=THUMBNAIL_PX,
         max_bytes=THUMBNAIL_BYTES,
     )
-    template = environment(Path(__file__).parent).get_template("result.html.jinja")
+    template = environment(Path(__file__).parent).get_template("cell.html.jinja")
     return template.render(
         result=counts,
         head=head,

@@ -6,17 +6,17 @@ import inspect
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack, get_type_hints
 
-from .fields.marks import NOT_KEPT
-from .fields.plain_values import source_text
-from .fields.refusals import unknown_setting
-from .request import Request
-from .settings.describe import help_of
-from .settings.faces import Keywords
-from .settings.resolve import request_of
-from .start import start
+from ..fields.marks import NOT_KEPT
+from ..fields.plain_values import source_text
+from ..fields.refusals import unknown_setting
+from ..request import Request
+from ..settings.describe import help_of
+from ..settings.faces import Keywords
+from ..settings.resolve import request_of
+from ..start import start
 
 if TYPE_CHECKING:
-    from .result import Moderation
+    from ..results.moderation import Moderation
 
 
 def moderate(

@@ -1,0 +1,1 @@
+"""Results of runs: counts, tables, cells of a notebook."""
