@@ -13,7 +13,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Required, and imported by no module of the package.
 NOT_IMPORTED = {
-    "fastapi",  # bounds what Prefect's server runs on
     "torchvision",  # transformers and timm import it
 }
 # Imported by the name of a part, whose release the whole requires.
@@ -21,6 +20,7 @@ PART_OF = {
     "annotated-types": "pydantic",
     "markupsafe": "jinja2",
     "pydantic-core": "pydantic",
+    "starlette": "fastapi",
     "tokenizers": "transformers",
 }
 

@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import socket
-import stat
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 
 from ...data.errors import ConfigError
 from ...data.text.redaction import redact_url
+from ..process.private_file import read_private, write_private
 
 START_TIMEOUT_S = 180.0
 ANSWER_TIMEOUT_S = 5.0
@@ -141,40 +141,18 @@ def login_in(file: Path, *, stated: str | None = None) -> str:
         ConfigError: The file belongs to another user, or cannot be written.
     """
     try:
-        kept = _read_private(file)
+        kept = read_private(file)
         if stated is None and kept:
             return kept
         login = stated or f"assay:{secrets.token_urlsafe(32)}"
         if login != kept:
-            _write_private(file, login)
+            write_private(file, login)
     except OSError as error:
         raise ConfigError(
             f"the login of Prefect's server cannot be stored in {file}: {error.strerror or error};"
             " set PREFECT_HOME to a folder that you own"
         ) from error
     return login
-
-
-def _read_private(file: Path) -> str | None:
-    """Return the content of a file that no other user can read or write, else None."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, encoding="utf-8") as opened:
-        about = os.fstat(opened.fileno())
-        owner = getattr(os, "getuid", lambda: about.st_uid)()
-        if about.st_uid != owner or (os.name != "nt" and stat.S_IMODE(about.st_mode) & 0o077):
-            return None
-        return opened.read().strip() or None
-
-
-def _write_private(file: Path, text: str) -> None:
-    unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(f"{text}\n")
-    unfinished.replace(file)
 
 
 def _start(url: str, login: str, host: str, *, origins: str) -> subprocess.Popen[bytes]:
