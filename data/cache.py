@@ -1,4 +1,4 @@
-"""The cache folder of this machine: measurements, quantised weights, indexes."""
+"""The folders of this user: the cache, and the home of data that cannot be made again."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ def cache_folder(*parts: str) -> Path:
     if stated:
         return from_home(stated).joinpath(*parts)
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return from_home(home).joinpath("assay", *parts)
+
+
+def home_folder(*parts: str) -> Path:
+    """Return a path below `ASSAY_HOME`, else below `assay` in the user's data; not created."""
+    ensure_home()
+    stated = os.environ.get("ASSAY_HOME")
+    if stated:
+        return from_home(stated).joinpath(*parts)
+    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return from_home(home).joinpath("assay", *parts)
 
 

@@ -12,7 +12,7 @@ ROW_TEXTS: Final[dict[str, str]] = {
     "scores": "One row per image and score key: detector, weights, profile and precision.",
     "views": "One row per tile of an image and score key, from runs with `--views`.",
     "decisions": "One row per image, score key and policy, and a further row for each change.",
-    "reviews": "One row per answer of a reviewer.",
+    "reviews": "One row per answer of a reviewer, and one per answer that was taken back.",
     "synthetics": "One row per synthetic image.",
     "runs": "One row per change of a run's status; the latest row counts.",
 }
@@ -95,6 +95,14 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "reviewer": "Name of the reviewer",
         "note": "Note of the reviewer",
         "reviewed_at": "Time of the answer",
+        "answer_id": "Id of the answer, 32 hex digits chosen by the client",
+        "reason": "Reason of the answer, one of a closed list",
+        "shown": "What was shown beside the image: score, map, reasons, neighbours",
+        "seconds": "Time from the display of the image to the answer, in seconds",
+        "origin": "Interface of the answer: page, notebook, command or import",
+        "kind": "Why the image was shown: queue, grid, golden, audit, second, appeal or import",
+        "withdraws": "Id of the answer that the row takes back; such a row is no answer",
+        "run_id": "Id of the run whose decision was shown",
     },
     "synthetics": {
         "image_id": "Id of the synthetic image",

@@ -119,6 +119,51 @@ class Label(StrEnum):
     UNSURE = "unsure"
 
 
+class ReviewReason(Explained):
+    """Reason that a reviewer gives for an answer."""
+
+    VISIBLE_ARTEFACTS = "visible_artefacts", "visible artefacts of generation"
+    TEXT_OR_SYMBOLS = "text_or_symbols", "garbled text or symbols"
+    ANATOMY_OR_GEOMETRY = "anatomy_or_geometry", "impossible anatomy or geometry"
+    LIGHT_OR_TEXTURE = "light_or_texture", "implausible light or texture"
+    KNOWN_SOURCE = "known_source", "its source is known"
+    PROVENANCE_DATA = "provenance_data", "provenance data in the file"
+    LOOKS_CAMERA_MADE = "looks_camera_made", "looks made by a camera"
+    HEAVILY_EDITED = "heavily_edited", "heavily edited"
+    CANNOT_TELL = "cannot_tell", "cannot be told from the image"
+    OTHER = "other", "another reason"
+
+
+class ReviewOrigin(StrEnum):
+    """Interface that an answer came through."""
+
+    PAGE = "page"
+    NOTEBOOK = "notebook"
+    COMMAND = "command"
+    IMPORT = "import"
+
+
+class ReviewKind(Explained):
+    """Reason for which an image was put before a reviewer; the reviewer does not see it."""
+
+    QUEUE = "queue", "taken from the queue"
+    GRID = "grid", "selected by the reviewer"
+    GOLDEN = "golden", "known label, to measure reviewers"
+    AUDIT = "audit", "drawn at random for an audit"
+    SECOND = "second", "second opinion"
+    APPEAL = "appeal", "appeal against a decision"
+    IMPORT = "import", "imported answer"
+
+
+class Shown(StrEnum):
+    """What a reviewer saw beside the image."""
+
+    SCORE = "score"
+    MAP = "map"
+    REASONS = "reasons"
+    NEIGHBOURS = "neighbours"
+
+
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _TEXT: Final = pa.string()
 
@@ -233,6 +278,16 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("reviewer", _TEXT),
             pa.field("note", _TEXT),
             _required("reviewed_at", _TIME),
+            # The columns from here on are null in answers of versions up to 0.2.0.
+            pa.field("answer_id", _TEXT),
+            pa.field("reason", _TEXT),
+            pa.field("shown", pa.list_(_TEXT)),
+            pa.field("seconds", pa.float32()),
+            pa.field("origin", _TEXT),
+            pa.field("kind", _TEXT),
+            # Answer that the row takes back; such a row is no answer itself.
+            pa.field("withdraws", _TEXT),
+            pa.field("run_id", _TEXT),
         ]
     ),
     "synthetics": pa.schema(
@@ -285,7 +340,19 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
 }
 
 # Columns that may be missing in rows of older versions; read as null.
-LATER: Final[dict[str, tuple[str, ...]]] = {"images": ("phash_of", "doubt")}
+LATER: Final[dict[str, tuple[str, ...]]] = {
+    "images": ("phash_of", "doubt"),
+    "reviews": (
+        "answer_id",
+        "reason",
+        "shown",
+        "seconds",
+        "origin",
+        "kind",
+        "withdraws",
+        "run_id",
+    ),
+}
 
 # Order of the struct's fields and the metadata key follow `datasets.load_dataset("parquet", ...)`,
 # which then opens a shard with an Image feature.

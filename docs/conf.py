@@ -63,6 +63,7 @@ _NAVIGATION: Final = {
         "adversarial-examples",
         "backends",
         "explaining",
+        "reviewing",
         "datasets",
         "scheduling",
         "events",

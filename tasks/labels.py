@@ -1,8 +1,8 @@
 """The label of an image and the evidence for it, by one rule.
 
-1. Reviews: the latest answer of each reviewer counts; `unsure` is no answer. If the answers agree,
-   they are the label (evidence `review`). If they disagree, the image has no label, and weaker
-   evidence does not decide.
+1. Reviews: the latest answer of each reviewer that was not taken back counts; `unsure` is no
+   answer. If the answers agree, they are the label (evidence `review`). If they disagree, the image
+   has no label, and weaker evidence does not decide.
 2. Otherwise lineage: an image that assay made has the label of its record (evidence `synthetic`).
 3. Otherwise the sources: for each item with the image, the latest sighting with a label counts. A
    sighting without a label withdraws nothing; one with the label `unsure` withdraws the item's
@@ -39,7 +39,7 @@ def best_labels(
         Columns image_id, label (or null), label_evidence (`review`, `synthetic`, `source`; null
         without a label), label_note (disagreements, or null).
     """
-    said = _agreed(reviews, "reviewed_at", ["image_id", "reviewer"], "said")
+    said = _agreed(standing(reviews), "reviewed_at", ["image_id", "reviewer"], "said")
     made = (
         synthetics.sort("created_at", maintain_order=True)
         .unique(subset=["image_id"], keep="last")
@@ -86,6 +86,31 @@ def best_labels(
         label=label,
         label_evidence=evidence,
         label_note=pl.when(note != "").then(note),
+    )
+
+
+def standing(reviews: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the latest answer of each reviewer about each image, without what was taken back.
+
+    A row that takes back an answer is no answer, and takes back answers of its reviewer only; the
+    reviewer's answer before that one counts again. Answers of the same time are ordered by their
+    ids, so that the order of the rows does not matter.
+
+    Args:
+        reviews: Rows of the table `reviews`, all or those of some images.
+
+    Returns:
+        Columns of `reviews`.
+    """
+    taken_back = reviews.filter(pl.col("withdraws").is_not_null()).select(
+        "reviewer", answer_id="withdraws"
+    )
+    return (
+        reviews.filter(pl.col("withdraws").is_null())
+        .join(taken_back, on=["reviewer", "answer_id"], how="anti")
+        # Rows of older versions have no id, and keep their order.
+        .sort("reviewed_at", "answer_id", nulls_last=False, maintain_order=True)
+        .unique(subset=["image_id", "reviewer"], keep="last", maintain_order=True)
     )
 
 

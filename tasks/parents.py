@@ -12,6 +12,7 @@ from ..synth.plan.plan import Parents
 from .decide.policy import Band
 from .labels import best_labels
 from .latest_rows import latest_scores, latest_sightings
+from .review.answers import settle
 
 Chosen = list[tuple[str, str | None]]
 """Pairs of image_id and label."""
@@ -89,6 +90,7 @@ def candidates(lake: Lake, key: ScoreKey) -> pl.DataFrame:
         The columns of `PARENT_SCHEMA`.
     """
     images = lake.scan("images").unique("image_id", keep="any")
+    settle(lake)
     labels = best_labels(lake.scan("reviews"), lake.scan("synthetics"), lake.scan("sightings"))
     scores = latest_scores(lake, key)
     seen = latest_sightings(lake)

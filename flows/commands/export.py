@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from .image_filters import ImageFilters
-from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
+from .options import AsJson, DryRun, Flag, LakeUri, open_settled, print_effects, print_result
 
 
 def export(
@@ -42,7 +42,7 @@ def export(
     require_row_file(to, overwrite=overwrite)
     choose = choose or ImageFilters()
     filters = choose.filters()
-    opened = open_lake(lake)
+    opened = open_settled(lake, dry_run=dry_run)
     scope = scope_of(opened, choose.run)
     if dry_run:
         from ..dry_run.datasets import export_effects

@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from ..process.terminal import width_of_stdout
 from .image_filters import ImageFilters
-from .options import AsJson, LakeUri, open_lake
+from .options import AsJson, LakeUri, open_settled
 
 
 def ls(
@@ -35,7 +35,7 @@ def ls(
 
     choose = choose or ImageFilters()
     filters = choose.filters()
-    opened = open_lake(lake)
+    opened = open_settled(lake)
     scope = scope_of(opened, choose.run)
     listed = list_images(opened, scope, filters, sort=sort, limit=limit)
     if json_:

@@ -89,6 +89,24 @@ def open_lake(lake: str | None) -> Lake:
     return Lake(default_lake() if lake is None else lake, create=False)
 
 
+def open_settled(lake: str | None, *, dry_run: bool = False) -> Lake:
+    """Open the lake for its answers: those in its journal are moved into the table before.
+
+    Args:
+        lake: Lake of the option.
+        dry_run: Whether to move nothing.
+
+    Raises:
+        StoreError: The lake does not exist or cannot be read.
+    """
+    from ...tasks.review.answers import settle
+
+    opened = open_lake(lake)
+    if not dry_run:
+        settle(opened)
+    return opened
+
+
 def lake_of_image(image: str, lake: str | None) -> Lake | None:
     """Open the lake in which an image is looked up; None if the image is a file.
 

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from ..process.terminal import width_of_stdout
-from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects
+from .options import AsJson, DryRun, Flag, LakeUri, open_settled, print_effects
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,7 +64,7 @@ def query(
     kind = _kind(format_, to, as_json=json_)
     if to is not None:
         require_row_file(to, overwrite=overwrite)
-    opened = open_lake(lake)
+    opened = open_settled(lake, dry_run=dry_run)
     rows = rows_of(opened, sql)
     with telling(opened, sql):
         if dry_run and to is not None:

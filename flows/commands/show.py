@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .options import AsJson, LakeUri, open_lake
+from .options import AsJson, LakeUri, open_settled
 
 
 def show(image: str, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:
@@ -17,5 +17,5 @@ def show(image: str, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:
     """
     from ..lookup import describe_image, draw_image
 
-    known = describe_image(open_lake(lake), image)
+    known = describe_image(open_settled(lake), image)
     print(json.dumps(known, default=str) if json_ else draw_image(known))  # noqa: T201

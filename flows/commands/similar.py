@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from ..process.browser import open_page
-from .options import AsJson, DryRun, Flag, LakeUri, Open, open_lake, print_effects, print_result
+from .options import AsJson, DryRun, Flag, LakeUri, Open, open_settled, print_effects, print_result
 
 
 def similar(
@@ -55,7 +55,7 @@ def similar(
     if out is not None:
         check_sheet(out)
         require_output(out, inputs=[from_home(image)])
-    opened = open_lake(lake)
+    opened = open_settled(lake, dry_run=dry_run)
     if dry_run:
         from ..dry_run.lookups import similar_effects
 

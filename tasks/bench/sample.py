@@ -11,6 +11,7 @@ from ...data.errors import ConfigError
 from ...data.store.lake import Lake
 from ..detector.selection.drift import slice_of
 from ..labels import best_labels
+from ..review.answers import settle
 
 MAX_HELD_OUT: Final = 200
 MOST_IMAGES: Final = 1_000_000
@@ -50,6 +51,7 @@ def sample(lake: Lake, n_images: int, *, leave_out: Sequence[str] = ()) -> pl.Da
     ]
     images = images.with_columns(pl.Series("slice", slices, dtype=pl.String)).sort("image_id")
     chosen = _spread(images, n_images)
+    settle(lake)
     labels = best_labels(*(lake.scan(table) for table in ("reviews", "synthetics", "sightings")))
     known = labels.select("image_id", label=pl.col("label").replace_strict(_FAKE, default=None))
     return (

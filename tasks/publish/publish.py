@@ -29,6 +29,7 @@ from ...version import __version__
 from ..lake.check import require_images_known
 from ..lake.fit import require_fit
 from ..lake.pins import record_pin
+from ..review.answers import settle
 from ..similar.near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .dataset_card import CardFacts, dataset_card
 from .files import Tally, write_file
@@ -133,6 +134,7 @@ def publish(
     with _named_errors(lake, out), holding(out) as place:
         require_replaceable(place.out, overwrite=overwrite, recovered=place.recovered)
         require_images_known(lake)
+        settle(lake)
         return _publish(
             lake,
             place,

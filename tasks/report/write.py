@@ -12,6 +12,7 @@ from ...data.user_paths import require_output
 from ..decide.policy import Policy
 from ..pages.thumbnails import thumbnails
 from ..pages.write import write_page
+from ..review.answers import settle
 from .facts import gather
 from .page import render_page
 from .run_record import find_run
@@ -51,6 +52,7 @@ def write_report(
         require_output(out)
     if policy is None:
         policy = run.policy()
+    settle(lake)
     facts = gather(lake, run, policy)
     shown = [row["image_id"] for row in (*facts.highest, *facts.nearest, *facts.lowest)]
     small = thumbnails(lake, shown, max_px=THUMBNAIL_PX, max_bytes=THUMBNAIL_BYTES)

@@ -1,0 +1,1 @@
+"""Answers of reviewers: journal, leases, queue."""
