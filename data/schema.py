@@ -130,7 +130,7 @@ class ReviewReason(Explained):
     PROVENANCE_DATA = "provenance_data", "provenance data in the file"
     LOOKS_CAMERA_MADE = "looks_camera_made", "looks made by a camera"
     HEAVILY_EDITED = "heavily_edited", "heavily edited"
-    CANNOT_TELL = "cannot_tell", "cannot be told from the image"
+    CANNOT_TELL = "cannot_tell", "impossible to judge from the image"
     OTHER = "other", "another reason"
 
 

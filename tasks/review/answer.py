@@ -45,10 +45,10 @@ class Answer:
         reviewer: Name of the reviewer, 1 to 200 printable characters in one line.
         note: Note of the reviewer, at most 5,000 characters; None without one.
         reason: Reason of the answer, a word of `ReviewReason`; None without one.
-        shown: What was shown beside the image, words of `Shown`.
+        shown: Facts shown beside the image, words of `Shown`.
         seconds: Time from the display of the image to the answer, at least 0; None if unknown.
         origin: Interface of the answer, a word of `ReviewOrigin`.
-        kind: Why the image was shown, a word of `ReviewKind`.
+        kind: Occasion of the answer, a word of `ReviewKind`.
         withdraws: Id of the reviewer's earlier answer that this row takes back; the row is then no
             answer itself.
         run_id: Id of the run whose decision was shown; None if none was.

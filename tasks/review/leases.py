@@ -105,7 +105,7 @@ class Leases:
         return kept
 
     def release(self, image_ids: Sequence[str], reviewer: str) -> None:
-        """Give up leases of a reviewer; those of others stay.
+        """Release leases of a reviewer; those of others stay.
 
         Raises:
             StoreError: The journal cannot be written.
