@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reviewing import answer, image_ids
 
@@ -92,6 +92,7 @@ def test_names_in_other_scripts_are_names():
         assert answer(IMAGE, reviewer=name).reviewer == name
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     note=st.none() | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300),
     seconds=st.none() | st.floats(0, 1e8),
