@@ -68,6 +68,7 @@ _NAVIGATION: Final = {
         "scheduling",
         "events",
         "composing",
+        "notebooks",
         "operating",
         "troubleshooting",
         "performance",

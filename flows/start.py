@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..data.errors import ConfigError
 from ..data.store.open_store import require_no_secrets
+from .process.cells import interrupts_in_one_line
 from .process.malloc import limit_arenas
 from .process.prefect_home import configured_api_url, require_settings, settle
 from .progress import for_terminal, watched
@@ -31,7 +32,7 @@ def start(
     """
     limit_arenas()  # before the imports below start threads
     require_no_secrets(request.lake)  # before Prefect's database stores it
-    with watched(for_terminal(quiet=quiet)):
+    with interrupts_in_one_line(), watched(for_terminal(quiet=quiet)):
         url = None
         if server is not False:
             settle(quiet=True)  # before Prefect is imported

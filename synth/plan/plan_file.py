@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from ...data.errors import ConfigError, SynthError
 from ...data.text.wording import did_you_mean, shown
-from ...data.toml_file import read_toml
+from ...data.toml_file import parse_toml, read_toml
 from ..generators.registry import generator_names
 from ..methods.protocol import Method
 from ..methods.registry import method_of
@@ -44,6 +44,27 @@ def read_plan(path: Path) -> Plan:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as a plan: {error}") from error
     return plan_of_dict(values, folder=path.parent, source=str(path), block_lines=lines)
+
+
+def plan_of_text(text: str, *, folder: Path, source: str, first_line: int = 1) -> Plan:
+    """Read and check the text of a plan file.
+
+    Args:
+        text: TOML.
+        folder: Folder that relative paths of the plan start from.
+        source: Name of the text in messages.
+        first_line: Number of the text's first line in messages.
+
+    Raises:
+        ConfigError: The text is not TOML, or a name or value in it is not allowed.
+        SynthError: A generator does not support a size, or a condition of `launder` is unknown.
+    """
+    placed = "\n" * (first_line - 1) + text
+    try:
+        values = parse_toml(placed.encode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        raise ConfigError(f"{source} cannot be read as a plan: {error}") from error
+    return plan_of_dict(values, folder=folder, source=source, block_lines=_lines_of_blocks(placed))
 
 
 def plan_of_dict(
@@ -98,7 +119,11 @@ def _block_lines(path: Path) -> list[int]:
     """Find the line of each `[[make]]` of a file; none for pipes, which can be read only once."""
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8-sig")
+    return _lines_of_blocks(path.read_text(encoding="utf-8-sig"))
+
+
+def _lines_of_blocks(text: str) -> list[int]:
+    """Find the line of each `[[make]]` of a text."""
     return [text.count("\n", 0, found.start()) + 1 for found in _HEADER.finditer(text)]
 
 

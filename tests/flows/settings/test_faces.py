@@ -55,7 +55,7 @@ OTHERS = {
     *("--generator", "--generator-device", "--generator-precision", "--interval", "--timezone"),
 }
 # Where a run is asked for. Elsewhere what a run came to has the same names.
-FACES = ("commands", "serving", "settings", "fields", "api.py", "notebook.py", "moderate.py")
+FACES = ("commands", "serving", "settings", "fields", "api", "notebook", "moderate.py")
 FACES += ("augment.py", "served.py", "start.py")
 # Verbs that measure or choose detectors, or publish what they found.
 NO_RUNS = {f"{verb}.py" for verb in ("bench", "deploy", "models", "publish", "similar", "synth")}
