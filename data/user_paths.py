@@ -11,6 +11,7 @@ from .errors import ConfigError, InputError
 
 # Output is written to a temporary file and renamed, which would replace a device by a file here.
 _OF_THE_SYSTEM: Final = ("/dev", "/proc", "/sys")
+_MEMORY: Final = "/dev/shm/"  # noqa: S108 - a folder for files of users, in memory
 
 
 def from_home(path: str | os.PathLike[str]) -> Path:
@@ -37,10 +38,13 @@ def require_output(out: Path, *, inputs: Iterable[str | os.PathLike[str]] = ()) 
     if out.is_dir():
         raise ConfigError(f"{out} is a folder; give the file to write")
     places = (os.path.abspath(out), real)  # noqa: PTH100
-    if any(place.startswith(f"{top}/") for top in _OF_THE_SYSTEM for place in places) or (
-        out.exists() and not out.is_file()
-    ):
+    if any(_is_of_the_system(place) for place in places) or (out.exists() and not out.is_file()):
         raise ConfigError(f"{out} is a device or a system file; give another file to write")
+
+
+def _is_of_the_system(path: str) -> bool:
+    is_below = any(path.startswith(f"{top}/") for top in _OF_THE_SYSTEM)
+    return is_below and not path.startswith(_MEMORY)
 
 
 def write_output(out: Path, content: bytes) -> None:

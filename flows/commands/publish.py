@@ -18,6 +18,7 @@ def publish(
     detector: str | None = None,
     precision: str | None = None,
     where: str | None = None,
+    ids: Path | None = None,
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
     allow_shortcuts: Annotated[bool, Flag] = False,
@@ -35,21 +36,31 @@ def publish(
             [default: that of the last decisions].
         where: Condition in SQL on the columns of the dataset, such as "decision = 'flag' and
             width_px >= 512" [default: all images].
+        ids: File with the ids of the images to publish: one per line, or a .csv, .parquet or .jsonl
+            with a column image_id, as `assay export` writes it [default: all images].
         seed: Seed that assigns groups of near-duplicates to splits.
         overwrite: An existing folder is replaced.
         allow_shortcuts: Reserved for a future check of file format and size as label shortcuts.
         json_: One JSON object on stdout.
         dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
+    from ...tasks.publish.ids_file import read_ids
     from ...tasks.publish.opening import opening_command
     from ...tasks.publish.publish import publish as publish_lake
 
     opened = open_lake(lake)
+    wanted = None if ids is None else read_ids(ids)
     if dry_run:
         from ..dry_run.datasets import publish_effects
 
         effects = publish_effects(
-            opened, to, overwrite=overwrite, where=where, detector=detector, precision=precision
+            opened,
+            to,
+            overwrite=overwrite,
+            where=where,
+            ids=wanted,
+            detector=detector,
+            precision=precision,
         )
         print_effects(effects, as_json=json_)
         return
@@ -60,6 +71,7 @@ def publish(
         detector=detector,
         precision=precision,
         where=where,
+        ids=wanted,
         seed=seed,
         overwrite=overwrite,
         allow_shortcuts=allow_shortcuts,

@@ -24,6 +24,7 @@ def publish_effects(
     *,
     overwrite: bool,
     where: str | None = None,
+    ids: pl.Series | None = None,
     detector: str | None = None,
     precision: str | None = None,
 ) -> Effects:
@@ -34,12 +35,14 @@ def publish_effects(
         to: Folder of the dataset.
         overwrite: Whether an existing folder is replaced.
         where: Condition on the published rows, in SQL; None for all images.
+        ids: Ids of the images to publish; None for all images.
         detector: Detector of the scores; None for that of the last decisions.
         precision: Precision of the scores; None for that of the last decisions.
 
     Raises:
         ConfigError: The folder cannot be one, or may not be replaced; or the condition is none on
             the published rows.
+        InputError: An id is not that of an image.
         StoreError: The lake cannot be read.
     """
     folder = folder_to_make(to)
@@ -47,11 +50,11 @@ def publish_effects(
     require_images_known(lake)
     n_images = lake.n_rows("images")
     n_kept = n_images
-    if where is not None:
-        selection = Selection.of(where=where)
+    if where is not None or ids is not None:
+        selection = Selection.of(where=where, ids=ids)
         pinned = pin(lake, detector=detector, precision=precision)
-        ids = lake.scan("images").select(pl.col("image_id").unique()).collect()["image_id"]
-        n_kept = len(selection.kept(lake, pinned, ids))
+        stored = lake.scan("images").select(pl.col("image_id").unique()).collect()["image_id"]
+        n_kept = len(selection.kept(lake, pinned, stored))
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)],
         writes=[

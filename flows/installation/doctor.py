@@ -95,9 +95,9 @@ def _machine() -> str:
 
 
 def _device() -> str:
-    from ...tasks.detector.backends.devices import device_kind
+    from ...tasks.detector.backends.devices import describe_devices
 
-    return device_kind("auto")
+    return describe_devices()
 
 
 def _mini() -> str:

@@ -35,7 +35,15 @@ def test_no_file_takes_the_place_of_a_device_a_pipe_a_folder_or_its_own_input(
     (tmp_path / "picture.png").touch()
     (tmp_path / "link.png").symlink_to(tmp_path / "picture.png")
     (tmp_path / "out").symlink_to("/dev/null")
-    refused = ("/dev/null", "/dev/full", "/dev/stdout", "/proc/x", "a\0b", tmp_path)
+    refused = (
+        "/dev/null",
+        "/dev/full",
+        "/dev/stdout",
+        "/dev/shm/../null",
+        "/proc/x",
+        "a\0b",
+        tmp_path,
+    )
     for out in (*refused, tmp_path / "pipe", tmp_path / "out"):
         with pytest.raises(ConfigError, match="give"):
             require_output(Path(out))
@@ -43,6 +51,7 @@ def test_no_file_takes_the_place_of_a_device_a_pipe_a_folder_or_its_own_input(
         require_output(tmp_path / "picture.png", inputs=[tmp_path / "link.png"])
     require_output(tmp_path / "picture.png", inputs=["c4bbda5b96ec"])
     require_output(tmp_path / "new" / "picture.png")
+    require_output(Path("/dev/shm/picture.png"))
 
 
 @pytest.mark.parametrize("to", ["", "/", "a\0b", "s3://bucket/x", Path("gs://b/x"), "x" * 300])

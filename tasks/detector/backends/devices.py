@@ -24,6 +24,9 @@ AUTO_PRECISION: Final = "fp32"
 # Files under /dev of NVIDIA, of WSL (dxg), of AMD, of Intel and of other accelerators.
 _ACCELERATOR_FILES: Final = ("nvidiactl", "dxg", "kfd", "dri", "accel")
 
+# Kinds whose devices PyTorch describes by name and memory.
+_WITH_MEMORY: Final = ("cuda", "xpu")
+
 # Images per forward pass. On a CPU larger batches gain nothing and let streams end unevenly; on
 # accelerators the throughput of a ViT-S levels off here.
 _BATCH: Final = {"cpu": 2, "mps": 16}
@@ -73,6 +76,18 @@ def device_kind(name: str = "auto") -> str:
         return "cpu"
     kind = choose_devices(name)[0].type
     return "tpu" if kind == "xla" else kind
+
+
+def describe_devices() -> str:
+    """Return the devices that `auto` stands for, with their number, model and memory."""
+    kind = device_kind("auto")
+    if kind not in _WITH_MEMORY:
+        return kind
+    import torch
+
+    devices = choose_devices("auto")
+    about = getattr(torch, kind).get_device_properties(devices[0].index or 0)
+    return f"{kind}: {len(devices)} x {about.name}, {about.total_memory / 1e9:.0f} GB"
 
 
 def choose_precision(name: str, kind: str) -> str:

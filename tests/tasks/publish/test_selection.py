@@ -10,7 +10,9 @@ import pytest
 from lakes import Made, Shot, lake_of
 
 from assay.data.errors import ConfigError, InputError
+from assay.flows.cli import main
 from assay.flows.dry_run.datasets import publish_effects
+from assay.tasks.publish.ids_file import read_ids
 from assay.tasks.publish.pinned import pin
 from assay.tasks.publish.publish import publish
 from assay.tasks.publish.selection import CONDITION_SCHEMA, Selection, condition_of
@@ -147,3 +149,52 @@ def test_the_columns_of_a_condition_are_those_of_the_dataset():
     """All but the image, its group and lists."""
     assert {"label", "decision", "is_synthetic", "width_px"} < set(CONDITION_SCHEMA)
     assert not {"image", "group_id", "synthetic_license_flags"} & set(CONDITION_SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["ids.txt", "ids.csv", "ids.parquet", "ids.JSONL"])
+def test_ids_are_read_from_lines_and_from_tables(tmp_path, name):
+    """What `export` writes names its images; empty lines and nulls name none."""
+    file = tmp_path / name
+    rows = pl.DataFrame({"prob_fake": [0.5, 0.1, 0.2], "image_id": ["b2", None, "001"]})
+    match file.suffix.lower():
+        case ".txt":
+            file.write_text("b2\n\n 001\r\n")
+        case ".csv":
+            rows.write_csv(file)
+        case ".parquet":
+            rows.write_parquet(file)
+        case _:
+            rows.write_ndjson(file)
+    assert read_ids(file).to_list() == ["b2", "001"]
+
+
+def test_files_without_ids_are_refused(tmp_path):
+    """A table without the column, an empty file and a missing file are errors of the input."""
+    (tmp_path / "other.csv").write_text("id,score\na,1\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "photo.txt").write_bytes(b"\xff\xd8\xff")
+    for name, message in (
+        ("other.csv", "no column image_id, but id, score"),
+        ("empty.txt", "names no image"),
+        ("photo.txt", "cannot read ids from"),
+        ("missing.txt", "cannot read ids from"),
+        ("missing.parquet", "cannot read ids from"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_ids(tmp_path / name)
+
+
+def test_the_command_publishes_the_images_of_a_file(made, tmp_path, capsys):
+    """The dry run counts as the publish does."""
+    ids = tmp_path / "ids.txt"
+    ids.write_text("\n".join(made.ids[name] for name in ("p0", "p3", "p4")))
+    told = ("publish", "--lake", made.lake.uri, "--ids", str(ids), "--json")
+    for more in (("--dry-run",), ()):
+        main([*told, "--to", str(tmp_path / "out"), *more])
+        printed = json.loads(capsys.readouterr().out)
+        counts = printed["splits"].values() if "splits" in printed else [_rows(printed)]
+        assert sum(counts) == 3
+
+
+def _rows(effects):
+    return next(each["count"] for each in effects["writes"] if "rows" in each["what"])

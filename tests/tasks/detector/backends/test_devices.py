@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -97,3 +98,15 @@ def test_bf16_is_used_where_it_is_asked_for(tmp_path, backend):
 def _has_bf16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.exists() and "avx512_bf16" in cpuinfo.read_text()
+
+
+def test_gpus_are_described_by_number_model_and_memory(monkeypatch):
+    """Simulated: two equal GPUs; without one, the kind says all."""
+    monkeypatch.setattr(devices, "device_kind", lambda name: "cuda")
+    gpus = (torch.device("cuda", 0), torch.device("cuda", 1))
+    monkeypatch.setattr(devices, "choose_devices", lambda name: gpus)
+    about = SimpleNamespace(name="NVIDIA L4", total_memory=24_000_000_000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: about)
+    assert devices.describe_devices() == "cuda: 2 x NVIDIA L4, 24 GB"
+    monkeypatch.setattr(devices, "device_kind", lambda name: "cpu")
+    assert devices.describe_devices() == "cpu"
