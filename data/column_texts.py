@@ -13,6 +13,8 @@ ROW_TEXTS: Final[dict[str, str]] = {
     "views": "One row per tile of an image and score key, from runs with `--views`.",
     "decisions": "One row per image, score key and policy, and a further row for each change.",
     "reviews": "One row per answer of a reviewer, and one per answer that was taken back.",
+    "golden": "One row per change of a golden item, whose label is known; the latest row counts.",
+    "appeals": "One row per event of an appeal: opened, upheld or overturned.",
     "synthetics": "One row per synthetic image.",
     "runs": "One row per change of a run's status; the latest row counts.",
 }
@@ -104,6 +106,23 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "withdraws": "Id of the answer that the row takes back; such a row is no answer",
         "run_id": "Id of the run whose decision was shown",
     },
+    "golden": {
+        "image_id": "Id of the image",
+        "label": "Known label: real, fake or laundered",
+        "set_by": "Name of the person who set it",
+        "set_at": "Time of the change",
+        "is_active": "Whether the image is a golden item from then on",
+    },
+    "appeals": {
+        "appeal_id": "Id of the appeal, 32 hex digits",
+        "image_id": "Id of the image",
+        "event": "Event: opened, upheld or overturned",
+        "label": "Contested label if opened, otherwise the label that was found",
+        "text": "Text of the appellant or of the reviewer",
+        "by": "Name of the appellant or of the reviewer",
+        "answer_id": "Id of the answer that decided",
+        "at": "Time of the event",
+    },
     "synthetics": {
         "image_id": "Id of the synthetic image",
         "parent_id": "Id of the parent image; null for an image without one",
@@ -144,4 +163,4 @@ def kind_text(kind: pa.DataType) -> str:
         return "struct of " + ", ".join(field.name for field in kind)
     if pa.types.is_list(kind):
         return f"list of {kind_text(kind.value_type)}"
-    return {"string": "text", "float": "float32"}.get(str(kind), str(kind))
+    return {"string": "text", "float": "float32", "bool": "true or false"}.get(str(kind), str(kind))

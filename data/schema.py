@@ -155,6 +155,14 @@ class ReviewKind(Explained):
     IMPORT = "import", "imported answer"
 
 
+class AppealEvent(StrEnum):
+    """Event in the life of an appeal."""
+
+    OPENED = "opened"
+    UPHELD = "upheld"
+    OVERTURNED = "overturned"
+
+
 class Shown(StrEnum):
     """What a reviewer saw beside the image."""
 
@@ -290,6 +298,28 @@ TABLES: Final[dict[str, pa.Schema]] = {
             pa.field("run_id", _TEXT),
         ]
     ),
+    "golden": pa.schema(
+        [
+            _required("image_id", _TEXT),
+            _required("label", _TEXT),
+            _required("set_by", _TEXT),
+            _required("set_at", _TIME),
+            _required("is_active", pa.bool_()),
+        ]
+    ),
+    "appeals": pa.schema(
+        [
+            _required("appeal_id", _TEXT),
+            _required("image_id", _TEXT),
+            _required("event", _TEXT),
+            # The contested label if opened, the right one otherwise.
+            _required("label", _TEXT),
+            pa.field("text", _TEXT),
+            _required("by", _TEXT),
+            pa.field("answer_id", _TEXT),
+            _required("at", _TIME),
+        ]
+    ),
     "synthetics": pa.schema(
         [
             _required("image_id", _TEXT),
@@ -335,6 +365,8 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "views": ("image_id", "scored_at"),
     "decisions": ("image_id", "decided_at"),
     "reviews": ("image_id", "reviewed_at"),
+    "golden": ("image_id", "set_at"),
+    "appeals": ("image_id", "at"),
     "synthetics": ("image_id", "created_at"),
     "runs": ("run_id",),  # run ids sort by time
 }

@@ -19,13 +19,24 @@ if TYPE_CHECKING:
     from ..tasks.detector.weights.checkpoint import Checkpoint
     from ..tasks.similar.result import Query
 
-_ABOUT_AN_IMAGE = ("sightings", "scores", "views", "decisions", "reviews", "synthetics")
+_ABOUT_AN_IMAGE = (
+    "sightings",
+    "scores",
+    "views",
+    "decisions",
+    "reviews",
+    "golden",
+    "appeals",
+    "synthetics",
+)
 _WHEN = {
     "sightings": "seen_at",
     "scores": "scored_at",
     "views": "scored_at",
     "decisions": "decided_at",
     "reviews": "reviewed_at",
+    "golden": "set_at",
+    "appeals": "at",
     "synthetics": "created_at",
 }
 

@@ -152,4 +152,4 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pat.is_string(kind) or pat.is_large_string(kind) or pat.is_string_view(kind))
 
 
-_KINDS = (_is_text, pat.is_integer, pat.is_floating, pat.is_timestamp)
+_KINDS = (_is_text, pat.is_integer, pat.is_floating, pat.is_timestamp, pat.is_boolean)

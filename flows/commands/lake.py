@@ -13,7 +13,18 @@ from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects
 EXIT_DAMAGED = 4
 
 TableName = Annotated[
-    Literal["images", "sightings", "scores", "views", "decisions", "reviews", "synthetics", "runs"]
+    Literal[
+        "images",
+        "sightings",
+        "scores",
+        "views",
+        "decisions",
+        "reviews",
+        "golden",
+        "appeals",
+        "synthetics",
+        "runs",
+    ]
     | None,
     Parameter(show_default=False),
 ]
@@ -218,8 +229,9 @@ def restore(
     """Make an earlier state of the lake, or of one table, the current one.
 
     The restore is a new version: later rows stay readable at their versions until a vacuum, and a
-    restore to a time before it undoes it. Without --table, all tables change but `reviews` and
-    `runs`: what people said and what was done stays. While a run is at work, it is refused.
+    restore to a time before it undoes it. Without --table, all tables change but `reviews`,
+    `golden`, `appeals` and `runs`: what people said and what was done stays. While a run is at
+    work, it is refused.
 
     Args:
         to: Id of a run, for the state after it; a time such as 2026-03-01T12:00, in UTC; a span

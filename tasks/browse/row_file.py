@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +133,11 @@ def without_secrets(frame: pl.DataFrame) -> pl.DataFrame:
             ]
             changed.append(pl.Series(column.name, texts, dtype=pl.String))
     return frame.with_columns(changed)
+
+
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet may run a text as a formula."""
+    return re.match(_FORMULA, text) is not None
 
 
 def _flat(name: str, kind: pl.DataType) -> pl.Expr:

@@ -38,7 +38,15 @@ from .fit import has_lost_tables
 
 PLACE: Final = ("image_id", "shard", "row_group", "row")
 # Tables in which every row names an image. `sightings` also has rejected items.
-_ABOUT_IMAGES: Final = ("scores", "views", "decisions", "reviews", "synthetics")
+_ABOUT_IMAGES: Final = (
+    "scores",
+    "views",
+    "decisions",
+    "reviews",
+    "golden",
+    "appeals",
+    "synthetics",
+)
 # File with a JSON list of the ids of images that no repair could restore.
 LOST: Final = "damaged/lost-images.json"
 
@@ -180,6 +188,8 @@ _NOT_AGAIN: Final = "repair removes the file from the table; restore it from a b
 _WHAT_NEXT: Final = dict.fromkeys(TABLES, _AGAIN) | {
     "images": "repair removes the file and recreates its rows from the shards",
     "reviews": f"{_NOT_AGAIN}, since answers of reviewers exist nowhere else",
+    "golden": f"{_NOT_AGAIN}, since golden items exist nowhere else",
+    "appeals": f"{_NOT_AGAIN}, since appeals exist nowhere else",
     "synthetics": f"{_NOT_AGAIN}, since the lineage of made images exists nowhere else",
     "runs": f"{_NOT_AGAIN}, since reports of its runs need these rows",
 }

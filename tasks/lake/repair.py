@@ -48,8 +48,8 @@ from .check import (
     unknown_images,
 )
 
-# Tables whose rows exist nowhere else: answers of reviewers, lineage, records of runs.
-_NOT_MADE_AGAIN = {"reviews", "synthetics", "runs"}
+# Tables whose rows exist nowhere else: what people said, lineage, records of runs.
+_NOT_MADE_AGAIN = {"reviews", "golden", "appeals", "synthetics", "runs"}
 
 FLUSH_BYTES = 128 * 2**20
 

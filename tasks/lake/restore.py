@@ -1,7 +1,8 @@
 """Restore: the rows of an earlier version of tables become the current ones, by a new version.
 
 Later rows stay readable at their versions until a vacuum, so a restore can itself be undone. What
-people said (`reviews`) and the record of runs (`runs`) stay as they are, unless a table is named.
+people said (`reviews`, `golden`, `appeals`) and the record of runs (`runs`) stay as they are,
+unless a table is named.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def restore(
     Args:
         lake: Lake of the tables.
         to: Version of the table, id of a run that has ended, for the state after it, or a time.
-        table: Name of the table; None for all but `reviews` and `runs`.
+        table: Name of the table; None for all but those of people and `runs`.
         dry_run: Whether to change nothing and only return what would be changed.
 
     Returns:

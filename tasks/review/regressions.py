@@ -1,0 +1,99 @@
+"""The regression set: images whose label an appeal overturned; detectors are tested on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from ...data.schema import AppealEvent, Label
+from ...data.store.lake import Lake
+from ..decide.policy import Band
+from ..latest_rows import Named, latest_sightings
+from .appeals import appeals, settle_appeals
+
+COLUMNS: Final = ("image_id", "label", "source_uri", "domain", "appeal_id", "decided_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """Result of a detector on one image of the regression set.
+
+    Attributes:
+        image_id: Id of the image.
+        label: Right label.
+        prob_fake: Score; None if the image could not be scored.
+        passes: Whether the detector is right: a real image is not flagged, an AI-generated one is
+            not cleared.
+        why: Score and expectation, in words.
+    """
+
+    image_id: str
+    label: str
+    prob_fake: float | None
+    passes: bool
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return asdict(self)
+
+
+def regression_set(lake: Lake) -> pl.DataFrame:
+    """Return the images whose latest appeal was overturned, with the right label, by id.
+
+    Args:
+        lake: Lake of the images.
+
+    Returns:
+        Columns `COLUMNS`: image_id, label, source_uri and domain of the latest sighting,
+        appeal_id, decided_at.
+
+    Raises:
+        StoreError: The lake or its journal cannot be read or written.
+    """
+    settle_appeals(lake)
+    last = (
+        appeals(lake)
+        .filter(pl.col("decided_at").is_not_null())
+        .sort("decided_at", maintain_order=True)
+        .unique("image_id", keep="last", maintain_order=True)
+        .filter(pl.col("state") == AppealEvent.OVERTURNED.value)
+    )
+    part = Named(ids=tuple(last["image_id"]))
+    seen = latest_sightings(lake, part=part).select("image_id", "source_uri", "domain").collect()
+    joined = last.join(seen, on="image_id", how="left")
+    return joined.select(COLUMNS).sort("image_id")
+
+
+def detector_on(
+    regressions: pl.DataFrame,
+    probs: Mapping[str, float | None],
+    band_of: Callable[[str | None], Band],
+) -> list[Tested]:
+    """Return how a detector does on each image of the regression set.
+
+    Args:
+        regressions: Images with image_id, label and domain.
+        probs: Score by image; None or missing for an image that could not be scored.
+        band_of: Function from a domain to the thresholds of the policy.
+    """
+    rows = regressions.select("image_id", "label", "domain").iter_rows()
+    return [
+        _tested(image_id, label, probs.get(image_id), band_of(domain))
+        for image_id, label, domain in rows
+    ]
+
+
+def _tested(image_id: str, label: str, prob: float | None, band: Band) -> Tested:
+    if prob is None:
+        passes, why = False, "it could not be scored"
+    elif label == Label.REAL.value:
+        passes = prob < band.flag_at
+        why = f"real, score {prob:.3f}, flagged from {band.flag_at:.3f} on"
+    else:
+        passes = prob >= band.review_at
+        why = f"{label}, score {prob:.3f}, cleared below {band.review_at:.3f}"
+    return Tested(image_id=image_id, label=label, prob_fake=prob, passes=passes, why=why)
