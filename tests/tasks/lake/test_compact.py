@@ -233,7 +233,7 @@ def test_several_merged_files_of_one_table(tmp_path: Path, monkeypatch: pytest.M
     """Files beyond the maximal size are merged in several commits of one compaction."""
     lake = Lake(tmp_path / "lake")
     commit(lake, *"abcdef")
-    monkeypatch.setattr("assay.data.store.upkeep.compaction.MAX_BYTES", 4000)
+    monkeypatch.setattr("assay.data.store.upkeep.compaction.MAX_BYTES", 8000)
     [done] = compact(lake)
     assert (done.files_before, done.files_after, n_files(lake)) == (6, 3, 3)
     assert ids(lake) == list("abcdef")
