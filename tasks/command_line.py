@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..data.commands import command
-from ..data.source_paths import absolute_source
+from ..data.source_paths import absolute_source, scheme_of
+from ..data.sources.memory.held_rows import SCHEME as IN_MEMORY
 from ..data.text.redaction import HIDDEN, redact_url
 from .detector.weights.locate import has_name
 
@@ -29,10 +30,12 @@ def run_again(
         lake: Address of the lake.
 
     Returns:
-        The command; None if a source is a URL with a secret.
+        The command; None if a source is a URL with a secret, or images in memory.
     """
     sources = [str(source) for source in settings.get("sources") or ()]
     if any(redact_url(source) != source or HIDDEN in source for source in sources):
+        return None
+    if any(scheme_of(source) == IN_MEMORY for source in sources):
         return None
     changed = {
         options[name].removeprefix("--"): settings[name]

@@ -40,6 +40,7 @@ from .lists.listings import (
     require_json,
     require_lines,
 )
+from .memory.held_rows import MemorySource
 from .parquet import list_parquet, require_parquet
 from .protocol import FormSource, IsListed, SourceRef, SourceRow
 from .source_list import is_source_list, read_source_list
@@ -137,6 +138,7 @@ SOURCES: Final[tuple[SourceRow, ...]] = (
     _SourceList(),
     UrlSource(),
     BucketSource(FORMS),
+    MemorySource(),
     InstalledSource(),
     _FolderSource(),
     _GlobSource(),

@@ -3,53 +3,85 @@
 from __future__ import annotations
 
 import inspect
-from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack, get_type_hints
 
+from ...data.errors import ConfigError
+from ...data.source_paths import scheme_of
+from ...data.sources.memory.held_rows import SCHEME as IN_MEMORY
 from ..fields.marks import NOT_KEPT
-from ..fields.plain_values import source_text
 from ..fields.refusals import unknown_setting
+from ..inputs.held import texts_of
 from ..request import Request
 from ..settings.describe import help_of
 from ..settings.faces import Keywords
 from ..settings.resolve import request_of
 from ..start import start
+from .stopped import told_when_stopped
 
 if TYPE_CHECKING:
+    from ..inputs.kinds import Images
     from ..results.moderation import Moderation
 
 
 def moderate(
-    *sources: str | PathLike[str],
+    *sources: Images,
+    name: str | None = None,
     server: bool = False,
     quiet: bool = False,
     **settings: Unpack[Keywords],
 ) -> Moderation:
     """Ingest, score and decide images, and write a report, as `assay moderate` does.
 
+    Images in memory are stored as files: a Pillow image that still has the pixels of the file it
+    was opened from keeps the bytes of that file, any other image and every array becomes a PNG of
+    its pixels. A row is the item `memory://NAME#ROW`; a list of paths alone is a list of sources.
     A setting that is not given is taken from the `ASSAY_*` variables, then from `assay.toml`, then
     from the defaults.
 
     Args:
-        *sources: Files, folders, globs, archives, tables or URLs; without sources, the whole lake
-            is scored.
+        *sources: Files, folders, globs, archives, tables or URLs; Pillow images, uint8 arrays
+            (height, width, channels), encoded bytes, or a list of these; frames of polars, pandas
+            or pyarrow with an image or path column; a `datasets.Dataset`. Without sources, the
+            whole lake is scored.
+        name: Name of images in memory [default: `images`, `frame`, or that of the dataset].
         server: Whether to run as a Prefect flow instead of plain functions.
         quiet: Whether to hide progress.
         **settings: Settings of the run, as below.
 
+    Returns:
+        Counts of the run, and access to its rows; a cell of a notebook draws them.
+
     Raises:
         AssayError: The source, the lake, the detector or the policy cannot be used.
         ConfigError: A setting does not exist, or a value is not allowed.
-        TypeError: A source or a setting has another type, such as a list, an image or a frame.
+        InputError: An array is not uint8 or no image, or a frame has no image column.
+        KeyboardInterrupt: The run was interrupted; the same call resumes it.
+        TypeError: A source or a setting has another type, such as a generator.
+
+    Examples:
+        >>> import numpy as np
+        >>> import assay
+        >>> grey = np.full((480, 640), 128, dtype=np.uint8)
+        >>> result = assay.moderate([grey, grey], lake="lake", detector="mini", quiet=True)
+        >>> result.items, result.stored, result.duplicates
+        (2, 1, 1)
+        >>> result.scores()["source_uri"].to_list()
+        ['memory://images#1']
     """
-    for name in settings:
-        if name in NOT_KEPT or name not in Request.model_fields:
-            raise unknown_setting(name, Keywords.__annotations__)
+    for setting in settings:
+        if setting in NOT_KEPT or setting not in Request.model_fields:
+            raise unknown_setting(setting, Keywords.__annotations__)
     given: dict[str, Any] = dict(settings)
     if given.get("lake", "") is None:
         del given["lake"]
-    texts = tuple(source_text(place, given) for place, given in enumerate(sources, 1))
-    return start(request_of(sources=texts, **given), server=server, quiet=quiet)
+    request = request_of(**given)
+    with told_when_stopped(), texts_of(sources, request.source_options, name=name) as texts:
+        if server and any(scheme_of(text) == IN_MEMORY for text in texts):
+            raise ConfigError(
+                "server is True, and a source is images in memory, which a Prefect flow cannot be"
+                " sent; save them to a folder and pass its path, or leave server out"
+            )
+        return start(request.changed(sources=texts), server=server, quiet=quiet)
 
 
 def _signature() -> inspect.Signature:

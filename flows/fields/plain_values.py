@@ -50,7 +50,7 @@ def plain_value(name: str, kind: type, given: object, *, or_none: bool) -> objec
     allowed = _ALLOWED[kind]
     if or_none:
         allowed = "text, a path or None" if kind is str else f"{allowed} or None"
-    raise TypeError(f"{name} is {_type_name(given)}; allowed: {allowed}")
+    raise TypeError(f"{name} is {type_name(given)}; allowed: {allowed}")
 
 
 def source_text(place: int, given: object) -> str:
@@ -66,12 +66,12 @@ def source_text(place: int, given: object) -> str:
     text = _text(given)
     if text is not None:
         return text
-    seen = f"source {place} is {_type_name(given)}"
+    seen = f"source {place} is {type_name(given)}"
     allowed = "allowed: paths, globs and URLs, as text or pathlib.Path"
     if isinstance(given, Sequence | set | frozenset) and not isinstance(given, bytes):
         if all(_text(one) is not None for one in given):
             raise TypeError(f"{seen}; {allowed}, one per argument: assay.moderate(*sources)")
-        seen += f" of {_type_name(next(one for one in given if _text(one) is None))}"
+        seen += f" of {type_name(next(one for one in given if _text(one) is None))}"
     raise TypeError(
         f"{seen}; {allowed}. Images, arrays and frames in memory are not accepted; save them to a"
         " folder or a Parquet file and pass its path"
@@ -86,7 +86,8 @@ def _text(given: object) -> str | None:
     return given if isinstance(given, str) else None
 
 
-def _type_name(given: object) -> str:
+def type_name(given: object) -> str:
+    """Return the type of a value with an article, such as "a numpy.ndarray"."""
     if given is None:
         return "None"
     kind = type(given)

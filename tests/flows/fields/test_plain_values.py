@@ -5,31 +5,23 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
 
 import assay
 from assay.data.errors import ConfigError
 from assay.flows.request import Request
 
-PICTURE = Image.new("RGB", (4, 4))
-
 
 @pytest.mark.parametrize(
     ("source", "seen"),
     [
-        ([PICTURE, PICTURE], "source 1 is a list of a PIL.Image.Image"),
-        (PICTURE, "source 1 is a PIL.Image.Image"),
-        (np.zeros((2, 2)), "source 1 is a numpy.ndarray"),
-        (pl.DataFrame({"secret": ["x"]}), "source 1 is a polars.dataframe.frame.DataFrame"),
-        (b"\xff\xd8", "source 1 is a bytes"),
+        (iter(["secret"]), "source 1 is a list_iterator, which gives its images once"),
+        (pl.LazyFrame({"secret": ["x"]}), r"polars.*LazyFrame; call .collect\(\)"),
         (None, "source 1 is None"),
         (7, "source 1 is an int"),
-        ({"image": "a.jpg"}, "source 1 is a dict"),
-        (["a", "b"], r"source 1 is a list; .*one per argument: assay.moderate\(\*sources\)"),
-        ({Path("a")}, r"source 1 is a set; .*assay.moderate\(\*sources\)"),
+        ([b"secret", 7], r"source 1 has an int at \[1\]"),
+        ({"image": "secret.jpg"}, "source 1 is a dict"),
     ],
 )
 def test_what_is_no_source_is_refused_by_its_type(
@@ -39,7 +31,7 @@ def test_what_is_no_source_is_refused_by_its_type(
     with pytest.raises(TypeError, match=seen) as refused:
         assay.moderate(source, lake=tmp_path / "lake", detector="mini")  # type: ignore[arg-type]
     assert "secret" not in str(refused.value)
-    assert len(str(refused.value)) < 300
+    assert len(str(refused.value)) < 350
     assert not (tmp_path / "lake").exists()
 
 

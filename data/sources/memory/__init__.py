@@ -1,0 +1,1 @@
+"""Rows that this process holds: images, arrays, frames, datasets."""
