@@ -39,7 +39,7 @@ _MAX_NAME_CHARS: Final = 100
 def texts_of(
     things: Sequence[Images], options: SourceOptions, *, name: str | None = None
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the texts of sources for what somebody holds; rows in memory are held for the block.
+    """Yield the texts of sources for the values of a call; rows in memory are held for the block.
 
     Args:
         things: Arguments of the caller.

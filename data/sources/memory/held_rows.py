@@ -1,6 +1,6 @@
 """Rows that this process holds in memory, as a source for the time of one run.
 
-`holding` lends the rows a text, `memory://NAME/DIGEST`, which is a SOURCE like any other: it names
+`holding` gives the rows a text, `memory://NAME/DIGEST`, which is a SOURCE like any other: it names
 the batch, and the same rows have the same text in every process. A row is the item
 `memory://NAME#17`, an image in a list of images `memory://NAME#17/0`.
 """
@@ -38,7 +38,7 @@ _held: Final[dict[str, HeldRows]] = {}
 
 @contextlib.contextmanager
 def holding(rows: HeldRows) -> Iterator[str]:
-    """Lend rows the text of a SOURCE for the time of the block."""
+    """Yield the text of a SOURCE that names the rows within the block."""
     text = f"{SCHEME}://{quote(rows.name, safe='')}/{rows.digest}"
     _held[text] = rows
     try:
@@ -62,7 +62,11 @@ class MemorySource:
         return ref.scheme == SCHEME
 
     def check(self, ref: SourceRef, _options: SourceOptions) -> None:
-        """Refuse rows that this process does not hold."""
+        """Refuse rows that this process does not hold.
+
+        Raises:
+            InputError: The rows belong to another process or an earlier call.
+        """
         if ref.text not in _held:
             raise InputError(
                 f"{ref.text}: images from the memory of another process or an earlier call; pass"
