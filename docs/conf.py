@@ -58,6 +58,7 @@ _NAVIGATION: Final = {
     "First steps": ["installing", "tutorial"],
     "Questions": [
         "sources",
+        "report",
         "decisions",
         "detectors",
         "adversarial-examples",

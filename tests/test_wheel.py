@@ -49,6 +49,10 @@ def test_the_wheel_holds_the_files_that_modules_read(names):
     for name in (
         "tasks/decide/policy.toml",
         "tasks/report/report.html.jinja",
+        "tasks/report/parts/summary.jinja",
+        "tasks/report/grid.css",
+        "tasks/report/script/main.js",
+        "tasks/pages/script/columns.js",
         "tasks/pages/page.html.jinja",
         "tasks/pages/theme.css",
         "tasks/pages/veil.css",

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..process.browser import open_page
-from .options import DryRun, LakeUri, Open, open_lake, print_effects
+from .options import DryRun, Flag, LakeUri, Open, open_lake, print_effects
 
 
 def report(
@@ -17,6 +17,7 @@ def report(
     *,
     lake: LakeUri = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    veiled: Annotated[bool, Flag] = False,
     open_: Open = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -26,6 +27,7 @@ def report(
         run_id: Id of the run; `latest` is the last one that scored.
         lake: Folder of the lake, or its s3:// prefix.
         out: HTML file to write [default: reports/RUN_ID.html in the lake].
+        veiled: Report with blurred images only, and nothing sharper in the file.
         open_: Report shown in the browser.
         dry_run: Run to read and page to write; nothing is changed.
     """
@@ -44,7 +46,7 @@ def report(
         reads = [Effect(1, "run", f"{run.run_id} in {opened.uri}")]
         print_effects(Effects(reads=reads, writes=[Effect(1, "report", page)]))
         return
-    page = write_report(opened, run_id=run_id, out=out)
+    page = write_report(opened, run_id=run_id, out=out, is_veiled=veiled)
     print(page)  # noqa: T201
     if open_:
         open_page(page)

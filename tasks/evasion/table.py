@@ -74,8 +74,8 @@ def evasion_rows(
             how="left",
         )
         .with_columns(
-            pl.when(_seen_alike(key)).then("parent_logit").alias("parent_logit"),
-            pl.when(_seen_alike(key)).then("parent_prob").alias("parent_prob"),
+            pl.when(seen_alike(key)).then("parent_logit").alias("parent_logit"),
+            pl.when(seen_alike(key)).then("parent_prob").alias("parent_prob"),
         )
         .with_columns(
             evades=pl.col("prob_fake") < review_at,
@@ -101,7 +101,7 @@ def evasion_rows(
     )
 
 
-def _seen_alike(key: ScoreKey) -> pl.Expr:
+def seen_alike(key: ScoreKey) -> pl.Expr:
     """Return whether the detector saw an image and its parent in the same orientation."""
     if UPRIGHT.name.partition("@")[0] in key.profile:
         return pl.lit(value=True)

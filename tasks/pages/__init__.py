@@ -1,1 +1,1 @@
-"""What every HTML page shares: environment, theme, veil, captions, thumbnails, histogram."""
+"""What every HTML page shares: environment, theme, veil, captions, thumbnails, scripts, data."""

@@ -27,7 +27,7 @@ LABEL_COLOURS: Final = {
 }
 _STRIP_PX: Final = 74
 _TOP_PX: Final = 36
-_LEFT_PX: Final = 8
+LEFT_PX: Final = 8
 _GAP_PX: Final = 22
 # In a narrower drawing, the full heading of a strip would cross the threshold lines.
 _NARROW_PX: Final = 700
@@ -80,7 +80,7 @@ def histogram_svg(
         label: [sum(row[i : i + merge]) for i in range(0, N_BINS, merge)]
         for label, row in counts.items()
     }
-    plot_px = width_px - 2 * _LEFT_PX
+    plot_px = width_px - 2 * LEFT_PX
     bottom_px = _TOP_PX + len(strips) * (_STRIP_PX + _GAP_PX)
     height_px = bottom_px + 36
     parts = [
@@ -113,7 +113,7 @@ def _zones(band: Band, plot_px: int, bottom_px: int) -> list[Markup]:
             '<rect class="zone-{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}" '
             'fill="{}" fill-opacity="0.08"/>'
         ).format(
-            name, _LEFT_PX + low * plot_px, _TOP_PX, (high - low) * plot_px, bottom_px - _TOP_PX, c
+            name, LEFT_PX + low * plot_px, _TOP_PX, (high - low) * plot_px, bottom_px - _TOP_PX, c
         )
         for name, (low, high, c) in edges.items()
     ]
@@ -131,7 +131,7 @@ def _strip(label: str, row: Sequence[int], top_px: int, plot_px: int) -> list[Ma
         Markup(
             '<text x="{}" y="{}" fill="currentColor"><tspan font-weight="600">{}</tspan>'
             '<tspan dx="6" opacity="0.75">{}</tspan></text>'
-        ).format(_LEFT_PX + 2, top_px - 5, label, heading)
+        ).format(LEFT_PX + 2, top_px - 5, label, heading)
     ]
     for index, n in enumerate(row):
         if not n:
@@ -144,7 +144,7 @@ def _strip(label: str, row: Sequence[int], top_px: int, plot_px: int) -> list[Ma
                 'fill="{}"><title>{}, score {:.3g} to {:.3g}: {:,}</title></rect>'
             ).format(
                 label.replace(" ", "-"),
-                _LEFT_PX + index * bar_px + 0.5,
+                LEFT_PX + index * bar_px + 0.5,
                 base_px - tall_px,
                 bar_px - 1,
                 tall_px,
@@ -158,7 +158,7 @@ def _strip(label: str, row: Sequence[int], top_px: int, plot_px: int) -> list[Ma
     parts.append(
         Markup(
             '<line x1="{}" x2="{}" y1="{}" y2="{}" stroke="currentColor" stroke-opacity="0.4"/>'
-        ).format(_LEFT_PX, _LEFT_PX + plot_px, base_px, base_px)
+        ).format(LEFT_PX, LEFT_PX + plot_px, base_px, base_px)
     )
     return parts
 
@@ -170,13 +170,14 @@ def _lines(band: Band, plot_px: int, bottom_px: int, width_px: int) -> list[Mark
         ("review", band.review_at, 12, "2 3"),
         ("flag", band.flag_at, 28, "7 3"),
     ):
-        x_px = _LEFT_PX + at * plot_px
+        x_px = LEFT_PX + at * plot_px
         is_left = x_px > width_px - 110
         parts.append(
             Markup(
                 '<line class="at-{}" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}" stroke="currentColor" '
                 'stroke-width="1.5" stroke-dasharray="{}"/>'
-                '<text x="{:.1f}" y="{}" text-anchor="{}" fill="currentColor">{} from {:g}</text>'
+                '<text class="name-{}" x="{:.1f}" y="{}" text-anchor="{}" fill="currentColor">'
+                "{} from {:g}</text>"
             ).format(
                 name,
                 x_px,
@@ -184,6 +185,7 @@ def _lines(band: Band, plot_px: int, bottom_px: int, width_px: int) -> list[Mark
                 text_px - 10,
                 bottom_px,
                 dash,
+                name,
                 x_px + (-5 if is_left else 5),
                 text_px,
                 "end" if is_left else "start",
@@ -201,13 +203,13 @@ def _axis(plot_px: int, bottom_px: int) -> list[Markup]:
         parts.append(
             Markup(
                 '<text x="{:.1f}" y="{}" text-anchor="{}" fill="currentColor">{:g}</text>'
-            ).format(_LEFT_PX + tick * plot_px, bottom_px + 15, anchor, tick)
+            ).format(LEFT_PX + tick * plot_px, bottom_px + 15, anchor, tick)
         )
     parts.append(
         Markup(
             '<text x="{:.1f}" y="{}" text-anchor="middle" fill="currentColor" opacity="0.75">'
             "score (higher: more likely AI-generated)</text>"
-        ).format(_LEFT_PX + plot_px / 2, bottom_px + 31)
+        ).format(LEFT_PX + plot_px / 2, bottom_px + 31)
     )
     return parts
 

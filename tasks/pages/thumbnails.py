@@ -1,7 +1,8 @@
 """Inline thumbnails of images, each with a veil that stands for it until a reader opens it.
 
-The veil is the image reduced to at most 12 x 12 pixels: it shows light and dark and no more, so
-that disturbing content stays hidden even in a viewer that drops all styles.
+The veil is the image reduced to at most 12 x 12 grey pixels: it shows light and dark and no more,
+so that disturbing content stays hidden even in a viewer that drops all styles. Both are encoded
+anew from pixels, without the metadata of the image.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Thumbnail:
     """An image as two WebP `data:` URLs.
 
     Attributes:
-        sharp: URL of the thumbnail.
+        sharp: URL of the thumbnail; "" if the page must have the veil only.
         veil: URL of the veil, at most 12 x 12 px.
         width_px: Width of the thumbnail.
         height_px: Height of the thumbnail.
@@ -55,7 +56,7 @@ def thumbnail(raw: bytes, *, max_px: int, max_bytes: int) -> Thumbnail | None:
     except UnreadableImage:
         return None
     image.thumbnail((max_px, max_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    veil = image.copy()
+    veil = image.convert("L")
     veil.thumbnail((_VEIL_PX, _VEIL_PX), Image.Resampling.BOX)
     encoded = b""
     for quality in _QUALITIES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from ...data.schema import Decision, Status
 from ...data.store.lake import Lake
 from ..decide.decide import with_thresholds
 from ..decide.policy import Band, Policy
-from ..latest_rows import ROWS_AT_A_TIME, latest_of_items, parts_of, rows_of_batch
+from ..latest_rows import ROWS_AT_A_TIME, Part, latest_of_items, parts_of, rows_of_batch
 from ..pages.histogram import by_label, score_bins
 from .run_record import RunRecord, ids_of_run, run_images
 
@@ -65,7 +65,12 @@ class ReportFacts:
 
 
 def gather(
-    lake: Lake, run: RunRecord, policy: Policy | None, *, n_images: int = N_IMAGES
+    lake: Lake,
+    run: RunRecord,
+    policy: Policy | None,
+    *,
+    n_images: int = N_IMAGES,
+    also: Callable[[Part, pl.DataFrame], None] | None = None,
 ) -> ReportFacts:
     """Return the figures of a run; one part of the batch is in memory at a time.
 
@@ -74,6 +79,8 @@ def gather(
         run: Record of the run.
         policy: Policy with the flag thresholds; None measures the distance to 0.5.
         n_images: Number of rows in each of `highest`, `nearest` and `lowest`, at most.
+        also: Function that is called with each part and its rows of `run_images`, for further
+            figures from the same pass; None for none.
 
     Raises:
         StoreError: The lake cannot be read.
@@ -87,6 +94,8 @@ def gather(
     domains: set[str] = set()
     for part in parts_of(lake, ids_of_run(lake, run)):
         rows = run_images(lake, run, part=part).collect()
+        if also is not None:
+            also(part, rows)
         rows = _with_distance(rows, policy)
         facts.n_images += rows.height
         facts.n_scored += rows["prob_fake"].count()

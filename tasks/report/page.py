@@ -1,4 +1,8 @@
-"""The report as one HTML file: no scripts, no requests, all outside text escaped."""
+"""The report as one HTML file: no requests, one script allowed by its hash, outside text escaped.
+
+Without scripts the page has all figures, the chosen images and the commands; the script adds the
+grid and the sliders.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ...data.commands import command
-from ...data.package_versions import package_versions
 from ...data.schema import DecisionReason, Reason
-from ...data.score_key import UNVERIFIED
 from ..decide.policy import Policy
+from ..pages import scripts
 from ..pages.captions import SIGNS, cut, score_text, short_name
 from ..pages.environment import environment
-from ..pages.histogram import histogram_svg
+from ..pages.histogram import LEFT_PX, histogram_svg
+from ..pages.packed import pack
 from ..pages.thumbnails import Thumbnail
 from ..rejections import remedy_of
+from .commands import next_commands, review_command
 from .facts import ReportFacts
+from .pairs import Pair
+from .run_details import tiles_of, what_ran
 from .run_record import RunRecord
+from .sections import Sections
+from .thresholds import DECISIONS, LABELS, NO_DOMAIN
 
 _MAX_SOURCES: Final = 4
+_OWN: Final = Path(__file__).parent / "script"
+_MODULES: Final = (
+    *(scripts.SHARED / f"{name}.js" for name in ("elements", "names", "columns", "recount")),
+    *(_OWN / f"{name}.js" for name in ("slider", "rows", "filters", "card", "grid", "main")),
+)
 
 # Notes in captions. Reasons that follow from the score alone are left out: the score is there.
 _NOTES: Final = {
@@ -28,6 +41,16 @@ _NOTES: Final = {
     DecisionReason.DECLARED_AI: "metadata declares it AI-generated",
     DecisionReason.NOT_AS_SEEN: "viewers may show another image",
 }
+_KEYS: Final = (
+    ("← → ↑ ↓", "next image in that direction"),
+    ("Home End", "first or last image of the page"),
+    ("Enter", "show or hide the image"),
+    ("X or space", "select the image"),
+    ("C", "copy its id"),
+    ("N P", "next or previous page"),
+    ("H", "hide all images"),
+    ("/", "search"),
+)
 
 
 def render_page(
@@ -36,6 +59,7 @@ def render_page(
     facts: ReportFacts,
     policy: Policy | None,
     thumbs: Mapping[str, Thumbnail],
+    sections: Sections,
 ) -> str:
     """Return the page as HTML.
 
@@ -45,26 +69,27 @@ def render_page(
         facts: Figures of the run.
         policy: Policy with the thresholds; None leaves them out of the histogram.
         thumbs: Thumbnails by image_id; a missing one is said to be missing.
+        sections: Sections beyond the figures.
     """
     band = policy.band(run.detector_id)[0] if policy and run.detector_id else None
     sources = [str(source) for source in run.params.get("sources") or []]
     n_decided = sum(facts.decisions.values())
-    galleries = {
-        name: [_captioned(row, thumbs) for row in getattr(facts, name)]
-        for name in ("highest", "nearest", "lowest")
-    }
+    galleries = _galleries(facts, sections, thumbs)
+    n_rows = sections.grid.packed.n_rows
     return (
         environment(Path(__file__).parent)
         .get_template("report.html.jinja")
         .render(
             run=run,
             facts=facts,
+            sections=sections,
             band=band,
             signs=SIGNS,
+            links=_links(run, facts, sections),
             started=f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC",
             sources=[cut(source) for source in sources[:_MAX_SOURCES]],
             n_more_sources=len(sources[_MAX_SOURCES:]),
-            tiles=_tiles(run, facts),
+            tiles=tiles_of(run, facts),
             n_decided=n_decided,
             decisions=[
                 (name, n, f"{n / n_decided:.1%}" if n_decided else "")
@@ -77,18 +102,70 @@ def render_page(
             confusion=facts.confusion,
             histogram_wide=histogram_svg(facts.histogram, band, width_px=1090),
             histogram_narrow=histogram_svg(facts.histogram, band, width_px=340, n_bins=20),
-            all_images=galleries["highest"] if facts.n_scored <= len(facts.highest) else [],
+            no_domain=NO_DOMAIN,
             **galleries,
+            is_veiled=bool(thumbs) and not any(thumb.sharp for thumb in thumbs.values()),
+            is_sample=n_rows < sections.n_images,
+            n_rows=n_rows,
+            n_thumbs=len({row["image_id"] for rows in galleries.values() for row in rows}),
+            address_chars=sections.grid.address_chars,
+            keys=_KEYS,
+            pairs=[_beside(pair, thumbs) for pair in sections.pairs],
+            n_pairs=sum(sections.n_pairs.values()),
             rejected=[
                 (reason, Reason.text_of(reason), remedy_of(reason), n, examples)
                 for reason, (n, examples) in facts.rejected.items()
             ],
             n_copies=facts.statuses.get("duplicate", 0),
-            what_ran=_what_ran(run, lake_uri, facts),
+            what_ran=what_ran(run, lake_uri, facts),
             plain=("time", "versions"),
-            commands=_commands(run, lake_uri, facts),
+            review_command=review_command(run, lake_uri),
+            commands=next_commands(run, lake_uri, facts),
+            script=scripts.joined(*_MODULES),
+            **_data(sections, facts),
         )
     )
+
+
+def _data(sections: Sections, facts: ReportFacts) -> dict[str, Any]:
+    """Return what the script reads: values for JSON, and the packed columns."""
+    names = ("group", "kind", "bin", "view", "label", "n")
+    cells = pack(sections.cells.height, {name: sections.cells[name].to_numpy() for name in names})
+    return {
+        "page_data": {
+            "signs": SIGNS,
+            "decisions": DECISIONS,
+            "labels": LABELS,
+            "counts": [facts.decisions.get(name, 0) for name in DECISIONS],
+            "steps": sections.steps.tolist(),
+            "band": [sections.band.review_at, sections.band.flag_at],
+            "groups": [
+                [group.name, group.n_images, group.review_step, group.flag_step]
+                for group in sections.groups
+            ],
+            "cells": cells.columns,
+            "grid": sections.grid.head() | {"flag_at": sections.flag_at},
+            "plot_left": LEFT_PX,
+        },
+        "cell_data": cells.data,
+        "grid_data": sections.grid.packed.data,
+    }
+
+
+def _links(run: RunRecord, facts: ReportFacts, sections: Sections) -> list[tuple[str, str]]:
+    has_domains = [row.name for row in sections.domains] not in ([], [NO_DOMAIN])
+    links = {
+        "decisions": ("Decisions", True),
+        "scores": ("Scores", True),
+        "domains": ("Domains", has_domains),
+        "images": ("Images", facts.n_images > 0),
+        "pairs": ("Made images", bool(sections.pairs)),
+        "rejected": ("Rejected", run.batch_id is not None),
+        "review": ("Review", True),
+        "run": ("Run details", True),
+        "commands": ("Next commands", True),
+    }
+    return [(anchor, name) for anchor, (name, is_there) in links.items() if is_there]
 
 
 def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -97,6 +174,26 @@ def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     # Reasons of later versions are shown as they are.
     others = sorted(set(counts) - set(DecisionReason))
     return [(DecisionReason.text_of(word), counts[word]) for word in (*known, *others)]
+
+
+def _galleries(
+    facts: ReportFacts, sections: Sections, thumbs: Mapping[str, Thumbnail]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the images of each gallery by name, each image in the first one that has it."""
+    chosen = {
+        "all_images": sections.all_images,
+        "highest": facts.highest,
+        "mistakes": sections.mistakes,
+        "nearest": facts.nearest,
+        "lowest": facts.lowest,
+    }
+    seen: set[str] = set()
+    galleries = {}
+    for name, rows in chosen.items():
+        fresh = [row for row in rows if row["image_id"] not in seen]
+        seen.update(row["image_id"] for row in fresh)
+        galleries[name] = [_captioned(row, thumbs) for row in fresh]
+    return galleries
 
 
 def _captioned(row: Mapping[str, Any], thumbs: Mapping[str, Thumbnail]) -> dict[str, Any]:
@@ -112,92 +209,19 @@ def _captioned(row: Mapping[str, Any], thumbs: Mapping[str, Thumbnail]) -> dict[
     }
 
 
-def _tiles(run: RunRecord, facts: ReportFacts) -> list[tuple[str, int]]:
-    """Return the counts of the run's record, and those of the tables where it has none yet."""
-    counted = {
-        "items": sum(facts.statuses.values()) or facts.n_images,
-        "stored": facts.statuses.get("stored", 0),
-        "duplicates": facts.statuses.get("duplicate", 0),
-        "rejected": facts.statuses.get("rejected", 0),
-        "scored": facts.n_scored,
-        "failed": sum(facts.failures.values()),
-    } | {name: n for name, n in run.counts.items() if isinstance(n, int)}
-    tiles = [("images in the lake" if run.batch_id is None else "items", counted["items"])]
-    if run.batch_id is None:
-        tiles = [("images", facts.n_images)]
-    else:
-        tiles += [(name, counted[name]) for name in ("stored", "duplicates", "rejected")]
-    if run.detector_id is not None:
-        tiles.append(("scored now", counted["scored"]))
-        if counted.get("already_scored"):
-            tiles.append(("already scored", counted["already_scored"]))
-        tiles.append(("failed", counted["failed"]))
-    return tiles
-
-
-def _what_ran(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[str, str]]:
-    params, counts = run.params, run.counts
-    of_run = params.get("versions")
-    versions = of_run if isinstance(of_run, dict) else package_versions()
-    listed = ", ".join(f"{package} {number}" for package, number in versions.items())
-    time = ""
-    if run.finished_at is not None:
-        seconds = counts.get("seconds", (run.finished_at - run.started_at).total_seconds())
-        time = f"{seconds:,.1f} s"
-        if counts.get("images_per_second"):
-            time += f", {counts['images_per_second']:,.1f} images scored per second"
-    rows = {
-        "detector": run.detector_id,
-        "weights (sha256)": _weights(params),
-        "preprocessing": params.get("profile") if run.detector_id else None,
-        "backend": _backends(facts.backends) or params.get("backend"),
-        "precision": params.get("precision") if run.detector_id else None,
-        "policy": run.policy_id,
-        "versions": listed if of_run else f"{listed} (when this report was written)",
-        "assay version": None if of_run and "assay" in of_run else run.code_version,
-        "time": time,
-        "batch": run.batch_id,
-        "lake": lake_uri,
+def _beside(pair: Pair, thumbs: Mapping[str, Thumbnail]) -> dict[str, Any]:
+    return {
+        "image_id": pair.image_id,
+        "parent_id": pair.parent_id,
+        "method": pair.method,
+        "changes": pair.changes,
+        "label": pair.label,
+        "decision": pair.decision,
+        "logit_change": pair.logit_change,
+        "score": score_text(pair.prob_fake),
+        "parent_score": score_text(pair.parent_prob),
+        "parent_name": short_name(pair.parent_uri)[:120],
+        "parent_uri": pair.parent_uri or "",
+        "thumb": thumbs.get(pair.image_id),
+        "parent_thumb": thumbs.get(pair.parent_id),
     }
-    return [(name, str(value)) for name, value in rows.items() if value]
-
-
-def _weights(params: Mapping[str, Any]) -> str | None:
-    """Return the hash of the weights, marked if no registry or card pins it."""
-    digest = params.get("weights_sha256")
-    # Older runs did not record whether the hash was pinned.
-    if digest is None or params.get("weights_pinned") is not False:
-        return digest
-    is_marked = str(digest).startswith(UNVERIFIED)
-    return str(digest) if is_marked else f"{digest} (unverified: this hash is not pinned)"
-
-
-def _backends(counts: Mapping[str, int]) -> str:
-    """Return the names of the backends, each with its number of images if there are several."""
-    if len(counts) < 2:
-        return "".join(counts)
-    return ", ".join(f"{name} ({n:,} images)" for name, n in counts.items())
-
-
-def _commands(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tuple[str, str]]:
-    commands = []
-    if facts.nearest:
-        image_id = facts.nearest[0]["image_id"][:12]
-        commands.append(
-            (
-                "all rows about the image nearest to its flag threshold",
-                command("show", image_id, lake=lake_uri),
-            )
-        )
-    # Taken from the record, the only place with all settings of the run.
-    if isinstance(again := run.params.get("command"), str):
-        commands.append(("the same run again: reads and scores only new items", again))
-    if facts.n_images:
-        commands.append(
-            (
-                "a labelled dataset; near-duplicates stay in one split",
-                command("publish", to="dataset", lake=lake_uri),
-            )
-        )
-    commands.append(("this report again", command("report", run.run_id, lake=lake_uri)))
-    return commands
