@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -54,6 +54,11 @@ class Conditions:
     score_to: float | None = None
     since: datetime | None = None
     before: datetime | None = None
+
+    @property
+    def last_day(self) -> date | None:
+        """Last day of the time range; None without an end."""
+        return None if self.before is None else (self.before - timedelta(microseconds=1)).date()
 
     def each(self, table: pl.DataFrame) -> dict[str, pl.Expr]:
         """Return the conditions by name of the filter; none of them is ever null.
