@@ -41,6 +41,17 @@ FOLDER = "tables"
 MAX_ATTEMPTS = 12
 MAX_BACKOFF_S = 2.0
 
+# Of deltalake, for requests to an object store. A wait is drawn between 0.1 s and `base` times the
+# one before. With the defaults, half of the tries are over before three seconds have passed; with
+# these, 1 in 25,000.
+_RETRIES = {
+    "max_retries": "10",
+    "retry_timeout": "60s",
+    "backoff_config.init_backoff": "100ms",
+    "backoff_config.max_backoff": "5s",
+    "backoff_config.base": "6",
+}
+
 # Transaction id of appends computed from a known version; see `append`.
 _EXCLUSIVE = "assay-exclusive"
 
@@ -87,6 +98,7 @@ class Tables:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._options = store.storage_options or None
+        self._log_options = None if self._options is None else self._options | _RETRIES
         self._snapshots = Snapshots(store, FOLDER, self.open)
         self._numbers = ColumnNumbers(store.uri)
 
@@ -398,7 +410,7 @@ class Tables:
             StoreError: The log cannot be read, or is missing or damaged.
         """
         uri = self._uri(table)
-        folder, options = f"{FOLDER}/{table}", self._options
+        folder, options = f"{FOLDER}/{table}", self._log_options
         try:
             try:
                 opened = retried(lambda: DeltaTable(uri, storage_options=options))
@@ -457,7 +469,7 @@ class Tables:
                     schema=schema_of(table),
                     mode="ignore",
                     configuration=_TABLE_SETTINGS,
-                    storage_options=self._options,
+                    storage_options=self._log_options,
                 )
             )
             self.sync_log(table, 0)

@@ -26,7 +26,9 @@ from assay.data.errors import CommitConflict, MissingVersion, StoreError
 from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.cloud_options import storage_options
 from assay.data.store.lake import Lake
+from assay.data.store.open_store import open_store
 from assay.data.store.shards import ShardImage, ShardPlace
+from assay.data.store.tables import Tables
 from assay.tasks.append_missing import append_missing
 from assay.tasks.batches import chunks
 from assay.tasks.ingest import ingest_chunk
@@ -285,6 +287,27 @@ def test_a_store_that_cuts_answers_off_loses_nothing(
             }
         assert sorted(reopened.scan("reviews").collect()["image_id"]) == ["0", "1", "2"]
     assert proxy.n_cut > 5
+
+
+def test_a_store_that_is_away_for_seconds_delays_the_tables_only(
+    s3: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table is opened when the server is back after three seconds of 503."""
+    parts = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    assert parts.hostname is not None
+    assert parts.port is not None
+    Lake("s3://pictures/away").append("reviews", [review("a")], txn="a")
+    with faulty_proxy(parts.hostname, parts.port, share=0.0) as (proxy, address):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        tables = Tables(open_store("s3://pictures/away"))
+        proxy.busy = 1.0
+        back = threading.Timer(3, setattr, (proxy, "busy", 0.0))
+        back.start()
+        opened = tables.open("reviews")
+        back.join()
+    assert opened is not None
+    assert opened.version() == 1
+    assert proxy.n_busy > 2
 
 
 def test_a_store_that_always_fails_is_told_in_one_line(
