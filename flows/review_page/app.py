@@ -9,9 +9,10 @@ from fastapi.responses import RedirectResponse
 
 from ...data.errors import AssayError, InputError, StoreError
 from ...data.store.lake import Lake
-from . import assets, login
+from . import assets, image_routes, login
 from .desk import Desk, render
 from .guard import Guard
+from .image_store import ImageStore
 from .sessions import Sessions
 from .settings import PageSettings
 from .views import VIEWS
@@ -28,10 +29,17 @@ def review_app(lake: Lake, settings: PageSettings) -> FastAPI:
     app = FastAPI(title="assay review", docs_url=None, redoc_url=None, openapi_url=None)
     nav = [view.nav for view in VIEWS if view.nav is not None]
     sessions = Sessions(settings)
-    app.state.desk = Desk(lake=lake, settings=settings, sessions=sessions, nav=nav)
+    app.state.desk = Desk(
+        lake=lake, settings=settings, sessions=sessions, nav=nav, images=ImageStore(lake)
+    )
     app.add_middleware(Guard, settings=settings, sessions=sessions)
     app.add_exception_handler(AssayError, _explain)
-    for router in (assets.router, login.router, *(view.router for view in VIEWS)):
+    for router in (
+        assets.router,
+        login.router,
+        image_routes.router,
+        *(view.router for view in VIEWS),
+    ):
         app.include_router(router)
 
     @app.get("/")

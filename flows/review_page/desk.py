@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from ...data.store.lake import Lake
 from ...tasks.pages.environment import environment
 from .assets import STATIC_DIGEST
+from .image_store import ImageStore
 from .sessions import Session, Sessions
 from .settings import PageSettings
 
@@ -43,12 +44,14 @@ class Desk:
         settings: Settings of the server.
         sessions: Signature and checks of sessions.
         nav: Entries of the navigation, in order.
+        images: Images as the page shows them.
     """
 
     lake: Lake
     settings: PageSettings
     sessions: Sessions
     nav: Sequence[NavEntry]
+    images: ImageStore
 
 
 def desk_of(request: Request) -> Desk:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.errors import AssayError, ConfigError, ModelError
 from ...data.score_key import ScoreKey
-from ...data.user_paths import from_home
 from ..detector.inputs.preprocess import preprocess
 from ..detector.load import load_detector
-from ..detector.weights.checkpoint import Checkpoint, chosen_profile, find_checkpoint
+from ..detector.weights.by_key import checkpoint_of_key, name_in_key
 from .neighbours import Vectors
 
 if TYPE_CHECKING:
@@ -55,35 +54,21 @@ def embed_image(raw: bytes, key: ScoreKey, name: str | None = None) -> Embedded:
 
 
 def _load(key: ScoreKey, name: str | None) -> Detector:
-    # The id of a registered detector is name@revision; a hub id loads unchanged.
-    known_as, _, direction = key.detector.partition("+positive=")
-    tried = known_as if "/" in known_as else known_as.partition("@")[0]
-    if name is not None and from_home(name).is_dir():
-        tried = name
-    profile = key.profile.partition(":")[0]
-    wanted: dict[str, Any] = {"profile": profile, "positive": direction or None}
+    found_as, direction = name_in_key(key, name)
+    wanted: dict[str, Any] = {"profile": key.profile.partition(":")[0], "positive": direction}
     advice = (
         "name the folder that has its weights (--detector FOLDER), or compare by perceptual hash"
         " alone (--by phash)"
     )
     try:
-        _check_same(find_checkpoint(tried, positive=wanted["positive"]), key, tried, profile)
+        checkpoint_of_key(key, name)
         try:
             # int8@... ends with the hash of the quantised weights.
-            return load_detector(tried, precision=key.precision.partition("@")[0], **wanted)
+            return load_detector(found_as, precision=key.precision.partition("@")[0], **wanted)
         except AssayError:
-            return load_detector(tried, **wanted)
+            return load_detector(found_as, **wanted)
     except (ConfigError, ModelError) as error:
         raise ModelError(
             f"the image is not in the lake, and the detector of the lake's embeddings cannot be"
             f" loaded: {error}; {advice}"
         ) from error
-
-
-def _check_same(checkpoint: Checkpoint, key: ScoreKey, name: str, profile: str) -> None:
-    described = chosen_profile(profile, checkpoint).describe()
-    if (checkpoint.weights_sha256, described) != (key.weights_sha256, key.profile):
-        raise ModelError(
-            f"{name} is {checkpoint.detector_id} with {described} now, and the lake's embeddings"
-            f" are of {key.detector} with {key.profile}"
-        )

@@ -317,7 +317,7 @@ def test_a_file_is_embedded_as_the_lake_was(tmp_path):
     with pytest.raises(ModelError, match="--detector FOLDER"):
         find_similar(made.lake, query)
     other = tiny_models.write_timm(tmp_path / "other", tiny_models.timm_tensors(seed=9))
-    with pytest.raises(ModelError, match="and the lake's embeddings are of"):
+    with pytest.raises(ModelError, match="and the lake's scores are of"):
         embed_image(raw, found.key, str(other))
 
 

@@ -1,0 +1,34 @@
+"""Images of the lake, encoded anew at three sizes, and their maps."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, HTTPException, Path, Request, Response
+
+from ...tasks.pages.renditions import MEDIA_TYPE, SMALL, VIEW, ZOOM
+from .desk import desk_of
+
+SIZES: Final = {"small": SMALL, "view": VIEW, "zoom": ZOOM}
+# The content of an id never changes; with --no-store the guard replaces this.
+_KEPT: Final = {"Cache-Control": "private, max-age=86400, immutable"}
+
+ImageId = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+
+router = APIRouter()
+
+
+@router.get("/image/{image_id}/map.png")
+def image_map(request: Request, image_id: ImageId) -> Response:
+    """Return the map of an image's score as a transparent layer."""
+    raw = desk_of(request).images.overlay(image_id)
+    return Response(raw, media_type="image/png", headers=_KEPT)
+
+
+@router.get("/image/{image_id}/{size}.jpg")
+def image(request: Request, image_id: ImageId, size: str) -> Response:
+    """Return an image as JPEG in one of the sizes `small`, `view` and `zoom`."""
+    if size not in SIZES:
+        raise HTTPException(404, f"there is no size {size[:40]!r}; sizes: {', '.join(SIZES)}")
+    raw = desk_of(request).images.rendition(image_id, SIZES[size])
+    return Response(raw, media_type=MEDIA_TYPE, headers=_KEPT)
