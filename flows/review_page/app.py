@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import AsyncIterator
+from typing import Final
 
+from anyio import to_thread
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
+from starlette.exceptions import HTTPException
 
-from ...data.errors import AssayError, InputError, StoreError
+from ...data.errors import AssayError, InputError, StoreError, UnreadableImage
 from ...data.store.lake import Lake
-from . import assets, image_routes, login
+from ...tasks.review.journal import Journal
+from . import answer_routes, assets, image_routes, login
 from .desk import Desk, render
-from .guard import Guard
+from .guard import Guard, is_page
 from .image_store import ImageStore
 from .sessions import Sessions
 from .settings import PageSettings
 from .views import VIEWS
 
+SHARED: Final = (assets.router, login.router, image_routes.router, answer_routes.router)
+
 
 def review_app(lake: Lake, settings: PageSettings) -> FastAPI:
     """Return the application that serves a lake's review page.
+
+    Its shutdown moves the answers that wait in the journal into the lake's table.
 
     Args:
         lake: Lake of the images and answers.
         settings: Settings of the server.
     """
-    # FastAPI's own pages of its interface load scripts from other hosts.
-    app = FastAPI(title="assay review", docs_url=None, redoc_url=None, openapi_url=None)
     nav = [view.nav for view in VIEWS if view.nav is not None]
     sessions = Sessions(settings)
-    app.state.desk = Desk(
-        lake=lake, settings=settings, sessions=sessions, nav=nav, images=ImageStore(lake)
+    desk = Desk(
+        lake=lake,
+        settings=settings,
+        sessions=sessions,
+        nav=nav,
+        images=ImageStore(lake),
+        journal=Journal(lake),
     )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await to_thread.run_sync(desk.journal.close)
+
+    # FastAPI's own pages of its interface load scripts from other hosts.
+    app = FastAPI(
+        title="assay review", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+    )
+    app.state.desk = desk
     app.add_middleware(Guard, settings=settings, sessions=sessions)
     app.add_exception_handler(AssayError, _explain)
-    for router in (
-        assets.router,
-        login.router,
-        image_routes.router,
-        *(view.router for view in VIEWS),
-    ):
+    app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_values)
+    for router in (*SHARED, *(view.router for view in VIEWS)):
         app.include_router(router)
 
     @app.get("/")
@@ -50,10 +72,34 @@ def review_app(lake: Lake, settings: PageSettings) -> FastAPI:
 
 
 def _explain(request: Request, error: Exception) -> Response:
-    """Answer with an error of assay in words: as a page where one was requested, else as JSON."""
+    """Answer with an error of assay."""
     status = 422 if isinstance(error, InputError) else 503 if isinstance(error, StoreError) else 500
-    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return render(request, "problem.html.jinja", status=status, problem=str(error))
+    problem = str(error)
+    if isinstance(error, UnreadableImage):
+        problem = f"{error.reason.text} ({error.detail})"
+    return _say(request, problem, status)
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    """Answer to a path or a method that does not exist."""
+    if not isinstance(error, HTTPException):
+        raise error
+    return _say(request, str(error.detail), error.status_code)
+
+
+def _refuse_values(request: Request, error: Exception) -> Response:
+    """Answer to values of another shape, without repeating them."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:])
+    return _say(request, f"{where}: {first['msg']}"[:300], 422)
+
+
+def _say(request: Request, problem: str, status: int) -> Response:
+    """Answer with a sentence: as a page where one was requested, else as JSON."""
+    if is_page(request):
+        return render(request, "problem.html.jinja", status=status, problem=problem)
     return Response(
-        json.dumps({"problem": str(error)}), status_code=status, media_type="application/json"
+        json.dumps({"problem": problem}), status_code=status, media_type="application/json"
     )

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 
 from ...data.store.lake import Lake
 from ...tasks.pages.environment import environment
+from ...tasks.review.journal import Journal
 from .assets import STATIC_DIGEST
 from .image_store import ImageStore
 from .sessions import Session, Sessions
@@ -45,6 +46,7 @@ class Desk:
         sessions: Signature and checks of sessions.
         nav: Entries of the navigation, in order.
         images: Images as the page shows them.
+        journal: Writer of answers, and leases.
     """
 
     lake: Lake
@@ -52,6 +54,7 @@ class Desk:
     sessions: Sessions
     nav: Sequence[NavEntry]
     images: ImageStore
+    journal: Journal
 
 
 def desk_of(request: Request) -> Desk:

@@ -89,7 +89,7 @@ class Guard:
         request.state.session = kept
 
         # Links on other sites and in local files bring no `SameSite=Strict` cookie along.
-        is_linked = cookie is None and _is_page(request) and _site(request) == "cross-site"
+        is_linked = cookie is None and is_page(request) and _site(request) == "cross-site"
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -207,12 +207,13 @@ def _site(request: Request) -> str:
     return request.headers.get("sec-fetch-site", "same-origin")
 
 
-def _is_page(request: Request) -> bool:
+def is_page(request: Request) -> bool:
+    """Return whether a browser wants a page, not an image or a script's data."""
     return request.method in _SAFE and "text/html" in request.headers.get("accept", "")
 
 
 def _ask_first(request: Request, path: str, message: str) -> Response:
-    if _is_page(request):
+    if is_page(request):
         after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"{path}?after={quote(after, safe='')}", status_code=303)
     return _problem(message, 401)

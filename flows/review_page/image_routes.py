@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
+from ...data.errors import StoreError
 from ...tasks.pages.renditions import MEDIA_TYPE, SMALL, VIEW, ZOOM
 from .desk import desk_of
 
@@ -21,7 +23,7 @@ router = APIRouter()
 @router.get("/image/{image_id}/map.png")
 def image_map(request: Request, image_id: ImageId) -> Response:
     """Return the map of an image's score as a transparent layer."""
-    raw = desk_of(request).images.overlay(image_id)
+    raw = _of(request, image_id, desk_of(request).images.overlay)
     return Response(raw, media_type="image/png", headers=_KEPT)
 
 
@@ -30,5 +32,16 @@ def image(request: Request, image_id: ImageId, size: str) -> Response:
     """Return an image as JPEG in one of the sizes `small`, `view` and `zoom`."""
     if size not in SIZES:
         raise HTTPException(404, f"there is no size {size[:40]!r}; sizes: {', '.join(SIZES)}")
-    raw = desk_of(request).images.rendition(image_id, SIZES[size])
+    store = desk_of(request).images
+    raw = _of(request, image_id, lambda known: store.rendition(known, SIZES[size]))
     return Response(raw, media_type=MEDIA_TYPE, headers=_KEPT)
+
+
+def _of(request: Request, image_id: str, make: Callable[[str], bytes]) -> bytes:
+    try:
+        return make(image_id)
+    except StoreError as error:
+        # A page that is older than the removal of an image from the lake.
+        if not desk_of(request).lake.has_rows_of("images", [image_id]):
+            raise HTTPException(404, "the lake has no such image any more") from error
+        raise

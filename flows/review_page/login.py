@@ -10,9 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from ...data.errors import InputError
+from ...tasks.review.answer import require_reviewer
 from .desk import desk_of, render, session_of
 from .guard import LOGIN, LOGOUT, NAME
-from .reviewer_names import problem_with_name
 
 # Slows down guessing; a token has at least 16 characters.
 _WRONG_TOKEN_S: Final = 0.5
@@ -59,7 +60,7 @@ async def set_name(request: Request) -> Response:
     """Check the reviewer's name and keep it in the session."""
     form = await _form(request)
     after, name = form.get("after", "/"), form.get("name", "").strip()
-    problem = _stale(request, form) or problem_with_name(name)
+    problem = _stale(request, form) or _problem_with(name)
     if problem is not None:
         return render(
             request, "name.html.jinja", status=422, problem=problem, name=name[:200], after=after
@@ -86,6 +87,17 @@ async def _form(request: Request) -> dict[str, str]:
         return {}
     fields = parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
     return {name: values[-1] for name, values in fields.items()}
+
+
+def _problem_with(name: str) -> str | None:
+    """Return what is wrong with a reviewer's name, or None."""
+    if not name:
+        return "The name is empty. It is stored with every answer."
+    try:
+        require_reviewer(name)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _stale(request: Request, form: dict[str, str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,27 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {error.strerror or error}; name another with"
             " --port or --host"
         ) from error
+
+
+def check_certificate(certificate: Path | None, private_key: Path | None) -> None:
+    """Refuse files that are no certificate with its key.
+
+    Args:
+        certificate: Certificate in PEM format; None for http.
+        private_key: Private key in PEM format; None: it is in the file of the certificate.
+
+    Raises:
+        ConfigError: A file cannot be read or used, or the key belongs to another certificate.
+    """
+    if certificate is None:
+        if private_key is not None:
+            raise ConfigError("--keyfile needs the certificate beside it: --certfile FILE")
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, private_key)
+    except (OSError, ValueError) as error:
+        key = "" if private_key is None else f" with the key {private_key}"
+        raise ConfigError(f"{certificate}{key} cannot be used for https: {error}") from error
 
 
 def address_of(listener: socket.socket, *, is_https: bool) -> str:

@@ -61,7 +61,9 @@ function listKeys(into) {
       text.textContent = label;
       list.append(name, text);
     }
-    into.append(heading, list);
+    const section = document.createElement("section");
+    section.append(heading, list);
+    into.append(section);
   }
 }
 
