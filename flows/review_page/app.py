@@ -7,10 +7,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import Final
 
-from anyio import to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from ...data.errors import AssayError, InputError, StoreError, UnreadableImage
@@ -50,7 +50,7 @@ def review_app(lake: Lake, settings: PageSettings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await to_thread.run_sync(desk.journal.close)
+        await run_in_threadpool(desk.journal.close)
 
     # FastAPI's own pages of its interface load scripts from other hosts.
     app = FastAPI(

@@ -30,7 +30,7 @@ def ticket_of(desk: Desk, reviewer: str, image_id: str, kind: str) -> str:
         desk: Desk of the server.
         reviewer: Name of the reviewer.
         image_id: Id of the image.
-        kind: Why it comes up, a word of `ReviewKind`.
+        kind: Occasion of the question, a word of `ReviewKind`.
     """
     salt = secrets.token_hex(8)
     return salt + desk.sessions.tag("ticket", salt, reviewer, image_id, kind)
