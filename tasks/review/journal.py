@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import polars as pl
 
 from ...data.errors import AssayError, InputError, brief
 from ...data.schema import Row
+from ...data.store.conform import conform
 from ...data.store.journal.connect import connect, in_words, locked, transaction
 from ...data.store.journal.place import is_in_lake, journal_path
 from ...data.store.lake import Lake
@@ -56,6 +57,12 @@ class Journal:
             an object store.
         now: Function that gives Unix time in seconds.
 
+    Attributes:
+        lake: Lake of the images.
+        path: Path of the journal.
+        leases: Leases of images to reviewers.
+        kept: Objects that readers keep with the open journal, such as the ranked queue.
+
     Raises:
         StoreError: The journal cannot be created or opened.
     """
@@ -77,6 +84,7 @@ class Journal:
         self._fold_answers = fold_answers
         default_s = FOLD_AFTER_LOCAL_S if is_in_lake(lake.store) else FOLD_AFTER_REMOTE_S
         self._fold_after_s = default_s if fold_after_s is None else fold_after_s
+        self.kept: dict[Any, Any] = {}
         self._known: set[str] = set()
         self._n_waiting = 0
         self._wake = threading.Condition()
@@ -126,6 +134,22 @@ class Journal:
         if n_moved:
             self._compact()
         return n_moved
+
+    def waiting(self, after: int = 0) -> tuple[pl.DataFrame, int]:
+        """Return the answers that are not in the table yet, and the number of the last one.
+
+        Args:
+            after: Number of the last answer to leave out.
+
+        Raises:
+            StoreError: The journal cannot be read.
+        """
+        with self._lock, in_words("read", self.path):
+            found = self._connection.execute(
+                "SELECT seq, answer FROM pending WHERE seq > ? ORDER BY seq", (after,)
+            ).fetchall()
+        rows = pl.DataFrame(conform("reviews", [row_of_json(text) for _, text in found]))
+        return rows, found[-1][0] if found else after
 
     def n_waiting(self) -> int:
         """Return the number of answers that are not in the table yet, of all processes."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from ...data.errors import ConfigError
+from ...data.schema import ReviewKind
 from ...data.store.journal.connect import in_words, transaction
 from .answer import require_reviewer
 
@@ -44,7 +45,12 @@ class Leases:
         self._now = now
 
     def lease(
-        self, image_ids: Sequence[str], reviewer: str, *, seconds: float = LEASE_S
+        self,
+        image_ids: Sequence[str],
+        reviewer: str,
+        *,
+        seconds: float = LEASE_S,
+        kinds: Mapping[str, str] | None = None,
     ) -> list[str]:
         """Take those of some images that nobody has, the reviewer included.
 
@@ -52,6 +58,7 @@ class Leases:
             image_ids: Ids of the images.
             reviewer: Name of the reviewer.
             seconds: Duration of the leases, up to a day.
+            kinds: Occasion per image, words of `ReviewKind`; `queue` for an image not named.
 
         Returns:
             The ids that were granted, in the order given.
@@ -69,11 +76,17 @@ class Leases:
             self._connection.execute("DELETE FROM leases WHERE until_s <= ?", (now_s,))
             for image_id in image_ids:
                 done = self._connection.execute(
-                    "INSERT OR IGNORE INTO leases VALUES (?, ?, ?)",
-                    (image_id, reviewer, now_s + seconds),
+                    "INSERT OR IGNORE INTO leases VALUES (?, ?, ?, ?)",
+                    (image_id, reviewer, _kind(image_id, kinds), now_s + seconds),
                 )
                 if done.rowcount:
                     granted.append(image_id)
+            if granted:
+                self._connection.execute(
+                    "INSERT INTO served VALUES (?, ?) ON CONFLICT (reviewer)"
+                    " DO UPDATE SET n_images = n_images + excluded.n_images",
+                    (reviewer, len(granted)),
+                )
         return granted
 
     def renew(
@@ -116,6 +129,32 @@ class Leases:
                 [(image_id, reviewer) for image_id in image_ids],
             )
 
+    def n_served(self, reviewer: str) -> int:
+        """Return the number of leases that a reviewer has ever been granted.
+
+        Raises:
+            StoreError: The journal cannot be read.
+        """
+        with self._lock, in_words("read", self._path):
+            row = self._connection.execute(
+                "SELECT n_images FROM served WHERE reviewer = ?", (reviewer,)
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def kinds(self, reviewer: str) -> dict[str, str]:
+        """Return the occasion of each image that is leased to a reviewer, the oldest lease first.
+
+        Raises:
+            StoreError: The journal cannot be read.
+        """
+        with self._lock, in_words("read", self._path):
+            rows = self._connection.execute(
+                "SELECT image_id, kind FROM leases WHERE reviewer = ? AND until_s > ?"
+                " ORDER BY until_s, image_id",
+                (reviewer, self._now()),
+            )
+            return dict(rows.fetchall())
+
     def held(self) -> dict[str, str]:
         """Return the reviewer of each leased image, the longest lease last.
 
@@ -129,6 +168,10 @@ class Leases:
                 (self._now(),),
             )
             return dict(rows.fetchall())
+
+
+def _kind(image_id: str, kinds: Mapping[str, str] | None) -> str:
+    return (kinds or {}).get(image_id, ReviewKind.QUEUE.value)
 
 
 def _require_duration(seconds: float) -> None:

@@ -3,7 +3,7 @@
 The file is in SQLite's WAL mode with `synchronous=FULL`: a commit returns when its rows are on
 disk, and readers do not wait for writers. Answers wait in `pending` until they are in a Delta
 table. `recorded` keeps the id and a digest of every answer, so that one that is sent twice counts
-once. `leases` has the images that are before a reviewer.
+once. `leases` has the images that are before a reviewer, `served` how many each has been given.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..files import Store, cannot
 from ..local_files import LocalStore
 from .place import journal_path
 
-VERSION: Final = 1
+VERSION: Final = 2
 TIMEOUT_S: Final = 30.0
 
 _SCHEMA: Final = (
@@ -36,9 +36,14 @@ _SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS pending_images ON pending (image_id)",
     """CREATE TABLE IF NOT EXISTS recorded (
         answer_id BLOB PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS leases (
-        image_id TEXT PRIMARY KEY, reviewer TEXT NOT NULL, until_s REAL NOT NULL) WITHOUT ROWID""",
-    "CREATE INDEX IF NOT EXISTS leases_until ON leases (until_s)",
+    # Leases last minutes, so that those of another version are dropped.
+    "DROP TABLE IF EXISTS leases",
+    """CREATE TABLE leases (
+        image_id TEXT PRIMARY KEY, reviewer TEXT NOT NULL, kind TEXT NOT NULL,
+        until_s REAL NOT NULL) WITHOUT ROWID""",
+    "CREATE INDEX leases_until ON leases (until_s)",
+    """CREATE TABLE IF NOT EXISTS served (
+        reviewer TEXT PRIMARY KEY, n_images INTEGER NOT NULL) WITHOUT ROWID""",
 )
 
 
@@ -115,6 +120,8 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 def _create(connection: sqlite3.Connection, path: Path) -> None:
     # SQLite does not wait for another process that changes the mode, so they take turns.
     with locked(path, "create"):
+        if _version(connection, path) == VERSION:
+            return
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         with transaction(connection):

@@ -218,16 +218,16 @@ def test_a_lake_of_an_older_version_keeps_its_answers(lake):
 def record_some(uri, number, start, at_once):
     """Record answers in a process of its own."""
     start.wait()
-    with Journal(Lake(uri), fold_answers=7) as journal:
-        for _ in range(20):
+    with Journal(Lake(uri), fold_answers=10) as journal:
+        for _ in range(8):
             journal.record([answer(A, reviewer=f"r{number}") for _ in range(at_once)])
 
 
 def test_several_processes_record_and_move_at_once(lake):
-    """Three writers of 40 answers each: all are in the table, each once."""
+    """Three writers of 24 answers each: all are in the table, each once."""
     start = PROCESSES.Event()
     children = [
-        PROCESSES.Process(target=record_some, args=(lake.uri, number, start, 2))
+        PROCESSES.Process(target=record_some, args=(lake.uri, number, start, 3))
         for number in range(3)
     ]
     for child in children:
@@ -237,7 +237,7 @@ def test_several_processes_record_and_move_at_once(lake):
         child.join(timeout=120)
         assert child.exitcode == 0
     rows = lake.scan("reviews").collect()
-    assert rows.height == rows["answer_id"].n_unique() == 120
+    assert rows.height == rows["answer_id"].n_unique() == 72
     assert pending_answers(lake).is_empty()
 
 
@@ -300,9 +300,9 @@ def test_a_journal_of_a_later_version_is_refused(lake):
     with Journal(lake) as journal:
         journal.record([answer(A)])
     with sqlite3.connect(journal.path) as changed:
-        changed.execute("PRAGMA user_version = 2")
+        changed.execute("PRAGMA user_version = 3")
     changed.close()
-    with pytest.raises(StoreError, match=r"has version 2; .* upgrade assay"):
+    with pytest.raises(StoreError, match=r"has version 3; .* upgrade assay"):
         Journal(lake)
 
 
