@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ....data.errors import ConfigError
-from ....data.schema import TABLES, ReviewKind
+from ....data.schema import ReviewKind
 from ....data.store.lake import Lake
+from ..golden import golden_items
 
 MAX_DRAWN: Final = 10_000
 
@@ -56,12 +57,12 @@ def golden_draw(lake: Lake, share: float) -> Draw:
     Raises:
         StoreError: The table cannot be read.
     """
-    image_ids: list[str] = []
-    if "golden" in TABLES:
-        rows = lake.scan("golden").sort("set_at", maintain_order=True)
-        rows = rows.unique("image_id", keep="last", maintain_order=True).filter("is_active")
-        image_ids = rows.select("image_id").sort("image_id").collect()["image_id"].to_list()
-    return Draw(kind=ReviewKind.GOLDEN.value, share=share, image_ids=image_ids, is_for_each=True)
+    return Draw(
+        kind=ReviewKind.GOLDEN.value,
+        share=share,
+        image_ids=golden_items(lake)["image_id"].to_list(),
+        is_for_each=True,
+    )
 
 
 def drawn_at(draws: Sequence[Draw], *, reviewer: str, place: int, seed: int) -> int | None:

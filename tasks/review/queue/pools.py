@@ -1,4 +1,4 @@
-"""The images that the queue chooses from: ranked ones, draws, and those for a second opinion."""
+"""The images that the queue chooses from: appealed, ranked, drawn, and answered ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ....data.score_key import ScoreKey
 from ....data.store.lake import Lake
 from ...latest_rows import Named
 from ..answers import standing_answers
+from ..appeals import open_appeals
 from .candidates import Judged, answered_images, best_candidates, candidates, known_hashes
 from .draws import MAX_DRAWN, Draw, Drawing, golden_draw
 from .ranking import rank
@@ -22,7 +23,10 @@ MAX_SECOND: Final = 20_000
 # Opinions per image that are enough; one more if they disagree.
 OPINIONS: Final = 2
 
-TABLES_READ: Final = ("images", "sightings", "scores", "decisions", "synthetics")
+TABLES_READ: Final = (
+    *("images", "sightings", "scores", "decisions", "synthetics"),
+    *("golden", "appeals"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +94,21 @@ def read_pools(
     answered = answered_images(standing_answers(lake))
     draws = [golden_draw(lake, golden_share), *(d for drawing in drawings for d in drawing(lake))]
     drawn = pl.Series("image_id", [i for draw in draws for i in draw.image_ids], dtype=pl.String)
+    appealed = _appealed(lake, judged)
     best, has_more = best_candidates(
         lake,
         judged,
-        without=pl.concat([answered["image_id"], drawn]),
+        without=pl.concat([answered["image_id"], drawn, _ids(appealed)]),
         known=known_hashes(lake, answered),
         seed=seed,
     )
     return Pools(
         judged=judged,
         versions=versions,
-        queue=[Place(row["image_id"], ReviewKind.QUEUE.value, row) for row in best.to_dicts()],
+        queue=[
+            *appealed,
+            *(Place(row["image_id"], ReviewKind.QUEUE.value, row) for row in best.to_dicts()),
+        ],
         has_more=has_more,
         draws=[(draw, _drawn(lake, judged, draw, answered)) for draw in draws],
     )
@@ -159,6 +167,21 @@ def facts_of(lake: Lake, judged: Judged, image_ids: Sequence[str]) -> dict[str, 
     """
     rows = candidates(lake, judged, Named(ids=tuple(image_ids)))
     return {row["image_id"]: row for row in rows.to_dicts()}
+
+
+def _appealed(lake: Lake, judged: Judged) -> list[Place]:
+    """Return the images whose appeals wait for a reviewer, the oldest appeal first."""
+    waiting = open_appeals(lake)
+    facts = facts_of(lake, judged, waiting["image_id"].to_list())
+    return [
+        Place(image_id, ReviewKind.APPEAL.value, facts[image_id], barred=barred)
+        for image_id, barred in waiting.select("image_id", "barred").iter_rows()
+        if image_id in facts
+    ]
+
+
+def _ids(places: Sequence[Place]) -> pl.Series:
+    return pl.Series("image_id", [place.image_id for place in places], dtype=pl.String)
 
 
 def _drawn(lake: Lake, judged: Judged, draw: Draw, answered: pl.DataFrame) -> list[Place]:

@@ -11,6 +11,8 @@ from reviewing import AT, answer, image_ids, images_lake, judged_lake
 from assay.data.errors import ConfigError, InputError
 from assay.tasks.review.answer import withdrawal
 from assay.tasks.review.answers import standing_answers
+from assay.tasks.review.appeals import appeals, open_appeal
+from assay.tasks.review.golden import set_golden
 from assay.tasks.review.journal import Journal
 from assay.tasks.review.queue import Draw, next_items
 from assay.tasks.review.queue.serving import Queue
@@ -147,8 +149,35 @@ def test_a_second_opinion_goes_to_somebody_else(lake, journal):
     assert IDS[0] not in ids(next_items(lake, journal, reviewer="bob", **ask))
 
 
+def test_an_appealed_image_goes_first_to_somebody_who_has_not_answered_it(lake, journal):
+    """Not to the one who answered, nor to the one who appealed; its sentence says nothing of it."""
+    journal.record([answer(IDS[5], "fake")])
+    open_appeal(lake, IDS[5], text="I took it", by="tom")
+    for barred in ("ann", "tom"):
+        assert IDS[5] not in ids(next_items(lake, journal, reviewer=barred, n=100))
+        journal.leases.release(IDS, barred)
+    item = next_items(lake, journal, reviewer="bob", n=2)[0]
+    assert (item.image_id, item.kind) == (IDS[5], "appeal")
+    assert item.why.startswith("Cleared: score 0.01")
+    journal.record([answer(IDS[5], "real", "bob", kind="appeal")])
+    with Journal(lake) as other:
+        assert IDS[5] not in ids(next_items(lake, other, reviewer="eve", n=100))
+    assert appeals(lake)["state"].to_list() == ["overturned"]
+
+
 def golden(lake):
     return [Draw(kind="golden", share=0.5, image_ids=IDS[:3], is_for_each=True)]
+
+
+def test_golden_items_of_the_lake_are_mixed_in_by_their_share(lake, journal):
+    """With a share of 1 every image is golden while there is one."""
+    set_golden(lake, IDS[3:5], label="real", by="tom")
+    items = next_items(lake, journal, reviewer="ann", n=3, golden_share=1)
+    assert {item.image_id for item in items[:2]} == set(IDS[3:5])
+    assert [item.kind for item in items] == ["golden", "golden", "queue"]
+    journal.leases.release(IDS, "ann")
+    rest = next_items(lake, journal, reviewer="bob", n=100, golden_share=0)
+    assert set(ids(rest)) == set(IDS) - set(IDS[3:5])
 
 
 def test_drawn_images_are_mixed_in_for_each_reviewer(tmp_path):
