@@ -93,6 +93,10 @@ class DecisionReason(Explained):
     LOW_RESOLUTION = "low_resolution", "resolution too low for a reliable score"
     DECLARED_AI = "declared_ai", "declared AI-generated in its metadata"
     NOT_AS_SEEN = "not_as_seen", "viewers may show a different image from the one scored"
+    UNCALIBRATED = (
+        "uncalibrated",
+        "too few labelled real images for a flag with the guarantee asked for",
+    )
     NOT_SCORED = "not_scored", "not scored"
     NO_DOMAIN_THRESHOLD = "no_threshold_for_domain", "no threshold for its domain"
 
@@ -272,6 +276,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("policy_id", _TEXT),
             pa.field("calibration_id", _TEXT),
             pa.field("prob_calibrated", pa.float32()),
+            # Conformal p-value: share of comparable real images with a score as high.
+            pa.field("p_real", pa.float32()),
             _required("decision", _TEXT),
             _required("reasons", pa.list_(_TEXT)),
             pa.field("group_id", _TEXT),
@@ -340,6 +346,20 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("created_at", _TIME),
         ]
     ),
+    "calibrations": pa.schema(
+        [
+            _required("calibration_id", _TEXT),
+            _required("detector", _TEXT),
+            _required("weights_sha256", _TEXT),
+            _required("profile", _TEXT),
+            _required("precision", _TEXT),
+            _required("guarantee", _TEXT),
+            pa.field("domain", _TEXT),
+            _required("real_logits", pa.list_(pa.float32())),
+            _required("facts", _TEXT),
+            _required("created_at", _TIME),
+        ]
+    ),
     "runs": pa.schema(
         [
             _required("run_id", _TEXT),
@@ -368,6 +388,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "golden": ("image_id", "set_at"),
     "appeals": ("image_id", "at"),
     "synthetics": ("image_id", "created_at"),
+    "calibrations": ("calibration_id", "created_at"),
     "runs": ("run_id",),  # run ids sort by time
 }
 

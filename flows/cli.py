@@ -20,6 +20,7 @@ from ..data.errors import AssayError, ConfigError, OutputLost
 from ..version import __version__
 from .commands import (
     bench,
+    calibrate,
     config,
     demo,
     deploy,
@@ -85,6 +86,7 @@ for verb in (
     similar.similar,
     views.views,
     patches.patches,
+    calibrate.calibrate,
     publish.publish,
     train_mini.train_mini,
     doctor.doctor,

@@ -18,7 +18,7 @@ from ..data.schema import Status
 from ..data.sources.items import Item
 from ..data.store import damage
 from ..data.store.lake import Lake
-from ..tasks.decide.decide import decide_images
+from ..tasks.decide.decide_images import decide_images
 from ..tasks.ingest import ingest_chunk
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.inline_scorer import InlineScorer

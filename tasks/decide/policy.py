@@ -29,6 +29,10 @@ _TWO_DIGITS: Final = decimal.Context(prec=2, rounding=decimal.ROUND_CEILING)
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
+_MAY_FLAG: Final = (
+    "Whether a score may flag without a person; if not, images at or above `flag_at` go to review."
+)
+
 
 class _Rules(BaseModel):
     """Base of the models of rules: unknown keys are refused, and values are not converted."""
@@ -41,6 +45,7 @@ class Band(_Rules):
 
     review_at: Share = Field(description="Score at or above which an image goes to review.")
     flag_at: Share = Field(description="Score at or above which an image is flagged.")
+    may_flag: bool = Field(default=True, description=_MAY_FLAG)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -57,6 +62,7 @@ class DetectorRules(_Rules):
     flag_at: Share | None = Field(
         default=None, description="Threshold of flag, for every domain without its own."
     )
+    may_flag: bool = Field(default=True, description=_MAY_FLAG)
     domains: dict[str, Band] = Field(default={}, description="Thresholds per domain.")
 
     @model_validator(mode="after")
@@ -76,7 +82,7 @@ class DetectorRules(_Rules):
         """Thresholds of the detector itself; None if it has thresholds per domain only."""
         if self.review_at is None or self.flag_at is None:
             return None
-        return Band(review_at=self.review_at, flag_at=self.flag_at)
+        return Band(review_at=self.review_at, flag_at=self.flag_at, may_flag=self.may_flag)
 
 
 class Policy(_Rules):
@@ -100,6 +106,23 @@ class Policy(_Rules):
         default={},
         description="Thresholds per detector, by its name or its id name@revision; the id wins.",
     )
+    calibration: str | None = Field(
+        default=None,
+        pattern=r"^c-[0-9a-f]{12}$",
+        description="Id of a calibration of the lake, which gives decisions their p-values and "
+        "calibrated probabilities.",
+    )
+    fdr: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="Mean share of real images among the flagged images of a batch. The flags of a "
+        "batch then follow from the p-values of its images instead of `flag_at`.",
+    )
+
+    @model_validator(mode="after")
+    def _has_p_values(self) -> Self:
+        if self.fdr is not None and self.calibration is None:
+            raise PydanticCustomError(MISSING, "calibration", {"name": "calibration"})
+        return self
 
     @property
     def policy_id(self) -> str:
@@ -153,10 +176,17 @@ class Policy(_Rules):
                 )
                 for detector, rules in self.detectors.items()
             },
+            calibration=self.calibration,
+            fdr=self.fdr,
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the rules as plain values, from which `policy_from_dict` makes an equal policy."""
+        """Return the rules as plain values, from which `policy_from_dict` makes an equal policy.
+
+        Rules that a policy of an earlier version could not have are left out at their defaults,
+        so that such a policy keeps its identity.
+        """
+        later = {"calibration": self.calibration, "fdr": self.fdr}
         return {
             "name": self.name,
             "min_short_edge_px": self.min_short_edge_px,
@@ -167,7 +197,7 @@ class Policy(_Rules):
                 | {"domains": {domain: _plain(band) for domain, band in rules.domains.items()}}
                 for detector, rules in self.detectors.items()
             },
-        }
+        } | {name: value for name, value in later.items() if value is not None}
 
 
 def _check_order(review_at: float, flag_at: float) -> None:
@@ -179,6 +209,7 @@ def _widened(band: Band, drift_logit: float) -> Band:
     return Band(
         review_at=_shifted(band.review_at, -drift_logit),
         flag_at=_shifted(band.flag_at, drift_logit),
+        may_flag=band.may_flag,
     )
 
 
@@ -201,4 +232,7 @@ def _shifted(prob: float, by_logit: float) -> float:
 
 
 def _plain(band: Band | None) -> dict[str, Any]:
-    return {} if band is None else {"review_at": band.review_at, "flag_at": band.flag_at}
+    if band is None:
+        return {}
+    plain: dict[str, Any] = {"review_at": band.review_at, "flag_at": band.flag_at}
+    return plain if band.may_flag else plain | {"may_flag": False}

@@ -23,6 +23,9 @@ _ALLOWED: Final = {
     "unlisted_domain": '"default" or "review"',
     "review_at": "a number from 0 to 1",
     "flag_at": "a number from 0 to 1",
+    "may_flag": "true or false",
+    "calibration": "the id of a calibration, `c-` and 12 hexadecimal digits",
+    "fdr": "a number above 0 and below 1",
 }
 
 
@@ -80,7 +83,10 @@ def policy_schema() -> dict[str, Any]:
 
 def _reason(error: ErrorDetails) -> str:
     """Return one line that names the value seen, the values allowed and what to do."""
-    *table, name = error["loc"]
+    # A rule over several keys has the place of their table; it names the key that is missing.
+    rule = error.get("ctx", {}).get("name")
+    path: list[int | str] = [*error["loc"], *([rule] if rule else [])]
+    *table, name = path
     value = error["input"]
     if error["type"] == _UNKNOWN:
         allowed = tuple(_model_at(table).model_fields)
@@ -89,10 +95,8 @@ def _reason(error: ErrorDetails) -> str:
             f"allowed here: {', '.join(allowed)}; correct its spelling or remove it"
             f"{did_you_mean(name, allowed)}"
         )
-    key = _spelled(error["loc"])
+    key = _spelled([*table, name])
     if error["type"] == MISSING:
-        # The rule over both thresholds of a detector names the missing one.
-        key = f"{key}.{error['ctx']['name']}" if "ctx" in error else key
         return f"{key} is missing; add it, see {PACKAGED_POLICY}"
     if error["type"] == REFUSED:
         allowed_text = f"at most {key}.flag_at, which is {error['ctx']['flag_at']}"

@@ -20,7 +20,7 @@ from assay.data.score_key import ScoreKey, rows_that_count
 from assay.flows.lookup import describe_image, stored_logit
 from assay.flows.results.moderation import Moderation
 from assay.synth.plan.plan import Parents
-from assay.tasks.decide.decide import decide_images
+from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy import Band
 from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.latest_rows import keyed_decisions, last_judgement, latest_decisions

@@ -22,7 +22,7 @@ from assay.flows.request import Request
 from assay.flows.run import run
 from assay.synth.plan.plan_file import plan_of_dict
 from assay.tasks.append_missing import append_missing
-from assay.tasks.decide.decide import decide_images
+from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy_file import load_policy
 
 SIZE = (96, 80)

@@ -19,7 +19,7 @@ from assay.data.images.inspect_image import inspect_image
 from assay.data.score_key import ScoreKey
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage
-from assay.tasks.decide.decide import decide_images
+from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from lakes import DETECTOR, KEY, Shot, decisions_of, lake_of
 
 from assay.data.schema import Decision, DecisionReason
-from assay.tasks.decide.decide import decide, decide_images
+from assay.tasks.decide.decide import decide
+from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.latest_rows import parts_of

@@ -1,0 +1,1 @@
+"""From labelled images to thresholds with a guarantee: bounds, p-values, probabilities."""

@@ -1,0 +1,111 @@
+"""How far probabilities are from observed shares: reliability bins, ECE, Brier score, log loss."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss, log_loss
+
+from .precision import Interval
+
+N_BINS: Final = 10
+_N_RESAMPLES: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """Images whose probability is in one range.
+
+    Attributes:
+        low: Lower end of the range.
+        high: Upper end of the range.
+        n: Number of images.
+        mean_prob: Mean probability; None without images.
+        share_fake: Observed share of fakes; None without images.
+    """
+
+    low: float
+    high: float
+    n: int
+    mean_prob: float | None
+    share_fake: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reliability:
+    """Measures of probabilities against labels.
+
+    Attributes:
+        bins: `N_BINS` ranges of equal width.
+        ece: Expected calibration error, with a bootstrap interval of 95 %, corrected for bias.
+        brier: Mean squared difference of probability and label.
+        log_loss: Mean negative log likelihood.
+    """
+
+    bins: tuple[Bin, ...]
+    ece: Interval
+    brier: float
+    log_loss: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the measures as JSON-ready values."""
+        return asdict(self)
+
+
+def reliability(
+    probs: NDArray[np.float64], is_fake: NDArray[np.bool_], *, seed: int = 0
+) -> Reliability:
+    """Measure probabilities against labels.
+
+    Args:
+        probs: Probabilities in [0, 1] of images that the map was not fitted on, shape (N,).
+        is_fake: Labels, shape (N,), N >= 1.
+        seed: Seed of the bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(probs), (_N_RESAMPLES, len(probs)))
+    resampled = np.array([_ece(probs[index], is_fake[index]) for index in drawn])
+    ece = _ece(probs, is_fake)
+    # Resampling adds distance of its own to each bin, which the limits must not count.
+    bias = resampled.mean() - ece
+    low, high = np.clip(np.quantile(resampled, [0.025, 0.975]) - bias, 0, 1)
+    return Reliability(
+        bins=_bins(probs, is_fake),
+        ece=Interval(value=ece, low=float(low), high=float(high)),
+        brier=float(brier_score_loss(is_fake, probs)),
+        log_loss=float(log_loss(is_fake, probs, labels=[False, True])),
+    )
+
+
+def _bin_of(probs: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.minimum((probs * N_BINS).astype(np.int64), N_BINS - 1)
+
+
+def _ece(probs: NDArray[np.float64], is_fake: NDArray[np.bool_]) -> float:
+    """Return the mean distance of probability and share over bins, weighted by their images.
+
+    Source: Naeini, Cooper and Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using
+    Bayesian Binning", AAAI.
+    """
+    excess = np.bincount(_bin_of(probs), weights=probs - is_fake, minlength=N_BINS)
+    return float(np.abs(excess).sum() / len(probs))
+
+
+def _bins(probs: NDArray[np.float64], is_fake: NDArray[np.bool_]) -> tuple[Bin, ...]:
+    at = _bin_of(probs)
+    n = np.bincount(at, minlength=N_BINS)
+    prob_sums = np.bincount(at, weights=probs, minlength=N_BINS)
+    fakes = np.bincount(at, weights=is_fake, minlength=N_BINS)
+    return tuple(
+        Bin(
+            low=i / N_BINS,
+            high=(i + 1) / N_BINS,
+            n=int(n[i]),
+            mean_prob=float(prob_sums[i] / n[i]) if n[i] else None,
+            share_fake=float(fakes[i] / n[i]) if n[i] else None,
+        )
+        for i in range(N_BINS)
+    )

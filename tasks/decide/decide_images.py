@@ -1,0 +1,211 @@
+"""Decisions of images of a lake: facts in, decisions and reasons out, and the new ones recorded.
+
+A policy with a calibration adds the p-value and the calibrated probability of each image.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+
+from ...data.errors import ConfigError
+from ...data.schema import Decision
+from ...data.score_key import ScoreKey
+from ...data.store.lake import Lake
+from ..append_missing import retry_conflicts
+from ..latest_rows import Part, latest_decisions, latest_scores, latest_sightings, parts_of
+from ..views import highest_views
+from .calibration import Calibration, find_calibration
+from .conformal import rejection_limit
+from .decide import decide
+from .policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedPolicy:
+    """A policy with what it takes from the lake and from the batch.
+
+    Attributes:
+        policy: Policy with rules and thresholds.
+        calibration: Calibration that the policy names; None without one, or for other scores.
+        flag_limit: Largest p-value of a flag in this batch; None unless the policy has `fdr`.
+    """
+
+    policy: Policy
+    calibration: Calibration | None
+    flag_limit: float | None
+
+    def decide(self, scores: pl.DataFrame) -> pl.DataFrame:
+        """Return scores with decisions, reasons, `p_real` and `prob_calibrated`; see `decide`."""
+        nothing = pl.lit(None, dtype=pl.Float32)
+        scores = (
+            scores.with_columns(p_real=nothing, prob_calibrated=nothing)
+            if self.calibration is None
+            else self.calibration.with_columns(scores)
+        )
+        return decide(scores, self.policy, flag_limit=self.flag_limit)
+
+
+def applied_policy(
+    lake: Lake, policy: Policy, key: ScoreKey, image_ids: pl.Series | None
+) -> AppliedPolicy:
+    """Return a policy with its calibration and, under `fdr`, the limit of a batch.
+
+    Args:
+        lake: Lake of the images.
+        policy: Policy with rules and thresholds.
+        key: Key of the scores.
+        image_ids: Ids of the images of the batch; None for all images of the lake.
+
+    Raises:
+        ConfigError: The lake does not have the calibration, or flags would follow from the
+            p-values of one that was made for other scores.
+        StoreError: The lake cannot be read.
+    """
+    if policy.calibration is None:
+        return AppliedPolicy(policy=policy, calibration=None, flag_limit=None)
+    calibration = find_calibration(lake, policy.calibration)
+    if calibration.key != key:
+        if policy.fdr is not None:
+            raise ConfigError(
+                f"the policy flags by p-values of {policy.calibration}, made for"
+                f" {calibration.key.describe()}; the scores are by {key.describe()}. Score with"
+                " that detector and precision, or run `assay calibrate` for this one"
+            )
+        # The thresholds hold for their detector in every precision; p-values do not.
+        return AppliedPolicy(policy=policy, calibration=None, flag_limit=None)
+    if policy.fdr is None:
+        return AppliedPolicy(policy=policy, calibration=calibration, flag_limit=None)
+    p_real = [
+        calibration.with_columns(_score_facts(lake, part, key).collect())["p_real"]
+        for part in parts_of(lake, image_ids)
+    ]
+    joined = pl.concat(p_real) if p_real else pl.Series("p_real", dtype=pl.Float32)
+    limit = rejection_limit(joined.cast(pl.Float64).fill_null(np.nan).to_numpy(), policy.fdr)
+    return AppliedPolicy(policy=policy, calibration=calibration, flag_limit=limit)
+
+
+def decide_images(
+    lake: Lake,
+    *,
+    image_ids: pl.Series | None,
+    key: ScoreKey,
+    policy: Policy,
+    run_id: str,
+) -> dict[str, int]:
+    """Decide images by their current scores, and append the decisions that are new.
+
+    An image without a score gets a decision too (review, not_scored). The domain of an image is
+    that of its latest sighting. A row is written only if decision or reasons differ from the
+    latest row of the image under this key and policy, so that a repeated call writes none.
+
+    Args:
+        lake: Lake of the images.
+        image_ids: Ids of the images; None for all images of the lake.
+        key: Key of the scores. A policy that was widened by the drift of one precision does not
+            fit the scores of another.
+        policy: Policy with rules and thresholds.
+        run_id: Id of the run, written to the new rows.
+
+    Returns:
+        Number of images per `Decision`, over all of `image_ids`.
+
+    Raises:
+        CommitConflict: Other writers won every attempt.
+        ConfigError: The policy names a calibration that the lake does not have, or flags by the
+            p-values of one that was made for other scores.
+        StoreError: The lake cannot be read or written.
+    """
+    counts = {decision.value: 0 for decision in Decision}
+    rules = applied_policy(lake, policy, key, image_ids)
+    for part in parts_of(lake, image_ids):
+        decided = retry_conflicts(
+            functools.partial(_decide_part, lake, part, key, rules=rules, run_id=run_id)
+        )
+        for decision, n_images in decided["decision"].value_counts().iter_rows():
+            counts[decision] += n_images
+    return counts
+
+
+def _decide_part(
+    lake: Lake, part: Part, key: ScoreKey, *, rules: AppliedPolicy, run_id: str
+) -> pl.DataFrame:
+    """Decide a part of the images, and append what differs from the decisions at one version."""
+    # Pinned before the scores are read, so that a concurrent run with outdated scores conflicts.
+    version = lake.version("decisions")
+    policy_id = rules.policy.policy_id
+    decided = rules.decide(decision_facts(lake, part, key).collect())
+    known = latest_decisions(lake, key, policy_id=policy_id, part=part, version=version).select(
+        "image_id", was=_in_words()
+    )
+    fresh = (
+        decided.lazy()
+        .with_columns(now=_in_words())
+        .join(known, on="image_id", how="left")
+        .filter(pl.col("was").is_null() | (pl.col("was") != pl.col("now")))
+        .sort("image_id")
+        .collect()
+    )
+    if fresh.height:
+        _record(lake, fresh, key, rules.policy, run_id, after=version or 0)
+    return decided
+
+
+def decision_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
+    """Return what `decide` reads of the images of a part, one row per image."""
+    return (
+        _score_facts(lake, part, key)
+        .join(highest_views(lake, key, part=part), on="image_id", how="left")
+        .with_columns(detector=pl.lit(key.detector))
+    )
+
+
+def _score_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
+    images = part.rows(lake, "images").select(
+        "image_id", "width_px", "height_px", "ai_declared", "doubt"
+    )
+    scores = latest_scores(lake, key, part=part)
+    domains = latest_sightings(lake, part=part).select("image_id", "domain")
+    return (
+        # An interrupted ingest may leave two rows of one image, which gets one decision.
+        images.unique(subset=["image_id"], keep="any")
+        .join(scores.select("image_id", "status", "logit", "prob_fake"), on="image_id", how="left")
+        .join(domains, on="image_id", how="left")
+    )
+
+
+def _in_words() -> pl.Expr:
+    return pl.concat_str("decision", pl.col("reasons").list.join(","), separator=":")
+
+
+def _record(
+    lake: Lake, fresh: pl.DataFrame, key: ScoreKey, policy: Policy, run_id: str, *, after: int
+) -> None:
+    policy_id = policy.policy_id
+    rows = fresh.select(
+        "image_id",
+        **{name: pl.lit(value) for name, value in key.as_row().items()},
+        policy_id=pl.lit(policy_id),
+        calibration_id=pl.when(pl.col("p_real").is_not_null()).then(
+            pl.lit(policy.calibration, dtype=pl.String)
+        ),
+        prob_calibrated="prob_calibrated",
+        p_real="p_real",
+        decision="decision",
+        reasons="reasons",
+        group_id=pl.lit(None, dtype=pl.String),
+        run_id=pl.lit(run_id),
+        decided_at=pl.lit(datetime.now(UTC)).dt.cast_time_unit("us"),
+    )
+    # The content is part of the transaction's name: a retry of the same write commits once, and
+    # a resumed run with other rows is not taken for a retry.
+    content = hashlib.sha256()
+    for image_id, words in fresh.select("image_id", "now").iter_rows():
+        content.update(f"{image_id} {words}\n".encode())
+    txn = f"decide:{run_id}:{policy_id}:{content.hexdigest()[:16]}"
+    lake.append("decisions", rows, txn=txn, after=after)
