@@ -95,7 +95,7 @@ class DecisionReason(Explained):
     NOT_AS_SEEN = "not_as_seen", "viewers may show a different image from the one scored"
     UNCALIBRATED = (
         "uncalibrated",
-        "too few labelled real images for a flag with the guarantee asked for",
+        "too few labelled real images for a flag with the requested guarantee",
     )
     NOT_SCORED = "not_scored", "not scored"
     NO_DOMAIN_THRESHOLD = "no_threshold_for_domain", "no threshold for its domain"

@@ -60,6 +60,7 @@ _NAVIGATION: Final = {
         "sources",
         "report",
         "decisions",
+        "guarantees",
         "detectors",
         "adversarial-examples",
         "backends",

@@ -34,7 +34,7 @@ class Calibration:
 
     Attributes:
         key: Key of the scores.
-        guarantee: Guarantee that the thresholds were asked to give, such as `fpr=1%@95%`.
+        guarantee: Guarantee that the thresholds give, such as `fpr=1%@95%`.
         real_logits: Logits of the reals, ascending float32, one per group of copies, by domain;
             under None those of all domains together.
         map: Map from logits to probabilities; None if it could not be fitted.
