@@ -16,6 +16,7 @@ ROW_TEXTS: Final[dict[str, str]] = {
     "golden": "One row per change of a golden item, whose label is known; the latest row counts.",
     "appeals": "One row per event of an appeal: opened, upheld or overturned.",
     "synthetics": "One row per synthetic image.",
+    "calibrations": "One row per calibration for all images, and one per domain of its own.",
     "runs": "One row per change of a run's status; the latest row counts.",
 }
 _KEY: Final = {
@@ -83,8 +84,9 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
     | {
         "image_id": "Id of the image",
         "policy_id": "Name of the policy, and a hash of its rules",
-        "calibration_id": "Reserved for calibration",
-        "prob_calibrated": "Reserved for calibration",
+        "calibration_id": "Id of the calibration behind `p_real` and `prob_calibrated`",
+        "prob_calibrated": "Calibrated probability that the image is AI-generated, in [0, 1]",
+        "p_real": "P-value in (0, 1]: share of comparable real images with a score as high",
         "decision": "Decision: clear, review or flag",
         "reasons": "Reasons of the decision, at least one",
         "group_id": "Reserved for groups of images",
@@ -140,6 +142,15 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "license_flags": "Conditions of the generator's licence",
         "run_id": "Id of the run that made the image",
         "created_at": "Time of creation",
+    },
+    "calibrations": _KEY
+    | {
+        "calibration_id": "`c-` and a hash of the content",
+        "guarantee": "Requested guarantee, such as `fpr=1%@95%`",
+        "domain": "Domain of the images; null for all together",
+        "real_logits": "Ascending logits of the labelled real images, one per group of copies",
+        "facts": "Thresholds, probability map and measures, as JSON",
+        "created_at": "Time of the calibration",
     },
     "runs": {
         "run_id": "Id of the run",

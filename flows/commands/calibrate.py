@@ -52,6 +52,9 @@ def calibrate(
         overwrite: An existing file is replaced.
         json_: One JSON object on stdout.
         dry_run: The thresholds, and the paths of what would be written; nothing is changed.
+
+    Raises:
+        ConfigError: The policy file exists already, or an option is out of range.
     """
     from ...data.commands import command
     from ...data.errors import ConfigError
@@ -61,7 +64,7 @@ def calibrate(
     from ...tasks.calibrate.policy_text import policy_text
     from ...tasks.decide.policy_file import load_policy
 
-    asked = guarantee_of(guarantee)
+    requested = guarantee_of(guarantee)
     base = load_policy(None if policy is None else from_home(policy))
     out = from_home(out)
     require_output(out)
@@ -70,7 +73,7 @@ def calibrate(
     opened = open_lake(lake)
     result = calibrate_lake(
         opened,
-        asked,
+        requested,
         base=base,
         detector=detector,
         precision=precision,

@@ -95,9 +95,9 @@ def calibrate(
             raise ConfigError(f"{name} {value!r}; allowed: above 0 and below 1")
     judgement = last_judgement(lake, detector=detector, precision=precision)
     if judgement is None:
-        asked = " in ".join(name for name in (detector, precision) if name)
+        names = " in ".join(name for name in (detector, precision) if name)
         raise ConfigError(
-            f"{lake.uri} has no scores{f' by {asked}' if asked else ''}; run `assay score` first"
+            f"{lake.uri} has no scores{f' by {names}' if names else ''}; run `assay score` first"
         )
     labelled = read_labelled(lake, judgement.key, domains=domains)
     made = calibration_of(

@@ -4,9 +4,10 @@ The flagged share of a threshold may be looked at before the threshold is chosen
 threshold is not enough. For real images that are exchangeable with the calibration reals, the
 number of them above the k-th highest calibration score has a distribution that depends on no
 score: uniform spacings, then a multinomial count. Its upper envelope over a grid of ranks is drawn
-by simulation, with one pointwise level chosen so that the envelope holds everywhere with the requested
-confidence. Setting: Song, Jin and Candès 2026, "Everywhere valid bounds on false discovery
-proportions" (arXiv 2605.20726); the envelope here is a simulated one of equal pointwise levels.
+by simulation, with one pointwise level chosen so that the envelope holds everywhere with the
+requested confidence. Setting: Song, Jin and Candès 2026, "Everywhere valid bounds on false
+discovery proportions" (arXiv 2605.20726); the envelope here is a simulated one of equal pointwise
+levels.
 """
 
 from __future__ import annotations

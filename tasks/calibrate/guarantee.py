@@ -1,4 +1,4 @@
-"""The guarantee that a threshold is asked to give, as a text and as numbers.
+"""The guarantee of a threshold, as a text and as numbers.
 
 Two kinds. `fpr=1%@95%`: with 95 % confidence over the calibration images, at most 1 % of real
 images are flagged. `fdr=10%`: of the images flagged in one batch, at most 10 % are real on average.
