@@ -7,18 +7,19 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ...data.schema import DecisionReason
 from ...data.text.redaction import redact_text
 from ..pages.packed import Packed, pack
 from .thresholds import DECISIONS, LABELS, NO_DOMAIN, OTHER, label_index
 
-MAX_BYTES: Final = 3_300_000
+MAX_BYTES: Final = 3_500_000
 MAX_DOMAINS: Final = 200
 MAX_REASONS: Final = 32
 ID_DIGITS: Final = 12
 # Longest addresses in characters, from the first one with which the rows fit.
-_ADDRESS_CHARS: Final = (400, 120, 60, 30, 16)
+_ADDRESS_CHARS: Final = (400, 120, 60, 40, 28, 20)
 _NO_DECISION: Final = len(DECISIONS)
 # Categories of control and format characters, which can make a name look like another one.
 _INVISIBLE: Final = r"[\p{Cc}\p{Cf}]"
@@ -30,7 +31,7 @@ class GridRows:
 
     Attributes:
         packed: Columns id (6 bytes), prob (NaN: no score), decision, label, domain (indices),
-            reasons (bits), width, height, bytes and address.
+            reasons (bits), width, height, kilobytes and address.
         reasons: Words of the bits, from the lowest.
         domains: Names by index.
         address_chars: Length in characters to which addresses are cut.
@@ -82,22 +83,24 @@ def grid_rows(rows: pl.DataFrame, *, max_bytes: int = MAX_BYTES) -> GridRows:
         .cast(pl.UInt16)
         .to_numpy(),
         "reasons": _bits(rows["reasons"], reasons),
-        **{
-            name: rows[column].cast(pl.UInt32, strict=False).fill_null(0).to_numpy()
-            for name, column in (
-                ("width", "width_px"),
-                ("height", "height_px"),
-                ("bytes", "n_bytes"),
-            )
-        },
+        "width": _numbers(rows["width_px"]),
+        "height": _numbers(rows["height_px"]),
+        # Rounded up: no more is shown, and the last digits do not compress.
+        "kilobytes": _numbers((rows["n_bytes"] / 1000).ceil()),
     }
     addresses = _visible(rows["source_uri"])
+    left = max_bytes - len(pack(rows.height, columns).data)
     for chars in _ADDRESS_CHARS:
         texts = _shortened(addresses, chars).to_list()
-        packed = pack(rows.height, columns | {"address": texts})
-        if len(packed.data) <= max_bytes:
+        if len(pack(rows.height, {"address": texts}).data) <= left:
             break
+    packed = pack(rows.height, columns | {"address": texts})
     return GridRows(packed=packed, reasons=reasons, domains=domains, address_chars=chars)
+
+
+def _numbers(values: pl.Series) -> NDArray[np.uint32]:
+    """Return counts as uint32, 0 where there is none."""
+    return values.cast(pl.UInt32, strict=False).fill_null(0).to_numpy()
 
 
 def _words(rows: pl.DataFrame) -> tuple[str, ...]:
@@ -107,7 +110,7 @@ def _words(rows: pl.DataFrame) -> tuple[str, ...]:
     return tuple([*known, *sorted(found - set(known))][:MAX_REASONS])
 
 
-def _bits(reasons: pl.Series, words: tuple[str, ...]) -> np.ndarray:
+def _bits(reasons: pl.Series, words: tuple[str, ...]) -> NDArray[np.uint32]:
     bits = np.zeros(len(reasons), dtype=np.uint32)
     for index, word in enumerate(words):
         has = reasons.list.contains(word).fill_null(value=False).to_numpy()

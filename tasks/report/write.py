@@ -21,7 +21,7 @@ from .sections import Collector, Sections
 
 THUMBNAIL_PX: Final = 192
 # With at most 104 thumbnails and the rows of the grid, the page stays below 5 MB.
-ALL_THUMBNAILS_BYTES: Final = 900_000
+ALL_THUMBNAILS_BYTES: Final = 700_000
 MAX_THUMBNAIL_BYTES: Final = 16_000
 # Images per gallery, and the number of scored images up to which all of them are shown.
 N_IMAGES: Final = 20

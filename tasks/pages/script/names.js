@@ -37,8 +37,7 @@ export function countText(n) {
   return n.toLocaleString("en-US");
 }
 
-/** Return a number of bytes with its unit. */
-export function bytesText(n) {
-  if (n < 1000) return `${n} B`;
-  return n < 1e6 ? `${(n / 1e3).toFixed(0)} kB` : `${(n / 1e6).toFixed(1)} MB`;
+/** Return a number of kilobytes with its unit. */
+export function kilobytesText(n) {
+  return n < 1000 ? `${n} kB` : `${(n / 1000).toFixed(1)} MB`;
 }

@@ -1,5 +1,5 @@
 import { element } from "../../pages/script/elements.js";
-import { bytesText, countText, scoreText, shortName, visible } from "../../pages/script/names.js";
+import { kilobytesText, countText, scoreText, shortName, visible } from "../../pages/script/names.js";
 import { idOf } from "./rows.js";
 
 // One image of the grid.
@@ -23,7 +23,7 @@ export function card(rows, row, { vocabulary, signs, thumbnails, isSelected }) {
   const decision = vocabulary.decisions[rows.decision[row]];
   const label = rows.label[row] < vocabulary.labels.length - 1 ? vocabulary.labels[rows.label[row]] : "";
   const reasons = vocabulary.reasons.filter((_, bit) => (rows.reasons[row] >>> bit) & 1);
-  const size = `${countText(rows.width[row])} × ${countText(rows.height[row])}, ${bytesText(rows.bytes[row])}`;
+  const size = `${countText(rows.width[row])} × ${countText(rows.height[row])}, ${kilobytesText(rows.kilobytes[row])}`;
   const box = element("input", { type: "checkbox", "aria-label": `Select ${name}`, tabindex: -1 });
   box.checked = isSelected;
   return element(

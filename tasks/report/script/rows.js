@@ -58,7 +58,7 @@ export const ORDERS = {
     (rows, vocabulary) => (row) => Math.abs(rows.prob[row] - vocabulary.flag_at[rows.domain[row]]),
   ],
   address: ["address", () => (row) => row],
-  bytes: ["largest file first", (rows) => (row) => -rows.bytes[row]],
+  kilobytes: ["largest file first", (rows) => (row) => -rows.kilobytes[row]],
   pixels: ["most pixels first", (rows) => (row) => -rows.width[row] * rows.height[row]],
 };
 

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unpacking import unpacked
 
-from assay.tasks.pages.packed import Packed, pack
+from assay.tasks.pages.packed import pack
 
 LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))
-
-
-def unpacked(packed: Packed) -> dict[str, object]:
-    """Return the columns, read by other means than the page's script."""
-    raw = gzip.decompress(base64.b64decode(packed.data))
-    columns: dict[str, object] = {}
-    for name, kind, width, n_bytes in packed.columns:
-        part, raw = raw[:n_bytes], raw[n_bytes:]
-        if kind == "text":
-            columns[name] = part.decode("utf-8").split("\n")[:-1]
-            continue
-        planes = np.frombuffer(part, np.uint8).reshape(np.dtype(kind).itemsize, -1)
-        columns[name] = np.frombuffer(planes.T.tobytes(), f"<{kind}").reshape(-1, width)
-    assert raw == b""
-    return columns
 
 
 @given(st.lists(st.tuples(LINES, st.integers(0, 2**32 - 1), st.floats(width=32))))
