@@ -59,6 +59,7 @@ def test_the_wheel_holds_the_files_that_modules_read(names):
         "tasks/evasion/evasion.html.jinja",
         "tasks/similar/similar.html.jinja",
         "flows/results/cell.html.jinja",
+        "flows/results/grid.html.jinja",
         "tasks/detector/mini/model.safetensors",
         "tasks/detector/mini/config.json",
         "tasks/detector/mini/detector.toml",

@@ -34,7 +34,7 @@ def moderate(
 
     Images in memory are stored as files: a Pillow image that still has the pixels of the file it
     was opened from keeps the bytes of that file, any other image and every array becomes a PNG of
-    its pixels. A row is the item `memory://NAME#ROW`; a list of paths alone is a list of sources.
+    its pixels. A row is the item `memory:///NAME!ROW`; a list of paths alone is a list of sources.
     A setting that is not given is taken from the `ASSAY_*` variables, then from `assay.toml`, then
     from the defaults.
 
@@ -65,8 +65,8 @@ def moderate(
         >>> result = assay.moderate([grey, grey], lake="lake", detector="mini", quiet=True)
         >>> result.items, result.stored, result.duplicates
         (2, 1, 1)
-        >>> result.scores()["source_uri"].to_list()
-        ['memory://images#1']
+        >>> result.to_polars().select("source_uri", "status").rows()
+        [('memory:///images!0', 'stored'), ('memory:///images!1', 'duplicate')]
     """
     for setting in settings:
         if setting in NOT_KEPT or setting not in Request.model_fields:

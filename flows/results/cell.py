@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...data.store.lake import Lake
-from ...tasks.pages.captions import SIGNS, score_text, short_name
+from ...tasks.pages.captions import SIGNS
 from ...tasks.pages.environment import environment
 from ...tasks.pages.histogram import histogram_svg
-from ...tasks.pages.thumbnails import thumbnails
 from ...tasks.report.facts import ReportFacts, gather
 from ...tasks.report.run_record import find_run
+from .gallery import small_images, tile
 
 N_IMAGES: Final = 24
-THUMBNAIL_PX: Final = 128
-# 24 of them in base64 are 192 kB.
-THUMBNAIL_BYTES: Final = 6_000
 
 
 def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, Any]) -> str:
@@ -42,27 +39,14 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
     facts = gather(lake, run, policy, n_images=N_IMAGES)
     band = policy.band(run.detector_id)[0] if policy and run.detector_id else None
     images = _images(facts)
-    small = thumbnails(
-        lake,
-        [row["image_id"] for row in images],
-        max_px=THUMBNAIL_PX,
-        max_bytes=THUMBNAIL_BYTES,
-    )
+    small = small_images(lake, [row["image_id"] for row in images])
     template = environment(Path(__file__).parent).get_template("cell.html.jinja")
     return template.render(
         result=counts,
         head=head,
         signs=SIGNS,
         histogram=histogram_svg(facts.histogram, band, width_px=640) if facts.histogram else None,
-        images=[
-            {
-                "name": short_name(row["source_uri"])[:120],
-                "score": score_text(row["prob_fake"]),
-                "decision": row["decision"],
-                "thumb": small.get(row["image_id"]),
-            }
-            for row in images
-        ],
+        images=[tile(row, small) for row in images],
     )
 
 

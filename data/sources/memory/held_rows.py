@@ -1,8 +1,8 @@
 """Rows that this process holds in memory, as a source for the time of one run.
 
-`holding` gives the rows a text, `memory://NAME/DIGEST`, which is a SOURCE like any other: it names
+`holding` gives the rows a text, `memory:///NAME/DIGEST`, which is a SOURCE like any other: it names
 the batch, and the same rows have the same text in every process. A row is the item
-`memory://NAME#17`, an image in a list of images `memory://NAME#17/0`.
+`memory:///NAME!17`, an image in a list of images `memory:///NAME!17/0`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _held: Final[dict[str, HeldRows]] = {}
 @contextlib.contextmanager
 def holding(rows: HeldRows) -> Iterator[str]:
     """Yield the text of a SOURCE that names the rows within the block."""
-    text = f"{SCHEME}://{quote(rows.name, safe='')}/{rows.digest}"
+    text = f"{SCHEME}:///{quote(rows.name, safe='')}/{rows.digest}"
     _held[text] = rows
     try:
         yield text
@@ -49,7 +49,7 @@ def holding(rows: HeldRows) -> Iterator[str]:
 
 def row_uri(name: str, row: int) -> str:
     """Return the address of a row, counted from 0."""
-    return f"{SCHEME}://{quote(name, safe='')}#{row}"
+    return f"{SCHEME}:///{quote(name, safe='')}!{row}"
 
 
 class MemorySource:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import assay
+from assay.flows.results.moderation import Moderation
 
-SHOWN = [assay.moderate]
+SHOWN = [assay.moderate, Moderation]
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.__qualname__)

@@ -76,7 +76,7 @@ def test_labels_and_domains_of_a_frame_are_kept(lake):
     result = moderated(lake, frame, name="labelled")
     rows = assay.Lake(lake).scan("sightings").filter(batch_id=result.batch_id)
     assert rows.select("source_uri", "label", "domain").collect().rows() == [
-        ("memory://labelled#0", "fake", "art")
+        ("memory:///labelled!0", "fake", "art")
     ]
 
 

@@ -31,34 +31,34 @@ def test_paths_stay_what_they_are(tmp_path):
 @pytest.mark.parametrize(
     ("thing", "expected"),
     [
-        (GREY, ["images#0"]),
-        (np.zeros((2, 4, 4, 3), np.uint8), ["images#0", "images#1"]),
-        (Image.new("L", (4, 4)), ["images#0"]),
-        (b"\xff\xd8", ["images#0"]),
-        ([GREY, "a.jpg", None, {"bytes": b"x"}], [f"images#{n}" for n in range(4)]),
-        (np.array(["a.jpg", None], dtype=object), ["images#0", "images#1"]),
-        (pl.DataFrame({"path": ["a", "b"]}), ["frame#0", "frame#1"]),
-        (pl.Series("path", ["a"]), ["frame#0"]),
-        (pd.Series(["a"]), ["frame#0"]),
-        (DATASET, ["dataset#0"]),
+        (GREY, ["images!0"]),
+        (np.zeros((2, 4, 4, 3), np.uint8), ["images!0", "images!1"]),
+        (Image.new("L", (4, 4)), ["images!0"]),
+        (b"\xff\xd8", ["images!0"]),
+        ([GREY, "a.jpg", None, {"bytes": b"x"}], [f"images!{n}" for n in range(4)]),
+        (np.array(["a.jpg", None], dtype=object), ["images!0", "images!1"]),
+        (pl.DataFrame({"path": ["a", "b"]}), ["frame!0", "frame!1"]),
+        (pl.Series("path", ["a"]), ["frame!0"]),
+        (pd.Series(["a"]), ["frame!0"]),
+        (DATASET, ["dataset!0"]),
     ],
 )
 def test_what_is_held_has_a_name_and_numbers(thing, expected):
     """A single image is a list of one."""
-    assert uris(thing) == [f"memory://{one}" for one in expected]
+    assert uris(thing) == [f"memory:///{one}" for one in expected]
 
 
 def test_two_lists_of_one_call_have_two_names():
     """So that no address is given twice."""
-    assert uris(GREY, [GREY]) == ["memory://images#0", "memory://images-2#0"]
-    assert uris(GREY, DATASET, name="x") == ["memory://x#0", "memory://x-2#0"]
+    assert uris(GREY, [GREY]) == ["memory:///images!0", "memory:///images-2!0"]
+    assert uris(GREY, DATASET, name="x") == ["memory:///x!0", "memory:///x-2!0"]
 
 
 def test_a_dataset_has_its_own_name_and_split():
     """As Hugging Face knows it."""
     info = datasets.DatasetInfo(dataset_name="faces")
     named = datasets.Dataset(DATASET.data, info=info, split=datasets.Split.TEST)
-    assert uris(named) == ["memory://faces-test#0"]
+    assert uris(named) == ["memory:///faces-test!0"]
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 101])

@@ -49,7 +49,7 @@ def test_the_rows_of_a_list_are_numbered_items():
     """Whatever a cell is: an image, an array, bytes, a path; a missing one has a reason."""
     cells = [Image.new("L", (4, 4)), np.zeros((4, 4), np.uint8), RAWS[0], None]
     items = listed(ImageList(cells, "my images", OPTIONS))
-    assert [item.source_uri for item in items] == [f"memory://my%20images#{n}" for n in range(4)]
+    assert [item.source_uri for item in items] == [f"memory:///my%20images!{n}" for n in range(4)]
     assert items[3].problem == (Reason.BAD_ROW, "no image: the value is missing")
     first, second, third = bytes_of(items[:3])
     assert first == second
@@ -77,9 +77,9 @@ def test_a_frame_gives_images_labels_and_domains(kind):
     rows = FrameRows(frames()[kind], "frame", OPTIONS)
     items = listed(rows)
     assert [(item.source_uri, item.label, item.domain) for item in items] == [
-        ("memory://frame#0", "fake", "a"),
-        ("memory://frame#1", "real", "b"),
-        ("memory://frame#2", None, "c"),
+        ("memory:///frame!0", "fake", "a"),
+        ("memory:///frame!1", "real", "b"),
+        ("memory:///frame!2", None, "c"),
     ]
     assert bytes_of(items) == RAWS
     assert rows.digest == FrameRows(frames()[0], "frame", OPTIONS).digest
@@ -122,7 +122,7 @@ def test_a_list_of_images_in_a_cell_is_an_item_for_each():
     """As in Parquet files."""
     frame = pl.DataFrame({"images": [RAWS[:2], []]})
     items = listed(FrameRows(frame, "frame", OPTIONS))
-    names = [item.source_uri.partition("#")[2] for item in items]
+    names = [item.source_uri.partition("!")[2] for item in items]
     assert names == ["0/0", "0/1", "1"]
     assert bytes_of(items[:2]) == RAWS[:2]
 
