@@ -12,6 +12,7 @@ import json
 import math
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,23 +38,29 @@ class DataFile:
     stats: str
 
 
-def encode(rows: pa.Table, *, row_group_rows: int | None = None) -> DataFile:
-    """Return rows as a Parquet file with a unique name.
+def encode(rows: pa.Table) -> DataFile:
+    """Return rows of a table as a Parquet file with a unique name."""
+    return encode_groups(rows.schema, [rows])
+
+
+def encode_groups(schema: pa.Schema, groups: Iterable[pa.Table]) -> DataFile:
+    """Return rows of a table as a Parquet file with a unique name, one group in memory at a time.
 
     Args:
-        rows: Rows of a table.
-        row_group_rows: Maximal number of rows per row group; None for the default of Parquet.
+        schema: Columns of the table.
+        groups: Rows of one row group each.
     """
     out = io.BytesIO()
-    pq.write_table(
-        rows,
+    with pq.ParquetWriter(
         out,
-        row_group_size=row_group_rows,
+        schema,
         compression="zstd",
         compression_level=3,
-        use_dictionary=_repeating(rows.schema),
+        use_dictionary=_repeating(schema),
         write_page_checksum=True,
-    )
+    ) as writer:
+        for rows in groups:
+            writer.write_table(rows)
     raw = out.getvalue()
     # Two commits may have the same rows, and Delta identifies a file by its name.
     name = f"part-{secrets.token_hex(8)}-{_digest(raw)}.zstd.parquet"

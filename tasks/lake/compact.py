@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -56,7 +57,12 @@ class Compacted:
 
 
 def compact(
-    lake: Lake, *, tables: Iterable[str] = TABLES, fan: int = _ALL, dry_run: bool = False
+    lake: Lake,
+    *,
+    tables: Iterable[str] = TABLES,
+    fan: int = _ALL,
+    max_merges: int | None = None,
+    dry_run: bool = False,
 ) -> list[Compacted]:
     """Merge the small files of tables, and shorten the logs of these tables by checkpoints.
 
@@ -65,6 +71,7 @@ def compact(
         tables: Names of the tables.
         fan: Number of files of similar size from which on they are merged; 2 merges all small
             files.
+        max_merges: Largest number of new files per table; None for no limit.
         dry_run: Whether to change nothing and only return what would be merged.
 
     Returns:
@@ -73,17 +80,25 @@ def compact(
     Raises:
         StoreError: A table is damaged, or the store refused a write.
     """
-    done = [_compact(lake, table, fan=fan, dry_run=dry_run) for table in tables]
+    done = [
+        _compact(lake, table, fan=fan, max_merges=max_merges, dry_run=dry_run) for table in tables
+    ]
+    # Of up to 64 MB compressed per merge; the steps that follow allocate from other pools.
+    pa.default_memory_pool().release_unused()
     return [one for one in done if one is not None]
 
 
-def compact_crowded(lake: Lake) -> list[str]:
+def compact_crowded(lake: Lake, *, max_merges: int | None = None) -> list[str]:
     """Merge small files where there are many, and return the names of the merged tables.
 
     A failure is logged, since a run can go on.
+
+    Args:
+        lake: Lake of the tables.
+        max_merges: Largest number of new files per table; None for no limit.
     """
     try:
-        done = compact(lake, fan=FAN)
+        done = compact(lake, fan=FAN, max_merges=max_merges)
     except (AssayError, OSError) as error:
         _log.warning("the tables of %s were not compacted: %s", lake.uri, brief(error))
         return []
@@ -94,13 +109,15 @@ def compact_crowded(lake: Lake) -> list[str]:
     return [one.table for one in done]
 
 
-def _compact(lake: Lake, table: str, *, fan: int, dry_run: bool) -> Compacted | None:
+def _compact(
+    lake: Lake, table: str, *, fan: int, max_merges: int | None, dry_run: bool
+) -> Compacted | None:
     if not to_merge(lake.tables.listed(table), fan=fan):
         return None
     # Opened for this compaction alone, which moves it to later versions.
     opened = lake.tables.open(table)
     files = [] if opened is None else files_of(table, opened)
-    groups = to_merge(files, fan=fan)
+    groups = to_merge(files, fan=fan)[:max_merges]
     if opened is None or not groups:
         return None
     n_merged = 0

@@ -26,6 +26,8 @@ RETENTION_S: Final = 30 * 86_400.0
 EXPIRED_VERSIONS: Final = 100
 # Versions of published datasets keep the log after them, so expired versions may remain.
 INTERVAL_S: Final = 86_400.0
+# Per table and run, each of at most 64 MB: a lake with much to merge spreads it over runs.
+MERGES: Final = 1
 FOLDER_OF_TIMES: Final = "upkeep"
 
 
@@ -49,7 +51,7 @@ def keep_up(
         expired_versions: Number of older versions from which a table is vacuumed.
     """
     now_s = time.time() if now_s is None else now_s
-    for table in compact_crowded(lake):
+    for table in compact_crowded(lake, max_merges=MERGES):
         try:
             if _is_due(lake, table, now_s, now_s - retention_s, expired_versions):
                 _vacuum(lake, table, now_s, retention_s)

@@ -23,7 +23,7 @@ from ..conform import schema_of
 from ..damage import Listed, damaged
 from ..files import Store
 from ..retry import retried
-from ..table_files import DataFile, encode, problem_of
+from ..table_files import DataFile, encode_groups, problem_of
 from ..table_log import PURPOSE
 from ..tables import FOLDER, Tables
 from .compaction import row_group_rows
@@ -114,8 +114,11 @@ def merged(store: Store, table: str, base: DeltaTable, files: Sequence[Listed]) 
     schema = _columns(table, base)
     rows = pa.concat_tables([_read(store, file, schema) for file in files])
     keys = [(name, "ascending") for name in SORTED_BY[table]]
-    rows = rows.take(pc.sort_indices(rows, sort_keys=keys))
-    return encode(rows, row_group_rows=row_group_rows(rows))
+    order = pc.sort_indices(rows, sort_keys=keys)
+    n_rows = row_group_rows(rows)
+    # Sorted one row group at a time: a second copy of all rows would be most of a run's memory.
+    groups = (rows.take(order[at : at + n_rows]) for at in range(0, len(order), n_rows))
+    return encode_groups(schema, groups)
 
 
 def _columns(table: str, base: DeltaTable) -> pa.Schema:

@@ -107,3 +107,21 @@ def test_a_pin_that_cannot_be_read_stops_the_vacuum_and_not_the_run(
     keep_up(lake, now_s=in_days(31), expired_versions=3)
     assert n_files(lake) == FAN + 1
     assert "published/x.json" in caplog.text
+
+
+def test_a_lake_with_much_to_merge_is_merged_by_several_runs(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run makes one merged file per table and leaves the others to the runs after it."""
+    commit(lake, 0, 4 * FAN)
+    largest = max(file.n_bytes for file in lake.tables.listed("reviews"))
+    monkeypatch.setattr("assay.data.store.upkeep.compaction.MAX_BYTES", FAN * largest)
+    left = []
+    for _ in range(5):
+        keep_up(lake)
+        left.append(len(lake.tables.listed("reviews")))
+    assert left[0] == 3 * FAN + 1
+    assert left == sorted(left, reverse=True)
+    assert left[-1] < FAN
+    assert len(ids(lake)) == 4 * FAN
+    assert check_table(lake, "reviews", deep=True) == ([], 4 * FAN)
