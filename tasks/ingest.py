@@ -42,6 +42,10 @@ from .work.workers import workers
 FLUSH_BYTES = 128 * 2**20
 FLUSH_EVERY_S = 60.0
 
+# Images per thread that are handed out to be decoded, so that threads decode during a commit, whose
+# duration is that of about a hundred images.
+DECODED_AHEAD: Final = 64
+
 # Threads that wait for disks and servers; they use hardly any CPU.
 N_READERS: Final = 8
 
@@ -174,8 +178,8 @@ def _images(
                 pool,
                 lambda read: decode(read)[0],
                 reads,
-                n_ahead=4 * n_workers,
-                weigh=_n_held_bytes,
+                n_ahead=DECODED_AHEAD * n_workers,
+                weigh_job=_n_held_bytes,
             ):
                 yield outcome, None
 

@@ -28,6 +28,7 @@ def ordered_map(
     *,
     n_ahead: int,
     weigh: Callable[[_Out], int] = weightless,
+    weigh_job: Callable[[_In], int] = weightless,
 ) -> Generator[_Out, None, None]:
     """Yield the results of jobs in order, as `pool.map` does, with a bound on pending jobs.
 
@@ -40,11 +41,13 @@ def ordered_map(
         n_ahead: Largest number of jobs that are pending at once.
         weigh: Function from a result to the bytes that it holds; no job starts while waiting
             results hold `MAX_WAITING_BYTES` or more.
+        weigh_job: Function from a job to the bytes that it and its result hold until the result is
+            yielded; they count together with those of `weigh`.
 
     Raises:
         Exception: Any error of `jobs` or `work`.
     """
-    waiting: deque[Future[_Out]] = deque()
+    waiting: deque[tuple[Future[_Out], int]] = deque()
     held = _Held()
 
     def weighed(job: _In) -> _Out:
@@ -56,20 +59,23 @@ def ordered_map(
         return len(waiting) >= n_ahead or held.n_bytes >= MAX_WAITING_BYTES
 
     def next_result() -> _Out:
-        result = _result(waiting.popleft())
-        held.add(-weigh(result))
+        future, n_bytes = waiting.popleft()
+        result = _result(future)
+        held.add(-n_bytes - weigh(result))
         return result
 
     try:
         for job in jobs:
-            waiting.append(pool.submit(weighed, job))
+            n_bytes = weigh_job(job)
+            held.add(n_bytes)
+            waiting.append((pool.submit(weighed, job), n_bytes))
             # A finished head is yielded at once, since a stopped run would lose it.
-            while waiting and (waiting[0].done() or is_full()):
+            while waiting and (waiting[0][0].done() or is_full()):
                 yield next_result()
         while waiting:
             yield next_result()
     finally:
-        for future in waiting:
+        for future, _ in waiting:
             future.cancel()
 
 

@@ -61,6 +61,25 @@ def test_few_jobs_are_drawn_while_heavy_results_wait():
         assert list(results) == list(range(1, 20))
 
 
+def test_jobs_count_with_their_own_bytes_until_their_results_are_taken():
+    """Jobs of a quarter of the bound each: four are handed out, whether done or not."""
+    drawn: list[int] = []
+
+    def jobs():
+        for index in range(12):
+            drawn.append(index)
+            yield index
+
+    with ThreadPoolExecutor(2) as pool:
+        results = ordered_map(
+            pool, lambda job: job, jobs(), n_ahead=100, weigh_job=lambda _: MAX_WAITING_BYTES // 4
+        )
+        for expected in range(12):
+            assert next(results) == expected
+            assert len(drawn) <= expected + 4
+    assert len(drawn) == 12
+
+
 def test_an_error_in_a_job_is_raised_where_its_result_would_be():
     """The results before it are given; no job after it is drawn for nothing."""
 
