@@ -48,6 +48,7 @@ from .commands import (
     views,
     watch,
 )
+from .commands.review.app import review
 from .process import signals
 from .process.terminal import drop_output, guarded, open_closed_streams, unguarded
 from .process.verbosity import (
@@ -100,6 +101,7 @@ app.command(models.models)
 app.command(synth.synth)
 app.command(lake.lake_app)
 app.command(policy.policy)
+app.command(review)
 app.command(config.config)
 app.register_install_completion_command(
     help="Install completion for the current shell: bash, zsh, fish or PowerShell."

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
+from scipy.special import expit
 
 from ...data.schema import AppealEvent, Label
 from ...data.store.lake import Lake
 from ..decide.policy import Band
+from ..detector.streaming import score_stream
 from ..latest_rows import Named, latest_sightings
 from .appeals import appeals, settle_appeals
+
+if TYPE_CHECKING:
+    from ..detector.detector import Detector
 
 COLUMNS: Final = ("image_id", "label", "source_uri", "domain", "appeal_id", "decided_at")
 
@@ -66,6 +71,26 @@ def regression_set(lake: Lake) -> pl.DataFrame:
     seen = latest_sightings(lake, part=part).select("image_id", "source_uri", "domain").collect()
     joined = last.join(seen, on="image_id", how="left")
     return joined.select(COLUMNS).sort("image_id")
+
+
+def scores_of(lake: Lake, image_ids: Sequence[str], detector: Detector) -> dict[str, float | None]:
+    """Return a detector's score of each image, without writing to the lake; None for a failure.
+
+    Args:
+        lake: Lake of the images.
+        image_ids: Ids of the images.
+        detector: Loaded detector.
+
+    Raises:
+        StoreError: The bytes of an image cannot be read.
+    """
+    if not image_ids:
+        return {}
+    return {
+        scored.image_id: None if scored.logit is None else float(expit(scored.logit))
+        for part in score_stream(detector, lake.images(image_ids))
+        for scored in part
+    }
 
 
 def detector_on(

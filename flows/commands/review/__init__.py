@@ -1,0 +1,1 @@
+"""`assay review`: answers of people, one file per verb or group of verbs."""

@@ -1,0 +1,18 @@
+"""The verbs of `assay review`."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from .appeal import appeal
+from .export import export
+from .golden import golden
+from .import_ import import_
+from .label_studio import label_studio
+from .regressions import regressions
+from .stats import stats
+
+review = App(name="review", help="Record, exchange and measure people's answers about images.")
+review.command(import_, name="import")
+for verb in (export, label_studio, stats, regressions, golden, appeal):
+    review.command(verb)

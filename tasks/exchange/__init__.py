@@ -1,0 +1,1 @@
+"""Answers and tasks as files: CSV, JSON lines, and the formats of Label Studio."""

@@ -1,0 +1,50 @@
+"""The labelling interface of Label Studio for assay's labels, as its XML configuration.
+
+Source: tags View, Image, Choices, Choice and TextArea, https://labelstud.io/tags/
+"""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from ...data.schema import Label, ReviewReason
+from .label_studio_values import (
+    IMAGE_KEY,
+    LABEL_CONTROL,
+    LABEL_TEXTS,
+    NOTE_CONTROL,
+    REASON_CONTROL,
+)
+
+
+def interface_xml() -> str:
+    """Return the labelling interface: image, label with keys 1 to 4, reason and note.
+
+    Labels and reasons are stored by their words, whatever text is shown.
+    """
+    view = Element("View")
+    SubElement(view, "Image", name="image", value=f"${IMAGE_KEY}", zoom="true", zoomControl="true")
+    labels = SubElement(
+        view, "Choices", name=LABEL_CONTROL, toName="image", choice="single", required="true"
+    )
+    for key, label in enumerate(Label, start=1):
+        text = LABEL_TEXTS[label.value]
+        SubElement(labels, "Choice", value=text, alias=label.value, hotkey=str(key))
+    SubElement(view, "Header", value="Reason (optional)", size="6")
+    reasons = SubElement(
+        view, "Choices", name=REASON_CONTROL, toName="image", choice="single", required="false"
+    )
+    for reason in ReviewReason:
+        SubElement(reasons, "Choice", value=reason.text, alias=reason.value)
+    SubElement(
+        view,
+        "TextArea",
+        name=NOTE_CONTROL,
+        toName="image",
+        placeholder="Note (optional)",
+        rows="2",
+        maxSubmissions="1",
+        editable="true",
+    )
+    indent(view)
+    return tostring(view, encoding="unicode") + "\n"
