@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 
 from ...data.errors import AssayError, InputError, StoreError, UnreadableImage
 from ...data.store.lake import Lake
+from ...tasks.grid.renditions import RenditionStore
+from ...tasks.grid.snapshots import Snapshots
 from ...tasks.review.journal import Journal
 from . import answer_routes, assets, image_routes, login
 from .desk import Desk, render
@@ -45,12 +47,15 @@ def review_app(lake: Lake, settings: PageSettings) -> FastAPI:
         nav=nav,
         images=ImageStore(lake),
         journal=Journal(lake),
+        snapshots=Snapshots(lake),
+        thumbnails=RenditionStore(lake),
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await run_in_threadpool(desk.journal.close)
+        for part in (desk.snapshots, desk.thumbnails, desk.journal):
+            await run_in_threadpool(part.close)
 
     # FastAPI's own pages of its interface load scripts from other hosts.
     app = FastAPI(

@@ -11,6 +11,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from ...data.store.lake import Lake
+from ...tasks.grid.renditions import RenditionStore
+from ...tasks.grid.snapshots import Snapshots
 from ...tasks.pages.environment import environment
 from ...tasks.review.journal import Journal
 from .assets import STATIC_DIGEST
@@ -47,6 +49,8 @@ class Desk:
         nav: Entries of the navigation, in order.
         images: Images as the page shows them.
         journal: Writer of answers, and leases.
+        snapshots: Images in memory, for views that list them.
+        thumbnails: Veils and thumbnails of the images.
     """
 
     lake: Lake
@@ -55,6 +59,8 @@ class Desk:
     nav: Sequence[NavEntry]
     images: ImageStore
     journal: Journal
+    snapshots: Snapshots
+    thumbnails: RenditionStore
 
 
 def desk_of(request: Request) -> Desk:

@@ -13,7 +13,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from . import queue_view
+from . import grid_view, queue_view
 from .desk import NavEntry
 
 
@@ -27,4 +27,5 @@ class View:
 
 VIEWS: Final = (
     View(router=queue_view.router, nav=NavEntry(path="/queue", title="Queue", key="Q")),
+    View(router=grid_view.router, nav=NavEntry(path="/grid", title="Grid", key="G")),
 )
