@@ -12,7 +12,7 @@ from import_graph import ROOT
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect_processes import process, until
 
-from assay.data.errors import ConfigError
+from assay.data.errors import ConfigError, StoreError
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
 from assay.flows.publish import publish
@@ -104,6 +104,44 @@ def test_a_worker_runs_what_was_deployed(server, deployed, tmp_path):
     assert state["type"] == "COMPLETED", (state, log.read_text())
     scores = Lake(tmp_path / "lake", create=False).scan("scores").collect()
     assert scores["status"].to_list() == ["scored", "scored"]
+
+
+def test_a_run_that_is_cancelled_ends_as_cancelled_and_interrupted(server, deployed, tmp_path):
+    """The worker passes the cancellation on; the run commits what is done and records its end."""
+    url, env = server
+    for number in range(400):
+        (tmp_path / "pictures" / f"{number:03}.jpg").write_bytes(factories.jpeg(seed=number))
+    told = deployed(
+        *("moderate", "pictures", "--lake", "lake", "--detector", "mini", "--pool", "here"),
+        *("--name", "cancelled"),
+    )
+    create = f"{url}/deployments/{told['deployment_id']}/create_flow_run"
+    run = (
+        f"{url}/flow_runs/{httpx.post(create, json={}, timeout=10).raise_for_status().json()['id']}"
+    )
+
+    def statuses():
+        try:
+            rows = Lake(tmp_path / "lake", create=False).scan("runs").collect()
+        except StoreError:  # not there yet
+            return []
+        return rows.sort("finished_at", nulls_last=False)["status"].to_list()
+
+    def ended():
+        state = httpx.get(run, timeout=10).json()["state"]
+        return state if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
+
+    log = tmp_path / "worker.log"
+    worker = told["next"][0].split()
+    command = ["prefect", *worker[worker.index("worker") :]]
+    with process(command, env={**env, "PREFECT_WORKER_QUERY_SECONDS": "1"}, log=log):
+        until(statuses, timeout_s=150, what="the run's row")
+        cancelling = {"state": {"type": "CANCELLING"}, "force": True}
+        httpx.post(f"{run}/set_state", json=cancelling, timeout=10).raise_for_status()
+        state = until(ended, timeout_s=100, what="the end of the flow run")
+        assert state["type"] == "CANCELLED", (state, log.read_text())
+        until(lambda: len(statuses()) > 1, timeout_s=60, what="the last row of the run")
+    assert statuses() == ["running", "interrupted"]
 
 
 def test_score_and_publish_are_flows_of_their_own(server, deployed, tmp_path):
