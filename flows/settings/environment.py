@@ -46,7 +46,10 @@ def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
 
 OTHERS: Final = frozenset(
     PREFIX + name
-    for name in ("CACHE", "CONFIG", "DEBUG", "LOG_FORMAT", "SERVED", "C2PA_CERT", "C2PA_KEY")
+    for name in (
+        *("CACHE", "HOME", "CONFIG", "DEBUG", "LOG_FORMAT", "SERVED", "REVIEWER"),
+        *("C2PA_CERT", "C2PA_KEY"),
+    )
 )
 """Variables of assay that are not settings of a run."""
 

@@ -74,10 +74,10 @@ class Leases:
         granted = []
         with self._lock, in_words("write to", self._path), transaction(self._connection):
             self._connection.execute("DELETE FROM leases WHERE until_s <= ?", (now_s,))
-            for image_id in image_ids:
+            for at, image_id in enumerate(image_ids):
                 done = self._connection.execute(
                     "INSERT OR IGNORE INTO leases VALUES (?, ?, ?, ?)",
-                    (image_id, reviewer, _kind(image_id, kinds), now_s + seconds),
+                    (image_id, reviewer, _kind(image_id, kinds), _end_s(now_s, seconds, at)),
                 )
                 if done.rowcount:
                     granted.append(image_id)
@@ -107,11 +107,11 @@ class Leases:
         now_s = self._now()
         kept = []
         with self._lock, in_words("write to", self._path), transaction(self._connection):
-            for image_id in image_ids:
+            for at, image_id in enumerate(image_ids):
                 done = self._connection.execute(
                     "UPDATE leases SET until_s = ? WHERE image_id = ? AND reviewer = ?"
                     " AND until_s > ?",
-                    (now_s + seconds, image_id, reviewer, now_s),
+                    (_end_s(now_s, seconds, at), image_id, reviewer, now_s),
                 )
                 if done.rowcount:
                     kept.append(image_id)
@@ -172,6 +172,11 @@ class Leases:
 
 def _kind(image_id: str, kinds: Mapping[str, str] | None) -> str:
     return (kinds or {}).get(image_id, ReviewKind.QUEUE.value)
+
+
+def _end_s(now_s: float, seconds: float, at: int) -> float:
+    """Return the end of a lease; microseconds keep the order of those that were taken at once."""
+    return now_s + seconds + at * 1e-6
 
 
 def _require_duration(seconds: float) -> None:
