@@ -13,7 +13,7 @@ import polars as pl
 from lakes import KEY
 
 from assay.data.store.lake import Lake
-from assay.tasks.decide.decide import decide_images
+from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.review.answer import Answer
