@@ -32,6 +32,10 @@ def add(
         reason: Reason of the answers, such as anatomy_or_geometry or known_source.
         note: Note on the answers.
         json_: One JSON object on stdout.
+
+    Raises:
+        ConfigError: The words are no pairs.
+        InputError: An image is unknown, or has two labels.
     """
     from ....data.schema import Label, ReviewKind, ReviewOrigin, Shown
     from ....tasks.browse.find_image import find_image

@@ -23,6 +23,9 @@ def undo(
         lake: Folder of the lake, or its s3:// prefix.
         reviewer: Name of the reviewer.
         json_: One JSON object on stdout.
+
+    Raises:
+        InputError: There is no answer to take back.
     """
     import polars as pl
 
