@@ -61,18 +61,26 @@ def connect(store: Store) -> sqlite3.Connection:
     path = journal_path(store)
     with in_words("open", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(
-            path, timeout=TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
+        with contextlib.closing(_open(path)) as first:
+            is_new = _version(first, path) < VERSION
+            if is_new:
+                _create(first, path)
+        if is_new:
+            # While no connection is open: the system drops all locks of a process on a file when
+            # the process closes any descriptor of it. Another process would then take itself for
+            # the last user of the journal, and remove the log that this one goes on writing to.
+            _sync(store, path)
+        connection = _open(path)
         try:
-            if _version(connection, path) < VERSION:
-                _create(connection, path)
-                _sync(store, path)
             connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from processes import PROCESSES
+from processes import PROCESSES, forked
 from reviewing import AT, answer, image_ids, images_lake
 
 from assay.data.errors import InputError, StoreError
@@ -239,6 +239,19 @@ def test_several_processes_record_and_move_at_once(lake):
     rows = lake.scan("reviews").collect()
     assert rows.height == rows["answer_id"].n_unique() == 72
     assert pending_answers(lake).is_empty()
+
+
+def n_read(uri):
+    """Return the number of answers that a process of its own reads."""
+    return all_answers(Lake(uri)).collect().height
+
+
+def test_another_process_that_reads_leaves_the_log_to_the_writer(lake):
+    """It would remove the log at its end if it took itself for the last user of the journal."""
+    with Journal(lake, fold_after_s=3600) as journal:
+        for number in (1, 2, 3):
+            journal.record([answer(A)])
+            assert forked(n_read, lake.uri) == number
 
 
 def test_threads_share_a_journal(lake):
