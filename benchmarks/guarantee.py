@@ -21,9 +21,10 @@ from PIL import Image
 from scipy.stats import norm
 
 from assay.tasks.calibrate.false_share import most_reals_above
-from assay.tasks.calibrate.precision import precision_at, share
+from assay.tasks.calibrate.precision import precision_at
 from assay.tasks.calibrate.umbrella import reals_needed, threshold
 from assay.tasks.decide.conformal import p_values, rejection_limit
+from assay.tasks.proportion import share
 
 Logits = NDArray[np.float32]
 CONFIDENCE = 0.95

@@ -90,7 +90,7 @@ def calibrate(
         *_lines(result),
         f"policy      {out}",
         "next",
-        f"  {command('score', policy=str(out), lake=opened.uri)}",
+        f"  {command('decide', policy=str(out), lake=opened.uri)} --dry-run",
     ]
     print_result(
         lambda: "\n".join(lines),

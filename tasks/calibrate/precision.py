@@ -7,38 +7,13 @@ both rates from their posteriors under Jeffreys' prior, Beta(1/2, 1/2): Brown, C
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import binomtest
+
+from ..proportion import Interval
 
 _N_DRAWS: Final = 20_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """An estimate with the limits of its interval, all in [0, 1]."""
-
-    value: float
-    low: float
-    high: float
-
-    def text(self) -> str:
-        """Return the estimate and the interval in per cent."""
-        return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f} %)"
-
-
-def share(k: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Return a share k / n with its exact interval (Clopper and Pearson 1934).
-
-    Args:
-        k: Number of successes, 0 to `n`.
-        n: Number of trials, 1 or more.
-        confidence: Coverage of the interval, in (0, 1).
-    """
-    limits = binomtest(k, n).proportion_ci(confidence_level=confidence, method="exact")
-    return Interval(value=k / n, low=float(limits.low), high=float(limits.high))
 
 
 def precision_at(

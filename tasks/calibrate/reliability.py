@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, log_loss
 
-from .precision import Interval
+from ..proportion import Interval
 
 N_BINS: Final = 10
 _N_RESAMPLES: Final = 500

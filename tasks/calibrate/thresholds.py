@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from ..proportion import Interval, share
 from .guarantee import Guarantee
-from .precision import Interval, precision_at, share
+from .precision import precision_at
 from .umbrella import reals_needed, threshold
 
 PREVALENCES: Final = (0.01, 0.1, 0.5)

@@ -14,7 +14,7 @@ from scipy.stats import false_discovery_control
 from assay.data.errors import ConfigError
 from assay.tasks.calibrate.false_share import false_share_bounds, most_reals_above
 from assay.tasks.calibrate.guarantee import Guarantee, guarantee_of
-from assay.tasks.calibrate.precision import precision_at, share
+from assay.tasks.calibrate.precision import precision_at
 from assay.tasks.calibrate.umbrella import (
     reals_needed,
     threshold,
@@ -22,6 +22,7 @@ from assay.tasks.calibrate.umbrella import (
     violation_probability,
 )
 from assay.tasks.decide.conformal import p_values, rejection_limit
+from assay.tasks.proportion import share
 
 
 @pytest.mark.parametrize(("level", "n_reals"), [(0.05, 59), (0.01, 299), (0.001, 2995)])

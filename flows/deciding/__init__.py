@@ -1,0 +1,1 @@
+"""Decisions made again from stored scores, as runs of their own."""

@@ -1,0 +1,1 @@
+"""Decisions made again under another policy: what changes, from what to what."""
