@@ -38,7 +38,7 @@ def decide(
         page: HTML page of the changes to write, with veiled thumbnails; also with --dry-run.
         json_: One JSON object on stdout.
         open_: Page of --page shown in the browser.
-        dry_run: What would change, with counts; the decisions stay as they are.
+        dry_run: Changes that would be made, with counts; the decisions stay as they are.
 
     Raises:
         ConfigError: The lake has no scores, or an option is out of range.
