@@ -75,7 +75,7 @@ def decide_again(lake: Lake, seen: Shadow, *, since: datetime | None = None) -> 
 
     Args:
         lake: Lake with scores.
-        seen: What the policy changes.
+        seen: Changes by the policy, from `shadow`.
         since: Earliest time at which an image was last seen, for the record.
 
     Raises:
