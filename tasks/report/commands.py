@@ -42,12 +42,14 @@ def next_commands(run: RunRecord, lake_uri: str, facts: ReportFacts) -> list[tup
                 command("export", decision="flag", run=run.run_id, to="flagged.csv", lake=lake_uri),
             )
         )
-    if facts.rejected and run.batch_id:
-        batch_id = run.batch_id.replace("'", "''")
-        rows = f"status = 'rejected' and batch_id = '{batch_id}'"
-        select = " ".join(("select source_uri, reason, detail from sightings where", rows))
+    if facts.rejected:
+        # Of all batches: an id in quotes would be quoted once more for the shell.
+        rows = "select batch_id, source_uri, reason, detail from sightings where image_id is null"
         commands.append(
-            ("all rejected items", command("query", select, format="csv", lake=lake_uri))
+            (
+                "all rejected items of the lake, with the batch of each",
+                command("query", rows, format="csv", lake=lake_uri),
+            )
         )
     # Taken from the record, the only place with all settings of the run.
     if isinstance(again := run.params.get("command"), str):

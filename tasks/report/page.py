@@ -7,6 +7,7 @@ grid and the sliders.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,9 +141,12 @@ def _data(sections: Sections, facts: ReportFacts) -> dict[str, Any]:
             "steps": sections.steps.tolist(),
             "band": [sections.band.review_at, sections.band.flag_at],
             "groups": [
-                [group.name, group.n_images, group.review_step, group.flag_step]
-                for group in sections.groups
+                [group.name, group.n_images, group.review_step, group.flag_step, own, policy]
+                for group, own, policy in zip_longest(
+                    sections.groups, sections.own, sections.policies[:-1]
+                )
             ],
+            "policy": sections.policies[-1] if sections.policies else None,
             "cells": cells.columns,
             "grid": sections.grid.head() | {"flag_at": sections.flag_at},
             "plot_left": LEFT_PX,

@@ -157,7 +157,8 @@ def _changes(row: Mapping[str, Any]) -> list[str]:
     except (ConfigError, json.JSONDecodeError):
         words = []  # a method of a package that is not installed here
     named = [f"{name} {row[name]}" for name in ("generator", "lora") if row[name]]
-    words += [word for word in named if word not in words]
+    # The record names the revision too.
+    words = [word for word in words if not any(text.startswith(word) for text in named)] + named
     if prompt := row["prompt"]:
         short = prompt if len(prompt) <= _PROMPT_CHARS else prompt[: _PROMPT_CHARS - 1] + "…"
         words.append(f"prompt: {short}")

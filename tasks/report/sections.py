@@ -13,6 +13,7 @@ from ...data.schema import Decision, Label
 from ...data.store.lake import Lake
 from ..decide.policy import Band, Policy
 from ..latest_rows import Part
+from ..thresholds.policy_text import policy_template
 from ..views import highest_views
 from .domains import DomainRow, Domains
 from .grid import GridRows, grid_rows
@@ -46,6 +47,9 @@ class Sections:
     Attributes:
         steps: Thresholds of the slider, ascending.
         groups: Domains of the slider with their thresholds.
+        own: Whether each group has thresholds of its own in the policy.
+        policies: Policy file per group with two thresholds left open, and the last one for images
+            without thresholds of their own; empty without the rules of the policy.
         cells: Counts by group, kind, bin, view and label; see `thresholds.Cells`.
         band: General thresholds at which the slider starts.
         domains: Figures per domain.
@@ -61,6 +65,8 @@ class Sections:
 
     steps: NDArray[np.float64]
     groups: list[Group]
+    own: list[bool]
+    policies: list[str]
     cells: pl.DataFrame
     band: Band
     domains: list[DomainRow]
@@ -134,6 +140,8 @@ class Collector:
         return Sections(
             steps=self._steps,
             groups=groups,
+            own=[self._has_own(group.domain) for group in groups],
+            policies=self._policies(groups),
             cells=by_group,
             band=self._band(None),
             domains=self._domains.rows(),
@@ -150,6 +158,18 @@ class Collector:
         if self._policy is None or self._run.detector_id is None:
             return _MIDDLE
         return self._policy.band(self._run.detector_id, domain)[0]
+
+    def _has_own(self, domain: str | None) -> bool:
+        if self._policy is None or self._run.detector_id is None or domain is None:
+            return False
+        return self._policy.band(self._run.detector_id, domain)[1]
+
+    def _policies(self, groups: list[Group]) -> list[str]:
+        policy, detector = self._policy, self._run.detector_id
+        if policy is None or detector is None:
+            return []
+        domains = [*(group.domain for group in groups), None]
+        return [policy_template(policy, detector=detector, domain=domain) for domain in domains]
 
     def _worst(self) -> pl.DataFrame:
         """Return flagged images that are not fake and cleared fakes, in turn."""

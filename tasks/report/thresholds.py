@@ -61,12 +61,14 @@ class Group:
         n_images: Number of decided images.
         review_step: Index of the review threshold among the steps.
         flag_step: Index of the flag threshold among the steps.
+        domain: Domain; None if the group has no domain or several.
     """
 
     name: str
     n_images: int
     review_step: int
     flag_step: int
+    domain: str | None
 
 
 class Cells:
@@ -188,21 +190,23 @@ def grouped(
         .agg(pl.col("n").sum())
         .sort("n", "domain", descending=[True, False], nulls_last=True)
     )
-    n_images: dict[tuple[str, int, int], int] = {}
+    n_images: dict[tuple[str, str | None, int, int], int] = {}
     group_of: dict[str | None, int] = {}
     for domain, n in sizes.iter_rows():
         band = bands[domain]
+        has_own = len(n_images) < MAX_GROUPS
         name = NO_DOMAIN if domain is None else domain
         key = (
-            name if len(n_images) < MAX_GROUPS else OTHER,
+            name if has_own else OTHER,
+            domain if has_own else None,
             _step(steps, band.review_at),
             _step(steps, band.flag_at),
         )
         n_images[key] = n_images.get(key, 0) + n
         group_of[domain] = list(n_images).index(key)
     made = [
-        Group(name=name, n_images=n, review_step=review, flag_step=flag)
-        for (name, review, flag), n in n_images.items()
+        Group(name=name, domain=domain, n_images=n, review_step=review, flag_step=flag)
+        for (name, domain, review, flag), n in n_images.items()
     ]
     keys = pl.DataFrame(
         {"domain": list(group_of), "group": list(group_of.values())},

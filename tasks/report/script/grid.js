@@ -6,7 +6,7 @@ import { fitting, idOf, sorted } from "./rows.js";
 
 // The grid: pages of cards, a selection, and keys.
 
-const PER_PAGE = 60;
+const PER_PAGE = window.innerWidth < 760 ? 24 : 60;
 
 /** Start the grid on unpacked rows. */
 export function startGrid(page, rows, thumbnails) {

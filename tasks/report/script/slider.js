@@ -32,6 +32,16 @@ export function shareText(k, n) {
   return `${percent(k / n)} % (95 % CI ${percent(low)} to ${percent(high)} %; ${countText(k)} of ${countText(n)})`;
 }
 
+/** Return a policy file with its two open thresholds; whole lines, since a name may say the same. */
+export function withThresholds(text, review, flag) {
+  const lines = { "review_at = REVIEW_AT": `review_at = ${decimal(review)}`, "flag_at = FLAG_AT": `flag_at = ${decimal(flag)}` };
+  return text.split("\n").map((line) => lines[line] ?? line).join("\n");
+}
+
+function decimal(value) {
+  return Number.isInteger(value) ? value.toFixed(1) : value;
+}
+
 /** Start the sliders on the counts in `cells`. */
 export function startSlider(page, cells) {
   const at = (id) => document.getElementById(id);
@@ -39,7 +49,7 @@ export function startSlider(page, cells) {
   if (!box || !page.groups.length) return;
   const [review, flag, domain] = [at("review-at"), at("flag-at"), at("slider-domain")];
   const step = (edge) => page.steps.indexOf(edge);
-  const ofRun = (group) => page.groups[group].slice(2);
+  const ofRun = (group) => page.groups[group].slice(2, 4);
   let moved = false;
 
   domain.append(element("option", { value: "" }, "all"));
@@ -65,7 +75,9 @@ export function startSlider(page, cells) {
   function draw() {
     const chosen = [Number(review.value), Number(flag.value)];
     const before = recount(cells, ofRun, page.labels.length, only());
-    const after = moved ? recount(cells, () => chosen, page.labels.length, only()) : before;
+    // Domains with thresholds of their own keep them, as they would under the policy below.
+    const band = (group) => (only() === null && page.groups[group][4] ? ofRun(group) : chosen);
+    const after = moved ? recount(cells, band, page.labels.length, only()) : before;
     const [low, high] = chosen.map((k) => page.steps[k]);
     for (const [slider, output, value] of [
       [review, at("review-value"), low],
@@ -81,8 +93,9 @@ export function startSlider(page, cells) {
     at("recount-said").textContent = moved ? said : "";
     at("recount-labels").replaceChildren(...shares(after.byLabel));
     at("slider-reset").disabled = !moved;
-    at("policy-how").hidden = at("policy-lines").hidden = !moved;
-    at("policy-lines").textContent = `[default]\nreview_at = ${low}\nflag_at = ${high}`;
+    const lines = only() === null ? page.policy : page.groups[only()][5];
+    at("policy-how").hidden = at("policy-lines").hidden = !moved || !lines;
+    at("policy-lines").textContent = withThresholds(lines ?? "", low, high);
     for (const drawing of document.querySelectorAll("svg.hist")) moveLines(drawing, low, high);
   }
 

@@ -128,8 +128,8 @@ def test_the_page_reads_and_recounts_what_the_run_decided(made: Made) -> None:
     """Groups, steps and counts on the page are those of the tables."""
     page = Page(Path(write_report(made.lake, run_id=made.run_id)).read_text(encoding="utf-8"))
     data = page.json("page-data")
-    assert [data["steps"][k] for k in data["groups"][0][2:]] == [0.35, 0.65] == data["band"]
-    assert {name: n for name, n, _, _ in data["groups"]} == {"art": 2, "photos": 2, "no domain": 1}
+    assert [data["steps"][k] for k in data["groups"][0][2:4]] == [0.35, 0.65] == data["band"]
+    assert {name: n for name, n, *_ in data["groups"]} == {"art": 2, "photos": 2, "no domain": 1}
     assert data["grid"]["rows"] == 5
 
 
@@ -262,7 +262,7 @@ def test_made_images_stand_beside_their_parents(tmp_path: Path) -> None:
     assert "2 images of this run were made from another one" in page.text
     assert "parent 0.500" in page.text
     assert "image 0.250 ● clear" in page.text
-    assert "logit -1.10" in page.text
+    assert "fake · logit -1.10" in page.text
     assert "the image could not be read" in page.text
 
 
