@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     from .data.store.lake import Lake
     from .flows.api.moderate import moderate
     from .flows.notebook import load_ipython_extension
+    from .flows.notebook.review.open_review import review
     from .tasks.detector.weights.python_detector import offer_detector
 
-__all__ = ["Lake", "__version__", "load_ipython_extension", "moderate", "offer_detector"]
+__all__ = [
+    "Lake",
+    "__version__",
+    "load_ipython_extension",
+    "moderate",
+    "offer_detector",
+    "review",
+]
 
 drop_import_noise()
 let_waiting_threads_sleep()
@@ -31,6 +39,7 @@ _HOMES = {
     "load_ipython_extension": ".flows.notebook",
     "moderate": ".flows.api.moderate",
     "offer_detector": ".tasks.detector.weights.python_detector",
+    "review": ".flows.notebook.review.open_review",
 }
 
 

@@ -1,0 +1,1 @@
+"""The review widget of notebooks: images to answer, their display, and answers on disk."""
