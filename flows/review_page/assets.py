@@ -8,14 +8,20 @@ from typing import Final
 
 from fastapi import APIRouter, HTTPException, Response
 
-from ...tasks import pages
+from ...tasks import pages, report
 
 _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_FOLDERS: Final = (Path(str(pages.__file__)).parent, Path(__file__).parent / "static")
+_PAGES: Final = Path(str(pages.__file__)).parent
+_FOLDERS: Final = (_PAGES, Path(__file__).parent / "static")
+# Modules of the report; their imports of one another are relative.
+_MODULES: Final = {
+    "pages/script": _PAGES / "script",
+    "report/script": Path(str(report.__file__)).parent / "script",
+}
 
 # All files, read once: a name in a request is looked up here, never in a folder.
 _ASSETS: Final = {
@@ -23,6 +29,10 @@ _ASSETS: Final = {
     for folder in _FOLDERS
     for path in sorted(folder.iterdir())
     if path.suffix in _TYPES
+} | {
+    f"{room}/{path.name}": path.read_bytes()
+    for room, folder in _MODULES.items()
+    for path in sorted(folder.glob("*.js"))
 }
 STATIC_DIGEST: Final = hashlib.sha256(
     b"".join(name.encode() + raw for name, raw in _ASSETS.items())
@@ -31,7 +41,7 @@ STATIC_DIGEST: Final = hashlib.sha256(
 router = APIRouter()
 
 
-@router.get("/static/{digest}/{name}")
+@router.get("/static/{digest}/{name:path}")
 def asset(digest: str, name: str) -> Response:
     """Return a script or a style sheet; the digest in the path lets browsers keep it."""
     raw = _ASSETS.get(name)

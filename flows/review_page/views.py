@@ -13,7 +13,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from . import grid_view, queue_view
+from . import grid_view, queue_view, run_view
 from .desk import NavEntry
 
 
@@ -28,4 +28,5 @@ class View:
 VIEWS: Final = (
     View(router=queue_view.router, nav=NavEntry(path="/queue", title="Queue", key="Q")),
     View(router=grid_view.router, nav=NavEntry(path="/grid", title="Grid", key="G")),
+    View(router=run_view.router, nav=NavEntry(path="/runs", title="Runs", key="R")),
 )

@@ -124,7 +124,7 @@ def gather(
             if band != policy.band(run.detector_id)[0]:
                 facts.bands[domain] = band
     if run.batch_id is not None:
-        _add_items(facts, lake, run.batch_id)
+        add_items(facts, lake, run.batch_id)
     return facts
 
 
@@ -165,7 +165,8 @@ def _add_confusion(confusion: dict[str, dict[str, int]], rows: pl.DataFrame) -> 
         row[decision] += n
 
 
-def _add_items(facts: ReportFacts, lake: Lake, batch_id: str) -> None:
+def add_items(facts: ReportFacts, lake: Lake, batch_id: str) -> None:
+    """Add the numbers of items of a batch, rejected items and duplicates to the figures."""
     statuses: Counter[str] = Counter()
     rejected: dict[str, tuple[int, list[dict[str, Any]]]] = {}
     copies = []

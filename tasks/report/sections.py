@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ...data.schema import Decision, Label
 from ...data.store.lake import Lake
+from ..decide.open_policy import open_policy
 from ..decide.policy import Band, Policy
 from ..latest_rows import Part
-from ..thresholds.policy_text import policy_template
 from ..views import highest_views
 from .domains import DomainRow, Domains
 from .grid import GridRows, grid_rows
@@ -169,7 +169,7 @@ class Collector:
         if policy is None or detector is None:
             return []
         domains = [*(group.domain for group in groups), None]
-        return [policy_template(policy, detector=detector, domain=domain) for domain in domains]
+        return [open_policy(policy, detector=detector, domain=domain) for domain in domains]
 
     def _worst(self) -> pl.DataFrame:
         """Return flagged images that are not fake and cleared fakes, in turn."""

@@ -12,6 +12,7 @@ import pytest
 from page_script import called, needs_node
 from recounting import decided_under, recounted
 
+from assay.tasks.decide.open_policy import open_policy
 from assay.tasks.decide.policy import Band
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.evasion.table import wilson
@@ -19,7 +20,6 @@ from assay.tasks.pages.captions import score_text, short_name
 from assay.tasks.pages.packed import pack
 from assay.tasks.report.grid import grid_rows
 from assay.tasks.report.thresholds import DECISIONS, LABELS, Cells, grouped, steps_of
-from assay.tasks.thresholds.policy_text import policy_template
 
 pytestmark = needs_node
 
@@ -225,7 +225,7 @@ def test_names_and_scores_are_written_as_on_the_rest_of_the_page() -> None:
 
 def test_the_policy_lines_are_a_policy_with_the_thresholds_of_the_sliders() -> None:
     """The lines are read back as the policy file that they are, whole numbers too."""
-    template = policy_template(load_policy(), detector="mini@0123456789ab", domain="art")
+    template = open_policy(load_policy(), detector="mini@0123456789ab", domain="art")
     text = called("return withThresholds(given, 0.023, 1);", template)
     rules = policy_from_dict(tomllib.loads(text), source="page")
     assert rules.band("mini@0123456789ab", "art")[0] == Band(review_at=0.023, flag_at=1.0)
