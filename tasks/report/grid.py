@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...data.schema import DecisionReason
 from ...data.text.redaction import redact_text
+from ..pages.captions import visible
 from ..pages.packed import Packed, pack
 from .thresholds import DECISIONS, LABELS, NO_DOMAIN, OTHER, label_index
 
@@ -48,7 +49,7 @@ class GridRows:
             "rows": self.packed.n_rows,
             "columns": self.packed.columns,
             "reasons": [(word, DecisionReason.text_of(word)) for word in self.reasons],
-            "domains": self.domains,
+            "domains": [visible(name) for name in self.domains],
             "labels": LABELS,
             "decisions": DECISIONS,
         }

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ...data.schema import DecisionReason, Reason
 from ..decide.policy import Policy
 from ..pages import scripts
-from ..pages.captions import SIGNS, cut, score_text, short_name
+from ..pages.captions import SIGNS, cut, score_text, short_name, visible
 from ..pages.environment import environment
 from ..pages.histogram import LEFT_PX, histogram_svg
 from ..pages.packed import pack
@@ -141,7 +141,14 @@ def _data(sections: Sections, facts: ReportFacts) -> dict[str, Any]:
             "steps": sections.steps.tolist(),
             "band": [sections.band.review_at, sections.band.flag_at],
             "groups": [
-                [group.name, group.n_images, group.review_step, group.flag_step, own, policy]
+                [
+                    visible(group.name),
+                    group.n_images,
+                    group.review_step,
+                    group.flag_step,
+                    own,
+                    policy,
+                ]
                 for group, own, policy in zip_longest(
                     sections.groups, sections.own, sections.policies[:-1]
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from html_page import Page
 from lakes import Made, Shot, lake_of, reviewed, synthesised
 from unpacking import unpacked
 
+from assay.flows.cli import app
+from assay.tasks.report.commands import next_commands
 from assay.tasks.report.domains import MAX_DOMAINS, Domains
 from assay.tasks.report.facts import gather
 from assay.tasks.report.grid import MAX_BYTES, grid_rows
@@ -277,3 +280,21 @@ def test_pairs_are_the_lowest_scores_of_each_method(tmp_path: Path) -> None:
     gather(made.lake, run, run.policy(), also=pairs.add)
     assert [pair.image_id for pair in pairs.pairs()] == [made.ids["m2"], made.ids["m1"]]
     assert pairs.n_pairs == {"reconstruct": 3}
+
+
+def test_the_commands_of_the_page_are_commands_with_these_options(tmp_path: Path) -> None:
+    """Each line is read by the command as it stands, from any folder and whatever the paths."""
+    made = lake_of(
+        tmp_path / "a lake",
+        [Shot(name="a.jpg", prob=0.9)],
+        rejected=[("b.txt", "not_an_image", "text")],
+    )
+    run = find_run(made.lake, made.run_id)
+    lines = [text for _, text in next_commands(run, made.lake.uri, gather(made.lake, run, None))]
+    verbs = [shlex.split(line)[1] for line in lines]
+    assert verbs == ["show", "export", "query", "publish", "report"]
+    for line in lines:
+        words = shlex.split(line)
+        assert words[0] == "assay"
+        _, bound, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
+        assert bound.arguments["lake"] == str(tmp_path / "a lake")
