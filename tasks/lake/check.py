@@ -30,6 +30,9 @@ from ...data.store.damage import (
     is_out_of_reach,
 )
 from ...data.store.files import TMP_PREFIX
+from ...data.store.journal.health import journal_health
+from ...data.store.journal.place import NAME as JOURNAL
+from ...data.store.journal.place import is_in_lake, journal_path
 from ...data.store.lake import Lake
 from ...data.store.shards import ShardPlace
 from ...data.store.tables import FOLDER
@@ -56,8 +59,8 @@ class Finding:
     """One damage, or one leftover.
 
     Attributes:
-        what: Kind of the finding: `table`, `table file`, `shard`, `images unknown` or
-            `left over`.
+        what: Kind of the finding: `table`, `table file`, `journal`, `shard`, `images unknown`,
+            `answers waiting` or `left over`.
         where: Path below the lake.
         problem: Description of the damage, a phrase that continues `where`.
         affects: Rows or images that are unavailable because of it.
@@ -124,6 +127,7 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
         findings += of_table
         is_read[table] = not any(finding.is_damage for finding in of_table)
         rows[table] = n_rows
+    findings += _check_journal(lake, deep=deep)
     places = pl.DataFrame(schema=dict.fromkeys(PLACE, pl.String))
     lost = lost_images(lake)
     if is_read["images"]:
@@ -142,6 +146,33 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
         images=places.height,
         lost=len(lost.difference(places["image_id"])),
     )
+
+
+def _check_journal(lake: Lake, *, deep: bool) -> list[Finding]:
+    health = journal_health(lake.store, deep=deep)
+    where = JOURNAL if is_in_lake(lake.store) else str(journal_path(lake.store))
+    if health.problem is not None:
+        return [
+            _of_table(
+                "journal",
+                where,
+                health.problem,
+                "answers of reviewers that are not in the table yet",
+                "repair saves what can be read, and begins a new journal",
+            )
+        ]
+    if not health.n_pending:
+        return []
+    return [
+        Finding(
+            what="answers waiting",
+            where=where,
+            problem=f"has {health.n_pending:,} answers that are not in the table yet",
+            affects="nothing",
+            remedy="the next report, publish or review moves them",
+            is_damage=False,
+        )
+    ]
 
 
 def check_table(lake: Lake, table: str, *, deep: bool) -> tuple[list[Finding], int]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,6 +27,8 @@ from ...data.images.limits import DEFAULT_LIMITS
 from ...data.schema import TABLES, Reason, Row, Status
 from ...data.sources.find import SourceOptions, find_items, read_item
 from ...data.store import shards
+from ...data.store.journal.health import journal_health, save_journal
+from ...data.store.journal.place import is_in_lake, journal_path
 from ...data.store.lake import Lake
 from ...data.store.shards import ShardImage, ShardPlace
 from ...data.store.upkeep.table_repair import (
@@ -103,6 +106,7 @@ def repair(lake: Lake) -> Repair:
         for table in TABLES:
             _mend_table(lake, table, aside, report)
         _mend_images(lake, aside, report)
+        _mend_journal(lake, aside, report)
     report.health = check(lake)
     return report
 
@@ -142,6 +146,23 @@ def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
             else "the next run writes again"
         )
         report.lost.append(f"{table}: {n_lost:,} rows of damaged files, which {fate}")
+
+
+def _mend_journal(lake: Lake, aside: str, report: Repair) -> None:
+    if journal_health(lake.store, deep=True).problem is None:
+        return
+    path = journal_path(lake.store)
+    folder = Path(lake.path(aside)) if is_in_lake(lake.store) else path.parent / aside
+    saved = save_journal(lake.store, folder)
+    report.done.append(
+        f"journal of answers: made anew with {saved.n_answers:,} waiting answers; the damaged one"
+        f" is in {folder}"
+    )
+    if not saved.is_complete:
+        report.lost.append(
+            "journal of answers: waiting answers that could not be read, which exist nowhere else:"
+            " restore the file from a backup if there is one"
+        )
 
 
 def _mend_images(lake: Lake, aside: str, report: Repair) -> None:

@@ -1,9 +1,7 @@
 """A full disk and a read-only lake, on a real file system of a few megabytes."""
 
 import contextlib
-import ctypes
 import io
-import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import factories
 import polars as pl
 import pytest
 from processes import forked
+from small_disk import fill, mounted
 
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
@@ -18,25 +17,8 @@ from assay.tasks.lake.check import check
 
 pytestmark = pytest.mark.xdist_group("forked")
 
-CLONE_NEWNS, CLONE_NEWUSER = 0x0002_0000, 0x1000_0000  # of Linux
-
 N = 4
 MODEL = ("--detector", "mini", "--backend", "torch", "--no-server")
-
-
-def mounted(disk):
-    """Mount a file system of this process alone, which vanishes with it; return whether."""
-    try:
-        if ctypes.CDLL(None).unshare(CLONE_NEWNS | (0 if os.geteuid() == 0 else CLONE_NEWUSER)):
-            return False
-        for words in (
-            ("--make-rprivate", "/"),
-            ("-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)),
-        ):
-            subprocess.run(["mount", *words], check=True, capture_output=True)
-    except (AttributeError, OSError, subprocess.CalledProcessError):
-        return False
-    return True
 
 
 def assay(*words):
@@ -48,13 +30,6 @@ def assay(*words):
         except SystemExit as end:
             return end.code, said.getvalue()
     return 0, said.getvalue()
-
-
-def fill(disk):
-    """Write to a file until the file system has no space."""
-    with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as out:
-        while True:
-            out.write(bytes(4096))
 
 
 @contextlib.contextmanager

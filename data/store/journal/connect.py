@@ -27,6 +27,7 @@ from .place import journal_path
 
 VERSION: Final = 2
 TIMEOUT_S: Final = 30.0
+_LOCK: Final = ".{}.lock"
 
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS pending (
@@ -61,17 +62,11 @@ def connect(store: Store) -> sqlite3.Connection:
     path = journal_path(store)
     with in_words("open", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(_open(path)) as first:
-            is_new = _version(first, path) < VERSION
-            if is_new:
-                _create(first, path)
-        if is_new:
-            # While no connection is open: the system drops all locks of a process on a file when
-            # the process closes any descriptor of it. Another process would then take itself for
-            # the last user of the journal, and remove the log that this one goes on writing to.
-            _sync(store, path)
         connection = _open(path)
         try:
+            if _version(connection, path) < VERSION:
+                _create(connection, path)
+                sync_names(store, path)
             connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
             connection.close()
@@ -138,10 +133,31 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _sync(store: Store, path: Path) -> None:
-    """Make the names of a new journal and of its folder durable."""
+def create_at(path: Path) -> sqlite3.Connection:
+    """Create an empty journal at a path, and return the connection to it.
+
+    Raises:
+        sqlite3.Error: The file cannot be written.
+    """
+    connection = _open(path)
+    try:
+        _create(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def sync_names(store: Store, path: Path) -> None:
+    """Make the names of a new journal and of its folder durable.
+
+    No descriptor of the journal is opened for it: the system drops all locks of a process on a
+    file when the process closes any descriptor of it. Another process would then take itself for
+    the last user of the journal, and remove the log that this one goes on writing to.
+    """
     root = store.root if isinstance(store, LocalStore) else path.parents[2]
-    LocalStore(root).sync([path.relative_to(root).as_posix()])
+    beside = path.with_name(_LOCK.format("create"))
+    LocalStore(root).sync([beside.relative_to(root).as_posix()])
 
 
 @contextlib.contextmanager
@@ -156,7 +172,7 @@ def locked(path: Path, name: str, *, timeout_s: float = TIMEOUT_S) -> Iterator[N
     Raises:
         StoreError: Another process has held the lock for this time.
     """
-    lock = FileLock(path.with_name(f".{name}.lock"), timeout=timeout_s, is_singleton=False)
+    lock = FileLock(path.with_name(_LOCK.format(name)), timeout=timeout_s, is_singleton=False)
     try:
         lock.acquire()
     except Timeout as error:
