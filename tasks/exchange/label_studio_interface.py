@@ -24,16 +24,12 @@ def interface_xml() -> str:
     """
     view = Element("View")
     SubElement(view, "Image", name="image", value=f"${IMAGE_KEY}", zoom="true", zoomControl="true")
-    labels = SubElement(
-        view, "Choices", name=LABEL_CONTROL, toName="image", choice="single", required="true"
-    )
+    labels = _choices(view, LABEL_CONTROL, is_required=True)
     for key, label in enumerate(Label, start=1):
         text = LABEL_TEXTS[label.value]
         SubElement(labels, "Choice", value=text, alias=label.value, hotkey=str(key))
     SubElement(view, "Header", value="Reason (optional)", size="6")
-    reasons = SubElement(
-        view, "Choices", name=REASON_CONTROL, toName="image", choice="single", required="false"
-    )
+    reasons = _choices(view, REASON_CONTROL, is_required=False)
     for reason in ReviewReason:
         SubElement(reasons, "Choice", value=reason.text, alias=reason.value)
     SubElement(
@@ -48,3 +44,10 @@ def interface_xml() -> str:
     )
     indent(view)
     return tostring(view, encoding="unicode") + "\n"
+
+
+def _choices(view: Element, name: str, *, is_required: bool) -> Element:
+    """Add a control of which one choice is taken, with the choices side by side."""
+    required = str(is_required).lower()
+    settings = {"toName": "image", "choice": "single", "showInline": "true", "required": required}
+    return SubElement(view, "Choices", {"name": name, **settings})

@@ -49,12 +49,14 @@ class Reader:
         control: Name of the control with the label; None for the one named `label`, or for the
             only one whose values are labels.
         labels: Label by the text of a choice or the number of a rating, beside the usual spellings.
+        annotators: Name of a reviewer by the number or the e-mail address of a user.
         reviewer: Reviewer of annotations without an annotator; None if each must have one.
         root: Folder of the files that tasks name by a path; None if there is none.
     """
 
     control: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotators: Mapping[str, str] = field(default_factory=dict)
     reviewer: str | None = None
     root: Path | None = None
 
@@ -79,8 +81,11 @@ class Reader:
         if isinstance(value, Mapping):
             names = (value.get("first_name"), value.get("last_name"))
             whole = " ".join(str(name).strip() for name in names if name)
-            value = value.get("email") or whole or value.get("id")
+            named = str(value.get("id"))
+            value = named if named in self.annotators else value.get("email") or whole or named
         text = "" if value is None else str(value).strip()
+        if text in self.annotators:
+            return self.annotators[text]
         if text.isdecimal():
             return f"label-studio user {text}"
         if text and text not in {"None", "{}"}:
@@ -105,6 +110,21 @@ def label_map(pairs: Sequence[str]) -> dict[str, str]:
             )
         labels[value.strip().lower()] = label.strip()
     return labels
+
+
+def annotator_map(pairs: Sequence[str]) -> dict[str, str]:
+    """Return the names of reviewers from texts such as `7=ann`.
+
+    Raises:
+        ConfigError: A text is no such pair.
+    """
+    names = {}
+    for pair in pairs:
+        user, sign, name = pair.partition("=")
+        if not sign or not user.strip() or not name.strip():
+            raise ConfigError(f"--annotator {shown(pair)} is not USER=NAME, such as 7=ann")
+        names[user.strip()] = name.strip()
+    return names
 
 
 def texts_of(value: Any) -> Iterator[str]:

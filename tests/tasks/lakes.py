@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import math
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,12 @@ def lake_of(
         txn=f"run:{status}",
     )
     return made
+
+
+def copied(made: Made, folder: Path) -> Made:
+    """Return the same lake in another folder, for tests that write to it."""
+    shutil.copytree(made.lake.uri, folder)
+    return replace(made, lake=Lake(folder))
 
 
 def reviewed(made: Made, name: str, label: str, reviewer: str = "ann", hour: int = 1) -> None:

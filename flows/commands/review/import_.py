@@ -19,6 +19,7 @@ def import_(
     skip_unknown: Annotated[bool, Flag] = False,
     control: str | None = None,
     map_: Annotated[tuple[str, ...], Parameter("--map", negative="")] = (),
+    annotator: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     root: Path | None = None,
     json_: AsJson = False,
     dry_run: DryRun = False,
@@ -36,6 +37,7 @@ def import_(
         control: Control of Label Studio with the label [default: label, or the only one that
             fits].
         map_: Label of a choice or rating of Label Studio, as VALUE=LABEL. May be repeated.
+        annotator: Reviewer of a user of Label Studio, as USER=NAME. May be repeated.
         root: Folder of the files that tasks of Label Studio name by a path.
         json_: One JSON object on stdout.
         dry_run: Number of answers that would be recorded; nothing is changed.
@@ -43,12 +45,13 @@ def import_(
     from ....data.user_paths import from_home
     from ....tasks.exchange.import_answers import check_import, import_answers
     from ....tasks.exchange.import_text import draw_import
-    from ....tasks.exchange.label_studio_values import Reader, label_map
+    from ....tasks.exchange.label_studio_values import Reader, annotator_map, label_map
 
     file = from_home(file)
     reader = Reader(
         control=control,
         labels=label_map(map_),
+        annotators=annotator_map(annotator),
         reviewer=reviewer,
         root=None if root is None else from_home(root),
     )

@@ -19,10 +19,20 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 NOTES = ["=1+1", "'=1+1", 'quote " and, comma', "two\nlines", "ünïcode ✓", "-5 °C", None]
 
 
-@pytest.fixture
-def made(tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     shots = [Shot(name=f"{n}.jpg", seed=n) for n in range(len(NOTES))]
-    return lakes.lake_of(tmp_path / "lake", shots)
+    return lakes.lake_of(tmp_path_factory.mktemp("template") / "lake", shots)
+
+
+@pytest.fixture
+def made(template, tmp_path):
+    return lakes.copied(template, tmp_path / "lake")
+
+
+@pytest.fixture
+def other(template, tmp_path):
+    return lakes.copied(template, tmp_path / "other")
 
 
 @pytest.fixture
@@ -63,13 +73,10 @@ def table(tmp_path, *lines, name="answers.csv", end="\n", encoding="utf-8"):
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("csv", ".csv"), ("jsonl", ".jsonl")])
-def test_a_file_brings_the_same_answers_to_another_lake(answered, tmp_path, kind, suffix):
+def test_a_file_brings_the_same_answers_to_another_lake(answered, other, tmp_path, kind, suffix):
     """Notes with formulas, quotes and line breaks, names, times and ids come back as they were."""
     file = tmp_path / f"answers{suffix}"
     assert write_answers(standing_answers(answered.lake).collect(), file, kind=kind) == len(NOTES)
-    other = lakes.lake_of(
-        tmp_path / "other", [Shot(name=f"{n}.jpg", seed=n) for n in range(len(NOTES))]
-    )
     made = imported(other, file)
     assert (len(made.answers), made.n_known) == (len(NOTES), 0)
     expected = [
@@ -226,13 +233,10 @@ def test_columns_that_are_unknown_missing_or_twice_are_refused_by_name(made, tmp
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_a_file_that_was_cut_off_changes_nothing(answered, tmp_path, kind):
+def test_a_file_that_was_cut_off_changes_nothing(answered, other, tmp_path, kind):
     """Wherever the file ends inside its last row, the import is refused and says where."""
     whole = tmp_path / f"whole.{kind}"
     write_answers(standing_answers(answered.lake).collect(), whole, kind=kind)
-    other = lakes.lake_of(
-        tmp_path / "other", [Shot(name=f"{n}.jpg", seed=n) for n in range(len(NOTES))]
-    )
     raw = whole.read_bytes()
     last_row = raw.rstrip(b"\n").rfind(b"\n") + 1
     file = tmp_path / f"cut.{kind}"

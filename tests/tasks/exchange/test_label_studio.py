@@ -4,7 +4,8 @@
 annotated tasks" (https://labelstud.io/guide/task_format.html), and of the exports in the tests of
 its converter (HumanSignal/label-studio-converter, `tests/data/test_export_json_min/data.json` and
 `tests/data/test_export_csv/csv_test.json`). `MINIFIED` and `TABLE` are what the converter of
-label-studio-sdk 2.1.2 writes for these annotations.
+label-studio-sdk 2.1.2 writes for these annotations. `CHANGED_PREDICTION` was exported by Label
+Studio 1.23.2 after a task of assay was labelled in its browser.
 """
 
 import base64
@@ -122,6 +123,24 @@ TASK = {
     "updated_by": 1,
     "comment_authors": [],
 }
+CHANGED_PREDICTION = [
+    {
+        "value": {"choices": ["laundered"]},
+        "id": "assay-0962a2dc534a469a0dff2b12",
+        "from_name": "label",
+        "to_name": "image",
+        "type": "choices",
+        "origin": "prediction-changed",
+    },
+    {
+        "value": {"choices": ["light_or_texture"]},
+        "id": "SLHdcdx_z7",
+        "from_name": "reason",
+        "to_name": "image",
+        "type": "choices",
+        "origin": "manual",
+    },
+]
 MINIFIED = {
     "image": "/data/upload/1/ab-x.jpg",
     "image_id": "",
@@ -145,9 +164,14 @@ TABLE = (
 )
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return lakes.lake_of(tmp_path_factory.mktemp("template") / "lake", SHOTS)
+
+
 @pytest.fixture
-def made(tmp_path):
-    return lakes.lake_of(tmp_path / "lake", SHOTS)
+def made(template, tmp_path):
+    return lakes.copied(template, tmp_path / "lake")
 
 
 def tasks_of(made, tmp_path, **settings):
@@ -282,7 +306,7 @@ def test_an_annotation_that_was_changed_since_is_a_new_answer(made, tmp_path):
 
 
 def test_several_annotators_of_a_task_are_several_reviewers(made, tmp_path):
-    """Users are numbers, objects with an e-mail address, or objects with a name."""
+    """Users are numbers, named or not, objects with an e-mail address, or with a name."""
     found = task(made)
     for user in (
         {"id": 2, "email": "bo@example.com", "first_name": "Bo", "last_name": ""},
@@ -290,9 +314,10 @@ def test_several_annotators_of_a_task_are_several_reviewers(made, tmp_path):
         {"id": 4},
     ):
         found["annotations"].append(ANNOTATION | {"completed_by": user})
-    imported(made, tmp_path, [found])
+    reader = Reader(annotators={"1": "ann"})
+    imported(made, tmp_path, [found], reader=reader)
     assert {who for _, who in labels(made)} == {
-        "label-studio user 1",
+        "ann",
         "bo@example.com",
         "Cy Day",
         "label-studio user 4",
@@ -318,6 +343,7 @@ def test_skipped_annotations_drafts_and_predictions_are_no_answers(made, tmp_pat
 @pytest.mark.parametrize(
     ("result", "label"),
     [
+        (CHANGED_PREDICTION, "laundered"),
         ([choice(["Fake"])], "fake"),
         ([choice(["laundered: AI-generated, and processed to hide it"])], "laundered"),
         ([choice(["AI-generated"], "origin")], "fake"),

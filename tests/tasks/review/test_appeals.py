@@ -21,14 +21,19 @@ from assay.tasks.review.journal import Journal
 from assay.tasks.review.regressions import detector_on, regression_set
 
 
-@pytest.fixture
-def made(tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """Return a lake with a flagged image and a cleared one."""
     shots = [
         Shot(name="flagged", seed=1, prob=0.99, domain="art"),
         Shot(name="cleared", seed=2, prob=0.001),
     ]
-    return lakes.lake_of(tmp_path / "lake", shots)
+    return lakes.lake_of(tmp_path_factory.mktemp("template") / "lake", shots)
+
+
+@pytest.fixture
+def made(template, tmp_path):
+    return lakes.copied(template, tmp_path / "lake")
 
 
 def answer(made, name, label, reviewer, kind="queue", minutes=0):

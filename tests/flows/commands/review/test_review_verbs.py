@@ -16,11 +16,11 @@ from assay.tasks.review.journal import Journal
 LABELS = {"ann": ["fake", "real", "real", "fake"], "bo": ["fake", "real", "fake", "unsure"]}
 
 
-@pytest.fixture
-def made(tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """Return a lake of five images, four of them answered by two people."""
     shots = [Shot(name=f"{n}.jpg", seed=n, prob=0.99 if n % 2 else 0.01) for n in range(5)]
-    made = lakes.lake_of(tmp_path / "lake", shots)
+    made = lakes.lake_of(tmp_path_factory.mktemp("template") / "lake", shots)
     answers = [
         Answer(
             image_id=made.ids[f"{n}.jpg"],
@@ -37,6 +37,11 @@ def made(tmp_path):
     with Journal(made.lake) as journal:
         journal.record(answers)
     return made
+
+
+@pytest.fixture
+def made(template, tmp_path):
+    return lakes.copied(template, tmp_path / "lake")
 
 
 @pytest.fixture
@@ -151,10 +156,14 @@ def test_the_interface_is_printed_or_written(capsys, tmp_path):
     assert left.value.code == 2
 
 
-def test_a_map_of_labels_must_be_one(assay, tmp_path):
-    """A pair without a label is a usage error."""
-    code, _, message = assay("import", tmp_path / "x.json", "--map", "5=maybe")
-    assert (code, "--map '5=maybe' is not VALUE=LABEL" in message) == (2, True)
+@pytest.mark.parametrize(
+    ("option", "value", "form"),
+    [("--map", "5=maybe", "VALUE=LABEL"), ("--annotator", "7", "USER=NAME")],
+)
+def test_a_map_must_be_one(assay, tmp_path, option, value, form):
+    """A pair without a label or a name is a usage error."""
+    code, _, message = assay("import", tmp_path / "x.json", option, value)
+    assert (code, f"{option} '{value}' is not {form}" in message) == (2, True)
 
 
 def test_golden_items_are_set_listed_and_removed(made, assay, told):
