@@ -98,7 +98,7 @@ def _draw_golden(stats: ReviewStats, width: int | None) -> list[str]:
     columns = [
         Column(name="right (95 %)"),
         Column(name="AI-generated found", hide=1),
-        Column(name="real kept", hide=1),
+        Column(name="others kept", hide=1),
         Column(name="unsure", is_right=True, hide=2),
         Column(name="golden items: reviewer"),
     ]

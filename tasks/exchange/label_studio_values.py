@@ -29,7 +29,7 @@ IMAGE_KEY: Final = "image"
 LABEL_TEXTS: Final = {
     Label.REAL.value: "real: made by a camera",
     Label.FAKE.value: "fake: AI-generated",
-    Label.LAUNDERED.value: "laundered: AI-generated, and processed to hide it",
+    Label.LAUNDERED.value: "laundered: a photo that was altered afterwards",
     Label.UNSURE.value: "unsure: cannot tell",
 }
 """Texts of the labels in the interface; annotations have the labels, or these."""

@@ -2,8 +2,8 @@
 
 An appeal is decided by the first answer of kind `appeal` that is later than the appeal, has a label
 other than `unsure`, stands, and is by a person who neither opened the appeal nor answered the image
-before. It is upheld if the answer is on the side of the contested label (real, or AI-generated),
-and overturned otherwise. If that answer is taken back, the appeal is open again.
+before. It is upheld if the answer is on the side of the contested label (AI-generated, or real and
+laundered), and overturned otherwise. If that answer is taken back, the appeal is open again.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def settle_appeals(lake: Lake) -> int:
         )
         if len(deciding):
             answer = deciding.row(0, named=True)
-            is_same = _is_real(answer["label"]) == _is_real(appeal["contested"])
+            is_same = is_ai_generated(answer["label"]) == is_ai_generated(appeal["contested"])
             event = AppealEvent.UPHELD if is_same else AppealEvent.OVERTURNED
             row = {
                 "appeal_id": appeal["appeal_id"],
@@ -256,8 +256,9 @@ def _barred(about: pl.DataFrame, appeal: Row) -> set[str]:
     return {appeal["opened_by"], *about.filter(is_before | is_other)["reviewer"]}
 
 
-def _is_real(label: str) -> bool:
-    return label == Label.REAL.value
+def is_ai_generated(label: str) -> bool:
+    """Return whether a label says AI-generated; a laundered photo was altered, not generated."""
+    return label == Label.FAKE.value
 
 
 def _contested(lake: Lake, image_id: str) -> str:

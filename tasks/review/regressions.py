@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 from scipy.special import expit
 
-from ...data.schema import AppealEvent, Label
+from ...data.schema import AppealEvent
 from ...data.store.lake import Lake
 from ..decide.policy import Band
 from ..detector.streaming import score_stream
 from ..latest_rows import Named, latest_sightings
-from .appeals import appeals, settle_appeals
+from .appeals import appeals, is_ai_generated, settle_appeals
 
 if TYPE_CHECKING:
     from ..detector.detector import Detector
@@ -30,8 +30,8 @@ class Tested:
         image_id: Id of the image.
         label: Right label.
         prob_fake: Score; None if the image could not be scored.
-        passes: Whether the detector is right: a real image is not flagged, an AI-generated one is
-            not cleared.
+        passes: Whether the detector is right: an AI-generated image is not cleared, any other is
+            not flagged.
         why: Score and expectation, in words.
     """
 
@@ -115,10 +115,10 @@ def detector_on(
 def _tested(image_id: str, label: str, prob: float | None, band: Band) -> Tested:
     if prob is None:
         passes, why = False, "it could not be scored"
-    elif label == Label.REAL.value:
-        passes = prob < band.flag_at
-        why = f"real, score {prob:.3f}, flagged from {band.flag_at:.3f} on"
-    else:
+    elif is_ai_generated(label):
         passes = prob >= band.review_at
         why = f"{label}, score {prob:.3f}, cleared below {band.review_at:.3f}"
+    else:
+        passes = prob < band.flag_at
+        why = f"{label}, score {prob:.3f}, flagged from {band.flag_at:.3f} on"
     return Tested(image_id=image_id, label=label, prob_fake=prob, passes=passes, why=why)

@@ -41,8 +41,8 @@ def regressions(
 ) -> None:
     """List the images whose label an appeal overturned, or test a detector on them.
 
-    With --detector, the images are scored. A real image fails if it would be flagged, an
-    AI-generated one if it would be cleared; the exit code is then 6. Nothing is written to the
+    With --detector, the images are scored. An AI-generated image fails if it would be cleared, a
+    real or laundered one if it would be flagged; the exit code is then 6. Nothing is written to the
     lake.
 
     Args:

@@ -66,8 +66,8 @@ class GoldenRecord:
         reviewer: Name of the reviewer.
         confusion: Number of items by known label and answered label.
         right: Share of right labels among the answers other than `unsure`.
-        found: Share answered fake or laundered among the items that are fake or laundered.
-        kept: Share answered real among the items that are real.
+        found: Share answered fake among the items that are fake.
+        kept: Share answered real or laundered, not AI-generated, among the items that are.
         unsure: Number of answers `unsure`, which no share counts.
     """
 
@@ -116,14 +116,14 @@ def _record(reviewer: str, table: dict[str, dict[str, int]]) -> GoldenRecord:
     def total(knowns: tuple[str, ...], labels: tuple[str, ...]) -> int:
         return sum(table[known][label] for known in knowns for label in labels)
 
-    real, made = (Label.REAL.value,), (Label.FAKE.value, Label.LAUNDERED.value)
-    definite = real + made
+    made, others = (Label.FAKE.value,), (Label.REAL.value, Label.LAUNDERED.value)
+    definite = made + others
     n_right = sum(table[label][label] for label in definite)
     return GoldenRecord(
         reviewer=reviewer,
         confusion=table,
         right=share_of(n_right, total(definite, definite)),
         found=share_of(total(made, made), total(made, definite)),
-        kept=share_of(total(real, real), total(real, definite)),
+        kept=share_of(total(others, others), total(others, definite)),
         unsure=total(definite, (Label.UNSURE.value,)),
     )

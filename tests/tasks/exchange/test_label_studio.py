@@ -345,7 +345,7 @@ def test_skipped_annotations_drafts_and_predictions_are_no_answers(made, tmp_pat
     [
         (CHANGED_PREDICTION, "laundered"),
         ([choice(["Fake"])], "fake"),
-        ([choice(["laundered: AI-generated, and processed to hide it"])], "laundered"),
+        ([choice(["laundered: a photo that was altered afterwards"])], "laundered"),
         ([choice(["AI-generated"], "origin")], "fake"),
         ([choice(["real"], "verdict"), choice(["blurry"], "quality")], "real"),
         ([choice(["real"], "label"), choice(["fake"], "model says")], "real"),

@@ -29,8 +29,8 @@ def test_each_kind_of_mistake_has_its_place():
     assert record.confusion["real"] == {"real": 1, "fake": 1, "laundered": 0, "unsure": 0}
     assert record.confusion["fake"] == {"real": 0, "fake": 0, "laundered": 1, "unsure": 1}
     assert (record.right.k, record.right.n) == (2, 4)
-    assert (record.found.k, record.found.n) == (2, 2)
-    assert (record.kept.k, record.kept.n) == (1, 2)
+    assert (record.found.k, record.found.n) == (0, 1)
+    assert (record.kept.k, record.kept.n) == (2, 3)
     assert record.unsure == 1
 
 
