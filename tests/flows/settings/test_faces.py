@@ -145,7 +145,7 @@ def test_deployments_made_before_keep_their_parameters() -> None:
 def test_pythons_signature_is_the_settings() -> None:
     """`inspect.signature`, which editors and notebooks show."""
     shown = inspect.signature(assay.moderate).parameters
-    assert shown.keys() - {"sources", "server", "quiet"} == KEPT
+    assert shown.keys() - {"sources", "name", "server", "quiet"} == KEPT
     for name in KEPT:
         assert shown[name].default == FIELDS[name].default
         assert shown[name].annotation is not inspect.Parameter.empty
