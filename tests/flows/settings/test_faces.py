@@ -58,7 +58,10 @@ OTHERS = {
 FACES = ("commands", "serving", "settings", "fields", "api", "notebook", "moderate.py")
 FACES += ("augment.py", "served.py", "start.py")
 # Verbs that measure or choose detectors, or publish what they found.
-NO_RUNS = {f"{verb}.py" for verb in ("bench", "deploy", "models", "publish", "similar", "synth")}
+NO_RUNS = {
+    f"{verb}.py"
+    for verb in ("bench", "calibrate", "deploy", "models", "publish", "similar", "synth")
+}
 NO_RUNS.add("image_filters.py")  # chooses stored images
 NO_RUNS.add("watch.py")  # chooses files for runs to come
 
