@@ -90,8 +90,10 @@ _NAVIGATION: Final = {
 # What a user imports: by subject, module and names.
 _PYTHON: Final = {
     "Runs": {
-        "assay": ["moderate", "offer_detector"],
+        "assay": ["moderate", "score", "Detector", "offer_detector"],
         "assay.flows.results.moderation": ["Moderation"],
+        "assay.flows.results.gallery": ["Gallery"],
+        "assay.flows.results.explained": ["Explained"],
         "assay.flows.augmentation.run": ["augment"],
         "assay.flows.augmentation.result": ["Augmentation"],
     },

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any, Unpack, get_type_hints
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ...data.errors import ConfigError
 from ...data.source_paths import scheme_of
 from ...data.sources.memory.held_rows import SCHEME as IN_MEMORY
-from ..fields.marks import NOT_KEPT
-from ..fields.refusals import unknown_setting
 from ..inputs.held import texts_of
-from ..request import Request
-from ..settings.describe import help_of
 from ..settings.faces import Keywords
 from ..settings.resolve import request_of
 from ..start import start
+from .signatures import require_known, show_settings
 from .stopped import told_when_stopped
 
 if TYPE_CHECKING:
@@ -68,9 +64,7 @@ def moderate(
         >>> result.to_polars().select("source_uri", "status").rows()
         [('memory:///images!0', 'stored'), ('memory:///images!1', 'duplicate')]
     """
-    for setting in settings:
-        if setting in NOT_KEPT or setting not in Request.model_fields:
-            raise unknown_setting(setting, Keywords.__annotations__)
+    require_known(dict(settings), Keywords)
     given: dict[str, Any] = dict(settings)
     if given.get("lake", "") is None:
         del given["lake"]
@@ -84,32 +78,4 @@ def moderate(
         return start(request.changed(sources=texts), server=server, quiet=quiet)
 
 
-def _signature() -> inspect.Signature:
-    """Return the signature with all settings instead of `**settings`."""
-    own = inspect.signature(moderate)
-    kinds = get_type_hints(Keywords)
-    settings = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=kinds[name],
-            default=Request.model_fields[name].default,
-        )
-        for name in kinds
-    ]
-    shown = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    return own.replace(parameters=[*shown, *settings])
-
-
-moderate.__signature__ = _signature()  # type: ignore[attr-defined]
-moderate.__doc__ = "\n".join(
-    [
-        inspect.cleandoc(moderate.__doc__ or ""),
-        "",
-        "Settings:",
-        *(
-            f"    {name}: {help_of(name, Request.model_fields[name])}"
-            for name in Keywords.__annotations__
-        ),
-    ]
-)
+show_settings(moderate, Keywords)

@@ -152,12 +152,21 @@ def _cells_of(thing: Any, place: int) -> Sequence[object]:
         if not thing:
             raise InputError(f"{seen} without an image; {_ALLOWED}")
         for row, cell in enumerate(thing):
-            _check_kind(cell, f"source {place} has {type_name(cell)} at [{row}]")
+            check_cell_kind(cell, f"[{row}] of source {place}")
         return thing
     raise TypeError(f"{seen}; {_advice_on(thing) or _ALLOWED}")
 
 
-def _check_kind(cell: object, seen: str) -> None:
+def check_cell_kind(cell: object, where: str) -> None:
+    """Refuse an element of a list that can be no image.
+
+    Args:
+        cell: Element of a list or a generator.
+        where: Its place, for the message.
+
+    Raises:
+        TypeError: The element is of another kind; the message says what to pass.
+    """
     is_known = (
         cell is None
         or isinstance(cell, str | PathLike | bytes | bytearray)
@@ -166,7 +175,7 @@ def _check_kind(cell: object, seen: str) -> None:
         or (isinstance(cell, Mapping) and {"bytes", "path"} & cell.keys())
     )
     if not is_known:
-        raise TypeError(f"{seen}; {_advice_on(cell) or _ALLOWED}")
+        raise TypeError(f"{where} is {type_name(cell)}; {_advice_on(cell) or _ALLOWED}")
 
 
 def _advice_on(thing: object) -> str:

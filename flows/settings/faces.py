@@ -274,6 +274,66 @@ class ReadingKeywords(TypedDict, total=False):
     "Largest share of rejected items, from 0 to 1; a run that exceeds it exits with code 3 after all of its results are committed [default: no limit]."
 
 
+class DetectorKeywords(TypedDict, total=False):
+    """Keywords of `assay.Detector`; all are optional."""
+
+    profile: Literal["authors-imagenet", "hf-clip"] | None
+    "Preprocessing profile [default: the detector's own]."
+    positive: Literal["fake", "real"] | None
+    "Class of a high logit of an unregistered checkpoint [default: as in its detector.toml]."
+    device: Text
+    "Devices of the detector: auto or a type (cuda, mps, xpu, tpu, cpu), which is every device of the type, or one, such as cuda:1 [default: auto]."
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"]
+    "Number format of the network; auto is fp32, int8 requires `assay models quantise` [default: auto]."
+    backend: Literal["auto", "torch", "torch-compile", "openvino"]
+    "Backend that runs the network; auto is the fastest on this machine whose scores match fp32 PyTorch [default: auto]."
+    force_drift: bool
+    "Permission to use a backend whose drift exceeds its limit."
+    n_workers: int | None
+    "Number of threads that read, decode and, on a CPU, score [default: one per core]."
+    image_column: Text | None
+    "Column of the bytes, paths or URLs [default: detected by name and type]."
+    allow_private_urls: bool
+    "Access to URLs at loopback, link-local and private addresses."
+    roots: Text | Sequence[Text]
+    "Folders that must contain the files named in tables and lists [default: any folder]."
+    max_bytes: int
+    "Maximum size of an image, in bytes [default: 67108864]."
+    max_pixels: int
+    "Maximum size of an image, width times height in pixels [default: 100000000]."
+
+
+class ScoreImagesKeywords(TypedDict, total=False):
+    """Keywords of `assay.score`; all are optional."""
+
+    detector: Text
+    "Detector: a registered name, org/name@<40-hex revision>, or a local folder; mini is the embedded one [default: community-forensics]."
+    profile: Literal["authors-imagenet", "hf-clip"] | None
+    "Preprocessing profile [default: the detector's own]."
+    positive: Literal["fake", "real"] | None
+    "Class of a high logit of an unregistered checkpoint [default: as in its detector.toml]."
+    device: Text
+    "Devices of the detector: auto or a type (cuda, mps, xpu, tpu, cpu), which is every device of the type, or one, such as cuda:1 [default: auto]."
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"]
+    "Number format of the network; auto is fp32, int8 requires `assay models quantise` [default: auto]."
+    backend: Literal["auto", "torch", "torch-compile", "openvino"]
+    "Backend that runs the network; auto is the fastest on this machine whose scores match fp32 PyTorch [default: auto]."
+    force_drift: bool
+    "Permission to use a backend whose drift exceeds its limit."
+    n_workers: int | None
+    "Number of threads that read, decode and, on a CPU, score [default: one per core]."
+    image_column: Text | None
+    "Column of the bytes, paths or URLs [default: detected by name and type]."
+    allow_private_urls: bool
+    "Access to URLs at loopback, link-local and private addresses."
+    roots: Text | Sequence[Text]
+    "Folders that must contain the files named in tables and lists [default: any folder]."
+    max_bytes: int
+    "Maximum size of an image, in bytes [default: 67108864]."
+    max_pixels: int
+    "Maximum size of an image, width times height in pixels [default: 100000000]."
+
+
 class Keywords(RunKeywords, JudgingKeywords, LimitKeywords, ReadingKeywords, total=False):
     """Keywords of `assay.moderate`; all are optional."""
 

@@ -68,6 +68,24 @@ _PARTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
     ("LimitKeywords", "Limits of a run, and notifications.", _OF_RUNS),
     ("ReadingKeywords", "Options for sources.", ReadingSettings.model_fields),
 )
+# Settings of a detector, and of images that it scores without a lake.
+_OF_DETECTORS: Final = (
+    *("profile", "positive", "device", "precision", "backend", "force_drift", "n_workers"),
+)
+_OF_IMAGES: Final = ("image_column", "allow_private_urls", "roots", "max_bytes", "max_pixels")
+# Whole lists of keywords: class, first line, settings.
+_LISTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
+    (
+        "DetectorKeywords",
+        "Keywords of `assay.Detector`; all are optional.",
+        (*_OF_DETECTORS, *_OF_IMAGES),
+    ),
+    (
+        "ScoreImagesKeywords",
+        "Keywords of `assay.score`; all are optional.",
+        ("detector", *_OF_DETECTORS, *_OF_IMAGES),
+    ),
+)
 _KEYWORDS: Final = {
     "Keywords": (
         "`assay.moderate`",
@@ -91,7 +109,7 @@ def faces() -> str:
         doc = (model.__doc__ or "").splitlines()[0]
         parent = _CLASSES[base] if base else "TypedDict"
         parts.append(f'class {name}({parent}, total=False):\n    """{doc}"""\n\n' + "".join(lines))
-    for name, doc, names in _PARTS:
+    for name, doc, names in (*_PARTS, *_LISTS):
         infos = [(field, Request.model_fields[field]) for field in names]
         lines = [
             f"    {field}: {_keyword_type(field, info)}\n    {_quoted(help_of(field, info))}\n"

@@ -8,7 +8,7 @@ import pytest
 import assay
 from assay.flows.results.moderation import Moderation
 
-SHOWN = [assay.moderate, Moderation]
+SHOWN = [assay.moderate, assay.score, assay.Detector, Moderation]
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.__qualname__)

@@ -20,7 +20,7 @@ from assay.flows.request import Request
         (pl.LazyFrame({"secret": ["x"]}), r"polars.*LazyFrame; call .collect\(\)"),
         (None, "source 1 is None"),
         (7, "source 1 is an int"),
-        ([b"secret", 7], r"source 1 has an int at \[1\]"),
+        ([b"secret", 7], r"\[1\] of source 1 is an int"),
         ({"image": "secret.jpg"}, "source 1 is a dict"),
     ],
 )

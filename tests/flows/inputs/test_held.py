@@ -83,7 +83,7 @@ def test_an_empty_list_is_no_source():
         (pl.LazyFrame({"path": ["a"]}), r"\.collect\(\)"),
         ((n for n in range(3)), "Pass a list"),
         ({"path": ["a"]}, "allowed: paths"),
-        ([GREY, 1.5], r"a float at \[1\]"),
+        ([GREY, 1.5], r"\[1\] of source 1 is a float"),
     ],
 )
 def test_what_cannot_be_numbered_is_refused_with_advice(thing, advice):
