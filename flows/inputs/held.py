@@ -162,7 +162,7 @@ def check_cell_kind(cell: object, where: str) -> None:
 
     Args:
         cell: Element of a list or a generator.
-        where: Its place, for the message.
+        where: Place of the element, for the message.
 
     Raises:
         TypeError: The element is of another kind; the message says what to pass.
