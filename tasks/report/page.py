@@ -50,7 +50,8 @@ _KEYS: Final = (
     ("C", "copy its id"),
     ("N P", "next or previous page"),
     ("H", "hide all images"),
-    ("/", "search"),
+    ("/", "filter by text"),
+    ("?", "these keys"),
 )
 
 

@@ -36,6 +36,7 @@ _KEPT: Final[dict[str, Any]] = {
     "height_px": pl.Int32,
     "n_bytes": pl.Int64,
 }
+_MAX_POLICY_CHARS: Final = 100_000
 # Without the rules of the run's policy, the slider starts in the middle.
 _MIDDLE: Final = Band(review_at=0.5, flag_at=0.5)
 
@@ -48,8 +49,9 @@ class Sections:
         steps: Thresholds of the slider, ascending.
         groups: Domains of the slider with their thresholds.
         own: Whether each group has thresholds of its own in the policy.
-        policies: Policy file per group with two thresholds left open, and the last one for images
-            without thresholds of their own; empty without the rules of the policy.
+        policies: Policy file per group with two thresholds left open ("" where there are too many),
+            and the last one for images without thresholds of their own; empty without the rules of
+            the policy.
         cells: Counts by group, kind, bin, view and label; see `thresholds.Cells`.
         band: General thresholds at which the slider starts.
         domains: Figures per domain.
@@ -168,8 +170,12 @@ class Collector:
         policy, detector = self._policy, self._run.detector_id
         if policy is None or detector is None:
             return []
-        domains = [*(group.domain for group in groups), None]
-        return [open_policy(policy, detector=detector, domain=domain) for domain in domains]
+        general = open_policy(policy, detector=detector, domain=None)
+        # With thresholds for hundreds of domains, a file per domain would fill the page.
+        if len(general) * len(groups) > _MAX_POLICY_CHARS:
+            return [*("" for _ in groups), general]
+        own = [open_policy(policy, detector=detector, domain=group.domain) for group in groups]
+        return [*own, general]
 
     def _worst(self) -> pl.DataFrame:
         """Return flagged images that are not fake and cleared fakes, in turn."""

@@ -93,3 +93,43 @@ def assert_is_closed(page: Page) -> None:
         for code in page.code
     }
     assert set(policy.get("script-src", "").split()) == hashes
+
+
+def assert_is_well_formed(html: str) -> None:
+    """Every element is closed in its parent, and no two have one id."""
+    _Nesting(html)
+
+
+class _Nesting(HTMLParser):
+    """Elements that are open, from the outermost."""
+
+    void = frozenset({"meta", "img", "input", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self._open: list[str] = []
+        self._ids: set[str] = set()
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Open an element."""
+        if tag not in self.void and "svg" not in self._open:
+            self._open.append(tag)
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, attrs)
+        for name, value in attrs:
+            if name == "id":
+                assert value not in self._ids, value
+                self._ids.add(value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Pass an element of SVG that closes itself."""
+        assert "svg" in self._open, self.getpos()
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the innermost element."""
+        if "svg" in self._open and tag != "svg":
+            return
+        assert self._open.pop() == tag, (tag, self.getpos())

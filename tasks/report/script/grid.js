@@ -131,7 +131,9 @@ export function startGrid(page, rows, thumbnails) {
     say();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.target.closest("input, select, textarea")) return;
+    if (event.ctrlKey || event.metaKey || event.target.closest("input, select, textarea")) return;
+    if (event.key === "?") at("keys").open = !at("keys").open;
+    if (event.key !== "/") return;
     event.preventDefault();
     at("filter-text").focus();
   });

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from html_page import Page, assert_is_closed
+from html_page import Page, assert_is_closed, assert_is_well_formed
 from lakes import DETECTOR, Made, Shot, drawn, lake_of, reviewed
 from PIL import Image
 
@@ -40,8 +40,9 @@ MAX_PAGE_BYTES = 1_500_000
 
 
 def drawn_page(made: Made) -> Page:
-    path = write_report(made.lake, run_id=made.run_id)
-    return Page(Path(path).read_text(encoding="utf-8"))
+    html = Path(write_report(made.lake, run_id=made.run_id)).read_text(encoding="utf-8")
+    assert_is_well_formed(html)
+    return Page(html)
 
 
 def many(n: int = 60) -> list[Shot]:

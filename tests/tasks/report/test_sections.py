@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from html_page import Page
+from html_page import Page, assert_is_well_formed
 from lakes import Made, Shot, lake_of, reviewed, synthesised
 from unpacking import unpacked
 
 from assay.flows.cli import app
+from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.report.commands import next_commands
 from assay.tasks.report.domains import MAX_DOMAINS, Domains
 from assay.tasks.report.facts import gather
@@ -261,6 +262,7 @@ def test_made_images_stand_beside_their_parents(tmp_path: Path) -> None:
     assert first.changes == ("generator tiny-vae",)
     assert (second.parent_prob, second.logit_change, second.parent_uri) == (None, None, None)
     html = Path(write_report(made.lake, run_id=made.run_id)).read_text(encoding="utf-8")
+    assert_is_well_formed(html)
     page = Page(html)
     assert "2 images of this run were made from another one" in page.text
     assert "parent 0.500" in page.text
@@ -298,3 +300,17 @@ def test_the_commands_of_the_page_are_commands_with_these_options(tmp_path: Path
         assert words[0] == "assay"
         _, bound, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
         assert bound.arguments["lake"] == str(tmp_path / "a lake")
+
+
+def test_a_policy_with_very_many_domains_does_not_fill_the_page(tmp_path: Path) -> None:
+    """The general policy file is there, and no copy of it for each domain."""
+    shots = [Shot(name=f"{i}", seed=i, prob=0.5, domain=f"d{i}") for i in range(8)]
+    band = {"review_at": 0.1, "flag_at": 0.9}
+    domains = {f"d{i}": band for i in range(600)}
+    rules = load_policy().as_dict() | {"detectors": {"mini": {"domains": domains}}}
+    policy = policy_from_dict(rules, source="test")
+    made = lake_of(tmp_path / "lake", shots, policy=policy, policy_rules=policy.as_dict())
+    sections = sections_of(made)
+    assert sections.own == [True] * 8
+    assert sections.policies[:-1] == [""] * 8
+    assert sections.policies[-1].count("d599") == 1
