@@ -92,6 +92,9 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "group_id": "Reserved for groups of images",
         "run_id": "Id of the run that decided",
         "decided_at": "Time of the decision",
+        "inputs_sha256": "Hash of what the decision was made from",
+        "log_index": "Position in the log of its run, from 0",
+        "previous_sha256": "Hash of the row before it in the log",
     },
     "reviews": {
         "image_id": "Id of the image",

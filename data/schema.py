@@ -283,6 +283,10 @@ TABLES: Final[dict[str, pa.Schema]] = {
             pa.field("group_id", _TEXT),
             _required("run_id", _TEXT),
             _required("decided_at", _TIME),
+            # The log of a run; see `decision_log`.
+            pa.field("inputs_sha256", _TEXT),
+            pa.field("log_index", pa.int64()),
+            pa.field("previous_sha256", _TEXT),
         ]
     ),
     "reviews": pa.schema(

@@ -61,6 +61,7 @@ _NAVIGATION: Final = {
         "report",
         "decisions",
         "guarantees",
+        "accountability",
         "detectors",
         "adversarial-examples",
         "backends",

@@ -15,6 +15,8 @@ from typing import Any, Final, Literal, Protocol
 from ..data.errors import shorten
 from ..data.package_versions import package_versions
 from ..data.store.lake import Lake
+from ..tasks.accountability.verify_log import ANCHOR
+from ..tasks.decide.decision_log import tail_of
 from ..tasks.detector.identity import Identity
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.rejections import most_first
@@ -183,9 +185,16 @@ class RunState:
             "code_version": __version__,
             "started_at": self.started_at,
             "finished_at": None if status == "running" else datetime.now(UTC),
-            "counts": None if status == "running" else json.dumps(self.answer().to_json()),
+            "counts": None if status == "running" else json.dumps(self._counts()),
         }
         self.lake.append("runs", [row], txn=f"run:{self.run_id}:{status}")
+
+    def _counts(self) -> dict[str, Any]:
+        """Return the counts for the record, with the end of the decision log if it has rows."""
+        counts = self.answer().to_json()
+        if self.decisions:
+            counts[ANCHOR] = tail_of(self.lake, self.run_id).to_json()
+        return counts
 
     def add_chunk(
         self, index: int, items: IngestCounts, scores: ScoreCounts | None, *, total: int | None

@@ -12,7 +12,9 @@ import polars as pl
 from ...data.errors import ConfigError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...tasks.accountability.verify_log import ANCHOR
 from ...tasks.decide.decide_images import decide_images
+from ...tasks.decide.decision_log import tail_of
 from ...tasks.decide.policy import Policy
 from ...tasks.detector.selection.measurements import drift_allowance
 from ...tasks.latest_rows import Judgement, last_judgement
@@ -115,7 +117,7 @@ def decide_again(lake: Lake, seen: Shadow, *, since: datetime | None = None) -> 
     except BaseException:
         record("failed", {})
         raise
-    record("completed", {"decisions": decisions})
+    record("completed", {"decisions": decisions, ANCHOR: tail_of(lake, run_id).to_json()})
     return run_id
 
 

@@ -23,6 +23,7 @@ from ..views import highest_views
 from .calibration import Calibration, find_calibration
 from .conformal import rejection_limit
 from .decide import decide
+from .decision_log import Tail, chained, tail_of, with_inputs
 from .policy import Policy
 
 
@@ -123,9 +124,11 @@ def decide_images(
     """
     counts = {decision.value: 0 for decision in Decision}
     rules = applied_policy(lake, policy, key, image_ids)
+    # A repeated step of a run goes on with the log that it has begun.
+    tail = tail_of(lake, run_id)
     for part in parts_of(lake, image_ids):
-        decided = retry_conflicts(
-            functools.partial(_decide_part, lake, part, key, rules=rules, run_id=run_id)
+        decided, tail = retry_conflicts(
+            functools.partial(_decide_part, lake, part, key, rules=rules, run_id=run_id, tail=tail)
         )
         for decision, n_images in decided["decision"].value_counts().iter_rows():
             counts[decision] += n_images
@@ -133,9 +136,13 @@ def decide_images(
 
 
 def _decide_part(
-    lake: Lake, part: Part, key: ScoreKey, *, rules: AppliedPolicy, run_id: str
-) -> pl.DataFrame:
-    """Decide a part of the images, and append what differs from the decisions at one version."""
+    lake: Lake, part: Part, key: ScoreKey, *, rules: AppliedPolicy, run_id: str, tail: Tail
+) -> tuple[pl.DataFrame, Tail]:
+    """Decide a part of the images, and append what differs from the decisions at one version.
+
+    Returns:
+        All decisions of the part, and the end of the run's log.
+    """
     # Pinned before the scores are read, so that a concurrent run with outdated scores conflicts.
     version = lake.version("decisions")
     policy_id = rules.policy.policy_id
@@ -152,8 +159,9 @@ def _decide_part(
         .collect()
     )
     if fresh.height:
-        _record(lake, fresh, key, rules.policy, run_id, after=version or 0)
-    return decided
+        logged = with_inputs(fresh, key, rules.policy)
+        tail = _record(lake, logged, key, rules.policy, run_id, after=version or 0, tail=tail)
+    return decided, tail
 
 
 def decision_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
@@ -184,8 +192,16 @@ def _in_words() -> pl.Expr:
 
 
 def _record(
-    lake: Lake, fresh: pl.DataFrame, key: ScoreKey, policy: Policy, run_id: str, *, after: int
-) -> None:
+    lake: Lake,
+    fresh: pl.DataFrame,
+    key: ScoreKey,
+    policy: Policy,
+    run_id: str,
+    *,
+    after: int,
+    tail: Tail,
+) -> Tail:
+    """Append decisions to the table and to the log of their run; return the end of the log."""
     policy_id = policy.policy_id
     rows = fresh.select(
         "image_id",
@@ -196,6 +212,7 @@ def _record(
         ),
         prob_calibrated="prob_calibrated",
         p_real="p_real",
+        inputs_sha256="inputs_sha256",
         decision="decision",
         reasons="reasons",
         group_id=pl.lit(None, dtype=pl.String),
@@ -208,4 +225,6 @@ def _record(
     for image_id, words in fresh.select("image_id", "now").iter_rows():
         content.update(f"{image_id} {words}\n".encode())
     txn = f"decide:{run_id}:{policy_id}:{content.hexdigest()[:16]}"
-    lake.append("decisions", rows, txn=txn, after=after)
+    linked, tail = chained(rows, tail)
+    lake.append("decisions", linked, txn=txn, after=after)
+    return tail

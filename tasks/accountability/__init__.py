@@ -1,0 +1,1 @@
+"""What a decision has to answer for: an unaltered log, and its reasons in words."""
