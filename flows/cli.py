@@ -20,14 +20,11 @@ from ..data.errors import AssayError, ConfigError, OutputLost
 from ..version import __version__
 from .commands import (
     bench,
-    calibrate,
     config,
-    decide,
     demo,
     deploy,
     doctor,
     explain,
-    explain_decision,
     export,
     ingest,
     init,
@@ -36,7 +33,6 @@ from .commands import (
     models,
     moderate,
     patches,
-    policy,
     publish,
     query,
     report,
@@ -47,10 +43,10 @@ from .commands import (
     similar,
     synth,
     train_mini,
-    verify_log,
     views,
     watch,
 )
+from .commands.deciding import calibrate, decide, explain_decision, policy, verify_log
 from .commands.review.app import review
 from .process import signals
 from .process.terminal import drop_output, guarded, open_closed_streams, unguarded

@@ -36,7 +36,7 @@ class Fault:
         kind: Kind of the fault.
         log_index: Position in the log.
         image_id: Id of the image of the row there; None if it is missing.
-        detail: What was found, and what the chain has.
+        detail: Difference between the row and the chain.
     """
 
     run_id: str

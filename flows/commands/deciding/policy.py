@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
+from ..options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
 
 policy = App(name="policy", help="Describe policy files, which set the decision thresholds.")
 
@@ -26,8 +26,8 @@ def schema(
         overwrite: An existing file is replaced.
         dry_run: Path of the file that would be written; nothing is changed.
     """
-    from ...tasks.decide.policy_file import policy_schema
-    from .schema_file import print_schema
+    from ....tasks.decide.policy_file import policy_schema
+    from ..schema_file import print_schema
 
     print_schema(policy_schema(), "policy files", out=out, overwrite=overwrite, dry_run=dry_run)
 
@@ -58,12 +58,12 @@ def card(
     Raises:
         ConfigError: The lake has no scores by that name.
     """
-    from ...data.errors import ConfigError
-    from ...data.user_paths import from_home, require_output, write_output
-    from ...tasks.accountability.signal_card import signal_card
-    from ...tasks.decide.policy_file import load_policy
-    from ...tasks.latest_rows import last_judgement
-    from ..dry_run.effects import Effect, Effects
+    from ....data.errors import ConfigError
+    from ....data.user_paths import from_home, require_output, write_output
+    from ....tasks.accountability.signal_card import signal_card
+    from ....tasks.decide.policy_file import load_policy
+    from ....tasks.latest_rows import last_judgement
+    from ...dry_run.effects import Effect, Effects
 
     rules = load_policy(None if policy is None else from_home(policy))
     opened = open_lake(lake)

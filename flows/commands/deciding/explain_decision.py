@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .options import AsJson, LakeUri, open_settled
+from ..options import AsJson, LakeUri, open_settled
 
 
 def explain_decision(
@@ -18,8 +18,8 @@ def explain_decision(
         run: Id of the run that decided [default: the latest decision].
         json_: One JSON object on stdout.
     """
-    from ...tasks.accountability.explain_decision import explain_decision as explain
-    from ...tasks.browse.find_image import find_image
+    from ....tasks.accountability.explain_decision import explain_decision as explain
+    from ....tasks.browse.find_image import find_image
 
     opened = open_settled(lake)
     found = explain(opened, find_image(opened, image), run_id=run)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, DryRun, LakeUri, Open, open_lake, print_result
+from ..options import AsJson, DryRun, LakeUri, Open, open_lake, print_result
 
 
 def decide(
@@ -43,14 +43,14 @@ def decide(
     Raises:
         ConfigError: The lake has no scores, or an option is out of range.
     """
-    from ...data.commands import command
-    from ...data.durations import since as time_of
-    from ...data.user_paths import from_home, require_output
-    from ...tasks.decide.policy_file import load_policy
-    from ...tasks.redecide.changes import changes_json, changes_text
-    from ...tasks.redecide.page import write_changes
-    from ..deciding.decide_again import decide_again, shadow
-    from ..process.browser import open_page
+    from ....data.commands import command
+    from ....data.durations import since as time_of
+    from ....data.user_paths import from_home, require_output
+    from ....tasks.decide.policy_file import load_policy
+    from ....tasks.redecide.changes import changes_json, changes_text
+    from ....tasks.redecide.page import write_changes
+    from ...deciding.decide_again import decide_again, shadow
+    from ...process.browser import open_page
 
     at = None if since is None else time_of("--since", since, now=datetime.now(UTC))
     rules = load_policy(None if policy is None else from_home(policy))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_result
+from ..options import AsJson, DryRun, Flag, LakeUri, open_lake, print_result
 
 if TYPE_CHECKING:
-    from ...tasks.calibrate.calibrate import CalibrateResult
+    from ....tasks.calibrate.calibrate import CalibrateResult
 
 _LABEL_CHARS = 12
 
@@ -56,13 +56,13 @@ def calibrate(
     Raises:
         ConfigError: The policy file exists already, or an option is out of range.
     """
-    from ...data.commands import command
-    from ...data.errors import ConfigError
-    from ...data.user_paths import from_home, require_output, write_output
-    from ...tasks.calibrate.calibrate import calibrate as calibrate_lake
-    from ...tasks.calibrate.guarantee import guarantee_of
-    from ...tasks.calibrate.policy_text import policy_text
-    from ...tasks.decide.policy_file import load_policy
+    from ....data.commands import command
+    from ....data.errors import ConfigError
+    from ....data.user_paths import from_home, require_output, write_output
+    from ....tasks.calibrate.calibrate import calibrate as calibrate_lake
+    from ....tasks.calibrate.guarantee import guarantee_of
+    from ....tasks.calibrate.policy_text import policy_text
+    from ....tasks.decide.policy_file import load_policy
 
     requested = guarantee_of(guarantee)
     base = load_policy(None if policy is None else from_home(policy))
@@ -102,7 +102,7 @@ def calibrate(
 
 def _print_dry(result: CalibrateResult, lake: str, out: Path, *, as_json: bool) -> None:
     """Print the thresholds and the effects of a calibration that is not stored."""
-    from ..dry_run.effects import Effect, Effects
+    from ...dry_run.effects import Effect, Effects
 
     effects = Effects(
         reads=[Effect(result.labelled.n_images, "labelled images", lake)],
@@ -119,7 +119,7 @@ def _print_dry(result: CalibrateResult, lake: str, out: Path, *, as_json: bool) 
 
 def _lines(result: CalibrateResult) -> list[str]:
     """Return the result as lines with a label at their beginning."""
-    from ...tasks.calibrate.policy_text import lines_of
+    from ....tasks.calibrate.policy_text import lines_of
 
     facts = result.calibration.facts
     lines = [

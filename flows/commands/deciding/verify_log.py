@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .options import AsJson, LakeUri, open_lake
+from ..options import AsJson, LakeUri, open_lake
 
 
 def verify_log(run: str | None = None, /, *, lake: LakeUri = None, json_: AsJson = False) -> None:
@@ -19,8 +19,8 @@ def verify_log(run: str | None = None, /, *, lake: LakeUri = None, json_: AsJson
         GateRefused: The log has faults.
         InputError: There is no run of that id.
     """
-    from ...data.errors import GateRefused
-    from ...tasks.accountability.verify_log import verify_log as verify
+    from ....data.errors import GateRefused
+    from ....tasks.accountability.verify_log import verify_log as verify
 
     opened = open_lake(lake)
     found = verify(opened, run)

@@ -1,0 +1,1 @@
+"""Verbs of policies and decisions."""
