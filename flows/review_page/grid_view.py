@@ -15,7 +15,7 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from ...data.errors import ConfigError
 from ...data.schema import Decision, DecisionReason, Doubt, ReviewReason
 from ...tasks.grid.columns import STATES
-from ...tasks.grid.conditions import Conditions, conditions_of
+from ...tasks.grid.conditions import Conditions, Met, conditions_of, met_by
 from ...tasks.grid.facets import facets_of
 from ...tasks.grid.paging import MAX_ROWS, SORTS, Page, cursor_of, page_of, sort_of
 from ...tasks.grid.snapshots import Snapshot
@@ -49,8 +49,15 @@ def grid_page(request: Request) -> Response:
     if not snapshots.is_ready(run_id, timeout_s=_WAIT_S):
         return render(request, "wait.html.jinja", status=200, what="the images of the lake")
     snapshot = snapshots.get(run_id)
+    met = met_by(snapshot.table, chosen)
     page = page_of(
-        snapshot.table, chosen, sort=sort, n_rows=n_rows, after=cursors[0], before=cursors[1]
+        snapshot.table,
+        chosen,
+        sort=sort,
+        n_rows=n_rows,
+        after=cursors[0],
+        before=cursors[1],
+        met=met,
     )
     desk_of(request).thumbnails.expect(page.rows["image_id"])
     kept = [*chosen.as_query(), ("sort", sort), ("n", str(n_rows))]
@@ -62,7 +69,7 @@ def grid_page(request: Request) -> Response:
         images=[_shown(row) for row in page.rows.iter_rows(named=True)],
         page=page,
         first=page.n_before + 1,
-        facets=_facets(snapshot, chosen),
+        facets=_facets(snapshot, chosen, met),
         chosen=chosen,
         folders=[(folder, n) for folder, n in snapshot.folders],
         sort=sort,
@@ -148,9 +155,9 @@ def _links(page: Page, kept: Sequence[tuple[str, str]]) -> dict[str, str | None]
     }
 
 
-def _facets(snapshot: Snapshot, chosen: Conditions) -> list[dict[str, Any]]:
+def _facets(snapshot: Snapshot, chosen: Conditions, met: Met) -> list[dict[str, Any]]:
     """Return the filters with boxes: each value with its text, its number, and whether it is on."""
-    counts = facets_of(snapshot.table, chosen)
+    counts = facets_of(snapshot.table, chosen, met)
     words: dict[str, dict[str, str]] = {
         "decision": {word.value: word.value for word in Decision} | {"none": "undecided"},
         "label": {state: state for state in STATES} | {"none": "no label"},
@@ -192,7 +199,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
         "score": score,
         "decision": row["decision"],
         "label": label,
-        "evidence": row["evidence"],
+        "evidence": None if row["evidence"] == "none" else row["evidence"],
         "reasons": "; ".join(reasons),
         "domain": visible(row["domain"] or ""),
         "seen": f"{row['seen_at']:%Y-%m-%d %H:%M} UTC" if row["seen_at"] else "",

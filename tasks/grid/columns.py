@@ -17,14 +17,19 @@ DISPUTED: Final = "disputed"
 STATES: Final = (*(label.value for label in Label), DISPUTED, UNLABELLED)
 """States of a label: a word of `Label`, `disputed` (people or sources differ), or `none`."""
 
+EVIDENCE: Final = ("review", "synthetic", "source", UNLABELLED)
+"""What a label rests on; `none` without a label."""
+
 SCHEMA: Final = pl.Schema(
     {
         "image_id": pl.String(),
         "decision": pl.Categorical(),
         "reasons": pl.Categorical(),
         "prob_fake": pl.Float32(),
-        "label": pl.Categorical(),
-        "evidence": pl.Categorical(),
+        "label": pl.Enum(STATES),
+        "evidence": pl.Enum(EVIDENCE),
+        "label_before": pl.Enum(STATES),
+        "evidence_before": pl.Enum(EVIDENCE),
         "domain": pl.Categorical(),
         "source_uri": pl.String(),
         "seen_at": pl.Datetime("us", "UTC"),
@@ -35,4 +40,4 @@ SCHEMA: Final = pl.Schema(
         "doubt": pl.Categorical(),
     }
 )
-"""Columns of the table; `label` is a word of `STATES` and never null."""
+"""Columns of the table, with the label as it is, and as it would be without people's answers."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ...data.errors import ConfigError
 from ...data.schema import Decision, DecisionReason
@@ -119,6 +120,16 @@ class Conditions:
             if at is not None:
                 pairs.append((name, at.isoformat()))
         return pairs
+
+
+Met = Mapping[str, NDArray[np.bool_]]
+"""Whether each row of a table meets each condition, by the name of the filter."""
+
+
+def met_by(table: pl.DataFrame, conditions: Conditions) -> Met:
+    """Return whether each row of a table meets each condition."""
+    frame = table.select(**conditions.each(table))
+    return {name: frame[name].to_numpy() for name in frame.columns}
 
 
 NAMES: Final = (

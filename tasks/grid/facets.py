@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from .conditions import NONE, Conditions
+from .conditions import NONE, Conditions, Met, met_by
 
 MAX_DOMAINS = 50
 
@@ -30,20 +30,20 @@ class Facets:
     domain: dict[str, int]
 
 
-def facets_of(table: pl.DataFrame, conditions: Conditions) -> Facets:
+def facets_of(table: pl.DataFrame, conditions: Conditions, met: Met | None = None) -> Facets:
     """Return the facets of a table.
 
     Args:
         table: Table in `columns.SCHEMA`.
         conditions: Conditions of all filters.
+        met: Result of `met_by` for the table and the conditions; None computes it.
     """
-    each = conditions.each(table)
+    met = met_by(table, conditions) if met is None else met
     columns = {"decision": "decision", "reason": "reasons", "label": "label", "domain": "domain"}
-    needed = table.select(columns.values(), **{f"is_{name}": met for name, met in each.items()})
     counts = {}
     for name, column in columns.items():
-        others = [needed[f"is_{other}"].to_numpy() for other in each if other != name]
-        values = needed[column]
+        others = [mask for other, mask in met.items() if other != name]
+        values = table[column]
         if others:
             values = values.filter(pl.Series(np.logical_and.reduce(others)))
         counts[name] = {

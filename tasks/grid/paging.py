@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ...data.errors import ConfigError
 from ...data.text.wording import did_you_mean
-from .conditions import Conditions
+from .conditions import Conditions, Met, met_by
 
 Sort = Literal["newest", "oldest", "highest", "lowest", "nearest", "id"]
 
@@ -112,6 +112,7 @@ def page_of(
     n_rows: int,
     after: Cursor | None = None,
     before: Cursor | None = None,
+    met: Met | None = None,
 ) -> Page:
     """Return one page of the matching rows.
 
@@ -122,13 +123,14 @@ def page_of(
         n_rows: Largest number of rows, 1 to `MAX_ROWS`.
         after: Cursor that the page begins after; None for the first page.
         before: Cursor that the page ends before; `after` is then ignored.
+        met: Result of `met_by` for the table and the conditions; None computes it.
 
     Raises:
         ConfigError: The number of rows is not allowed.
     """
     if not 1 <= n_rows <= MAX_ROWS:
         raise ConfigError(f"{n_rows:,} images per page; allowed: 1 to {MAX_ROWS}")
-    matching = np.flatnonzero(mask_of(table, conditions))
+    matching = np.flatnonzero(mask_of(table, conditions, met))
     keys = _keys(table, sort)[matching]
     is_earlier = np.zeros(len(matching), dtype=bool)
     cursor = before or after
@@ -160,12 +162,15 @@ def page_of(
     )
 
 
-def mask_of(table: pl.DataFrame, conditions: Conditions) -> NDArray[np.bool_]:
+def mask_of(
+    table: pl.DataFrame, conditions: Conditions, met: Met | None = None
+) -> NDArray[np.bool_]:
     """Return whether each row meets all conditions."""
-    each = list(conditions.each(table).values())
-    if not each:
-        return np.ones(table.height, dtype=bool)
-    return table.select(met=pl.all_horizontal(each))["met"].to_numpy()
+    each = (met_by(table, conditions) if met is None else met).values()
+    mask: NDArray[np.bool_] = np.ones(table.height, dtype=bool)
+    for values in each:
+        mask &= values
+    return mask
 
 
 def _keys(table: pl.DataFrame, sort: Sort) -> NDArray[np.float64]:

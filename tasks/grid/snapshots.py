@@ -23,7 +23,7 @@ from ...data.store.lake import Lake
 from ..browse.images import Scope, scope_of
 from ..review.answers import n_pending, pending_answers
 from .facets import folders_of
-from .table import labels_of_images, relabelled, replaced, rows_of_images, table_of
+from .table import relabelled, replaced, rows_of_images, table_of
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +32,13 @@ MAX_ROWS: Final = 3_000_000
 CHECK_AFTER_S: Final = 1.0
 N_FOLDERS: Final = 50
 _WAIT_S: Final = 1.0
-_TABLES: Final = ("images", "sightings", "scores", "decisions", "reviews", "synthetics")
-_READ: Final = (*_TABLES, "runs")  # a run may change the scope, and no image
+_TABLES: Final = ("images", "sightings", "scores", "decisions", "synthetics")
+_READ: Final = (*_TABLES, "reviews", "runs")  # a run may change the scope, and no image
 # From this share of changed images on, all rows are read again.
 _MANY: Final = 0.2
+_NO_IDS: Final = pl.Series("image_id", [], dtype=pl.String)
+
+Versions = Mapping[str, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class Snapshot:
     scope: Scope
     table: pl.DataFrame
     folders: list[tuple[str, int]]
-    versions: Mapping[str, int | None]
+    versions: Versions
     waiting: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -168,50 +171,74 @@ class Snapshots:
         return fresh
 
     def _n_rows(self) -> int:
-        return sum(snapshot.table.height for snapshot in self._kept.values())
+        # Runs over the whole lake share one table.
+        return sum({id(s.table): s.table.height for s in self._kept.values()}.values())
 
     def _changed(self, run_id: str | None, known: Snapshot | None) -> Snapshot:
         """Return the snapshot as the lake is now; the known one itself if nothing changed."""
         # Before the rows: what is committed meanwhile is read once more the next time.
         versions = {name: self._lake.version(name) for name in _READ}
         waiting = dict(pending_answers(self._lake).select("answer_id", "image_id").iter_rows())
-        if known is not None and known.versions == versions:
-            return self._with_labels(known, waiting)
+        if known is not None and _without_reviews(known.versions) == _without_reviews(versions):
+            # People's answers change labels alone.
+            return self._with_labels(known, versions, waiting)
         scope = scope_of(self._lake, run_id)
-        ids = None if known is None or known.scope != scope else self._touched(known, versions)
-        if known is None or ids is None or len(ids) > _MANY * max(1, known.table.height):
+        base = known if known is not None and known.scope == scope else self._like(scope)
+        ids = None if base is None else self._touched(base, versions)
+        if base is None or ids is None or len(ids) > _MANY * max(1, base.table.height):
             table = table_of(self._lake, scope)
-        else:
-            ids = pl.concat([ids, _ids_of(known.waiting, waiting)]).unique()
-            table = replaced(known.table, ids, rows_of_images(self._lake, scope, ids))
-        folders = folders_of(table, N_FOLDERS)
-        return Snapshot(
-            scope=scope, table=table, folders=folders, versions=versions, waiting=waiting
-        )
+            return Snapshot(
+                scope=scope,
+                table=table,
+                folders=folders_of(table, N_FOLDERS),
+                versions=versions,
+                waiting=waiting,
+            )
+        fresh = self._with_labels(replace(base, scope=scope), versions, waiting)
+        if ids.is_empty():
+            return fresh
+        table = replaced(fresh.table, ids, rows_of_images(self._lake, scope, ids))
+        return replace(fresh, table=table, folders=folders_of(table, N_FOLDERS))
 
-    def _touched(self, known: Snapshot, versions: Mapping[str, int | None]) -> pl.Series | None:
-        """Return the ids of images with rows since a snapshot; None if unknown."""
-        found = [pl.Series("image_id", [], dtype=pl.String)]
+    def _like(self, scope: Scope) -> Snapshot | None:
+        """Return a snapshot of the same images, that of another run over the whole lake."""
+        with self._lock:
+            kept = list(self._kept.values())
+        return next((s for s in kept if replace(s.scope, run_id=scope.run_id) == scope), None)
+
+    def _touched(self, known: Snapshot, versions: Versions) -> pl.Series | None:
+        """Return the ids of images with other rows than reviews since; None if unknown."""
+        found = [_NO_IDS]
         try:
             for name in _TABLES:
-                if versions[name] == known.versions[name]:
-                    continue
-                rows = self._lake.added(name, known.versions[name], versions[name])
-                found.append(rows.select(pl.col("image_id").drop_nulls()).collect()["image_id"])
+                if versions[name] != known.versions[name]:
+                    rows = self._lake.added(name, known.versions[name], versions[name])
+                    found.append(rows.select(pl.col("image_id").drop_nulls()).collect()["image_id"])
         except MissingVersion:
             return None
         return pl.concat(found).unique()
 
-    def _with_labels(self, known: Snapshot, waiting: Mapping[str, str]) -> Snapshot:
-        ids = _ids_of(known.waiting, waiting)
-        if not len(ids):
-            return known
-        table = relabelled(known.table, labels_of_images(self._lake, ids))
-        return replace(known, table=table, waiting=waiting)
+    def _with_labels(
+        self, known: Snapshot, versions: Versions, waiting: Mapping[str, str]
+    ) -> Snapshot:
+        """Return the snapshot with the answers that were given or moved since."""
+        answers = known.waiting.keys() ^ waiting.keys()
+        found = {waiting.get(answer) or known.waiting[answer] for answer in answers}
+        ids = pl.Series("image_id", sorted(found), dtype=pl.String)
+        before, after = known.versions["reviews"], versions["reviews"]
+        if before != after:
+            ids = pl.concat([ids, self._answered(before, after)]).unique()
+        table = known.table if ids.is_empty() else relabelled(self._lake, known.table, ids)
+        return replace(known, table=table, versions=versions, waiting=waiting)
+
+    def _answered(self, before: int | None, after: int | None) -> pl.Series:
+        """Return the ids of images with answers between two versions; of all if one is gone."""
+        try:
+            rows = self._lake.added("reviews", before, after).select("image_id").collect()
+        except MissingVersion:
+            rows = self._lake.scan("reviews").select("image_id").collect()
+        return rows["image_id"]
 
 
-def _ids_of(before: Mapping[str, str], after: Mapping[str, str]) -> pl.Series:
-    """Return the ids of images with answers in one of two states of the journal alone."""
-    answers = before.keys() ^ after.keys()
-    ids = {after.get(answer) or before[answer] for answer in answers}
-    return pl.Series("image_id", sorted(ids), dtype=pl.String)
+def _without_reviews(versions: Versions) -> dict[str, int | None]:
+    return {name: version for name, version in versions.items() if name != "reviews"}

@@ -1,25 +1,27 @@
-"""The compact table of a scope: one row per image, sorted by id, as small as it can be held.
+"""The compact table of a scope: one row per image, sorted by id.
 
-One row takes about 200 bytes, so that a lake of a million images fits into memory. Words with few
-values are categories. The reasons of a decision are one category: their words, joined by spaces.
+One row takes about 200 bytes, so that a lake of a million images fits into memory. Answers change
+labels alone, and are laid over the labels that lineage and sources give.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from ...data.schema import Label
+from ...data.schema import TABLES, Label
 from ...data.store.lake import Lake
 from ..browse.images import Scope, known_images
 from ..labels import best_labels, standing
 from ..latest_rows import ROWS_AT_A_TIME, IdRange, Named, Part
 from ..review.answers import all_answers
-from .columns import DISPUTED, SCHEMA, UNLABELLED
+from .columns import DISPUTED, EVIDENCE, SCHEMA, STATES, UNLABELLED
 
 _ANSWER: Final = ("image_id", "label", "reviewer", "reviewed_at", "answer_id", "withdraws")
-_KNOWN: Final = set(SCHEMA.names()) - {"label", "evidence"}
+_LABELS: Final = ("label", "evidence", "label_before", "evidence_before")
+_KNOWN: Final = set(SCHEMA.names()) - set(_LABELS)
 
 
 def table_of(lake: Lake, scope: Scope, *, rows_at_a_time: int = ROWS_AT_A_TIME) -> pl.DataFrame:
@@ -30,27 +32,16 @@ def table_of(lake: Lake, scope: Scope, *, rows_at_a_time: int = ROWS_AT_A_TIME) 
         scope: Images, score key and policy.
         rows_at_a_time: Approximate number of images per part.
     """
-    answers = all_answers(lake).select(_ANSWER).collect().lazy()
+    answers = all_answers(lake).select(_ANSWER).collect()
     count = max(1, -(-lake.n_rows("images") // rows_at_a_time))
-    parts = [
-        _rows(lake, scope, IdRange(index=index, count=count), answers) for index in range(count)
-    ]
-    return pl.concat(parts, rechunk=True)
+    parts = [_rows(lake, scope, IdRange(index=index, count=count)) for index in range(count)]
+    return _with_answers(pl.concat(parts, rechunk=True), answers["image_id"], answers)
 
 
 def rows_of_images(lake: Lake, scope: Scope, image_ids: pl.Series) -> pl.DataFrame:
     """Return the rows of some images, sorted by id, without those outside the scope."""
-    answers = all_answers(lake, image_ids.to_list()).select(_ANSWER)
-    return _rows(lake, scope, Named(ids=tuple(image_ids)), answers)
-
-
-def labels_of_images(lake: Lake, image_ids: pl.Series) -> pl.DataFrame:
-    """Return image_id, label and evidence of some images, one row each."""
-    wanted = pl.DataFrame({"image_id": image_ids.unique().sort()}).lazy()
-    answers = all_answers(lake, image_ids.to_list()).select(_ANSWER)
-    labels = _labels(lake, Named(ids=tuple(image_ids)), answers)
-    rows = wanted.join(labels, on="image_id", how="left")
-    return _with_state(rows).select(_cast("image_id", "label", "evidence")).collect()
+    rows = _rows(lake, scope, Named(ids=tuple(image_ids)))
+    return relabelled(lake, rows, image_ids)
 
 
 def replaced(table: pl.DataFrame, image_ids: pl.Series, fresh: pl.DataFrame) -> pl.DataFrame:
@@ -65,57 +56,99 @@ def replaced(table: pl.DataFrame, image_ids: pl.Series, fresh: pl.DataFrame) -> 
     return pl.concat([kept, fresh]).sort("image_id").rechunk()
 
 
-def relabelled(table: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with other labels for some images.
+def relabelled(lake: Lake, table: pl.DataFrame, image_ids: pl.Series) -> pl.DataFrame:
+    """Return the table with the labels of some images by the answers that stand now.
 
     Args:
+        lake: Lake of the answers.
         table: Table in `columns.SCHEMA`.
-        labels: Columns image_id, label and evidence; images outside the table are left out.
+        image_ids: Ids of the images; those outside the table are left out.
     """
-    changed = table.filter(pl.col("image_id").is_in(labels["image_id"].implode()))
-    fresh = changed.drop("label", "evidence").join(labels, on="image_id", how="inner")
-    return replaced(table, fresh["image_id"], fresh.select(SCHEMA.names()))
+    answers = all_answers(lake, image_ids.to_list()).select(_ANSWER).collect()
+    return _with_answers(table, image_ids, answers)
 
 
-def _rows(lake: Lake, scope: Scope, part: Part, answers: pl.LazyFrame) -> pl.DataFrame:
-    here = answers.join(part.rows(lake, "images").select("image_id"), on="image_id", how="semi")
+def _rows(lake: Lake, scope: Scope, part: Part) -> pl.DataFrame:
+    """Return the rows of a part in `columns.SCHEMA`, with labels before any answer."""
+    no_answers = pl.LazyFrame(schema=pl.Schema(TABLES["reviews"])).select(_ANSWER)
+    tables = (part.rows(lake, name) for name in ("synthetics", "sightings"))
     rows = known_images(lake, scope, part=part, columns=_KNOWN).join(
-        _labels(lake, part, here), on="image_id", how="left"
+        best_labels(no_answers, *tables), on="image_id", how="left"
     )
-    reasons = pl.col("reasons").list.join(" ")
+    state = (
+        pl.when(pl.col("label").is_not_null())
+        .then(pl.col("label"))
+        .when(pl.col("label_note").is_not_null())
+        .then(pl.lit(DISPUTED))
+        .otherwise(pl.lit(UNLABELLED))
+    )
+    evidence = pl.col("label_evidence").fill_null(UNLABELLED)
     return (
-        _with_state(rows)
-        .with_columns(reasons=reasons, prob_fake=pl.col("prob_fake").fill_nan(None))
-        .select(_cast(*SCHEMA))
+        rows.with_columns(
+            reasons=pl.col("reasons").list.join(" "),
+            prob_fake=pl.col("prob_fake").fill_nan(None),
+            label=state,
+            evidence=evidence,
+            label_before=state,
+            evidence_before=evidence,
+        )
+        .select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
         .sort("image_id")
         .collect()
     )
 
 
-def _labels(lake: Lake, part: Part, answers: pl.LazyFrame) -> pl.LazyFrame:
+def _with_answers(table: pl.DataFrame, image_ids: pl.Series, answers: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with the labels of some images by answers, all of these images.
+
+    People's agreed label stands above all; where they disagree, there is none. Without an answer
+    that names a label, the label before stands, and `unsure` where there is none either.
+    """
+    ids = image_ids.unique().sort()
+    if not table.height or ids.is_empty():
+        return table
+    found = table["image_id"].search_sorted(ids).to_numpy()
+    places = np.minimum(found, table.height - 1)
+    places = places[(table["image_id"][places] == ids).to_numpy()]
+    rows = table[places].select("image_id", "label_before", "evidence_before")
+    said = _said(answers.lazy()).collect()
+    rows = rows.join(said, on="image_id", how="left", maintain_order="left")
+    before = pl.col("label_before").cast(pl.String)
+    fresh = rows.select(
+        label=pl.when(pl.col("said").is_not_null())
+        .then(pl.col("said"))
+        .when((before == UNLABELLED) & pl.col("is_unsure"))
+        .then(pl.lit(Label.UNSURE.value))
+        .otherwise(before)
+        .cast(pl.Enum(STATES)),
+        evidence=pl.when(pl.col("said") == DISPUTED)
+        .then(pl.lit(UNLABELLED))
+        .when(pl.col("said").is_not_null())
+        .then(pl.lit("review"))
+        .otherwise(pl.col("evidence_before").cast(pl.String))
+        .cast(pl.Enum(EVIDENCE)),
+    )
+    columns = []
+    for name in ("label", "evidence"):
+        codes = table[name].to_physical().to_numpy().copy()
+        codes[places] = fresh[name].to_physical().to_numpy()
+        columns.append(pl.Series(name, codes).cat.to(SCHEMA[name]))
+    return table.with_columns(columns)
+
+
+def _said(answers: pl.LazyFrame) -> pl.LazyFrame:
+    """Return image_id, said (a label, `disputed`, or null) and is_unsure of images with answers."""
+    nothing = (pl.LazyFrame(schema=pl.Schema(TABLES[name])) for name in ("synthetics", "sightings"))
     unsure = (
         standing(answers)
         .filter(pl.col("label") == Label.UNSURE.value)
         .select("image_id", is_unsure=pl.lit(value=True))
         .unique("image_id")
     )
-    tables = (part.rows(lake, name) for name in ("synthetics", "sightings"))
-    return best_labels(answers, *tables).join(unsure, on="image_id", how="full", coalesce=True)
-
-
-def _with_state(rows: pl.LazyFrame) -> pl.LazyFrame:
-    differ = pl.col("label_note").str.contains("disagree", literal=True).fill_null(value=False)
-    state = (
-        pl.when(pl.col("label").is_not_null())
-        .then(pl.col("label"))
-        .when(differ)
-        .then(pl.lit(DISPUTED))
-        .when(pl.col("is_unsure"))
-        .then(pl.lit(Label.UNSURE.value))
-        .otherwise(pl.lit(UNLABELLED))
+    said = pl.when(pl.col("label").is_null()).then(pl.lit(DISPUTED)).otherwise("label")
+    return (
+        best_labels(answers, *nothing)
+        .select("image_id", said=said)
+        .join(unsure, on="image_id", how="full", coalesce=True)
+        .with_columns(pl.col("is_unsure").fill_null(value=False))
     )
-    return rows.with_columns(label=state, evidence=pl.col("label_evidence"))
-
-
-def _cast(*names: str) -> list[pl.Expr]:
-    return [pl.col(name).cast(SCHEMA[name]) for name in names]

@@ -27,7 +27,9 @@ def table_of_rows(rows):
                 "reasons": REASONS[word % 3],
                 "prob_fake": score,
                 "label": STATES[word % len(STATES)],
-                "evidence": None,
+                "evidence": "none",
+                "label_before": "none",
+                "evidence_before": "none",
                 "domain": (None, "news", "art")[word % 3],
                 "source_uri": f"file:///in/{'AB'[word % 2]}/{number}.jpg",
                 "seen_at": None if second is None else START + timedelta(seconds=second),
@@ -39,7 +41,9 @@ def table_of_rows(rows):
             }
             for number, score, second, word in rows
         ],
-        schema={name: pl.String if t == pl.Categorical else t for name, t in SCHEMA.items()},
+        schema={
+            name: pl.String if t in (pl.Categorical, pl.Enum) else t for name, t in SCHEMA.items()
+        },
     )
     return frame.cast(dict(SCHEMA)).sort("image_id")
 

@@ -1,5 +1,6 @@
 """Snapshots of a lake: what `assay ls` knows of an image, and no older than the last answer."""
 
+import json
 from datetime import timedelta
 
 import lakes
@@ -7,7 +8,7 @@ import polars as pl
 import pytest
 from lakes import Shot
 
-from assay.data.errors import InputError
+from assay.data.errors import InputError, MissingVersion
 from assay.data.store.lake import Lake
 from assay.tasks.browse.images import COLUMNS, known_images, scope_of
 from assay.tasks.grid.columns import SCHEMA
@@ -124,6 +125,30 @@ def test_new_rows_of_the_lake_arrive_without_reading_it_all(made, kept, monkeypa
     assert snapshot.table.row(0, named=True)["image_id"] == "0" * 64
     fresh = table_of(made.lake, scope_of(made.lake))
     assert snapshot.table.equals(fresh)
+
+
+def test_versions_that_were_removed_are_read_as_a_whole(made, kept, monkeypatch):
+    """A vacuum took the versions between two looks away."""
+    kept.get()
+
+    def gone(*_):
+        raise MissingVersion("it was removed")
+
+    monkeypatch.setattr(Lake, "added", gone)
+    lakes.reviewed(made, "e.jpg", "fake")
+    assert labels(made, kept.settled())["e"] == "fake"
+    row = made.lake.scan("images").collect().head(1).with_columns(image_id=pl.lit("0" * 64))
+    made.lake.append("images", row, txn="other")
+    assert kept.settled().table.height == 6
+
+
+def test_a_run_over_the_whole_lake_shares_its_table(made, kept):
+    """A million rows are not read and held twice."""
+    row = made.lake.scan("runs").collect().to_dicts()[0]
+    params = json.loads(row["params"]) | {"batch_id": None}
+    later = row | {"run_id": "20260302T000000Z-whole", "params": json.dumps(params)}
+    made.lake.append("runs", [later], txn="whole")
+    assert kept.get("20260302T000000Z-whole").table is kept.get().table
 
 
 def test_a_run_has_its_own_snapshot(made, kept):
