@@ -65,6 +65,12 @@ class Augmentation:
             ]
         )
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        cell = self.moderation._repr_html_()
+        return f"<pre>{escape(self.summary())}</pre>\n{cell}"
+
     def _failed(self) -> list[str]:
         """Return the reasons why images could not be generated, the most frequent first."""
         lines = [f"not made    {n:,}: {detail}" for detail, n in self.failures[:_REASONS_SHOWN]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,4 +18,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "assay")
     yield shell
+    # IPython would end its history at the end of the process, when the folder is gone.
+    atexit.unregister(shell.atexit_operations)
+    shell.history_manager.end_session()
     InteractiveShell.clear_instance()

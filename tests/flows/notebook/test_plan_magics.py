@@ -82,6 +82,9 @@ def test_a_plan_is_made_with_run_and_a_file_by_the_line_magic_alike(
     done = shell.run_cell(f"%%assay_plan --run --lake {lake} {OPTIONS}\n{PLAN}")
     assert done.success, done.error_in_exec
     assert (done.result.made, done.result.known) == (4, 0)
+    cell = done.result._repr_html_()
+    assert "4 images made" in cell
+    assert cell.count("<details") == 4
     (tmp_path / "my plan.toml").write_text(PLAN)
     line = f'again = %assay_synth "{tmp_path / "my plan.toml"}" --lake {lake} {OPTIONS}'
     done = shell.run_cell(line)
