@@ -27,13 +27,12 @@ from ...tasks.pages.histogram import LEFT_PX, histogram_svg
 from ...tasks.rejections import remedy_of
 from ...tasks.report.facts import ReportFacts
 from ...tasks.report.run_record import RunRecord, find_run
-from ...tasks.report.thresholds import DECISIONS, LABELS
+from ...tasks.report.thresholds import CELL_COLUMNS, DECISIONS, LABELS
 from ..dead_runs import this_process, why_gone
 from .desk import Desk, desk_of, render
 
 MAX_RUNS: Final = 200
 _WAIT_S: Final = 2.0
-_CELLS: Final = ("group", "kind", "bin", "view", "label", "n")
 
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
@@ -148,7 +147,7 @@ def _page_data(desk: Desk, run: RunRecord, figures: RunFigures) -> dict[str, Any
             for group, own, file in zip(figures.groups, figures.own, files[1:], strict=True)
         ],
         "policy": files[0],
-        "cells": {column: figures.cells[column].to_list() for column in _CELLS},
+        "cells": {column: figures.cells[column].to_list() for column in CELL_COLUMNS},
         "plot_left": LEFT_PX,
         "command": command("score", policy="policy.toml", detector=name, lake=desk.lake.uri),
         "domains": [group.domain for group in figures.groups],

@@ -26,7 +26,7 @@ from .pairs import Pair
 from .run_details import tiles_of, what_ran
 from .run_record import RunRecord
 from .sections import Sections
-from .thresholds import DECISIONS, LABELS, NO_DOMAIN
+from .thresholds import CELL_COLUMNS, DECISIONS, LABELS, NO_DOMAIN
 
 _MAX_SOURCES: Final = 4
 _OWN: Final = Path(__file__).parent / "script"
@@ -131,8 +131,9 @@ def render_page(
 
 def _data(sections: Sections, facts: ReportFacts) -> dict[str, Any]:
     """Return what the script reads: values for JSON, and the packed columns."""
-    names = ("group", "kind", "bin", "view", "label", "n")
-    cells = pack(sections.cells.height, {name: sections.cells[name].to_numpy() for name in names})
+    cells = pack(
+        sections.cells.height, {name: sections.cells[name].to_numpy() for name in CELL_COLUMNS}
+    )
     return {
         "page_data": {
             "signs": SIGNS,

@@ -35,7 +35,9 @@ _BY_SCORE: Final = (
     DecisionReason.BELOW_REVIEW,
 )
 _RAISING: Final = (DecisionReason.DECLARED_AI, DecisionReason.NOT_AS_SEEN)
-_CELL: Final = ("domain", "kind", "bin", "view", "label")
+_CELL: Final = ("domain", "kind", "bin", "view", "label", "decision")
+CELL_COLUMNS: Final = ("group", *_CELL[1:], "n")
+"""Columns of the cells of `grouped`, as the script of the sliders reads them."""
 
 
 def steps_of(bands: Sequence[Band]) -> NDArray[np.float64]:
@@ -100,6 +102,7 @@ class Cells:
             bin=pl.Series(self._bins(rows["prob_fake"]), dtype=pl.UInt16),
             view=pl.Series(self._bins(rows["view_prob"]), dtype=pl.UInt16),
             label=label_index(),
+            decision=_decision_index(),
         )
         # A decision that no threshold changes needs no bin.
         fixed = pl.col("kind") < FREE
@@ -110,7 +113,9 @@ class Cells:
         self._counted.append(cells.group_by(_CELL).agg(n=pl.len()))
 
     def total(self) -> pl.DataFrame:
-        """Return columns domain (null: none), kind, bin, view, label (index into `LABELS`) and n.
+        """Return columns domain (null: none), kind, bin, view, label, decision and n.
+
+        Label and decision are indices into `LABELS` and `DECISIONS`; the decision is the run's.
 
         An image is at or above step k if its bin is greater than k; so is its highest tile if its
         view is. View 0 is no view.
@@ -133,8 +138,13 @@ class Cells:
         to_people = pl.lit(value=False)
         if self._policy is not None and self._policy.unlisted_domain == "review":
             to_people = has(DecisionReason.NO_DOMAIN_THRESHOLD)
-        # A rule of a later version may stand above the score.
-        overruled = has(DecisionReason.AT_OR_ABOVE_FLAG) & (decided != Decision.FLAG.value)
+        # A rule of a later version may stand above the score. A band that may not flag alone does
+        # not: other thresholds may.
+        overruled = (
+            has(DecisionReason.AT_OR_ABOVE_FLAG)
+            & (decided != Decision.FLAG.value)
+            & ~has(DecisionReason.UNCALIBRATED)
+        )
         unexplained = (
             has(DecisionReason.BELOW_REVIEW)
             & (decided == Decision.REVIEW.value)
@@ -143,7 +153,7 @@ class Cells:
         fixed = ~has(*_BY_SCORE) | to_people | overruled
         return (
             pl.when(fixed)
-            .then(decided.replace_strict(DECISIONS, range(FREE), default=0))
+            .then(_decision_index())
             .when(has(*_RAISING) | unexplained)
             .then(RAISED)
             .otherwise(FREE)
@@ -157,8 +167,14 @@ _SCHEMA: Final = {
     "bin": pl.UInt16,
     "view": pl.UInt16,
     "label": pl.UInt8,
+    "decision": pl.UInt8,
     "n": pl.UInt32,
 }
+
+
+def _decision_index() -> pl.Expr:
+    decided = pl.col("decision").cast(pl.String)
+    return decided.replace_strict(DECISIONS, range(FREE), default=0).cast(pl.UInt8)
 
 
 def label_index() -> pl.Expr:
@@ -214,9 +230,9 @@ def grouped(
     )
     by_group = (
         cells.join(keys, on="domain", how="left", nulls_equal=True)
-        .group_by("group", "kind", "bin", "view", "label")
+        .group_by(CELL_COLUMNS[:-1])
         .agg(pl.col("n").sum())
-        .sort("group", "kind", "bin", "view", "label")
+        .sort(CELL_COLUMNS[:-1])
     )
     return made, by_group
 

@@ -40,13 +40,15 @@ def decided_under(images: Sequence[Mapping[str, Any]], policy: Policy) -> pl.Dat
     return decide(rows, policy)
 
 
-def recounted(
-    cells: pl.DataFrame, edges: Sequence[tuple[int, int] | Sequence[int]]
-) -> list[tuple[str, int]]:
-    """Return the number of images per decision, without zeros, by decision."""
+def recounted(cells: pl.DataFrame, edges: Sequence[Sequence[int] | None]) -> list[tuple[str, int]]:
+    """Return the number of images per decision, without zeros; at None, those of the run."""
     counts: Counter[str] = Counter()
     for cell in cells.iter_rows(named=True):
-        review, flag = edges[cell["group"]]
+        steps = edges[cell["group"]]
+        if steps is None:
+            counts[("clear", "review", "flag")[cell["decision"]]] += cell["n"]
+            continue
+        review, flag = steps
         if cell["kind"] < 3:
             decision = ("clear", "review", "flag")[cell["kind"]]
         elif cell["bin"] > flag:

@@ -9,9 +9,9 @@ const RAISED = 4; // never cleared: declared AI-generated, or not as seen
 /**
  * Return the number of images per decision, of all and per label.
  *
- * cells: columns group, kind, bin, view, label, n. An image is at or above step `k` if its bin is
+ * cells: columns group, kind, bin, view, label, decision (of the run), n. An image is at or above step `k` if its bin is
  *   greater than `k`; view 0 is no view.
- * band: function from a group to [review step, flag step].
+ * band: function from a group to [review step, flag step], or to null for the run's decisions.
  * labels: number of labels.
  */
 export function recount(cells, band, labels, only = null) {
@@ -20,8 +20,10 @@ export function recount(cells, band, labels, only = null) {
   for (let i = 0; i < cells.n.length; i++) {
     const group = cells.group[i];
     if (only !== null && group !== only) continue;
-    const [review, flag] = band(group);
-    const decision = decide(cells.kind[i], cells.bin[i], cells.view[i], review, flag);
+    const steps = band(group);
+    const decision = steps
+      ? decide(cells.kind[i], cells.bin[i], cells.view[i], ...steps)
+      : cells.decision[i];
     all[decision] += cells.n[i];
     byLabel[cells.label[i]][decision] += cells.n[i];
   }

@@ -74,9 +74,9 @@ export function startSlider(page, cells) {
 
   function draw() {
     const chosen = [Number(review.value), Number(flag.value)];
-    const before = recount(cells, ofRun, page.labels.length, only());
+    const before = recount(cells, () => null, page.labels.length, only());
     // Domains with thresholds of their own keep them, as they would under the policy below.
-    const band = (group) => (only() === null && page.groups[group][4] ? ofRun(group) : chosen);
+    const band = (group) => (only() === null && page.groups[group][4] ? null : chosen);
     const after = moved ? recount(cells, band, page.labels.length, only()) : before;
     const [low, high] = chosen.map((k) => page.steps[k]);
     for (const [slider, output, value] of [

@@ -19,7 +19,7 @@ from assay.tasks.evasion.table import wilson
 from assay.tasks.pages.captions import score_text, short_name
 from assay.tasks.pages.packed import pack
 from assay.tasks.report.grid import grid_rows
-from assay.tasks.report.thresholds import DECISIONS, LABELS, Cells, grouped, steps_of
+from assay.tasks.report.thresholds import CELL_COLUMNS, DECISIONS, LABELS, Cells, grouped, steps_of
 
 pytestmark = needs_node
 
@@ -91,15 +91,16 @@ def test_the_sliders_count_what_the_rule_decides(rows: pl.DataFrame) -> None:
     cells.add(rows.with_columns(view_prob=pl.col("prob_fake").shuffle(seed=3)))
     bands = dict.fromkeys(rows["domain"].unique(), policy.default)
     groups, by_group = grouped(cells.total(), steps, bands)
-    names = ("group", "kind", "bin", "view", "label", "n")
     pairs = list(itertools.combinations_with_replacement(range(0, len(steps), 9), 2))
-    packed = pack(by_group.height, {name: by_group[name].to_numpy() for name in names})
+    packed = pack(by_group.height, {name: by_group[name].to_numpy() for name in CELL_COLUMNS})
     found = called(
         f"{UNPACK} return given.pairs.map((pair) => [recount(rows, () => pair, 4),"
-        " recount(rows, () => pair, 4, 1)]);",
+        " recount(rows, () => pair, 4, 1)]).concat([[recount(rows, () => null, 4)]]);",
         {"columns": packed.columns, "data": packed.data, "pairs": pairs},
     )
     one = by_group.filter(group=1)
+    decided = rows["decision"].value_counts().sort("decision").rows()
+    assert counted(found.pop()[0]["all"]) == decided
     for pair, (whole, part) in zip(pairs, found, strict=True):
         edges = [pair] * len(groups)
         assert counted(whole["all"]) == recounted(by_group, edges)

@@ -60,7 +60,8 @@ def test_a_recount_is_what_the_rule_decides_at_these_thresholds(
     bands = {domain: rules.band(DETECTOR, domain)[0] for domain in total["domain"].unique()}
     groups, by_group = grouped(total, steps, bands)
     own = [(group.review_step, group.flag_step) for group in groups]
-    assert recounted(by_group, own) == rows["decision"].value_counts().sort("decision").rows()
+    decided = rows["decision"].value_counts().sort("decision").rows()
+    assert recounted(by_group, own) == recounted(by_group, [None] * len(own)) == decided
     # At any other two steps, for every domain alike.
     low, high = steps[picked[0]], steps[picked[1]]
     moved = policy(unlisted, photos=(low, high)).as_dict()
@@ -110,8 +111,23 @@ def test_a_decision_that_the_score_does_not_explain_stays() -> None:
     cells.add(rows)
     groups, by_group = grouped(cells.total(), steps_of([]), {None: Band(review_at=0, flag_at=0)})
     assert [group.name for group in groups] == [NO_DOMAIN]
-    for edges in ((0, 0), (50, 60), (116, 116)):
+    for edges in (None, (0, 0), (50, 60), (116, 116)):
         assert recounted(by_group, [edges]) == [("flag", 1), ("review", 1)]
+
+
+def test_a_band_that_may_not_flag_keeps_its_decisions_until_the_thresholds_are_others() -> None:
+    """A score of 0.9 is for review while the band is uncalibrated, and flagged at chosen 0.8."""
+    band = {"review_at": 0.35, "flag_at": 0.65, "may_flag": False}
+    rules = policy_from_dict(load_policy().as_dict() | {"default": band}, source="test")
+    rows = decided_under([{"prob_fake": 0.9}, {"prob_fake": 0.1}], rules)
+    assert rows["reasons"].to_list()[0][0] == "uncalibrated"
+    steps = steps_of([rules.default])
+    cells = Cells(rules, steps)
+    cells.add(rows)
+    _, by_group = grouped(cells.total(), steps, {None: rules.default})
+    assert recounted(by_group, [None]) == [("clear", 1), ("review", 1)]
+    at = steps.tolist().index(0.8)
+    assert recounted(by_group, [(at, at)]) == [("clear", 1), ("flag", 1)]
 
 
 @pytest.mark.parametrize("n_domains", [MAX_GROUPS, MAX_GROUPS + 40])
