@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-engines coverage lint types check docs wheel clean
+.PHONY: help install demo test test-engines test-browser coverage lint types check docs wheel clean
 
 help:
 	@echo "make demo     install, then the whole loop on the embedded detector"
 	@echo "make test     install, then the tests"
 	@echo "make test-engines  the tests on local clusters of Ray and Dask"
+	@echo "make test-browser  the tests of pages in headless Chromium"
 	@echo "make coverage the tests, and by layer how much of the code and its branches they run"
 	@echo "make check    lint, types and tests"
 	@echo "make docs     the documents as a site, in site/index.html"
@@ -40,6 +41,20 @@ $(ENGINES_STAMP): $(STAMP)
 
 test-engines: $(ENGINES_STAMP)
 	@$(BIN)/python -m pytest -q -m engines tests/flows/engines
+
+# Playwright is installed for the tests of pages only; it drives the system's Chromium.
+BROWSER_STAMP := $(VENV)/.browser-installed
+
+$(BROWSER_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	@touch $@
+
+test-browser: $(BROWSER_STAMP)
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		{ echo "Chromium is missing; as root: apt-get install chromium"; exit 2; }
+	@$(BIN)/python -m pytest -q -m browser
 
 coverage: install
 	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup --cov --cov-report=

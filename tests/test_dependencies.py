@@ -76,8 +76,8 @@ def test_each_requirement_has_a_reason_beside_it():
 def test_the_developers_have_every_extra():
     """Tests of an optional path run where its extra is installed.
 
-    The site is no such path, and the tests of engines install theirs.
+    The site is no such path, and the tests of engines and of pages install theirs.
     """
-    others = {"dev", "docs", "ray", "dask"}
+    others = {"dev", "docs", "ray", "dask", "browser"}
     optional = names(line for name, lines in EXTRAS.items() if name not in others for line in lines)
     assert optional <= names(EXTRAS["dev"])

@@ -20,7 +20,6 @@ from .desk import Desk, desk_of, reviewer_of
 from .tickets import kind_of_ticket
 
 MAX_ANSWERS: Final = 200
-_MAX_AGO_S: Final = 90 * 86_400.0
 
 router = APIRouter()
 
@@ -29,7 +28,9 @@ class GivenAnswer(BaseModel):
     """An answer as a script sends it; `Answer` checks the values.
 
     Attributes:
-        ago_s: Time since the answer was given, in seconds; clocks of browsers may be wrong.
+        at_ms: Time of the answer by the server's clock, in ms since 1970. The script takes the
+            clock from the page once: answers keep their order, however long each one travels.
+        ago_s: Time since the answer was given, in seconds, where `at_ms` is not known.
         ticket: Text that came with an item of the queue; see `tickets`.
         view: View that the answer was given in.
     """
@@ -39,7 +40,8 @@ class GivenAnswer(BaseModel):
     answer_id: str
     image_id: str
     label: str
-    ago_s: Annotated[float, Field(ge=0, le=_MAX_AGO_S)] = 0.0
+    at_ms: Annotated[float | None, Field(ge=0, le=4e12)] = None
+    ago_s: Annotated[float, Field(ge=0, le=1e8)] = 0.0
     view: Literal["queue", "grid"] = "queue"
     ticket: str = ""
     reason: str | None = None
@@ -89,7 +91,7 @@ def take_answers(
     taken = TakenAnswers(recorded=[], refused=[])
     answers: list[Answer] = []
     for one in given.answers:
-        values = one.model_dump(exclude={"ago_s", "view", "ticket"})
+        values = one.model_dump(exclude={"at_ms", "ago_s", "view", "ticket"})
         kind = _kind(desk, reviewer, one)
         try:
             answers.append(
@@ -98,13 +100,20 @@ def take_answers(
                     reviewer=reviewer,
                     origin=ReviewOrigin.PAGE,
                     kind=kind,
-                    reviewed_at=now - timedelta(seconds=one.ago_s),
+                    reviewed_at=_time_of(one, now),
                 )
             )
         except InputError as error:
             taken.refused.append(RefusedAnswer(answer_id=one.answer_id, problem=str(error)))
     _record(desk.journal, answers, taken)
     return taken
+
+
+def _time_of(answer: GivenAnswer, now: datetime) -> datetime:
+    """Return the time of an answer, which is not after its arrival."""
+    if answer.at_ms is None:
+        return now - timedelta(seconds=answer.ago_s)
+    return min(now, datetime.fromtimestamp(answer.at_ms / 1000, UTC))
 
 
 def _kind(desk: Desk, reviewer: str, answer: GivenAnswer) -> ReviewKind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
     """Return a page or a part of one from a template of this folder.
 
     Templates of whole pages extend `base.html.jinja`. Every template has the values `desk`, `here`
-    (the path), `reviewer`, `form_token` and `static` (the path of scripts and styles).
+    (the path), `reviewer`, `form_token`, `now_ms` and `static` (the path of scripts and styles).
 
     Args:
         request: Request that is answered.
@@ -105,6 +106,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
             reviewer=session.reviewer,
             form_token=desk.sessions.form_token(session),
             static=f"/static/{STATIC_DIGEST}",
+            now_ms=round(1000 * time.time()),
             **values,
         )
     )

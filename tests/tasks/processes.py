@@ -18,6 +18,8 @@ PROCESSES.set_forkserver_preload(
         "assay.flows.commands.ingest",
         "assay.tasks.detector.backends.pytorch",
         "assay.tasks.detector.backends.vit",
+        "assay.flows.review_page.app",
+        "uvicorn",
         "scipy.fftpack",
         "pandas",
     ]

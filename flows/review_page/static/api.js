@@ -4,6 +4,10 @@ const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?
 
 export const reviewer = meta("reviewer");
 
+// The server's clock, taken once: what happens on this page keeps its order.
+const offsetMs = Number(meta("server-ms")) - performance.now();
+export const serverMs = () => offsetMs + performance.now();
+
 // An answer of the server that says what is wrong; `status` 0 means that no answer came.
 export class Problem extends Error {
   constructor(message, status) {

@@ -4,7 +4,7 @@
 // the server has acknowledged it. It has an id of its own, so that sending it twice records it
 // once. Server killed, network gone, tab closed: it is sent again, at the latest by the next page.
 
-import { Problem, notice, post, reviewer } from "./api.js";
+import { Problem, notice, post, reviewer, serverMs } from "./api.js";
 
 const MOST_AT_ONCE = 50;
 const FIRST_WAIT_MS = 200;
@@ -70,7 +70,7 @@ export class Outbox {
 
   // Keeps an answer and begins to send it.
   put(answer) {
-    const entry = { answer, time: Date.now(), order: ++this.#order };
+    const entry = { answer: { ...answer, at_ms: serverMs() }, order: ++this.#order };
     this.#waiting.set(answer.answer_id, entry);
     try {
       localStorage.setItem(this.#prefix + answer.answer_id, JSON.stringify(entry));
@@ -103,15 +103,13 @@ export class Outbox {
   }
 
   #inOrder() {
-    return [...this.#waiting.values()].sort((a, b) => a.time - b.time || a.order - b.order);
+    return [...this.#waiting.values()].sort(
+      (a, b) => a.answer.at_ms - b.answer.at_ms || a.order - b.order,
+    );
   }
 
   async #sendSome(entries) {
-    const now = Date.now();
-    const answers = entries.map(({ answer, time }) => ({
-      ...answer,
-      ago_s: Math.max(0, (now - time) / 1000),
-    }));
+    const answers = entries.map((entry) => entry.answer);
     let taken;
     try {
       taken = await (await post("/answers", { reviewer, answers })).json();

@@ -1,7 +1,7 @@
 """An answer that was acknowledged is on disk, once, as it was given."""
 
+import time
 import uuid
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from lakes import Shot, lake_of
@@ -62,12 +62,22 @@ def test_an_answer_that_arrives_twice_is_stored_once(made, ada):
 
 
 def test_an_answer_that_arrives_late_has_the_time_at_which_it_was_given(made, ada):
-    """The server was away for an hour; the clock of the browser is not trusted."""
-    answer = given(made, ago_s=3600)
+    """The server was away for an hour; two answers keep their order."""
+    at_ms = 1000 * (time.time() - 3600)
+    first, second = given(made, at_ms=at_ms), given(made, at_ms=at_ms + 1)
+    send(ada, second)
+    send(ada, first)
+    ((early,), (late,)) = stored(made, first), stored(made, second)
+    assert early["reviewed_at"].timestamp() * 1000 == pytest.approx(at_ms, abs=1)
+    assert late["reviewed_at"] > early["reviewed_at"]
+
+
+def test_an_answer_is_not_of_a_time_to_come(made, ada):
+    """The clock of the browser was put forward; such an answer would overrule all later ones."""
+    answer = given(made, at_ms=1000 * (time.time() + 3600))
     send(ada, answer)
     (row,) = stored(made, answer)
-    ago = datetime.now(UTC) - row["reviewed_at"]
-    assert timedelta(minutes=60) <= ago < timedelta(minutes=61)
+    assert row["reviewed_at"].timestamp() <= time.time()
 
 
 @pytest.mark.parametrize(
