@@ -67,7 +67,7 @@ def queue_items(
     resume: bool = False,
     second: bool = False,
 ) -> Response:
-    """Lease the next images to the reviewer and return them as pieces of HTML, in order.
+    """Return the next images as pieces of HTML, in order, leased to the reviewer.
 
     Args:
         request: Request that is answered.
@@ -101,7 +101,7 @@ def queue_items(
 
 @router.post("/lease")
 def lease(request: Request, given: Images, reviewer: Reviewer) -> Kept:
-    """Lease images again that come back by undo; those of other reviewers are left out."""
+    """Take leases again of images that come back by undo, except those of other reviewers."""
     leases = desk_of(request).journal.leases
     leases.lease(given.image_ids, reviewer, seconds=LEASE_S)
     return Kept(kept=leases.renew(given.image_ids, reviewer, seconds=LEASE_S))
