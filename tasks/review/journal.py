@@ -129,7 +129,10 @@ class Journal:
         """
         n_moved = 0
         with locked(self.path, "fold", timeout_s=FOLD_TIMEOUT_S):
-            while n_moved_now := self._fold_some():
+            # Those that come meanwhile wait for the next fold: else each commit of a busy page
+            # would move the few answers that came during the one before.
+            last = self._last_number()
+            while n_moved_now := self._fold_some(last):
                 n_moved += n_moved_now
         if n_moved:
             self._compact()
@@ -246,13 +249,23 @@ class Journal:
         )
         return True
 
-    def _fold_some(self) -> int:
-        """Move one commit of answers into the table; the caller holds the lock of folds."""
+    def _last_number(self) -> int:
+        with self._lock, in_words("read", self.path):
+            self._n_waiting = 0
+            row = self._connection.execute("SELECT max(seq) FROM pending").fetchone()
+        return row[0] or 0
+
+    def _fold_some(self, last: int) -> int:
+        """Move one commit of answers into the table; the caller holds the lock of folds.
+
+        Args:
+            last: Number of the last answer to move.
+        """
         with self._lock, in_words("read", self.path):
             found = self._connection.execute(
-                "SELECT seq, answer FROM pending ORDER BY seq LIMIT ?", (FOLD_AT_ONCE,)
+                "SELECT seq, answer FROM pending WHERE seq <= ? ORDER BY seq LIMIT ?",
+                (last, FOLD_AT_ONCE),
             ).fetchall()
-            self._n_waiting = 0
         if not found:
             return 0
         rows = [row_of_json(text) for _, text in found]

@@ -188,6 +188,23 @@ def test_500_answers_leave_few_files(lake):
     assert len(lake.store.files("review")) <= 3
 
 
+def test_answers_that_come_during_a_fold_wait_for_the_next_one(lake):
+    """A busy page makes one commit per fold, not one after the other."""
+
+    class Busy(Lake):
+        def append(self, table, rows, *, txn, after=None):
+            journal.record([answer(B)])
+            return super().append(table, rows, txn=txn, after=after)
+
+    journal = Journal(Busy(lake.uri), fold_after_s=3600)
+    journal.record([answer(A)])
+    assert journal.fold() == 1
+    assert journal.n_waiting() == 1
+    assert lake.version("reviews") == 1
+    journal.lake = lake
+    journal.close()
+
+
 def test_a_lake_without_answers_settles_at_the_cost_of_a_look(lake):
     """No journal is made."""
     assert settle(lake) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -69,3 +70,38 @@ def test_answers_survive_a_kill_at_every_point_and_are_moved_once(tmp_path, poin
     with Journal(lake) as journal:
         journal.record([answer(A, answer_id="a" * 32), answer(B, answer_id="b" * 32)])
     assert sorted(lake.scan("reviews").collect()["answer_id"]) == ["a" * 32, "b" * 32]
+
+
+def record_until_killed(uri, out):
+    """Record answers one by one, and say which were acknowledged."""
+    journal = Journal(Lake(uri), fold_answers=4, fold_after_s=0.05)
+    while True:
+        made = answer(A)
+        journal.record([made])
+        out.send(made.answer_id)
+
+
+def test_acknowledged_answers_survive_kills_at_any_time_beside_readers(tmp_path):
+    """Two writers at once, killed three times while the thread of each moves answers."""
+    lake = images_lake(tmp_path / "lake")
+    acknowledged = set()
+    for n_before_kill in (1, 9, 17):
+        writers = []
+        for _ in range(2):
+            given, out = PROCESSES.Pipe(duplex=False)
+            child = PROCESSES.Process(target=record_until_killed, args=(lake.uri, out))
+            child.start()
+            out.close()
+            writers.append((child, given))
+        for child, given in writers:
+            acknowledged |= {given.recv() for _ in range(n_before_kill)}
+            assert acknowledged <= set(all_answers(lake).collect()["answer_id"])
+            child.kill()
+            child.join(timeout=60)
+            with contextlib.suppress(EOFError):
+                while True:
+                    acknowledged.add(given.recv())
+    settle(lake)
+    ids = lake.scan("reviews").collect()["answer_id"].to_list()
+    assert acknowledged <= set(ids)
+    assert len(ids) == len(set(ids))
