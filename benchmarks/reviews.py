@@ -41,10 +41,12 @@ PAGE_BYTES = 4096
 def main() -> None:
     """Print a line per way of writing, and one for the queue."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--images", type=int, default=100_000, help="At least 5 per answer.")
     parser.add_argument("--answers", type=int, default=500)
     parser.add_argument("--folder", help="Folder on the disk to measure.")
     arguments = parser.parse_args()
+    if arguments.images < 5 * arguments.answers:
+        parser.error(f"{arguments.images} images are too few for {arguments.answers} answers")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         folder = Path(scratch)
         lake = make_lake(folder / "lake", arguments.images)
@@ -69,17 +71,25 @@ def line(name: str, seconds: Sequence[float], n_files: int) -> None:
 
 
 def syncs(folder: Path, n: int) -> list[float]:
-    """Return the seconds of appends of a page, each with a sync."""
+    """Return the seconds of writes of a page within a file, each with a sync of its data."""
     with (folder / "syncs").open("wb", buffering=0) as file:
-        return [timed(lambda: (file.write(bytes(PAGE_BYTES)), os.fsync(file))) for _ in range(n)]
+        file.write(bytes(PAGE_BYTES))
+        os.fsync(file)
+
+        def write() -> None:
+            file.seek(0)
+            file.write(os.urandom(PAGE_BYTES))
+            os.fdatasync(file)
+
+        return [timed(write) for _ in range(n)]
 
 
 def by_journal(lake: Lake, answers: Sequence[Answer], at_once: int) -> list[float]:
     """Return the seconds per answer; answers are moved into the table meanwhile and at the end."""
     with Journal(lake) as journal:
-        journal.record(answers[:1])  # reads the ids of the images
+        journal.expect(one.image_id for one in answers)  # as the queue does
         seconds = []
-        for begin in range(1, len(answers), at_once):
+        for begin in range(0, len(answers), at_once):
             some = answers[begin : begin + at_once]
             took_s = timed(lambda some=some: journal.record(some))
             seconds += [took_s / len(some)] * len(some)

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
@@ -121,6 +121,16 @@ class Journal:
         if n_new:
             self._expect_fold(n_new)
 
+    def expect(self, image_ids: Iterable[str]) -> None:
+        """Take note of images that the caller has read from the lake.
+
+        Their ids are not looked up again when they are answered, which takes several times as long
+        as the answer itself.
+        """
+        if len(self._known) > MAX_KNOWN:
+            self._known.clear()
+        self._known.update(image_ids)
+
     def fold(self) -> int:
         """Move the waiting answers into the table `reviews`, and return their number.
 
@@ -188,9 +198,7 @@ class Journal:
                 f" {len(image_ids):,} images are unknown); nothing was recorded; `assay ls` lists"
                 " its images"
             )
-        if len(self._known) > MAX_KNOWN:
-            self._known.clear()
-        self._known |= known
+        self.expect(known)
 
     def _require_own(self, answers: Sequence[Answer]) -> None:
         """Refuse withdrawals of answers that the reviewer has not given about the image."""

@@ -164,6 +164,7 @@ class Queue:
             # An answer ends the lease of its image in the same transaction. So an image that
             # could be leased although it was answered since the last look is found here.
             answers.update()
+            self._journal.expect(granted)
             mine = [place for place in chosen if place.image_id in granted]
             late = [p.image_id for p in mine if not _is_open(p, answers, reviewer)]
             if late:
