@@ -19,9 +19,9 @@ def environment(folder: Path = _SHARED) -> Environment:
 
     It keeps the compiled templates: compiling takes longer than rendering most pages.
 
-    Templates may extend `page.html.jinja`, which forbids scripts and requests and includes the
-    theme and the styles of blurred images. The filters `cut`, `visible` and `score` are those of
-    `captions`.
+    Templates may extend `page.html.jinja`, which forbids requests, and scripts but those that a
+    page allows by their hash, and includes the theme and the styles of blurred images. The filters
+    `cut`, `visible` and `score` are those of `captions`.
 
     Args:
         folder: Folder of the page's own templates.
