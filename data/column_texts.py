@@ -16,6 +16,7 @@ ROW_TEXTS: Final[dict[str, str]] = {
     "golden": "One row per change of a golden item, whose label is known; the latest row counts.",
     "appeals": "One row per event of an appeal: opened, upheld or overturned.",
     "synthetics": "One row per synthetic image.",
+    "audits": "One row per image that an audit drew.",
     "calibrations": "One row per calibration for all images, and one per domain of its own.",
     "runs": "One row per change of a run's status; the latest row counts.",
 }
@@ -145,6 +146,17 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "license_flags": "Conditions of the generator's licence",
         "run_id": "Id of the run that made the image",
         "created_at": "Time of creation",
+    },
+    "audits": _KEY
+    | {
+        "audit_id": "Id of the audit",
+        "image_id": "Id of the image",
+        "stratum": "Decision by which it was drawn: clear, review or flag",
+        "n_stratum": "Number of images with that decision",
+        "n_drawn": "Number of those that were drawn: each with probability n_drawn / n_stratum",
+        "policy_id": "Policy of the decision",
+        "seed": "Seed of the draw",
+        "drawn_at": "Time of the draw",
     },
     "calibrations": _KEY
     | {

@@ -350,6 +350,22 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("created_at", _TIME),
         ]
     ),
+    "audits": pa.schema(
+        [
+            _required("audit_id", _TEXT),
+            _required("image_id", _TEXT),
+            _required("stratum", _TEXT),
+            _required("n_stratum", pa.int64()),
+            _required("n_drawn", pa.int64()),
+            _required("detector", _TEXT),
+            _required("weights_sha256", _TEXT),
+            _required("profile", _TEXT),
+            _required("precision", _TEXT),
+            _required("policy_id", _TEXT),
+            _required("seed", pa.int64()),
+            _required("drawn_at", _TIME),
+        ]
+    ),
     "calibrations": pa.schema(
         [
             _required("calibration_id", _TEXT),
@@ -392,6 +408,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "golden": ("image_id", "set_at"),
     "appeals": ("image_id", "at"),
     "synthetics": ("image_id", "created_at"),
+    "audits": ("image_id", "drawn_at"),
     "calibrations": ("calibration_id", "created_at"),
     "runs": ("run_id",),  # run ids sort by time
 }

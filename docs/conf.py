@@ -61,6 +61,7 @@ _NAVIGATION: Final = {
         "report",
         "decisions",
         "guarantees",
+        "audits",
         "accountability",
         "detectors",
         "adversarial-examples",

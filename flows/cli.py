@@ -46,6 +46,7 @@ from .commands import (
     views,
     watch,
 )
+from .commands.audit.app import audit
 from .commands.deciding import calibrate, decide, explain_decision, policy, verify_log
 from .commands.review.app import review
 from .process import signals
@@ -103,6 +104,7 @@ app.command(models.models)
 app.command(synth.synth)
 app.command(lake.lake_app)
 app.command(policy.policy)
+app.command(audit)
 app.command(review)
 app.command(config.config)
 app.register_install_completion_command(

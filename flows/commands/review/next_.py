@@ -70,6 +70,7 @@ def next_(
             second_opinion=second_opinion,
             lease_s=lease_s,
             resume=True,
+            drawings=(open_draws,),
         )
     files: dict[str, Path | None] = {}
     if folder is not None:

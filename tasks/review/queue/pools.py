@@ -25,7 +25,7 @@ OPINIONS: Final = 2
 
 TABLES_READ: Final = (
     *("images", "sightings", "scores", "decisions", "synthetics"),
-    *("golden", "appeals"),
+    *("golden", "appeals", "audits"),
 )
 
 

@@ -195,6 +195,13 @@ class Queue:
                 else:
                     chosen.append(waiting)
                     waiting = next(queue, None)
+            # An audit needs all of its answers, also where nothing else is left to answer.
+            rest = (
+                iter(places)
+                for draw, places in zip(draws, drawn, strict=True)
+                if not draw.is_for_each
+            )
+            chosen += itertools.islice(itertools.chain.from_iterable(rest), n - len(chosen))
             return chosen
 
         return choose
