@@ -46,6 +46,7 @@ def next_(
     """
     from ....data.durations import span_s
     from ....data.user_paths import from_home
+    from ....tasks.audit.audits import open_draws
     from ....tasks.review.journal import Journal
     from ....tasks.review.queue import next_items
     from ....tasks.review.queue.extract import extract, require_folder
