@@ -37,7 +37,7 @@ class Audit:
         seed: Seed of the draw.
         strata: Counts by decision.
         n_disputed: Number of drawn images on which reviewers disagree; they count as unlabelled.
-        estimate: What the audit says of all images.
+        estimate: Figures for all images.
     """
 
     audit_id: str

@@ -86,6 +86,7 @@ def test_numbers_out_of_range_and_unknown_audits_are_refused(made: Made) -> None
         read_audit(made.lake, "a-none")
 
 
+@pytest.mark.xdist_group("forked commands")
 def test_sheet_is_labelled_outside_and_imported(made: Made, tmp_path: Path) -> None:
     """The CSV has no score and no decision; labels come back by `assay audit import`."""
     lake = ("--lake", made.lake.uri, "--json")

@@ -104,6 +104,7 @@ def test_page_shows_each_change_with_veiled_images(made: Made, tmp_path: Path) -
     assert "<script" not in page
 
 
+@pytest.mark.xdist_group("forked commands")
 def test_command_shows_and_then_decides(made: Made, tmp_path: Path) -> None:
     """The dry run and the run print the same changes."""
     (tmp_path / "p.toml").write_text(
