@@ -107,6 +107,21 @@ def embedding_matrix(lake: Lake, key: ScoreKey | None, ids: pl.Series) -> NDArra
     return np.empty((len(ids), 0), np.float32) if matrix is None else matrix
 
 
+def with_embeddings(lake: Lake, key: ScoreKey | None, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with the column `embedding`, an array of D numbers, null for none.
+
+    Args:
+        lake: Lake of the scores.
+        key: Key of the embeddings; None for a run without scores.
+        rows: Rows of `item_rows`.
+    """
+    matrix = embedding_matrix(lake, key, rows["image_id"])
+    kind = pl.Array(pl.Float32, matrix.shape[1])
+    has_one = pl.Series(~np.isnan(matrix).any(axis=1) & (matrix.shape[1] > 0))
+    column = pl.Series("embedding", matrix, dtype=kind)
+    return rows.with_columns(embedding=pl.when(has_one).then(column))
+
+
 def image_at(lake: Lake, run: RunRecord, item: int | str) -> str:
     """Return the id of an image of a run.
 

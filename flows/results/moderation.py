@@ -72,7 +72,7 @@ class Moderation(RunCounts):
             .collect()
         )
 
-    def to_polars(self) -> pl.DataFrame:
+    def to_polars(self, *, embeddings: bool = False) -> pl.DataFrame:
         """Return one row per item of the run, in the order of its sources' rows.
 
         A run over the whole lake has one row per image. The columns `row`, `source_uri`, `status`,
@@ -80,13 +80,18 @@ class Moderation(RunCounts):
         `reasons`, `score_status`, `score_reason`, `domain`, `label` and `label_evidence` those of
         its image, null for a rejected item.
 
+        Args:
+            embeddings: Whether to add the column `embedding`, an array of D numbers, null for none.
+
         Raises:
             InputError: The lake has no record of the run.
             StoreError: The lake cannot be read.
         """
-        from .item_rows import item_rows
+        from .item_rows import item_rows, with_embeddings
 
-        return item_rows(*self._opened())
+        lake, run = self._opened()
+        rows = item_rows(lake, run)
+        return with_embeddings(lake, run.key, rows) if embeddings else rows
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return the rows of `to_polars` as a frame of pandas."""
@@ -100,6 +105,27 @@ class Moderation(RunCounts):
         from .hub_dataset import dataset_of
 
         return dataset_of(self.lake, self.to_polars())
+
+    def to_files(self, folder: str | PathLike[str]) -> pl.DataFrame:
+        """Write the images of the run as files named by their ids, and return the rows with paths.
+
+        Files that are there already are kept.
+
+        Args:
+            folder: Folder to write to; created if missing.
+
+        Returns:
+            The rows of `to_polars` and their absolute `path`, null for a rejected item.
+
+        Raises:
+            ConfigError: The folder lies in a lake.
+            StoreError: An image cannot be read, or a file cannot be written.
+        """
+        from .item_rows import item_rows
+        from .saved_images import save_images
+
+        lake, run = self._opened()
+        return save_images(lake, item_rows(lake, run), Path(folder))
 
     def flagged(self) -> pl.DataFrame:
         """Return the rows of `to_polars` that are flagged, the highest score first."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
+from traitlets.config import Config
 
 import assay
 from assay.flows.api import stopped
@@ -76,7 +77,9 @@ def test_a_cell_shows_one_line(
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(colors="nocolor")
+    # Its file would be closed at the end of the process, when the folder is gone.
+    no_history = Config({"HistoryManager": {"enabled": False}})
+    shell = InteractiveShell.instance(config=no_history, colors="nocolor")
     try:
         shell.user_ns["stop"] = lambda: moderated_until_stopped(tmp_path / "lake")
         outcome = shell.run_cell("stop()")

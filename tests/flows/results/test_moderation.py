@@ -228,3 +228,38 @@ def test_without_the_packages_of_notebooks_there_is_another_way(
     monkeypatch.setitem(sys.modules, "assay.flows.notebook.review.open_review", None)
     with pytest.raises(ConfigError, match=r"assay\[notebook\].*assay review serve --lake"):
         result.review()
+
+
+def test_a_frame_has_embeddings_where_it_is_asked_for_them(result: Moderation) -> None:
+    """Null where there is none, so that other programs can leave these rows out."""
+    rows = result.to_polars(embeddings=True)
+    assert rows["embedding"].dtype == pl.Array(pl.Float32, 192)
+    assert rows["embedding"].is_null().to_list() == [n in {MISSING, BROKEN} for n in range(14)]
+    kept = rows.drop_nulls("embedding")
+    expected = np.delete(result.embeddings(), [MISSING, BROKEN], axis=0)
+    assert np.array_equal(kept["embedding"].to_numpy(), expected)
+
+
+def test_images_are_written_as_files_once(result: Moderation, tmp_path: Path) -> None:
+    """Named by their ids, with the bytes of the lake; what is there stays, what is cut is whole."""
+    folder = tmp_path / "files"
+    rows = result.to_files(folder)
+    assert rows["row"].to_list() == list(range(14))
+    assert rows["path"].is_null().to_list() == [n in {MISSING, BROKEN} for n in range(14)]
+    assert rows["path"][COPY] == rows["path"][0]
+    assert len(list(folder.iterdir())) == 11
+    first, second = Path(rows["path"][0]), Path(rows["path"][1])
+    assert first == folder / f"{rows['image_id'][0]}.png"
+    raw = first.read_bytes()
+    assert raw == assay.Lake(result.lake).image(rows["image_id"][0])
+    first.write_bytes(raw[:10])
+    before = second.stat().st_mtime_ns
+    result.to_files(folder)
+    assert first.read_bytes() == raw
+    assert second.stat().st_mtime_ns == before
+
+
+def test_no_files_are_written_into_a_lake(result: Moderation) -> None:
+    """They would be taken for a part of it."""
+    with pytest.raises(ConfigError, match="lies in the lake"):
+        result.to_files(Path(result.lake) / "files")
