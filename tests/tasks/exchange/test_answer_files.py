@@ -232,6 +232,23 @@ def test_columns_that_are_unknown_missing_or_twice_are_refused_by_name(made, tmp
         imported(made, table(tmp_path, head, "x"))
 
 
+@pytest.mark.parametrize(
+    ("row", "seen"),
+    [
+        ('{0},"real,ann', "line 4: a quote is not closed"),
+        ('{0},"real"?,ann', "line 4: a quote is not closed, or text follows it"),
+        ("{0},real", "line 4: 2 cells where the header has 3"),
+        ("{0},real,ann,more", "line 4: 4 cells where the header has 3"),
+    ],
+)
+def test_a_row_that_is_no_row_is_named_with_its_first_line(made, tmp_path, row, seen):
+    """After a note of two lines, which is one row."""
+    head, good = "image_id,label,reviewer", f'{made.ids["1.jpg"]},real,"a\nb"'
+    file = table(tmp_path, head, good, row.format(made.ids["0.jpg"]))
+    with pytest.raises(InputError, match=seen):
+        imported(made, file)
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_file_that_was_cut_off_changes_nothing(answered, other, tmp_path, kind):
     """Wherever the file ends inside its last row, the import is refused and says where."""
