@@ -80,7 +80,7 @@ def open_appeal(
 
 
 def appeals(lake: Lake) -> pl.DataFrame:
-    """Return all appeals with their state, the oldest first.
+    """Return all appeals with their state, the oldest first, also those not settled yet.
 
     Returns:
         Columns appeal_id, image_id, contested, text, opened_by, opened_at, state (open, upheld,
@@ -89,40 +89,25 @@ def appeals(lake: Lake) -> pl.DataFrame:
     Raises:
         StoreError: The lake or its journal cannot be read.
     """
-    events = lake.scan("appeals").select(TABLES["appeals"].names).collect()
-    image_ids = events["image_id"].unique().to_list()
-    taken_back = pl.Series("withdraws", [], dtype=pl.String)
-    if image_ids:
-        taken_back = all_answers(lake, image_ids).select("withdraws").collect()["withdraws"]
-    is_opening = pl.col("event") == AppealEvent.OPENED.value
-    opened = events.filter(is_opening).select(
-        "appeal_id", "image_id", "text", contested="label", opened_by="by", opened_at="at"
+    recorded = _recorded(lake)
+    decided = pl.DataFrame(
+        [
+            {
+                "appeal_id": row["appeal_id"],
+                "state": row["event"],
+                "label": row["label"],
+                "decided_by": row["by"],
+                "decided_at": row["at"],
+                "answer_id": row["answer_id"],
+            }
+            for row in _outcomes(lake, recorded.filter(pl.col("state") == OPEN))
+        ],
+        schema={
+            name: recorded.schema[name]
+            for name in ("appeal_id", "state", "label", "decided_by", "decided_at", "answer_id")
+        },
     )
-    decided = (
-        events.filter(~is_opening & ~pl.col("answer_id").is_in(taken_back.drop_nulls().to_list()))
-        .sort("at", maintain_order=True)
-        .unique("appeal_id", keep="last", maintain_order=True)
-        .select("appeal_id", "label", "answer_id", state="event", decided_by="by", decided_at="at")
-    )
-    return (
-        opened.unique("appeal_id", keep="first")
-        .join(decided, on="appeal_id", how="left")
-        .with_columns(pl.col("state").fill_null(OPEN))
-        .select(
-            "appeal_id",
-            "image_id",
-            "contested",
-            "text",
-            "opened_by",
-            "opened_at",
-            "state",
-            "label",
-            "decided_by",
-            "decided_at",
-            "answer_id",
-        )
-        .sort("opened_at", "appeal_id")
-    )
+    return recorded.update(decided, on="appeal_id", how="left")
 
 
 def open_appeals(lake: Lake) -> pl.DataFrame:
@@ -207,11 +192,19 @@ def settle_appeals(lake: Lake) -> int:
     Raises:
         StoreError: The lake or its journal cannot be read or written.
     """
-    waiting = appeals(lake).filter(pl.col("state") == OPEN)
+    rows = _outcomes(lake, _recorded(lake).filter(pl.col("state") == OPEN))
+    return sum(
+        lake.append("appeals", [row], txn=f"appeal:{row['appeal_id']}:{row['answer_id']}")
+        for row in rows
+    )
+
+
+def _outcomes(lake: Lake, waiting: pl.DataFrame) -> list[Row]:
+    """Return rows of `appeals` that decide open appeals by the answers there are."""
     if waiting.is_empty():
-        return 0
+        return []
     answers = _answers_about(lake, waiting)
-    n_settled = 0
+    rows = []
     for appeal in waiting.iter_rows(named=True):
         about = answers.filter(pl.col("image_id") == appeal["image_id"])
         deciding = about.filter(
@@ -220,11 +213,13 @@ def settle_appeals(lake: Lake) -> int:
             & pl.col("label").is_in(GOLDEN_LABELS)
             & ~pl.col("reviewer").is_in(list(_barred(about, appeal)))
         )
-        if len(deciding):
-            answer = deciding.row(0, named=True)
-            is_same = is_ai_generated(answer["label"]) == is_ai_generated(appeal["contested"])
-            event = AppealEvent.UPHELD if is_same else AppealEvent.OVERTURNED
-            row = {
+        if deciding.is_empty():
+            continue
+        answer = deciding.row(0, named=True)
+        is_same = is_ai_generated(answer["label"]) == is_ai_generated(appeal["contested"])
+        event = AppealEvent.UPHELD if is_same else AppealEvent.OVERTURNED
+        rows.append(
+            {
                 "appeal_id": appeal["appeal_id"],
                 "image_id": appeal["image_id"],
                 "event": event.value,
@@ -234,9 +229,46 @@ def settle_appeals(lake: Lake) -> int:
                 "answer_id": answer["answer_id"],
                 "at": answer["reviewed_at"],
             }
-            txn = f"appeal:{appeal['appeal_id']}:{answer['answer_id']}"
-            n_settled += lake.append("appeals", [row], txn=txn)
-    return n_settled
+        )
+    return rows
+
+
+def _recorded(lake: Lake) -> pl.DataFrame:
+    """Return all appeals with their state as recorded, the oldest first."""
+    events = lake.scan("appeals").select(TABLES["appeals"].names).collect()
+    image_ids = events["image_id"].unique().to_list()
+    taken_back = pl.Series("withdraws", [], dtype=pl.String)
+    if image_ids:
+        taken_back = all_answers(lake, image_ids).select("withdraws").collect()["withdraws"]
+    is_opening = pl.col("event") == AppealEvent.OPENED.value
+    opened = events.filter(is_opening).select(
+        "appeal_id", "image_id", "text", contested="label", opened_by="by", opened_at="at"
+    )
+    decided = (
+        events.filter(~is_opening & ~pl.col("answer_id").is_in(taken_back.drop_nulls().to_list()))
+        .sort("at", maintain_order=True)
+        .unique("appeal_id", keep="last", maintain_order=True)
+        .select("appeal_id", "label", "answer_id", state="event", decided_by="by", decided_at="at")
+    )
+    return (
+        opened.unique("appeal_id", keep="first")
+        .join(decided, on="appeal_id", how="left")
+        .with_columns(pl.col("state").fill_null(OPEN))
+        .select(
+            "appeal_id",
+            "image_id",
+            "contested",
+            "text",
+            "opened_by",
+            "opened_at",
+            "state",
+            "label",
+            "decided_by",
+            "decided_at",
+            "answer_id",
+        )
+        .sort("opened_at", "appeal_id")
+    )
 
 
 def _answers_about(lake: Lake, waiting: pl.DataFrame) -> pl.DataFrame:

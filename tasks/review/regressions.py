@@ -14,7 +14,7 @@ from ...data.store.lake import Lake
 from ..decide.policy import Band
 from ..detector.streaming import score_stream
 from ..latest_rows import Named, latest_sightings
-from .appeals import appeals, is_ai_generated, settle_appeals
+from .appeals import appeals, is_ai_generated
 
 if TYPE_CHECKING:
     from ..detector.detector import Detector
@@ -57,9 +57,8 @@ def regression_set(lake: Lake) -> pl.DataFrame:
         appeal_id, decided_at.
 
     Raises:
-        StoreError: The lake or its journal cannot be read or written.
+        StoreError: The lake or its journal cannot be read.
     """
-    settle_appeals(lake)
     last = (
         appeals(lake)
         .filter(pl.col("decided_at").is_not_null())

@@ -19,7 +19,7 @@ from .agreement.measure import Measure
 from .agreement.pace import Pace, answers_per_day, paces
 from .agreement.ratings import Ratings, ratings_of
 from .answers import all_answers
-from .appeals import OPEN, appeals, settle_appeals
+from .appeals import OPEN, appeals
 from .golden import golden_items
 
 _READ: Final = ("image_id", "label", "reviewer", "reviewed_at", "seconds", "answer_id", "withdraws")
@@ -155,7 +155,6 @@ def _pairs(ratings: Ratings, *, seed: int) -> list[Pair]:
 
 
 def _appeals(lake: Lake) -> dict[str, int]:
-    settle_appeals(lake)
     states = appeals(lake)["state"].value_counts()
     counted = dict(states.iter_rows())
     names = (OPEN, AppealEvent.UPHELD.value, AppealEvent.OVERTURNED.value)

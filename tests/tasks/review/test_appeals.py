@@ -88,6 +88,18 @@ def test_another_reviewer_overturns_a_flag_and_it_joins_the_regression_set(made)
     assert regressions["source_uri"][0].endswith("/flagged")
 
 
+def test_an_outcome_is_seen_before_it_is_recorded(made):
+    """Readers, also of a lake that cannot be written, need not wait for the next row."""
+    opened(made)
+    answer(made, "flagged", "real", "bob", kind="appeal")
+    assert state(made) == [("fake", "overturned", "real", "bob")]
+    assert len(regression_set(made.lake)) == 1
+    assert made.lake.n_rows("appeals") == 1
+    settle_appeals(made.lake)
+    assert made.lake.n_rows("appeals") == 2
+    assert state(made) == [("fake", "overturned", "real", "bob")]
+
+
 @pytest.mark.parametrize(
     ("name", "label", "outcome"),
     [
