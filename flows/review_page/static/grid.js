@@ -195,6 +195,7 @@ watchForm(find("#filters"));
 onChange(about);
 startAnswers(results.dataset.lake, () => {
   find("#undo").disabled = !canUndo() || nWaiting() > 0;
+  find("#saved").classList.toggle("waiting", nWaiting() > 0);
   find("#saved").textContent = nWaiting() ? `saving ${nWaiting().toLocaleString("en")} …` : "all saved";
 });
 results.addEventListener("click", (event) => {

@@ -18,12 +18,11 @@ function changed() {
   for (const listener of listeners) listener();
 }
 
-function focusOn(tile, { keep = false } = {}) {
+function focusOn(tile) {
   if (!tile) return;
   for (const other of tiles()) other.tabIndex = other === tile ? 0 : -1;
   if (document.activeElement !== tile) tile.focus();
   tile.scrollIntoView({ block: "nearest" });
-  if (!keep) anchor = tile.dataset.id;
   changed();
 }
 
@@ -36,6 +35,7 @@ function selectRange(from, to) {
 function toggle(tile) {
   const id = tile.dataset.id;
   if (!selected.delete(id)) selected.add(id);
+  anchor = id; // a range begins at the tile that was chosen last, wherever the focus has gone
 }
 
 export function selectIds(ids) {
@@ -84,16 +84,14 @@ function press(event) {
   } else if (event.key === " ") {
     if (event.shiftKey && anchor) selectRange(anchor, tile);
     else toggle(tile);
-    focusOn(tile, { keep: event.shiftKey });
+    focusOn(tile);
   } else {
     const next = target(event.key, all, all.indexOf(tile));
     if (next === null) return;
     if (event.shiftKey) {
       selectRange(tile.dataset.id, all[next]);
-      focusOn(all[next], { keep: true });
-    } else {
-      focusOn(all[next]);
     }
+    focusOn(all[next]);
   }
   event.preventDefault();
   event.stopPropagation();
@@ -104,7 +102,7 @@ function click(event) {
   if (!tile) return;
   if (event.shiftKey && anchor) selectRange(anchor, tile);
   else toggle(tile);
-  focusOn(tile, { keep: event.shiftKey });
+  focusOn(tile);
 }
 
 // Takes keys and the mouse on the tiles, whichever are shown.
@@ -113,7 +111,7 @@ export function watchTiles(results) {
   results.addEventListener("click", click);
   results.addEventListener("focusin", (event) => {
     const tile = event.target.closest("#tiles > li");
-    if (tile && tile.tabIndex !== 0) focusOn(tile, { keep: true });
+    if (tile && tile.tabIndex !== 0) focusOn(tile);
     else if (tile) changed();
   });
   // Errors of images do not bubble.
