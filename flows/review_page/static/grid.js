@@ -130,6 +130,18 @@ function takeForm(fresh, all) {
   }
 }
 
+// Brings the numbers beside the filters up to date; the images stay until they are left.
+async function countAgain() {
+  const mine = newest;
+  try {
+    const text = await (await get(location.pathname + location.search)).text();
+    const fresh = new DOMParser().parseFromString(text, "text/html").querySelector("#filters");
+    if (mine === newest && fresh) takeForm(fresh, false);
+  } catch {
+    // The numbers stay as they are; answers are reported on their own.
+  }
+}
+
 function addressOfForm() {
   const query = new URLSearchParams();
   for (const [name, value] of new FormData(find("#filters"))) {
@@ -193,7 +205,8 @@ const results = find("#results");
 watchTiles(results);
 watchForm(find("#filters"));
 onChange(about);
-startAnswers(results.dataset.lake, () => {
+startAnswers(results.dataset.lake, (isRecorded) => {
+  if (isRecorded) countAgain();
   find("#undo").disabled = !canUndo() || nWaiting() > 0;
   find("#saved").classList.toggle("waiting", nWaiting() > 0);
   find("#saved").textContent = nWaiting() ? `saving ${nWaiting().toLocaleString("en")} …` : "all saved";

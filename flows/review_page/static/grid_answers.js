@@ -13,7 +13,7 @@ const MAX_UNDO = 10;
 
 let prefix = "";
 let undoKey = "";
-let onState = () => {};
+let onState = () => {}; // called with true when a batch is recorded
 let isSending = false;
 let tries = 0;
 let timer = 0;
@@ -151,4 +151,5 @@ function finish(batch) {
   announce(done);
   const refused = batch.refused.length;
   notice(refused ? `${done}. ${refused} refused: ${batch.refused[0].problem}` : "");
+  onState(n > 0);
 }
