@@ -171,6 +171,11 @@ class Review {
     el.append(this.root);
     const prefix = `assay-review:${model.get("_lake")}:${model.get("_reviewer")}:`;
     this.outbox = new Outbox(model, prefix, () => this.draw());
+    for (const { answer_id, image_id, withdraws } of this.outbox.entries) {
+      const taken = withdraws ?? answer_id;
+      this.undo = this.undo.filter((entry) => entry.answer_id !== taken);
+      if (!withdraws) this.undo.push({ answer_id, image_id });
+    }
     this.onMessage = (content) => this.received(content);
     this.onState = () => this.draw();
     model.on("msg:custom", this.onMessage);
@@ -269,8 +274,13 @@ class Review {
 
   answer(label) {
     const places = this.isGrid && this.selected.size ? [...this.selected].sort((a, b) => a - b) : [this.place];
-    const known = places.filter((place) => this.items.has(place));
-    if (!known.length) return;
+    // Nobody can have judged an image that has not come yet.
+    const known = places.filter((place) => this.items.get(place)?.[this.isGrid ? "small" : "large"]);
+    if (!known.length) {
+      this.message = this.place === this.end ? "" : "The image is still loading; answer when it is there.";
+      this.draw();
+      return;
+    }
     this.message = "";
     for (const place of known) {
       const item = this.items.get(place);

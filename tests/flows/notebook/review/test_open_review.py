@@ -139,9 +139,11 @@ def test_without_the_extra_it_says_what_to_install(
         assay.review(made.lake)
 
 
+@pytest.mark.browser  # marimo is installed with the packages of these tests
 def test_marimo_wraps_the_widget(made: Made) -> None:
-    """Where marimo is installed, its cells show it too."""
-    marimo = pytest.importorskip("marimo")
+    """Its cells show it by `mo.ui.anywidget`."""
+    import marimo
+
     widget = assay.review(made.lake, where="true", reviewer="ann")
     wrapped = marimo.ui.anywidget(widget)
     assert wrapped.widget is widget
