@@ -2,8 +2,8 @@
 
 import { Problem, get, post } from "./api.js";
 
-const AHEAD = 8;
-const FEW = 5;
+const AHEAD = 6;
+const FEW = 4;
 const ASK_AGAIN_MS = 1000;
 const ASK_WHEN_EMPTY_MS = 15000;
 
