@@ -41,14 +41,20 @@ def scored_frame(
     embeddings: list[NDArray[np.float32]] = []
     width = detector.embedding_dim
     missing = np.full(width, np.nan, np.float32)
-    for done in score_items(detector, items, options, n_workers=n_workers):
-        columns["source_uri"].append(done.source_uri)
-        columns["image_id"].append(done.image_id)
-        columns["reason"].append(done.reason)
-        columns["detail"].append(done.detail)
-        columns["logit"].append(done.logit)
-        embeddings.append(missing if done.embedding is None else done.embedding)
-        watcher.advance(1)
+    try:
+        for done in score_items(detector, items, options, n_workers=n_workers):
+            columns["source_uri"].append(done.source_uri)
+            columns["image_id"].append(done.image_id)
+            columns["reason"].append(done.reason)
+            columns["detail"].append(done.detail)
+            columns["logit"].append(done.logit)
+            embeddings.append(missing if done.embedding is None else done.embedding)
+            watcher.advance(1)
+    except KeyboardInterrupt as error:
+        error.add_note(
+            f"{len(embeddings):,} images were scored, and nothing is kept without a lake"
+        )
+        raise
     watcher.end()
     matrix = np.vstack(embeddings) if embeddings else np.empty((0, width), np.float32)
     kind = pl.Array(pl.Float32, width)

@@ -121,25 +121,30 @@ class FrameRows:
 
 
 class _Column:
-    """A column: its Arrow type, and its values, converted when they are needed."""
+    """A column: its Arrow type, and its values, converted when they are needed.
 
-    def __init__(self, kind: pa.DataType, values: Any, *, holds_images: bool = False) -> None:
+    Attributes:
+        kind: Type of its values; null for images, which Arrow does not hold.
+        is_objects: Whether it holds Python objects, which are not copied.
+    """
+
+    def __init__(self, kind: pa.DataType, values: Any, *, is_objects: bool = False) -> None:
         self.kind = kind
-        self.holds_images = holds_images
+        self.is_objects = is_objects
         self._values = values
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether it holds images in memory."""
+        return self.is_objects and pa.types.is_null(self.kind)
 
     def values(self) -> Any:
         """Return the values: a chunked array, or a list of Python objects."""
-        if isinstance(self._values, pa.Array):
-            return pa.chunked_array([self._values])
+        if self.is_objects:
+            return list(self._values)
         if isinstance(self._values, pa.ChunkedArray):
             return self._values
-        if self.holds_images:
-            return list(self._values)
-        try:
-            return pa.chunked_array([pa.Array.from_pandas(self._values)])
-        except (pa.ArrowException, TypeError, ValueError):
-            return list(self._values)  # of several types: each cell is judged by itself
+        return pa.chunked_array([pa.Array.from_pandas(self._values)])
 
 
 def _value(cell: Any) -> Any:
@@ -218,8 +223,9 @@ def _of_objects(values: Any) -> _Column:
         is_image(value) or (isinstance(value, list) and any(map(is_image, value)))
         for value in first
     ):
-        return _Column(pa.null(), values, holds_images=True)
-    return _Column(_kind_of(first), values)
+        return _Column(pa.null(), values, is_objects=True)
+    kind = _kind_of(first)
+    return _Column(pa.string() if pa.types.is_null(kind) else kind, values, is_objects=True)
 
 
 def _kind_of(values: Any) -> pa.DataType:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import factories
@@ -102,3 +103,16 @@ def test_other_exceptions_are_shown_as_ever(monkeypatch: pytest.MonkeyPatch) -> 
     error = ValueError("x")
     sys.excepthook(ValueError, error, None)
     assert seen == [error]
+
+
+def test_scores_that_are_not_kept_are_not_promised() -> None:
+    """Without a lake there is nothing to go on from."""
+    detect = assay.Detector("mini", backend="torch")
+
+    def images() -> Iterator[np.ndarray]:
+        yield np.zeros((8, 8), np.uint8)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        detect.score(images())
+    assert "nothing is kept without a lake" in stop.value._render_traceback_()[0]
