@@ -12,6 +12,7 @@ import factories
 import numpy as np
 import polars as pl
 import pytest
+from lakes import Shot, lake_of
 from PIL import Image
 
 import assay
@@ -203,8 +204,9 @@ def test_a_run_is_published_alone(result: Moderation, tmp_path: Path) -> None:
 
 def test_a_cell_of_hard_images_is_small(tmp_path: Path) -> None:
     """Noise compresses worst; as many thumbnails as a cell may have stay below 300 kB."""
-    arrays = [np.asarray(factories.noise(seed=seed, size=(128, 128))) for seed in range(60)]
-    noisy = assay.moderate(arrays, lake=tmp_path / "lake", detector="mini", quiet=True)
+    raws = [factories.encoded(factories.noise(seed=n, size=(128, 128)), "PNG") for n in range(60)]
+    made = lake_of(tmp_path, [Shot(name=f"{n}", prob=n / 60, raw=raws[n]) for n in range(60)])
+    noisy = Moderation(run_id=made.run_id, lake=str(tmp_path))
     for n in (20, 40, 60):
         assert len(noisy.gallery(n=n)._repr_html_()) < 300_000
     assert len(noisy._repr_html_()) < 300_000
