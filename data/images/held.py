@@ -74,8 +74,11 @@ def digest_of(image: HeldImage, limits: ImageLimits = DEFAULT_LIMITS) -> str:
         raw = original_bytes(image, limits)
         if raw is not None:
             return hashlib.blake2b(raw, digest_size=12).hexdigest()
-        palette = image.getpalette("RGBA") or [] if image.mode in {"P", "PA"} else []
-        head, pixels = f"{image.mode} {image.size} {palette}", image.tobytes()
+        try:
+            palette = image.getpalette("RGBA") or [] if image.mode in {"P", "PA"} else []
+            head, pixels = f"{image.mode} {image.size} {palette}", image.tobytes()
+        except DAMAGE as error:
+            head, pixels = f"{image.mode} {image.size} {error}", b""  # `encoded` has the reason
     else:
         head, pixels = str(image.shape), np.ascontiguousarray(image).tobytes()
     return hashlib.blake2b(head.encode() + pixels, digest_size=12).hexdigest()
@@ -139,8 +142,8 @@ def _of_png_mode(image: Image.Image) -> Image.Image:
 def original_bytes(image: Image.Image, limits: ImageLimits = DEFAULT_LIMITS) -> bytes | None:
     """Return the bytes of the file that an image was opened from; None if they are not at hand.
 
-    They are at hand if the image is not loaded yet and shows the first frame of the open file, or
-    if the file still exists and has the pixels of the image.
+    They are at hand if the image is not loaded yet and shows the first frame of its file, or if the
+    file still exists and has the pixels of the image.
     """
     if not isinstance(image, ImageFile.ImageFile):
         return None
@@ -159,8 +162,11 @@ def original_bytes(image: Image.Image, limits: ImageLimits = DEFAULT_LIMITS) -> 
             return None
         raw = path.read_bytes()
         with opened(raw, limits) as again:
-            is_equal = (again.mode, again.size) == (image.mode, image.size)
-            is_equal = is_equal and again.getpalette() == image.getpalette()
+            if (again.mode, again.size) != (image.mode, image.size):
+                return None
+            if image.tile:  # closed before it was loaded, as after a `with` block
+                return raw
+            is_equal = again.getpalette() == image.getpalette()
             return raw if is_equal and again.tobytes() == image.tobytes() else None
     except (UnreadableImage, *DAMAGE):
         return None
@@ -169,7 +175,7 @@ def original_bytes(image: Image.Image, limits: ImageLimits = DEFAULT_LIMITS) -> 
 def _of_open_file(image: ImageFile.ImageFile, limits: ImageLimits) -> bytes | None:
     """Return the bytes of the file from which the pixels are still to be loaded, if any."""
     file = image.fp
-    if not image.tile or file is None:
+    if not image.tile or file is None or file.closed:
         return None
     position = file.tell()
     try:

@@ -104,6 +104,20 @@ def test_an_open_stream_is_a_file_until_it_is_loaded():
     assert reopened(encoded(image)).tobytes() == image.tobytes()
 
 
+def test_an_image_that_was_closed_before_it_was_loaded_is_its_file(tmp_path):
+    """As after a `with` block; without the file it is damaged, and still has a hash."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(raw := factories.jpeg(seed=1))
+    with Image.open(path) as image:
+        pass
+    assert encoded(image) == raw
+    path.unlink()
+    assert len(digest_of(image)) == 24
+    with pytest.raises(UnreadableImage) as refused:
+        encoded(image)
+    assert refused.value.reason is Reason.UNREADABLE
+
+
 def changed_pixel(image):
     image.putpixel((3, 3), (255, 0, 0))
     return image
