@@ -19,5 +19,7 @@ def test_embedding_atlas_takes_the_rows_and_their_embeddings(tmp_path: Path) -> 
     points = projection.compute_projection(
         rows, inputs="embedding", modality="vector", cache_root=tmp_path
     )
-    shown = widget.EmbeddingAtlasWidget(points, x="projection_x", y="projection_y", row_id="row")
+    shown = widget.EmbeddingAtlasWidget(
+        points, x="projection_x", y="projection_y", neighbors="neighbors"
+    )
     assert shown.selection()["row"].to_list() == list(range(24))
