@@ -11,6 +11,7 @@ ROW_TEXTS: Final[dict[str, str]] = {
     "sightings": "One row per item of a batch, and a further row for each change of its status.",
     "scores": "One row per image and score key: detector, weights, profile and precision.",
     "views": "One row per tile of an image and score key, from runs with `--views`.",
+    "deliveries": "One row per image, score key and delivery, from runs with `--delivery`.",
     "decisions": "One row per image, score key and policy, and a further row for each change.",
     "reviews": "One row per answer of a reviewer, and one per answer that was taken back.",
     "golden": "One row per change of a golden item, whose label is known; the latest row counts.",
@@ -81,6 +82,7 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "top_px": "Top edge of the tile in the upright image, in pixels",
         "side_px": "Side of the square tile in pixels",
     },
+    "deliveries": _SCORED | {"delivery": "Name of the delivery, such as `jpeg-70`"},
     "decisions": _KEY
     | {
         "image_id": "Id of the image",

@@ -93,6 +93,10 @@ class DecisionReason(Explained):
     LOW_RESOLUTION = "low_resolution", "resolution too low for a reliable score"
     DECLARED_AI = "declared_ai", "declared AI-generated in its metadata"
     NOT_AS_SEEN = "not_as_seen", "viewers may show a different image from the one scored"
+    UNSTABLE = (
+        "unstable_under_delivery",
+        "score falls below the flag threshold when the image is saved again",
+    )
     UNCALIBRATED = (
         "uncalibrated",
         "too few labelled real images for a flag with the requested guarantee",
@@ -265,6 +269,23 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("scored_at", _TIME),
         ]
     ),
+    "deliveries": pa.schema(
+        [
+            _required("image_id", _TEXT),
+            _required("detector", _TEXT),
+            _required("weights_sha256", _TEXT),
+            _required("profile", _TEXT),
+            _required("backend", _TEXT),
+            _required("precision", _TEXT),
+            # Name of the condition of `synth.laundering.DELIVERIES`.
+            _required("delivery", _TEXT),
+            _required("status", _TEXT),
+            pa.field("reason", _TEXT),
+            pa.field("logit", pa.float32()),
+            _required("run_id", _TEXT),
+            _required("scored_at", _TIME),
+        ]
+    ),
     "decisions": pa.schema(
         [
             _required("image_id", _TEXT),
@@ -403,6 +424,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "sightings": ("source_uri", "batch_id", "seen_at"),
     "scores": ("image_id", "scored_at"),
     "views": ("image_id", "scored_at"),
+    "deliveries": ("image_id", "scored_at"),
     "decisions": ("image_id", "decided_at"),
     "reviews": ("image_id", "reviewed_at"),
     "golden": ("image_id", "set_at"),

@@ -34,6 +34,7 @@ TASKS = Steps(
     ingest_and_score=called_as_task("ingest-and-score", steps.ingest_and_score_step),
     score=called_as_task("score", steps.score_step),
     views=called_as_task("views", steps.views_step),
+    deliver=called_as_task("deliver", steps.deliver_step),
     decide=called_as_task("decide", steps.decide_step),
     report=called_as_task("report", steps.report_step),
 )

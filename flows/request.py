@@ -248,6 +248,12 @@ class JudgingSettings(NetworkSettings):
         description="Scored region: centre; tiles, which adds tiles of the whole image; or "
         "adaptive, which adds them if the centre is uncertain.",
     )
+    delivery: Annotated[Literal["off", "flags", "band"], ByCaller()] = Field(
+        default="off",
+        description="Images scored again as they are delivered (smaller, saved again, as a "
+        "thumbnail): off; flags, which sends to review what would not be flagged then; or band, "
+        "which adds the images in the review band.",
+    )
     flagged_limit: float | None = Field(
         default=None,
         ge=0,

@@ -17,6 +17,7 @@ from ..data.sources.find import find_items
 from ..data.store.damage import explain
 from ..data.store.lake import Lake
 from ..tasks.batches import batch_id_of, chunks
+from ..tasks.decide.deliveries_pending import deliveries_pending
 from ..tasks.detector.identity import Identity
 from ..tasks.lake.check import require_images_known
 from ..tasks.lake.compact import compact_crowded
@@ -30,13 +31,14 @@ from . import progress
 from .dead_runs import close_dead_runs
 from .engines.placing import ahead
 from .engines.protocol import Placement
-from .judging import check_judging
+from .judging import check_judging, policy_of
 from .process.malloc import limit_arenas
 from .request import Request
 from .results.moderation import Moderation
 from .run_state import BatchSource, RunState, Stage, Tell
 from .steps import (
     Steps,
+    deliver_step,
     images_of,
     ingest_and_score_step,
     ingest_step,
@@ -52,6 +54,9 @@ IMAGES_PER_TASK = 1000
 
 # Of a large batch, so that lookups of its later chunks do not go through hundreds of files.
 CHUNKS_PER_COMPACTION = 50
+
+# The first delivery of each image, and the others.
+DELIVERY_ROUNDS = 2
 
 # Listed before the first is read, so that progress has a total for most runs; about 10 MB.
 ITEMS_AHEAD = 20_000
@@ -123,6 +128,7 @@ def run(
         if detector is not None:
             _score(state, calls, detector)
             _score_tiles(state, calls, detector)
+            _deliver(state, calls, detector)
             with state.keeping(lambda: "all scores are kept; the same command decides and reports"):
                 state.decisions = calls.decide(lake, request, state.run_id, state.batch_id)
             if counts := ", ".join(f"{name} {n:,}" for name, n in state.decisions.items()):
@@ -279,6 +285,34 @@ def _score_tiles(state: RunState, calls: Steps, detector: Identity) -> None:
             _log.debug("scoring tiles of %d images of shard %s", len(image_ids), shard)
             state.views += calls.views(*part)
     watcher.end()
+
+
+def _deliver(state: RunState, calls: Steps, detector: Identity) -> None:
+    """Score what the policy would flag again as it is delivered, if the request asks for it."""
+    if state.request.delivery == "off":
+        return
+    watcher = progress.current()
+    for _ in range(DELIVERY_ROUNDS):
+        left = deliveries_pending(
+            state.lake,
+            detector.key,
+            policy_of(state.request, detector),
+            mode=state.request.delivery,
+            image_ids=images_of(state.lake, state.batch_id),
+        )
+        if left.is_empty():
+            break
+        watcher.begin("deliver", len(left))
+        parts = ((state.lake, state.request, state.run_id, *part) for part in _by_shard(left))
+        with (
+            state.keeping(lambda: "all scores are kept; the same command goes on"),
+            closing(ahead(deliver_step, state.request, parts)) as in_order,
+        ):
+            for part in in_order:
+                *_, shard, image_ids = part
+                _log.debug("scoring deliveries of %d images of shard %s", len(image_ids), shard)
+                state.deliveries += calls.deliver(*part)
+        watcher.end()
 
 
 def _by_shard(left: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:

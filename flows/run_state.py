@@ -17,6 +17,7 @@ from ..data.package_versions import package_versions
 from ..data.store.lake import Lake
 from ..tasks.accountability.verify_log import ANCHOR
 from ..tasks.decide.decision_log import tail_of
+from ..tasks.delivery.deliver import DeliveryCounts
 from ..tasks.detector.identity import Identity
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.rejections import most_first
@@ -88,6 +89,7 @@ class RunState:
     items: IngestCounts = field(default_factory=IngestCounts)
     scores: ScoreCounts = field(default_factory=ScoreCounts)
     views: ViewCounts = field(default_factory=ViewCounts)
+    deliveries: DeliveryCounts = field(default_factory=DeliveryCounts)
     decisions: dict[str, int] = field(default_factory=dict)
     backend: str | None = None
     backend_why: str | None = None
@@ -126,6 +128,7 @@ class RunState:
             failed=self.scores.failed,
             already_scored=self.scores.known,
             views=self.views.scored,
+            deliveries=self.deliveries.scored,
             decisions=self.decisions,
             detector=self.detector.detector_id if self.detector else None,
             precision=self.detector.precision if self.detector else None,
@@ -151,6 +154,8 @@ class RunState:
                     self.scores += part
                 elif isinstance(part, ViewCounts):
                     self.views += part
+                elif isinstance(part, DeliveryCounts):
+                    self.deliveries += part
             if standing is not None and is_stop(error):
                 error.add_note(standing())
             raise

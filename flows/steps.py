@@ -19,6 +19,7 @@ from ..data.sources.items import Item
 from ..data.store import damage
 from ..data.store.lake import Lake
 from ..tasks.decide.decide_images import decide_images
+from ..tasks.delivery.deliver import DeliveryCounts, deliver_shard
 from ..tasks.ingest import ingest_chunk
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.inline_scorer import InlineScorer
@@ -119,6 +120,15 @@ def views_step(
     return _on_shard("views", view_shard, lake, request, run_id, shard, image_ids)
 
 
+@placed()
+@_naming_damage
+def deliver_step(
+    lake: Lake, request: Request, run_id: str, shard: str, image_ids: Sequence[str]
+) -> DeliveryCounts:
+    """Score the next deliveries of these images of one shard."""
+    return _on_shard("deliveries", deliver_shard, lake, request, run_id, shard, image_ids)
+
+
 def _on_shard(
     table: str,
     work: Callable[..., R],
@@ -178,6 +188,7 @@ class Steps:
     ] = ingest_and_score_step
     score: Callable[[Lake, Request, str, str, Sequence[str]], ScoreCounts] = score_step
     views: Callable[[Lake, Request, str, str, Sequence[str]], ViewCounts] = views_step
+    deliver: Callable[[Lake, Request, str, str, Sequence[str]], DeliveryCounts] = deliver_step
     decide: Callable[[Lake, Request, str, str | None], dict[str, int]] = decide_step
     report: Callable[[Lake, str], str] = report_step
 

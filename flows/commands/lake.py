@@ -18,6 +18,7 @@ TableName = Annotated[
         "sightings",
         "scores",
         "views",
+        "deliveries",
         "decisions",
         "reviews",
         "golden",

@@ -14,6 +14,7 @@ from typing import Any, Final, Unpack
 
 from ...data.errors import ConfigError
 from ...data.store.lake import Lake
+from ...tasks.delivery.deliver import DeliveryCounts
 from ...tasks.report.write import write_report
 from ...tasks.score import ScoreCounts
 from ...tasks.views import ViewCounts
@@ -101,7 +102,7 @@ def decide(scored: Scored, *, policy: Text | None = None) -> Decided:
             f"the batch was scored by {scored.key.describe()}, and {request.detector} is "
             f"{identity.key.describe()} here; score it again"
         )
-    calls = Steps(score=_no_scores, views=_no_views, report=_no_report)
+    calls = Steps(score=_no_scores, views=_no_views, deliver=_no_deliveries, report=_no_report)
     result = run(request, calls=calls, flow="decide", source=source_of(scored))
     counts = {name: getattr(scored, name) for name in ("scored", "failed", "already_scored")}
     return Decided(
@@ -167,6 +168,12 @@ def _no_views(
     lake: Lake, request: Request, run_id: str, shard: str, image_ids: Sequence[str]
 ) -> ViewCounts:
     return ViewCounts()
+
+
+def _no_deliveries(
+    lake: Lake, request: Request, run_id: str, shard: str, image_ids: Sequence[str]
+) -> DeliveryCounts:
+    return DeliveryCounts()
 
 
 def _no_decisions(

@@ -45,6 +45,7 @@ class RunCounts:
     images_per_second: float = 0.0
     report: str | None = None
     views: int = 0
+    deliveries: int = 0
     detector: str | None = None
     backend: str | None = None
     backend_why: str | None = None
@@ -132,6 +133,8 @@ class RunCounts:
             )
         if self.views:
             lines.append(f"views       {self.views:>9,}   tiles scored in addition to the centre")
+        if self.deliveries:
+            lines.append(f"deliveries  {self.deliveries:>9,}   scored to see which flags hold")
         if self.backend:
             by = f"{self.detector} in {self.precision} on {self.backend}"
             lines.append(f"  by        {by}: {self.backend_why}")

@@ -182,6 +182,12 @@ class JudgingOptions(NetworkOptions, total=False):
             help="Scored region: centre; tiles, which adds tiles of the whole image; or adaptive, which adds them if the centre is uncertain [default: centre]."
         ),
     ]
+    delivery: Annotated[
+        Literal["off", "flags", "band"],
+        Parameter(
+            help="Images scored again as they are delivered (smaller, saved again, as a thumbnail): off; flags, which sends to review what would not be flagged then; or band, which adds the images in the review band [default: off]."
+        ),
+    ]
     flagged_limit: Annotated[
         float,
         Parameter(
@@ -236,6 +242,8 @@ class JudgingKeywords(TypedDict, total=False):
     "Permission to use a backend whose drift exceeds its limit."
     views: Literal["centre", "tiles", "adaptive"]
     "Scored region: centre; tiles, which adds tiles of the whole image; or adaptive, which adds them if the centre is uncertain [default: centre]."
+    delivery: Literal["off", "flags", "band"]
+    "Images scored again as they are delivered (smaller, saved again, as a thumbnail): off; flags, which sends to review what would not be flagged then; or band, which adds the images in the review band [default: off]."
 
 
 class LimitKeywords(TypedDict, total=False):

@@ -7,10 +7,20 @@ differently from what was scored, if it has no score, or if it is too small: the
 
 from __future__ import annotations
 
+from typing import Final
+
 import polars as pl
 
 from ...data.schema import Decision, DecisionReason, ScoreStatus
 from .policy import Policy
+
+# Columns that a caller may leave out.
+_OPTIONAL: Final = {
+    "view_prob": pl.Float64,
+    "doubt": pl.String,
+    "delivered_low": pl.Float32,
+    "delivered_p_real": pl.Float32,
+}
 
 
 def with_thresholds(scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
@@ -50,16 +60,18 @@ def decide(
     1. no score: review
     2. short edge below the minimum: review
     3. domain without thresholds, if the policy leaves such domains to review: review
-    4. score at or above `flag_at`: flag, or review where the policy leaves flags to people; under
-       a policy with `fdr` a p-value of at most `flag_limit`: flag
+    4. score at or above `flag_at`: flag, or review where the policy leaves flags to people or
+       where the score of a delivery is lower than `flag_at`; under a policy with `fdr` p-values of
+       at most `flag_limit` take the place of scores
     5. score at or above `review_at`: review
     6. declared AI-generated, a view at or above `flag_at`, or a doubt: review
     7. otherwise: clear
 
     Args:
         scores: Columns image_id, detector, status, prob_fake, width_px, height_px, domain,
-            ai_declared and, optionally, view_prob (highest probability of any view), doubt and
-            p_real. Any value may be null; an unknown size counts as too small.
+            ai_declared and, optionally, view_prob (highest probability of any view), doubt,
+            p_real, and of the delivery with the lowest score delivered_low (logit) and
+            delivered_p_real. Any value may be null; an unknown size counts as too small.
         policy: Policy with rules and thresholds.
         flag_limit: Largest p-value of a flag under a policy with `fdr`, for the whole batch.
 
@@ -68,10 +80,11 @@ def decide(
         `reasons` (list of `DecisionReason`, never empty).
     """
     columns = scores.columns
-    if "view_prob" not in columns:
-        scores = scores.with_columns(view_prob=pl.lit(None, dtype=pl.Float64))
-    if "doubt" not in columns:
-        scores = scores.with_columns(doubt=pl.lit(None, dtype=pl.String))
+    scores = scores.with_columns(
+        pl.lit(None, dtype=kind).alias(name)
+        for name, kind in _OPTIONAL.items()
+        if name not in columns
+    )
     prob = pl.col("prob_fake").cast(pl.Float32)
     short_edge = pl.min_horizontal(
         pl.col("width_px").cast(pl.Int64).fill_null(-1),
@@ -79,8 +92,13 @@ def decide(
     )
     has_score = (pl.col("status") == ScoreStatus.SCORED.value) & prob.is_between(0, 1)
     is_above = prob >= pl.col("flag_at")
+    delivered = 1 / (1 + (-pl.col("delivered_low").cast(pl.Float64)).exp())
+    is_held = delivered.cast(pl.Float32) >= pl.col("flag_at")
     if policy.fdr is not None:
         is_above = pl.col("p_real") <= pl.lit(flag_limit or 0.0, dtype=pl.Float32)
+        is_held = pl.col("delivered_p_real").cast(pl.Float32) <= pl.lit(
+            flag_limit or 0.0, dtype=pl.Float32
+        )
     facts = with_thresholds(scores, policy).with_columns(
         # is_between gives null for null, hence fill_null, and False for NaN.
         has_score=has_score.fill_null(value=False),
@@ -88,6 +106,7 @@ def decide(
         is_declared=pl.col("ai_declared").cast(pl.String).str.strip_chars().fill_null("") != "",
         is_seen_otherwise=pl.col("doubt").is_not_null(),
         is_flagged=is_above.fill_null(value=False),
+        is_held=is_held.fill_null(value=True),
         is_doubtful=(prob >= pl.col("review_at")).fill_null(value=False),
         is_raised=(pl.col("view_prob").cast(pl.Float32) >= pl.col("flag_at")).fill_null(
             value=False
@@ -102,7 +121,7 @@ def decide(
         .then(pl.lit(Decision.REVIEW.value))
         .when(pl.col("is_flagged"))
         .then(
-            pl.when("may_flag")
+            pl.when(pl.col("may_flag") & pl.col("is_held"))
             .then(pl.lit(Decision.FLAG.value))
             .otherwise(pl.lit(Decision.REVIEW.value))
         )
@@ -115,6 +134,7 @@ def decide(
         DecisionReason.NOT_SCORED: ~pl.col("has_score"),
         DecisionReason.LOW_RESOLUTION: pl.col("is_small"),
         DecisionReason.UNCALIBRATED: can_judge & pl.col("is_flagged") & ~pl.col("may_flag"),
+        DecisionReason.UNSTABLE: can_judge & pl.col("is_flagged") & ~pl.col("is_held"),
         DecisionReason.AT_OR_ABOVE_FLAG: can_judge & pl.col("is_flagged"),
         DecisionReason.IN_REVIEW_BAND: can_judge & ~pl.col("is_flagged") & pl.col("is_doubtful"),
         DecisionReason.BELOW_REVIEW: can_judge & ~pl.col("is_doubtful"),

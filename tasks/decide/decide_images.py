@@ -18,6 +18,7 @@ from ...data.schema import Decision
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..append_missing import retry_conflicts
+from ..delivery.delivered import delivered_range
 from ..latest_rows import Part, latest_decisions, latest_scores, latest_sightings, parts_of
 from ..views import highest_views
 from .calibration import Calibration, find_calibration
@@ -44,11 +45,13 @@ class AppliedPolicy:
     def decide(self, scores: pl.DataFrame) -> pl.DataFrame:
         """Return scores with decisions, reasons, `p_real` and `prob_calibrated`; see `decide`."""
         nothing = pl.lit(None, dtype=pl.Float32)
-        scores = (
-            scores.with_columns(p_real=nothing, prob_calibrated=nothing)
-            if self.calibration is None
-            else self.calibration.with_columns(scores)
-        )
+        if self.calibration is None:
+            scores = scores.with_columns(p_real=nothing, prob_calibrated=nothing)
+        else:
+            delivered = self.calibration.with_columns(scores.with_columns(logit="delivered_low"))
+            scores = self.calibration.with_columns(scores).with_columns(
+                delivered_p_real=delivered["p_real"]
+            )
         return decide(scores, self.policy, flag_limit=self.flag_limit)
 
 
@@ -169,6 +172,7 @@ def decision_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
     return (
         _score_facts(lake, part, key)
         .join(highest_views(lake, key, part=part), on="image_id", how="left")
+        .join(delivered_range(lake, key, part=part), on="image_id", how="left")
         .with_columns(detector=pl.lit(key.detector))
     )
 

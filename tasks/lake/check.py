@@ -44,6 +44,7 @@ PLACE: Final = ("image_id", "shard", "row_group", "row")
 _ABOUT_IMAGES: Final = (
     "scores",
     "views",
+    "deliveries",
     "decisions",
     "reviews",
     "golden",

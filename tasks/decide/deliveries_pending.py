@@ -1,0 +1,58 @@
+"""Images whose flag the delivery check has not looked at yet."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ...data.schema import Decision, DecisionReason
+from ...data.score_key import ScoreKey
+from ...data.store.lake import Lake
+from ...synth.laundering import DELIVERIES
+from ..delivery.delivered import Mode, delivered_range
+from ..latest_rows import parts_of
+from .decide_images import applied_policy, decision_facts
+from .policy import Policy
+
+
+def deliveries_pending(
+    lake: Lake, key: ScoreKey, policy: Policy, *, mode: Mode, image_ids: pl.Series | None = None
+) -> pl.DataFrame:
+    """Return the images with deliveries to score, in the order of the stored bytes.
+
+    Those are the images that the policy flags by what is known so far. So an image whose flag did
+    not hold under its first delivery is pending no longer.
+
+    Args:
+        lake: Lake of the images.
+        key: Key of the scores.
+        policy: Policy that flags.
+        mode: Choice of images: `flags`; `band`, which adds those in the review band; `off`.
+        image_ids: Ids to choose from; None for all images of the lake.
+
+    Returns:
+        Columns image_id, shard, row_group, row.
+
+    Raises:
+        ConfigError: The calibration of the policy cannot be used.
+        StoreError: The lake cannot be read.
+    """
+    places = ["image_id", "shard", "row_group", "row"]
+    pending = [lake.scan("images").select(places).head(0).collect()]
+    if mode != "off":
+        rules = applied_policy(lake, policy, key, image_ids)
+        is_asked = pl.col("decision") == Decision.FLAG.value
+        if mode == "band":
+            is_asked |= pl.col("reasons").list.contains(DecisionReason.IN_REVIEW_BAND.value)
+        for part in parts_of(lake, image_ids):
+            asked = rules.decide(decision_facts(lake, part, key).collect()).filter(is_asked)
+            done = delivered_range(lake, key, part=part).filter(
+                pl.col("n_deliveries") >= len(DELIVERIES)
+            )
+            images = part.rows(lake, "images").select(places)
+            pending.append(
+                images.join(asked.lazy().select("image_id"), on="image_id", how="semi")
+                .join(done, on="image_id", how="anti")
+                .unique("image_id", keep="any")
+                .collect()
+            )
+    return pl.concat(pending).sort("shard", "row_group", "row")
