@@ -91,6 +91,9 @@ class DecisionReason(Explained):
         "score of a tile at or above the flag threshold",
     )
     LOW_RESOLUTION = "low_resolution", "resolution too low for a reliable score"
+    ENLARGED = "enlarged", "its pixels show that it was enlarged"
+    HEAVY_COMPRESSION = "heavy_compression", "compressed too heavily for a reliable score"
+    GRAPHIC = "graphic_not_photo", "flat areas and few colours: a graphic, not a photo"
     DECLARED_AI = "declared_ai", "declared AI-generated in its metadata"
     NOT_AS_SEEN = "not_as_seen", "viewers may show a different image from the one scored"
     UNSTABLE = (
@@ -214,6 +217,11 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ),
             pa.field("ai_declared", _TEXT),
             pa.field("doubt", _TEXT),
+            # Of the pixels; null for images of earlier versions: unknown.
+            pa.field("detail", pa.float32()),
+            pa.field("flat_share", pa.float32()),
+            pa.field("n_colours", pa.int32()),
+            pa.field("pdq", _TEXT),
             _required("batch_id", _TEXT),
             _required("ingested_at", _TIME),
         ]
@@ -437,7 +445,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
 
 # Columns that may be missing in rows of older versions; read as null.
 LATER: Final[dict[str, tuple[str, ...]]] = {
-    "images": ("phash_of", "doubt"),
+    "images": ("phash_of", "doubt", "detail", "flat_share", "n_colours", "pdq"),
     "reviews": (
         "answer_id",
         "reason",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..decide.calibration import POOLED
-from ..decide.policy import Band
+from ..decide.policy import Band, PixelRules
 from .calibrate import CalibrateResult
 from .thresholds import Thresholds
 
@@ -35,6 +35,7 @@ def policy_text(result: CalibrateResult) -> str:
         *([] if policy.fdr is None else [f"fdr = {_toml(policy.fdr)}"]),
         f"min_short_edge_px = {_toml(policy.min_short_edge_px)}",
         f"unlisted_domain = {_toml(policy.unlisted_domain)}",
+        *_pixels(policy.pixels),
         "",
         "# Every detector without thresholds of its own; not calibrated.",
         "[default]",
@@ -82,6 +83,13 @@ def lines_of(thresholds: Thresholds) -> list[str]:
 def _band(band: Band) -> list[str]:
     lines = [f"review_at = {_toml(band.review_at)}", f"flag_at = {_toml(band.flag_at)}"]
     return lines if band.may_flag else [*lines, "may_flag = false"]
+
+
+def _pixels(rules: PixelRules | None) -> list[str]:
+    if rules is None:
+        return []
+    values = rules.model_dump(exclude_none=True)
+    return ["", "[pixels]", *(f"{name} = {_toml(value)}" for name, value in values.items())]
 
 
 def _comment(text: str) -> list[str]:

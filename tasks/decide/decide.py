@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from ...data.schema import Decision, DecisionReason, ScoreStatus
+from .pixel_rules import MEASURES, broken_rules
 from .policy import Policy
 
 # Columns that a caller may leave out.
@@ -20,6 +21,7 @@ _OPTIONAL: Final = {
     "doubt": pl.String,
     "delivered_low": pl.Float32,
     "delivered_p_real": pl.Float32,
+    **MEASURES,
 }
 
 
@@ -58,10 +60,12 @@ def decide(
     The first rule that holds decides:
 
     1. no score: review
-    2. short edge below the minimum: review
+    2. short edge below the minimum, or enlarged or heavily compressed by the policy's rules on
+       pixels: review
     3. domain without thresholds, if the policy leaves such domains to review: review
     4. score at or above `flag_at`: flag, or review where the policy leaves flags to people or
-       where the score of a delivery is lower than `flag_at`; under a policy with `fdr` p-values of
+       where the image is a graphic by the rules on pixels, or the score of a delivery is lower than
+       `flag_at`; under a policy with `fdr` p-values of
        at most `flag_limit` take the place of scores
     5. score at or above `review_at`: review
     6. declared AI-generated, a view at or above `flag_at`, or a doubt: review
@@ -71,7 +75,8 @@ def decide(
         scores: Columns image_id, detector, status, prob_fake, width_px, height_px, domain,
             ai_declared and, optionally, view_prob (highest probability of any view), doubt,
             p_real, and of the delivery with the lowest score delivered_low (logit) and
-            delivered_p_real. Any value may be null; an unknown size counts as too small.
+            delivered_p_real, and for the rules on pixels `pixel_rules.MEASURES`. Any value may be
+            null; an unknown size counts as too small.
         policy: Policy with rules and thresholds.
         flag_limit: Largest p-value of a flag under a policy with `fdr`, for the whole batch.
 
@@ -107,12 +112,13 @@ def decide(
         is_seen_otherwise=pl.col("doubt").is_not_null(),
         is_flagged=is_above.fill_null(value=False),
         is_held=is_held.fill_null(value=True),
+        **broken_rules(policy.pixels),
         is_doubtful=(prob >= pl.col("review_at")).fill_null(value=False),
         is_raised=(pl.col("view_prob").cast(pl.Float32) >= pl.col("flag_at")).fill_null(
             value=False
         ),
     )
-    can_judge = pl.col("has_score") & ~pl.col("is_small")
+    can_judge = pl.col("has_score") & ~pl.any_horizontal("is_small", "is_enlarged", "is_squeezed")
     left_to_people = (
         ~pl.col("is_listed") if policy.unlisted_domain == "review" else pl.lit(value=False)
     )
@@ -121,7 +127,7 @@ def decide(
         .then(pl.lit(Decision.REVIEW.value))
         .when(pl.col("is_flagged"))
         .then(
-            pl.when(pl.col("may_flag") & pl.col("is_held"))
+            pl.when(pl.col("may_flag") & pl.col("is_held") & ~pl.col("is_graphic"))
             .then(pl.lit(Decision.FLAG.value))
             .otherwise(pl.lit(Decision.REVIEW.value))
         )
@@ -133,8 +139,11 @@ def decide(
     holds = {
         DecisionReason.NOT_SCORED: ~pl.col("has_score"),
         DecisionReason.LOW_RESOLUTION: pl.col("is_small"),
+        DecisionReason.ENLARGED: pl.col("is_enlarged"),
+        DecisionReason.HEAVY_COMPRESSION: pl.col("is_squeezed"),
         DecisionReason.UNCALIBRATED: can_judge & pl.col("is_flagged") & ~pl.col("may_flag"),
         DecisionReason.UNSTABLE: can_judge & pl.col("is_flagged") & ~pl.col("is_held"),
+        DecisionReason.GRAPHIC: can_judge & pl.col("is_graphic"),
         DecisionReason.AT_OR_ABOVE_FLAG: can_judge & pl.col("is_flagged"),
         DecisionReason.IN_REVIEW_BAND: can_judge & ~pl.col("is_flagged") & pl.col("is_doubtful"),
         DecisionReason.BELOW_REVIEW: can_judge & ~pl.col("is_doubtful"),

@@ -25,6 +25,7 @@ from .calibration import Calibration, find_calibration
 from .conformal import rejection_limit
 from .decide import decide
 from .decision_log import Tail, chained, tail_of, with_inputs
+from .pixel_rules import bits_per_pixel
 from .policy import Policy
 
 
@@ -179,7 +180,9 @@ def decision_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
 
 def _score_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
     images = part.rows(lake, "images").select(
-        "image_id", "width_px", "height_px", "ai_declared", "doubt"
+        *("image_id", "width_px", "height_px", "ai_declared", "doubt"),
+        *("detail", "flat_share", "n_colours", "jpeg_quality"),
+        bits_per_pixel=bits_per_pixel(),
     )
     scores = latest_scores(lake, key, part=part)
     domains = latest_sightings(lake, part=part).select("image_id", "domain")

@@ -85,6 +85,33 @@ class DetectorRules(_Rules):
         return Band(review_at=self.review_at, flag_at=self.flag_at, may_flag=self.may_flag)
 
 
+class PixelRules(_Rules):
+    """What the pixels of an image must show for its score to count; a rule without a value is off.
+
+    A measure that is null, as for images of earlier versions, is unknown and breaks no rule.
+    """
+
+    min_detail: Share | None = Field(
+        default=None,
+        description="Detail (`images.detail`) below which an image was enlarged and goes to "
+        "review, whatever its score; 0.38 is measured in docs/decisions.md.",
+    )
+    min_jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None,
+        description="JPEG quality below which an image goes to review, whatever its score.",
+    )
+    min_bits_per_pixel: Annotated[float, Field(gt=0, le=64, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Bits per pixel below which a JPEG, WEBP or AVIF image goes to review, "
+        "whatever its score.",
+    )
+    graphics: Literal["judge", "review"] = Field(
+        default="judge",
+        description="Rule for graphics, by flat areas and few colours: `judge` decides them as "
+        "photos, `review` leaves their flags to people.",
+    )
+
+
 class Policy(_Rules):
     """The rules that turn a score into a decision."""
 
@@ -105,6 +132,9 @@ class Policy(_Rules):
     detectors: dict[str, DetectorRules] = Field(
         default={},
         description="Thresholds per detector, by its name or its id name@revision; the id wins.",
+    )
+    pixels: PixelRules | None = Field(
+        default=None, description="Rules on what the pixels of an image show; none without them."
     )
     calibration: str | None = Field(
         default=None,
@@ -176,6 +206,7 @@ class Policy(_Rules):
                 )
                 for detector, rules in self.detectors.items()
             },
+            pixels=self.pixels,
             calibration=self.calibration,
             fdr=self.fdr,
         )
@@ -186,7 +217,8 @@ class Policy(_Rules):
         Rules that a policy of an earlier version could not have are left out at their defaults,
         so that such a policy keeps its identity.
         """
-        later = {"calibration": self.calibration, "fdr": self.fdr}
+        pixels = None if self.pixels is None else self.pixels.model_dump(exclude_none=True)
+        later = {"pixels": pixels, "calibration": self.calibration, "fdr": self.fdr}
         return {
             "name": self.name,
             "min_short_edge_px": self.min_short_edge_px,

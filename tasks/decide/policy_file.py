@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from ...data.errors import ConfigError, shorten
 from ...data.text.wording import did_you_mean, shown
 from ...data.toml_file import read_toml
-from .policy import MAX_EDGE_PX, MISSING, REFUSED, Band, DetectorRules, Policy
+from .policy import MAX_EDGE_PX, MISSING, REFUSED, Band, DetectorRules, PixelRules, Policy
 
 PACKAGED_POLICY: Final = Path(__file__).with_name("policy.toml")
 
@@ -24,6 +24,10 @@ _ALLOWED: Final = {
     "review_at": "a number from 0 to 1",
     "flag_at": "a number from 0 to 1",
     "may_flag": "true or false",
+    "min_detail": "a number from 0 to 1",
+    "min_jpeg_quality": "a whole number from 1 to 100",
+    "min_bits_per_pixel": "a number above 0, at most 64",
+    "graphics": '"judge" or "review"',
     "calibration": "the id of a calibration, `c-` and 12 hexadecimal digits",
     "fdr": "a number above 0 and below 1",
 }
@@ -119,6 +123,8 @@ def _model_at(table: list[int | str]) -> type[BaseModel]:
     """Return the model of the table at a path."""
     if not table:
         return Policy
+    if table == ["pixels"]:
+        return PixelRules
     return DetectorRules if table[0] == "detectors" and len(table) == 2 else Band
 
 
