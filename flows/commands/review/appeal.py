@@ -9,6 +9,7 @@ from cyclopts import App
 
 from ...process.terminal import width_of_stdout
 from ..options import AsJson, Flag, LakeUri, open_lake, print_result
+from .reviewer import Reviewer, reviewer_of
 
 appeal = App(name="appeal", help="Open, list and decide appeals against a label or a decision.")
 
@@ -104,9 +105,9 @@ def decide(
     /,
     *,
     label: Literal["real", "fake", "laundered"],
-    by: str,
     text: str | None = None,
     lake: LakeUri = None,
+    reviewer: Reviewer = None,
     json_: AsJson = False,
 ) -> None:
     """Decide an open appeal: on the side of the contested label it is upheld, else overturned.
@@ -114,13 +115,14 @@ def decide(
     Args:
         appeal_id: Id of the appeal, or its first digits.
         label: Label that the reviewer finds.
-        by: Name of the reviewer, who has not answered the image before.
         text: Note of the reviewer.
         lake: Folder of the lake, or its s3:// prefix.
+        reviewer: Name of the reviewer, who has not answered the image before.
         json_: One JSON object on stdout.
     """
     from ....tasks.review.appeals import decide_appeal
 
+    by = reviewer_of(reviewer)
     opened = open_lake(lake)
     state = decide_appeal(opened, appeal_id, label=label, by=by, text=text)
     print_result(

@@ -9,18 +9,17 @@ from cyclopts import App, Parameter
 
 from ...process.terminal import width_of_stdout
 from ..options import AsJson, LakeUri, open_lake, print_result
+from .reviewer import Reviewer, reviewer_of
 
 golden = App(name="golden", help="Set, remove and list golden items: images whose label is known.")
-
-By = Annotated[str, Parameter(help="Name of the person.")]
 
 
 @golden.command
 def add(
     *images: Annotated[str, Parameter(name="IMAGE")],
     label: Literal["real", "fake", "laundered"],
-    by: By,
     lake: LakeUri = None,
+    reviewer: Reviewer = None,
     json_: AsJson = False,
 ) -> None:
     """Make images golden items of a known label.
@@ -28,13 +27,14 @@ def add(
     Args:
         *images: Images: file, start of the id, URI or end of the path.
         label: Known label.
-        by: Name of the person who knows it.
         lake: Folder of the lake, or its s3:// prefix.
+        reviewer: Name of the person who knows it.
         json_: One JSON object on stdout.
     """
     from ....tasks.browse.find_image import find_image
     from ....tasks.review.golden import set_golden
 
+    by = reviewer_of(reviewer)
     opened = open_lake(lake)
     image_ids = [find_image(opened, image) for image in images]
     changed = set_golden(opened, image_ids, label=label, by=by)
@@ -49,21 +49,22 @@ def add(
 @golden.command
 def remove(
     *images: Annotated[str, Parameter(name="IMAGE")],
-    by: By,
     lake: LakeUri = None,
+    reviewer: Reviewer = None,
     json_: AsJson = False,
 ) -> None:
     """Make images golden no longer; their answers stay.
 
     Args:
         *images: Images: file, start of the id, URI or end of the path.
-        by: Name of the person who decides it.
         lake: Folder of the lake, or its s3:// prefix.
+        reviewer: Name of the person who decides it.
         json_: One JSON object on stdout.
     """
     from ....tasks.browse.find_image import find_image
     from ....tasks.review.golden import remove_golden
 
+    by = reviewer_of(reviewer)
     opened = open_lake(lake)
     removed = remove_golden(opened, [find_image(opened, image) for image in images], by=by)
     print_result(

@@ -73,7 +73,7 @@ def told(assay):
 
 def test_stats_of_a_lake_that_can_be_counted_by_eye(made, told, assay):
     """Four images, eight answers; of the three with two labels one is disputed."""
-    assay("golden", "add", "0.jpg", "2.jpg", "--label", "real", "--by", "lead")
+    assay("golden", "add", "0.jpg", "2.jpg", "--label", "real", "--reviewer", "lead")
     stats = told("stats")
     assert (stats["answers"], stats["images"], stats["twice"], stats["disputed"]) == (8, 4, 3, 1)
     assert stats["labels"] == {"real": 3, "fake": 4, "laundered": 0, "unsure": 1}
@@ -168,13 +168,17 @@ def test_a_map_must_be_one(assay, tmp_path, option, value, form):
 
 def test_golden_items_are_set_listed_and_removed(made, assay, told):
     """Images are named as everywhere: by the end of a path, or by the start of an id."""
-    done = told("golden", "add", "0.jpg", made.ids["1.jpg"][:12], "--label", "fake", "--by", "lead")
+    done = told(
+        "golden", "add", "0.jpg", made.ids["1.jpg"][:12], "--label", "fake", "--reviewer", "lead"
+    )
     assert set(done["image_ids"]) == {made.ids["0.jpg"], made.ids["1.jpg"]}
-    assert told("golden", "remove", "0.jpg", "--by", "lead")["image_ids"] == [made.ids["0.jpg"]]
+    assert told("golden", "remove", "0.jpg", "--reviewer", "lead")["image_ids"] == [
+        made.ids["0.jpg"]
+    ]
     (item,) = told("golden", "list")["golden"]
     assert (item["image_id"], item["label"], item["set_by"]) == (made.ids["1.jpg"], "fake", "lead")
     assert made.ids["1.jpg"][:16] in assay("golden", "list")[1]
-    assert assay("golden", "add", "nowhere.jpg", "--label", "fake", "--by", "lead")[0] == 3
+    assert assay("golden", "add", "nowhere.jpg", "--label", "fake", "--reviewer", "lead")[0] == 3
 
 
 def test_an_overturned_flag_is_what_a_detector_is_tested_on(made, assay, told, tmp_path):
@@ -182,10 +186,10 @@ def test_an_overturned_flag_is_what_a_detector_is_tested_on(made, assay, told, t
     opened = told("appeal", "open", "3.jpg", "--text", "I took this", "--by", "artist")
     assert "I took this" in assay("appeal", "list")[1]
     code, _, message = assay(
-        "appeal", "decide", opened["appeal_id"], "--label", "real", "--by", "ann"
+        "appeal", "decide", opened["appeal_id"], "--label", "real", "--reviewer", "ann"
     )
     assert (code, "another reviewer decides" in message) == (3, True)
-    done = told("appeal", "decide", opened["appeal_id"][:8], "--label", "real", "--by", "cy")
+    done = told("appeal", "decide", opened["appeal_id"][:8], "--label", "real", "--reviewer", "cy")
     assert done["state"] == "overturned"
     assert "no open appeals" in assay("appeal", "list")[1]
     assert "overturned: real" in assay("appeal", "list", "--all")[1]
