@@ -13,6 +13,7 @@ from ..options import Flag, LakeUri, open_lake
 def serve(
     *,
     lake: LakeUri = None,
+    run: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8787,
     token_file: Path | None = None,
@@ -29,6 +30,7 @@ def serve(
 
     Args:
         lake: Folder of the lake, or its s3:// prefix.
+        run: Id of a run, or latest, at which the page opens.
         host: Address on which the page is served.
         port: Port on which the page is served; 0 for a free one.
         token_file: File with the token of the login, 16 characters or more.
@@ -38,12 +40,14 @@ def serve(
         https: Whether a proxy in front of the server speaks https with the browsers.
         no_store: Whether browsers may keep nothing of the images, not even until they are closed.
     """
+    from ....tasks.report.run_record import find_run
     from ...process.signals import ctrl_c_left_to_asyncio
     from ...review_page.kept_secrets import signing_key, token_of
     from ...review_page.serve import address_of, check_certificate, listen, serve_page
     from ...review_page.settings import PageSettings, is_loopback
 
     opened = open_lake(lake)
+    path = "" if run is None else f"runs/{find_run(opened, run).run_id}"
     check_certificate(certfile, keyfile)
     is_https = https or certfile is not None
     token, place = token_of(token_file, create=not is_loopback(host))
@@ -57,7 +61,8 @@ def serve(
             is_https=is_https,
             no_store=no_store,
         )
-        print(f"review page  {address_of(listener, is_https=certfile is not None)}")  # noqa: T201
+        address = address_of(listener, is_https=certfile is not None)
+        print(f"review page  {address}{path}")  # noqa: T201
         print(f"lake         {opened.uri}")  # noqa: T201
         if token is not None:
             print(f"token        in {place}")  # noqa: T201
