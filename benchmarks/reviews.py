@@ -8,6 +8,7 @@ measured beside them.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,10 +53,12 @@ def main() -> None:
         lake = make_lake(folder / "lake", arguments.images)
         made_mib = peak_mib()
         print(f"{'written by':<34} {'answers/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'files':>6}")
-        line("4 KiB and a sync, the limit", syncs(folder, arguments.answers), 0)
         answers = some_answers(lake, 4 * arguments.answers)
         parts = [answers[n::4] for n in range(4)]
-        line("journal, one at a time", by_journal(lake, parts[0], 1), files_of(lake))
+        with syncing(folder / "syncs") as sync:
+            alone, single = beside_syncs(lake, parts[0], sync)
+        line("4 KiB and a sync, the limit", alone, 0)
+        line("journal, one at a time", single, files_of(lake))
         before = files_of(lake)
         line("journal, 20 at a time", by_journal(lake, parts[1], 20), files_of(lake) - before)
         before = files_of(lake)
@@ -70,9 +73,10 @@ def line(name: str, seconds: Sequence[float], n_files: int) -> None:
     print(f"{name:<34} {rate:>9.0f} {p50:>8.2f} {p99:>8.2f} {n_files:>6}")
 
 
-def syncs(folder: Path, n: int) -> list[float]:
-    """Return the seconds of writes of a page within a file, each with a sync of its data."""
-    with (folder / "syncs").open("wb", buffering=0) as file:
+@contextlib.contextmanager
+def syncing(path: Path) -> Iterator[Callable[[], None]]:
+    """Yield a function that writes a page within a file, and returns when it is on disk."""
+    with path.open("wb", buffering=0) as file:
         file.write(bytes(PAGE_BYTES))
         os.fsync(file)
 
@@ -81,7 +85,20 @@ def syncs(folder: Path, n: int) -> list[float]:
             file.write(os.urandom(PAGE_BYTES))
             os.fdatasync(file)
 
-        return [timed(write) for _ in range(n)]
+        yield write
+
+
+def beside_syncs(
+    lake: Lake, answers: Sequence[Answer], sync: Callable[[], None]
+) -> tuple[list[float], list[float]]:
+    """Return the seconds of syncs alone and of answers, in turn, since the disk is shared."""
+    alone, seconds = [], []
+    with Journal(lake) as journal:
+        journal.expect(one.image_id for one in answers)  # as the queue does
+        for one in answers:
+            alone.append(timed(sync))
+            seconds.append(timed(lambda one=one: journal.record([one])))
+    return alone, seconds
 
 
 def by_journal(lake: Lake, answers: Sequence[Answer], at_once: int) -> list[float]:

@@ -22,10 +22,14 @@ from ...latest_rows import (
     latest_sightings,
     parts_of,
 )
-from .ranking import rank
+from .ranking import rank, shortlist
 
 # Best images of the queue that are in memory; more are read when these run out.
 MAX_RANKED: Final = 20_000
+# Each part reads the sightings of the whole lake, since they are not sorted by image.
+ROWS_AT_A_TIME: Final = 250_000
+# Copies are looked for among so many times the images that are kept.
+SHORTLISTED: Final = 4
 # Answered images that count as known when copies are found, the latest ones.
 MAX_KNOWN: Final = 20_000
 
@@ -121,16 +125,16 @@ def best_candidates(
     """
     best: pl.DataFrame | None = None
     has_more = False
-    for part in parts_of(lake, None):
+    for part in parts_of(lake, None, rows_at_a_time=ROWS_AT_A_TIME):
         images = candidates(lake, judged, part)
         images = images.filter(~pl.col("is_made")).join(
             without.rename("image_id").to_frame(), on="image_id", how="anti"
         )
         if best is not None:
             images = pl.concat([best.select(images.columns), images])
-        ranked = rank(images, known_hashes=known, seed=seed)
-        has_more |= ranked.height > MAX_RANKED
-        best = ranked.head(MAX_RANKED)
+        has_more |= images.height > MAX_RANKED
+        short = shortlist(images, SHORTLISTED * MAX_RANKED, seed=seed)
+        best = rank(short, known_hashes=known, seed=seed).head(MAX_RANKED)
     assert best is not None  # noqa: S101 - there is at least one part
     return best, has_more
 

@@ -27,10 +27,7 @@ def test_a_lake_that_is_read_in_parts_has_the_queue_of_the_whole(tmp_path, monke
     whole, has_more = best(lake)
     assert (sorted(whole), has_more) == (sorted(image_ids(40)), False)
     monkeypatch.setattr(reader, "MAX_RANKED", 12)
-    monkeypatch.setattr(latest_rows, "ROWS_AT_A_TIME", 5)
-    monkeypatch.setattr(
-        reader, "parts_of", lambda lake, ids: latest_rows.parts_of(lake, ids, rows_at_a_time=5)
-    )
+    monkeypatch.setattr(reader, "ROWS_AT_A_TIME", 5)
     assert best(lake) == (whole[:12], True)
 
 

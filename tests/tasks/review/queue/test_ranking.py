@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.tasks.review.queue.ranking import rank
+from assay.tasks.review.queue.ranking import rank, shortlist
 
 SCHEMA = {
     "image_id": pl.String,
@@ -128,6 +128,18 @@ def test_a_copy_in_another_tier_is_a_copy_too():
         image("other", 0.0, "review"),
     ]
     assert order(*images) == ["flagged", "other", "band"]
+
+
+def test_a_shortlist_is_the_beginning_of_the_queue_where_nothing_is_a_copy():
+    """Domains take turns in it too."""
+    images = [
+        image(f"{domain}{n}", n / 10, "review", domain=domain)
+        for domain in ("a", "b")
+        for n in range(5)
+    ]
+    frame = pl.DataFrame(images, schema=SCHEMA)
+    assert shortlist(frame, 4)["image_id"].to_list() == order(*images)[:4]
+    assert shortlist(frame, 10).equals(frame)
 
 
 def test_nothing_is_ranked_to_nothing():
