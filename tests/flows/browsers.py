@@ -115,11 +115,11 @@ class Tab:
         assert self.problems == []
 
 
-def serious(page: Any) -> list[str]:
-    """Return what axe-core finds serious or critical on a page, with the elements."""
+def serious(page: Any, part: str | None = None) -> list[str]:
+    """Return what axe-core finds serious or critical on a page or a part, with the elements."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
+    found = Axe().run(page, context=part).response["violations"]
     return [
         f"{one['id']}: {node['html'][:120]}"
         for one in found

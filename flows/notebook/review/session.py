@@ -21,7 +21,7 @@ from .items import Item
 _SIZES: Final[Mapping[str, tuple[int, int]]] = {"large": (1024, 160_000), "small": (220, 9_000)}
 """Longest side in px and encoded size in bytes of an image in the page."""
 _MOST_AT_ONCE: Final = 24
-_MOST_UNDONE: Final = 100
+_MOST_UNDONE: Final = 20
 
 
 class ReviewSession:

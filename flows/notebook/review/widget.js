@@ -435,6 +435,10 @@ class Review {
     );
     this.root.dataset.view = this.isGrid ? "grid" : "one";
     this.help.hidden = !this.isHelp;
+    for (const [name, value] of [["role", "listbox"], ["aria-label", "Images"], ["aria-multiselectable", "true"]]) {
+      if (this.isGrid) this.stage.setAttribute(name, value);
+      else this.stage.removeAttribute(name);
+    }
     this.stage.replaceChildren(...(this.isGrid ? this.cells() : [this.single()]));
     this.drawFacts();
     this.drawStatus();
@@ -486,8 +490,6 @@ class Review {
       if (item.label) cell.append(node("span", { class: "label", text: item.label }));
       made.push(cell);
     }
-    this.stage.setAttribute("role", "listbox");
-    this.stage.setAttribute("aria-label", "Images");
     return made;
   }
 

@@ -31,9 +31,7 @@ IS_DONE = """() => {
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator[str]:
     """Serve a folder for the block, and yield the address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     own = folder / ".jupyter"
     environment = os.environ | {
         f"JUPYTER_{name}_DIR": str(own / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")
@@ -57,14 +55,22 @@ def jupyterlab(folder: Path) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
-            _wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}")
+            wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}")
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
             server.wait(timeout=60)
 
 
-def _wait_for(url: str) -> None:
+def free_port() -> int:
+    """Return a port that no server listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_for(url: str) -> None:
+    """Wait until a server answers."""
     until = time.monotonic() + START_S
     while True:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import chromium
+from browsers import chromium, serious
 from import_graph import ROOT
 from jupyterlab import Notebook, jupyterlab, written
 from lakes import Made, Shot, lake_of
@@ -78,6 +78,9 @@ def test_images_are_reviewed_by_keyboard_and_answers_outlive_the_kernel(
     assert page.locator(f"{WIDGET} .sharp").count() == 0
     notebook.press("b")
     assert page.locator(f"{WIDGET} .sharp").count() == 1
+    notebook.press("?", "s")
+    assert serious(page, WIDGET) == []
+    notebook.press("?", "s")
 
     for key in "rflu":
         page.wait_for_selector(IMAGE)
@@ -133,6 +136,7 @@ def test_the_grid_labels_many_at_once_and_asks_no_other_host(
     n_before = len(labels(folder))
     notebook.press("g")
     page.wait_for_function("document.querySelectorAll('.assay-review .cell img').length >= 6")
+    assert serious(page, WIDGET) == []
     notebook.press(" ", "ArrowRight", " ", "ArrowRight", " ", "l")
     page.wait_for_function(SAVED)
     assert labels(folder)[n_before:] == ["laundered"] * 3
