@@ -56,9 +56,13 @@ def test_structs_and_lists_come_back(lake: Lake) -> None:
         "prob_calibrated": None,
         "decision": Decision.FLAG,
         "reasons": [],
+        "p_real": None,
         "group_id": None,
         "run_id": "r",
         "decided_at": NOW,
+        "inputs_sha256": None,
+        "log_index": None,
+        "previous_sha256": None,
     }
     lake.append("decisions", [decision, decision | {"reasons": ["x"]}], txn="t")
     assert sorted(lake.scan("decisions").collect()["reasons"].to_list()) == [[], ["x"]]

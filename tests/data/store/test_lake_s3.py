@@ -219,9 +219,13 @@ def test_lists_survive_s3(s3: object) -> None:
         "prob_calibrated": 0.5,
         "decision": "clear",
         "reasons": ["x", "y"],
+        "p_real": None,
         "group_id": None,
         "run_id": "r",
         "decided_at": NOW,
+        "inputs_sha256": None,
+        "log_index": None,
+        "previous_sha256": None,
     }
     lake.append("decisions", [row, row | {"image_id": "b", "reasons": []}], txn="t")
     found = lake.scan("decisions").sort("image_id").collect()
