@@ -15,7 +15,7 @@ from unpacking import unpacked
 
 from assay.flows.cli import app
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
-from assay.tasks.report.commands import next_commands
+from assay.tasks.report.commands import next_commands, review_command
 from assay.tasks.report.domains import MAX_DOMAINS, Domains
 from assay.tasks.report.facts import gather
 from assay.tasks.report.grid import MAX_BYTES, grid_rows
@@ -295,7 +295,7 @@ def test_the_commands_of_the_page_are_commands_with_these_options(tmp_path: Path
     lines = [text for _, text in next_commands(run, made.lake.uri, gather(made.lake, run, None))]
     verbs = [shlex.split(line)[1] for line in lines]
     assert verbs == ["show", "export", "query", "publish", "report"]
-    for line in lines:
+    for line in [*lines, review_command(run, made.lake.uri)]:
         words = shlex.split(line)
         assert words[0] == "assay"
         _, bound, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
