@@ -18,6 +18,7 @@ ROW_TEXTS: Final[dict[str, str]] = {
     "appeals": "One row per event of an appeal: opened, upheld or overturned.",
     "synthetics": "One row per synthetic image.",
     "audits": "One row per image that an audit drew.",
+    "known_hashes": "One row per hash of a list of known images.",
     "calibrations": "One row per calibration for all images, and one per domain of its own.",
     "runs": "One row per change of a run's status; the latest row counts.",
 }
@@ -163,6 +164,13 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "policy_id": "Policy of the decision",
         "seed": "Seed of the draw",
         "drawn_at": "Time of the draw",
+    },
+    "known_hashes": {
+        "hash": "PDQ hash of 256 bits, 64 hex digits",
+        "list_name": "Name of the list",
+        "decision": "Decision on images that match: review or flag",
+        "note": "Note of the list on the hash",
+        "added_at": "Time of the addition",
     },
     "calibrations": _KEY
     | {

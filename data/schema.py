@@ -96,6 +96,7 @@ class DecisionReason(Explained):
     GRAPHIC = "graphic_not_photo", "flat areas and few colours: a graphic, not a photo"
     DECLARED_AI = "declared_ai", "declared AI-generated in its metadata"
     NOT_AS_SEEN = "not_as_seen", "viewers may show a different image from the one scored"
+    KNOWN_HASH = "known_hash", "matches an image on a list of known hashes"
     UNSTABLE = (
         "unstable_under_delivery",
         "score falls below the flag threshold when the image is saved again",
@@ -395,6 +396,15 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("drawn_at", _TIME),
         ]
     ),
+    "known_hashes": pa.schema(
+        [
+            _required("hash", _TEXT),
+            _required("list_name", _TEXT),
+            _required("decision", _TEXT),
+            pa.field("note", _TEXT),
+            _required("added_at", _TIME),
+        ]
+    ),
     "calibrations": pa.schema(
         [
             _required("calibration_id", _TEXT),
@@ -439,6 +449,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "appeals": ("image_id", "at"),
     "synthetics": ("image_id", "created_at"),
     "audits": ("image_id", "drawn_at"),
+    "known_hashes": ("hash", "added_at"),
     "calibrations": ("calibration_id", "created_at"),
     "runs": ("run_id",),  # run ids sort by time
 }

@@ -48,6 +48,7 @@ from .commands import (
 )
 from .commands.audit.app import audit
 from .commands.deciding import calibrate, decide, explain_decision, policy, verify_log
+from .commands.hashes.app import hashes
 from .commands.review.app import review
 from .process import signals
 from .process.terminal import drop_output, guarded, open_closed_streams, unguarded
@@ -106,6 +107,7 @@ app.command(lake.lake_app)
 app.command(policy.policy)
 app.command(audit)
 app.command(review)
+app.command(hashes)
 app.command(config.config)
 app.register_install_completion_command(
     help="Install completion for the current shell: bash, zsh, fish or PowerShell."

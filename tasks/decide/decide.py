@@ -19,6 +19,7 @@ from .policy import Policy
 _OPTIONAL: Final = {
     "view_prob": pl.Float64,
     "doubt": pl.String,
+    "known": pl.String,
     "delivered_low": pl.Float32,
     "delivered_p_real": pl.Float32,
     **MEASURES,
@@ -59,6 +60,7 @@ def decide(
 
     The first rule that holds decides:
 
+    0. match with a known hash: the decision of its list, review or flag
     1. no score: review
     2. short edge below the minimum, or enlarged or heavily compressed by the policy's rules on
        pixels: review
@@ -76,7 +78,7 @@ def decide(
             ai_declared and, optionally, view_prob (highest probability of any view), doubt,
             p_real, and of the delivery with the lowest score delivered_low (logit) and
             delivered_p_real, and for the rules on pixels `pixel_rules.MEASURES`. Any value may be
-            null; an unknown size counts as too small.
+            null; an unknown size counts as too small. known is the decision of a known hash.
         policy: Policy with rules and thresholds.
         flag_limit: Largest p-value of a flag under a policy with `fdr`, for the whole batch.
 
@@ -123,7 +125,9 @@ def decide(
         ~pl.col("is_listed") if policy.unlisted_domain == "review" else pl.lit(value=False)
     )
     decision = (
-        pl.when(~can_judge | left_to_people)
+        pl.when(pl.col("known").is_not_null())
+        .then("known")
+        .when(~can_judge | left_to_people)
         .then(pl.lit(Decision.REVIEW.value))
         .when(pl.col("is_flagged"))
         .then(
@@ -137,6 +141,7 @@ def decide(
     )
     # In reading order: the reason that decided first, notes last.
     holds = {
+        DecisionReason.KNOWN_HASH: pl.col("known").is_not_null(),
         DecisionReason.NOT_SCORED: ~pl.col("has_score"),
         DecisionReason.LOW_RESOLUTION: pl.col("is_small"),
         DecisionReason.ENLARGED: pl.col("is_enlarged"),

@@ -19,6 +19,7 @@ from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..append_missing import retry_conflicts
 from ..delivery.delivered import delivered_range
+from ..hashes.known_hashes import KNOWN, known_decisions
 from ..latest_rows import Part, latest_decisions, latest_scores, latest_sightings, parts_of
 from ..views import highest_views
 from .calibration import Calibration, find_calibration
@@ -170,8 +171,12 @@ def _decide_part(
 
 def decision_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
     """Return what `decide` reads of the images of a part, one row per image."""
+    known = pl.DataFrame(schema=KNOWN)
+    if lake.version("known_hashes") is not None:
+        known = known_decisions(lake, part.rows(lake, "images").select("image_id", "pdq").collect())
     return (
         _score_facts(lake, part, key)
+        .join(known.lazy(), on="image_id", how="left")
         .join(highest_views(lake, key, part=part), on="image_id", how="left")
         .join(delivered_range(lake, key, part=part), on="image_id", how="left")
         .with_columns(detector=pl.lit(key.detector))

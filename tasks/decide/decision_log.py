@@ -34,6 +34,14 @@ INPUTS: Final = (
 )
 
 
+_NOT_OF_PIXELS: Final = ("known", "delivered_low")
+# Of later versions. A decision without any of them keeps the hash that it had before.
+LATER_INPUTS: Final = (
+    *_NOT_OF_PIXELS,
+    *("detail", "jpeg_quality", "bits_per_pixel", "flat_share", "n_colours"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
     """The end of a run's log.
@@ -74,12 +82,23 @@ def with_inputs(decided: pl.DataFrame, key: ScoreKey, policy: Policy) -> pl.Data
     """Return decided images with the hash of what each decision was made from.
 
     Args:
-        decided: Columns of `INPUTS`; others are kept.
+        decided: Columns of `INPUTS` and any of `LATER_INPUTS`; others are kept. Measures of pixels
+            count where the policy has rules on them.
         key: Key of the scores.
         policy: Policy of the decisions.
     """
     fixed = [*key.as_row().values(), policy.policy_id]
-    hashes = [_sha256([*fixed, *row]) for row in decided.select(INPUTS).iter_rows()]
+    later = [name for name in LATER_INPUTS if name in decided.columns]
+    if policy.pixels is None:
+        later = [name for name in later if name in _NOT_OF_PIXELS]
+    more = [
+        {name: value for name, value in row.items() if value is not None}
+        for row in decided.select(later).iter_rows(named=True)
+    ] or [{}] * decided.height
+    hashes = [
+        _sha256([*fixed, *row, *([extra] if extra else [])])
+        for row, extra in zip(decided.select(INPUTS).iter_rows(), more, strict=True)
+    ]
     return decided.with_columns(inputs_sha256=pl.Series(hashes, dtype=pl.String))
 
 

@@ -21,12 +21,14 @@ from assay.flows.deciding.decide_again import decide_again, shadow
 from assay.tasks.accountability.verify_log import FaultKind, verify_log
 from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.decision_log import (
+    INPUTS,
     LOGGED,
     Tail,
     chained,
     first_tail,
     row_sha256,
     tail_of,
+    with_inputs,
 )
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
@@ -169,3 +171,14 @@ def test_log_of_a_run_without_rows_ends_at_its_id() -> None:
     """The end of an empty log depends on the run."""
     assert first_tail("a") != first_tail("b")
     assert first_tail("a").n_rows == 0
+
+
+def test_inputs_of_later_versions_count_where_they_are_known() -> None:
+    """A decision without deliveries, known hashes and rules on pixels keeps its hash."""
+    row = dict.fromkeys(INPUTS) | {"image_id": "a", "prob_fake": 0.5}
+    plain = with_inputs(pl.DataFrame([row]), KEY, rules(0.5))["inputs_sha256"][0]
+    for name, value in (("delivered_low", -1.0), ("known", "flag")):
+        frame = pl.DataFrame([row | {"detail": 0.2, name: None}])
+        assert with_inputs(frame, KEY, rules(0.5))["inputs_sha256"][0] == plain
+        frame = frame.with_columns(pl.lit(value).alias(name))
+        assert with_inputs(frame, KEY, rules(0.5))["inputs_sha256"][0] != plain

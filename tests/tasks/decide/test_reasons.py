@@ -139,6 +139,7 @@ REACHED: dict[str, dict[str, Any]] = {
     "enlarged": {"detail": 0.1},
     "heavy_compression": {"jpeg_quality": 5},
     "graphic_not_photo": GRAPHIC,
+    "known_hash": {"known": "review"},
     "unstable_under_delivery": {"delivered_low": -3.0},
     "declared_ai": {"ai_declared": "c2pa"},
     "not_as_seen": {"doubt": "transparent"},

@@ -1,0 +1,1 @@
+"""`assay hashes`: lists of known images by their PDQ hashes, one file per verb."""
