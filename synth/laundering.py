@@ -221,25 +221,5 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
     ),
 )
 
-DELIVERY_VERSION: Final = "delivery@1"
-DELIVERIES: Final[tuple[Condition, ...]] = (
-    Condition(
-        "thumbnail-640",
-        "thumbnail",
-        (_long_edge(1080), _through("JPEG", 82), _long_edge(640)),
-        quality=75,
-        subsampling=2,
-    ),
-    Condition(
-        "half-jpeg-85",
-        "resize",
-        (_scaled(0.5, Image.Resampling.LANCZOS),),
-        quality=85,
-        subsampling=2,
-    ),
-    *conditions(("jpeg-70", "webp-80")),
-)
-"""The common ways in which an image reaches its viewers; the one that changes scores most first.
-
-Like a condition, a delivery is never changed, only added under a new name.
-"""
+DELIVERIES: Final[tuple[Condition, ...]] = conditions(("jpeg-70", "webp-80"))
+"""The forms in which images mostly reach their viewers; the one that costs least first."""

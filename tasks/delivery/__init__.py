@@ -1,1 +1,1 @@
-"""Scores of an image as it is delivered: saved again, smaller, as a thumbnail."""
+"""Scores of an image as it is delivered: saved again."""

@@ -146,7 +146,7 @@ def test_deliveries_are_off_then_scored_once(checked):
 
 
 def test_only_flags_are_scored_again_and_all_deliveries_only_of_those_that_hold(checked):
-    """A flag that falls at the first delivery has one row, one that does not has all four."""
+    """A flag that falls at the first delivery has one row, one that does not has all."""
     lake, _, _ = checked
     scores = {
         row[0]: row[1]
