@@ -304,7 +304,8 @@ class Journal:
         """Let the thread know of new answers."""
         with self._wake:
             self._n_waiting += n_new
-            if self._folding is None and not self._is_closing:
+            is_running = self._folding is not None and self._folding.is_alive()
+            if not is_running and not self._is_closing:
                 self._folding = threading.Thread(
                     target=self._fold_on_time, name="assay-fold", daemon=True
                 )

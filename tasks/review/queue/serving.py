@@ -31,6 +31,8 @@ GOLDEN_SHARE: Final = 0.05
 MAX_ITEMS: Final = 1_000
 # Changes of the lake wait so long for a new ranking, which reads the whole lake.
 STALE_S: Final = 60.0
+# So many times the time of a ranking passes before the next, so that it takes 5 % of a core.
+REST: Final = 20
 # Below so many images of a cut ranking, the next one is made.
 FEW: Final = 1_000
 
@@ -77,6 +79,7 @@ class Queue:
         self._answers: NewAnswers | None = None
         self._second: tuple[list[Place], NewAnswers] | None = None
         self._looked_s = 0.0
+        self._took_s = 0.0
         self._ranking: threading.Thread | None = None
 
     def next(
@@ -229,7 +232,8 @@ class Queue:
             return self._rank()
         now_s = time.monotonic()
         is_running = self._ranking is not None and self._ranking.is_alive()
-        if not is_running and now_s - self._looked_s > STALE_S:
+        wait_s = max(STALE_S, self._took_s * REST)
+        if not is_running and now_s - self._looked_s > wait_s:
             self._looked_s = now_s
             has_few = self._pools.has_more and len(self._pools.queue) - len(self._answers) < FEW
             if has_few or len(self._answers) > 0 or versions_of(self._lake) != self._pools.versions:
@@ -244,6 +248,21 @@ class Queue:
         return pools.has_more or versions_of(self._lake) != pools.versions
 
     def _rank(self) -> tuple[Pools, NewAnswers]:
+        self._pools, self._answers = self._read()
+        return self._pools, self._answers
+
+    def _rank_later(self) -> None:
+        try:
+            pools, answers = self._read()
+        except (AssayError, OSError) as error:
+            _log.warning("the queue of %s keeps its order: %s", self._lake.uri, brief(error))
+            return
+        with self._lock:
+            self._pools, self._answers = pools, answers
+
+    def _read(self) -> tuple[Pools, NewAnswers]:
+        """Read and rank the lake."""
+        begin_s = time.monotonic()
         # First the answers: those given during the ranking are then among the new ones.
         answers = NewAnswers(self._lake, self._journal)
         pools = read_pools(
@@ -254,26 +273,9 @@ class Queue:
             golden_share=self._golden_share,
             drawings=self._drawings,
         )
-        self._pools, self._answers = pools, answers
         self._looked_s = time.monotonic()
+        self._took_s = self._looked_s - begin_s
         return pools, answers
-
-    def _rank_later(self) -> None:
-        try:
-            answers = NewAnswers(self._lake, self._journal)
-            pools = read_pools(
-                self._lake,
-                key=self._key,
-                policy_id=self._policy_id,
-                seed=self._seed,
-                golden_share=self._golden_share,
-                drawings=self._drawings,
-            )
-        except (AssayError, OSError) as error:
-            _log.warning("the queue of %s keeps its order: %s", self._lake.uri, brief(error))
-            return
-        with self._lock:
-            self._pools, self._answers = pools, answers
 
 
 def _first(places: Sequence[Place]) -> _Choose:

@@ -14,7 +14,7 @@ from assay.tasks.review.answers import standing_answers
 from assay.tasks.review.appeals import appeals, open_appeal
 from assay.tasks.review.golden import set_golden
 from assay.tasks.review.journal import Journal
-from assay.tasks.review.queue import Draw, next_items
+from assay.tasks.review.queue import Draw, next_items, serving
 from assay.tasks.review.queue.serving import Queue
 
 PROBS = [0.5, 0.6, 0.66, 0.1, 0.99, 0.01, None, 0.3]
@@ -277,6 +277,19 @@ def test_new_images_are_found_when_the_queue_runs_out(tmp_path):
         more = lake.scan("images").head(1).collect().with_columns(image_id=pl.lit("d" * 64))
         lake.append("images", more, txn="more")
         assert ids(next_items(lake, journal, reviewer="ann", n=5)) == ["d" * 64]
+
+
+def test_the_queue_is_ranked_again_in_the_background(lake, journal, monkeypatch):
+    """An appeal that was opened since is first once the new ranking is there."""
+    queue = Queue(lake, journal)
+    queue.next("bob", 1)
+    open_appeal(lake, IDS[5], text="I took it", by="tom")
+    monkeypatch.setattr(serving, "STALE_S", 0)
+    monkeypatch.setattr(serving, "REST", 0)
+    queue.next("bob", 1)
+    queue._ranking.join(timeout=60)
+    [item] = queue.next("bob", 1)
+    assert (item.image_id, item.kind) == (IDS[5], "appeal")
 
 
 def test_what_is_out_of_range_is_refused(lake, journal):
