@@ -20,7 +20,7 @@ from ...tasks.pages.renditions import Rendition, render_image
 _KEPT_BYTES: Final = 192 * 2**20
 _MAPS_BYTES: Final = 32 * 2**20
 # Decoding takes up to 1 GiB per image; more at once would not be faster on a few cores.
-_AT_ONCE: Final = 3
+_AT_ONCE: Final = 2
 
 
 @dataclass(slots=True)

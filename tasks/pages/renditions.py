@@ -54,11 +54,17 @@ def render_image(
         # A JPEG of 100 megapixels is decoded at an eighth of its size where that is enough.
         image.draft(None, (rendition.max_px, rendition.max_px))
         image.load()
+        if image.mode in {"RGB", "L"} and "transparency" not in image.info:
+            # Conversions of colours copy the image, which takes 300 MB per 100 megapixels.
+            _shrink(image, rendition)
         rgb = to_rgb(image, DISPLAY)
-        rgb.thumbnail(
-            (rendition.max_px, rendition.max_px), Image.Resampling.LANCZOS, reducing_gap=3.0
-        )
+        _shrink(rgb, rendition)
         out = io.BytesIO()
         # Chroma is kept in full: artefacts of colours are what a reviewer looks for.
         rgb.save(out, "JPEG", quality=rendition.quality, subsampling=0)
     return out.getvalue()
+
+
+def _shrink(image: Image.Image, rendition: Rendition) -> None:
+    size = (rendition.max_px, rendition.max_px)
+    image.thumbnail(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

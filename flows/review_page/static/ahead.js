@@ -33,6 +33,7 @@ class Item {
       try {
         await this.image.decode();
         this.isReady = true;
+        this.figure.classList.add("is-ready");
       } catch {
         await this.#ask();
       }
@@ -58,6 +59,7 @@ class Item {
   #giveUp(message) {
     this.isReady = true;
     this.isBroken = true;
+    this.figure.classList.add("is-ready");
     this.image.hidden = true;
     this.figure.classList.add("without-image");
     const line = this.figure.querySelector(".broken");
@@ -126,13 +128,17 @@ export class Ahead {
       const parsed = document.createElement("template");
       parsed.innerHTML = await answer.text();
       const articles = document.importNode(parsed.content, true).querySelectorAll("article");
+      const before = this.#items.length;
       for (const article of articles) {
         if (this.#known.has(article.dataset.image)) continue;
         this.#known.add(article.dataset.image);
         this.#items.push(new Item(article));
       }
-      if (articles.length) {
+      if (this.#items.length > before) {
         this.#onItem();
+      } else if (articles.length) {
+        // Answered here, and not yet on the server: the outbox is at it.
+        waitMs = ASK_AGAIN_MS;
       } else {
         this.#onEmpty("No image is waiting for an answer.");
         waitMs = ASK_WHEN_EMPTY_MS;
