@@ -83,10 +83,6 @@ class RenditionStore:
             image_id: Id of the image.
             timeout_s: Longest time to wait, in seconds; after it the answer is None.
         """
-        with self._wake:
-            if image_id in self._kept:
-                self._kept.move_to_end(image_id)
-                return self._kept[image_id]
         (made,) = self._ask([image_id])
         with contextlib.suppress(TimeoutError):
             return made.result(timeout=timeout_s)
@@ -94,9 +90,7 @@ class RenditionStore:
 
     def expect(self, image_ids: Iterable[str]) -> None:
         """Make renditions that are needed soon."""
-        with self._wake:
-            missing = [image_id for image_id in image_ids if image_id not in self._kept]
-        self._ask(missing)
+        self._ask(image_ids)
 
     @property
     def n_bytes(self) -> int:
@@ -115,8 +109,13 @@ class RenditionStore:
         made = []
         with self._wake:
             for image_id in image_ids:
-                future = self._waiting.setdefault(image_id, Future())
-                self._waiting.move_to_end(image_id)
+                if image_id in self._kept:
+                    self._kept.move_to_end(image_id)
+                    future: Future[Renditions | None] = Future()
+                    future.set_result(self._kept[image_id])
+                else:
+                    future = self._waiting.setdefault(image_id, Future())
+                    self._waiting.move_to_end(image_id)
                 made.append(future)
             while len(self._waiting) > _MAX_WAITING:
                 self._waiting.popitem(last=False)[1].set_result(None)
@@ -147,17 +146,23 @@ class RenditionStore:
             for image_id, raw in self._lake.images(ids):
                 self._keep(image_id, renditions_of(raw))
                 left.discard(image_id)
+                if self._is_closing:
+                    return
         except StoreError:
             # An unknown image or a damaged shard costs its own renditions only.
             for image_id in sorted(left):
                 with contextlib.suppress(StoreError):
                     self._keep(image_id, renditions_of(self._lake.image(image_id)))
+                    left.discard(image_id)
+                if self._is_closing:
+                    return
         finally:
             # Not kept: the store may be reached the next time.
-            for image_id in ids:
+            for image_id in left:
                 self._answer(image_id, None)
 
     def _keep(self, image_id: str, made: Renditions | None) -> None:
+        """Keep renditions and answer who waits for them, at once: nobody asks in between."""
         with self._wake:
             if image_id in self._kept:
                 self._n_bytes -= _size(self._kept.pop(image_id))
@@ -165,7 +170,7 @@ class RenditionStore:
             self._n_bytes += _size(made)
             while self._n_bytes > self._max_bytes and len(self._kept) > 1:
                 self._n_bytes -= _size(self._kept.popitem(last=False)[1])
-        self._answer(image_id, made)
+            self._answer(image_id, made)
 
     def _answer(self, image_id: str, made: Renditions | None) -> None:
         with self._wake:
