@@ -25,7 +25,8 @@ from ..process.offline import offline
 LISTED = (*PACKAGES, "polars", "deltalake")
 OPTIONAL = {
     "c2pa": ("c2pa-python", "reads C2PA manifests", "assay[c2pa]"),
-    "IPython": ("ipython", "the %moderate magic", "assay[notebook]"),
+    "IPython": ("ipython", "magics in notebooks", "assay[notebook]"),
+    "anywidget": ("anywidget", "assay.review in notebooks", "assay[notebook]"),
 }
 
 

@@ -14,11 +14,14 @@ from IPython.core.completer import (
     context_matcher,
 )
 
+from .plan_completion import plan_completions, plan_fragment
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 # The text of a line up to the cursor: a magic, also one whose result is assigned.
 _CALL: Final = re.compile(r"^\s*(?:[\w.\[\]'\" ,]+=\s*)?%{1,2}(\w+)(?=\s)(.*)$", re.DOTALL)
+_PLAN: Final = re.compile(r"%%assay_plan\b")
 _LAST_WORD: Final = re.compile(r"(\S*)$")
 
 
@@ -35,12 +38,16 @@ def complete_magics(
     @context_matcher(identifier="assay.magics")  # type: ignore[untyped-decorator]
     def matcher(context: CompletionContext) -> SimpleMatcherResult:
         line = context.text_until_cursor
-        words = completions(line, parsers)
+        lines = [*context.full_text.split("\n")[: context.cursor_line], line]
+        if len(lines) > 1 and _PLAN.match(lines[0]):
+            words, begun = plan_completions(lines[1:]), plan_fragment(line)
+        else:
+            words, begun = completions(line, parsers), fragment(line)
         return {
             "completions": [SimpleCompletion(text, type="option") for text in words],
             # Names of Python and files are no options.
             "suppress": bool(words),
-            "matched_fragment": fragment(line),
+            "matched_fragment": begun,
         }
 
     kept = [

@@ -15,17 +15,17 @@ def completed(shell: InteractiveShell, line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("%moderate images --de", ["--detector", "--device"]),
-        ("result = %moderate images --de", ["--detector", "--device"]),
+        ("%moderate images --force", ["--force-drift"]),
+        ("result = %moderate images --detec", ["--detector"]),
         ("%moderate images --precision ", ["auto", "bf16", "fp16", "fp32", "int8"]),
         ("%moderate images --precision=f", ["fp16", "fp32"]),
         ("%moderate images --detector mi", ["mini"]),
         ("%moderate images --device xp", ["xpu"]),
-        ("%moderate images --no-f", ["--no-force-drift"]),
-        ("%moderate images --device cpu --dev", []),
+        ("%moderate images --no-force", ["--no-force-drift"]),
+        ("%moderate images --device cpu --devic", []),
         ("%assay_synth plan.toml --dry", ["--dry-run"]),
         ("%assay_synth plan.toml --generator mini", ["mini-sd3"]),
-        ("%%assay_plan --ru", ["--run", "--runner", "--runner-address", "--runner-workers"]),
+        ("%%assay_plan --generator-p", ["--generator-precision"]),
         ("%%assay_plan --t5 ", ["auto", "drop", "int8", "keep", "nf4"]),
     ],
 )
@@ -46,4 +46,28 @@ def test_other_lines_are_completed_as_before(shell: InteractiveShell) -> None:
 def test_loading_the_extension_again_completes_once(shell: InteractiveShell) -> None:
     """`%reload_ext assay` replaces the completion."""
     shell.run_line_magic("reload_ext", "assay")
-    assert completed(shell, "%moderate images --de") == ["--detector", "--device"]
+    assert completed(shell, "%moderate images --detec") == ["--detector"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ('[[make]]\nmethod = "la', ["latent-attack", "launder"]),
+        ('[[make]]\nmethod = "text"\ngenerator = "mini', ["mini-sd3"]),
+        ('[[make]]\nmethod = "launder"\ncond', ["condition"]),
+        ('[[make]]\nmethod = "text"\nprompt = "x"\npro', ["prompts"]),
+        ('[parents]\nchoose = "re', ["real"]),
+        ("[parents]\nwh", ["where"]),
+        ("[[make]]\nmet", ["method"]),
+    ],
+)
+def test_the_plan_in_a_cell_is_completed(
+    shell: InteractiveShell, plan: str, words: list[str]
+) -> None:
+    """Methods, generators, and the settings of the block's own method that it lacks."""
+    text = f"%%assay_plan --lake lake\n{plan}"
+    with provisionalcompleter():
+        found = list(shell.Completer.completions(text, len(text)))
+    assert [one.text for one in found] == words
+    assert all(text[one.start : one.end] == text[one.start :] for one in found)
+    assert all(one.text.startswith(text[one.start : one.end]) for one in found)
