@@ -38,8 +38,10 @@ def open_policy(policy: Policy, *, detector: str, domain: str | None = None) -> 
     lines = [
         f"{name} = {_toml(value)}"
         for name, value in rules.items()
-        if name not in {"default", "detectors", "fdr"}
+        if name not in {"default", "detectors", "fdr", "pixels"}
     ]
+    if pixels := rules.get("pixels"):
+        lines += ["", "[pixels]", *_lines(pixels)]
     lines += ["", "[default]", *_lines(rules["default"])]
     for known, values in (*rules["detectors"].items(), (key, entry)):
         if own := {name: value for name, value in values.items() if name != "domains"}:

@@ -150,7 +150,9 @@ class Cells:
             & (decided == Decision.REVIEW.value)
             & ~has(DecisionReason.VIEW_ABOVE_FLAG)
         )
-        fixed = ~has(*_BY_SCORE) | to_people | overruled
+        # A known hash decides alone, and a graphic is not flagged at any threshold.
+        ruled = has(DecisionReason.KNOWN_HASH, DecisionReason.GRAPHIC)
+        fixed = ~has(*_BY_SCORE) | ruled | to_people | overruled
         return (
             pl.when(fixed)
             .then(_decision_index())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.tasks.decide.open_policy import open_policy
-from assay.tasks.decide.policy import Band, DetectorRules, Policy
+from assay.tasks.decide.policy import Band, DetectorRules, PixelRules, Policy
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 
 OPEN = ("review_at = REVIEW_AT", "flag_at = FLAG_AT")
@@ -44,6 +44,7 @@ def policies(draw):
         min_short_edge_px=draw(st.integers(0, 5000)),
         unlisted_domain=draw(st.sampled_from(["default", "review"])),
         default=draw(bands()),
+        pixels=draw(st.none() | st.just(PixelRules(min_detail=0.38, graphics="review"))),
         detectors=detectors,
         calibration=calibration,
         fdr=draw(st.none() | st.just(0.1)) if calibration else None,

@@ -102,7 +102,10 @@ def test_a_decision_that_the_score_does_not_explain_stays() -> None:
             "prob_fake": [0.1, 0.9],
             "view_prob": [None, None],
             "decision": ["flag", "review"],
-            "reasons": [["known_hash"], ["at_or_above_flag_threshold", "of_tomorrow"]],
+            "reasons": [
+                ["known_hash", "below_review_threshold"],
+                ["at_or_above_flag_threshold", "of_tomorrow"],
+            ],
             "label": [None, None],
         },
         schema_overrides={"domain": pl.String, "label": pl.String, "view_prob": pl.Float64},
