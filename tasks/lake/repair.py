@@ -52,7 +52,7 @@ from .check import (
 )
 
 # Tables whose rows exist nowhere else: what people said, lineage, records of runs.
-_NOT_MADE_AGAIN = {"reviews", "golden", "appeals", "synthetics", "runs"}
+_NOT_MADE_AGAIN = {"reviews", "golden", "appeals", "synthetics", "runs", "known_hashes"}
 
 FLUSH_BYTES = 128 * 2**20
 
