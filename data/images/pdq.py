@@ -44,9 +44,14 @@ def pdq_of(luma_hw: Plane) -> str:
         luma_hw: Luminance, shape (H, W).
     """
     height, width = luma_hw.shape
-    smooth = luma_hw
+    # Both directions commute; each needs one transposition for both of its passes.
+    smooth = np.ascontiguousarray(luma_hw)
     for _ in range(_PASSES):
-        smooth = _box(_box(smooth.T, _window(height)).T, _window(width))
+        smooth = _box(smooth, _window(width))
+    smooth = np.ascontiguousarray(smooth.T)
+    for _ in range(_PASSES):
+        smooth = _box(smooth, _window(height))
+    smooth = smooth.T
     rows = ((np.arange(_SIDE) + 0.5) * height / _SIDE).astype(np.int64)
     columns = ((np.arange(_SIDE) + 0.5) * width / _SIDE).astype(np.int64)
     cosines = _cosines()
@@ -65,15 +70,19 @@ def _window(n: int) -> int:
 
 def _box(values_hw: Plane, window: int) -> Plane:
     """Return the running means along rows; at the ends, of the values that there are."""
-    n = values_hw.shape[1]
+    height, n = values_hw.shape
     after = (window + 2) // 2
     before = window - after
-    sums = np.zeros((len(values_hw), n + 1), dtype=np.float64)
-    np.cumsum(values_hw, axis=1, out=sums[:, 1:])
+    # Reduced images have windows of a few values, so that adding them is cheaper than a sum table.
+    padded = np.zeros((height, n + window - 1), dtype=np.float32)
+    padded[:, before : before + n] = values_hw
+    sums = padded[:, :n].copy()
+    for shift in range(1, window):
+        sums += padded[:, shift : shift + n]
     begin = np.maximum(np.arange(n) - before, 0)
     end = np.minimum(np.arange(n) + after, n)
-    means: Plane = ((sums[:, end] - sums[:, begin]) / (end - begin)).astype(np.float32)
-    return means
+    sums *= (1 / (end - begin)).astype(np.float32)
+    return sums
 
 
 @functools.cache

@@ -81,6 +81,9 @@ def flat_share_of(grey: Image.Image) -> float:
 def n_colours_of(rgb: Image.Image) -> int:
     """Return the number of colours, of 16 levels per channel, that cover nine tenths."""
     small = np.asarray(rgb.reduce(max(1, min(rgb.size) // _REDUCED_PX))) >> (8 - _BITS)
-    codes = (small.astype(np.int32) << np.array([2 * _BITS, _BITS, 0])).sum(axis=2)
+    codes = small[:, :, 0].astype(np.uint16)
+    for channel in (1, 2):
+        codes <<= _BITS
+        codes |= small[:, :, channel]
     counts = np.sort(np.bincount(codes.ravel()))[::-1]
     return int(np.searchsorted(np.cumsum(counts), _COVERED * codes.size)) + 1
