@@ -148,12 +148,9 @@ def test_decisions_of_an_older_assay_have_the_key_of_their_run(
 ) -> None:
     """Older decisions get the key of their recorded run; without one they have no key."""
     known = [field for field in TABLES["decisions"] if field.name not in ScoreKey.columns()[1:]]
-    bare = {
+    bare = dict.fromkeys(field.name for field in known) | {
         "detector": KEY.detector,
         "policy_id": load_policy().policy_id,
-        "calibration_id": None,
-        "prob_calibrated": None,
-        "group_id": None,
         "decided_at": START,
     }
     made = lake_of(
