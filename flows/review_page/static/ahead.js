@@ -6,6 +6,7 @@ const AHEAD = 6;
 const FEW = 4;
 const ASK_AGAIN_MS = 1000;
 const ASK_WHEN_EMPTY_MS = 15000;
+const WAS_HERE = "assay-queue-was-here";
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const isPassing = (problem) => problem.status === 0 || problem.status >= 500;
@@ -72,7 +73,9 @@ export class Ahead {
   #items = [];
   #known = new Set();
   #isFetching = false;
-  #isFirst = true;
+  // A page that is loaded again takes its images up again; another tab gets others, as long as
+  // there are any.
+  #isResuming = sessionStorage.getItem(WAS_HERE) === "yes";
   #options;
   #onItem;
   #onEmpty;
@@ -122,9 +125,11 @@ export class Ahead {
     this.#isFetching = true;
     let waitMs = 0;
     try {
-      const asked = { ...this.#options, n: AHEAD - this.#items.length, resume: this.#isFirst };
+      const resume = this.#isResuming;
+      const asked = { ...this.#options, n: AHEAD - this.#items.length, resume };
       const answer = await post(`/queue/items?${new URLSearchParams(asked)}`, {});
-      this.#isFirst = false;
+      sessionStorage.setItem(WAS_HERE, "yes");
+      this.#isResuming = false;
       const parsed = document.createElement("template");
       parsed.innerHTML = await answer.text();
       const articles = document.importNode(parsed.content, true).querySelectorAll("article");
@@ -138,10 +143,11 @@ export class Ahead {
         this.#onItem();
       } else if (articles.length) {
         // Answered here, and not yet on the server: the outbox is at it.
-        waitMs = ASK_AGAIN_MS;
+        waitMs = resume ? ASK_WHEN_EMPTY_MS : ASK_AGAIN_MS;
       } else {
         this.#onEmpty("No image is waiting for an answer.");
-        waitMs = ASK_WHEN_EMPTY_MS;
+        this.#isResuming = !resume;
+        waitMs = resume ? ASK_WHEN_EMPTY_MS : ASK_AGAIN_MS;
       }
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;

@@ -146,6 +146,18 @@ def test_an_image_that_cannot_be_shown_is_named_and_can_be_answered(browser, ser
     tab.close()
 
 
+def test_a_page_loaded_again_has_its_image_again_and_another_tab_has_another(tab):
+    """Both are of one reviewer, who would otherwise answer an image twice."""
+    first, page = tab.image_id(), tab.page
+    tab.page = tab.context.new_page()
+    tab.page.goto(tab.url + "/queue")
+    assert tab.image_id() != first
+    tab.page.close()
+    tab.page = page
+    tab.page.reload()
+    assert tab.image_id() == first
+
+
 def test_nothing_is_loaded_from_elsewhere(tab):
     """Every request goes to this server, in every view."""
     for path in PATHS:
