@@ -78,8 +78,8 @@ class FrameRows:
         self._tag_values = {key: columns[key].values() for key in set(self._tags) if key}
         label = self._tags[0]
         self._class_names = class_names_of(schema, label) if label else ()
-        for row in range(len(self)):
-            if is_image(cell := self._cell(row)) or isinstance(cell, list):
+        if isinstance(self._column, list):
+            for row, cell in enumerate(self._column):
                 check_cell(cell, f"{name}[{row}]")
         hashes = (digest_of_cell(self._cell(row), options) for row in range(len(self)))
         self._digests = Digests(hashes)

@@ -154,6 +154,18 @@ def test_a_dataset_is_listed_without_reading_its_images():
     assert DatasetRows(DATASET, "a", OPTIONS).digest != DatasetRows(shuffled, "a", OPTIONS).digest
 
 
+def test_a_list_of_images_in_a_dataset_is_an_item_for_each():
+    """As in Parquet files; a row without an image is one with a reason."""
+    lists = datasets.Dataset.from_dict(
+        {"images": [[{"bytes": raw, "path": None} for raw in RAWS[:2]], []]},
+        features=datasets.Features(images=datasets.List(datasets.Image())),
+    )
+    items = listed(DatasetRows(lists, "albums", OPTIONS))
+    assert [item.source_uri.partition("!")[2] for item in items] == ["0/0", "0/1", "1"]
+    assert bytes_of(items[:2]) == RAWS[:2]
+    assert items[2].problem == (Reason.BAD_ROW, "a list without an image")
+
+
 def test_a_dataset_of_files_notices_that_a_file_has_changed(tmp_path):
     """By its size and time."""
     path = tmp_path / "a.jpg"
