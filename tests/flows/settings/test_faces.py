@@ -62,7 +62,7 @@ NO_RUNS = {
     f"{verb}.py"
     for verb in ("bench", "calibrate", "deploy", "models", "publish", "similar", "synth")
 }
-NO_RUNS |= {"decide.py", "regressions.py"}  # judge what is scored already
+NO_RUNS |= {"decide.py", "policy.py", "regressions.py"}  # judge what is scored already
 NO_RUNS.add("image_filters.py")  # chooses stored images
 NO_RUNS.add("watch.py")  # chooses files for runs to come
 
