@@ -97,21 +97,25 @@ class Snapshots:
         """
         with self._lock:
             known = self._kept.get(run_id)
-            is_due = self._is_due(run_id)
-        if known is not None:
-            is_behind = n_pending(self._lake) != len(known.waiting)
+            if known is None:
+                work = self._work.get(run_id) or self._begin(run_id, None)
+            else:
+                self._kept.move_to_end(run_id)
+                if self._is_due(run_id) and run_id not in self._work:
+                    self._begin(run_id, known)
+        if known is None:
+            return work.result()
+        # Work that began before an answer was recorded does not have it: once more then.
+        for _ in range(2):
+            if n_pending(self._lake) == len(known.waiting):
+                break
             with self._lock:
-                self._kept[run_id] = self._kept.pop(run_id, known)
-                work = self._work.get(run_id)
-                if work is None and (is_due or is_behind):
-                    work = self._begin(run_id, known)
-            if work is not None and is_behind:
-                wait([work], timeout=_WAIT_S)
-                return work.result() if work.done() else known
-            return known
-        with self._lock:
-            work = self._work.get(run_id) or self._begin(run_id, None)
-        return work.result()
+                work = self._work.get(run_id) or self._begin(run_id, self._kept.get(run_id))
+            wait([work], timeout=_WAIT_S)
+            if not work.done():
+                break
+            known = work.result()
+        return known
 
     def is_ready(self, run_id: str | None = None, *, timeout_s: float) -> bool:
         """Return whether `get` answers at once, after some time; the work for it is begun.
@@ -152,23 +156,33 @@ class Snapshots:
         return time.monotonic() - self._checked_s.get(run_id, -1e9) >= self._check_after_s
 
     def _bring_up(self, run_id: str | None, known: Snapshot | None) -> Snapshot:
+        fresh = None
         try:
-            fresh = self._changed(run_id, known)
+            fresh = self._changed_or_known(run_id, known)
+        finally:
+            with self._lock:
+                # Whatever went wrong, a later request tries again.
+                self._work.pop(run_id, None)
+                if fresh is not None:
+                    self._keep(run_id, fresh)
+        return fresh
+
+    def _changed_or_known(self, run_id: str | None, known: Snapshot | None) -> Snapshot:
+        try:
+            return self._changed(run_id, known)
         except AssayError as error:
             if known is None:
-                with self._lock:
-                    del self._work[run_id]
                 raise
             _log.warning("the grid shows an earlier state of the lake: %s", brief(error))
-            fresh = known
-        with self._lock:
-            self._kept[run_id] = fresh
-            self._kept.move_to_end(run_id)
-            self._checked_s[run_id] = time.monotonic()
-            self._work.pop(run_id, None)
-            while len(self._kept) > 1 and self._n_rows() > self._max_rows:
-                self._kept.popitem(last=False)
-        return fresh
+            return known
+
+    def _keep(self, run_id: str | None, fresh: Snapshot) -> None:
+        """Keep a snapshot within the number of rows; the caller holds the lock."""
+        self._kept[run_id] = fresh
+        self._kept.move_to_end(run_id)
+        self._checked_s[run_id] = time.monotonic()
+        while len(self._kept) > 1 and self._n_rows() > self._max_rows:
+            self._kept.popitem(last=False)
 
     def _n_rows(self) -> int:
         # Runs over the whole lake share one table.

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from lakes import Shot
 
-from assay.data.errors import InputError, MissingVersion
+from assay.data.errors import InputError, MissingVersion, StoreError
 from assay.data.store.lake import Lake
 from assay.tasks.browse.images import COLUMNS, known_images, scope_of
 from assay.tasks.grid.columns import SCHEMA
@@ -182,3 +182,22 @@ def test_an_empty_lake_has_an_empty_snapshot(tmp_path):
     assert kept.get().table.height == 0
     assert kept.get().folders == []
     kept.close()
+
+
+def test_a_lake_that_cannot_be_read_for_a_while_is_read_later(made, kept, monkeypatch):
+    """An earlier state is shown meanwhile, and nothing where there is none yet."""
+    changed = Snapshots._changed
+
+    def away(*_):
+        raise StoreError("the store is away")
+
+    monkeypatch.setattr(Snapshots, "_changed", away)
+    with pytest.raises(StoreError, match="is away"):
+        kept.get()
+    monkeypatch.setattr(Snapshots, "_changed", changed)
+    assert labels(made, kept.get())["e"] == "none"
+    lakes.reviewed(made, "e.jpg", "fake")
+    monkeypatch.setattr(Snapshots, "_changed", away)
+    assert labels(made, kept.settled())["e"] == "none"
+    monkeypatch.setattr(Snapshots, "_changed", changed)
+    assert labels(made, kept.settled())["e"] == "fake"
