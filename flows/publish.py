@@ -37,6 +37,7 @@ def publish(
     seed: int = 0,
     overwrite: bool = False,  # noqa: FBT001, FBT002
     allow_shortcuts: bool = False,  # noqa: FBT001, FBT002
+    align_encoding: bool = False,  # noqa: FBT001, FBT002
 ) -> dict[str, Any]:
     """Write the labelled images of a lake as a dataset folder.
 
@@ -51,7 +52,9 @@ def publish(
         ids: Ids of the images to publish [default: all].
         seed: Seed that assigns groups of near-duplicates to splits.
         overwrite: Whether a dataset that assay has published to the folder is replaced.
-        allow_shortcuts: Reserved for a future check of file format and size as label shortcuts.
+        allow_shortcuts: Whether to publish with a warning although the files alone tell fake from
+            real.
+        align_encoding: Whether to encode all images alike.
 
     Returns:
         Values as printed by `--json`.
@@ -71,6 +74,7 @@ def publish(
             seed=seed,
             overwrite=overwrite,
             allow_shortcuts=allow_shortcuts,
+            align_encoding=align_encoding,
         )
         write_dataset_artifact(result)
     emit(dataset_published(result, lake=opened.uri))

@@ -168,6 +168,8 @@ def publish(
     where: str | None = None,
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
+    allow_shortcuts: Annotated[bool, Flag] = False,
+    align_encoding: Annotated[bool, Flag] = False,
     target: Target | None = None,
 ) -> None:
     """Deploy `publish`: write the labelled images as a dataset folder.
@@ -181,6 +183,9 @@ def publish(
             [default: all images].
         seed: Seed that assigns groups of near-duplicates to splits.
         overwrite: Dataset of the run before replaced; a schedule needs it.
+        allow_shortcuts: Dataset published with a warning although the files alone tell fake from
+            real.
+        align_encoding: All images encoded alike: centre square of 384 px, JPEG 90.
         target: Name, schedule and place.
     """
     from ..request import RunSettings
@@ -192,8 +197,13 @@ def publish(
     resolved = resolve({} if lake is None else {"lake": lake})
     named = run_parameters(resolved, RunSettings, in_container=inside)
     own: dict[str, Any] = {"detector": detector, "precision": precision, "where": where}
-    own |= {"seed": seed, "overwrite": overwrite}
-    defaults = dict.fromkeys(own) | {"seed": 0, "overwrite": False}
+    flags = {
+        "overwrite": overwrite,
+        "allow_shortcuts": allow_shortcuts,
+        "align_encoding": align_encoding,
+    }
+    own |= {"seed": seed} | flags
+    defaults = dict.fromkeys(own) | {"seed": 0} | dict.fromkeys(flags, False)
     parameters = {"to": place_parameter("to", to, in_container=inside)}
     parameters |= {"lake": named["lake"]} if "lake" in named else {}
     _deploy("publish", parameters | changed(own, defaults), place)

@@ -22,6 +22,7 @@ def publish(
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
     allow_shortcuts: Annotated[bool, Flag] = False,
+    align_encoding: Annotated[bool, Flag] = False,
     json_: AsJson = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -40,7 +41,9 @@ def publish(
             with a column image_id, as `assay export` writes it [default: all images].
         seed: Seed that assigns groups of near-duplicates to splits.
         overwrite: An existing folder is replaced.
-        allow_shortcuts: Reserved for a future check of file format and size as label shortcuts.
+        allow_shortcuts: Dataset published with a warning although file size, format, dimensions
+            or compression tell fake from real.
+        align_encoding: All images encoded alike: centre square of 384 px, JPEG 90.
         json_: One JSON object on stdout.
         dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
@@ -75,6 +78,7 @@ def publish(
         seed=seed,
         overwrite=overwrite,
         allow_shortcuts=allow_shortcuts,
+        align_encoding=align_encoding,
     )
     counted = ", ".join(
         f"{name} {n:,}" for name, n in (*result.splits.items(), *result.labels.items())
@@ -83,6 +87,7 @@ def publish(
     lines.append(f"            {counted}; {result.groups:,} groups of copies")
     if result.recovered:
         lines.append(f"first       {result.recovered}")
+    lines += [f"shortcuts   {sentence}" for sentence in result.shortcuts.sentences()]
     if result.split_note:
         lines.append(f"splits      {result.split_note}")
     lines += ["next", f"  {opening_command(result.out)}"]

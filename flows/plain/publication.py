@@ -31,6 +31,8 @@ def publish(
     seed: int = 0,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
     overwrite: bool = False,
+    allow_shortcuts: bool = False,
+    align_encoding: bool = False,
 ) -> Dataset:
     """Publish the images of decided batches as a labelled dataset.
 
@@ -47,9 +49,13 @@ def publish(
         seed: Seed of the splits.
         fractions: Shares of train, validation and test, in [0, 1].
         overwrite: Whether to replace `out` if it is a dataset published by assay.
+        allow_shortcuts: Whether to publish with a warning although the files alone tell fake from
+            real.
+        align_encoding: Whether to encode all images alike.
 
     Raises:
         AssayError: The lake cannot be read, or the folder cannot be written.
+        GateRefused: The files alone tell fake from real.
         ConfigError: An argument is invalid, or the batches differ in lake, detector or policy.
         InputError: No image is left to publish, or an id is in none of the batches.
     """
@@ -73,6 +79,8 @@ def publish(
         seed=seed,
         fractions=fractions,
         overwrite=overwrite,
+        allow_shortcuts=allow_shortcuts,
+        align_encoding=align_encoding,
     )
     return Dataset(
         lake=lake.uri,

@@ -220,6 +220,8 @@ class Moderation(RunCounts):
         labels_from_decisions: bool = False,
         seed: int = 0,
         overwrite: bool = False,
+        allow_shortcuts: bool = False,
+        align_encoding: bool = False,
     ) -> PublishResult:
         """Publish the images of the run as a labelled dataset, split by groups of near-duplicates.
 
@@ -233,11 +235,15 @@ class Moderation(RunCounts):
                 decision.
             seed: Seed of the splits.
             overwrite: Whether to replace `out` if it is a dataset published by assay.
+            allow_shortcuts: Whether to publish with a warning although the files alone tell fake
+                from real.
+            align_encoding: Whether to encode all images alike.
 
         Raises:
             ConfigError: An argument is invalid, or `out` exists already.
             InputError: There is no image to publish.
-            GateRefused: Near-duplicates, or an image and its parent, are in different splits.
+            GateRefused: The files alone tell fake from real; or near-duplicates, or an image and
+                its parent, are in different splits.
             StoreError: The lake cannot be read, or the folder cannot be written.
         """
         from ...tasks.publish.publish import publish
@@ -256,6 +262,8 @@ class Moderation(RunCounts):
             labels_from_decisions=labels_from_decisions,
             seed=seed,
             overwrite=overwrite,
+            allow_shortcuts=allow_shortcuts,
+            align_encoding=align_encoding,
         )
 
     def review(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,8 +13,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...data.errors import InputError
+from ...data.machine import n_cores
 from ...data.store.lake import Lake
 from ..labels import CLASSES
+from ..shortcuts.aligned import ENCODING, SIDE_PX, aligned
+from ..work.ordered_map import ordered_map
 from .pinned import Pinned
 from .rows import UNLABELLED, features, read_rows
 
@@ -51,7 +56,9 @@ class Tally:
         self.n_conflicts += rows["label_note"].count()
 
 
-def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally: Tally) -> None:
+def write_file(
+    lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally: Tally, *, align: bool
+) -> None:
     """Write one Parquet file; 32 MiB of encoded images are in memory at a time.
 
     Args:
@@ -60,8 +67,10 @@ def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally
         file: File to write.
         part: Columns image_id, group_id and phash of the images.
         tally: Counts to which the rows are added.
+        align: Whether to encode all images alike.
 
     Raises:
+        InputError: An image cannot be decoded to be encoded alike.
         StoreError: The lake cannot be read.
         OSError: The file cannot be written.
     """
@@ -70,6 +79,8 @@ def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally
     # Images of older versions were grouped by a new hash, which is not the one in the table.
     rows = rows.drop("phash").join(part.select("image_id", "group_id", "phash"), on="image_id")
     tally.add(rows)
+    if align:
+        rows = _as_aligned(rows)
     leaves = [leaf.path for leaf in pq.ParquetFile(_empty(schema)).schema]
     writer = pq.ParquetWriter(
         file,
@@ -82,7 +93,8 @@ def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally
         use_content_defined_chunking=True,
     )
     with writer:
-        for raw_by_id in _portions(lake.images(part["image_id"].to_list())):
+        stored = lake.images(part["image_id"].to_list())
+        for raw_by_id in _portions(_aligned_images(stored) if align else stored):
             ids = pl.DataFrame({"image_id": list(raw_by_id)})
             some = ids.join(rows, on="image_id", how="left", maintain_order="left")
             images = [
@@ -93,6 +105,34 @@ def write_file(lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally
             columns = [pa.array(images, schema.field("image").type), *others]
             fitted = [column.cast(kind.type) for column, kind in zip(columns, schema, strict=True)]
             writer.write_table(pa.table(fitted, schema=schema), row_group_size=len(images))
+
+
+def _as_aligned(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with the facts of images that are encoded alike."""
+    side_px = pl.lit(SIDE_PX, dtype=pl.Int32)
+    return rows.with_columns(
+        width_px=side_px,
+        height_px=side_px,
+        format=pl.lit("JPEG"),
+        encoding=pl.lit(ENCODING),
+        path=pl.col("image_id").str.head(16) + ".jpg",
+    )
+
+
+def _aligned_images(stored: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Yield images encoded alike, in order, by one thread per core."""
+    n_workers = n_cores()
+    with ThreadPoolExecutor(n_workers, "assay-align") as pool:
+        encoded = ordered_map(
+            pool, lambda one: (one[0], aligned(one[1])), stored, n_ahead=4 * n_workers
+        )
+        for image_id, raw in encoded:
+            if raw is None:
+                raise InputError(
+                    f"image {image_id} cannot be decoded, and so not be encoded like the others;"
+                    " leave it out with --where, or publish without --align-encoding"
+                )
+            yield image_id, raw
 
 
 def _empty(schema: pa.Schema) -> pa.BufferReader:

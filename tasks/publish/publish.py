@@ -35,6 +35,7 @@ from .dataset_card import CardFacts, dataset_card
 from .files import Tally, write_file
 from .pinned import Pinned, pin
 from .selection import Selection
+from .shortcut_gate import ShortcutFigures, check_shortcuts
 from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
 from .upright_hashes import with_upright_hashes
 
@@ -58,6 +59,7 @@ class PublishResult:
         versions: Version per table; None for an empty table.
         key: Key of the scores; None without scores.
         policy_id: Id of the policy; None without decisions.
+        shortcuts: Figures of how well the files alone tell fake from real.
         recovered: Action on the remains of an interrupted publish; None without one.
     """
 
@@ -70,12 +72,14 @@ class PublishResult:
     versions: dict[str, int | None]
     key: ScoreKey | None
     policy_id: str | None
+    shortcuts: ShortcutFigures
     recovered: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values; the score key under the names of its columns."""
         values = {name: getattr(self, name) for name in self.__slots__ if name != "key"}
-        return values | {"files": list(self.files)} | _plain_key(self.key)
+        plain = {"files": list(self.files), "shortcuts": self.shortcuts.to_json()}
+        return values | plain | _plain_key(self.key)
 
 
 def publish(
@@ -84,6 +88,7 @@ def publish(
     *,
     format: str = "hf",  # noqa: A002 - the name of the command's flag
     allow_shortcuts: bool = False,
+    align_encoding: bool = False,
     seed: int = 0,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
     detector: str | None = None,
@@ -104,7 +109,9 @@ def publish(
         lake: Lake of the images.
         out: Folder to create.
         format: Format of the dataset; only "hf": Parquet files, a card and `VERSIONS.lock`.
-        allow_shortcuts: Flag reserved for a check of file format and size; it is recorded.
+        allow_shortcuts: Whether to publish with a warning although file size, format, dimensions
+            or compression tell fake from real.
+        align_encoding: Whether to encode all images alike; see `shortcuts.aligned`.
         seed: Seed of the splits.
         fractions: Shares of train, validation and test, in [0, 1], reached as closely as whole
             groups allow.
@@ -124,7 +131,8 @@ def publish(
     Raises:
         ConfigError: An argument is invalid, or `out` exists already.
         InputError: The lake has no images to publish, or an id is not that of one of its images.
-        GateRefused: Near-duplicates, or an image and its parent, are in different splits.
+        GateRefused: The files alone tell fake from real; or near-duplicates, or an image and its
+            parent, are in different splits.
         StoreError: The lake cannot be read, or the folder cannot be written.
     """
     out = folder_to_make(out)
@@ -148,6 +156,7 @@ def publish(
             ),
             selection=selection,
             allow_shortcuts=allow_shortcuts,
+            align_encoding=align_encoding,
             seed=seed,
             fractions=fractions,
         )
@@ -171,6 +180,7 @@ def _publish(
     pinned: Pinned,
     selection: Selection,
     allow_shortcuts: bool,
+    align_encoding: bool,
     seed: int,
     fractions: Sequence[float],
 ) -> PublishResult:
@@ -183,13 +193,16 @@ def _publish(
     if plan.is_empty():
         require_fit(lake, None)
         raise _nothing(lake, selection)
+    shortcuts = check_shortcuts(
+        lake, pinned, plan, align=align_encoding, allow=allow_shortcuts, seed=seed
+    )
     work = place.work
     (work / "data").mkdir(parents=True)
     tally = Tally()
     files = []
     for name, part in _files(plan):
         files.append(work / name)
-        write_file(lake, pinned, files[-1], part, tally)
+        write_file(lake, pinned, files[-1], part, tally, align=align_encoding)
     _refuse_leaks(files)
     splits = {split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))}
     split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
@@ -212,6 +225,7 @@ def _publish(
         fractions=tuple(fractions),
         max_distance=MAX_DISTANCE,
         code_version=__version__,
+        shortcuts=shortcuts,
     )
     (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
     lock = _lock(facts, work, files, selection, allow_shortcuts=allow_shortcuts)
@@ -229,6 +243,7 @@ def _publish(
         key=pinned.key,
         policy_id=pinned.policy_id,
         recovered=place.recovered,
+        shortcuts=shortcuts,
     )
 
 
@@ -357,6 +372,8 @@ def _lock(
         "labels_from_decisions": facts.pinned.labels_from_decisions,
         "selection": selection.record(),
         "allow_shortcuts": allow_shortcuts,
+        "align_encoding": facts.shortcuts.is_aligned,
+        "shortcuts": facts.shortcuts.to_json(),
         "seed": facts.seed,
         "fractions": list(facts.fractions),
         "near_duplicate_max_distance": facts.max_distance,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datasets import Features
 
 UNLABELLED: Final = -1
+ORIGINAL: Final = "original"
+"""Encoding of a published image whose bytes are those of the lake."""
 _EXTENSIONS: Final = {"JPEG": "jpg", "TIFF": "tif"}
 
 # Types by their names in `datasets`, except `image`, `class` and `list<string>`.
@@ -45,6 +47,7 @@ FEATURES: Final[dict[str, str]] = {
     "width_px": "int32",
     "height_px": "int32",
     "format": "string",
+    "encoding": "string",
     "ai_declared": "string",
     "is_synthetic": "bool",
     "synthetic_parent_id": "string",
@@ -101,6 +104,7 @@ def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
         pl.col("label").replace_strict(index, default=UNLABELLED, return_dtype=pl.Int64),
         pl.col("is_synthetic").fill_null(value=False),
         policy_id=pl.when(pl.col("decision").is_not_null()).then(pl.lit(pinned.policy_id)),
+        encoding=pl.lit(ORIGINAL),
         path=pl.col("image_id").str.head(16)
         + pl.lit(".")
         + pl.col("format").replace(_EXTENSIONS).str.to_lowercase(),
