@@ -202,7 +202,13 @@ class _WhileOpening:
 
     `warnings.catch_warnings` replaces the filters of the whole process and is not thread-safe; a
     single filter with a thread-local flag is.
+
+    Attributes:
+        pattern: Expression that matches no module, for code that copies filters by the text of
+            their patterns, as scikit-learn does for its workers.
     """
+
+    pattern: Final = r"(?!)"
 
     def __init__(self) -> None:
         self.local = threading.local()

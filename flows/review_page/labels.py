@@ -41,7 +41,7 @@ LABELS: Final = (
     LabelButton(
         label=Label.LAUNDERED,
         title="Laundered",
-        meaning="A real image that was passed through a generator or its autoencoder.",
+        meaning="A real photo processed by no generator: saved again, resized or attacked.",
         keys=("3", "l"),
     ),
     LabelButton(

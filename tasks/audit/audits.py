@@ -23,7 +23,6 @@ from .sample import STRATA, draw, sizes
 
 QUEUE_SHARE: Final = 0.2
 """Share of the images in the review queue that are draws of open audits."""
-_FAKES: Final = (Label.FAKE.value, Label.LAUNDERED.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +170,8 @@ def _sample_of(lake: Lake, audit_id: str | None) -> pl.DataFrame:
 def _labels(lake: Lake, image_ids: pl.Series) -> pl.DataFrame:
     """Return image_id, is_fake (null if people disagree) and is_disputed of answered images."""
     said = standing_answers(lake, image_ids.to_list()).filter(pl.col("label") != Label.UNSURE.value)
-    is_fake = pl.col("label").is_in(_FAKES)
+    # A laundered photo is not AI-generated.
+    is_fake = pl.col("label") == Label.FAKE.value
     return (
         said.group_by("image_id")
         .agg(is_fake=is_fake.first(), is_disputed=is_fake.n_unique() > 1)

@@ -29,7 +29,7 @@ class Stratum:
         n_all: Number of images of the stratum.
         n_drawn: Number of images drawn.
         n_labelled: Number of those with a label.
-        n_fake: Number of those labelled fake or laundered.
+        n_fake: Number of those labelled fake.
     """
 
     n_all: int

@@ -69,11 +69,13 @@ def read_labelled(lake: Lake, key: ScoreKey, *, domains: tuple[str, ...] = ()) -
     if domains:
         rows = rows.filter(pl.col("domain").is_in(domains))
     is_scored = pl.col("logit").is_finite().fill_null(value=False)
-    usable = rows.filter(is_scored & ~pl.col("is_disputed"))
+    # A laundered photo is neither what a camera wrote nor AI-generated.
+    is_class = pl.col("label").is_in([Label.REAL.value, Label.FAKE.value])
+    usable = rows.filter(is_scored & is_class)
     no_lineage = pl.DataFrame(schema={"image_id": pl.String, "parent_id": pl.String})
     groups = group_near_duplicates(usable.select("image_id", "phash", "ingested_at"), no_lineage)
     kept = (
-        usable.with_columns(groups["group_id"], is_fake=pl.col("label") != Label.REAL.value)
+        usable.with_columns(groups["group_id"], is_fake=pl.col("label") == Label.FAKE.value)
         .sort("image_id")
         .unique(["group_id", "is_fake"], keep="first", maintain_order=True)
         .select("image_id", pl.col("logit").cast(pl.Float32), "domain", "is_fake")

@@ -9,14 +9,17 @@ from typing import Any
 import polars as pl
 
 from ...data.errors import GateRefused
+from ...data.schema import Label
 from ...data.store.lake import Lake
-from ..labels import CLASSES, best_labels
+from ..labels import best_labels
 from ..proportion import Interval
 from ..shortcuts.aligned import ENCODING, aligned_facts
 from ..shortcuts.measure import FACTS, GATE_AUC, MIN_GROUPS, measure_shortcut
 from .pinned import Pinned
 
 _log = logging.getLogger(__name__)
+# A laundered photo is neither what a camera wrote nor AI-generated.
+_CLASSES = (Label.REAL.value, Label.FAKE.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +116,9 @@ def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
     labels = best_labels(tables["reviews"], tables["synthetics"], tables["sightings"])
     facts = tables["images"].select("image_id", *FACTS).unique("image_id", keep="any")
     return (
-        facts.join(labels.filter(pl.col("label").is_in(CLASSES)), on="image_id", how="inner")
+        facts.join(labels.filter(pl.col("label").is_in(_CLASSES)), on="image_id", how="inner")
         .join(wanted, on="image_id", how="inner")
-        .select("image_id", "group_id", *FACTS, is_fake=pl.col("label") != CLASSES[0])
+        .select("image_id", "group_id", *FACTS, is_fake=pl.col("label") == Label.FAKE.value)
         .sort("image_id")
         .collect()
     )

@@ -36,7 +36,7 @@ class Change:
         n: Number of images.
         share: Share of all images, with its interval.
         n_real: Number of them labelled real.
-        n_fake: Number of them labelled fake or laundered.
+        n_fake: Number of them labelled fake.
         examples: Ids of up to `EXAMPLES` of them, the highest scores first.
     """
 
@@ -129,7 +129,7 @@ def count_changes(rows: pl.DataFrame) -> list[Change]:
         .agg(
             n=pl.len(),
             n_real=(pl.col("label") == "real").sum(),
-            n_fake=pl.col("label").is_in(["fake", "laundered"]).sum(),
+            n_fake=(pl.col("label") == "fake").sum(),
             examples=pl.col("image_id")
             .sort_by("prob_fake", "image_id", descending=[True, False], nulls_last=True)
             .head(EXAMPLES),
