@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,7 @@ import pytest
 from lakes import Made, Shot, lake_of
 
 import assay
-from assay.data.errors import AssayError, ConfigError, InputError, StoreError
-from assay.flows.notebook.review import open_review
+from assay.data.errors import ConfigError, InputError, StoreError
 from assay.flows.results.moderation import Moderation
 from assay.tasks.review.answer import Answer
 from assay.tasks.review.journal import Journal
@@ -130,13 +131,20 @@ def test_what_cannot_be_reviewed_is_said(
     assert "\n" not in str(refused.value)
 
 
-def test_without_the_extra_it_says_what_to_install(
-    made: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_extra_it_says_what_to_install() -> None:
     """The page of `assay review serve` needs nothing more."""
-    monkeypatch.setattr(open_review, "find_spec", lambda _name: None)
-    with pytest.raises(AssayError, match=r"pip install 'assay\[notebook\]'"):
-        assay.review(made.lake)
+    script = (
+        "import sys\n"
+        "sys.modules |= dict.fromkeys(['IPython', 'anywidget', 'ipywidgets', 'traitlets'])\n"
+        "import assay\n"
+        "try:\n    assay.review('lake')\n"
+        "except Exception as error:\n    print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("ConfigError assay.review needs anywidget")
+    assert "pip install 'assay[notebook]'" in done.stdout
 
 
 @pytest.mark.browser  # marimo is installed with the packages of these tests
