@@ -6,7 +6,7 @@ from a page that is older than the lake. The acknowledgement is sent when the an
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -30,7 +30,6 @@ class GivenAnswer(BaseModel):
     Attributes:
         at_ms: Time of the answer by the server's clock, in ms since 1970. The script takes the
             clock from the page once: answers keep their order, however long each one travels.
-        ago_s: Time since the answer was given, in seconds, where `at_ms` is not known.
         ticket: Text that came with an item of the queue; see `tickets`.
         view: View that the answer was given in.
     """
@@ -41,7 +40,6 @@ class GivenAnswer(BaseModel):
     image_id: str
     label: str
     at_ms: Annotated[float | None, Field(ge=0, le=4e12)] = None
-    ago_s: Annotated[float, Field(ge=0, le=1e8)] = 0.0
     view: Literal["queue", "grid"] = "queue"
     ticket: str = ""
     reason: str | None = None
@@ -91,7 +89,7 @@ def take_answers(
     taken = TakenAnswers(recorded=[], refused=[])
     answers: list[Answer] = []
     for one in given.answers:
-        values = one.model_dump(exclude={"at_ms", "ago_s", "view", "ticket"})
+        values = one.model_dump(exclude={"at_ms", "view", "ticket"})
         kind = _kind(desk, reviewer, one)
         try:
             answers.append(
@@ -112,7 +110,7 @@ def take_answers(
 def _time_of(answer: GivenAnswer, now: datetime) -> datetime:
     """Return the time of an answer, which is not after its arrival."""
     if answer.at_ms is None:
-        return now - timedelta(seconds=answer.ago_s)
+        return now
     return min(now, datetime.fromtimestamp(answer.at_ms / 1000, UTC))
 
 

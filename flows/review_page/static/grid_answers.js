@@ -3,7 +3,7 @@
 // A batch is in the browser's storage before it is sent. Each of its answers has an id of its own,
 // so that sending it again, also by another tab or the next page, records nothing twice.
 
-import { announce, notice, post, reviewer } from "./api.js";
+import { announce, notice, post, reviewer, serverMs } from "./api.js";
 import { newId } from "./outbox.js";
 import { tileOf } from "./grid_tiles.js";
 
@@ -85,7 +85,7 @@ export function undo() {
 }
 
 function put(batch) {
-  const whole = { ...batch, id: newId(), at: Date.now(), recorded: [], refused: [] };
+  const whole = { ...batch, id: newId(), at: serverMs(), recorded: [], refused: [] };
   batches.push(whole);
   keep(whole);
   send();
@@ -118,8 +118,7 @@ async function send() {
 
 async function sendSome(batch) {
   const some = batch.answers.slice(0, AT_ONCE);
-  const ago = Math.max(0, (Date.now() - batch.at) / 1000);
-  const answers = some.map((answer) => ({ ...answer, ago_s: ago }));
+  const answers = some.map((answer) => ({ ...answer, at_ms: batch.at }));
   let taken;
   try {
     taken = await (await post("/answers", { reviewer, answers })).json();
