@@ -97,7 +97,7 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "p_real": "P-value in (0, 1]: share of comparable real images with a score as high",
         "decision": "Decision: clear, review or flag",
         "reasons": "Reasons of the decision, at least one",
-        "group_id": "Reserved for groups of images",
+        "group_id": "Group of copies, under a policy that decides copies together",
         "run_id": "Id of the run that decided",
         "decided_at": "Time of the decision",
         "inputs_sha256": "Hash of what the decision was made from",

@@ -97,6 +97,8 @@ class DecisionReason(Explained):
     DECLARED_AI = "declared_ai", "declared AI-generated in its metadata"
     NOT_AS_SEEN = "not_as_seen", "viewers may show a different image from the one scored"
     KNOWN_HASH = "known_hash", "matches an image on a list of known hashes"
+    GROUP_OF_REVIEWED = "group_of_reviewed", "decided as a copy of it that a person reviewed"
+    DECIDED_BY_GROUP = "decided_by_group", "decided as its best preserved copy"
     UNSTABLE = (
         "unstable_under_delivery",
         "score falls below the flag threshold when the image is saved again",

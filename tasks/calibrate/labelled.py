@@ -9,9 +9,9 @@ import polars as pl
 from ...data.schema import Label
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ..copies.near_duplicates import group_near_duplicates
 from ..labels import best_labels
 from ..latest_rows import latest_scores, latest_sightings
-from ..similar.near_duplicates import group_near_duplicates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ def policy_text(result: CalibrateResult) -> str:
         *([] if policy.fdr is None else [f"fdr = {_toml(policy.fdr)}"]),
         f"min_short_edge_px = {_toml(policy.min_short_edge_px)}",
         f"unlisted_domain = {_toml(policy.unlisted_domain)}",
+        *([] if policy.copies == "alone" else [f"copies = {_toml(policy.copies)}"]),
         *_pixels(policy.pixels),
         "",
         "# Every detector without thresholds of its own; not calibrated.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,9 +18,10 @@ from ...data.schema import Decision
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..append_missing import retry_conflicts
+from ..copies.groups import find_groups, labels_of, together
 from ..delivery.delivered import delivered_range
 from ..hashes.known_hashes import KNOWN, known_decisions
-from ..latest_rows import Part, latest_decisions, latest_scores, latest_sightings, parts_of
+from ..latest_rows import Named, Part, latest_decisions, latest_scores, latest_sightings, parts_of
 from ..views import highest_views
 from .calibration import Calibration, find_calibration
 from .conformal import rejection_limit
@@ -38,11 +39,13 @@ class AppliedPolicy:
         policy: Policy with rules and thresholds.
         calibration: Calibration that the policy names; None without one, or for other scores.
         flag_limit: Largest p-value of a flag in this batch; None unless the policy has `fdr`.
+        groups: Groups of copies of the batch; None unless the policy decides them together.
     """
 
     policy: Policy
     calibration: Calibration | None
     flag_limit: float | None
+    groups: pl.DataFrame | None = None
 
     def decide(self, scores: pl.DataFrame) -> pl.DataFrame:
         """Return scores with decisions, reasons, `p_real` and `prob_calibrated`; see `decide`."""
@@ -55,6 +58,35 @@ class AppliedPolicy:
                 delivered_p_real=delivered["p_real"]
             )
         return decide(scores, self.policy, flag_limit=self.flag_limit)
+
+
+def decided_part(lake: Lake, part: Part, key: ScoreKey, rules: AppliedPolicy) -> pl.DataFrame:
+    """Return the facts of a part of the images with their decisions, and those of their groups.
+
+    Args:
+        lake: Lake of the images.
+        part: Part of the images.
+        key: Key of the scores.
+        rules: Policy with what it takes from the lake.
+
+    Raises:
+        StoreError: The lake cannot be read.
+    """
+    decided = rules.decide(decision_facts(lake, part, key).collect())
+    if rules.groups is None:
+        return decided.with_columns(group_id=pl.lit(None, dtype=pl.String))
+    mine = decided.select("image_id").join(rules.groups, on="image_id")
+    members = rules.groups.join(mine, on="group_id", how="semi")
+    leads = decided
+    others = mine.filter(~pl.col("lead_id").is_in(decided["image_id"].implode()))[
+        "lead_id"
+    ].unique()
+    if len(others):
+        outside = decision_facts(lake, Named(ids=tuple(others)), key).collect()
+        names = ["image_id", "decision"]
+        leads = pl.concat([decided.select(names), rules.decide(outside).select(names)])
+    labels = labels_of(lake.rows_of("reviews", members["image_id"]), members)
+    return together(decided, leads, rules.groups, labels)
 
 
 def applied_policy(
@@ -73,6 +105,16 @@ def applied_policy(
             p-values of one that was made for other scores.
         StoreError: The lake cannot be read.
     """
+    rules = _calibrated(lake, policy, key, image_ids)
+    if policy.copies == "alone":
+        return rules
+    return replace(rules, groups=find_groups(lake, image_ids))
+
+
+def _calibrated(
+    lake: Lake, policy: Policy, key: ScoreKey, image_ids: pl.Series | None
+) -> AppliedPolicy:
+    """Return a policy with its calibration and the limit of its flags; see `applied_policy`."""
     if policy.calibration is None:
         return AppliedPolicy(policy=policy, calibration=None, flag_limit=None)
     calibration = find_calibration(lake, policy.calibration)
@@ -151,7 +193,7 @@ def _decide_part(
     # Pinned before the scores are read, so that a concurrent run with outdated scores conflicts.
     version = lake.version("decisions")
     policy_id = rules.policy.policy_id
-    decided = rules.decide(decision_facts(lake, part, key).collect())
+    decided = decided_part(lake, part, key, rules)
     known = latest_decisions(lake, key, policy_id=policy_id, part=part, version=version).select(
         "image_id", was=_in_words()
     )
@@ -227,7 +269,7 @@ def _record(
         inputs_sha256="inputs_sha256",
         decision="decision",
         reasons="reasons",
-        group_id=pl.lit(None, dtype=pl.String),
+        group_id="group_id",
         run_id=pl.lit(run_id),
         decided_at=pl.lit(datetime.now(UTC)).dt.cast_time_unit("us"),
     )

@@ -133,6 +133,11 @@ class Policy(_Rules):
         default={},
         description="Thresholds per detector, by its name or its id name@revision; the id wins.",
     )
+    copies: Literal["alone", "together"] = Field(
+        default="alone",
+        description="Rule for near-duplicates: `alone` decides each image by itself, `together` "
+        "gives a group the decision of a reviewed member, or of its best preserved one.",
+    )
     pixels: PixelRules | None = Field(
         default=None, description="Rules on what the pixels of an image show; none without them."
     )
@@ -206,6 +211,7 @@ class Policy(_Rules):
                 )
                 for detector, rules in self.detectors.items()
             },
+            copies=self.copies,
             pixels=self.pixels,
             calibration=self.calibration,
             fdr=self.fdr,
@@ -218,7 +224,13 @@ class Policy(_Rules):
         so that such a policy keeps its identity.
         """
         pixels = None if self.pixels is None else self.pixels.model_dump(exclude_none=True)
-        later = {"pixels": pixels, "calibration": self.calibration, "fdr": self.fdr}
+        copies = None if self.copies == "alone" else self.copies
+        later = {
+            "copies": copies,
+            "pixels": pixels,
+            "calibration": self.calibration,
+            "fdr": self.fdr,
+        }
         return {
             "name": self.name,
             "min_short_edge_px": self.min_short_edge_px,

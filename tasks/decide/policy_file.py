@@ -28,6 +28,7 @@ _ALLOWED: Final = {
     "min_jpeg_quality": "a whole number from 1 to 100",
     "min_bits_per_pixel": "a number above 0, at most 64",
     "graphics": '"judge" or "review"',
+    "copies": '"alone" or "together"',
     "calibration": "the id of a calibration, `c-` and 12 hexadecimal digits",
     "fdr": "a number above 0 and below 1",
 }

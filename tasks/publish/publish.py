@@ -26,11 +26,11 @@ from ...data.store.files import cannot
 from ...data.store.lake import Lake
 from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
 from ...version import __version__
+from ..copies.near_duplicates import MAX_DISTANCE, group_near_duplicates
 from ..lake.check import require_images_known
 from ..lake.fit import require_fit
 from ..lake.pins import record_pin
 from ..review.answers import settle
-from ..similar.near_duplicates import MAX_DISTANCE, group_near_duplicates
 from .dataset_card import CardFacts, dataset_card
 from .files import Tally, write_file
 from .pinned import Pinned, pin

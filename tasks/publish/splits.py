@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from ...data.errors import ConfigError
-from ..similar.near_duplicates import MAX_DISTANCE, close_pairs, parse_hashes
+from ..copies.near_duplicates import MAX_DISTANCE, close_pairs, parse_hashes
 
 SPLITS: Final = ("train", "validation", "test")
 # Largest deviation from a requested share that is not reported, as a share of all rows.

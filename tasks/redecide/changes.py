@@ -14,7 +14,7 @@ import polars as pl
 from ...data.schema import Decision
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
-from ..decide.decide_images import applied_policy, decision_facts
+from ..decide.decide_images import applied_policy, decided_part
 from ..decide.policy import Policy
 from ..labels import best_labels
 from ..latest_rows import latest_decisions, latest_sightings, parts_of
@@ -87,7 +87,7 @@ def read_changes(
     applied = applied_policy(lake, policy, key, image_ids)
     parts = []
     for part in parts_of(lake, image_ids):
-        decided = applied.decide(decision_facts(lake, part, key).collect())
+        decided = decided_part(lake, part, key, applied)
         stands = latest_decisions(lake, key, part=part).select(
             "image_id", was="decision", was_reasons="reasons"
         )

@@ -150,8 +150,13 @@ class Cells:
             & (decided == Decision.REVIEW.value)
             & ~has(DecisionReason.VIEW_ABOVE_FLAG)
         )
-        # A known hash decides alone, and a graphic is not flagged at any threshold.
-        ruled = has(DecisionReason.KNOWN_HASH, DecisionReason.GRAPHIC)
+        # Hashes and groups decide alone, and a graphic is not flagged at any threshold.
+        ruled = has(
+            DecisionReason.KNOWN_HASH,
+            DecisionReason.GRAPHIC,
+            DecisionReason.GROUP_OF_REVIEWED,
+            DecisionReason.DECIDED_BY_GROUP,
+        )
         fixed = ~has(*_BY_SCORE) | ruled | to_people | overruled
         return (
             pl.when(fixed)

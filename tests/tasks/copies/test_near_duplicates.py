@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from assay.data.errors import ConfigError
+from assay.tasks.copies.near_duplicates import close_pairs, group_near_duplicates, parse_hashes
 from assay.tasks.publish.splits import SPLITS, assign_splits, find_leaks, unmet_shares
-from assay.tasks.similar.near_duplicates import close_pairs, group_near_duplicates, parse_hashes
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NO_LINEAGE = pl.DataFrame(schema={"image_id": pl.String, "parent_id": pl.String})

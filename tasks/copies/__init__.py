@@ -1,0 +1,1 @@
+"""Near-duplicates: pairs by perceptual hash, and groups that are decided together."""
