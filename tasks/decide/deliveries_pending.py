@@ -39,7 +39,9 @@ def deliveries_pending(
     places = ["image_id", "shard", "row_group", "row"]
     pending = [lake.scan("images").select(places).head(0).collect()]
     if mode != "off":
-        rules = applied_policy(lake, policy, key, image_ids)
+        # A copy is not scored for the decision of another one.
+        alone = policy.model_copy(update={"copies": "alone"})
+        rules = applied_policy(lake, alone, key, image_ids)
         is_asked = pl.col("decision") == Decision.FLAG.value
         if mode == "band":
             is_asked |= pl.col("reasons").list.contains(DecisionReason.IN_REVIEW_BAND.value)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
-from lakes import Made, Shot, lake_of, reviewed
+from lakes import KEY, Made, Shot, lake_of, reviewed
 
 from assay.data.errors import InputError
+from assay.data.schema import Decision
 from assay.flows.deciding.decide_again import decide_again, shadow
 from assay.tasks.accountability.explain_decision import ExplainedDecision, explain_decision
-from assay.tasks.decide.policy_file import load_policy
+from assay.tasks.decide.policy_file import load_policy, policy_from_dict
+from assay.tasks.hashes.known_hashes import add_hashes
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +98,40 @@ def test_an_image_without_a_decision_is_refused(made: Made) -> None:
     with pytest.raises(InputError, match="assay score"):
         explain_decision(made.lake, "0" * 64)
     assert made.lake.scan("decisions").filter(pl.col("image_id") == "0" * 64).collect().is_empty()
+
+
+def test_hashes_groups_and_deliveries_say_what_they_changed(tmp_path: Path) -> None:
+    """Without its copy, its match or its delivery, each image has the decision of its score."""
+    shots = [
+        Shot(name="large.jpg", prob=0.9, seed=1, size=(960, 880)),
+        Shot(name="copy.jpg", prob=0.1, seed=1),
+        Shot(name="listed.jpg", prob=0.1, seed=2),
+        Shot(name="unstable.jpg", prob=0.9, seed=3),
+    ]
+    made = lake_of(tmp_path, shots)
+    own = made.lake.rows_of("images", [made.ids["listed.jpg"]]).collect()["pdq"][0]
+    hashes = pl.DataFrame({"hash": [own], "note": ["seen before"]})
+    add_hashes(made.lake, hashes, list_name="known", decision=Decision.FLAG)
+    delivery = KEY.as_row() | {
+        "image_id": made.ids["unstable.jpg"],
+        "backend": "torch-cpu",
+        "delivery": "jpeg-70",
+        "status": "scored",
+        "reason": None,
+        "logit": -1.0,
+        "run_id": made.run_id,
+        "scored_at": datetime(2026, 3, 2, tzinfo=UTC),
+    }
+    made.lake.append("deliveries", [delivery], txn="delivery")
+    policy = policy_from_dict(load_policy().as_dict() | {"copies": "together"}, source="test")
+    decide_again(made.lake, shadow(made.lake, policy))
+    expected = {
+        "copy.jpg": ("flag", {"no copies that are decided together": "clear"}),
+        "listed.jpg": ("flag", {"no match with a known hash": "clear"}),
+        "unstable.jpg": ("review", {"deliveries that score as high": "flag"}),
+    }
+    for name, (decision, changes) in expected.items():
+        found = explained(made, name)
+        assert found.decision == decision
+        assert changes.items() <= otherwise(found).items()
+        assert found.are_inputs_unchanged
