@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kernels import Kernel
+from jupyter_kernel import Kernel
 from lakes import Shot, drawn
 
 N_IMAGES = 6

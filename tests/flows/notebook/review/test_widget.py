@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernels import Kernel
+from jupyter_kernel import Kernel
 from lakes import Made, Shot, lake_of
 
 from assay.data.store.lake import Lake
