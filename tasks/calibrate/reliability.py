@@ -13,6 +13,9 @@ from ..proportion import Interval
 
 N_BINS: Final = 10
 _N_RESAMPLES: Final = 500
+# The interval of so many images is narrow, and a hundred resamples place its limits well enough.
+_MANY: Final = 20_000
+_N_RESAMPLES_OF_MANY: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +69,12 @@ def reliability(
         seed: Seed of the bootstrap.
     """
     rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(probs), (_N_RESAMPLES, len(probs)))
-    resampled = np.array([_ece(probs[index], is_fake[index]) for index in drawn])
+    n_images = len(probs)
+    n_resamples = _N_RESAMPLES if n_images <= _MANY else _N_RESAMPLES_OF_MANY
+    resampled = np.empty(n_resamples)
+    for number in range(n_resamples):
+        index = rng.integers(0, n_images, n_images)
+        resampled[number] = _ece(probs[index], is_fake[index])
     ece = _ece(probs, is_fake)
     # Resampling adds distance of its own to each bin, which the limits must not count.
     bias = resampled.mean() - ece
