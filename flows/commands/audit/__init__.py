@@ -1,1 +1,1 @@
-"""`assay audit`: random samples of what was decided, and what people's answers say of the rest."""
+"""`assay audit`: random samples of decisions, what people's answers say of the rest, and drift."""

@@ -1,0 +1,76 @@
+"""`assay audit drift`: whether the images that come have changed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ..options import AsJson, Flag, LakeUri, open_lake, print_result
+
+
+def drift(
+    *,
+    lake: LakeUri = None,
+    run: str | None = None,
+    against: str | None = None,
+    since: str | None = None,
+    baseline_since: str | None = None,
+    by: Literal["domain", "source"] | None = None,
+    alpha: float = 0.01,
+    seed: int = 0,
+    fail_on_drift: Annotated[bool, Flag, Parameter(name="--fail-on-drift")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Compare the images of two runs or times: scores, embeddings, sizes, formats, compression.
+
+    Tells other images from other encoders. Thresholds and audits hold for images like those that
+    they were made from.
+
+    Args:
+        lake: Folder of the lake, or its s3:// prefix.
+        run: Id of the later run [default: the last one that scored 30 images or more].
+        against: Id of the earlier run [default: the one before].
+        since: Images stored since a time against those stored before, in place of runs: a date, a
+            time, or a duration such as 7d.
+        baseline_since: Start of the images stored before [default: all].
+        by: Comparison within each domain, or each source: the folder or archive of the images.
+        alpha: Probability of a false alarm over all tests, above 0 and below 1.
+        seed: Seed of samples and permutations.
+        fail_on_drift: Exit code 6 if anything has shifted.
+        json_: One JSON object on stdout.
+
+    Raises:
+        ConfigError: An option is out of range, or options exclude each other.
+        GateRefused: Something has shifted, and `--fail-on-drift` is set.
+    """
+    from datetime import UTC, datetime
+
+    from ....data.durations import since as time_of
+    from ....data.errors import ConfigError, GateRefused
+    from ....tasks.drift.populations import of_runs, of_times
+    from ....tasks.drift.report import drift_report
+
+    if not 1e-4 <= alpha <= 0.5:
+        raise ConfigError(f"--alpha is {alpha}; allowed: 0.0001 to 0.5")
+    if since is not None and (run is not None or against is not None):
+        raise ConfigError("--since compares times, --run and --against runs; pass one of them")
+    if since is None and baseline_since is not None:
+        raise ConfigError("--baseline-since needs --since, where its images end")
+    now = datetime.now(UTC)
+    at = None if since is None else time_of("--since", since, now=now)
+    start = None if baseline_since is None else time_of("--baseline-since", baseline_since, now=now)
+    opened = open_lake(lake)
+    populations = of_runs(opened, run, against) if at is None else of_times(opened, at, start)
+    report = drift_report(opened, populations, by=by, alpha=alpha, seed=seed)
+    print_result(
+        report.text,
+        paths=(),
+        values={"lake": opened.uri, **report.to_json()},
+        as_json=json_,
+    )
+    if fail_on_drift and report.drifted:
+        raise GateRefused(
+            f"{', '.join(report.drifted)} in {opened.uri} have shifted; look at what is new with"
+            " `assay ls`, and draw an audit with `assay audit draw`"
+        )

@@ -1,0 +1,1 @@
+"""Drift: whether two populations of images differ in scores, embeddings, sizes or encodings."""

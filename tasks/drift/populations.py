@@ -1,0 +1,216 @@
+"""Two populations of a lake: those of two runs, or of two spans of time, also by group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+
+from ...data.errors import InputError
+from ...data.schema import ScoreStatus
+from ...data.score_key import ScoreKey
+from ...data.store.lake import Lake
+from ..latest_rows import last_judgement, latest_scores, latest_sightings
+from ..report.run_record import find_run
+from .measures import MIN_IMAGES, ReadVectors
+from .two_samples import Array
+
+By = Literal["domain", "source"]
+
+MAX_GROUPS: Final = 10
+
+_FACTS: Final = (
+    "width_px",
+    "height_px",
+    "n_bytes",
+    "format",
+    "jpeg_quality",
+    "ingested_at",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Populations:
+    """Two populations of scored images, with the columns that `compare` names.
+
+    Attributes:
+        key: Key of the scores.
+        before_name: Name of the first population.
+        after_name: Name of the second population.
+        before: Images of the first population.
+        after: Images of the second population.
+    """
+
+    key: ScoreKey
+    before_name: str
+    after_name: str
+    before: pl.DataFrame
+    after: pl.DataFrame
+
+
+def of_runs(lake: Lake, run_id: str | None = None, against: str | None = None) -> Populations:
+    """Return the images that two runs scored; an image belongs to the run that scored it.
+
+    Args:
+        lake: Lake of the runs.
+        run_id: Id of the later run; None for the last one with enough images.
+        against: Id of the earlier run; None for the one before with enough images.
+
+    Raises:
+        InputError: There are no such runs, or they scored too few images.
+        StoreError: The lake cannot be read.
+    """
+    key = _key(lake, run_id)
+    rows = _scored(lake, key)
+    runs = (
+        rows.group_by("run_id")
+        .agg(at=pl.col("scored_at").max(), n=pl.len())
+        .sort("at", "run_id")
+        .select("run_id", "n")
+    )
+    enough = runs.filter(pl.col("n") >= MIN_IMAGES)["run_id"].to_list()
+    if run_id is None:
+        run_id = next((one for one in reversed(enough) if one != against), None)
+    if against is None:
+        earlier = enough[: enough.index(run_id)] if run_id in enough else enough
+        against = earlier[-1] if earlier else None
+    for one in (against, run_id):
+        if one not in enough:
+            listed = ", ".join(f"{name} {n:,}" for name, n in runs.iter_rows()) or "none"
+            missing = "two runs to compare" if one is None else f"enough images in run {one}"
+            raise InputError(
+                f"{lake.uri} does not have {missing}; needed: {MIN_IMAGES} images scored by the"
+                f" run itself. Images by run: {listed}. Or compare times with --since"
+            )
+    return Populations(
+        key=key,
+        before_name=f"run {against}",
+        after_name=f"run {run_id}",
+        before=rows.filter(pl.col("run_id") == against),
+        after=rows.filter(pl.col("run_id") == run_id),
+    )
+
+
+def of_times(lake: Lake, since: datetime, baseline_since: datetime | None = None) -> Populations:
+    """Return the images stored since a time, and those stored before it.
+
+    Args:
+        lake: Lake of the images.
+        since: Start of the later span, UTC.
+        baseline_since: Start of the earlier span, UTC; None for all images before.
+
+    Raises:
+        InputError: A span has too few scored images.
+        StoreError: The lake cannot be read.
+    """
+    key = _key(lake, None)
+    rows = _scored(lake, key)
+    is_later = pl.col("ingested_at") >= since
+    earlier = rows.filter(~is_later)
+    start = "the start"
+    if baseline_since is not None:
+        earlier = earlier.filter(pl.col("ingested_at") >= baseline_since)
+        start = f"{baseline_since:%Y-%m-%d %H:%M}"
+    found = Populations(
+        key=key,
+        before_name=f"from {start} to {since:%Y-%m-%d %H:%M}",
+        after_name=f"since {since:%Y-%m-%d %H:%M}",
+        before=earlier,
+        after=rows.filter(is_later),
+    )
+    if min(found.before.height, found.after.height) < MIN_IMAGES:
+        raise InputError(
+            f"{lake.uri} has {found.before.height:,} scored images {found.before_name} and"
+            f" {found.after.height:,} {found.after_name}; needed: {MIN_IMAGES} of each"
+        )
+    return found
+
+
+def grouped(
+    lake: Lake, populations: Populations, by: By
+) -> tuple[dict[str, tuple[pl.DataFrame, pl.DataFrame]], int]:
+    """Return the largest groups with enough images in both populations, and how many are left out.
+
+    Args:
+        lake: Lake of the images.
+        populations: Populations to divide.
+        by: `domain`, or `source`: the folder, archive or address above the image.
+
+    Raises:
+        InputError: No group has enough images in both populations.
+        StoreError: The lake cannot be read.
+    """
+    source = pl.col("source_uri").str.replace(r"[/#?][^/#?]*$", "")
+    groups = latest_sightings(lake).select(
+        "image_id", _group=source if by == "source" else pl.col("domain").fill_null("(none)")
+    )
+    sides = [
+        side.lazy().join(groups, on="image_id").collect()
+        for side in (populations.before, populations.after)
+    ]
+    counts = [side.group_by("_group").len() for side in sides]
+    both = counts[0].join(counts[1], on="_group", how="full", coalesce=True)
+    ranked = (
+        both.with_columns(least=pl.min_horizontal(pl.col("len", "len_right").fill_null(0)))
+        .filter(pl.col("least") >= MIN_IMAGES)
+        .sort("least", "_group", descending=[True, False])
+        .head(MAX_GROUPS)
+    )
+    if ranked.is_empty():
+        raise InputError(
+            f"no {by} has {MIN_IMAGES} scored images {populations.before_name} and as many"
+            f" {populations.after_name}; compare without --by"
+        )
+    pairs = {
+        name: (sides[0].filter(pl.col("_group") == name), sides[1].filter(pl.col("_group") == name))
+        for name in ranked["_group"]
+    }
+    return pairs, both.height - ranked.height
+
+
+def reader_of_vectors(lake: Lake, key: ScoreKey) -> ReadVectors:
+    """Return the reader of embeddings of some images under a key.
+
+    Args:
+        lake: Lake of the scores.
+        key: Key of the scores.
+    """
+
+    def read(ids: pl.Series) -> Array:
+        rows = (
+            lake.rows_of("scores", ids)
+            .filter(key.where() & pl.col("embedding").is_not_null())
+            .select("image_id", "embedding")
+            .collect()
+            .unique("image_id", keep="last", maintain_order=True)
+            .sort("image_id")
+        )
+        return np.array(rows["embedding"].to_list(), dtype=np.float32)
+
+    return read
+
+
+def _scored(lake: Lake, key: ScoreKey) -> pl.DataFrame:
+    scores = latest_scores(lake, key).filter(
+        (pl.col("status") == ScoreStatus.SCORED.value) & pl.col("logit").is_not_null()
+    )
+    facts = lake.scan("images").select("image_id", *_FACTS).unique("image_id", keep="any")
+    return (
+        scores.select("image_id", "logit", "run_id", "scored_at")
+        .join(facts, on="image_id")
+        .collect()
+    )
+
+
+def _key(lake: Lake, run_id: str | None) -> ScoreKey:
+    """Return the key of a run, or the last one used."""
+    if run_id is not None:
+        if (key := find_run(lake, run_id).key) is not None:
+            return key
+        raise InputError(f"run {run_id} in {lake.uri} scored no image")
+    if (judgement := last_judgement(lake)) is not None:
+        return judgement.key
+    raise InputError(f"{lake.uri} has no scores to compare; run `assay moderate` first")
