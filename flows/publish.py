@@ -32,6 +32,7 @@ def publish(
     lake: str | None = None,
     detector: str | None = None,
     precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None,
+    format: Literal["hf", "parquet", "webdataset"] = "hf",  # noqa: A002
     where: str | None = None,
     ids: list[str] | None = None,
     seed: int = 0,
@@ -47,6 +48,8 @@ def publish(
             server [default: that of the worker].
         detector: Detector whose scores are published [default: that of the last decisions].
         precision: Precision of these scores [default: that of the last decisions].
+        format: Format of the data files: hf is Parquet for `datasets`, parquet is Parquet with
+            plain columns, webdataset is tar shards.
         where: Condition in SQL on the columns of the dataset, such as "decision = 'flag'"
             [default: all images].
         ids: Ids of the images to publish [default: all].
@@ -69,6 +72,7 @@ def publish(
             Path(lasting("to", to)),
             detector=detector,
             precision=precision,
+            format=format,
             where=where,
             ids=ids,
             seed=seed,

@@ -165,6 +165,7 @@ def publish(
     to: Path,
     detector: str | None = None,
     precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None,
+    format_: Annotated[Literal["hf", "parquet", "webdataset"], Parameter("--format")] = "hf",
     where: str | None = None,
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
@@ -179,6 +180,8 @@ def publish(
         to: Folder to write, as the worker sees it.
         detector: Detector whose scores are published [default: that of the last decisions].
         precision: Precision of these scores [default: that of the last decisions].
+        format_: Format of the data files: `hf` is Parquet for `datasets`, `parquet` is Parquet with
+            plain columns, `webdataset` is tar shards.
         where: Condition in SQL on the columns of the dataset, such as "decision = 'flag'"
             [default: all images].
         seed: Seed that assigns groups of near-duplicates to splits.
@@ -202,8 +205,8 @@ def publish(
         "allow_shortcuts": allow_shortcuts,
         "align_encoding": align_encoding,
     }
-    own |= {"seed": seed} | flags
-    defaults = dict.fromkeys(own) | {"seed": 0} | dict.fromkeys(flags, False)
+    own |= {"format": format_, "seed": seed} | flags
+    defaults = dict.fromkeys(own) | {"format": "hf", "seed": 0} | dict.fromkeys(flags, False)
     parameters = {"to": place_parameter("to", to, in_container=inside)}
     parameters |= {"lake": named["lake"]} if "lake" in named else {}
     _deploy("publish", parameters | changed(own, defaults), place)

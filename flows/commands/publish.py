@@ -14,7 +14,7 @@ def publish(
     *,
     lake: LakeUri = None,
     to: Path,
-    format_: Annotated[Literal["hf"], Parameter("--format")] = "hf",
+    format_: Annotated[Literal["hf", "parquet", "webdataset"], Parameter("--format")] = "hf",
     detector: str | None = None,
     precision: str | None = None,
     where: str | None = None,
@@ -26,12 +26,13 @@ def publish(
     json_: AsJson = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Write the labelled images as a dataset folder for `datasets.load_dataset`.
+    """Write the labelled images as a dataset folder.
 
     Args:
         lake: Folder of the lake, or its s3:// prefix.
         to: Folder to write; must be new or empty.
-        format_: Format of the dataset; `hf` is Parquet with ClassLabel and a card.
+        format_: Format of the data files: `hf` is Parquet for `datasets.load_dataset`, `parquet`
+            is Parquet with plain columns, `webdataset` is tar shards.
         detector: Detector whose scores are published [default: that of the last decisions].
         precision: Precision of these scores: fp32, bf16, fp16 or int8
             [default: that of the last decisions].
@@ -64,6 +65,7 @@ def publish(
             ids=wanted,
             detector=detector,
             precision=precision,
+            format=format_,
         )
         print_effects(effects, as_json=json_)
         return
@@ -90,7 +92,7 @@ def publish(
     lines += [f"shortcuts   {sentence}" for sentence in result.shortcuts.sentences()]
     if result.split_note:
         lines.append(f"splits      {result.split_note}")
-    lines += ["next", f"  {opening_command(result.out)}"]
+    lines += ["next", f"  {opening_command(result.out, result.files, result.format)}"]
     print_result(
         lambda: "\n".join(lines), paths=[result.out], values=result.to_json(), as_json=json_
     )

@@ -12,6 +12,7 @@ from ...tasks.browse.filters import Filters
 from ...tasks.browse.images import Scope, parts_of_images
 from ...tasks.lake.check import require_images_known
 from ...tasks.latest_rows import ROWS_AT_A_TIME
+from ...tasks.publish.formats import Format
 from ...tasks.publish.pinned import pin
 from ...tasks.publish.publish import require_replaceable
 from ...tasks.publish.selection import Selection
@@ -27,6 +28,7 @@ def publish_effects(
     ids: pl.Series | None = None,
     detector: str | None = None,
     precision: str | None = None,
+    format: Format = "hf",  # noqa: A002 - the name of the flag
 ) -> Effects:
     """Return the effects of publishing a lake as a dataset folder.
 
@@ -38,6 +40,7 @@ def publish_effects(
         ids: Ids of the images to publish; None for all images.
         detector: Detector of the scores; None for that of the last decisions.
         precision: Precision of the scores; None for that of the last decisions.
+        format: Format of the data files.
 
     Raises:
         ConfigError: The folder cannot be one, or may not be replaced; or the condition is none on
@@ -55,10 +58,11 @@ def publish_effects(
         pinned = pin(lake, detector=detector, precision=precision)
         stored = lake.scan("images").select(pl.col("image_id").unique()).collect()["image_id"]
         n_kept = len(selection.kept(lake, pinned, stored))
+    files = "tar shards" if format == "webdataset" else "Parquet files"
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)],
         writes=[
-            Effect(n_kept, "rows in Parquet files", str(folder / "data")),
+            Effect(n_kept, f"rows in {files}", str(folder / "data")),
             Effect(1, "dataset card", str(folder / "README.md")),
             Effect(1, "lock file", str(folder / "VERSIONS.lock")),
         ],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...data.errors import ConfigError, InputError, shorten
 from ...data.store.lake import Lake
 from ...data.store.open_store import require_no_secrets
+from ...tasks.publish.formats import Format
 from ...tasks.publish.publish import publish as publish_lake
 from ...tasks.publish.selection import distinct_ids
 from .references import Dataset, Decided
@@ -24,6 +25,7 @@ def publish(
     decided: Decided | Sequence[Decided] | Text,
     out: Text,
     *,
+    format: Format = "hf",  # noqa: A002
     where: str | pl.Expr | None = None,
     ids: Iterable[str] | None = None,
     only_labelled: bool = False,
@@ -40,6 +42,8 @@ def publish(
         decided: Decided batch, several of one lake, or the address of a lake for all its images
             under its last decisions.
         out: Folder to create.
+        format: Format of the data files: "hf" for Parquet with the features of `datasets`,
+            "parquet" for Parquet with plain columns, "webdataset" for tar shards.
         where: Condition on the published rows: SQL such as `decision = 'flag'`, or an expression
             of polars; default: all images of the batches.
         ids: Ids of the images to publish, each in one of the batches; default: all.
@@ -72,6 +76,7 @@ def publish(
         Path(out),
         key=key,
         policy_id=policy_id,
+        format=format,
         where=where,
         ids=ids,
         only_labelled=only_labelled,

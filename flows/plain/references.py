@@ -187,16 +187,13 @@ class Dataset(Reference):
     def rows(self) -> pl.DataFrame:
         """Return the published rows with their split, without the images' bytes.
 
-        `label` is the number of the class, as in the files: 0 real, 1 fake, 2 laundered, -1 none.
+        `label` is as in the files: in format "hf" the number of the class (0 real, 1 fake,
+        2 laundered, -1 none), otherwise its text or null.
         """
         from pathlib import Path
 
         import polars as pl
 
-        return pl.concat(
-            pl.scan_parquet(Path(self.out) / name)
-            .drop("image")
-            .with_columns(split=pl.lit(Path(name).name.partition("-")[0]))
-            .collect()
-            for name in self.files
-        )
+        from ...tasks.publish.formats import rows_of_file
+
+        return pl.concat(rows_of_file(Path(self.out) / name) for name in self.files)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...data.store.lake import Lake
+    from ...tasks.publish.formats import Format
     from ...tasks.publish.publish import PublishResult
     from ...tasks.report.run_record import RunRecord
     from .explained import Explained
@@ -215,6 +216,7 @@ class Moderation(RunCounts):
         self,
         out: str | PathLike[str],
         *,
+        format: Format = "hf",  # noqa: A002
         where: str | pl.Expr | None = None,
         only_labelled: bool = False,
         labels_from_decisions: bool = False,
@@ -229,6 +231,8 @@ class Moderation(RunCounts):
 
         Args:
             out: Folder to create.
+            format: Format of the data files: "hf" for Parquet with the features of `datasets`,
+                "parquet" for Parquet with plain columns, "webdataset" for tar shards.
             where: Condition on the published rows, in SQL or as an expression of polars.
             only_labelled: Whether to leave out images without a label.
             labels_from_decisions: Whether an image without any evidence gets its label from the
@@ -257,6 +261,7 @@ class Moderation(RunCounts):
             key=run.key,
             policy_id=run.policy_id,
             ids=None if ids is None else ids.to_list(),
+            format=format,
             where=where,
             only_labelled=only_labelled,
             labels_from_decisions=labels_from_decisions,

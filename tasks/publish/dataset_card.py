@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from huggingface_hub import DatasetCardData
 
 from ...synth.generators.presets import notices
 from ..shortcuts.aligned import ENCODING
+from .formats import Format, suffix_of
 from .pinned import Pinned
 from .rows import features
 from .shortcut_gate import ShortcutFigures
+
+if TYPE_CHECKING:
+    from datasets.info import DatasetInfosDict
 
 _SIZES: Final = (
     (1_000, "n<1K"),
@@ -22,6 +26,14 @@ _SIZES: Final = (
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
 )
+
+_FILES: Final[Mapping[Format, str]] = {
+    "hf": "Parquet with the features of `datasets`: `datasets.load_dataset` opens this folder.",
+    "parquet": "Parquet with plain columns: `image` holds the bytes of the encoded image, `label`"
+    " its text, `split` the split.",
+    "webdataset": "Tar shards in the layout of WebDataset: each image is a file named by its"
+    " `image_id`, followed by a JSON file of that name with its row.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +60,7 @@ class CardFacts:
         max_distance: Largest distance of near-duplicates in bits.
         code_version: Version of assay.
         shortcuts: Figures of how well the files alone tell fake from real.
+        format: Format of the data files.
     """
 
     name: str
@@ -69,6 +82,7 @@ class CardFacts:
     max_distance: int
     code_version: str
     shortcuts: ShortcutFigures
+    format: Format
 
 
 def dataset_card(facts: CardFacts) -> str:
@@ -77,9 +91,6 @@ def dataset_card(facts: CardFacts) -> str:
     Args:
         facts: Facts of the dataset.
     """
-    from datasets import DatasetInfo
-    from datasets.info import DatasetInfosDict
-
     n_images = sum(facts.splits.values())
     data = DatasetCardData(
         license="other",
@@ -92,11 +103,22 @@ def dataset_card(facts: CardFacts) -> str:
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"} for split in facts.splits
+                    {"split": split, "path": f"data/{split}-*{suffix_of(facts.format)}"}
+                    for split in facts.splits
                 ],
             }
         ],
     )
+    if facts.format == "hf":
+        _features_and_sizes(facts).to_dataset_card_data(data)
+    return f"---\n{data.to_yaml()}\n---\n\n{_text(facts, n_images)}"
+
+
+def _features_and_sizes(facts: CardFacts) -> DatasetInfosDict:
+    """Return what `datasets` checks when it loads the files."""
+    from datasets import DatasetInfo
+    from datasets.info import DatasetInfosDict
+
     info = DatasetInfo(
         features=features(),
         splits={
@@ -106,8 +128,7 @@ def dataset_card(facts: CardFacts) -> str:
         download_size=facts.download_bytes,
         dataset_size=sum(facts.split_bytes.values()),
     )
-    DatasetInfosDict({"default": info}).to_dataset_card_data(data)
-    return f"---\n{data.to_yaml()}\n---\n\n{_text(facts, n_images)}"
+    return DatasetInfosDict({"default": info})
 
 
 def _text(facts: CardFacts, n_images: int) -> str:
@@ -146,11 +167,13 @@ above before you share this dataset.
 |---|---:|
 {_table(facts.splits)}
 
+## Files
+
+{_FILES[facts.format]}
+
 ## Labels
 
-`label` is 0 for real, 1 for fake (AI-generated), 2 for laundered (a photo that was altered \
-afterwards: saved again, resized or attacked) and -1 for unlabelled. `label_evidence` names the \
-evidence for the label.
+{_label_values(facts.format)} `label_evidence` names the evidence for the label.
 
 | label | images | | evidence | images |
 |---|---:|---|---|---:|
@@ -198,6 +221,18 @@ cross-validated by group on the labelled images; an AUC of 0.5 is chance.
 
 To request the removal of an image, write to **(fill in a contact)** and name its `image_id`.
 """
+
+
+def _label_values(format: Format) -> str:  # noqa: A002
+    real, fake, laundered, none = (
+        ("0 for real", "1 for fake", "2 for laundered", "-1 for unlabelled")
+        if format == "hf"
+        else ("`real`", "`fake`", "`laundered`", "null for unlabelled")
+    )
+    return (
+        f"`label` is {real}, {fake} (AI-generated), {laundered} (a photo that was altered"
+        f" afterwards: saved again, resized or attacked) or {none}."
+    )
 
 
 def _table(counts: Mapping[str, int]) -> str:

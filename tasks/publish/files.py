@@ -1,4 +1,4 @@
-"""The Parquet files of a published dataset, with image bytes streamed from the lake."""
+"""The data files of a published dataset, with image bytes streamed from the lake."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ...data.errors import InputError
 from ...data.machine import n_cores
@@ -19,8 +17,9 @@ from ...data.store.lake import Lake
 from ..labels import CLASSES
 from ..shortcuts.aligned import ENCODING, SIDE_PX, aligned
 from ..work.ordered_map import ordered_map
+from .formats import Format, new_file
 from .pinned import Pinned
-from .rows import UNLABELLED, features, read_rows
+from .rows import UNLABELLED, read_rows
 
 # The Hub's viewer and `datasets` recommend row groups below 100 MB.
 MAX_GROUP_BYTES: Final = 32 * 2**20
@@ -57,54 +56,44 @@ class Tally:
 
 
 def write_file(
-    lake: Lake, pinned: Pinned, file: Path, part: pl.DataFrame, tally: Tally, *, align: bool
+    lake: Lake,
+    pinned: Pinned,
+    file: Path,
+    part: pl.DataFrame,
+    tally: Tally,
+    *,
+    align: bool,
+    format: Format,  # noqa: A002 - the name of the command's flag
 ) -> None:
-    """Write one Parquet file; 32 MiB of encoded images are in memory at a time.
+    """Write one data file; 32 MiB of encoded images are in memory at a time.
 
     Args:
         lake: Lake of the images.
         pinned: Table versions, score key and policy of the dataset.
         file: File to write.
-        part: Columns image_id, group_id and phash of the images.
+        part: Columns image_id, group_id, phash and split of the images.
         tally: Counts to which the rows are added.
         align: Whether to encode all images alike.
+        format: Format of the dataset.
 
     Raises:
         InputError: An image cannot be decoded to be encoded alike.
         StoreError: The lake cannot be read.
         OSError: The file cannot be written.
     """
-    schema = features().arrow_schema
     rows = read_rows(lake, pinned, part["image_id"])
     # Images of older versions were grouped by a new hash, which is not the one in the table.
-    rows = rows.drop("phash").join(part.select("image_id", "group_id", "phash"), on="image_id")
+    own = part.select("image_id", "group_id", "phash", "split")
+    rows = rows.drop("phash").join(own, on="image_id")
     tally.add(rows)
     if align:
         rows = _as_aligned(rows)
-    leaves = [leaf.path for leaf in pq.ParquetFile(_empty(schema)).schema]
-    writer = pq.ParquetWriter(
-        file,
-        schema,
-        # JPEG, PNG and WebP do not compress further, and statistics of image bytes only bloat.
-        compression={leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in leaves},
-        write_statistics=[leaf for leaf in leaves if not leaf.startswith("image.")],
-        use_dictionary=[leaf for leaf in leaves if not leaf.startswith("image.")],
-        write_page_index=True,
-        use_content_defined_chunking=True,
-    )
-    with writer:
+    with new_file(file, format) as written:
         stored = lake.images(part["image_id"].to_list())
         for raw_by_id in _portions(_aligned_images(stored) if align else stored):
             ids = pl.DataFrame({"image_id": list(raw_by_id)})
             some = ids.join(rows, on="image_id", how="left", maintain_order="left")
-            images = [
-                {"bytes": raw, "path": path}
-                for raw, path in zip(raw_by_id.values(), some["path"], strict=True)
-            ]
-            others = some.select(*schema.names[1:]).to_arrow().columns
-            columns = [pa.array(images, schema.field("image").type), *others]
-            fitted = [column.cast(kind.type) for column, kind in zip(columns, schema, strict=True)]
-            writer.write_table(pa.table(fitted, schema=schema), row_group_size=len(images))
+            written.write(raw_by_id, some)
 
 
 def _as_aligned(rows: pl.DataFrame) -> pl.DataFrame:
@@ -133,12 +122,6 @@ def _aligned_images(stored: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, 
                     " leave it out with --where, or publish without --align-encoding"
                 )
             yield image_id, raw
-
-
-def _empty(schema: pa.Schema) -> pa.BufferReader:
-    sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink)
-    return pa.BufferReader(sink.getvalue())
 
 
 def _portions(images: Iterator[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:

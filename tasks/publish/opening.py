@@ -6,18 +6,31 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from .formats import Format
 
-def opening_command(out: str) -> str:
+
+def opening_command(out: str, files: Sequence[str], format: Format = "hf") -> str:  # noqa: A002
     """Return a shell command that opens a published dataset.
 
     Args:
         out: Folder of the dataset.
+        files: Data files, relative to `out`.
+        format: Format of the data files.
     """
     # Without an activated environment, `python` is another interpreter, or none.
     known = shutil.which("python")
     python = "python" if known and Path(known).samefile(sys.executable) else sys.executable
+    file = _literal(f"{out}/{files[0]}") if files else '""'
+    if format == "parquet":
+        # Without patterns, since the folder may have brackets in its name.
+        code = f"import polars; print(polars.scan_parquet({file}, glob=False).collect_schema())"
+        return shlex.join([python, "-c", code])
+    if format == "webdataset":
+        code = f"import tarfile; tarfile.open({file}).list(verbose=False)"
+        return shlex.join([python, "-c", code])
     code = f"import datasets; print(datasets.load_dataset({_literal(out)}))"
     # datasets reads these characters as patterns and finds nothing; Arrow knows no patterns.
     if set("*?[]") & set(out):

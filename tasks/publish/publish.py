@@ -1,4 +1,4 @@
-"""Publication of a labelled dataset: a Hugging Face folder without leaks between its splits.
+"""Publication of a labelled dataset: a folder without leaks between its splits.
 
 The tables are read at pinned versions and the bytes streamed from the shards. The folder is
 written under a temporary name, read back, checked and then renamed.
@@ -33,6 +33,7 @@ from ..lake.pins import record_pin
 from ..review.answers import settle
 from .dataset_card import CardFacts, dataset_card
 from .files import Tally, write_file
+from .formats import Format, known_format, rows_of_file, suffix_of
 from .pinned import Pinned, pin
 from .selection import Selection
 from .shortcut_gate import ShortcutFigures, check_shortcuts
@@ -60,6 +61,7 @@ class PublishResult:
         key: Key of the scores; None without scores.
         policy_id: Id of the policy; None without decisions.
         shortcuts: Figures of how well the files alone tell fake from real.
+        format: Format of the data files.
         recovered: Action on the remains of an interrupted publish; None without one.
     """
 
@@ -73,6 +75,7 @@ class PublishResult:
     key: ScoreKey | None
     policy_id: str | None
     shortcuts: ShortcutFigures
+    format: Format
     recovered: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -108,7 +111,8 @@ def publish(
     Args:
         lake: Lake of the images.
         out: Folder to create.
-        format: Format of the dataset; only "hf": Parquet files, a card and `VERSIONS.lock`.
+        format: Format of the data files: "hf" for Parquet with the features of `datasets`,
+            "parquet" for Parquet with plain columns, "webdataset" for tar shards.
         allow_shortcuts: Whether to publish with a warning although file size, format, dimensions
             or compression tell fake from real.
         align_encoding: Whether to encode all images alike; see `shortcuts.aligned`.
@@ -136,8 +140,7 @@ def publish(
         StoreError: The lake cannot be read, or the folder cannot be written.
     """
     out = folder_to_make(out)
-    if format != "hf":
-        raise ConfigError(f"format {format!r} is unknown; allowed: hf")
+    data_format = known_format(format)
     selection = Selection.of(where=where, ids=ids, only_labelled=only_labelled)
     with _named_errors(lake, out), holding(out) as place:
         require_replaceable(place.out, overwrite=overwrite, recovered=place.recovered)
@@ -159,6 +162,7 @@ def publish(
             align_encoding=align_encoding,
             seed=seed,
             fractions=fractions,
+            format=data_format,
         )
 
 
@@ -183,6 +187,7 @@ def _publish(
     align_encoding: bool,
     seed: int,
     fractions: Sequence[float],
+    format: Format,  # noqa: A002
 ) -> PublishResult:
     """Write the folder under a temporary name, check it, and rename it."""
     out = place.out
@@ -200,9 +205,9 @@ def _publish(
     (work / "data").mkdir(parents=True)
     tally = Tally()
     files = []
-    for name, part in _files(plan):
+    for name, part in _files(plan, suffix_of(format)):
         files.append(work / name)
-        write_file(lake, pinned, files[-1], part, tally, align=align_encoding)
+        write_file(lake, pinned, files[-1], part, tally, align=align_encoding, format=format)
     _refuse_leaks(files)
     splits = {split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))}
     split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
@@ -212,7 +217,7 @@ def _publish(
         pinned=pinned,
         selection=selection.describe(),
         splits=splits,
-        split_bytes=_uncompressed_bytes(files),
+        split_bytes=_uncompressed_bytes(files) if format == "hf" else {},
         download_bytes=sum(file.stat().st_size for file in files),
         split_note=split_note,
         labels=_sorted(tally.labels),
@@ -226,6 +231,7 @@ def _publish(
         max_distance=MAX_DISTANCE,
         code_version=__version__,
         shortcuts=shortcuts,
+        format=format,
     )
     (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
     lock = _lock(facts, work, files, selection, allow_shortcuts=allow_shortcuts)
@@ -244,6 +250,7 @@ def _publish(
         policy_id=pinned.policy_id,
         recovered=place.recovered,
         shortcuts=shortcuts,
+        format=format,
     )
 
 
@@ -305,7 +312,7 @@ def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
     return images.select("image_id", "n_bytes", "phash").with_columns(groups["group_id"])
 
 
-def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+def _files(plan: pl.DataFrame, suffix: str) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the name of each data file below the folder, and the rows of its images."""
     for split in SPLITS:
         rows = plan.filter(pl.col("split") == split)
@@ -316,7 +323,7 @@ def _files(plan: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
             "part", maintain_order=True
         )
         for number, part in enumerate(parts):
-            yield f"data/{split}-{number:05d}-of-{len(parts):05d}.parquet", part
+            yield f"data/{split}-{number:05d}-of-{len(parts):05d}{suffix}", part
 
 
 def _uncompressed_bytes(files: list[Path]) -> dict[str, int]:
@@ -333,12 +340,7 @@ def _uncompressed_bytes(files: list[Path]) -> dict[str, int]:
 
 def _refuse_leaks(files: list[Path]) -> None:
     columns = ["image_id", "group_id", "phash", "synthetic_parent_id"]
-    rows = pl.concat(
-        pl.from_arrow(pq.read_table(file, columns=columns)).with_columns(  # type: ignore[union-attr]
-            split=pl.lit(file.name.partition("-")[0])
-        )
-        for file in files
-    )
+    rows = pl.concat(rows_of_file(file, columns) for file in files)
     leaks = find_leaks(rows.rename({"synthetic_parent_id": "parent_id"}))
     if leaks:
         raise GateRefused(
@@ -365,6 +367,7 @@ def _lock(
 ) -> dict[str, Any]:
     return {
         "format": 1,
+        "data_format": facts.format,
         "lake": facts.lake,
         "tables": dict(facts.pinned.versions),
         **_plain_key(facts.pinned.key),

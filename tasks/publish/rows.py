@@ -111,6 +111,14 @@ def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
     ).collect()
 
 
+def with_label_text(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with the label as text; null without one."""
+    names = dict(enumerate(CLASSES)) | {UNLABELLED: None}
+    return rows.with_columns(
+        pl.col("label").replace_strict(names, default=None, return_dtype=pl.String)
+    )
+
+
 def _some(lake: Lake, pinned: Pinned, table: str, wanted: pl.LazyFrame) -> pl.LazyFrame:
     return lake.scan(table, pinned.versions[table]).join(wanted, on="image_id", how="semi")
 

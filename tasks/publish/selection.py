@@ -12,9 +12,8 @@ import polars as pl
 from ...data.errors import ConfigError, InputError, shorten
 from ...data.sql_condition import parse_condition
 from ...data.store.lake import Lake
-from ..labels import CLASSES
 from .pinned import Pinned
-from .rows import FEATURES, UNLABELLED, read_rows
+from .rows import FEATURES, read_rows, with_label_text
 
 # Images whose rows are in memory at a time.
 _IDS_AT_A_TIME: Final = 50_000
@@ -106,7 +105,7 @@ class Selection:
             return images["image_id"]
         names = list(dict.fromkeys(["image_id", *condition.meta.root_names()]))
         rows = pl.concat(
-            _in_words(read_rows(lake, pinned, some["image_id"])).select(names)
+            with_label_text(read_rows(lake, pinned, some["image_id"])).select(names)
             for some in images.iter_slices(_IDS_AT_A_TIME)
         )
         try:
@@ -191,11 +190,3 @@ def distinct_ids(ids: Iterable[str]) -> pl.Series:
     if series.dtype != pl.String:
         raise ConfigError(f"ids are of type {series.dtype}; allowed: texts, each an image_id")
     return series.drop_nulls().unique(maintain_order=True)
-
-
-def _in_words(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows with the label as text; null without one."""
-    names = dict(enumerate(CLASSES)) | {UNLABELLED: None}
-    return rows.with_columns(
-        pl.col("label").replace_strict(names, default=None, return_dtype=pl.String)
-    )

@@ -100,7 +100,7 @@ def test_datasets_opens_the_folder_with_its_features_labels_and_bytes(
 )
 def test_the_printed_command_opens_the_folder_whatever_it_is_called(name: str) -> None:
     """The shell passes one argument, code that names the folder."""
-    command = opening_command(f"/data/{name}")
+    command = opening_command(f"/data/{name}", [])
     script = f'set -- {command}; printf "%s" "$3"'.encode("utf-8", "surrogateescape")
     code = subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout
     named = [n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant)]
@@ -112,7 +112,7 @@ def test_a_folder_that_datasets_takes_for_a_pattern_is_opened_otherwise(tmp_path
     """Arrow opens folders with brackets and stars in their names."""
     made = lake_of(tmp_path / "lake", [Shot(name="a")])
     result = publish(made.lake, tmp_path / "it's [1] *")
-    _, _, code = shlex.split(opening_command(result.out))
+    _, _, code = shlex.split(opening_command(result.out, result.files))
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(code, "printed", "exec"), {})
@@ -356,7 +356,7 @@ def test_wrong_arguments_are_refused_with_what_is_allowed(tmp_path: Path) -> Non
     """The errors cover format, detector, policy, fractions and an empty lake."""
     made = lake_of(tmp_path / "lake", shots(3))
     out = tmp_path / "out"
-    with pytest.raises(ConfigError, match="'tar' is unknown; allowed: hf"):
+    with pytest.raises(ConfigError, match="'tar' is unknown; allowed: hf, parquet, webdataset"):
         publish(made.lake, out, format="tar")
     with pytest.raises(ConfigError, match=f"detector 'maxi'; allowed: {DETECTOR}"):
         publish(made.lake, out, detector="maxi")
