@@ -35,7 +35,7 @@ def drift(
             time, or a duration such as 7d.
         baseline_since: Start of the images stored before [default: all].
         by: Comparison within each domain, or each source: the folder or archive of the images.
-        alpha: Probability of a false alarm over all tests, above 0 and below 1.
+        alpha: Probability of a false alarm over all tests, 0.001 to 0.5.
         seed: Seed of samples and permutations.
         fail_on_drift: Exit code 6 if anything has shifted.
         json_: One JSON object on stdout.
@@ -51,8 +51,11 @@ def drift(
     from ....tasks.drift.populations import of_runs, of_times
     from ....tasks.drift.report import drift_report
 
-    if not 1e-4 <= alpha <= 0.5:
-        raise ConfigError(f"--alpha is {alpha}; allowed: 0.0001 to 0.5")
+    # Smaller rates need more permutations: their number is the one of tests by the rate.
+    if not 0.001 <= alpha <= 0.5:
+        raise ConfigError(f"--alpha is {alpha}; allowed: 0.001 to 0.5")
+    if run is not None and run == against:
+        raise ConfigError(f"--run and --against both name {run}; name two runs")
     if since is not None and (run is not None or against is not None):
         raise ConfigError("--since compares times, --run and --against runs; pass one of them")
     if since is None and baseline_since is not None:

@@ -71,7 +71,7 @@ def test_run_with_too_few_images_is_refused(lake: Lake) -> None:
 
 @pytest.mark.xdist_group("forked commands")
 def test_command_prints_and_fails_where_asked(lake: Lake, tmp_path: Path) -> None:
-    """Exit code 0 with a shift, 6 with `--fail-on-drift`, 2 for options that exclude each other."""
+    """Exit code 0 with a shift, 6 with `--fail-on-drift`, 2 for options out of range."""
 
     def assay(*arguments: object) -> tuple[int, str]:
         given = ("audit", "drift", "--lake", lake.uri, *arguments)
@@ -87,4 +87,6 @@ def test_command_prints_and_fails_where_asked(lake: Lake, tmp_path: Path) -> Non
     assert found["verdict"] == "other_images"
     assert found["measures"]["score"]["is_shifted"] is True
     assert assay("--since", "7d", "--run", "r1")[0] == 2
+    assert assay("--alpha", "0")[0] == 2
+    assert assay("--run", "r1", "--against", "r1")[0] == 2
     assert assay("--run", "r1", "--fail-on-drift")[0] == 0
