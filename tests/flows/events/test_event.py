@@ -19,6 +19,7 @@ from assay.flows.request import Request
 from assay.flows.results.moderation import Moderation
 from assay.flows.run import run
 from assay.tasks.publish.publish import PublishResult
+from assay.tasks.publish.shortcut_gate import ShortcutFigures
 
 RUN = Moderation(
     run_id="20260101T000000Z-00000000",
@@ -46,6 +47,8 @@ PUBLISHED = PublishResult(
     versions={"images": 3, "reviews": None},
     key=None,
     policy_id=None,
+    shortcuts=ShortcutFigures(files=None, aligned=None, is_aligned=False),
+    format="hf",
 )
 
 

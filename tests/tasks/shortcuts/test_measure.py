@@ -32,8 +32,8 @@ def rows(n: int, *, more_bytes: float = 0.0, per_group: int = 1, seed: int = 0) 
 
 
 def test_equal_files_are_at_chance_and_pass_the_gate() -> None:
-    """Of 40 datasets of equal files none has a lower limit above 0.6."""
-    found = [measure_shortcut(rows(100, seed=seed)) for seed in range(40)]
+    """Of 12 datasets of equal files none has a lower limit above 0.6."""
+    found = [measure_shortcut(rows(100, seed=seed)) for seed in range(12)]
     assert not [one for one in found if one is None or one.low > GATE_AUC]
 
 

@@ -14,6 +14,9 @@ from lakes import Made, Shot, lake_of
 from assay.data.store.lake import Lake
 from assay.tasks.review.answers import all_answers
 
+# One kernel after the other works on one lake.
+pytestmark = pytest.mark.xdist_group("kernel of the widget")
+
 CELL = "import assay\nwidget = assay.review('lake', where='true', reviewer='ann')"
 
 
