@@ -44,14 +44,21 @@ class PageServer:
         """
         given, out = PROCESSES.Pipe(duplex=False)
         arguments = (self.lake, self.port, self._settings, dies, at, out)
-        self._process = PROCESSES.Process(target=_serve, args=arguments)
-        self._process.start()
+        process = PROCESSES.Process(target=_serve, args=arguments)
+        process.start()
+        # Assigned once it runs, since another thread may kill it at any moment.
+        self._process = process
         out.close()
-        self.port = given.recv()
+        try:
+            self.port = given.recv()
+        except EOFError:
+            # Killed before it listened: `kept_alive` starts it again, on the same port.
+            if not self.port:
+                raise
 
     def kill(self, *, wait: bool = True) -> None:
-        """Kill the server as `kill -9` does."""
-        os.kill(self._process.pid, signal.SIGKILL)
+        """Kill the server as `kill -9` does; one that has just died stays dead."""
+        self._process.kill()
         if wait:
             self.wait()
 
@@ -87,7 +94,7 @@ class PageServer:
         watching.start()
         yield codes
         is_over.set()
-        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.kill()
         watching.join()
 
     def __enter__(self) -> PageServer:
