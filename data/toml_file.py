@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -42,3 +43,15 @@ def parse_toml(raw: bytes) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ValueError("its tables or lists are nested too deeply") from None
+
+
+def toml_value(value: Any) -> str:
+    """Return a value in TOML; "-" for None, which TOML does not have."""
+    if value is None:
+        return "-"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, str):
+        # JSON escapes everything that TOML requires except one control character.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)

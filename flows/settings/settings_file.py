@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...data.errors import ConfigError
-from ...data.toml_file import read_toml
+from ...data.toml_file import read_toml, toml_value
 from ...data.user_paths import from_home
 from ..fields.marks import NOT_KEPT
 from ..fields.refusals import choices, unknown_setting, values_in_words
 from ..request import Request
 from .describe import default_words
-from .toml_text import toml_value
 
 NAME: Final = "assay.toml"
 VARIABLE: Final = "ASSAY_CONFIG"

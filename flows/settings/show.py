@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...data.text.redaction import redact_url
+from ...data.toml_file import toml_value
 from ..fields.marks import NOT_KEPT
 from .resolve import Resolved
-from .toml_text import toml_value
 
 
 def to_json(resolved: Resolved) -> dict[str, Any]:

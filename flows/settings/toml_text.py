@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-
-def toml_value(value: Any) -> str:
-    """Return a setting's value in TOML; "-" for None, which TOML does not have."""
-    if value is None:
-        return "-"
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(toml_value, value))}]"
-    if isinstance(value, str):
-        # JSON escapes everything that TOML requires except one control character.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)
+from ...data.toml_file import toml_value
 
 
 def toml_text(settings: Mapping[str, Any]) -> str:

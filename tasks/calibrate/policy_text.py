@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from ..decide.calibration import POOLED
-from ..decide.policy import Band, PixelRules
+from ..decide.policy_toml import policy_toml
 from .calibrate import CalibrateResult
 from .thresholds import Thresholds
 
@@ -17,8 +15,7 @@ _COLUMNS = 96
 
 def policy_text(result: CalibrateResult) -> str:
     """Return the policy of a calibration as TOML with comments, to be reviewed by a person."""
-    policy = result.policy
-    lines = [
+    about = [
         *_comment(
             f"Thresholds from {result.calibration.facts['n_reals']:,} labelled real images and"
             f" {result.calibration.facts['n_fakes']:,} fake ones, one per group of copies."
@@ -30,27 +27,16 @@ def policy_text(result: CalibrateResult) -> str:
             " other encoders or a later time may break it. Calibrate again when they change."
         ),
         "",
-        f"name = {_toml(policy.name)}",
-        f"calibration = {_toml(policy.calibration)}",
-        *([] if policy.fdr is None else [f"fdr = {_toml(policy.fdr)}"]),
-        f"min_short_edge_px = {_toml(policy.min_short_edge_px)}",
-        f"unlisted_domain = {_toml(policy.unlisted_domain)}",
-        *([] if policy.copies == "alone" else [f"copies = {_toml(policy.copies)}"]),
-        *_pixels(policy.pixels),
-        "",
-        "# Every detector without thresholds of its own; not calibrated.",
-        "[default]",
-        *_band(policy.default),
     ]
-    for detector, rules in policy.detectors.items():
-        is_ours = detector == result.calibration.key.detector
-        if rules.band is not None:
-            lines += ["", *(_facts(result, POOLED) if is_ours else ())]
-            lines += [f"[detectors.{_toml(detector)}]", *_band(rules.band)]
-        for domain, band in rules.domains.items():
-            lines += ["", *(_facts(result, domain) if is_ours else ())]
-            lines += [f"[detectors.{_toml(detector)}.domains.{_toml(domain)}]", *_band(band)]
-    return "\n".join(lines) + "\n"
+
+    def above(*table: str) -> Iterable[str]:
+        if table == ("default",):
+            return ["# Every detector without thresholds of its own; not calibrated."]
+        if table[:2] == ("detectors", result.calibration.key.detector):
+            return _facts(result, table[3] if len(table) > 3 else POOLED)
+        return ()
+
+    return "\n".join(about) + "\n" + policy_toml(result.policy.as_dict(), above=above)
 
 
 def _facts(result: CalibrateResult, domain: str | None) -> Iterator[str]:
@@ -81,22 +67,5 @@ def lines_of(thresholds: Thresholds) -> list[str]:
     return lines
 
 
-def _band(band: Band) -> list[str]:
-    lines = [f"review_at = {_toml(band.review_at)}", f"flag_at = {_toml(band.flag_at)}"]
-    return lines if band.may_flag else [*lines, "may_flag = false"]
-
-
-def _pixels(rules: PixelRules | None) -> list[str]:
-    if rules is None:
-        return []
-    values = rules.model_dump(exclude_none=True)
-    return ["", "[pixels]", *(f"{name} = {_toml(value)}" for name, value in values.items())]
-
-
 def _comment(text: str) -> list[str]:
     return [f"# {line}" for line in textwrap.wrap(text, _COLUMNS)]
-
-
-def _toml(value: Any) -> str:
-    """Return a value in TOML; JSON escapes everything that TOML requires except one character."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any, Final
 
+from ...data.toml_file import toml_value
 from .policy import Policy
+from .policy_toml import policy_toml
 
-REVIEW_AT: Final = "REVIEW_AT"
-FLAG_AT: Final = "FLAG_AT"
+
+class _Open(str):
+    """Word in place of a threshold; a name with the same letters is none."""
+
+    __slots__ = ()
+
+
+REVIEW_AT: Final = _Open("REVIEW_AT")
+FLAG_AT: Final = _Open("FLAG_AT")
 _OPEN: Final = {"review_at": REVIEW_AT, "flag_at": FLAG_AT}
 
 
@@ -35,29 +42,11 @@ def open_policy(policy: Policy, *, detector: str, domain: str | None = None) -> 
         entry["domains"] |= {domain: _OPEN}
     else:
         entry = {**_OPEN, "domains": entry["domains"]}
-    lines = [
-        f"{name} = {_toml(value)}"
-        for name, value in rules.items()
-        if name not in {"default", "detectors", "fdr", "pixels"}
-    ]
-    if pixels := rules.get("pixels"):
-        lines += ["", "[pixels]", *_lines(pixels)]
-    lines += ["", "[default]", *_lines(rules["default"])]
-    for known, values in (*rules["detectors"].items(), (key, entry)):
-        if own := {name: value for name, value in values.items() if name != "domains"}:
-            lines += ["", f"[detectors.{_toml(known)}]", *_lines(own)]
-        for place, band in values["domains"].items():
-            lines += ["", f"[detectors.{_toml(known)}.domains.{_toml(place)}]", *_lines(band)]
-    return "\n".join(lines) + "\n"
+    kept = {name: rule for name, rule in rules.items() if name != "fdr"}
+    # The open thresholds come last.
+    kept["detectors"] = rules["detectors"] | {key: entry}
+    return policy_toml(kept, value_text=_text)
 
 
-def _lines(values: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name} = {value if value in _OPEN.values() else _toml(value)}"
-        for name, value in values.items()
-    ]
-
-
-def _toml(value: Any) -> str:
-    """Return a text, a number or a boolean in TOML."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, _Open) else toml_value(value)

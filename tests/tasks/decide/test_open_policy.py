@@ -84,3 +84,10 @@ def test_the_text_of_the_packaged_policy():
         "[default]\nreview_at = 0.35\nflag_at = 0.65\n\n"
         '[detectors."mini"]\nreview_at = 0.2\nflag_at = 0.9\n'
     )
+
+
+def test_a_policy_may_be_called_like_an_open_threshold():
+    """Its name stays a text."""
+    policy = load_policy().model_copy(update={"name": "REVIEW_AT"})
+    text = filled(open_policy(policy, detector="mini@1"), 0.2, 0.8)
+    assert tomllib.loads(text)["name"] == "REVIEW_AT"
