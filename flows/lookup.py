@@ -19,17 +19,7 @@ if TYPE_CHECKING:
     from ..tasks.detector.weights.checkpoint import Checkpoint
     from ..tasks.similar.result import Query
 
-_ABOUT_AN_IMAGE = (
-    "sightings",
-    "scores",
-    "views",
-    "deliveries",
-    "decisions",
-    "reviews",
-    "golden",
-    "appeals",
-    "synthetics",
-)
+# Tables about an image in the order of the lists, each with the time of its rows.
 _WHEN = {
     "sightings": "seen_at",
     "scores": "scored_at",
@@ -111,10 +101,10 @@ def describe_image(lake: Lake, image: str) -> dict[str, Any]:
     known: dict[str, Any] = {
         "image": mine.rows(lake, "images").head(1).collect().row(0, named=True)
     }
-    for table in _ABOUT_AN_IMAGE:
+    for table, time in _WHEN.items():
         is_keyed = table == "decisions"
         frame = keyed_decisions(lake, part=mine) if is_keyed else mine.rows(lake, table)
-        rows = frame.sort(_WHEN[table]).collect().to_dicts()
+        rows = frame.sort(time).collect().to_dicts()
         for row in rows:
             if row.get("embedding"):
                 values = row["embedding"]
@@ -130,7 +120,7 @@ def draw_image(known: dict[str, Any]) -> str:
     image = known["image"]
     lines = [f"image {image['image_id']}"]
     lines += _lines(image, leave_out={"image_id"})
-    for table in _ABOUT_AN_IMAGE:
+    for table in _WHEN:
         rows = known[table]
         lines.append(f"\n{table} ({len(rows)})" if rows else f"\n{table}: none")
         for number, row in enumerate(rows):

@@ -24,6 +24,9 @@ TableName = Annotated[
         "golden",
         "appeals",
         "synthetics",
+        "audits",
+        "known_hashes",
+        "calibrations",
         "runs",
     ]
     | None,

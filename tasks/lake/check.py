@@ -41,15 +41,10 @@ from .fit import has_lost_tables
 
 PLACE: Final = ("image_id", "shard", "row_group", "row")
 # Tables in which every row names an image. `sightings` also has rejected items.
-_ABOUT_IMAGES: Final = (
-    "scores",
-    "views",
-    "deliveries",
-    "decisions",
-    "reviews",
-    "golden",
-    "appeals",
-    "synthetics",
+_ABOUT_IMAGES: Final = tuple(
+    table
+    for table, schema in TABLES.items()
+    if table != "images" and "image_id" in schema.names and not schema.field("image_id").nullable
 )
 # File with a JSON list of the ids of images that no repair could restore.
 LOST: Final = "damaged/lost-images.json"

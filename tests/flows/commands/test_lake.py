@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from lake_rows import ids, review
 
 from assay.data.errors import ConfigError, StoreError
+from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
-from assay.flows.commands.lake import compact, history, restore, vacuum
+from assay.flows.commands.lake import TableName, compact, history, restore, vacuum
 from assay.flows.dead_runs import this_process
 
 
@@ -69,3 +71,9 @@ def test_a_restore_waits_for_no_run_and_guesses_no_point(lake: Lake) -> None:
         restore("1", lake=lake.uri, table="reviews")
     restore("1", lake=lake.uri, table="reviews", dry_run=True)
     assert ids(lake) == ["a", "b"]
+
+
+def test_every_table_of_the_schema_can_be_named():
+    """The command's list is written out, since `--help` loads no schema."""
+    choices, _ = typing.get_args(typing.get_args(TableName)[0])
+    assert list(typing.get_args(choices)) == list(TABLES)
