@@ -59,7 +59,7 @@ def signal_card(lake: Lake, policy: Policy, key: ScoreKey) -> str:
 def _bands(policy: Policy, key: ScoreKey) -> Iterator[tuple[str, Band]]:
     """Yield the thresholds that apply to a detector: of all domains, then of each with its own."""
     yield "all other domains", policy.band(key.detector)[0]
-    rules = policy.detectors.get(key.detector) or policy.detectors.get(key.detector.split("@")[0])
+    rules = policy.rules_of(key.detector)
     yield from () if rules is None else rules.domains.items()
 
 

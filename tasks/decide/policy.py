@@ -165,6 +165,10 @@ class Policy(_Rules):
         rules = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{hashlib.sha256(rules.encode()).hexdigest()[:12]}"
 
+    def rules_of(self, detector: str) -> DetectorRules | None:
+        """Return the rules for a detector, by its id or else its name; None without any."""
+        return self.detectors.get(detector) or self.detectors.get(detector.partition("@")[0])
+
     def band(self, detector: str, domain: str | None = None) -> tuple[Band, bool]:
         """Return the thresholds that apply, and whether the policy lists the domain.
 
@@ -173,7 +177,7 @@ class Policy(_Rules):
                 the name.
             domain: Domain of the image; None counts as listed.
         """
-        rules = self.detectors.get(detector) or self.detectors.get(detector.partition("@")[0])
+        rules = self.rules_of(detector)
         general = (rules.band if rules else None) or self.default
         if domain is None:
             return general, True

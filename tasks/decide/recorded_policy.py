@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -32,6 +33,16 @@ def recorded_policy(lake: Lake, policy_id: str) -> Policy | None:
         .collect()
     )
     params: dict[str, Any] = json.loads(rows["params"][0]) if rows.height else {}
+    return policy_of_record(params, policy_id)
+
+
+def policy_of_record(params: Mapping[str, Any], policy_id: str | None) -> Policy | None:
+    """Return the policy of an id: that in the record of a run, else the packaged one, else None.
+
+    Args:
+        params: Settings and identities of the run.
+        policy_id: Id of the policy.
+    """
     candidates = []
     try:
         if isinstance(params.get("policy_rules"), dict):

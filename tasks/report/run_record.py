@@ -10,12 +10,12 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.commands import command
-from ...data.errors import ConfigError, InputError, StoreError
+from ...data.errors import InputError, StoreError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...data.text.redaction import redact_text
 from ..decide.policy import Policy
-from ..decide.policy_file import load_policy, policy_from_dict
+from ..decide.recorded_policy import policy_of_record
 from ..labels import best_labels
 from ..latest_rows import (
     WHOLE,
@@ -80,14 +80,7 @@ class RunRecord:
 
     def policy(self) -> Policy | None:
         """Return the policy with the run's `policy_id`, recorded or packaged; None if neither."""
-        candidates = []
-        try:
-            if isinstance(self.params.get("policy_rules"), dict):
-                candidates.append(policy_from_dict(self.params["policy_rules"], source="run"))
-            candidates.append(load_policy())
-        except ConfigError:
-            return None
-        return next((rules for rules in candidates if rules.policy_id == self.policy_id), None)
+        return policy_of_record(self.params, self.policy_id)
 
     def _text(self, name: str) -> str | None:
         value = self.params.get(name)

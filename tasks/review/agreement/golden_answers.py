@@ -8,6 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from ....data.schema import Label
+from ...proportion import share
 
 LABELS: Final = tuple(label.value for label in Label)
 
@@ -45,17 +46,11 @@ class Share:
 
 
 def share_of(k: int, n: int) -> Share:
-    """Return a share with its Clopper-Pearson interval; 0 to 1 without trials.
-
-    Source: Clopper and Pearson 1934, "The Use of Confidence or Fiducial Limits Illustrated in the
-    Case of the Binomial".
-    """
+    """Return a share with the exact interval of `proportion.share`; 0 to 1 without trials."""
     if n == 0:
         return Share(k=0, n=0, low=0.0, high=1.0)
-    from scipy.stats import binomtest
-
-    low, high = binomtest(k, n).proportion_ci(confidence_level=0.95, method="exact")
-    return Share(k=k, n=n, low=float(low), high=float(high))
+    interval = share(k, n)
+    return Share(k=k, n=n, low=interval.low, high=interval.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
