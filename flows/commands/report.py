@@ -33,8 +33,8 @@ def report(
     """
     from ...data.errors import StoreError
     from ...tasks.lake.fit import require_fit
-    from ...tasks.report.run_record import find_run
     from ...tasks.report.write import write_report
+    from ...tasks.runs.run_record import find_run
     from ..progress import say
 
     opened = open_lake(lake)

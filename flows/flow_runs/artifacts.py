@@ -18,7 +18,7 @@ from ...data.schema import Decision, Reason
 from ...data.source_paths import absolute_source
 from ...data.store.lake import Lake
 from ...tasks.rejections import remedy_of
-from ...tasks.report.run_record import images_by_score
+from ...tasks.runs.run_record import images_by_score
 from ..blocks.names import is_block
 from ..results.moderation import Moderation
 

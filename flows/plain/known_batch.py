@@ -7,7 +7,7 @@ from typing import Any
 
 from ...data.store.lake import Lake
 from ...tasks.ingest_counts import IngestCounts
-from ...tasks.report.run_record import find_run
+from ...tasks.runs.run_record import find_run
 from .references import Batch
 
 

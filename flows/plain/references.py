@@ -84,7 +84,7 @@ class Batch(Reference):
             StoreError: The lake cannot be read.
         """
         from ...data.store.lake import Lake
-        from ...tasks.report.run_record import images_by_score
+        from ...tasks.runs.run_record import images_by_score
 
         return images_by_score(Lake(self.lake, create=False), self.run_id).collect()
 

@@ -15,7 +15,7 @@ from ...tasks.pages.captions import SIGNS
 from ...tasks.pages.environment import environment
 from ...tasks.pages.histogram import histogram_svg
 from ...tasks.report.facts import ReportFacts, gather
-from ...tasks.report.run_record import find_run
+from ...tasks.runs.run_record import find_run
 from .gallery import small_images, tile
 
 N_IMAGES: Final = 24

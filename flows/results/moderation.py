@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...data.store.lake import Lake
     from ...tasks.publish.formats import Format
     from ...tasks.publish.publish import PublishResult
-    from ...tasks.report.run_record import RunRecord
+    from ...tasks.runs.run_record import RunRecord
     from .explained import Explained
     from .gallery import Gallery
 
@@ -65,7 +65,7 @@ class Moderation(RunCounts):
             StoreError: The lake cannot be read.
         """
         from ...data.store.lake import Lake
-        from ...tasks.report.run_record import images_by_score
+        from ...tasks.runs.run_record import images_by_score
 
         return (
             images_by_score(Lake(self.lake, create=False), self.run_id)
@@ -251,7 +251,7 @@ class Moderation(RunCounts):
             StoreError: The lake cannot be read, or the folder cannot be written.
         """
         from ...tasks.publish.publish import publish
-        from ...tasks.report.run_record import ids_of_run
+        from ...tasks.runs.run_record import ids_of_run
 
         lake, run = self._opened()
         ids = ids_of_run(lake, run)
@@ -304,7 +304,7 @@ class Moderation(RunCounts):
     def _opened(self) -> tuple[Lake, RunRecord]:
         """Return the lake and the record of the run."""
         from ...data.store.lake import Lake
-        from ...tasks.report.run_record import find_run
+        from ...tasks.runs.run_record import find_run
 
         lake = Lake(self.lake, create=False)
         return lake, find_run(lake, self.run_id)

@@ -26,8 +26,8 @@ from ...tasks.pages.captions import SIGNS, cut
 from ...tasks.pages.histogram import LEFT_PX, histogram_svg
 from ...tasks.rejections import remedy_of
 from ...tasks.report.facts import ReportFacts
-from ...tasks.report.run_record import RunRecord, find_run
 from ...tasks.report.thresholds import CELL_COLUMNS, DECISIONS, LABELS
+from ...tasks.runs.run_record import RunRecord, find_run
 from ..dead_runs import this_process, why_gone
 from .desk import Desk, desk_of, render
 

@@ -25,8 +25,8 @@ from ..decide.decide_images import decision_facts
 from ..decide.decision_log import with_inputs
 from ..decide.policy import Policy
 from ..latest_rows import Named, keyed_decisions
-from ..report.run_record import find_run
 from ..review.answers import standing_answers
+from ..runs.run_record import find_run
 
 _SENTENCES: Final = {
     Decision.CLEAR: "The image was cleared.",

@@ -15,9 +15,9 @@ from ...data.schema import Label, ReviewKind
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..latest_rows import last_judgement, latest_decisions, latest_sightings
-from ..report.run_record import find_run, ids_of_run
 from ..review.answers import standing_answers
 from ..review.queue.draws import Draw
+from ..runs.run_record import find_run, ids_of_run
 from .estimate import Estimate, Stratum, estimate
 from .sample import STRATA, draw, sizes
 

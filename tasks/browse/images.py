@@ -95,7 +95,7 @@ def scope_of(lake: Lake, run_id: str | None = None) -> Scope:
     """
     if run_id is not None:
         # Policies of runs need scipy, which a list of the lake does not.
-        from ..report.run_record import find_run
+        from ..runs.run_record import find_run
 
         run = find_run(lake, run_id)
         return Scope(

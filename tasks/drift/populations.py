@@ -14,7 +14,7 @@ from ...data.schema import ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..latest_rows import last_judgement, latest_scores, latest_sightings
-from ..report.run_record import find_run
+from ..runs.run_record import find_run
 from .measures import MIN_IMAGES, ReadVectors
 from .two_samples import Array
 

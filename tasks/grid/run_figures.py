@@ -15,8 +15,8 @@ from ..labels import CLASSES
 from ..latest_rows import Named, latest_scores
 from ..pages.histogram import by_label, score_bins
 from ..report.facts import ReportFacts, add_items
-from ..report.run_record import RunRecord
 from ..report.thresholds import DECISIONS, Cells, Group, grouped, steps_of
+from ..runs.run_record import RunRecord
 from ..views import highest_views
 from .conditions import Conditions
 from .facets import facets_of

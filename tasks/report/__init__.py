@@ -1,1 +1,1 @@
-"""The report of a run: its record, its figures and its HTML page."""
+"""The report of a run: its figures and its HTML page."""

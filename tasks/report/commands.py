@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ...data.commands import command
 from ...data.schema import Decision
+from ..runs.run_record import RunRecord
 from .facts import ReportFacts
-from .run_record import RunRecord
 
 
 def review_command(run: RunRecord, lake_uri: str) -> str:

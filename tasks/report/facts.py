@@ -15,7 +15,7 @@ from ..decide.decide import with_thresholds
 from ..decide.policy import Band, Policy
 from ..latest_rows import ROWS_AT_A_TIME, Part, latest_of_items, parts_of, rows_of_batch
 from ..pages.histogram import by_label, score_bins
-from .run_record import RunRecord, ids_of_run, run_images
+from ..runs.run_record import RunRecord, ids_of_run, run_images
 
 N_IMAGES: Final = 12
 N_EXAMPLES: Final = 5

@@ -20,11 +20,11 @@ from ..pages.histogram import LEFT_PX, histogram_svg
 from ..pages.packed import pack
 from ..pages.thumbnails import Thumbnail
 from ..rejections import remedy_of
+from ..runs.run_record import RunRecord
 from .commands import next_commands, review_command
 from .facts import ReportFacts
 from .pairs import Pair
 from .run_details import tiles_of, what_ran
-from .run_record import RunRecord
 from .sections import Sections
 from .thresholds import CELL_COLUMNS, DECISIONS, LABELS, NO_DOMAIN
 

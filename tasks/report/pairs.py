@@ -13,7 +13,7 @@ from ...data.errors import ConfigError
 from ...data.store.lake import Lake
 from ..evasion.table import seen_alike, setting_of
 from ..latest_rows import Named, Part, latest_scores, latest_sightings
-from .run_record import RunRecord
+from ..runs.run_record import RunRecord
 
 MAX_PAIRS: Final = 12
 _PROMPT_CHARS: Final = 160

@@ -7,8 +7,8 @@ from typing import Any
 
 from ...data.package_versions import package_versions
 from ...data.score_key import UNVERIFIED
+from ..runs.run_record import RunRecord
 from .facts import ReportFacts
-from .run_record import RunRecord
 
 
 def tiles_of(run: RunRecord, facts: ReportFacts) -> list[tuple[str, int]]:

@@ -14,11 +14,11 @@ from ...data.store.lake import Lake
 from ..decide.open_policy import open_policy
 from ..decide.policy import Band, Policy
 from ..latest_rows import Part
+from ..runs.run_record import RunRecord
 from ..views import highest_views
 from .domains import DomainRow, Domains
 from .grid import GridRows, grid_rows
 from .pairs import Pair, Pairs
-from .run_record import RunRecord
 from .sample import RowSample
 from .thresholds import Cells, Group, grouped, steps_of
 

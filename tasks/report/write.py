@@ -14,9 +14,9 @@ from ..decide.policy import Policy
 from ..pages.thumbnails import Thumbnail, thumbnails
 from ..pages.write import write_page
 from ..review.answers import settle
+from ..runs.run_record import find_run
 from .facts import gather
 from .page import render_page
-from .run_record import find_run
 from .sections import Collector, Sections
 
 THUMBNAIL_PX: Final = 192

@@ -40,7 +40,7 @@ def serve(
         https: Whether a proxy in front of the server speaks https with the browsers.
         no_store: Whether browsers may keep nothing of the images, not even until they are closed.
     """
-    from ....tasks.report.run_record import find_run
+    from ....tasks.runs.run_record import find_run
     from ...process.signals import ctrl_c_left_to_asyncio
     from ...review_page.kept_secrets import signing_key, token_of
     from ...review_page.serve import address_of, check_certificate, listen, serve_page

@@ -9,7 +9,7 @@ from PIL import Image
 
 import assay
 from assay.data.errors import ConfigError
-from assay.tasks.report.run_record import find_run
+from assay.tasks.runs.run_record import find_run
 
 ARRAYS = [np.asarray(factories.photo(seed=seed, size=(480, 440))) for seed in range(3)]
 

@@ -7,7 +7,7 @@ import assay
 from assay.data.errors import ConfigError, InputError
 from assay.flows.process.prefect_home import configured_api_url
 from assay.tasks.browse.find_image import find_image
-from assay.tasks.report.run_record import find_run
+from assay.tasks.runs.run_record import find_run
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from assay.flows.plain import (
     report,
     score,
 )
-from assay.tasks.report.run_record import find_run
+from assay.tasks.runs.run_record import find_run
 
 PLAN = {"parents": {"choose": "any"}, "make": [{"method": "launder", "condition": ["jpeg-50"]}]}
 

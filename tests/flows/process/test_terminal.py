@@ -15,7 +15,7 @@ from assay.flows import progress
 from assay.flows.cli import main
 from assay.flows.process.terminal import GuardedStream, guarded
 from assay.tasks.pages.captions import cut
-from assay.tasks.report.run_record import find_run
+from assay.tasks.runs.run_record import find_run
 
 EVIL = "a\x1b[31mred\x1b]0;title\x07\u202e https://u:PASSWORD@h/x?sig=SIGNATURE"
 

@@ -10,8 +10,8 @@ from page_servers import PageServer
 
 from assay.data.schema import Decision
 from assay.tasks.evasion.table import wilson
-from assay.tasks.report.run_record import find_run, run_images
 from assay.tasks.review.answers import all_answers, settle, standing_answers
+from assay.tasks.runs.run_record import find_run, run_images
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -10,8 +10,8 @@ from lakes import Shot
 from assay.tasks.grid.run_figures import figures_of, items_of
 from assay.tasks.grid.snapshots import Snapshots
 from assay.tasks.report.facts import gather
-from assay.tasks.report.run_record import find_run
 from assay.tasks.report.sections import Collector
+from assay.tasks.runs.run_record import find_run
 
 SHOTS = [
     Shot(name="a.jpg", prob=0.05, seed=1, domain="news", label="real"),

@@ -17,9 +17,9 @@ from assay.tasks.report.domains import Domains
 from assay.tasks.report.facts import ReportFacts
 from assay.tasks.report.grid import grid_rows
 from assay.tasks.report.page import render_page
-from assay.tasks.report.run_record import RunRecord
 from assay.tasks.report.sections import Sections
 from assay.tasks.report.thresholds import Cells, grouped, steps_of
+from assay.tasks.runs.run_record import RunRecord
 
 TEXTS = st.text(max_size=30) | st.sampled_from(
     [

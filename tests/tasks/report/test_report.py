@@ -31,9 +31,9 @@ from assay.tasks.rejections import remedy_of
 from assay.tasks.report import facts
 from assay.tasks.report.facts import ReportFacts, gather
 from assay.tasks.report.page import render_page
-from assay.tasks.report.run_record import RunRecord, find_run, ids_of_run
 from assay.tasks.report.sections import Collector
 from assay.tasks.report.write import write_report
+from assay.tasks.runs.run_record import RunRecord, find_run, ids_of_run
 
 HOUR = timedelta(hours=1)
 MAX_PAGE_BYTES = 1_500_000

@@ -20,11 +20,11 @@ from assay.tasks.report.domains import MAX_DOMAINS, Domains
 from assay.tasks.report.facts import gather
 from assay.tasks.report.grid import MAX_BYTES, grid_rows
 from assay.tasks.report.pairs import Pairs
-from assay.tasks.report.run_record import find_run, run_images
 from assay.tasks.report.sample import RowSample
 from assay.tasks.report.sections import Collector, Sections
 from assay.tasks.report.thresholds import DECISIONS, LABELS
 from assay.tasks.report.write import write_report
+from assay.tasks.runs.run_record import find_run, run_images
 
 KEPT = {"image_id": pl.String, "decision": pl.String, "domain": pl.String}
 

@@ -1,0 +1,1 @@
+"""Runs of a lake: the record of one, and its images."""
