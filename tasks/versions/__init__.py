@@ -1,0 +1,1 @@
+"""Versions of published datasets: what differs between two, and how one is made again."""
