@@ -36,6 +36,7 @@ TASKS = Steps(
     views=called_as_task("views", steps.views_step),
     deliver=called_as_task("deliver", steps.deliver_step),
     decide=called_as_task("decide", steps.decide_step),
+    drift=called_as_task("drift", steps.drift_step),
     report=called_as_task("report", steps.report_step),
 )
 

@@ -262,6 +262,16 @@ class JudgingSettings(NetworkSettings):
         description="Largest expected share of flagged images, from 0 to 1; a run that exceeds it "
         "warns, and on a Prefect server emits the event assay.images.flagged [default: no limit].",
     )
+    drift_limit: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        examples=[0.1],
+        description="Largest expected distance, from 0 to 1, of the images that a run scores from "
+        "earlier ones of the same sources: scores, embeddings, sizes, formats, compression; a run "
+        "that exceeds it warns, and on a Prefect server emits the event assay.drift.found "
+        "[default: not compared].",
+    )
     notify: Annotated[Text | None, _BLOCK_WORDS] = Field(
         default=None,
         pattern=_BLOCK,

@@ -19,6 +19,8 @@ from ..data.store.lake import Lake
 from ..tasks.batches import batch_id_of, chunks
 from ..tasks.decide.deliveries_pending import deliveries_pending
 from ..tasks.detector.identity import Identity
+from ..tasks.drift.measures import MIN_IMAGES
+from ..tasks.drift.of_run import RunDrift
 from ..tasks.lake.check import require_images_known
 from ..tasks.lake.compact import compact_crowded
 from ..tasks.lake.fit import require_fit, require_tables
@@ -133,6 +135,7 @@ def run(
                 state.decisions = calls.decide(lake, request, state.run_id, state.batch_id)
             if counts := ", ".join(f"{name} {n:,}" for name, n in state.decisions.items()):
                 _log.info("decided: %s", counts, extra={"fields": state.decisions})
+            state.drift = _drift(state, calls)
         # The report reads the run's row.
         state.record("completed")
         if detector is not None and (address := calls.report(lake, state.run_id)):
@@ -155,6 +158,8 @@ def run(
             answer.flagged_share,
             request.flagged_limit,
         )
+    if answer.drift is not None and answer.has_drifted:
+        _log.warning("%s; the limit is %g (drift_limit)", answer.drift.text(), answer.drift.limit)
     tell("completed", answer)
     _log.info("completed in %.1f s", answer.seconds, extra={"fields": answer.to_json()})
     answer.check_rejected(request.fail_on_rejected)
@@ -285,6 +290,24 @@ def _score_tiles(state: RunState, calls: Steps, detector: Identity) -> None:
             _log.debug("scoring tiles of %d images of shard %s", len(image_ids), shard)
             state.views += calls.views(*part)
     watcher.end()
+
+
+def _drift(state: RunState, calls: Steps) -> RunDrift | None:
+    """Compare the images of this run with earlier ones of its sources, if a limit is set."""
+    limit = state.request.drift_limit
+    if limit is None:
+        return None
+    found = None
+    if state.scores.scored >= MIN_IMAGES:
+        with state.keeping(lambda: "all scores and decisions are kept"):
+            found = calls.drift(state.lake, state.request, state.run_id, state.batch_id, limit)
+    if found is None:
+        _log.info(
+            "drift is not compared: %d images scored by this run and as many earlier ones of the"
+            " same sources are needed",
+            MIN_IMAGES,
+        )
+    return found
 
 
 def _deliver(state: RunState, calls: Steps, detector: Identity) -> None:

@@ -19,6 +19,7 @@ from ..tasks.accountability.verify_log import ANCHOR
 from ..tasks.decide.decision_log import tail_of
 from ..tasks.delivery.deliver import DeliveryCounts
 from ..tasks.detector.identity import Identity
+from ..tasks.drift.of_run import RunDrift
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.rejections import most_first
 from ..tasks.score import ScoreCounts
@@ -91,6 +92,7 @@ class RunState:
     views: ViewCounts = field(default_factory=ViewCounts)
     deliveries: DeliveryCounts = field(default_factory=DeliveryCounts)
     decisions: dict[str, int] = field(default_factory=dict)
+    drift: RunDrift | None = None
     backend: str | None = None
     backend_why: str | None = None
     report: str | None = None
@@ -130,6 +132,7 @@ class RunState:
             views=self.views.scored,
             deliveries=self.deliveries.scored,
             decisions=self.decisions,
+            drift=self.drift,
             detector=self.detector.detector_id if self.detector else None,
             precision=self.detector.precision if self.detector else None,
             backend=self.backend,

@@ -20,6 +20,7 @@ from ..data.store import damage
 from ..data.store.lake import Lake
 from ..tasks.decide.decide_images import decide_images
 from ..tasks.delivery.deliver import DeliveryCounts, deliver_shard
+from ..tasks.drift.of_run import RunDrift, drift_of_run
 from ..tasks.ingest import ingest_chunk
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.inline_scorer import InlineScorer
@@ -173,6 +174,15 @@ def decide_step(lake: Lake, request: Request, run_id: str, batch_id: str | None)
 
 
 @_naming_damage
+def drift_step(
+    lake: Lake, request: Request, run_id: str, batch_id: str | None, limit: float
+) -> RunDrift | None:
+    """Compare the images that the run scored with earlier ones of the same sources."""
+    key = identity_of(request).key
+    return drift_of_run(lake, key, run_id=run_id, batch_id=batch_id, limit=limit)
+
+
+@_naming_damage
 def report_step(lake: Lake, run_id: str) -> str:
     """Write the run's report and return its path."""
     return write_report(lake, run_id=run_id)
@@ -190,6 +200,7 @@ class Steps:
     views: Callable[[Lake, Request, str, str, Sequence[str]], ViewCounts] = views_step
     deliver: Callable[[Lake, Request, str, str, Sequence[str]], DeliveryCounts] = deliver_step
     decide: Callable[[Lake, Request, str, str | None], dict[str, int]] = decide_step
+    drift: Callable[[Lake, Request, str, str | None, float], RunDrift | None] = drift_step
     report: Callable[[Lake, str], str] = report_step
 
 

@@ -18,6 +18,7 @@ from ...data.text.redaction import redact_url
 from ..blocks.names import is_block
 
 if TYPE_CHECKING:
+    from ...tasks.drift.of_run import RunDrift
     from ...tasks.publish.publish import PublishResult
     from ..plain.references import Batch, Dataset
     from ..results.moderation import Moderation
@@ -27,6 +28,7 @@ INGESTED: Final = "assay.batch.ingested"
 COMPLETED: Final = "assay.run.completed"
 FAILED: Final = "assay.run.failed"
 FLAGGED: Final = "assay.images.flagged"
+DRIFTED: Final = "assay.drift.found"
 PUBLISHED: Final = "assay.dataset.published"
 
 _TEMPLATE: Final = re.compile(r"\{(?=[{%#])")
@@ -38,7 +40,7 @@ class Event:
 
     Attributes:
         name: Name of the event, such as "assay.run.completed".
-        resource: Kind and id of what it concerns: batch, run or dataset.
+        resource: Kind and id of what it concerns: batch, run, lake or dataset.
         related: Kind and id of everything else that it names.
         payload: Ids and counts as JSON values.
         event_id: Id of the event; a repeated event with the same id counts once.
@@ -104,6 +106,39 @@ def images_flagged(run: Moderation, flow: str, *, limit: float) -> Event:
         "limit": limit,
     }
     return _of_run(FLAGGED, run, flow, (), more=more)
+
+
+def drift_found(
+    drift: RunDrift,
+    *,
+    lake: str,
+    groups: int = 1,
+    run_id: str | None = None,
+    batch_id: str | None = None,
+    flow: str | None = None,
+) -> Event:
+    """Return the event of a drift beyond its limit.
+
+    Args:
+        drift: The drift; of several groups, that of the group that has shifted most.
+        lake: Address of the lake.
+        groups: Number of groups that have shifted.
+        run_id: Run whose images are the later ones; None for a span of time.
+        batch_id: Batch of the run.
+        flow: Name of the run in the `runs` table.
+    """
+    lake = _address(lake)
+    involved = {"run": run_id, "batch": batch_id}
+    payload = {
+        "run_id": run_id,
+        "batch_id": batch_id,
+        "lake": lake,
+        "flow": flow,
+        **drift.to_json(),
+        "groups": groups,
+    }
+    related = tuple((kind, text) for kind, text in involved.items() if text)
+    return _event(DRIFTED, ("lake", lake), related, payload)
 
 
 def dataset_published(published: PublishResult | Dataset, *, lake: str) -> Event:

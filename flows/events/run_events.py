@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from ..request import Request
 from ..results.moderation import Moderation
 from ..run_state import Stage, Tell, new_run_id
-from .event import Event, batch_ingested, images_flagged, run_completed, run_failed
+from .event import (
+    Event,
+    batch_ingested,
+    drift_found,
+    images_flagged,
+    run_completed,
+    run_failed,
+)
 from .send import emit, notify, require_block
 
 
@@ -55,6 +62,16 @@ def events_of(stage: Stage, result: Moderation, request: Request, flow: str) -> 
     limit = request.flagged_limit
     if limit is not None and result.is_flagged_above(limit):
         events.append(images_flagged(result, flow, limit=limit))
+    if result.drift is not None and result.has_drifted:
+        events.append(
+            drift_found(
+                result.drift,
+                lake=result.lake,
+                run_id=result.run_id,
+                batch_id=result.batch_id,
+                flow=flow,
+            )
+        )
     return events
 
 
@@ -71,6 +88,8 @@ def message_of(result: Moderation, request: Request) -> str | None:
             f"rejected {result.rejected:,} of {result.items:,} items"
             f" ({result.rejected / result.items:.1%}), limit {request.fail_on_rejected:.1%}"
         )
+    if result.drift is not None and result.has_drifted:
+        exceeded.append(f"{result.drift.text()}, limit {result.drift.limit:g}")
     if not exceeded:
         return None
     report = f"\nreport {result.report}" if result.report else ""

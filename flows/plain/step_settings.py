@@ -15,7 +15,11 @@ from .references import Batch
 # Of the machine that runs a step, or named by the batch itself.
 _NOT_HANDED_ON: Final = frozenset({"lake", "n_workers", "sources"})
 # On the outcome of whole runs; a flow of steps says itself what follows.
-_NOT_OF_STEPS: Final[dict[str, None]] = {"flagged_limit": None, "notify": None}
+_NOT_OF_STEPS: Final[dict[str, None]] = {
+    "flagged_limit": None,
+    "drift_limit": None,
+    "notify": None,
+}
 
 
 def step_request(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...data.commands import command
 from ...data.errors import shorten
 from ...data.schema import Reason
 from ...tasks.rejections import remedy_of
+
+if TYPE_CHECKING:
+    from ...tasks.drift.of_run import RunDrift
 
 _VALUES_SHOWN: Final = 5
 
@@ -25,8 +28,9 @@ class RunCounts:
     was left to score. `detector` and `precision` are those of the scores behind the decisions.
     `rejected_by_reason` counts the rejected items per reason, the most frequent first;
     `labels_not_taken` counts the items per value of their source that is not a label ("" for the
-    rest of many values). `example` is the id of one of the images; `again` is the command that
-    repeats the run, None if there is none.
+    rest of many values). `drift` compares the images of this run with earlier ones, None without
+    `drift_limit` or with too few images. `example` is the id of one of the images; `again` is the
+    command that repeats the run, None if there is none.
     """
 
     run_id: str
@@ -54,6 +58,7 @@ class RunCounts:
     labels_not_taken: dict[str, int] = field(default_factory=dict)
     example: str | None = None
     again: str | None = None
+    drift: RunDrift | None = None
 
     @property
     def head(self) -> str:
@@ -70,7 +75,10 @@ class RunCounts:
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        return values | {"decisions": dict(self.decisions)}
+        return values | {
+            "decisions": dict(self.decisions),
+            "drift": self.drift and self.drift.to_json(),
+        }
 
     @property
     def flagged_share(self) -> float:
@@ -81,6 +89,11 @@ class RunCounts:
     def is_flagged_above(self, share: float | None) -> bool:
         """Return whether the share of flagged images exceeds a limit; None is no limit."""
         return share is not None and self.flagged_share > share
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether the images of the run differ from earlier ones by more than the limit."""
+        return self.drift is not None and self.drift.has_drifted
 
     def is_rejected_above(self, share: float | None) -> bool:
         """Return whether the share of rejected items exceeds a limit; None is no limit."""
@@ -93,6 +106,8 @@ class RunCounts:
             *self._counted(),
             *self._decided(),
         ]
+        if self.drift:
+            lines.append(f"drift       {self.drift.text()}")
         if self.report:
             lines.append(f"report      {self.report}")
         lines += [f"lake        {self.lake}", "next", *(f"  {line}" for line in self._next())]

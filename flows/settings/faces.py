@@ -194,6 +194,12 @@ class JudgingOptions(NetworkOptions, total=False):
             help="Largest expected share of flagged images, from 0 to 1; a run that exceeds it warns, and on a Prefect server emits the event assay.images.flagged [default: no limit]."
         ),
     ]
+    drift_limit: Annotated[
+        float,
+        Parameter(
+            help="Largest expected distance, from 0 to 1, of the images that a run scores from earlier ones of the same sources: scores, embeddings, sizes, formats, compression; a run that exceeds it warns, and on a Prefect server emits the event assay.drift.found [default: not compared]."
+        ),
+    ]
     notify: Annotated[
         str,
         Parameter(
@@ -251,6 +257,8 @@ class LimitKeywords(TypedDict, total=False):
 
     flagged_limit: float | None
     "Largest expected share of flagged images, from 0 to 1; a run that exceeds it warns, and on a Prefect server emits the event assay.images.flagged [default: no limit]."
+    drift_limit: float | None
+    "Largest expected distance, from 0 to 1, of the images that a run scores from earlier ones of the same sources: scores, embeddings, sizes, formats, compression; a run that exceeds it warns, and on a Prefect server emits the event assay.drift.found [default: not compared]."
     notify: Text | None
     "Notification block of the Prefect server, TYPE/NAME, to which a run sends a message if it exceeds a limit [default: none]."
 

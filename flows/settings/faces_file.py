@@ -56,7 +56,7 @@ _CLASSES: Final[dict[type[BaseModel], str]] = {
     JudgingSettings: "JudgingOptions",
 }
 # Settings on the outcome of a whole run, which a single step does not have.
-_OF_RUNS: Final = ("flagged_limit", "notify")
+_OF_RUNS: Final = ("flagged_limit", "drift_limit", "notify")
 # Parts of the keywords: class, first line, settings.
 _PARTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
     ("RunKeywords", "Lake and threads.", RunSettings.model_fields),

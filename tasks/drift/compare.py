@@ -16,6 +16,7 @@ import polars as pl
 
 from ...data.schema import Explained
 from .measures import (
+    MIN_DISTANCE,
     Measure,
     ReadVectors,
     bits_per_pixel,
@@ -84,6 +85,7 @@ def compare(
     read_vectors: ReadVectors,
     *,
     alpha: float = ALPHA,
+    limit: float = MIN_DISTANCE,
     seed: int = 0,
 ) -> dict[str, Comparison]:
     """Compare the two populations of each pair.
@@ -96,6 +98,7 @@ def compare(
             width_px, height_px, n_bytes, format and jpeg_quality, the last nullable.
         read_vectors: Reader of embeddings.
         alpha: Probability of a false alarm, in (0, 1).
+        limit: Smallest distance of a measure that counts as a shift, 0 to 1.
         seed: Seed of samples and permutations.
     """
     rng = np.random.default_rng(seed)
@@ -114,7 +117,7 @@ def compare(
     shifted = {
         (name, measure.name)
         for (name, measure), is_rejected in zip(tests, rejected, strict=True)
-        if is_rejected and measure.is_far
+        if is_rejected and measure.distance >= limit
     }
     found = {}
     for name, (before, after) in pairs.items():
@@ -125,7 +128,9 @@ def compare(
         if is_content and is_encoding:
             alike = alike_encoded(before, after, rng)
             n_alike = alike[0].height
-            drift = _among_alike(alike, read_vectors, alpha=alpha, n_rows=n_rows, rng=rng)
+            drift = _among_alike(
+                alike, read_vectors, alpha=alpha, limit=limit, n_rows=n_rows, rng=rng
+            )
         else:
             drift = Drift.IMAGES if is_content else Drift.ENCODERS if is_encoding else Drift.NONE
         found[name] = Comparison(
@@ -144,6 +149,7 @@ def _among_alike(
     read_vectors: ReadVectors,
     *,
     alpha: float,
+    limit: float,
     n_rows: int,
     rng: np.random.Generator,
 ) -> Drift:
@@ -154,7 +160,7 @@ def _among_alike(
     measures = content_measures(*alike, read_vectors, n_rows=n_rows, n_draws=n_draws, rng=rng)
     rejected = holm([measure.p_value for measure in measures], alpha)
     is_shifted = any(
-        is_rejected and measure.is_far
+        is_rejected and measure.distance >= limit
         for measure, is_rejected in zip(measures, rejected, strict=True)
     )
     return Drift.BOTH if is_shifted else Drift.ENCODERS_ALONE

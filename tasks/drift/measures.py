@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from .bins import Bins, bins_of
 from .energy import energy_test
 from .two_samples import Array, category_test, ks, psi
 
@@ -16,7 +17,7 @@ MIN_IMAGES: Final = 30
 """Smallest number of images per side of a test."""
 
 MIN_DISTANCE: Final = 0.05
-"""Smallest distance of scores, sizes, formats or compression that counts as a shift, 0 to 1."""
+"""Smallest distance that counts as a shift by default, 0 to 1."""
 
 ReadVectors = Callable[[pl.Series], Array]
 """Function from image ids to their embeddings, (n, d); images without one are left out."""
@@ -36,9 +37,11 @@ class Measure:
         n_after: Number of images of the second population with a value.
         before: Median, or shares of formats, of the first population; None for embeddings.
         after: The same of the second population.
-        distance: Kolmogorov-Smirnov distance; total variation of formats; energy of embeddings.
+        distance: Kolmogorov-Smirnov distance; total variation of formats; energy coefficient of
+            embeddings. Each is 0 for equal populations and 1 for separate ones.
         psi: Population stability index; None for formats and embeddings.
         p_value: P-value of no shift.
+        bins: Counts of values for a chart; None for formats and embeddings.
     """
 
     name: str
@@ -50,11 +53,7 @@ class Measure:
     distance: float
     psi: float | None
     p_value: float
-
-    @property
-    def is_far(self) -> bool:
-        """Whether the distance is large enough to count; samples of embeddings are small anyway."""
-        return self.name == "embedding" or self.distance >= MIN_DISTANCE
+    bins: Bins | None = None
 
 
 def bits_per_pixel() -> pl.Expr:
@@ -124,7 +123,8 @@ def encoding_measures(
 def _measure_values(
     name: str, before: pl.Series, after: pl.Series, *, is_content: bool
 ) -> Measure | None:
-    values = [side.drop_nulls().cast(pl.Float64).to_numpy() for side in (before, after)]
+    sides = [side.drop_nulls().cast(pl.Float64) for side in (before, after)]
+    values = [side.filter(side.is_finite()).to_numpy() for side in sides]
     if min(len(side) for side in values) < MIN_IMAGES:
         return None
     distance, p_value = ks(*values)
@@ -138,15 +138,17 @@ def _measure_values(
         distance=distance,
         psi=psi(*values),
         p_value=p_value,
+        bins=bins_of(*values),
     )
 
 
 def _measure_vectors(
     before: Array, after: Array, *, n_draws: int, rng: np.random.Generator
 ) -> Measure | None:
+    before, after = _finite(before), _finite(after)
     if min(len(before), len(after)) < MIN_IMAGES:
         return None
-    distance, p_value = energy_test(before, after, n_draws=n_draws, rng=rng)
+    found = energy_test(before, after, n_draws=n_draws, rng=rng)
     return Measure(
         name="embedding",
         is_content=True,
@@ -154,10 +156,15 @@ def _measure_vectors(
         n_after=len(after),
         before=None,
         after=None,
-        distance=distance,
+        distance=found.coefficient,
         psi=None,
-        p_value=p_value,
+        p_value=found.p_value,
     )
+
+
+def _finite(vectors: Array) -> Array:
+    # A reader that finds none has no second axis to tell.
+    return vectors[np.isfinite(vectors).all(axis=1)] if len(vectors) else vectors
 
 
 def _measure_formats(

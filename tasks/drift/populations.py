@@ -13,7 +13,15 @@ from ...data.errors import InputError
 from ...data.schema import ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
-from ..latest_rows import last_judgement, latest_scores, latest_sightings
+from ..latest_rows import (
+    WHOLE,
+    Named,
+    Part,
+    last_judgement,
+    latest_scores,
+    latest_sightings,
+    rows_of_batch,
+)
 from ..runs.run_record import find_run
 from .measures import MIN_IMAGES, ReadVectors
 from .two_samples import Array
@@ -42,6 +50,7 @@ class Populations:
         after_name: Name of the second population.
         before: Images of the first population.
         after: Images of the second population.
+        run_id: Id of the run whose images are the second population; None for a span of time.
     """
 
     key: ScoreKey
@@ -49,6 +58,7 @@ class Populations:
     after_name: str
     before: pl.DataFrame
     after: pl.DataFrame
+    run_id: str | None = None
 
 
 def of_runs(lake: Lake, run_id: str | None = None, against: str | None = None) -> Populations:
@@ -91,6 +101,7 @@ def of_runs(lake: Lake, run_id: str | None = None, against: str | None = None) -
         after_name=f"run {run_id}",
         before=rows.filter(pl.col("run_id") == against),
         after=rows.filter(pl.col("run_id") == run_id),
+        run_id=run_id,
     )
 
 
@@ -129,6 +140,56 @@ def of_times(lake: Lake, since: datetime, baseline_since: datetime | None = None
     return found
 
 
+def of_run_and_earlier(
+    lake: Lake, key: ScoreKey, *, run_id: str, batch_id: str | None
+) -> Populations | None:
+    """Return the images that a run scored, and those of the same sources scored before it.
+
+    These are images of the same batch; without enough of them, images of the same folders and
+    archives. A run over the whole lake is compared with all that earlier runs scored.
+
+    Args:
+        lake: Lake of the run.
+        key: Key of the run's scores.
+        run_id: Id of the run.
+        batch_id: Batch of the run; None for the whole lake.
+
+    Returns:
+        The populations; None if either has too few images.
+
+    Raises:
+        StoreError: The lake cannot be read.
+    """
+    if batch_id is None:
+        return _split(_scored(lake, key), key, run_id)
+    batch = rows_of_batch(lake, batch_id).filter(pl.col("image_id").is_not_null())
+    found = _split(_scored(lake, key, _named(batch)), key, run_id)
+    if found is not None:
+        return found
+    sources = batch.select(_source().unique()).collect().to_series()
+    below = lake.scan("sightings").filter(
+        pl.col("image_id").is_not_null() & _source().is_in(sources.implode())
+    )
+    return _split(_scored(lake, key, _named(below)), key, run_id)
+
+
+def _split(rows: pl.DataFrame, key: ScoreKey, run_id: str) -> Populations | None:
+    """Return the rows of a run, and those that others scored before it; None if too few."""
+    is_own = pl.col("run_id") == run_id
+    after = rows.filter(is_own)
+    before = rows.filter(~is_own & (pl.col("scored_at") < after["scored_at"].min()))
+    if min(before.height, after.height) < MIN_IMAGES:
+        return None
+    return Populations(
+        key=key,
+        before_name="earlier runs of the same sources",
+        after_name=f"run {run_id}",
+        before=before,
+        after=after,
+        run_id=run_id,
+    )
+
+
 def grouped(
     lake: Lake, populations: Populations, by: By
 ) -> tuple[dict[str, tuple[pl.DataFrame, pl.DataFrame]], int]:
@@ -143,9 +204,8 @@ def grouped(
         InputError: No group has enough images in both populations.
         StoreError: The lake cannot be read.
     """
-    source = pl.col("source_uri").str.replace(r"[/#?][^/#?]*$", "")
     groups = latest_sightings(lake).select(
-        "image_id", _group=source if by == "source" else pl.col("domain").fill_null("(none)")
+        "image_id", _group=_source() if by == "source" else pl.col("domain").fill_null("(none)")
     )
     sides = [
         side.lazy().join(groups, on="image_id").collect()
@@ -193,11 +253,20 @@ def reader_of_vectors(lake: Lake, key: ScoreKey) -> ReadVectors:
     return read
 
 
-def _scored(lake: Lake, key: ScoreKey) -> pl.DataFrame:
-    scores = latest_scores(lake, key).filter(
+def _source() -> pl.Expr:
+    """Return the folder, archive or address above an image."""
+    return pl.col("source_uri").str.replace(r"[/#?][^/#?]*$", "")
+
+
+def _named(sightings: pl.LazyFrame) -> Named:
+    return Named(ids=tuple(sightings.select(pl.col("image_id").unique()).collect()["image_id"]))
+
+
+def _scored(lake: Lake, key: ScoreKey, part: Part = WHOLE) -> pl.DataFrame:
+    scores = latest_scores(lake, key, part=part).filter(
         (pl.col("status") == ScoreStatus.SCORED.value) & pl.col("logit").is_not_null()
     )
-    facts = lake.scan("images").select("image_id", *_FACTS).unique("image_id", keep="any")
+    facts = part.rows(lake, "images").select("image_id", *_FACTS).unique("image_id", keep="any")
     return (
         scores.select("image_id", "logit", "run_id", "scored_at")
         .join(facts, on="image_id")

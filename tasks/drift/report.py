@@ -7,7 +7,7 @@ from typing import Any
 
 from ...data.store.lake import Lake
 from .compare import ALPHA, Comparison, Drift, compare
-from .measures import Measure
+from .measures import MIN_DISTANCE, Measure
 from .populations import By, Populations, grouped, reader_of_vectors
 
 _ALL = "all images"
@@ -22,17 +22,28 @@ class DriftReport:
         comparisons: Comparison by group; one named `all images` without groups.
         n_left_out: Number of groups that are not compared.
         alpha: Probability of a false alarm in any comparison.
+        limit: Smallest distance that counts as a shift.
     """
 
     populations: Populations
     comparisons: dict[str, Comparison]
     n_left_out: int
     alpha: float
+    limit: float
 
     @property
     def drifted(self) -> list[str]:
         """Names of the groups with a shift."""
         return [name for name, one in self.comparisons.items() if one.drift is not Drift.NONE]
+
+    @property
+    def farthest(self) -> Comparison:
+        """Comparison with the largest distance of a measure that has shifted, else the first."""
+
+        def distance(one: Comparison) -> float:
+            return max((m.distance for m in one.measures if m.name in one.shifted), default=-1.0)
+
+        return max(self.comparisons.values(), key=distance)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""
@@ -41,6 +52,7 @@ class DriftReport:
             "before": self.populations.before_name,
             "after": self.populations.after_name,
             "alpha": self.alpha,
+            "limit": self.limit,
             "has_drifted": bool(self.drifted),
             "groups_left_out": self.n_left_out,
             "comparisons": [_json(name, one) for name, one in self.comparisons.items()],
@@ -62,8 +74,8 @@ class DriftReport:
             ]
         lines += [
             "",
-            "* shifted. Without any change, an alarm in any comparison has a probability of at"
-            f" most {100 * self.alpha:g} %.",
+            f"* shifted, by a distance of {self.limit:g} or more. Without any change, an alarm in"
+            f" any comparison has a probability of at most {100 * self.alpha:g} %.",
         ]
         return "\n".join(lines)
 
@@ -74,6 +86,7 @@ def drift_report(
     *,
     by: By | None = None,
     alpha: float = ALPHA,
+    limit: float = MIN_DISTANCE,
     seed: int = 0,
 ) -> DriftReport:
     """Compare two populations of a lake, whole or by group.
@@ -83,6 +96,7 @@ def drift_report(
         populations: Populations to compare.
         by: Property by which both are divided; None for all images at once.
         alpha: Probability of a false alarm in any comparison, in (0, 1).
+        limit: Smallest distance that counts as a shift, 0 to 1.
         seed: Seed of samples and permutations.
 
     Raises:
@@ -95,9 +109,10 @@ def drift_report(
     read_vectors = reader_of_vectors(lake, populations.key)
     return DriftReport(
         populations=populations,
-        comparisons=compare(pairs, read_vectors, alpha=alpha, seed=seed),
+        comparisons=compare(pairs, read_vectors, alpha=alpha, limit=limit, seed=seed),
         n_left_out=n_left_out,
         alpha=alpha,
+        limit=limit,
     )
 
 

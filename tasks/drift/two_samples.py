@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import ks_2samp
 
 Array = npt.NDArray[Any]
 
@@ -23,6 +22,9 @@ def ks(before: Array, after: Array) -> tuple[float, float]:
         before: Values of the first sample, (n,).
         after: Values of the second sample, (m,).
     """
+    # Runs without drift import this module too, and scipy.stats takes half a second.
+    from scipy.stats import ks_2samp
+
     found = ks_2samp(before, after, method="asymp")
     return float(found.statistic), float(found.pvalue)
 

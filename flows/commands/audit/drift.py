@@ -18,7 +18,9 @@ def drift(
     baseline_since: str | None = None,
     by: Literal["domain", "source"] | None = None,
     alpha: float = 0.01,
+    limit: float = 0.05,
     seed: int = 0,
+    emit: Annotated[bool, Flag] = False,
     fail_on_drift: Annotated[bool, Flag, Parameter(name="--fail-on-drift")] = False,
     json_: AsJson = False,
 ) -> None:
@@ -36,42 +38,66 @@ def drift(
         baseline_since: Start of the images stored before [default: all].
         by: Comparison within each domain, or each source: the folder or archive of the images.
         alpha: Probability of a false alarm over all tests, 0.001 to 0.5.
+        limit: Smallest distance of a measure that counts as a shift, 0 to 1.
         seed: Seed of samples and permutations.
+        emit: Event assay.drift.found sent to the Prefect server if anything has shifted.
         fail_on_drift: Exit code 6 if anything has shifted.
         json_: One JSON object on stdout.
 
     Raises:
-        ConfigError: An option is out of range, or options exclude each other.
+        ConfigError: An option is out of range, options exclude each other, or the event is wanted
+            and no server takes it.
         GateRefused: Something has shifted, and `--fail-on-drift` is set.
     """
     from datetime import UTC, datetime
 
     from ....data.durations import since as time_of
     from ....data.errors import ConfigError, GateRefused
+    from ....tasks.drift.of_run import summary_of
     from ....tasks.drift.populations import of_runs, of_times
     from ....tasks.drift.report import drift_report
+    from ...process.prefect_home import configured_api_url, settle
 
     # Smaller rates need more permutations: their number is the one of tests by the rate.
     if not 0.001 <= alpha <= 0.5:
         raise ConfigError(f"--alpha is {alpha}; allowed: 0.001 to 0.5")
+    if not 0 <= limit <= 1:
+        raise ConfigError(f"--limit is {limit}; allowed: 0 to 1")
     if run is not None and run == against:
         raise ConfigError(f"--run and --against both name {run}; name two runs")
     if since is not None and (run is not None or against is not None):
         raise ConfigError("--since compares times, --run and --against runs; pass one of them")
     if since is None and baseline_since is not None:
         raise ConfigError("--baseline-since needs --since, where its images end")
+    if emit and configured_api_url() is None:
+        raise ConfigError("--emit needs a Prefect server; set PREFECT_API_URL")
     now = datetime.now(UTC)
     at = None if since is None else time_of("--since", since, now=now)
     start = None if baseline_since is None else time_of("--baseline-since", baseline_since, now=now)
     opened = open_lake(lake)
     populations = of_runs(opened, run, against) if at is None else of_times(opened, at, start)
-    report = drift_report(opened, populations, by=by, alpha=alpha, seed=seed)
+    report = drift_report(opened, populations, by=by, alpha=alpha, limit=limit, seed=seed)
     print_result(
         report.text,
         paths=(),
         values={"lake": opened.uri, **report.to_json()},
         as_json=json_,
     )
+    if emit and report.drifted:
+        settle(quiet=True)
+        from ...events.event import drift_found
+        from ...events.send import deliver
+
+        deliver(
+            [
+                drift_found(
+                    summary_of(report.farthest, limit=limit),
+                    lake=opened.uri,
+                    groups=len(report.drifted),
+                    run_id=populations.run_id,
+                )
+            ]
+        )
     if fail_on_drift and report.drifted:
         raise GateRefused(
             f"{', '.join(report.drifted)} in {opened.uri} have shifted; look at what is new with"

@@ -13,11 +13,12 @@ from import_graph import ROOT
 from jinja2 import Environment
 
 from assay.data.errors import ConfigError
-from assay.flows.events.event import Event, batch_announced, dataset_published
+from assay.flows.events.event import Event, batch_announced, dataset_published, drift_found
 from assay.flows.events.run_events import events_of, message_of
 from assay.flows.request import Request
 from assay.flows.results.moderation import Moderation
 from assay.flows.run import run
+from assay.tasks.drift.of_run import RunDrift
 from assay.tasks.publish.publish import PublishResult
 from assay.tasks.publish.shortcut_gate import ShortcutFigures
 
@@ -49,6 +50,13 @@ PUBLISHED = PublishResult(
     policy_id=None,
     shortcuts=ShortcutFigures(files=None, aligned=None, is_aligned=False),
     format="hf",
+)
+DRIFT = RunDrift(
+    verdict="other_images",
+    measures={"score": 0.31},
+    limit=0.1,
+    images_before=300,
+    images_after=40,
 )
 
 
@@ -104,6 +112,21 @@ def test_events_have_ids_and_counts_and_no_text_from_outside() -> None:
     }
 
 
+def test_a_drift_has_an_event_of_its_lake() -> None:
+    """With the run in which it was found, and none where nothing has shifted."""
+    drifted = replace(RUN, drift=DRIFT)
+    completed, event = events_of("completed", drifted, Request(), "moderate")
+    assert (completed.name, event.name) == ("assay.run.completed", "assay.drift.found")
+    assert ids(event) == {"lake": RUN.lake, "run": RUN.run_id, "batch": RUN.batch_id}
+    assert (event.payload["verdict"], event.payload["measures"]) == (
+        "other_images",
+        {"score": 0.31},
+    )
+    assert event.payload["flow"] == "moderate"
+    alike = replace(RUN, drift=replace(DRIFT, verdict="none", measures={}))
+    assert len(events_of("completed", alike, Request(), "moderate")) == 1
+
+
 def test_a_published_dataset_is_named_by_its_place() -> None:
     """With the counts of its splits and labels, and the lake without its login."""
     event = dataset_published(PUBLISHED, lake="s3://KEY:SECRET@bucket/lake")
@@ -148,6 +171,11 @@ def test_a_message_names_each_limit_that_is_exceeded() -> None:
     assert "rejected 2 of 10 items (20.0%), limit 10.0%" in words
     assert RUN.report is not None
     assert RUN.report in words
+    words = message_of(replace(RUN, drift=DRIFT), Request())
+    assert words is not None
+    assert "other images" in words
+    assert "(score 0.31); 40 images against 300 earlier ones" in words
+    assert "limit 0.1" in words
 
 
 def test_a_run_without_a_server_refuses_a_notification_block() -> None:
@@ -162,7 +190,8 @@ def test_the_page_names_each_event_with_its_payload() -> None:
     """The table of docs/events.md is what triggers and automations are written from."""
     announced = batch_announced("b", source="s", prefix="p", files=1, n_bytes=1, event_id=uuid4())
     limits = Request(flagged_limit=0.1)
-    events = [announced, dataset_published(PUBLISHED, lake="/lake")]
+    drifted = drift_found(DRIFT, lake="/lake")
+    events = [announced, dataset_published(PUBLISHED, lake="/lake"), drifted]
     for stage in ("ingested", "completed", "failed"):
         events += events_of(stage, RUN, limits, "moderate")
     page = (ROOT / "docs" / "events.md").read_text()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -13,7 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
+from import_graph import ROOT
 from ingesting import picture, put
+from PIL import Image
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_processes import process, until
@@ -184,6 +188,69 @@ def test_an_announced_batch_starts_a_run_of_just_its_files(
     assert f"prefect.flow-run.{run['id']}" in related
     (message,) = messages
     assert "flagged 2 of 2 images (100.0%), limit 50.0%" in message["text"]
+
+
+def flat(seed: int) -> bytes:
+    """Return an image of one grey."""
+    file = io.BytesIO()
+    Image.new("RGB", (24, 16), (seed,) * 3).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_run_of_other_images_starts_what_waits_for_a_drift(
+    server: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """The flow that docs/events.md shows draws an audit of the run whose images differ."""
+    url, env = server
+    page = (ROOT / "docs" / "events.md").read_text()
+    (script,) = (
+        block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "drift.found" in block
+    )
+    (tmp_path / "drift_script.py").write_text(script)
+    lake, folder = tmp_path / "lake", tmp_path / "in"
+
+    def moderate() -> dict[str, Any]:
+        options = ("--detector", "mini", "--drift-limit", "0.3", "--json")
+        done = subprocess.run(
+            [sys.executable, "-m", "assay", "moderate", str(folder), "--lake", str(lake), *options],
+            env=env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    put(folder, {f"noise-{n}.png": picture(n) for n in range(30)})
+    assert moderate()["drift"] is None
+    put(folder, {f"flat-{n}.png": flat(n) for n in range(30)})
+    fast = {**env, "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+
+    def deployed() -> Any:
+        found = httpx.get(f"{url}/deployments/name/audit-drift/audit-drift", timeout=20)
+        if not found.is_success:
+            return None
+        of_it = f"{url}/automations/related-to/prefect.deployment.{found.json()['id']}"
+        return httpx.get(of_it, timeout=20).json()
+
+    with process(["drift_script"], env=fast, log=tmp_path / "serve.log"):
+        until(deployed, timeout_s=120, what="the deployment and its trigger")
+        result = moderate()
+        assert result["drift"]["verdict"] == "other_images"
+
+        def drawn() -> Any:
+            return Lake(lake, create=False).scan("audits").collect().height
+
+        until(drawn, timeout_s=180, what="the audit")
+    events = post(f"{url}/events/filter", filter={"event": {"prefix": ["assay.drift."]}})["events"]
+    (event,) = (one for one in events if one["payload"]["lake"] == str(lake))
+    assert event["payload"]["run_id"] == result["run_id"]
+    assert event["payload"]["measures"] == result["drift"]["measures"]
+    assert f"assay.run.{result['run_id']}" in {
+        one["prefect.resource.id"] for one in event["related"]
+    }
 
 
 def test_a_block_that_cannot_be_used_is_said_at_once_or_logged(

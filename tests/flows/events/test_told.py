@@ -107,6 +107,39 @@ def test_rejected_items_above_their_limit_complete_the_run_and_send_a_message(
     assert "rejected 1 of 2 items (50.0%), limit 10.0%" in words
 
 
+def test_a_run_of_other_images_tells_of_its_drift(
+    tmp_path: Path, emitted: list[run_events.Event], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Thirty images of the folder, then thirty of another size; a first run has nothing before."""
+    folder = tmp_path / "in"
+    request = Request(
+        lake=str(tmp_path / "lake"), sources=(str(folder),), detector="mini", drift_limit=0.5
+    )
+    calls = Steps(report=lambda *_: "report.html")
+
+    def moderated(first: int, size: tuple[int, int]) -> Moderation:
+        put(folder, {f"{n}.png": picture(n, size) for n in range(first, first + 30)})
+        with run_events.told(request, "moderate") as tell:
+            return run(request, calls=calls, tell=tell)
+
+    with caplog.at_level(logging.INFO, logger="assay"):
+        assert moderated(0, (24, 16)).drift is None
+    assert "drift is not compared: 30 images" in caplog.text
+    names_of_first = names(emitted)
+    result = moderated(30, (97, 64))
+    assert names(emitted)[len(names_of_first) :] == [
+        ("assay.batch.ingested", None),
+        ("assay.run.completed", None),
+        ("assay.drift.found", None),
+    ]
+    assert result.drift is not None
+    assert result.drift.measures["width"] == 1.0
+    assert (result.drift.images_before, result.drift.images_after) == (30, 30)
+    assert result.to_json()["drift"]["verdict"] == result.drift.verdict
+    assert "the limit is 0.5 (drift_limit)" in caplog.text
+    assert "drift " in result.summary()
+
+
 def test_nothing_is_told_of_a_run_that_nobody_follows(tmp_path: Path) -> None:
     """A plain run is what it was."""
     put(tmp_path / "in", {"a.png": picture(1)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 from scipy.stats import energy_distance, fisher_exact, ks_2samp, kstest
 
 from assay.tasks.drift.energy import energy_test
@@ -37,26 +37,48 @@ def test_energy_distance_is_that_of_scipy() -> None:
     """In one dimension."""
     rng = np.random.default_rng(2)
     one, other = rng.normal(0, 1, 80), rng.normal(0.5, 1, 60)
-    found, _ = energy_test(one[:, None], other[:, None], n_draws=1, rng=rng)
-    assert found == pytest.approx(energy_distance(one, other), rel=1e-4)
+    found = energy_test(one[:, None], other[:, None], n_draws=1, rng=rng)
+    assert found.distance == pytest.approx(energy_distance(one, other), rel=1e-4)
 
 
 def test_energy_distance_is_its_definition_in_many_dimensions() -> None:
     """Means of all distances, also far from the origin."""
     rng = np.random.default_rng(3)
     one, other = rng.normal(50, 1, (40, 16)), rng.normal(50.3, 1, (50, 16))
-    found, _ = energy_test(one, other, n_draws=1, rng=rng)
+    found = energy_test(one, other, n_draws=1, rng=rng)
     between, within, others = (
         cdist(*pair).mean() for pair in ((one, other), (one, one), (other, other))
     )
-    assert found**2 == pytest.approx(2 * between - within - others, rel=1e-3)
+    assert found.distance**2 == pytest.approx(2 * between - within - others, rel=1e-3)
+
+
+def test_energy_coefficient_is_between_equal_populations_and_two_points() -> None:
+    """1 for two points, 0 for one; else its definition by means over distinct pairs."""
+    rng = np.random.default_rng(6)
+    zeros, ones = np.zeros((40, 3)), np.ones((30, 3))
+    assert energy_test(zeros, ones, n_draws=1, rng=rng).coefficient == pytest.approx(1)
+    assert energy_test(zeros, zeros, n_draws=1, rng=rng).coefficient == 0
+    one, other = rng.normal(0, 1, (40, 4)), rng.normal(1, 1, (50, 4))
+    between = cdist(one, other).mean()
+    within = pdist(one).mean(), pdist(other).mean()
+    expected = np.sqrt(1 - sum(within) / (2 * between))
+    found = energy_test(one, other, n_draws=1, rng=rng)
+    assert found.coefficient == pytest.approx(expected)
+
+
+def test_energy_coefficient_of_two_normals_is_near_their_ks_distance() -> None:
+    """So that one limit serves both: 0.38 for a shift of one deviation."""
+    rng = np.random.default_rng(7)
+    one, other = rng.normal(0, 1, 1500), rng.normal(1, 1, 1500)
+    found = energy_test(one[:, None], other[:, None], n_draws=1, rng=rng)
+    assert found.coefficient == pytest.approx(ks(one, other)[0], abs=0.1)
 
 
 def test_p_values_of_permutations_are_uniform() -> None:
     """Of 200 pairs from one distribution."""
     rng = np.random.default_rng(4)
     found = [
-        energy_test(rng.normal(size=(30, 2)), rng.normal(size=(30, 2)), n_draws=99, rng=rng)[1]
+        energy_test(rng.normal(size=(30, 2)), rng.normal(size=(30, 2)), n_draws=99, rng=rng).p_value
         for _ in range(200)
     ]
     assert kstest(found, "uniform").pvalue > 0.01
