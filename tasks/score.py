@@ -1,22 +1,19 @@
 """Scores: one row per image and score key (detector, weights, profile, precision).
 
-A task scores the images of one shard. Rows are committed every thousand images or every minute,
-so that a kill loses a minute of work at most, and images with a row are not scored again. An image
+A task scores the images of one shard. Images with a row are not scored again. An image
 that cannot be scored gets a row with a reason and without a score.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import polars as pl
 from scipy.special import expit
 
-from ..data.errors import StoreError
 from ..data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ..data.schema import Reason, Row, ScoreStatus
 from ..data.score_key import ScoreKey
@@ -25,13 +22,10 @@ from ..version import __version__
 from .append_missing import append_missing
 from .detector.streaming import Scored, score_stream
 from .latest_rows import WHOLE, Named, Part
-from .work.stopping import hand_on
+from .work.commit_portions import commit_portions
 
 if TYPE_CHECKING:
     from .detector.detector import Detector
-
-ROWS_A_COMMIT: Final = 1000
-COMMIT_EVERY_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,32 +119,16 @@ def score_shard(
     counts = ScoreCounts(known=wanted.n_unique() - len(left))
     if on_item is not None and counts.known:
         on_item(counts.known)
-    rows: list[Row] = []
-    last_commit_s = time.monotonic()
     if not left:
         return counts
 
-    def commit() -> None:
-        nonlocal rows, counts, last_commit_s
-        if rows:
-            committed = commit_rows(lake, rows, detector.key, run_id, since=since)
-            counts += counts_of(committed) + ScoreCounts(known=len(rows) - len(committed))
-        rows, last_commit_s = [], time.monotonic()
+    def commit(rows: Sequence[Row]) -> ScoreCounts:
+        committed = commit_rows(lake, rows, detector.key, run_id, since=since)
+        return counts_of(committed) + ScoreCounts(known=len(rows) - len(committed))
 
-    try:
-        for done in score_stream(detector, lake.images(left), n_workers=n_workers, limits=limits):
-            rows += [row_of(scored, detector, run_id) for scored in done]
-            if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
-                commit()
-            if on_item is not None:
-                on_item(len(done))
-        commit()
-    except BaseException as error:
-        if not isinstance(error, StoreError):
-            commit()
-        hand_on(error, counts)
-        raise
-    return counts
+    stream = score_stream(detector, lake.images(left), n_workers=n_workers, limits=limits)
+    parts = (([row_of(scored, detector, run_id) for scored in done], len(done)) for done in stream)
+    return commit_portions(parts, commit, counts, on_item=on_item)
 
 
 def row_of(scored: Scored, detector: Detector, run_id: str) -> Row:

@@ -6,15 +6,15 @@ like scores; an image whose tiles have rows is not scored again.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
 
-from ..data.errors import ConfigError, StoreError, UnreadableImage
+from ..data.errors import ConfigError, UnreadableImage
 from ..data.images.decode import decode_rgb
 from ..data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ..data.schema import Reason, Row, ScoreStatus
@@ -26,9 +26,8 @@ from .detector.inputs.profiles import Profile
 from .detector.inputs.tiles import Tile, cut, tiles_of
 from .detector.streaming import forward_in_parts, n_streams
 from .latest_rows import WHOLE, Named, Part, latest_scores
-from .score import COMMIT_EVERY_S, ROWS_A_COMMIT
+from .work.commit_portions import commit_portions
 from .work.ordered_map import ordered_map
-from .work.stopping import hand_on
 from .work.workers import workers
 
 MODES: Final = ("centre", "tiles", "adaptive")
@@ -189,35 +188,21 @@ def view_shard(
     since = lake.version("views")
     seen = set(_seen(lake.rows_of("views", image_ids), detector.key, image_ids))
     left = [image_id for image_id in image_ids if image_id not in seen]
-    rows: list[Row] = []
-    counts = ViewCounts()
-    last_commit_s = time.monotonic()
 
-    def commit() -> None:
-        nonlocal rows, counts, last_commit_s
-        if rows:
-            counts += _counts_of(_commit(lake, rows, detector.key, run_id, since))
-        rows, last_commit_s = [], time.monotonic()
-
-    try:
+    def parts() -> Generator[tuple[list[Row], int]]:
         with (
             detector.runner.streams(streams) as begin,
             workers(streams, "assay-views", begin) as pool,
         ):
             images = lake.images(left) if left else iter(())
             for image_id, views in ordered_map(pool, work, images, n_ahead=2 * streams):
-                rows += [_row(image_id, view, detector, run_id) for view in views]
-                if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
-                    commit()
-                if on_item is not None:
-                    on_item(1)
-        commit()
-    except BaseException as error:
-        if not isinstance(error, StoreError):
-            commit()
-        hand_on(error, counts)
-        raise
-    return counts
+                yield [_row(image_id, view, detector, run_id) for view in views], 1
+
+    def commit(rows: Sequence[Row]) -> ViewCounts:
+        return _counts_of(_commit(lake, rows, detector.key, run_id, since))
+
+    with closing(parts()) as made:
+        return commit_portions(made, commit, ViewCounts(), on_item=on_item)
 
 
 def _counts_of(rows: Sequence[Row]) -> ViewCounts:

@@ -7,7 +7,6 @@ committed like scores; a delivery of an image that has a row is not scored again
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...data.errors import StoreError, SynthError, UnreadableImage
+from ...data.errors import SynthError, UnreadableImage
 from ...data.images.decode import decode_rgb
 from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ...data.schema import Reason, Row, ScoreStatus
@@ -25,8 +24,7 @@ from ...synth.laundering import DELIVERIES, Condition
 from ..append_missing import append_missing
 from ..detector.inputs.preprocess import preprocess
 from ..detector.streaming import Forwarded, Pixels, forward_stream
-from ..score import COMMIT_EVERY_S, ROWS_A_COMMIT
-from ..work.stopping import hand_on
+from ..work.commit_portions import commit_portions
 
 if TYPE_CHECKING:
     from ..detector.detector import Detector
@@ -87,37 +85,23 @@ def deliver_shard(
         for image_id, names in missing_of(lake, detector.key, image_ids).items()
         if names
     }
-    counts = DeliveryCounts()
-    rows: list[Row] = []
-    last_commit_s = time.monotonic()
 
     def prepare(job: _Job) -> tuple[tuple[str, str], Pixels | Reason]:
         return (job.image_id, job.delivery.name), _pixels(job, detector, limits)
 
-    def commit() -> None:
-        nonlocal rows, counts, last_commit_s
-        if rows:
-            counts += _counts_of(_commit(lake, rows, detector.key, run_id, since))
-        rows, last_commit_s = [], time.monotonic()
-
-    try:
+    def parts() -> Iterator[tuple[list[Row], int]]:
         jobs = _jobs(lake, missing)
         for part in forward_stream(detector, jobs, prepare, n_workers=n_workers):
-            rows += [
+            rows = [
                 _row(image_id, name, forwarded, detector, run_id)
                 for (image_id, name), forwarded in part
             ]
-            if len(rows) >= ROWS_A_COMMIT or time.monotonic() - last_commit_s > COMMIT_EVERY_S:
-                commit()
-            if on_item is not None:
-                on_item(sum(name == missing[image_id][-1] for (image_id, name), _ in part))
-        commit()
-    except BaseException as error:
-        if not isinstance(error, StoreError):
-            commit()
-        hand_on(error, counts)
-        raise
-    return counts
+            yield rows, sum(name == missing[image_id][-1] for (image_id, name), _ in part)
+
+    def commit(rows: Sequence[Row]) -> DeliveryCounts:
+        return _counts_of(_commit(lake, rows, detector.key, run_id, since))
+
+    return commit_portions(parts(), commit, DeliveryCounts(), on_item=on_item)
 
 
 def missing_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str, list[str]]:

@@ -16,12 +16,12 @@ from assay.data.images.inspect_image import ImageLimits, inspect_image
 from assay.data.schema import Reason
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage
-from assay.tasks import score
 from assay.tasks.detector import streaming
 from assay.tasks.detector.inputs.preprocess import preprocess
 from assay.tasks.detector.load import identify, load_detector
 from assay.tasks.detector.streaming import bare_forward
 from assay.tasks.score import ScoreCounts, pending, score_shard
+from assay.tasks.work import commit_portions
 
 
 @pytest.fixture(params=["openvino", "torch"])
@@ -229,7 +229,7 @@ def test_other_errors_of_the_network_stop_the_shard(tmp_path, detector):
 def test_a_retry_after_a_partial_commit_loses_nothing(tmp_path, detector, monkeypatch):
     """The second attempt of a run commits the rows that the first one did not."""
     lake, shard, ids = lake_of(tmp_path / "lake", pictures(7))
-    monkeypatch.setattr(score, "ROWS_A_COMMIT", 2)
+    monkeypatch.setattr(commit_portions, "ROWS_A_COMMIT", 2)
     monkeypatch.setattr(detector, "batch_images", 2)
     done = 0
 

@@ -10,7 +10,8 @@ from stop_at import StopAt
 from assay.data.errors import ConfigError
 from assay.flows import progress, steps
 from assay.flows.engines.placing import placed
-from assay.tasks import ingest, score
+from assay.tasks import ingest
+from assay.tasks.work import commit_portions
 
 
 def tries_of(lake, name):
@@ -46,7 +47,7 @@ def dying_score(lake, request, run_id, shard, image_ids):
     """Score; the first try at the first portion dies after the commit of some scores."""
     if not first_try(lake, "score"):
         return steps.score_step(lake, request, run_id, shard, image_ids)
-    score.COMMIT_EVERY_S = 0.0
+    commit_portions.COMMIT_EVERY_S = 0.0
     with progress.watched(StopAt(5, die)):
         return steps.score_step(lake, request, run_id, shard, image_ids)
 
