@@ -20,6 +20,7 @@ ROW_TEXTS: Final[dict[str, str]] = {
     "audits": "One row per image that an audit drew.",
     "known_hashes": "One row per hash of a list of known images.",
     "calibrations": "One row per calibration for all images, and one per domain of its own.",
+    "forgotten": "Two rows per image that `assay forget` forgets: the request, and its completion.",
     "runs": "One row per change of a run's status; the latest row counts.",
 }
 _KEY: Final = {
@@ -180,6 +181,13 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "real_logits": "Ascending logits of the labelled real images, one per group of copies",
         "facts": "Thresholds, probability map and measures, as JSON",
         "created_at": "Time of the calibration",
+    },
+    "forgotten": {
+        "image_id": "Id of the image, whose bytes are refused from then on",
+        "is_erased": "Whether nothing of the image is left; False in the row of the request",
+        "reason": "Reason given for it",
+        "by": "Name of the person who requested it",
+        "at": "Time of the request or of its completion",
     },
     "runs": {
         "run_id": "Id of the run",

@@ -63,6 +63,7 @@ class Reason(Explained):
     OUT_OF_MEMORY = "out_of_memory", "out of memory"
     NOT_MADE = "not_made", "image could not be generated"
     BYTES_LOST = "bytes_lost", "stored bytes lost with a damaged file"
+    FORGOTTEN = "forgotten", "forgotten on request, and refused since"
 
 
 class ScoreStatus(StrEnum):
@@ -421,6 +422,15 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("created_at", _TIME),
         ]
     ),
+    "forgotten": pa.schema(
+        [
+            _required("image_id", _TEXT),
+            _required("is_erased", pa.bool_()),
+            pa.field("reason", _TEXT),
+            _required("by", _TEXT),
+            _required("at", _TIME),
+        ]
+    ),
     "runs": pa.schema(
         [
             _required("run_id", _TEXT),
@@ -453,22 +463,14 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "audits": ("image_id", "drawn_at"),
     "known_hashes": ("hash", "added_at"),
     "calibrations": ("calibration_id", "created_at"),
+    "forgotten": ("image_id", "at"),
     "runs": ("run_id",),  # run ids sort by time
 }
 
 # Columns that may be missing in rows of older versions; read as null.
 LATER: Final[dict[str, tuple[str, ...]]] = {
     "images": ("phash_of", "doubt", "detail", "flat_share", "n_colours", "pdq"),
-    "reviews": (
-        "answer_id",
-        "reason",
-        "shown",
-        "seconds",
-        "origin",
-        "kind",
-        "withdraws",
-        "run_id",
-    ),
+    "reviews": tuple(TABLES["reviews"].names[5:]),
 }
 
 # Order of the struct's fields and the metadata key follow `datasets.load_dataset("parquet", ...)`,

@@ -115,12 +115,13 @@ def ingest_chunk(
             chunk.take(without_reading(item, known.get(item.source_uri)))
             on_item(chunk.n_times[_key(item)])
 
+    forgotten = lake.tombstones.ids()
     reader = Reader(options, settled)
     try:
         with closing(_images(to_read, reader, options, scorer, n_workers)) as images:
             for outcome, forwarded in images:
                 chunk.take(outcome)
-                if scorer is not None:
+                if scorer is not None and outcome.image_id not in forgotten:
                     scorer.take(outcome.image_id, forwarded)
                 on_item(chunk.n_times[_key(outcome.item)])
                 if chunk.is_due:
@@ -244,9 +245,11 @@ class _Chunk:
             is_recorded=lambda outcome, before: is_unchanged(outcome.item, outcome, before),
         )
         counts = self.counts
-        for outcome, (status, is_new) in zip(self.waiting, recorded, strict=True):
+        for outcome, made in zip(self.waiting, recorded, strict=True):
             n_items = self.n_times[_key(outcome.item)]
-            counts += count_item(outcome.item, status, outcome.reason, n_items, is_new=is_new)
+            counts += count_item(
+                outcome.item, made.status, made.reason, n_items, is_new=made.is_new
+            )
         self.waiting.clear()
         self.counts = counts
         if self.scorer is not None:

@@ -89,6 +89,17 @@ def note_of(item: Item) -> str | None:
     return shorten(item.note) if item.note else None
 
 
+def refused(outcome: Outcome) -> Outcome:
+    """Return the outcome of an item whose image was forgotten: rejected, without its bytes."""
+    return Outcome(
+        item=outcome.item,
+        n_bytes=outcome.n_bytes,
+        reason=Reason.FORGOTTEN.value,
+        detail=f"image {outcome.image_id} was forgotten, so it is not stored again",
+        mark=outcome.mark,
+    )
+
+
 def rejected(item: Item, error: Exception, *, n_bytes: int = 0, mark: str = "") -> Outcome:
     """Return the outcome of an item whose bytes cannot be read or are no image.
 

@@ -27,6 +27,7 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     Reason.NON_FINITE_LOGIT: "Score the image in fp32, or with another detector.",
     Reason.OUT_OF_MEMORY: "Run the same command again with a smaller --n-workers.",
     Reason.NOT_MADE: "Correct what the detail names, then run the plan again.",
+    Reason.FORGOTTEN: "Nothing needs to be done; assay forget removed the image, and it stays out.",
     Reason.BYTES_LOST: "Restore the file at its source, then run the same command again.",
 }
 _LATER: Final = "Update assay; a later version recorded this reason."

@@ -10,17 +10,33 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import polars as pl
 
 from ..data.errors import CommitConflict, StoreError
 from ..data.schema import Reason, Row, Status
 from ..data.sources.items import Item
+from ..data.store.erasure.erased_shard import erase_bytes
 from ..data.store.lake import Lake
 from ..data.store.shards import ShardImage
-from .outcome import Outcome, Sighting, asks_again, note_of
+from .outcome import Outcome, Sighting, asks_again, note_of, refused
 
 MAX_ATTEMPTS = 20
+
+
+class Recorded(NamedTuple):
+    """What was recorded of an outcome.
+
+    Attributes:
+        status: Status of the item.
+        reason: Reason of a rejection or duplicate, else None.
+        is_new: Whether its sighting was written by this call.
+    """
+
+    status: Status
+    reason: str | None
+    is_new: bool
 
 
 def find_sightings(
@@ -84,8 +100,10 @@ def commit_outcomes(
     chunk_index: int,
     since: int | None = None,
     is_recorded: Callable[[Outcome, Sighting], bool] | None = None,
-) -> list[tuple[Status, bool]]:
+) -> list[Recorded]:
     """Store the new images among the outcomes, and append one sighting per outcome, in order.
+
+    Forgotten images are rejected, also one that is forgotten while this call is at work.
 
     Args:
         lake: Lake to write to.
@@ -98,7 +116,7 @@ def commit_outcomes(
             written then, since another run has recorded the item.
 
     Returns:
-        Per outcome, its status, and whether its sighting was written by this call.
+        What was recorded, per outcome.
 
     Raises:
         CommitConflict: Other writers won every attempt.
@@ -134,9 +152,12 @@ def _commit(
     txn: str,
     since: int | None,
     is_recorded: Callable[[Outcome, Sighting], bool],
-) -> list[tuple[Status, bool]]:
+) -> list[Recorded]:
     images_version = lake.version("images")
     sightings_version = lake.version("sightings")
+    # Read after the versions: a forgetting that begins later makes the commits below conflict.
+    forgotten = lake.tombstones.ids()
+    outcomes = [refused(one) if one.image_id in forgotten else one for one in outcomes]
     sightings_since: dict[str, Sighting] = {}
     if sightings_version != since:
         items = [outcome.item for outcome in outcomes]
@@ -166,11 +187,11 @@ def _commit(
     _store(lake, list(new.values()), batch_id=batch_id, now=now, after=images_version or 0)
 
     rows: list[Row] = []
-    recorded: list[tuple[Status, bool]] = []
+    recorded: list[Recorded] = []
     for number, outcome in enumerate(outcomes):
         before = sightings_since.get(outcome.item.source_uri)
         if before is not None and is_recorded(outcome, before):
-            recorded.append((before.status, False))
+            recorded.append(Recorded(before.status, before.reason, is_new=False))
             continue
         key = (batch_id, outcome.item.source_uri)
         # The first recorded item owns the image, also if a killed run had stored the image
@@ -181,7 +202,7 @@ def _commit(
             status, reason = Status.STORED, None
         else:
             status, reason = Status.DUPLICATE, Reason.SAME_BYTES.value
-        recorded.append((status, True))
+        recorded.append(Recorded(status, reason, is_new=True))
         rows.append(
             {
                 "batch_id": batch_id,
@@ -240,7 +261,14 @@ def _store(lake: Lake, new: Sequence[Outcome], *, batch_id: str, now: datetime, 
     ]
     digest = _digest("\n".join(row["image_id"] for row in rows))
     # The version is part of the name: images that were lost and return are another commit.
-    lake.append("images", rows, txn=f"images:{after}:{digest}", after=after)
+    try:
+        lake.append("images", rows, txn=f"images:{after}:{digest}", after=after)
+    except CommitConflict:
+        # Without a lock, as in an object store, an image may have been forgotten after the look.
+        if forgotten := lake.tombstones.ids() & {row["image_id"] for row in rows}:
+            for shard in {place.shard for place in places}:
+                erase_bytes(lake.store, shard, forgotten)
+        raise
 
 
 def _owners(

@@ -22,7 +22,7 @@ from ..errors import AssayError, StoreError, brief, is_panic
 from .files import Store
 from .local_files import LocalStore
 from .retry import is_cut_off
-from .table_files import problem_of
+from .table_files import is_redacted, problem_of
 
 LOG: Final = "_delta_log"
 
@@ -177,6 +177,8 @@ def file_problem(store: Store, file: Listed, *, is_read: bool) -> str | None:
     if size is None:
         return "is missing"
     if size != file.n_bytes:
+        if is_redacted(store.read(file.name) or b""):
+            return None
         return f"has {size:,} bytes instead of {file.n_bytes:,}"
     if not is_read:
         return None

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from ..errors import StoreError, brief
 from ..schema import Row
 from . import shards
+from .erasure.tombstones import DERIVED, Tombstones
 from .files import TMP_PREFIX, Store, cannot, write_whole
 from .known_values import KnownValues
 from .lake_mark import MARKER
@@ -55,6 +56,7 @@ class Lake:
         self.uri: str = self._store.uri
         self._tables = Tables(self._store)
         self._known: dict[str, KnownValues] = {}
+        self._tombstones = Tombstones(self._tables)
         try:
             self._open(create=create)
         except OSError as error:
@@ -75,6 +77,11 @@ class Lake:
     def tables(self) -> Tables:
         """Tables of the lake."""
         return self._tables
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """Images that were forgotten."""
+        return self._tombstones
 
     def path(self, *parts: str) -> str:
         """Return the address of a file in the lake: an absolute path or a URI such as `s3://`."""
@@ -140,7 +147,12 @@ class Lake:
         txn: str,
         after: int | None = None,
     ) -> bool:
-        """Commit rows under a transaction id, at most once; see `Tables.append`."""
+        """Commit rows under a transaction id, at most once; see `Tables.append`.
+
+        Rows computed from the pixels of forgotten images are left out.
+        """
+        if table in DERIVED:
+            rows = self._tombstones.without_forgotten(rows)
         return self._tables.append(table, rows, txn=txn, after=after)
 
     def version(self, table: str) -> int | None:
@@ -153,24 +165,31 @@ class Lake:
         Reads one column of the `images` table and one row group of one shard.
 
         Raises:
-            StoreError: The lake has no such image, or its bytes are missing or changed.
+            StoreError: The lake has no such image, it was forgotten, or its bytes are missing or
+                changed.
         """
-        return next(raw for _, raw in self.images([image_id]))
+        for _, raw in self.images([image_id]):
+            return raw
+        raise StoreError(f"image {image_id} of {self.uri} was forgotten, so it has no bytes")
 
-    def images(self, image_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    def images(
+        self, image_ids: Sequence[str], *, version: int | None = None
+    ) -> Iterator[tuple[str, bytes]]:
         """Yield ids and bytes of images, each once, in the order of storage.
 
-        One row group (8 MiB or one larger image) is in memory at a time.
+        One row group (8 MiB or one larger image) is in memory at a time. Forgotten images are left
+        out.
 
         Args:
             image_ids: Ids of the images, in any order.
+            version: Version of `images` that names their places; None for the latest.
 
         Raises:
             StoreError: An image is unknown (raised by the call itself), or its bytes are missing or
                 changed.
         """
         places = (
-            self.rows_of("images", image_ids)
+            self.rows_of("images", image_ids, version=version)
             .select("image_id", "shard", "row_group", "row")
             .unique("image_id", keep="any")
             .sort("shard", "row_group", "row")
@@ -178,12 +197,16 @@ class Lake:
         )
         missing = set(image_ids).difference(places["image_id"])
         if missing:
+            missing -= self._tombstones.ids()
+        if missing:
             raise StoreError(
                 f"{self.uri} has no image {min(missing)} ({len(missing)} of"
                 f" {len(set(image_ids))} ids are unknown); the images table lists its images"
             )
         return shards.read_images(
-            self._store, (ShardPlace(**row) for row in places.iter_rows(named=True))
+            self._store,
+            (ShardPlace(**row) for row in places.iter_rows(named=True)),
+            is_forgotten=lambda image_id: image_id in self._tombstones.ids(),
         )
 
     def write_shard(self, images: Sequence[ShardImage]) -> list[ShardPlace]:

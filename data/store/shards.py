@@ -1,7 +1,8 @@
 """Image bytes in Parquet files, readable by Hugging Face `datasets`, polars and DuckDB.
 
-A shard is immutable and named by a hash of its image ids, so that writing the same images again
-gives the same file. A written shard becomes visible by a committed row of `images` that names it.
+A shard is named by a hash of its image ids, so that writing the same images again gives the same
+file. It never changes, but for the bytes of forgotten images, which become null. A written shard
+becomes visible by a committed row of `images` that names it.
 
 Row groups have at most 64 images and about 8 MiB. Reading one image reads its row group: some
 milliseconds locally, and one small range request on S3. A group of 100 MB would be readable too,
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -92,12 +93,18 @@ def write_shards(store: Store, images: Sequence[ShardImage]) -> list[ShardPlace]
     return places
 
 
-def read_images(store: Store, places: Iterable[ShardPlace]) -> Iterator[tuple[str, bytes]]:
+def read_images(
+    store: Store,
+    places: Iterable[ShardPlace],
+    *,
+    is_forgotten: Callable[[str], bool] = lambda _: False,
+) -> Iterator[tuple[str, bytes]]:
     """Yield ids and bytes of the images at these places, one row group in memory at a time.
 
     Args:
         store: Store of the lake.
         places: Places, sorted by shard and row group so that each is read once.
+        is_forgotten: Whether an image without bytes was forgotten; such an image is left out.
 
     Raises:
         StoreError: A shard is missing or damaged, or bytes do not match their id.
@@ -114,6 +121,8 @@ def read_images(store: Store, places: Iterable[ShardPlace]) -> Iterator[tuple[st
             except (OSError, IndexError, TypeError, pa.ArrowException) as error:
                 next_ = advice(store, error)
                 raise StoreError(f"cannot read {address}: {brief(error)}; {next_}") from error
+            if raw is None and is_forgotten(place.image_id):
+                continue
             if raw is None or hashlib.sha256(raw).hexdigest() != place.image_id:
                 raise StoreError(
                     f"{address} row group {place.row_group} row {place.row} does not have image"
@@ -161,7 +170,25 @@ class _GroupReader:
 
 def _write(file: object, name: str, images: Sequence[ShardImage]) -> list[ShardPlace]:
     places = []
-    writer = pq.ParquetWriter(
+    with shard_writer(file) as writer:
+        for number, group in enumerate(
+            _cut(images, max_bytes=MAX_GROUP_BYTES, max_images=MAX_GROUP_IMAGES)
+        ):
+            writer.write_batch(_batch(group), row_group_size=len(group))
+            places += [
+                ShardPlace(image_id=image.image_id, shard=name, row_group=number, row=row)
+                for row, image in enumerate(group)
+            ]
+    return places
+
+
+def shard_writer(file: object) -> pq.ParquetWriter:
+    """Return the writer of a shard.
+
+    Args:
+        file: Open file to write to.
+    """
+    return pq.ParquetWriter(
         file,
         SHARD,
         # JPEG, PNG and WebP do not compress further; statistics and dictionaries of image bytes
@@ -172,16 +199,6 @@ def _write(file: object, name: str, images: Sequence[ShardImage]) -> list[ShardP
         write_page_index=True,
         use_content_defined_chunking=True,
     )
-    with writer:
-        for number, group in enumerate(
-            _cut(images, max_bytes=MAX_GROUP_BYTES, max_images=MAX_GROUP_IMAGES)
-        ):
-            writer.write_batch(_batch(group), row_group_size=len(group))
-            places += [
-                ShardPlace(image_id=image.image_id, shard=name, row_group=number, row=row)
-                for row, image in enumerate(group)
-            ]
-    return places
 
 
 def _batch(images: Sequence[ShardImage]) -> pa.RecordBatch:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 _NAME: Final = re.compile(r"part-[0-9a-f]{16}-([0-9a-f]{32})\.zstd\.parquet")
 _MAGIC: Final = b"PAR1"
+_REDACTED: Final = b"assay.redacted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,16 @@ def encode(rows: pa.Table) -> DataFile:
     return encode_groups(rows.schema, [rows])
 
 
-def encode_groups(schema: pa.Schema, groups: Iterable[pa.Table]) -> DataFile:
+def encode_groups(
+    schema: pa.Schema, groups: Iterable[pa.Table], *, redacted: bool = False
+) -> DataFile:
     """Return rows of a table as a Parquet file with a unique name, one group in memory at a time.
 
     Args:
         schema: Columns of the table.
         groups: Rows of one row group each.
+        redacted: Whether the file is to replace one under its name, with fewer rows; it gets a
+            mark, so that it is not taken for damage.
     """
     out = io.BytesIO()
     with pq.ParquetWriter(
@@ -61,6 +66,8 @@ def encode_groups(schema: pa.Schema, groups: Iterable[pa.Table]) -> DataFile:
     ) as writer:
         for rows in groups:
             writer.write_table(rows)
+        if redacted:
+            writer.add_key_value_metadata({_REDACTED: b"rows about forgotten images are removed"})
     raw = out.getvalue()
     # Two commits may have the same rows, and Delta identifies a file by its name.
     name = f"part-{secrets.token_hex(8)}-{_digest(raw)}.zstd.parquet"
@@ -88,13 +95,24 @@ def _repeating(schema: pa.Schema) -> list[str]:
 def problem_of(name: str, raw: bytes) -> str | None:
     """Return the defect of a data file that was read in full; None for an intact one."""
     named = _NAME.fullmatch(name.rpartition("/")[2])
-    if named is not None:
-        return None if _digest(raw) == named[1] else "was changed since it was written"
+    if named is not None and _digest(raw) == named[1]:
+        return None
+    if named is not None and not is_redacted(raw):
+        return "was changed since it was written"
     try:
         pq.read_table(io.BytesIO(raw), page_checksum_verification=True)
     except (OSError, ValueError, pa.ArrowException) as error:
         return f"cannot be decoded ({type(error).__name__})"
     return None
+
+
+def is_redacted(raw: bytes) -> bool:
+    """Return whether a data file was written again without the rows about forgotten images."""
+    try:
+        metadata = pq.read_metadata(io.BytesIO(raw)).metadata
+    except (OSError, ValueError, pa.ArrowException):
+        return False
+    return metadata is not None and _REDACTED in metadata
 
 
 def is_whole(head: bytes, tail: bytes) -> bool:

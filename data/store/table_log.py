@@ -18,6 +18,9 @@ from .files import Store
 PURPOSE: Final = "assay"
 COMPACT: Final = "compact"
 RESTORE: Final = "restore"
+FORGET: Final = "forget"
+# Purposes of commits that move rows to other files, and bring none.
+REWRITES: Final = frozenset({COMPACT, FORGET})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,8 @@ class Entry:
     Attributes:
         version: Version of the table after the commit.
         at: Time of the commit by the writer's clock, UTC; None if unknown.
-        purpose: `append`, `columns`, `create`, `compact`, `repair` or `restore`.
+        purpose: `append`, `columns`, `create`, `compact`, `forget`, `repair` or
+            `restore`.
         txns: Transaction ids.
         added: Data files added.
         removed: Names of the data files removed.
@@ -107,7 +111,8 @@ def entries_of(store: Store, folder: str, begin: int, end: int) -> Iterator[Entr
 def new_files(store: Store, folder: str, begin: int, end: int) -> set[str]:
     """Return the names of the files that brought new rows in versions from `begin` to before `end`.
 
-    Files that were merged since are named, those that a repair or a restore took out are not.
+    Files that were merged or redacted since are named, those that a repair or a restore took out
+    are not.
 
     Raises:
         MissingVersion: The log lacks one of the versions.
@@ -116,7 +121,7 @@ def new_files(store: Store, folder: str, begin: int, end: int) -> set[str]:
     names: set[str] = set()
     for entry in entries_of(store, folder, begin, end):
         names |= {file.name for file in entry.added if file.is_new}
-        if entry.purpose != COMPACT:
+        if entry.purpose not in REWRITES:
             names -= set(entry.removed)
     return names
 

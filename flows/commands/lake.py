@@ -27,6 +27,7 @@ TableName = Annotated[
         "audits",
         "known_hashes",
         "calibrations",
+        "forgotten",
         "runs",
     ]
     | None,

@@ -32,7 +32,7 @@ MAX_ROWS: Final = 3_000_000
 CHECK_AFTER_S: Final = 1.0
 N_FOLDERS: Final = 50
 _WAIT_S: Final = 1.0
-_TABLES: Final = ("images", "sightings", "scores", "decisions", "synthetics")
+_TABLES: Final = ("images", "sightings", "scores", "decisions", "synthetics", "forgotten")
 _READ: Final = (*_TABLES, "reviews", "runs")  # a run may change the scope, and no image
 # From this share of changed images on, all rows are read again.
 _MANY: Final = 0.2

@@ -29,6 +29,7 @@ from ...data.store.damage import (
     file_problem,
     is_out_of_reach,
 )
+from ...data.store.erasure.tombstones import DERIVED
 from ...data.store.files import TMP_PREFIX
 from ...data.store.journal.health import journal_health
 from ...data.store.journal.place import NAME as JOURNAL
@@ -38,13 +39,16 @@ from ...data.store.shards import ShardPlace
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.table_repair import files_of
 from .fit import has_lost_tables
+from .traces import traces_left
 
 PLACE: Final = ("image_id", "shard", "row_group", "row")
 # Tables in which every row names an image. `sightings` also has rejected items.
 _ABOUT_IMAGES: Final = tuple(
     table
     for table, schema in TABLES.items()
-    if table != "images" and "image_id" in schema.names and not schema.field("image_id").nullable
+    if table not in {"images", "forgotten"}
+    and "image_id" in schema.names
+    and not schema.field("image_id").nullable
 )
 # File with a JSON list of the ids of images that no repair could restore.
 LOST: Final = "damaged/lost-images.json"
@@ -56,7 +60,7 @@ class Finding:
 
     Attributes:
         what: Kind of the finding: `table`, `table file`, `journal`, `shard`, `images unknown`,
-            `answers waiting` or `left over`.
+            `forgotten`, `answers waiting` or `left over`.
         where: Path below the lake.
         problem: Description of the damage, a phrase that continues `where`.
         affects: Rows or images that are unavailable because of it.
@@ -84,6 +88,7 @@ class Health:
         shards: Number of shards that images lie in.
         images: Number of stored images.
         lost: Number of images recorded as lost.
+        forgotten: Number of images that were forgotten.
     """
 
     lake: str
@@ -93,6 +98,7 @@ class Health:
     shards: int
     images: int
     lost: int
+    forgotten: int = 0
 
     @property
     def damage(self) -> list[Finding]:
@@ -124,6 +130,11 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
         is_read[table] = not any(finding.is_damage for finding in of_table)
         rows[table] = n_rows
     findings += _check_journal(lake, deep=deep)
+    forgotten = lake.tombstones.ids() if is_read["forgotten"] else frozenset()
+    for trace in (
+        traces_left(lake, [name for name in DERIVED if is_read[name]]) if forgotten else ()
+    ):
+        findings.append(_of_table("forgotten", *trace, "no image", "repair completes it"))
     places = pl.DataFrame(schema=dict.fromkeys(PLACE, pl.String))
     lost = lost_images(lake)
     if is_read["images"]:
@@ -141,6 +152,7 @@ def check(lake: Lake, *, deep: bool = False) -> Health:
         shards=places["shard"].n_unique(),
         images=places.height,
         lost=len(lost.difference(places["image_id"])),
+        forgotten=len(forgotten),
     )
 
 
@@ -215,6 +227,7 @@ _NOT_AGAIN: Final = "repair removes the file from the table; restore it from a b
 _WHAT_NEXT: Final = dict.fromkeys(TABLES, _AGAIN) | {
     "images": "repair removes the file and recreates its rows from the shards",
     "reviews": f"{_NOT_AGAIN}, since answers of reviewers exist nowhere else",
+    "forgotten": f"{_NOT_AGAIN}, since nothing else keeps forgotten images out",
     "golden": f"{_NOT_AGAIN}, since golden items exist nowhere else",
     "appeals": f"{_NOT_AGAIN}, since appeals exist nowhere else",
     "synthetics": f"{_NOT_AGAIN}, since the lineage of made images exists nowhere else",
@@ -376,6 +389,7 @@ def unknown_images(
         StoreError: The lake cannot be read.
     """
     unknown = {}
+    without |= lake.tombstones.ids()
     lost = lost_images(lake)  # rows about lost images stay in scores and the other tables
     for table in ("sightings", *_ABOUT_IMAGES):
         if not tables.get(table, True) or lake.version(table) is None:
@@ -475,6 +489,8 @@ def draw(health: Health) -> str:
     out.write(f"; rows: {rows or 'none'}\n")
     if health.lost:
         out.write(f"       {health.lost:,} images are recorded as lost\n")
+    if health.forgotten:
+        out.write(f"       {health.forgotten:,} images were forgotten\n")
     how = "every byte was read" if health.deep else "quick check; --deep reads every byte"
     n_damage = len(health.damage)
     if n_damage:

@@ -24,7 +24,7 @@ class Change:
         table: Name of the table.
         version: Version of the table after the commit.
         at: Time by the writer's clock, UTC; None if unknown.
-        what: Purpose: `append`, `columns`, `create`, `compact`, `repair` or `restore`.
+        what: Purpose: `append`, `columns`, `create`, `compact`, `forget`, `repair` or `restore`.
         run_id: Id of the run that made the commit; None if it names none.
         new_rows: Number of rows that the commit brought; None if unknown.
         files_added: Number of data files added.

@@ -50,9 +50,18 @@ from .check import (
     shard_problem,
     unknown_images,
 )
+from .forget import complete
 
 # Tables whose rows exist nowhere else: what people said, lineage, records of runs.
-_NOT_MADE_AGAIN = {"reviews", "golden", "appeals", "synthetics", "runs", "known_hashes"}
+_NOT_MADE_AGAIN = {
+    "reviews",
+    "golden",
+    "appeals",
+    "synthetics",
+    "runs",
+    "known_hashes",
+    "forgotten",
+}
 
 FLUSH_BYTES = 128 * 2**20
 
@@ -107,6 +116,7 @@ def repair(lake: Lake) -> Repair:
             _mend_table(lake, table, aside, report)
         _mend_images(lake, aside, report)
         _mend_journal(lake, aside, report)
+        _complete_forgetting(lake, report)
     report.health = check(lake)
     return report
 
@@ -146,6 +156,17 @@ def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
             else "the next run writes again"
         )
         report.lost.append(f"{table}: {n_lost:,} rows of damaged files, which {fate}")
+
+
+def _complete_forgetting(lake: Lake, report: Repair) -> None:
+    """Remove what is left of forgotten images, last, since other steps may have found it again."""
+    erased = complete(lake)
+    if erased is not None and (erased.rows or erased.shards or erased.older_files or erased.items):
+        report.done.append(
+            f"forgotten images: erased from {len(erased.shards):,} shards,"
+            f" {sum(erased.rows.values()):,} rows and {len(erased.older_files):,} files of older"
+            " versions"
+        )
 
 
 def _mend_journal(lake: Lake, aside: str, report: Repair) -> None:

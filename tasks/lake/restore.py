@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from ...data.errors import CommitConflict, InputError, MissingVersion
+from ...data.commands import command
+from ...data.errors import CommitConflict, InputError, MissingVersion, StoreError
 from ...data.store.damage import Listed
+from ...data.store.erasure.tombstones import TABLE as FORGOTTEN
 from ...data.store.files import cannot
 from ...data.store.lake import Lake
 from ...data.store.table_files import statistics_of
-from ...data.store.table_log import COMPACT, RESTORE, entries_of, read_entry, versions_of
+from ...data.store.table_log import RESTORE, REWRITES, entries_of, read_entry, versions_of
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.rewrite import add_action, rewrite
 from ...data.store.upkeep.table_repair import files_of
@@ -93,9 +95,10 @@ def restore(
         Tables whose rows change.
 
     Raises:
-        InputError: There is no such run, the run has no end, or a version is given for all tables.
+        InputError: There is no such run, the run has no end, a version is given for all tables,
+            or the table is `forgotten`.
         MissingVersion: The version does not exist, or its files were removed by a vacuum.
-        StoreError: The store refused the write.
+        StoreError: The store refused the write, or images are being forgotten.
         CommitConflict: Another process rewrote a table meanwhile.
     """
     if isinstance(to, int):
@@ -108,6 +111,15 @@ def restore(
     else:
         at = end_of_run(lake, to) if isinstance(to, str) else to
         versions = {name: _version_at(lake, name, at) for name in ([table] if table else _ORDER)}
+    if FORGOTTEN in versions:
+        raise InputError(
+            f"{FORGOTTEN} is not restored: it names the images that must not come back"
+        )
+    if unfinished := lake.tombstones.unfinished():
+        raise StoreError(
+            f"{len(unfinished):,} images of {lake.uri} are being forgotten, and older versions may"
+            f" still have them; complete it with: {command('lake', 'repair', lake=lake.uri)}"
+        )
     # All versions are checked before the first table changes.
     plans = [plan for name, version in versions.items() if (plan := _plan(lake, name, version))]
     if any(plan.result.table == "images" and plan.result.brings_rows for plan in plans):
@@ -200,9 +212,12 @@ def _plan(lake: Lake, table: str, version: int | None) -> _Plan | None:
 
 
 def _is_same(lake: Lake, table: str, version: int, latest: int) -> bool:
-    """Return whether all commits since a version only merged files."""
+    """Return whether all commits since a version only merged files, or removed forgotten images.
+
+    Rows about forgotten images are in no file any more, of whatever version.
+    """
     entries = entries_of(lake.store, f"{FOLDER}/{table}", version + 1, latest + 1)
-    return all(entry.purpose in {COMPACT, "columns"} for entry in entries)
+    return all(entry.purpose in {*REWRITES, "columns"} for entry in entries)
 
 
 def _commit(lake: Lake, plan: _Plan) -> None:
@@ -212,9 +227,11 @@ def _commit(lake: Lake, plan: _Plan) -> None:
         for file in plan.add:
             with lake.store.open_input(file.name) as opened:
                 stats = statistics_of(pq.read_metadata(opened))
+                # Other than in the log if images were forgotten since.
+                n_bytes = opened.size()
             name = PurePosixPath(file.name).name
             # New, so that a run that looked before the restore takes these rows into account.
-            add.append(add_action(name, file.n_bytes, stats, is_new=True))
+            add.append(add_action(name, n_bytes, stats, is_new=True))
         rewrite(
             lake.tables,
             table,

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -98,6 +99,20 @@ def index_folder(lake: Lake, key: ScoreKey) -> Path:
     return cache_folder("similar", hashlib.sha256(named.encode()).hexdigest()[:32])
 
 
+def remove_indexes(lake: Lake) -> None:
+    """Remove the indexes of a lake on this machine; the next search makes them again.
+
+    Args:
+        lake: Lake of the embeddings.
+
+    Raises:
+        StoreError: The lake cannot be read.
+    """
+    keys = lake.scan("scores").select(ScoreKey.columns()).unique().collect()
+    for row in keys.iter_rows(named=True):
+        shutil.rmtree(index_folder(lake, ScoreKey(**row)), ignore_errors=True)
+
+
 def open_index(
     lake: Lake,
     key: ScoreKey,
@@ -153,7 +168,7 @@ class _Keeper:
         ids = self._ids(state)
         stored = self._rows.select("image_id", "scored_at").collect()
         if not ids.is_in(stored["image_id"].implode()).all():
-            # A lake never loses rows, so this address has another lake now.
+            # Images were forgotten, or this address has another lake now.
             state, ids = None, ids.clear()
         new = stored.join(ids.to_frame(), on="image_id", how="anti")
         if new.is_empty() and state is not None:

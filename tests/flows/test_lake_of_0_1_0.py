@@ -5,6 +5,7 @@ A command that fails raises SystemExit.
 """
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from assay.data.store.lake import Lake
 from assay.flows.cli import main
 from assay.flows.request import Request
 from assay.flows.run import run
+from assay.tasks.lake.forget import forget
 
 STORED = Path(__file__).parent / "lake_0_1_0.zip"
 LOGITS = {"ae93db3739ed": 2.48276, "b0962ae3a1b8": -0.09167, "de6a4c43de3e": 0.23490}
@@ -79,3 +81,17 @@ def test_a_run_adds_to_it_and_stores_no_image_twice(lake, images):
     after = scores(lake)
     assert after.height == 6
     assert after.filter(pl.col("run_id") == before["run_id"][0]).height == 3
+
+
+def test_an_image_of_it_can_be_forgotten(lake, images, capsys):
+    """Its bytes and rows go, also from files that lack later columns; the others stay."""
+    opened = Lake(str(lake), create=False)
+    image_id = opened.scan("images").collect()["image_id"].min()
+    raw = opened.image(image_id)
+    done = forget(opened, [image_id], by="ann")
+    assert done.erased.rows == {"images": 1, "scores": 1}
+    assert not any(raw in path.read_bytes() for path in lake.rglob("*.parquet"))
+    main(["ingest", str(images), "--lake", str(lake), "--json"])
+    again = json.loads(capsys.readouterr().out)
+    assert (again["items"], again["rejected"]) == (3, 1)
+    assert opened.scan("images").collect().height == 2

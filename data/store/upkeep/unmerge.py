@@ -13,7 +13,7 @@ from ...errors import StoreError
 from ..damage import Listed
 from ..files import Store
 from ..table_files import problem_of, statistics_of
-from ..table_log import COMPACT, read_entry, versions_of
+from ..table_log import REWRITES, read_entry, versions_of
 from ..tables import FOLDER
 from .rewrite import add_action
 
@@ -51,7 +51,7 @@ def _merges(store: Store, folder: str) -> dict[str, tuple[str, ...]]:
             entry = read_entry(store, folder, version)
         except StoreError:
             continue  # other entries may have what is needed
-        if entry.purpose == COMPACT:
+        if entry.purpose in REWRITES:
             merges |= {file.name: entry.removed for file in entry.added}
     return merges
 

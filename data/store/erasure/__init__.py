@@ -1,0 +1,1 @@
+"""What is forgotten: tombstones, and shards and data files without what was erased."""

@@ -1,0 +1,168 @@
+"""Tables without the rows about forgotten images, in the current version and in older ones.
+
+The current version gets new files by a commit. A file of older versions is part of each version
+that names it, so it is written again under its name, without the rows: these versions stay
+readable, and their size and hash in the log and in the name are explained by a mark in the file.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction
+
+from ...errors import CommitConflict
+from ..damage import Listed
+from ..files import Store, cannot, write_whole
+from ..table_files import encode_groups
+from ..table_log import FORGET
+from ..tables import FOLDER, Tables
+from ..upkeep.rewrite import add_action, rewrite, write_file
+from ..upkeep.table_repair import files_of
+
+MAX_ATTEMPTS = 20
+
+
+def n_rows_about(store: Store, name: str, image_ids: pa.Array) -> int:
+    """Return the number of rows of a data file about some images, reading little of it.
+
+    Args:
+        store: Store of the lake.
+        name: Path of the file below the lake.
+        image_ids: Ids of the images, sorted.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        ArrowInvalid: The file cannot be decoded.
+    """
+    with store.open_input(name) as opened:
+        file = pq.ParquetFile(opened)
+        at = file.schema_arrow.get_field_index("image_id")
+        n_rows = 0
+        for number in range(file.num_row_groups):
+            bounds = file.metadata.row_group(number).column(at).statistics
+            if bounds is not None and bounds.has_min_max:
+                may_have = pc.and_(
+                    pc.greater_equal(image_ids, bounds.min), pc.less_equal(image_ids, bounds.max)
+                )
+                if not pc.any(may_have).as_py():
+                    continue
+            ids = file.read_row_group(number, columns=["image_id"]).column("image_id")
+            n_rows += pc.sum(pc.is_in(ids, image_ids)).as_py() or 0
+    return n_rows
+
+
+def remove_rows(store: Store, tables: Tables, table: str, image_ids: Collection[str]) -> int:
+    """Remove the rows about images from the current version of a table, and return their number.
+
+    Writers with rows that they computed from an earlier version must compute them again.
+
+    Args:
+        store: Store of the lake.
+        tables: Tables of the lake.
+        table: Name of a table with a column `image_id`.
+        image_ids: Ids of the images.
+
+    Raises:
+        CommitConflict: Other writers won every attempt.
+        StoreError: The table cannot be read or written.
+    """
+    wanted = pa.array(sorted(image_ids), pa.string())
+    for _ in range(MAX_ATTEMPTS):
+        base = tables.open(table)
+        if base is None:
+            return 0
+        remove: list[str] = []
+        add: list[AddAction] = []
+        n_rows = 0
+        try:
+            for listed in files_of(table, base):
+                if n := n_rows_about(store, listed.name, wanted):
+                    n_rows += n
+                    remove.append(PurePosixPath(listed.name).name)
+                    add += _rest(store, table, listed, wanted)
+            if not remove:
+                return 0
+            exclusive = Transaction(tables.exclusive, base.version() + 1)
+            rewrite(tables, table, base, remove=remove, add=add, purpose=FORGET, txns=[exclusive])
+        except CommitFailedError:
+            for action in add:
+                store.delete(f"{FOLDER}/{table}/{action.path}")
+            continue
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            raise cannot("remove rows from", store.path(f"{FOLDER}/{table}"), error) from error
+        return n_rows
+    raise CommitConflict(
+        f"other writers won {MAX_ATTEMPTS} attempts in a row at {store.path(f'{FOLDER}/{table}')};"
+        " run again with fewer writers at once"
+    )
+
+
+def redact_older_files(
+    store: Store, tables: Tables, table: str, image_ids: Collection[str]
+) -> list[str]:
+    """Remove the rows about images from the files of a table that its current version has not.
+
+    Args:
+        store: Store of the lake.
+        tables: Tables of the lake.
+        table: Name of a table with a column `image_id`.
+        image_ids: Ids of the images.
+
+    Returns:
+        Names of the files that were written again, below the lake.
+
+    Raises:
+        StoreError: A file cannot be read or written.
+    """
+    wanted = pa.array(sorted(image_ids), pa.string())
+    base = tables.open(table)
+    current = set() if base is None else {file.name for file in files_of(table, base)}
+    done = []
+    for file in store.files(f"{FOLDER}/{table}"):
+        if not file.name.endswith(".parquet") or file.name in current:
+            continue
+        try:
+            if not n_rows_about(store, file.name, wanted):
+                continue
+            raw = store.read(file.name)
+        except FileNotFoundError:
+            continue  # a vacuum has just removed it
+        except (OSError, pa.ArrowException) as error:
+            raise cannot("read", store.path(file.name), error) from error
+        if raw is not None:
+            write_whole(store, file.name, _redacted(raw, wanted))
+            done.append(file.name)
+    return done
+
+
+def _rest(store: Store, table: str, file: Listed, wanted: pa.Array) -> list[AddAction]:
+    """Write the rows of a data file about other images to a new file; none if there are none."""
+    with store.open_input(file.name) as opened:
+        old = pq.ParquetFile(opened)
+        new = encode_groups(old.schema_arrow, _kept(old, wanted))
+    if not pq.read_metadata(io.BytesIO(new.raw)).num_rows:
+        return []
+    write_file(store, table, new)
+    return [add_action(new.name, len(new.raw), new.stats, is_new=False)]
+
+
+def _redacted(raw: bytes, wanted: pa.Array) -> bytes:
+    file = pq.ParquetFile(io.BytesIO(raw))
+    return encode_groups(file.schema_arrow, _kept(file, wanted), redacted=True).raw
+
+
+def _kept(file: pq.ParquetFile, wanted: pa.Array) -> Iterator[pa.Table]:
+    """Yield the rows of each row group about other images than some."""
+    for number in range(file.num_row_groups):
+        rows = file.read_row_group(number)
+        kept = rows.filter(pc.invert(pc.is_in(rows.column("image_id"), wanted)))
+        if kept.num_rows:
+            yield kept

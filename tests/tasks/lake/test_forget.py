@@ -1,0 +1,250 @@
+"""A forgotten image leaves the lake in all its versions, and stays out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from lakes import Made, Shot, decisions_of, drawn, lake_of, reviewed
+
+from assay.data.errors import ConfigError, InputError, StoreError
+from assay.data.sources.find import SourceOptions, find_items
+from assay.data.store.lake import Lake
+from assay.flows.cli import app
+from assay.tasks.accountability.verify_log import verify_log
+from assay.tasks.ingest import ingest_chunk
+from assay.tasks.lake.check import check
+from assay.tasks.lake.compact import compact
+from assay.tasks.lake.forget import forget
+from assay.tasks.lake.repair import repair
+from assay.tasks.lake.restore import restore
+from assay.tasks.publish.publish import publish
+
+DERIVED = ("images", "scores", "views", "deliveries")
+
+
+def shots(n: int = 3) -> list[Shot]:
+    return [Shot(name=f"p{i}", seed=i, prob=0.1 + 0.2 * i) for i in range(n)]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return lake_of(tmp_path / "lake", shots())
+
+
+def pictures(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        shot = next(shot for shot in shots() if shot.name == name)
+        (folder / f"{name}.jpg").write_bytes(drawn(shot))
+    return folder
+
+
+def ingested(lake: Lake, folder: Path, run_id: str = "r1") -> object:
+    items = list(find_items([str(folder)], SourceOptions()))
+    return ingest_chunk(
+        lake,
+        items,
+        batch_id="b-1",
+        run_id=run_id,
+        chunk_index=0,
+        options=SourceOptions(),
+        n_workers=1,
+    )
+
+
+def files_with(folder: Path, raw: bytes) -> list[str]:
+    """Return the files below a folder that contain some bytes."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path.name for path in files if raw in path.read_bytes())
+
+
+def rows_about(folder: Path, image_id: str) -> dict[str, int]:
+    """Return the rows about an image in every data file of a lake, of whatever version."""
+    found: dict[str, int] = {}
+    for file in folder.glob("tables/*/*.parquet"):
+        rows = pq.read_table(file)
+        if "image_id" in rows.column_names:
+            n = rows.column("image_id").to_pylist().count(image_id)
+            table = file.parent.name
+            found[table] = found.get(table, 0) + n
+    return found
+
+
+def test_nothing_of_the_image_is_left_in_any_version(made: Made) -> None:
+    """Its bytes are in no file, and no data file, also of older versions, has a derived row."""
+    lake, root = made.lake, Path(made.lake.uri)
+    compact(lake)
+    lake.write("reports/" + made.run_id + ".html", b"a picture")
+    raw, image_id = lake.image(made.ids["p1"]), made.ids["p1"]
+    assert files_with(root, raw)
+    done = forget(lake, [image_id], by="ann", reason="asked  for\nit")
+    assert done.erased.rows == {"images": 1, "scores": 1}
+    assert files_with(root, raw) == []
+    left = rows_about(root, image_id)
+    assert [left.get(table, 0) for table in DERIVED] == [0, 0, 0, 0]
+    assert left["decisions"] == 1
+    assert list((root / "reports").iterdir()) == []
+    tombstones = lake.scan("forgotten").collect().sort("at")
+    assert tombstones["is_erased"].to_list() == [False, True]
+    assert tombstones["reason"].to_list() == ["asked for it", None]
+    assert tombstones["by"].to_list() == ["ann", "ann"]
+
+
+def test_the_other_images_stay_as_they_were(made: Made) -> None:
+    """They have their bytes, rows and places; the check finds no damage, and the log verifies."""
+    before = {name: made.lake.image(made.ids[name]) for name in ("p0", "p2")}
+    decided = decisions_of(made)
+    forget(made.lake, [made.ids["p1"]], by="ann")
+    assert {name: made.lake.image(made.ids[name]) for name in ("p0", "p2")} == before
+    assert decisions_of(made).equals(decided)
+    assert verify_log(made.lake).faults == ()
+    health = check(made.lake, deep=True)
+    assert health.damage == []
+    assert (health.images, health.forgotten) == (2, 1)
+    with pytest.raises(StoreError, match="was forgotten"):
+        made.lake.image(made.ids["p1"])
+
+
+def test_ingest_refuses_the_same_bytes_and_takes_a_near_copy(tmp_path: Path) -> None:
+    """The item is rejected as forgotten, at a known and at a new address; a copy is stored."""
+    lake = Lake(tmp_path / "lake")
+    folder = pictures(tmp_path / "in", "p0", "p1")
+    ingested(lake, folder)
+    image_id = hashlib.sha256((folder / "p0.jpg").read_bytes()).hexdigest()
+    forget(lake, [image_id], by="ann")
+    again = ingested(lake, folder, "r2")
+    assert (again.stored, again.rejected_by_reason) == (1, {"forgotten": 1})
+    (folder / "new.jpg").write_bytes((folder / "p0.jpg").read_bytes())
+    copy = Shot(name="copy", seed=0, quality=60)
+    (folder / "copy.jpg").write_bytes(drawn(copy))
+    third = ingested(lake, folder, "r3")
+    assert (third.items, third.stored, third.rejected_by_reason) == (4, 2, {"forgotten": 2})
+    assert lake.has_rows_of("images", [image_id]) == set()
+    assert check(lake, deep=True).damage == []
+
+
+def test_a_run_that_looked_before_does_not_bring_the_image_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that is forgotten between its reading and its commit is rejected."""
+    from assay.tasks import ingest
+
+    lake = Lake(tmp_path / "lake")
+    folder = pictures(tmp_path / "in", "p0")
+    ingested(lake, folder)
+    image_id = hashlib.sha256((folder / "p0.jpg").read_bytes()).hexdigest()
+    (folder / "again.jpg").write_bytes((folder / "p0.jpg").read_bytes())
+    real = ingest.commit_outcomes
+
+    def forgotten_before(*args: object, **more: object) -> object:
+        forget(Lake(tmp_path / "lake"), [image_id], by="ann")
+        return real(*args, **more)
+
+    monkeypatch.setattr(ingest, "commit_outcomes", forgotten_before)
+    counts = ingested(lake, folder, "r2")
+    assert counts.rejected_by_reason == {"forgotten": 1}
+    assert lake.scan("images").collect().is_empty()
+    assert lake.scan("scores").collect().is_empty()
+
+
+def test_scores_that_come_late_are_not_kept(made: Made) -> None:
+    """A run that scored the image before commits the other rows alone."""
+    rows = made.lake.scan("scores").collect().with_columns(precision=pl.lit("int8"))
+    forget(made.lake, [made.ids["p1"]], by="ann")
+    made.lake.append("scores", rows, txn="late")
+    late = made.lake.scan("scores").filter(pl.col("precision") == "int8").collect()
+    assert sorted(late["image_id"]) == sorted([made.ids["p0"], made.ids["p2"]])
+
+
+def test_older_versions_stay_readable_and_a_restore_brings_nothing_back(made: Made) -> None:
+    """The version before has the other images; restored, the lake is whole and without it."""
+    lake = made.lake
+    version = lake.version("images")
+    compact(lake)
+    forget(lake, [made.ids["p1"]], by="ann")
+    others = {made.ids["p0"], made.ids["p2"]}
+    fresh = Lake(lake.uri)
+    assert set(fresh.scan("images", version).collect()["image_id"]) == others
+    reviewed(made, "p0", "real")
+    for table in ("images", "scores"):
+        restore(fresh, 0, table=table)
+        restore(fresh, 1, table=table)
+    assert set(fresh.scan("images").collect()["image_id"]) == others
+    assert check(fresh, deep=True).damage == []
+    with pytest.raises(InputError, match="is not restored"):
+        restore(fresh, 0, table="forgotten")
+
+
+def test_the_next_publication_is_without_it(made: Made, tmp_path: Path) -> None:
+    """The dataset has the other images, and its card and lock count them."""
+    forget(made.lake, [made.ids["p1"]], by="ann")
+    result = publish(made.lake, tmp_path / "out")
+    assert sum(result.splits.values()) == 2
+
+
+def test_two_calls_and_a_repeated_one_end_in_the_same_state(made: Made) -> None:
+    """The second call finds nothing left; a third one about two images erases the other."""
+    first = forget(made.lake, [made.ids["p1"]], by="ann")
+    second = forget(Lake(made.lake.uri), [made.ids["p1"]], by="bob")
+    assert (first.n_before, second.n_before, second.erased.rows) == (0, 1, {})
+    third = forget(made.lake, [made.ids["p1"], made.ids["p2"]], by="ann")
+    assert third.erased.rows == {"images": 1, "scores": 1}
+    assert check(made.lake, deep=True).damage == []
+
+
+def test_repair_does_not_bring_a_forgotten_image_back(made: Made) -> None:
+    """Also if the table of images is lost, and all images are taken from the shards again."""
+    lake = made.lake
+    forget(lake, [made.ids["p1"]], by="ann")
+    for file in Path(lake.path("tables", "images")).glob("*.parquet"):
+        file.unlink()
+    repair(lake)
+    assert set(lake.scan("images").collect()["image_id"]) == {made.ids["p0"], made.ids["p2"]}
+    assert check(lake, deep=True).damage == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind", "words"),
+    [
+        ([], ConfigError, "no image is named"),
+        (["0123"], InputError, "1 of 1 are not the id of an image: 0123; allowed: 64 hex"),
+        (["0" * 64], InputError, "1 of 1 ids are not images of"),
+    ],
+)
+def test_a_wrong_id_changes_nothing(
+    made: Made, ids: list[str], kind: type[Exception], words: str
+) -> None:
+    """No id, a text that is none, and one of no image: nothing is written."""
+    with pytest.raises(kind, match=words):
+        forget(made.lake, ids, by="ann")
+    assert made.lake.version("forgotten") is None
+
+
+def test_the_command_asks_for_a_confirmation(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without `--yes` nothing is changed; `--dry-run` counts; `--ids` names images by a file."""
+    listed = tmp_path / "ids.txt"
+    listed.write_text(made.ids["p1"] + "\n")
+
+    def run(*words: str) -> None:
+        app(["forget", *words, "--lake", made.lake.uri], result_action="return_value")
+
+    with pytest.raises(ConfigError, match="cannot be undone"):
+        run("--ids", str(listed))
+    run(made.ids["p1"], "--dry-run", "--json")
+    writes = json.loads(capsys.readouterr().out)["writes"]
+    assert [(one["count"], one["what"]) for one in writes][:3] == [
+        (1, "images to forget"),
+        (1, "rows of images to remove"),
+        (1, "rows of scores to remove"),
+    ]
+    assert made.lake.version("forgotten") is None
+    run("--ids", str(listed), "--by", "ann", "--yes", "--json")
+    assert json.loads(capsys.readouterr().out)["image_ids"] == [made.ids["p1"]]
+    assert made.lake.n_rows("images") == 2
