@@ -15,6 +15,8 @@ from ...tasks.pages.captions import SIGNS
 from ...tasks.pages.environment import environment
 from ...tasks.pages.histogram import histogram_svg
 from ...tasks.report.facts import ReportFacts, gather
+from ...tasks.report.promise import promise_of
+from ...tasks.report.promise_words import sentence_of
 from ...tasks.runs.run_record import find_run
 from .gallery import small_images, tile
 
@@ -38,12 +40,14 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
     policy = run.policy()
     facts = gather(lake, run, policy, n_images=N_IMAGES)
     band = policy.band(run.detector_id)[0] if policy and run.detector_id else None
+    promise = promise_of(lake, policy, run.key) if policy and run.key else None
     images = _images(facts)
     small = small_images(lake, [row["image_id"] for row in images])
     template = environment(Path(__file__).parent).get_template("cell.html.jinja")
     return template.render(
         result=counts,
         head=head,
+        promise=None if promise is None else sentence_of(promise),
         signs=SIGNS,
         histogram=histogram_svg(facts.histogram, band, width_px=640) if facts.histogram else None,
         images=[tile(row, small) for row in images],

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ...tasks.runs.run_record import RunRecord
     from .explained import Explained
     from .gallery import Gallery
+    from .guarantee import ReliabilityDiagram, RunGuarantee
 
 _REASONS_NAMED: Final = 3
 _REVIEW: Final = "assay.flows.notebook.review.open_review"
@@ -53,6 +54,8 @@ class Moderation(RunCounts):
         [1, 2]
         >>> result.explain(0).explanation.rollout.shape
         (24, 24)
+        >>> print(result.guarantee())
+        No guarantee: these thresholds rest on no labelled images of yours.
     """
 
     def scores(self) -> pl.DataFrame:
@@ -211,6 +214,33 @@ class Moderation(RunCounts):
         lake, run = self._opened()
         image_id = image_at(lake, run, item)
         return similar_gallery(lake, image_id, k=k, by=by, detector=run.detector_id)
+
+    def guarantee(self) -> RunGuarantee:
+        """Return what the thresholds of the run promise, in words and numbers.
+
+        It draws itself in a cell; `.sentence`, `.holds`, `.precision()` and `.domains()` have the
+        parts. Without a calibration it says that there is no guarantee.
+
+        Raises:
+            ConfigError: The run decided nothing, or the rules of its policy are not available.
+            StoreError: The lake cannot be read.
+        """
+        from .guarantee import guarantee_of_run
+
+        return guarantee_of_run(*self._opened())
+
+    def reliability(self) -> ReliabilityDiagram:
+        """Return how right the calibrated probabilities are, against the labelled images.
+
+        It draws itself in a cell as a reliability diagram; `.to_polars()` has its ranges.
+
+        Raises:
+            ConfigError: The run has no calibrated probabilities.
+            StoreError: The lake cannot be read.
+        """
+        from .guarantee import reliability_of_run
+
+        return reliability_of_run(*self._opened())
 
     def publish(
         self,

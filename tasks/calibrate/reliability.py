@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, log_loss
 
-from ..proportion import Interval
+from ..proportion import Interval, share
 
 N_BINS: Final = 10
 _N_RESAMPLES: Final = 500
@@ -36,6 +37,11 @@ class Bin:
     mean_prob: float | None
     share_fake: float | None
 
+    @property
+    def interval(self) -> Interval | None:
+        """Observed share of fakes with its exact interval of 95 %; None without images."""
+        return None if self.share_fake is None else share(round(self.share_fake * self.n), self.n)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reliability:
@@ -56,6 +62,16 @@ class Reliability:
     def to_json(self) -> dict[str, Any]:
         """Return the measures as JSON-ready values."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Return the measures of the values of `to_json`."""
+        return cls(
+            bins=tuple(Bin(**one) for one in values["bins"]),
+            ece=Interval(**values["ece"]),
+            brier=values["brier"],
+            log_loss=values["log_loss"],
+        )
 
 
 def reliability(

@@ -87,8 +87,8 @@ def thresholds_of(
         review_at = min(review_at, flag_at)
     found, precision = None, {}
     if flag_at is not None and len(fake_logits):
-        n_found = int((_score(fake_logits) >= np.float32(flag_at)).sum())
-        n_wrong = int((_score(real_logits) >= np.float32(flag_at)).sum())
+        n_found = int((scores_of(fake_logits) >= np.float32(flag_at)).sum())
+        n_wrong = int((scores_of(real_logits) >= np.float32(flag_at)).sum())
         found = share(n_found, len(fake_logits))
         precision = {
             f"{prevalence:g}": precision_at(
@@ -132,7 +132,7 @@ def _rank_of_share(n_reals: int, review_share: float) -> int | None:
     return rank if 1 <= rank <= n_reals else None
 
 
-def _score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def scores_of(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the scores of logits as the tables hold them."""
     scores: NDArray[np.float32] = expit(logits.astype(np.float64)).astype(np.float32)
     return scores
@@ -144,4 +144,4 @@ def _just_above(logit: np.float32) -> float:
     Scores are compared as float32. Where the score of the logit is 1, the next number is above 1:
     no image can be flagged.
     """
-    return float(np.nextafter(_score(np.asarray([logit]))[0], np.float32(2)))
+    return float(np.nextafter(scores_of(np.asarray([logit]))[0], np.float32(2)))

@@ -18,12 +18,15 @@ from ..pages.captions import SIGNS, cut, score_text, short_name, visible
 from ..pages.environment import environment
 from ..pages.histogram import LEFT_PX, histogram_svg
 from ..pages.packed import pack
+from ..pages.reliability import reliability_svg
 from ..pages.thumbnails import Thumbnail
 from ..rejections import remedy_of
 from ..runs.run_record import RunRecord
 from .commands import next_commands, review_command
 from .facts import ReportFacts
 from .pairs import Pair
+from .promise import PREVALENCES
+from .promise_words import LIMITS, by_domain, sentence_of
 from .run_details import tiles_of, what_ran
 from .sections import Sections
 from .thresholds import CELL_COLUMNS, DECISIONS, LABELS, NO_DOMAIN
@@ -105,6 +108,7 @@ def render_page(
             histogram_wide=histogram_svg(facts.histogram, band, width_px=1090),
             histogram_narrow=histogram_svg(facts.histogram, band, width_px=340, n_bins=20),
             no_domain=NO_DOMAIN,
+            **_promised(sections),
             **galleries,
             is_veiled=bool(thumbs) and not any(thumb.sharp for thumb in thumbs.values()),
             is_sample=n_rows < sections.n_images,
@@ -165,11 +169,29 @@ def _data(sections: Sections, facts: ReportFacts) -> dict[str, Any]:
     }
 
 
+def _promised(sections: Sections) -> dict[str, Any]:
+    """Return the names of the section on the promise of the thresholds."""
+    promise = sections.promise
+    if promise is None:
+        return {"promise": None}
+    measured = promise.reliability
+    return {
+        "promise": promise,
+        "promise_text": sentence_of(promise),
+        "promise_limits": LIMITS if promise.is_given else "",
+        "prevalences": PREVALENCES,
+        "measured": [one for one in promise.thresholds if one.found is not None],
+        "domain_promises": by_domain(promise, sections.domains) if promise.thresholds else [],
+        "diagram": None if measured is None else reliability_svg(measured.bins),
+    }
+
+
 def _links(run: RunRecord, facts: ReportFacts, sections: Sections) -> list[tuple[str, str]]:
     has_domains = [row.name for row in sections.domains] not in ([], [NO_DOMAIN])
     links = {
         "decisions": ("Decisions", True),
         "scores": ("Scores", True),
+        "promise": ("What the threshold promises", sections.promise is not None),
         "domains": ("Domains", has_domains),
         "images": ("Images", facts.n_images > 0),
         "pairs": ("Made images", bool(sections.pairs)),

@@ -19,6 +19,7 @@ from ..views import highest_views
 from .domains import DomainRow, Domains
 from .grid import GridRows, grid_rows
 from .pairs import Pair, Pairs
+from .promise import Promise, promise_of
 from .sample import RowSample
 from .thresholds import Cells, Group, grouped, steps_of
 
@@ -63,6 +64,8 @@ class Sections:
         all_images: All rows by descending score, if there are few; else none.
         pairs: Images that assay made, beside their parents.
         n_pairs: Number of such images per method.
+        promise: Promise of the thresholds; None without decisions, or without the rules of the
+            policy.
     """
 
     steps: NDArray[np.float64]
@@ -79,6 +82,7 @@ class Sections:
     all_images: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     n_pairs: dict[str, int] = field(default_factory=dict)
+    promise: Promise | None = None
 
 
 class Collector:
@@ -154,7 +158,13 @@ class Collector:
             all_images=best_first.to_dicts() if few else [],
             pairs=self._pairs.pairs(),
             n_pairs=self._pairs.n_pairs,
+            promise=self._promise(),
         )
+
+    def _promise(self) -> Promise | None:
+        if self._policy is None or self._run.key is None:
+            return None
+        return promise_of(self._lake, self._policy, self._run.key)
 
     def _band(self, domain: str | None) -> Band:
         if self._policy is None or self._run.detector_id is None:

@@ -178,6 +178,24 @@ def lake_of(
     return made
 
 
+def decided_again(made: Made, policy: Policy, run_id: str) -> None:
+    """Decide all images by another policy, and record the run as `assay decide` does."""
+    decide_images(made.lake, image_ids=None, key=KEY, policy=policy, run_id=run_id)
+    judged = {**KEY.as_row(), "policy_id": policy.policy_id, "policy_rules": policy.as_dict()}
+    row = {
+        "run_id": run_id,
+        "flow": "decide",
+        "status": "completed",
+        "params": json.dumps(judged),
+        "config_sha256": "0" * 64,
+        "code_version": "0.1.0",
+        "started_at": START + timedelta(hours=2),
+        "finished_at": START + timedelta(hours=2),
+        "counts": "{}",
+    }
+    made.lake.append("runs", [row], txn=f"run:{run_id}")
+
+
 def copied(made: Made, folder: Path) -> Made:
     """Return the same lake in another folder, for tests that write to it."""
     shutil.copytree(made.lake.uri, folder)

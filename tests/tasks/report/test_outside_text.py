@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import polars as pl
@@ -10,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lakes import DETECTOR
 
+from assay.tasks.calibrate.guarantee import guarantee_of
 from assay.tasks.decide.policy import Band
 from assay.tasks.pages.captions import visible
 from assay.tasks.pages.histogram import N_BINS
+from assay.tasks.proportion import Interval
 from assay.tasks.report.domains import Domains
 from assay.tasks.report.facts import ReportFacts
 from assay.tasks.report.grid import grid_rows
 from assay.tasks.report.page import render_page
+from assay.tasks.report.promise import PREVALENCES, Promise, ThresholdPromise
 from assay.tasks.report.sections import Sections
 from assay.tasks.report.thresholds import Cells, grouped, steps_of
 from assay.tasks.runs.run_record import RunRecord
@@ -85,6 +89,7 @@ def page_of(*, name: str, domain: str, reason: str, source: str) -> Page:
         flag_at=[0.5],
         n_images=1,
         all_images=[row],
+        promise=_promise(domain),
     )
     figures = ReportFacts(
         n_images=1,
@@ -105,3 +110,22 @@ def page_of(*, name: str, domain: str, reason: str, source: str) -> Page:
         finished_at=None,
     )
     return Page(render_page(run, "lake", figures, None, {}, sections))
+
+
+def _promise(domain: str) -> Promise:
+    """Return a promise with thresholds of all domains together and of one."""
+    one = ThresholdPromise(
+        domain=domain,
+        n_reals=60,
+        n_fakes=2,
+        flag_at=0.7,
+        state="holds",
+        found=Interval(value=0.5, low=0.1, high=0.9),
+        precision={share: Interval(value=0.5, low=0.1, high=0.9) for share in PREVALENCES},
+    )
+    return Promise(
+        next_step="assay calibrate",
+        calibration_id="c-000000000000",
+        guarantee=guarantee_of("fpr=5%"),
+        thresholds=(replace(one, domain=None), one),
+    )

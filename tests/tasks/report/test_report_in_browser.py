@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 from browsers import Tab, chromium, is_wider_than_its_window, serious
-from lakes import Made, Shot, lake_of, synthesised
+from lakes import Made, Shot, decided_again, lake_of, synthesised
 
+from assay.tasks.calibrate.calibrate import calibrate
+from assay.tasks.calibrate.guarantee import guarantee_of
+from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.report.write import write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -192,4 +195,40 @@ def test_the_page_fits_its_window_and_reads_well(
     tab.page.click("#layout")
     assert not is_wider_than_its_window(tab.page)
     assert serious(tab.page) == []
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Write the report of a run whose thresholds have a guarantee."""
+    shots = [
+        Shot(
+            name=f"{i}",
+            seed=i,
+            prob=(i + 0.5) / 90,
+            label="real" if i < 60 else "fake",
+            domain=("photos", "a domain with a very long name of many words" + "s" * 60)[i % 2],
+            size=(96, 96),
+        )
+        for i in range(90)
+    ]
+    made = lake_of(tmp_path_factory.mktemp("calibrated") / "lake", shots)
+    base = load_policy().model_copy(update={"min_short_edge_px": 0})
+    decided_again(made, calibrate(made.lake, guarantee_of("fpr=5%"), base=base).policy, "r-2")
+    return Path(write_report(made.lake, run_id="r-2")).as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [360, 1280, 2560])
+def test_the_promise_fits_its_window_and_reads_well(
+    browser: Any, calibrated: str, width_px: int, scheme: str
+) -> None:
+    """Tables and diagram stay in the window, and no table of it needs scrolling at 1280 px."""
+    viewport = {"width": width_px, "height": 900}
+    tab = opened(browser, calibrated, viewport=viewport, color_scheme=scheme)
+    assert tab.page.locator("#promise svg").is_visible()
+    assert not is_wider_than_its_window(tab.page)
+    assert serious(tab.page, "#promise") == []
+    cut = "(e) => e.scrollWidth > e.clientWidth"
+    assert [one.evaluate(cut) for one in tab.page.locator("#promise .scroll").all()] == [False] * 2
     tab.close()
