@@ -6,9 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 from plugin_package import plugin
 from prefect_server import server
+from xdist.scheduler import LoadGroupScheduling
 
 # pytest 9.1 forgets the conftest.py of a folder that the command names again after another one.
 __all__ = ["own_cache", "plugin", "server", "short_rates"]
@@ -20,10 +22,34 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# A busy machine is no fault of what is tested.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
+
+
+class FilesAndGroups(LoadGroupScheduling):
+    """Gives the tests of a group to one worker, and of a file: what a module makes is made once."""
+
+    def _split_scope(self, nodeid):
+        group = super()._split_scope(nodeid)
+        return nodeid.partition("::")[0] if group == nodeid else group
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give out files and groups in the order in which they were collected."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    config.option.loadscopereorder = False
+    return FilesAndGroups(config, log)
+
 
 def pytest_collection_modifyitems(items):
-    """Start the groups first: a worker that begins a long one last is waited for by the others."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """Start what takes long first: a worker that begins it last is waited for by the others."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (not item.get_closest_marker("xdist_group"), item.path not in slow))
 
 
 def pytest_collection_finish():

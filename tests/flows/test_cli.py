@@ -12,6 +12,8 @@ import pytest
 from processes import forked_command
 
 from assay.data.store.lake import Lake
+from assay.flows.cli import main
+from assay.flows.installation import demo
 
 pytestmark = pytest.mark.xdist_group("forked")  # one process makes their lake, and forks
 
@@ -98,7 +100,9 @@ def test_nothing_but_json_on_stdout_and_nothing_on_a_stderr_that_is_no_terminal(
 def test_a_second_run_reads_and_scores_nothing(world):
     """Known items are unchanged, scored images are not scored again, counts stay the same."""
     here, first, _ = world
-    done = assay("moderate", "pictures", "--lake", "lake", "--detector", "mini", "--json", cwd=here)
+    done = forked(
+        "moderate", "pictures", "--lake", "lake", "--detector", "mini", "--json", cwd=here
+    )
     again = json.loads(done.stdout)
     for name in ("items", "stored", "duplicates", "rejected", "decisions"):
         assert again[name] == first[name]
@@ -121,7 +125,7 @@ def test_show_tells_what_is_known_of_an_image(world):
     """An id's beginning is enough; facts, sightings and score are there."""
     here, _, _ = world
     image_id = Lake(here / "lake").scan("scores").collect()["image_id"][0]
-    told = json.loads(assay("show", image_id[:10], "--lake", "lake", "--json", cwd=here).stdout)
+    told = json.loads(forked("show", image_id[:10], "--lake", "lake", "--json", cwd=here).stdout)
     assert told["image"]["image_id"] == image_id
     assert told["scores"][0]["status"] == "scored"
     shown = forked("show", image_id[:10], "--lake", "lake", cwd=here).stdout
@@ -157,7 +161,7 @@ def test_each_kind_of_trouble_has_its_exit_code(world, arguments, code, says):
 def test_debug_shows_the_traceback(world):
     """Whoever wants to see where it happened can."""
     here, _, _ = world
-    done = assay("score", "--lake", "no-lake", "--detector", "mini", "--debug", cwd=here)
+    done = forked("score", "--lake", "no-lake", "--detector", "mini", "--debug", cwd=here)
     assert "Traceback" in done.stderr
 
 
@@ -180,7 +184,7 @@ def test_ingest_then_score_is_moderate_in_two_steps(world):
 def test_publish_writes_a_folder_that_datasets_opens(world, monkeypatch):
     """From the lake to `load_dataset` in one command."""
     here, _, _ = world
-    done = assay("publish", "--lake", "lake", "--to", "published", "--json", cwd=here)
+    done = forked("publish", "--lake", "lake", "--to", "published", "--json", cwd=here)
     assert done.returncode == 0, done.stderr
     monkeypatch.setenv("HF_HOME", str(here / "hf-datasets"))
     from datasets import load_dataset
@@ -190,8 +194,11 @@ def test_publish_writes_a_folder_that_datasets_opens(world, monkeypatch):
 
 
 @pytest.mark.xdist_group("demo")
-def test_the_demo_shows_every_outcome_and_progress_on_a_terminal(tmp_path):
-    """The first command of the README: all items accounted for, bars on stderr, data on stdout."""
+def test_the_demo_shows_every_outcome_and_progress_on_a_terminal(tmp_path, monkeypatch, capsys):
+    """The first command of the README: all items accounted for, bars on stderr, data on stdout.
+
+    It runs in this process, which has loaded what it needs, and makes images from one photo.
+    """
     ours, theirs = pty.openpty()
     drawn = []
     # A daemon: where the demo fails, nothing closes the terminal and the thread reads for ever.
@@ -199,26 +206,25 @@ def test_the_demo_shows_every_outcome_and_progress_on_a_terminal(tmp_path):
         target=lambda: drawn.extend(iter(lambda: read_some(ours), b"")), daemon=True
     )
     reader.start()
+    monkeypatch.chdir(tmp_path)
+    plan = demo.PLAN | {"parents": demo.PLAN["parents"] | {"n": 1}}
+    monkeypatch.setattr(demo, "PLAN", plan)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "assay", "demo", "--json"],
-            cwd=tmp_path,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-            timeout=240,
-            check=True,
-        )
+        with os.fdopen(theirs, "w") as terminal:
+            monkeypatch.setattr(sys, "stderr", terminal)
+            main(["demo", "--json"])
     finally:
-        # Or the reader waits for ever, and the tests with it.
-        os.close(theirs)
         reader.join(timeout=10)
         os.close(ours)
-    told = json.loads(done.stdout)
+    told = json.loads(capsys.readouterr().out)
     assert told["items"] == told["stored"] + told["duplicates"] + told["rejected"]
     assert told["duplicates"] == 1
     assert told["rejected"] == 4
     assert told["scored"] == told["stored"]
+    # One aligned, two laundered, two image-to-image, four by text, one attacked, and that laundered
+    assert (told["augment"]["made"], told["augment"]["scored"]) == (12, 12)
     screen = b"".join(drawn).decode()
     assert "moderate" in screen
     assert "34/34" in screen
@@ -235,6 +241,6 @@ def read_some(terminal):
 
 def test_doctor_names_the_embedded_detector(tmp_path):
     """A healthy machine gives exit code 0 and one line a check."""
-    done = assay("doctor", cwd=tmp_path)
+    done = forked("doctor", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "mini" in done.stdout

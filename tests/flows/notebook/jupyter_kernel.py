@@ -49,13 +49,18 @@ class Kernel:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, also again after a kill."""
         self.manager = KernelManager(kernel_name="python3")
         environment = os.environ | {
-            "IPYTHONDIR": str(folder / "ipython"),
+            "IPYTHONDIR": str(self.folder / "ipython"),
             "OMP_WAIT_POLICY": "PASSIVE",
-            "JUPYTER_RUNTIME_DIR": str(folder),
+            "JUPYTER_RUNTIME_DIR": str(self.folder),
         }
-        self.manager.start_kernel(cwd=str(folder), env=environment)
+        self.manager.start_kernel(cwd=str(self.folder), env=environment)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=TIMEOUT_S)

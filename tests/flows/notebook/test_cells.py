@@ -42,7 +42,7 @@ def kernel(folder: Path) -> Iterator[Kernel]:
     kernel.kill()
 
 
-RUN = "result = assay.moderate('images', lake='lake', detector='mini', backend='torch')"
+RUN = "result = assay.moderate('images', lake='stopped', detector='mini', backend='torch')"
 
 
 def test_an_interrupted_cell_says_what_is_kept_in_one_line_and_resumes(kernel: Kernel) -> None:
@@ -59,11 +59,11 @@ def test_an_interrupted_cell_says_what_is_kept_in_one_line_and_resumes(kernel: K
     ran = kernel.run(f"start.for_terminal = shown\n{RUN}\nresult.items, result.scored")
     assert ran.error is None
     runs = kernel.run(
-        "assay.Lake('lake').scan('runs').sql(\"SELECT status FROM self WHERE status <> 'running'"
+        "assay.Lake('stopped').scan('runs').sql(\"SELECT status FROM self WHERE status <> 'running'"
         " ORDER BY finished_at\").collect()['status'].to_list()"
     )
     assert runs.result == "['interrupted', 'completed']"
-    held = kernel.run("assay.Lake('lake').scan('scores').collect().height")
+    held = kernel.run("assay.Lake('stopped').scan('scores').collect().height")
     assert held.result == str(N_IMAGES)
 
 
@@ -85,7 +85,7 @@ def test_progress_is_a_bar_of_the_cell_and_not_lines_on_stderr(kernel: Kernel) -
 
 def test_a_quiet_run_draws_nothing(kernel: Kernel) -> None:
     """`quiet=True` as in a terminal."""
-    ran = kernel.run("assay.moderate('images', lake='lake', detector='mini', quiet=True);")
+    ran = kernel.run("assay.moderate('images', lake='quiet', detector='mini', quiet=True);")
     assert ran.error is None
     assert ran.of("display_data") == []
     assert ran.of("stream") == []

@@ -38,7 +38,8 @@ def test_the_page_is_served_by_https_with_a_login_that_nothing_prints(tmp_path, 
     token_file = tmp_path / "cache" / "review-page" / "token"
     assert address.startswith("https://127.0.0.1:")
     assert lines[2].split() == ["token", "in", str(token_file)]
-    with httpx.Client(base_url=address, verify=False, headers={"Accept": "text/html"}) as client:
+    browser = {"Accept": "text/html"}
+    with httpx.Client(base_url=address, verify=False, headers=browser, timeout=60) as client:
         answer = client.get("/queue")
     assert answer.headers["location"].startswith("/login")
     cookie = answer.headers["set-cookie"]

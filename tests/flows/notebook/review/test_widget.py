@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 from jupyter_kernel import Kernel
-from lakes import Made, Shot, lake_of
+from lakes import Made, Shot, copied, lake_of
 
 from assay.data.store.lake import Lake
 from assay.tasks.review.answers import all_answers
 
-# One kernel after the other works on one lake.
+# One kernel shows all lakes.
 pytestmark = pytest.mark.xdist_group("kernel of the widget")
 
-CELL = "import assay\nwidget = assay.review('lake', where='true', reviewer='ann')"
+CELL = "import assay\nwidget = assay.review({lake!r}, where='true', reviewer='ann')"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Make a lake with six images, for one kernel after the other."""
+    """Make a lake with six images, which no test writes to."""
     shots = [Shot(name=f"{seed}", seed=seed, prob=0.5) for seed in range(6)]
     return lake_of(tmp_path_factory.mktemp("widget") / "lake", shots)
 
@@ -32,11 +32,17 @@ class Page:
 
     Args:
         kernel: Kernel of the notebook.
+        lake: Lake that is reviewed.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, lake: Lake) -> None:
         self.kernel = kernel
-        ran = kernel.run(CELL)
+        self.lake = lake
+        self.open()
+
+    def open(self) -> None:
+        """Run the cell, whose widget is another one each time."""
+        ran = self.kernel.run(CELL.format(lake=self.lake.uri))
         assert ran.error is None, ran.error
         opened = [one for one in ran.of("comm_open") if "_reviewer" in one["data"]["state"]]
         self.comm = opened[0]["comm_id"]
@@ -69,22 +75,23 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def folder(made: Made) -> Path:
-    return Path(made.lake.uri).parent
-
-
-@pytest.fixture(scope="module")
-def page(folder: Path) -> Iterator[Page]:
-    kernel = Kernel(folder)
-    yield Page(kernel)
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
+    yield kernel
     kernel.kill()
+
+
+@pytest.fixture
+def page(kernel: Kernel, made: Made, tmp_path: Path) -> Page:
+    """Open the page of a lake of the test's own, without answers."""
+    return Page(kernel, copied(made, tmp_path / "lake").lake)
 
 
 def test_counts_come_with_the_reply(page: Page) -> None:
     """The page draws them together; the lake is known by a hash alone."""
-    before = page.state["_state"]["answered"]
+    assert page.state["_state"]["answered"] == 0
     page.answer("fake", 0)
-    assert page.state["_state"]["answered"] == before + 1
+    assert page.state["_state"]["answered"] == 1
     assert len(page.state["_lake"]) == 16
     assert page.state["_reviewer"] == "ann"
 
@@ -106,54 +113,46 @@ def test_counts_come_with_the_reply(page: Page) -> None:
 )
 def test_a_message_that_no_page_sends_changes_nothing(page: Page, message: Any) -> None:
     """It gets a short reply or none, and the widget goes on."""
-    n_answers = all_answers(page_lake(page)).collect().height
+    page.answer("fake", 0)
     for reply in page.send(message):
         assert reply["type"] in {"failed", "saved"}
         assert len(str(reply)) < 500
-    assert all_answers(page_lake(page)).collect().height == n_answers
+    assert all_answers(page.lake).collect().height == 1
     (reply,) = page.send({"type": "look", "start": 0, "n": 1, "size": "small"})
     assert len(reply["items"]) == 1
 
 
-def page_lake(page: Page) -> Lake:
-    cwd = page.kernel.run("import os; os.getcwd()").result
-    return Lake(f"{str(cwd)[1:-1]}/lake", create=False)
-
-
-def test_answers_outlive_a_kill_of_the_kernel(page: Page, folder: Path) -> None:
+def test_answers_outlive_a_kill_of_the_kernel(page: Page) -> None:
     """Each that a reply named is there once; the cell run again goes on after them."""
-    given = {page.answer(label, place) for place, label in ((1, "real"), (2, "laundered"))}
+    labels = ["fake", "real", "laundered"]
+    given = [page.answer(label, place) for place, label in enumerate(labels)]
     page.kernel.kill()
-    answers = all_answers(Lake(folder / "lake", create=False)).collect()
-    assert given <= set(answers["answer_id"])
-    assert answers["answer_id"].is_unique().all()
+    answers = all_answers(Lake(page.lake.uri, create=False)).collect()
+    assert sorted(answers["answer_id"]) == sorted(given)
 
-    page.kernel = Kernel(folder)
-    again = Page(page.kernel)
-    page.comm, page.state = again.comm, again.state
-    assert again.state["_state"]["answered"] == answers.height == 3
-    assert again.state["_start"] == 3
-    assert again.state["_state"]["left"] == 3
-    (looked,) = again.send({"type": "look", "start": 0, "n": 4, "size": "small"})
-    assert [item["label"] for item in looked["items"]] == ["fake", "real", "laundered", None]
-    last = again.state["_state"]["undo"][-1]
+    page.kernel.start()
+    page.open()
+    assert page.state["_state"]["answered"] == 3
+    assert page.state["_start"] == 3
+    assert page.state["_state"]["left"] == 3
+    (looked,) = page.send({"type": "look", "start": 0, "n": 4, "size": "small"})
+    assert [item["label"] for item in looked["items"]] == [*labels, None]
+    last = page.state["_state"]["undo"][-1]
     back = {"answer_id": uuid.uuid4().hex, "withdraws": last["answer_id"]}
-    (reply,) = again.send({"type": "answers", "answers": [back | {"image_id": last["image_id"]}]})
+    (reply,) = page.send({"type": "answers", "answers": [back | {"image_id": last["image_id"]}]})
     assert reply["saved"] == {last["image_id"]: None}
 
 
-def test_an_answer_that_the_kill_left_unnamed_is_taken_from_the_page(
-    page: Page, folder: Path
-) -> None:
+def test_an_answer_that_the_kill_left_unnamed_is_taken_from_the_page(page: Page) -> None:
     """A page keeps what no reply named, and sends it to the widget of the new kernel."""
     (looked,) = page.send({"type": "look", "start": 4, "n": 1, "size": "small"})
     image_id = looked["items"][0]["image_id"]
     told = {"answer_id": uuid.uuid4().hex, "image_id": image_id, "label": "unsure"}
     page.send({"type": "answers", "answers": [told]})  # its reply is lost with the page
     page.kernel.kill()
-    page.kernel = Kernel(folder)
-    page.__init__(page.kernel)  # type: ignore[misc]
+    page.kernel.start()
+    page.open()
     (reply,) = page.send({"type": "answers", "answers": [told]})
     assert reply["ids"] == [told["answer_id"]]
-    rows = all_answers(Lake(folder / "lake", create=False)).collect()
+    rows = all_answers(Lake(page.lake.uri, create=False)).collect()
     assert rows["answer_id"].to_list().count(told["answer_id"]) == 1
