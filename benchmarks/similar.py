@@ -22,9 +22,9 @@ from sklearn.neighbors import NearestNeighbors
 from assay.data.schema import TABLES
 from assay.data.score_key import ScoreKey
 from assay.data.store.lake import Lake
+from assay.tasks.embeddings.neighbours import Vectors, smallest
 from assay.tasks.similar.embedding_search import compare_with_all
 from assay.tasks.similar.index import open_index
-from assay.tasks.similar.neighbours import Vectors, smallest
 
 KEY = ScoreKey(detector="drawn@0", weights_sha256="0" * 64, profile="none", precision="fp32")
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,9 +13,9 @@ from ...data.schema import Reason
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...tasks.browse.find_image import find_image
+from ...tasks.embeddings.rows import distinct_batches, embedded
 from ...tasks.latest_rows import WHOLE, Named, latest_items, latest_scores
 from ...tasks.runs.run_record import RunRecord, run_images
-from ...tasks.similar.embeddings import distinct_batches, embedded
 
 COLUMNS: Final = (
     "row",

@@ -12,9 +12,9 @@ from ...data.errors import InputError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..command_line import score_again
-from .embeddings import embedded, embedding_batches, vectors_of
+from ..embeddings.neighbours import Vectors, cosine_similarities, smallest
+from ..embeddings.rows import embedded, embedding_batches, vectors_of
 from .index import open_index
-from .neighbours import Vectors, cosine_similarities, smallest
 from .query_embedding import embed_image
 from .result import Query, Search
 

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .embeddings import distinct_batches
-from .neighbours import Vectors, cosine_similarities, recall, smallest, unit_rows
+from ..embeddings.neighbours import Vectors, cosine_similarities, recall, smallest, unit_rows
+from ..embeddings.rows import distinct_batches
 
 N_MEASURED: Final = 200
 RECALL_AT: Final = (10, 100)

@@ -28,7 +28,8 @@ from ...data.errors import InputError, StoreError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...data.store.local_files import LocalStore
-from .embeddings import distinct_batches, embedded
+from ..embeddings.neighbours import Vectors, cosine_similarities
+from ..embeddings.rows import distinct_batches, embedded
 from .graph import (
     Recall,
     add_rows,
@@ -39,7 +40,6 @@ from .graph import (
     search_graph,
     vectors_at,
 )
-from .neighbours import Vectors, cosine_similarities
 
 FORMAT: Final = 1
 STATE: Final = "state.json"

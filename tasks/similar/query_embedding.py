@@ -11,7 +11,7 @@ from ...data.score_key import ScoreKey
 from ..detector.inputs.preprocess import preprocess
 from ..detector.load import load_detector
 from ..detector.weights.by_key import checkpoint_of_key, name_in_key
-from .neighbours import Vectors
+from ..embeddings.neighbours import Vectors
 
 if TYPE_CHECKING:
     from ..detector.detector import Detector

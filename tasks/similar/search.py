@@ -21,12 +21,12 @@ from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...data.store.lookup import numbers_by_file, rows_at
 from ..copies.near_duplicates import parse_hashes
+from ..embeddings.neighbours import competition_ranks, fuse_ranks, hamming_distances, smallest
+from ..embeddings.rows import count_embedded, latest_embedded
 from ..labels import best_labels
 from ..lake.fit import require_fit
 from ..latest_rows import Named, latest_decisions, latest_scores
 from .embedding_search import Found, OnRows, nearest_by_embedding, similarities_to_stored
-from .embeddings import count_embedded, latest_embedded
-from .neighbours import competition_ranks, fuse_ranks, hamming_distances, smallest
 from .result import By, Known, Neighbour, Query, Similar
 
 # Below this number a query is compared with every row: 50,000 rows of 384 numbers are 77 MB.

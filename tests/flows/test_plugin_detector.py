@@ -17,7 +17,7 @@ from assay.flows.cli import main
 from assay.tasks.detector.weights import python_detector
 from assay.tasks.detector.weights.checkpoint import find_checkpoint
 from assay.tasks.detector.weights.detector_card import Card, FolderCard, Square, read_card
-from assay.tasks.similar.embeddings import latest_embedded
+from assay.tasks.embeddings.rows import latest_embedded
 
 HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto" / "add-a-detector.md"
 EXAMPLE = Path(__file__).resolve().parents[1] / "plugin" / "assay_plugin_example" / "detector.py"

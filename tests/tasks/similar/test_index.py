@@ -16,9 +16,9 @@ from processes import PROCESSES
 from assay.data.errors import InputError, StoreError
 from assay.data.score_key import ScoreKey
 from assay.data.store.lake import Lake
-from assay.tasks.similar import embeddings
+from assay.tasks.embeddings import rows as embeddings
+from assay.tasks.embeddings.rows import latest_embedded
 from assay.tasks.similar import index as index_module
-from assay.tasks.similar.embeddings import latest_embedded
 from assay.tasks.similar.graph import Recall, add_rows, empty_graph, measure_recall
 from assay.tasks.similar.index import index_folder, open_index
 

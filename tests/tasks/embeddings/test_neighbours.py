@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.stats import rankdata
 from sklearn.neighbors import NearestNeighbors
 
-from assay.tasks.similar.neighbours import (
+from assay.tasks.embeddings.neighbours import (
     competition_ranks,
     cosine_similarities,
     fuse_ranks,

@@ -16,13 +16,15 @@ from ...data.store.lake import Lake
 from ...data.store.lookup import wide_rows_of
 from ...data.user_paths import from_home
 from ..detector.weights.locate import has_name
-from ..latest_rows import last_judgement, named
+from ..latest_rows import WHOLE, Part, last_judgement, named
 from .neighbours import Vectors
 
 BATCH_ROWS: Final = 8192
 
 
-def embedded(lake: Lake, key: ScoreKey, version: int | None = None) -> pl.LazyFrame:
+def embedded(
+    lake: Lake, key: ScoreKey, version: int | None = None, *, part: Part = WHOLE
+) -> pl.LazyFrame:
     """Return the rows of `scores` under a key that have an embedding.
 
     Only embeddings of the same key are comparable.
@@ -31,8 +33,20 @@ def embedded(lake: Lake, key: ScoreKey, version: int | None = None) -> pl.LazyFr
         lake: Lake of the scores.
         key: Score key of the embeddings.
         version: Version of the table; None: the latest.
+        part: Part of the images.
     """
-    return _any_embedded(lake, version).filter(key.where())
+    return _with_embedding(part.rows(lake, "scores", version)).filter(key.where())
+
+
+def embedded_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> pl.LazyFrame:
+    """Return the rows of `embedded` of some images, by less reading if they are few.
+
+    Raises:
+        StoreError: The embeddings cannot be read.
+    """
+    columns = ["image_id", "status", "embedding", *ScoreKey.columns()]
+    found = wide_rows_of(lake.tables, "scores", image_ids, columns)
+    return _with_embedding(found.lazy()).filter(key.where())
 
 
 def latest_embedded(lake: Lake, detector: str | None = None) -> ScoreKey:
@@ -145,12 +159,9 @@ def distinct_batches(
 
 def vectors_of(lake: Lake, key: ScoreKey, image_ids: Sequence[str]) -> dict[str, Vectors]:
     """Return the embeddings of some images, each (D,); images without one are left out."""
-    columns = ["image_id", "status", "embedding", *ScoreKey.columns()]
-    found = wide_rows_of(lake.tables, "scores", image_ids, columns)
-    rows = _with_embedding(found.lazy()).filter(key.where())
     return {
         image_id: vector
-        for ids, vectors in embedding_batches(rows)
+        for ids, vectors in embedding_batches(embedded_of(lake, key, image_ids))
         for image_id, vector in zip(ids, vectors, strict=True)
     }
 

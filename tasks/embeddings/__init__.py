@@ -1,0 +1,1 @@
+"""Embeddings of images: their rows in a lake, and the nearest of them."""
