@@ -26,6 +26,7 @@ from assay.tasks.calibrate.labelled import Labelled
 from assay.tasks.copies.near_duplicates import group_near_duplicates
 from assay.tasks.decide.decide import decide
 from assay.tasks.decide.decision_log import chained, first_tail, with_inputs
+from assay.tasks.decide.embedding_domain import MAX_IMAGES, domain_of
 from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.shortcuts.measure import measure_shortcut
 
@@ -74,6 +75,18 @@ def log_all(rows: pl.DataFrame) -> None:
     chained(logged, first_tail("r"))
 
 
+def compare_all(rows: pl.DataFrame) -> None:
+    """Compare embeddings of 384 numbers with those of 1,000 real and 1,000 fake images."""
+    rng = np.random.default_rng(2)
+    reals, fakes, some = (
+        rng.normal(size=(n, 384)).astype(np.float32) for n in (MAX_IMAGES, MAX_IMAGES, 8192)
+    )
+    near = domain_of(reals, fakes)
+    assert near is not None
+    for start in range(0, rows.height, len(some)):  # in batches, as they are read
+        near.p_values(near.distances(some[: rows.height - start]))
+
+
 def calibrate_all(rows: pl.DataFrame) -> None:
     """Calibrate on all rows, as if each was labelled."""
     some = rows.select("image_id", "logit", "domain", "is_fake")
@@ -118,6 +131,7 @@ def measure_shortcuts(rows: pl.DataFrame) -> None:
 STEPS: dict[str, Callable[[pl.DataFrame], None]] = {
     "decide": decide_all,
     "decision log": log_all,
+    "out of domain": compare_all,
     "calibrate": calibrate_all,
     "group": group_all,
     "audit draw": audit_all,
@@ -138,11 +152,12 @@ def measured(name: str, n: int, out: Connection) -> None:
 def main() -> None:
     """Print a table of steps and numbers of images."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     arguments = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
     print(f"{'step':14}", *(f"{n:>12,} images" for n in arguments.sizes))
-    for name in STEPS:
+    for name in arguments.steps:
         cells = []
         for n in arguments.sizes:
             ours, theirs = spawn.Pipe()

@@ -95,6 +95,7 @@ class DecisionReason(Explained):
     ENLARGED = "enlarged", "its pixels show that it was enlarged"
     HEAVY_COMPRESSION = "heavy_compression", "compressed too heavily for a reliable score"
     GRAPHIC = "graphic_not_photo", "flat areas and few colours: a graphic, not a photo"
+    OUT_OF_DOMAIN = "out_of_domain", "unlike the labelled images that the guarantee rests on"
     DECLARED_AI = "declared_ai", "declared AI-generated in its metadata"
     NOT_AS_SEEN = "not_as_seen", "viewers may show a different image from the one scored"
     KNOWN_HASH = "known_hash", "matches an image on a list of known hashes"
@@ -311,6 +312,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
             pa.field("prob_calibrated", pa.float32()),
             # Conformal p-value: share of comparable real images with a score as high.
             pa.field("p_real", pa.float32()),
+            # Conformal p-value: share of the labelled real images as far from all the others.
+            pa.field("p_domain", pa.float32()),
             _required("decision", _TEXT),
             _required("reasons", pa.list_(_TEXT)),
             pa.field("group_id", _TEXT),
@@ -418,6 +421,9 @@ TABLES: Final[dict[str, pa.Schema]] = {
             _required("guarantee", _TEXT),
             pa.field("domain", _TEXT),
             _required("real_logits", pa.list_(pa.float32())),
+            # See `embedding_domain`; null for calibrations of earlier versions.
+            pa.field("references", pa.list_(pa.list_(pa.float32()))),
+            pa.field("real_distances", pa.list_(pa.float32())),
             _required("facts", _TEXT),
             _required("created_at", _TIME),
         ]
@@ -470,6 +476,8 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
 # Columns that may be missing in rows of older versions; read as null.
 LATER: Final[dict[str, tuple[str, ...]]] = {
     "images": ("phash_of", "doubt", "detail", "flat_share", "n_colours", "pdq"),
+    "decisions": ("p_domain",),
+    "calibrations": ("references", "real_distances"),
     "reviews": tuple(TABLES["reviews"].names[5:]),
 }
 

@@ -23,6 +23,7 @@ from ..decide.calibration import find_calibration
 from ..decide.decide import decide
 from ..decide.decide_images import decision_facts
 from ..decide.decision_log import with_inputs
+from ..decide.domain_facts import domain_facts
 from ..decide.policy import Policy
 from ..latest_rows import Named, keyed_decisions
 from ..review.answers import standing_answers
@@ -66,6 +67,9 @@ class ExplainedDecision:
         score: Score in [0, 1]; None without one.
         logit: Logit of the score.
         p_real: P-value against labelled real images; None without a calibration.
+        p_domain: P-value of the distance to the labelled images; None without a rule on it.
+        domain_distance: Cosine distance to the nearest labelled image of the calibration; None
+            without a rule on it.
         prob_calibrated: Calibrated probability of being AI-generated; None without a calibration.
         key: Key of the score.
         policy_id: Id of the policy.
@@ -89,6 +93,8 @@ class ExplainedDecision:
     score: float | None
     logit: float | None
     p_real: float | None
+    p_domain: float | None
+    domain_distance: float | None
     prob_calibrated: float | None
     key: ScoreKey
     policy_id: str
@@ -125,6 +131,12 @@ class ExplainedDecision:
             lines.append(
                 f"p-value     of 1,000 labelled real images, about {1000 * self.p_real:.0f} score"
                 " this high"
+            )
+        if self.p_domain is not None:
+            distance = "" if self.domain_distance is None else f" {self.domain_distance:.4f}"
+            lines.append(
+                f"domain      cosine distance{distance} to the nearest labelled image; of 1,000"
+                f" labelled real images, about {1000 * self.p_domain:.0f} are as far from others"
             )
         if self.prob_calibrated is not None:
             lines.append(f"probability {self.prob_calibrated:.3f}, calibrated")
@@ -174,7 +186,10 @@ def explain_decision(lake: Lake, image_id: str, *, run_id: str | None = None) ->
     facts = (
         decision_facts(lake, mine, key)
         .collect()
-        .with_columns(p_real=pl.lit(row["p_real"], dtype=pl.Float32))
+        .with_columns(
+            p_real=pl.lit(row["p_real"], dtype=pl.Float32),
+            p_domain=pl.lit(row["p_domain"], dtype=pl.Float32),
+        )
     )
     seen = facts.row(0, named=True)
     band, _ = policy.band(key.detector, seen["domain"])
@@ -189,6 +204,8 @@ def explain_decision(lake: Lake, image_id: str, *, run_id: str | None = None) ->
         score=seen["prob_fake"],
         logit=seen["logit"],
         p_real=row["p_real"],
+        p_domain=row["p_domain"],
+        domain_distance=None if row["p_domain"] is None else _distance(lake, facts, key, policy),
         prob_calibrated=row["prob_calibrated"],
         key=key,
         policy_id=policy.policy_id,
@@ -233,6 +250,17 @@ def _guarantee(lake: Lake, calibration_id: str | None, domain: str | None) -> st
     return f"{calibration.facts['sentence']} From {n_reals:,} labelled real images."
 
 
+def _distance(lake: Lake, facts: pl.DataFrame, key: ScoreKey, policy: Policy) -> float | None:
+    """Return the distance of an image to the labelled ones; None if it is not known any more."""
+    try:
+        calibration = find_calibration(lake, str(policy.calibration))
+    except ConfigError:
+        return None
+    part = Named(ids=tuple(facts["image_id"]))
+    near = domain_facts(lake, part, facts, key, calibration)
+    return None if near.is_empty() else float(near["domain_distance"][0])
+
+
 def _otherwise(
     facts: pl.DataFrame, policy: Policy, decision: str, reasons: Sequence[str]
 ) -> Iterator[Otherwise]:
@@ -268,6 +296,8 @@ def _otherwise(
         changes.append(("no match with a known hash", {"known": None}))
     if seen["delivered_low"] is not None:
         changes.append(("deliveries that score as high", {"delivered_low": None}))
+    if seen["p_domain"] is not None:
+        changes.append(("labelled images that are like it", {"p_domain": None}))
     for change, values in changes:
         other = facts.with_columns(
             **{name: pl.lit(value, dtype=facts.schema[name]) for name, value in values.items()}

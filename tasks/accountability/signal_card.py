@@ -92,6 +92,12 @@ def _routes(policy: Policy) -> Iterator[str]:
         "- A declaration of AI origin in the metadata, a tile at or above the flag threshold, or an"
         " image that viewers may show differently: never cleared."
     )
+    if policy.out_of_domain is not None:
+        yield (
+            "- An image at or above the flag threshold that is unlike the labelled images of the"
+            f" calibration (p-value of its distance at most {policy.out_of_domain.level:g})"
+            f"{', and a cleared one' if policy.out_of_domain.clears == 'review' else ''}."
+        )
     if policy.unlisted_domain == "review":
         yield "- A domain without thresholds of its own."
     yield (

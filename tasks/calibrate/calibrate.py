@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,8 +14,10 @@ from ...data.errors import ConfigError, InputError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..decide.calibration import POOLED, Calibration, store_calibration
-from ..decide.policy import Band, DetectorRules, Policy
+from ..decide.embedding_domain import EmbeddingDomain, domain_of, fake_p_values
+from ..decide.policy import Band, DetectorRules, OutOfDomain, Policy
 from ..latest_rows import last_judgement
+from ..proportion import share
 from .guarantee import Guarantee
 from .labelled import Labelled, read_labelled
 from .probability import MIN_PER_CLASS, fit_probabilities
@@ -23,6 +25,8 @@ from .reliability import Reliability, reliability
 from .thresholds import Thresholds, needed, thresholds_of
 
 REVIEW_SHARE: Final = 0.05
+OUT_OF_DOMAIN: Final = OutOfDomain(level=0.05)
+"""Rule of the policy if its base has none; docs/guarantees.md has what it finds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,7 @@ def calibration_of(
     by_domain: dict[str | None, Thresholds] = {}
     logits: dict[str | None, NDArray[np.float32]] = {}
     too_few: dict[str, int] = {}
+    embeddings: dict[str | None, EmbeddingDomain] = {}
     named = [name for name in reals["domain"].unique().sort().to_list() if name is not None]
     if reals["domain"].n_unique() == 1:
         named = []  # one domain alone: its thresholds are those of all images
@@ -151,6 +156,12 @@ def calibration_of(
             too_few[domain] = len(real_logits)
             continue
         logits[domain] = real_logits
+        near = domain_of(
+            labelled.vectors_in(some.filter(~pl.col("is_fake"))),
+            labelled.vectors_in(some.filter("is_fake")),
+        )
+        if near is not None:
+            embeddings[domain] = near
         by_domain[domain] = thresholds_of(
             real_logits,
             _logits(some, is_fake=True),
@@ -163,12 +174,17 @@ def calibration_of(
     if min(is_fake.sum(), (~is_fake).sum()) >= MIN_PER_CLASS:
         fitted = fit_probabilities(rows["logit"].to_numpy(), is_fake)
         measured = reliability(fitted.held_out_probs, is_fake)
+    rule = base.out_of_domain or OUT_OF_DOMAIN
+    # A p-value of few reals is never as low as the level.
+    n_compared = len(embeddings[POOLED].real_distances) if POOLED in embeddings else 0
+    is_ruled = n_compared > 0 and 1 / (n_compared + 1) <= rule.level
     calibration = Calibration(
         key=key,
         guarantee=str(guarantee),
         real_logits=logits,
         map=None if fitted is None else fitted.map,
         prevalence=prevalence,
+        embeddings=embeddings,
         facts={
             "guarantee": str(guarantee),
             "sentence": guarantee.sentence(),
@@ -182,6 +198,11 @@ def calibration_of(
                 domain or "": thresholds.to_json() for domain, thresholds in by_domain.items()
             },
             "too_few": too_few,
+            "out_of_domain": {
+                domain or "": _out_of_domain(near, rule)
+                for domain, near in embeddings.items()
+                if is_ruled
+            },
             "method": None if fitted is None else fitted.map.method,
             "log_losses": {} if fitted is None else fitted.log_losses,
             "reliability": None if measured is None else measured.to_json(),
@@ -195,8 +216,22 @@ def calibration_of(
         too_few=too_few,
         log_losses={} if fitted is None else fitted.log_losses,
         reliability=measured,
-        policy=_policy(base, calibration, guarantee, by_domain, domains),
+        policy=_policy(base, calibration, guarantee, by_domain, domains).model_copy(
+            update={"out_of_domain": rule if is_ruled else None}
+        ),
     )
+
+
+def _out_of_domain(near: EmbeddingDomain, rule: OutOfDomain) -> dict[str, Any]:
+    """Return what the rule compares images with, and the share of the fakes that it holds for."""
+    n_reals, p_fakes = len(near.real_distances), fake_p_values(near)
+    n_out = int((p_fakes <= rule.level).sum())
+    return {
+        "level": rule.level,
+        "n_reals": n_reals,
+        "n_fakes": len(p_fakes),
+        "fakes": asdict(share(n_out, len(p_fakes))) if len(p_fakes) else None,
+    }
 
 
 def _logits(rows: pl.DataFrame, *, is_fake: bool) -> NDArray[np.float32]:

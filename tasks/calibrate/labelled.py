@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from ...data.schema import Label
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..copies.near_duplicates import group_near_duplicates
+from ..decide.embedding_domain import MAX_IMAGES
+from ..embeddings.neighbours import Vectors
+from ..embeddings.rows import vectors_of
 from ..labels import best_labels
 from ..latest_rows import latest_scores, latest_sightings
 
@@ -23,12 +28,21 @@ class Labelled:
         n_images: Number of labelled images with a score, copies included.
         n_disputed: Number of images whose labels contradict each other; left out.
         n_unscored: Number of labelled images without a finite logit under the key; left out.
+        vectors: Embeddings, each (D,), by image_id: of each domain and class those of the lowest
+            ids, at most `MAX_IMAGES`; empty for detectors without embeddings.
     """
 
     rows: pl.DataFrame
     n_images: int
     n_disputed: int
     n_unscored: int
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
+
+    def vectors_in(self, rows: pl.DataFrame) -> Vectors:
+        """Return the embeddings of some rows in order of their ids, shape (N, D); N may be 0."""
+        ids = rows["image_id"].sort().to_list()
+        found = [self.vectors[image_id] for image_id in ids if image_id in self.vectors]
+        return np.stack(found) if found else np.empty((0, 0), np.float32)
 
 
 def read_labelled(lake: Lake, key: ScoreKey, *, domains: tuple[str, ...] = ()) -> Labelled:
@@ -80,8 +94,10 @@ def read_labelled(lake: Lake, key: ScoreKey, *, domains: tuple[str, ...] = ()) -
         .unique(["group_id", "is_fake"], keep="first", maintain_order=True)
         .select("image_id", pl.col("logit").cast(pl.Float32), "domain", "is_fake")
     )
+    compared = kept.filter(pl.int_range(pl.len()).over("domain", "is_fake") < MAX_IMAGES)
     return Labelled(
         rows=kept,
+        vectors=vectors_of(lake, key, compared["image_id"].to_list()),
         n_images=usable.height,
         n_disputed=int(rows["is_disputed"].sum()),
         n_unscored=rows.filter(~is_scored & ~pl.col("is_disputed")).height,

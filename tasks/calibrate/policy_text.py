@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ..decide.calibration import POOLED
 from ..decide.policy_toml import policy_toml
+from ..proportion import Interval
 from .calibrate import CalibrateResult
 from .thresholds import Thresholds
 
@@ -32,6 +33,8 @@ def policy_text(result: CalibrateResult) -> str:
     def above(*table: str) -> Iterable[str]:
         if table == ("default",):
             return ["# Every detector without thresholds of its own; not calibrated."]
+        if table == ("out_of_domain",):
+            return (line for text in domain_lines(result) for line in _comment(text))
         if table[:2] == ("detectors", result.calibration.key.detector):
             return _facts(result, table[3] if len(table) > 3 else POOLED)
         return ()
@@ -64,6 +67,30 @@ def lines_of(thresholds: Thresholds) -> list[str]:
             f"Where {100 * float(prevalence):g} % of the images are fake, {precision.text()} of"
             " the flagged are."
         )
+    return lines
+
+
+def domain_lines(result: CalibrateResult) -> list[str]:
+    """Return what the rule on images unlike the labelled ones rests on, or why there is none."""
+    rule = result.policy.out_of_domain
+    if rule is None:
+        return [
+            "No rule on images unlike the labelled ones: "
+            + (
+                "too few labelled real images have an embedding."
+                if result.calibration.embeddings
+                else "the scores have no embeddings."
+            )
+        ]
+    facts = result.calibration.facts["out_of_domain"][""]
+    lines = [
+        f"Images unlike {facts['n_reals']:,} labelled real and {facts['n_fakes']:,} fake images, by"
+        " their embeddings: what would be flagged goes to people. Of real images like the labelled"
+        f" ones, {100 * rule.level:g} % on average are called unlike them."
+    ]
+    if facts["fakes"] is not None:
+        share = Interval(**facts["fakes"]).text()
+        lines.append(f"Of the labelled fakes, each compared with the others, {share} are.")
     return lines
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from ...data.errors import ConfigError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from .conformal import p_values
+from .embedding_domain import EmbeddingDomain
 from .probability_map import ProbabilityMap
 
 POOLED: Final = None
@@ -40,6 +41,8 @@ class Calibration:
         map: Map from logits to probabilities; None if it could not be fitted.
         prevalence: Share of fakes that probabilities refer to; None for that of the labels.
         facts: Measures for people and cards, as JSON-ready values.
+        embeddings: Embeddings of labelled images, by domain as the logits; empty for calibrations
+            of earlier versions and for detectors without embeddings.
     """
 
     key: ScoreKey
@@ -48,6 +51,7 @@ class Calibration:
     map: ProbabilityMap | None
     prevalence: float | None
     facts: Mapping[str, Any]
+    embeddings: Mapping[str | None, EmbeddingDomain] = field(default_factory=dict)
 
     @property
     def calibration_id(self) -> str:
@@ -58,6 +62,11 @@ class Calibration:
         for domain, logits in sorted(self.real_logits.items(), key=lambda pair: pair[0] or ""):
             content.update(json.dumps([domain, len(logits)]).encode())
             content.update(logits.astype("<f4").tobytes())
+            # Calibrations without embeddings keep the ids that earlier versions gave them.
+            if (near := self.embeddings.get(domain)) is not None:
+                content.update(json.dumps(near.references.shape).encode())
+                content.update(near.references.astype("<f4").tobytes())
+                content.update(near.real_distances.astype("<f4").tobytes())
         return f"c-{content.hexdigest()[:12]}"
 
     def _plain_map(self) -> dict[str, Any]:
@@ -70,6 +79,15 @@ class Calibration:
         """Return the reals that an image of a domain is compared with: its own, else all."""
         own = self.real_logits.get(domain)
         return self.real_logits[POOLED] if own is None else own
+
+    def embeddings_for(self, domain: str | None) -> EmbeddingDomain:
+        """Return the embeddings that an image of a domain is compared with: its own, else all.
+
+        Raises:
+            KeyError: The calibration has no embeddings.
+        """
+        own = self.embeddings.get(domain)
+        return self.embeddings[POOLED] if own is None else own
 
     def with_columns(self, scores: pl.DataFrame) -> pl.DataFrame:
         """Return scores with their p-values and calibrated probabilities.
@@ -115,6 +133,7 @@ def store_calibration(lake: Lake, calibration: Calibration) -> str:
             "guarantee": calibration.guarantee,
             "domain": domain,
             "real_logits": logits.tolist(),
+            **_embedding_columns(calibration.embeddings.get(domain)),
             "facts": facts,
             "created_at": datetime.now(UTC),
         }
@@ -164,4 +183,22 @@ def find_calibration(lake: Lake, calibration_id: str) -> Calibration:
         map=None if plain is None else ProbabilityMap.of(plain),
         prevalence=facts.pop("prevalence"),
         facts=facts,
+        embeddings={
+            row["domain"]: EmbeddingDomain(
+                references=np.asarray(row["references"], dtype=np.float32),
+                real_distances=np.asarray(row["real_distances"], dtype=np.float32),
+            )
+            for row in rows.iter_rows(named=True)
+            if row["references"] is not None
+        },
     )
+
+
+def _embedding_columns(near: EmbeddingDomain | None) -> dict[str, Any]:
+    """Return the columns of the table `calibrations` with the embeddings of a domain."""
+    if near is None:
+        return {"references": None, "real_distances": None}
+    return {
+        "references": near.references.tolist(),
+        "real_distances": near.real_distances.tolist(),
+    }

@@ -13,7 +13,7 @@ import polars as pl
 
 from ...data.schema import Decision, DecisionReason, ScoreStatus
 from .pixel_rules import MEASURES, broken_rules
-from .policy import Policy
+from .policy import OutOfDomain, Policy
 
 # Columns that a caller may leave out.
 _OPTIONAL: Final = {
@@ -22,6 +22,7 @@ _OPTIONAL: Final = {
     "known": pl.String,
     "delivered_low": pl.Float32,
     "delivered_p_real": pl.Float32,
+    "p_domain": pl.Float32,
     **MEASURES,
 }
 
@@ -66,17 +67,18 @@ def decide(
        pixels: review
     3. domain without thresholds, if the policy leaves such domains to review: review
     4. score at or above `flag_at`: flag, or review where the policy leaves flags to people or
-       where the image is a graphic by the rules on pixels, or the score of a delivery is lower than
-       `flag_at`; under a policy with `fdr` p-values of
-       at most `flag_limit` take the place of scores
+       where the image is a graphic by the rules on pixels, or out of the domain of the
+       calibration by the policy's rule, or the score of a delivery is lower than `flag_at`; under a
+       policy with `fdr` p-values of at most `flag_limit` take the place of scores
     5. score at or above `review_at`: review
-    6. declared AI-generated, a view at or above `flag_at`, or a doubt: review
+    6. declared AI-generated, a view at or above `flag_at`, a doubt, or out of domain where the
+       policy leaves such images to people: review
     7. otherwise: clear
 
     Args:
         scores: Columns image_id, detector, status, prob_fake, width_px, height_px, domain,
             ai_declared and, optionally, view_prob (highest probability of any view), doubt,
-            p_real, and of the delivery with the lowest score delivered_low (logit) and
+            p_real, p_domain, and of the delivery with the lowest score delivered_low (logit) and
             delivered_p_real, and for the rules on pixels `pixel_rules.MEASURES`. Any value may be
             null; an unknown size counts as too small. known is the decision of a known hash.
         policy: Policy with rules and thresholds.
@@ -115,6 +117,7 @@ def decide(
         is_flagged=is_above.fill_null(value=False),
         is_held=is_held.fill_null(value=True),
         **broken_rules(policy.pixels),
+        is_foreign=_is_foreign(policy.out_of_domain),
         is_doubtful=(prob >= pl.col("review_at")).fill_null(value=False),
         is_raised=(pl.col("view_prob").cast(pl.Float32) >= pl.col("flag_at")).fill_null(
             value=False
@@ -124,6 +127,10 @@ def decide(
     left_to_people = (
         ~pl.col("is_listed") if policy.unlisted_domain == "review" else pl.lit(value=False)
     )
+    is_left = pl.any_horizontal("is_graphic", "is_foreign")
+    raised = ["is_doubtful", "is_declared", "is_raised", "is_seen_otherwise"]
+    if policy.out_of_domain is not None and policy.out_of_domain.clears == "review":
+        raised.append("is_foreign")
     decision = (
         pl.when(pl.col("known").is_not_null())
         .then("known")
@@ -131,11 +138,11 @@ def decide(
         .then(pl.lit(Decision.REVIEW.value))
         .when(pl.col("is_flagged"))
         .then(
-            pl.when(pl.col("may_flag") & pl.col("is_held") & ~pl.col("is_graphic"))
+            pl.when(pl.col("may_flag") & pl.col("is_held") & ~is_left)
             .then(pl.lit(Decision.FLAG.value))
             .otherwise(pl.lit(Decision.REVIEW.value))
         )
-        .when(pl.any_horizontal("is_doubtful", "is_declared", "is_raised", "is_seen_otherwise"))
+        .when(pl.any_horizontal(raised))
         .then(pl.lit(Decision.REVIEW.value))
         .otherwise(pl.lit(Decision.CLEAR.value))
     )
@@ -149,6 +156,7 @@ def decide(
         DecisionReason.UNCALIBRATED: can_judge & pl.col("is_flagged") & ~pl.col("may_flag"),
         DecisionReason.UNSTABLE: can_judge & pl.col("is_flagged") & ~pl.col("is_held"),
         DecisionReason.GRAPHIC: can_judge & pl.col("is_graphic"),
+        DecisionReason.OUT_OF_DOMAIN: can_judge & pl.col("is_foreign"),
         DecisionReason.AT_OR_ABOVE_FLAG: can_judge & pl.col("is_flagged"),
         DecisionReason.IN_REVIEW_BAND: can_judge & ~pl.col("is_flagged") & pl.col("is_doubtful"),
         DecisionReason.BELOW_REVIEW: can_judge & ~pl.col("is_doubtful"),
@@ -162,3 +170,13 @@ def decide(
     ).list.drop_nulls()
     decided = facts.select(decision=decision, reasons=reasons)
     return scores.select(columns).with_columns(decided.get_columns())
+
+
+def _is_foreign(rule: OutOfDomain | None) -> pl.Expr:
+    """Return whether an image is out of the domain of the calibration, never null."""
+    if rule is None:
+        return pl.lit(value=False)
+    # Both sides rounded to float32, as stored, so that 1 / 20 is at most 0.05.
+    return (pl.col("p_domain").cast(pl.Float32) <= pl.lit(rule.level, pl.Float32)).fill_null(
+        value=False
+    )

@@ -27,6 +27,7 @@ from .calibration import Calibration, find_calibration
 from .conformal import rejection_limit
 from .decide import decide
 from .decision_log import Tail, chained, tail_of, with_inputs
+from .domain_facts import domain_facts
 from .pixel_rules import bits_per_pixel
 from .policy import Policy
 
@@ -48,7 +49,7 @@ class AppliedPolicy:
     groups: pl.DataFrame | None = None
 
     def decide(self, scores: pl.DataFrame) -> pl.DataFrame:
-        """Return scores with decisions, reasons, `p_real` and `prob_calibrated`; see `decide`."""
+        """Return scores with decisions, reasons, p-values and `prob_calibrated`; see `decide`."""
         nothing = pl.lit(None, dtype=pl.Float32)
         if self.calibration is None:
             scores = scores.with_columns(p_real=nothing, prob_calibrated=nothing)
@@ -57,7 +58,21 @@ class AppliedPolicy:
             scores = self.calibration.with_columns(scores).with_columns(
                 delivered_p_real=delivered["p_real"]
             )
+        if "p_domain" not in scores.columns:
+            scores = scores.with_columns(p_domain=nothing)
         return decide(scores, self.policy, flag_limit=self.flag_limit)
+
+    def facts(self, lake: Lake, part: Part, key: ScoreKey) -> pl.DataFrame:
+        """Return what `decide` reads of the images of a part, one row per image.
+
+        Raises:
+            StoreError: The lake cannot be read.
+        """
+        facts = decision_facts(lake, part, key).collect()
+        if self.policy.out_of_domain is None or self.calibration is None:
+            return facts
+        near = domain_facts(lake, part, facts.select("image_id", "domain"), key, self.calibration)
+        return facts.join(near.drop("domain_distance"), on="image_id", how="left")
 
 
 def decided_part(lake: Lake, part: Part, key: ScoreKey, rules: AppliedPolicy) -> pl.DataFrame:
@@ -72,7 +87,7 @@ def decided_part(lake: Lake, part: Part, key: ScoreKey, rules: AppliedPolicy) ->
     Raises:
         StoreError: The lake cannot be read.
     """
-    decided = rules.decide(decision_facts(lake, part, key).collect())
+    decided = rules.decide(rules.facts(lake, part, key))
     if rules.groups is None:
         return decided.with_columns(group_id=pl.lit(None, dtype=pl.String))
     mine = decided.select("image_id").join(rules.groups, on="image_id")
@@ -82,7 +97,7 @@ def decided_part(lake: Lake, part: Part, key: ScoreKey, rules: AppliedPolicy) ->
         "lead_id"
     ].unique()
     if len(others):
-        outside = decision_facts(lake, Named(ids=tuple(others)), key).collect()
+        outside = rules.facts(lake, Named(ids=tuple(others)), key)
         names = ["image_id", "decision"]
         leads = pl.concat([decided.select(names), rules.decide(outside).select(names)])
     labels = labels_of(lake.rows_of("reviews", members["image_id"]), members)
@@ -102,7 +117,8 @@ def applied_policy(
 
     Raises:
         ConfigError: The lake does not have the calibration, or flags would follow from the
-            p-values of one that was made for other scores.
+            p-values of one that was made for other scores, or images would be compared with one
+            that has no embeddings.
         StoreError: The lake cannot be read.
     """
     rules = _calibrated(lake, policy, key, image_ids)
@@ -127,6 +143,12 @@ def _calibrated(
             )
         # The thresholds hold for their detector in every precision; p-values do not.
         return AppliedPolicy(policy=policy, calibration=None, flag_limit=None)
+    if policy.out_of_domain is not None and not calibration.embeddings:
+        raise ConfigError(
+            f"the policy has a rule on images that are out of domain, but {policy.calibration} has"
+            " no embeddings: an earlier version made it, or its detector gives none. Run"
+            " `assay calibrate` again, or remove `[out_of_domain]` from the policy"
+        )
     if policy.fdr is None:
         return AppliedPolicy(policy=policy, calibration=calibration, flag_limit=None)
     p_real = [
@@ -266,6 +288,7 @@ def _record(
         ),
         prob_calibrated="prob_calibrated",
         p_real="p_real",
+        p_domain="p_domain",
         inputs_sha256="inputs_sha256",
         decision="decision",
         reasons="reasons",

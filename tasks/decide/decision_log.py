@@ -34,7 +34,7 @@ INPUTS: Final = (
 )
 
 
-_NOT_OF_PIXELS: Final = ("known", "delivered_low")
+_NOT_OF_PIXELS: Final = ("known", "delivered_low", "p_domain")
 # Of later versions. A decision without any of them keeps the hash that it had before.
 LATER_INPUTS: Final = (
     *_NOT_OF_PIXELS,

@@ -10,7 +10,7 @@ from ...data.store.lake import Lake
 from ...synth.laundering import DELIVERIES
 from ..delivery.delivered import Mode, delivered_range
 from ..latest_rows import parts_of
-from .decide_images import applied_policy, decision_facts
+from .decide_images import applied_policy
 from .policy import Policy
 
 
@@ -46,7 +46,7 @@ def deliveries_pending(
         if mode == "band":
             is_asked |= pl.col("reasons").list.contains(DecisionReason.IN_REVIEW_BAND.value)
         for part in parts_of(lake, image_ids):
-            asked = rules.decide(decision_facts(lake, part, key).collect()).filter(is_asked)
+            asked = rules.decide(rules.facts(lake, part, key)).filter(is_asked)
             done = delivered_range(lake, key, part=part).filter(
                 pl.col("n_deliveries") >= len(DELIVERIES)
             )

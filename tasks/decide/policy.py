@@ -112,6 +112,23 @@ class PixelRules(_Rules):
     )
 
 
+class OutOfDomain(_Rules):
+    """What becomes of images that are unlike the labelled images of the policy's calibration.
+
+    An image without an embedding, or whose scores are of another score key, breaks no rule.
+    """
+
+    level: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="P-value (`decisions.p_domain`) at or below which an image is out of domain: "
+        "on average this share of the real images that are like the labelled ones.",
+    )
+    clears: Literal["keep", "review"] = Field(
+        default="keep",
+        description="Rule for such images below `review_at`: `keep` clears them, `review` leaves "
+        "them to people. Their flags are left to people in either case.",
+    )
+
+
 class Policy(_Rules):
     """The rules that turn a score into a decision."""
 
@@ -141,6 +158,10 @@ class Policy(_Rules):
     pixels: PixelRules | None = Field(
         default=None, description="Rules on what the pixels of an image show; none without them."
     )
+    out_of_domain: OutOfDomain | None = Field(
+        default=None,
+        description="Rule for images that are unlike those of the calibration; none without it.",
+    )
     calibration: str | None = Field(
         default=None,
         pattern=r"^c-[0-9a-f]{12}$",
@@ -155,7 +176,8 @@ class Policy(_Rules):
 
     @model_validator(mode="after")
     def _has_p_values(self) -> Self:
-        if self.fdr is not None and self.calibration is None:
+        needs_calibration = self.fdr is not None or self.out_of_domain is not None
+        if needs_calibration and self.calibration is None:
             raise PydanticCustomError(MISSING, "calibration", {"name": "calibration"})
         return self
 
@@ -217,6 +239,7 @@ class Policy(_Rules):
             },
             copies=self.copies,
             pixels=self.pixels,
+            out_of_domain=self.out_of_domain,
             calibration=self.calibration,
             fdr=self.fdr,
         )
@@ -232,6 +255,9 @@ class Policy(_Rules):
         later = {
             "copies": copies,
             "pixels": pixels,
+            "out_of_domain": None
+            if self.out_of_domain is None
+            else self.out_of_domain.model_dump(),
             "calibration": self.calibration,
             "fdr": self.fdr,
         }

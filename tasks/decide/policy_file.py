@@ -12,7 +12,16 @@ from pydantic_core import ErrorDetails
 from ...data.errors import ConfigError, shorten
 from ...data.text.wording import did_you_mean, shown
 from ...data.toml_file import read_toml
-from .policy import MAX_EDGE_PX, MISSING, REFUSED, Band, DetectorRules, PixelRules, Policy
+from .policy import (
+    MAX_EDGE_PX,
+    MISSING,
+    REFUSED,
+    Band,
+    DetectorRules,
+    OutOfDomain,
+    PixelRules,
+    Policy,
+)
 
 PACKAGED_POLICY: Final = Path(__file__).with_name("policy.toml")
 
@@ -28,6 +37,8 @@ _ALLOWED: Final = {
     "min_jpeg_quality": "a whole number from 1 to 100",
     "min_bits_per_pixel": "a number above 0, at most 64",
     "graphics": '"judge" or "review"',
+    "level": "a number above 0 and below 1",
+    "clears": '"keep" or "review"',
     "copies": '"alone" or "together"',
     "calibration": "the id of a calibration, `c-` and 12 hexadecimal digits",
     "fdr": "a number above 0 and below 1",
@@ -126,6 +137,8 @@ def _model_at(table: list[int | str]) -> type[BaseModel]:
         return Policy
     if table == ["pixels"]:
         return PixelRules
+    if table == ["out_of_domain"]:
+        return OutOfDomain
     return DetectorRules if table[0] == "detectors" and len(table) == 2 else Band
 
 

@@ -150,10 +150,12 @@ class Cells:
             & (decided == Decision.REVIEW.value)
             & ~has(DecisionReason.VIEW_ABOVE_FLAG)
         )
-        # Hashes and groups decide alone, and a graphic is not flagged at any threshold.
+        # Hashes and groups decide alone; a graphic or an image out of domain is not flagged at any
+        # threshold.
         ruled = has(
             DecisionReason.KNOWN_HASH,
             DecisionReason.GRAPHIC,
+            DecisionReason.OUT_OF_DOMAIN,
             DecisionReason.GROUP_OF_REVIEWED,
             DecisionReason.DECIDED_BY_GROUP,
         )

@@ -119,7 +119,7 @@ def _print_dry(result: CalibrateResult, lake: str, out: Path, *, as_json: bool) 
 
 def _lines(result: CalibrateResult) -> list[str]:
     """Return the result as lines with a label at their beginning."""
-    from ....tasks.calibrate.policy_text import lines_of
+    from ....tasks.calibrate.policy_text import domain_lines, lines_of
 
     facts = result.calibration.facts
     lines = [
@@ -145,6 +145,7 @@ def _lines(result: CalibrateResult) -> list[str]:
             f"{'':{_LABEL_CHARS}}domain {domain}: {n_reals:,} real images are too few, the"
             " thresholds of all domains apply without a guarantee for it alone"
         )
+    lines += [f"unlike      {line}" for line in domain_lines(result)]
     if result.reliability is not None:
         losses = ", ".join(
             f"{method} {loss:.3f}"

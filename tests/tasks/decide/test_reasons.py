@@ -29,6 +29,8 @@ def policy(**changes: Any) -> Policy:
         "unlisted_domain": "default",
         "default": {"review_at": 0.35, "flag_at": 0.65},
         "pixels": RULES | {"graphics": "review"},
+        "calibration": "c-0123456789ab",
+        "out_of_domain": {"level": 0.05},
     }
     return policy_from_dict(values | changes, source="test")
 
@@ -86,6 +88,33 @@ def test_a_graphic_is_not_flagged_and_may_be_cleared():
     ]
 
 
+@pytest.mark.parametrize(
+    ("prob", "clears", "decision"),
+    [
+        (0.9, "keep", "review"),
+        (0.5, "keep", "review"),
+        (0.1, "keep", "clear"),
+        (0.1, "review", "review"),
+    ],
+)
+def test_out_of_domain_is_at_or_below_the_level(prob, clears, decision):
+    """The 20th part is at most 0.05; above, and without an embedding, nothing changes."""
+    rules = policy(out_of_domain={"level": 0.05, "clears": clears})
+    found = decided(rules, prob_fake=prob, p_domain=1 / 20)
+    assert found[:2] == [decision, "out_of_domain"]
+    plain = decided(rules, prob_fake=prob)
+    assert found[2:] == plain[1:]
+    assert decided(rules, prob_fake=prob, p_domain=0.0501) == plain
+    bare = policy(out_of_domain=None)
+    assert decided(bare, prob_fake=prob, p_domain=0.001) == plain
+
+
+def test_out_of_domain_needs_a_calibration():
+    """A distance to labelled images needs labelled images."""
+    with pytest.raises(ConfigError, match="calibration is missing"):
+        policy(calibration=None)
+
+
 def test_without_rules_pixels_decide_nothing():
     """A policy without the table decides as before, and keeps its identity."""
     bare = policy(pixels=None)
@@ -139,6 +168,7 @@ REACHED: dict[str, dict[str, Any]] = {
     "enlarged": {"detail": 0.1},
     "heavy_compression": {"jpeg_quality": 5},
     "graphic_not_photo": GRAPHIC,
+    "out_of_domain": {"p_domain": 0.01},
     "known_hash": {"known": "review"},
     "unstable_under_delivery": {"delivered_low": -3.0},
     "declared_ai": {"ai_declared": "c2pa"},
