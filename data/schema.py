@@ -483,23 +483,13 @@ LATER: Final[dict[str, tuple[str, ...]]] = {
 
 # Order of the struct's fields and the metadata key follow `datasets.load_dataset("parquet", ...)`,
 # which then opens a shard with an Image feature.
+_FEATURES: Final = {"image_id": {"dtype": "string", "_type": "Value"}, "image": {"_type": "Image"}}
 SHARD: Final[pa.Schema] = pa.schema(
     [
         _required("image_id", _TEXT),
         pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", _TEXT)])),
     ],
-    metadata={
-        "huggingface": json.dumps(
-            {
-                "info": {
-                    "features": {
-                        "image_id": {"dtype": "string", "_type": "Value"},
-                        "image": {"_type": "Image"},
-                    }
-                }
-            }
-        )
-    },
+    metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
 )
 
 Row = dict[str, Any]
