@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +14,7 @@ from ...data.errors import ConfigError, InputError
 from ...data.schema import Label, ReviewKind
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
-from ..latest_rows import last_judgement, latest_decisions, latest_sightings
+from ..latest_rows import last_judgement, latest_decisions
 from ..review.answers import standing_answers
 from ..review.queue.draws import Draw
 from ..runs.run_record import find_run, ids_of_run
@@ -53,21 +53,26 @@ def draw_audit(
     *,
     run_id: str | None = None,
     since: datetime | None = None,
+    until: datetime | None = None,
     n_images: int = 300,
     cleared_share: float = 0.01,
     seed: int = 0,
     is_stored: bool = True,
+    write_sheet: Callable[[pl.DataFrame], None] | None = None,
 ) -> tuple[str, pl.DataFrame]:
     """Draw the sample of an audit from the decisions of a run, or of the images since a time.
 
     Args:
         lake: Lake of the decisions.
         run_id: Id of the run; None for the last decisions of the whole lake.
-        since: Earliest time at which an image was last seen; None for all.
+        since: Start of the time in which the images were seen, UTC; None for no start.
+        until: End of that time, UTC, itself left out; None for no end.
         n_images: Size of the sample.
         cleared_share: Smallest share of the cleared images that is drawn, in [0, 1].
         seed: Seed of the draw.
         is_stored: Whether to record the audit in the lake.
+        write_sheet: Writer of the sample, called before the audit is recorded, so that none is
+            whose sheet could not be written.
 
     Returns:
         Id of the audit, and the sample with the columns of `sample.draw`.
@@ -77,6 +82,8 @@ def draw_audit(
         InputError: There are no decisions to audit.
         StoreError: The lake cannot be read or written.
     """
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"a seed of {seed}; allowed: 0 to 2^63 - 1")
     if n_images < 1 or not 0 <= cleared_share <= 1:
         raise ConfigError(
             f"a sample of {n_images} images with a share of {cleared_share} of the cleared;"
@@ -86,9 +93,8 @@ def draw_audit(
     decided = latest_decisions(lake, key, policy_id=policy_id).select("image_id", "decision")
     if run_id is not None and (ids := ids_of_run(lake, find_run(lake, run_id))) is not None:
         decided = decided.filter(pl.col("image_id").is_in(ids.implode()))
-    if since is not None:
-        seen = latest_sightings(lake).filter(pl.col("seen_at") >= since).select("image_id")
-        decided = decided.join(seen, on="image_id", how="semi")
+    if since is not None or until is not None:
+        decided = decided.join(_seen(lake, since, until), on="image_id", how="semi")
     rows = decided.collect()
     if rows.is_empty():
         raise InputError(f"{lake.uri} has no decisions to audit in that part of it")
@@ -96,6 +102,8 @@ def draw_audit(
     sample = draw(rows, sizes(counts, n_images=n_images, cleared_share=cleared_share), seed=seed)
     audit_id = f"a-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     if is_stored:
+        if write_sheet is not None:
+            write_sheet(sample)
         stored = sample.with_columns(
             audit_id=pl.lit(audit_id),
             **{name: pl.lit(value) for name, value in key.as_row().items()},
@@ -105,6 +113,16 @@ def draw_audit(
         )
         lake.append("audits", stored, txn=f"audit:{audit_id}")
     return audit_id, sample
+
+
+def _seen(lake: Lake, since: datetime | None, until: datetime | None) -> pl.LazyFrame:
+    """Return image_id of the images with a sighting in a time; it may have later ones too."""
+    rows = lake.scan("sightings").filter(pl.col("image_id").is_not_null())
+    if since is not None:
+        rows = rows.filter(pl.col("seen_at") >= since)
+    if until is not None:
+        rows = rows.filter(pl.col("seen_at") < until)
+    return rows.select("image_id")
 
 
 def _judged(lake: Lake, run_id: str | None) -> tuple[ScoreKey, str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...data.store.lake import Lake
+from .charts import bars_text
 from .compare import ALPHA, Comparison, Drift, compare
 from .measures import MIN_DISTANCE, Measure
 from .populations import By, Populations, grouped, reader_of_vectors
@@ -58,15 +59,19 @@ class DriftReport:
             "comparisons": [_json(name, one) for name, one in self.comparisons.items()],
         }
 
-    def text(self) -> str:
-        """Return the report as lines of text."""
+    def text(self, *, has_bars: bool = True) -> str:
+        """Return the report as lines of text.
+
+        Args:
+            has_bars: Whether to draw the scores, and what has shifted, as bars of block characters.
+        """
         lines = [
             f"before      {self.populations.before_name}",
             f"after       {self.populations.after_name}",
             f"scores      {self.populations.key.describe()}",
         ]
         for name, one in self.comparisons.items():
-            lines += ["", *_lines(name, one)]
+            lines += ["", *_lines(name, one, has_bars=has_bars)]
         if self.n_left_out:
             lines += [
                 "",
@@ -134,13 +139,14 @@ def _json(name: str, one: Comparison) -> dict[str, Any]:
                 "psi": measure.psi,
                 "p_value": measure.p_value,
                 "is_shifted": measure.name in one.shifted,
+                "bins": None if measure.bins is None else asdict(measure.bins),
             }
             for measure in one.measures
         },
     }
 
 
-def _lines(name: str, one: Comparison) -> list[str]:
+def _lines(name: str, one: Comparison, *, has_bars: bool) -> list[str]:
     lines = [
         f"{name}: {one.n_before:,} images before, {one.n_after:,} after",
         f"  {one.drift.text}",
@@ -152,14 +158,19 @@ def _lines(name: str, one: Comparison) -> list[str]:
         stable = "" if measure.psi is None else f"{measure.psi:.3f}"
         mark = " *" if measure.name in one.shifted else ""
         lines.append(
-            f"  {measure.name:<16}{_value(measure, measure.before):>14}"
-            f"{_value(measure, measure.after):>14}{measure.distance:>10.3f}{stable:>8}"
+            f"  {measure.name:<16}{value_text(measure, measure.before):>14}"
+            f"{value_text(measure, measure.after):>14}{measure.distance:>10.3f}{stable:>8}"
             f"{measure.p_value:>10.2g}{mark}"
         )
+        if has_bars and measure.bins and (mark or measure.name == "score"):
+            lines += [
+                f"    {'before':<8}|{bars_text(measure.bins.before)}|",
+                f"    {'after':<8}|{bars_text(measure.bins.after)}|",
+            ]
     return lines
 
 
-def _value(measure: Measure, value: float | dict[str, float] | None) -> str:
+def value_text(measure: Measure, value: float | dict[str, float] | None) -> str:
     """Return a median, or the most frequent format with its share."""
     if value is None:
         return "-"

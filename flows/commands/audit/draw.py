@@ -16,6 +16,7 @@ def draw(
     lake: LakeUri = None,
     run: str | None = None,
     since: str | None = None,
+    until: str | None = None,
     n: Annotated[int, Parameter(name=["--n", "-n"])] = 300,
     cleared_share: float = 0.01,
     seed: int = 0,
@@ -31,7 +32,8 @@ def draw(
     Args:
         lake: Folder of the lake, or its s3:// prefix.
         run: Id of the run [default: the last decisions of all images].
-        since: Images last seen since a time: a date, a time, or a duration such as 30d.
+        since: Images seen since a time: a date, a time, or a duration such as 30d.
+        until: Images seen before a time; --since 2026-03-01 --until 2026-04-01 is a month.
         n: Size of the sample.
         cleared_share: Smallest share of the cleared images that is drawn, 0 to 1.
         seed: Seed of the draw.
@@ -52,7 +54,9 @@ def draw(
     from ....tasks.audit.sheet import write_sheet
     from ...dry_run.effects import Effect, Effects
 
-    at = None if since is None else time_of("--since", since, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    start = None if since is None else time_of("--since", since, now=now)
+    end = None if until is None else time_of("--until", until, now=now)
     file = None if to is None else from_home(to)
     if file is not None:
         require_output(file)
@@ -64,11 +68,13 @@ def draw(
     audit_id, sample = draw_audit(
         opened,
         run_id=run,
-        since=at,
+        since=start,
+        until=end,
         n_images=n,
         cleared_share=cleared_share,
         seed=seed,
         is_stored=not dry_run,
+        write_sheet=None if file is None else lambda sample: write_sheet(opened, sample, file),
     )
     if dry_run:
         writes = [Effect(sample.height, "rows of audits", f"{opened.uri}/tables/audits")]
@@ -76,8 +82,6 @@ def draw(
             writes.append(Effect(sample.height, "images to label", str(file)))
         print_effects(Effects(writes=writes), as_json=json_)
         return
-    if file is not None:
-        write_sheet(opened, sample, file)
     strata = {
         name: part.height for (name,), part in sample.group_by("stratum", maintain_order=True)
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ..options import AsJson, Flag, LakeUri, open_lake, print_result
+from ..options import AsJson, Flag, LakeUri, Open, open_lake, print_result
 
 
 def drift(
@@ -20,9 +22,11 @@ def drift(
     alpha: float = 0.01,
     limit: float = 0.05,
     seed: int = 0,
+    page: Annotated[Path | None, Parameter(name="--page")] = None,
     emit: Annotated[bool, Flag] = False,
     fail_on_drift: Annotated[bool, Flag, Parameter(name="--fail-on-drift")] = False,
     json_: AsJson = False,
+    open_: Open = False,
 ) -> None:
     """Compare the images of two runs or times: scores, embeddings, sizes, formats, compression.
 
@@ -40,9 +44,11 @@ def drift(
         alpha: Probability of a false alarm over all tests, 0.001 to 0.5.
         limit: Smallest distance of a measure that counts as a shift, 0 to 1.
         seed: Seed of samples and permutations.
+        page: HTML page of the comparison to write, with a chart per measure.
         emit: Event assay.drift.found sent to the Prefect server if anything has shifted.
         fail_on_drift: Exit code 6 if anything has shifted.
         json_: One JSON object on stdout.
+        open_: Page of --page shown in the browser.
 
     Raises:
         ConfigError: An option is out of range, options exclude each other, or the event is wanted
@@ -53,9 +59,13 @@ def drift(
 
     from ....data.durations import since as time_of
     from ....data.errors import ConfigError, GateRefused
+    from ....data.user_paths import from_home, require_output
+    from ....tasks.drift.charts import bars_text
     from ....tasks.drift.of_run import summary_of
+    from ....tasks.drift.page import write_drift
     from ....tasks.drift.populations import of_runs, of_times
     from ....tasks.drift.report import drift_report
+    from ...process.browser import open_page
     from ...process.prefect_home import configured_api_url, settle
 
     # Smaller rates need more permutations: their number is the one of tests by the rate.
@@ -69,6 +79,8 @@ def drift(
         raise ConfigError("--since compares times, --run and --against runs; pass one of them")
     if since is None and baseline_since is not None:
         raise ConfigError("--baseline-since needs --since, where its images end")
+    if page is not None:
+        require_output(from_home(page))
     if emit and configured_api_url() is None:
         raise ConfigError("--emit needs a Prefect server; set PREFECT_API_URL")
     now = datetime.now(UTC)
@@ -77,12 +89,16 @@ def drift(
     opened = open_lake(lake)
     populations = of_runs(opened, run, against) if at is None else of_times(opened, at, start)
     report = drift_report(opened, populations, by=by, alpha=alpha, limit=limit, seed=seed)
+    drawn = None if page is None else write_drift(report, from_home(page))
+    text = report.text(has_bars=_can_print(bars_text([1])))
     print_result(
-        report.text,
-        paths=(),
-        values={"lake": opened.uri, **report.to_json()},
+        lambda: text + (f"\npage        {drawn}" if drawn else ""),
+        paths=[drawn] if drawn else [],
+        values={"lake": opened.uri, **report.to_json(), "page": drawn},
         as_json=json_,
     )
+    if open_:
+        open_page(drawn)
     if emit and report.drifted:
         settle(quiet=True)
         from ...events.event import drift_found
@@ -103,3 +119,12 @@ def drift(
             f"{', '.join(report.drifted)} in {opened.uri} have shifted; look at what is new with"
             " `assay ls`, and draw an audit with `assay audit draw`"
         )
+
+
+def _can_print(text: str) -> bool:
+    """Return whether the terminal or file behind stdout takes a text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

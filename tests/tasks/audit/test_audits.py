@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
-from lakes import Made, Shot, lake_of, reviewed
+from lakes import START, Made, Shot, lake_of, reviewed
 from processes import forked_command
 
-from assay.data.errors import ConfigError, InputError
+from assay.data.errors import ConfigError, InputError, StoreError
 from assay.flows.deciding.decide_again import decide_again, shadow
 from assay.tasks.audit.audits import draw_audit, open_draws, read_audit
 from assay.tasks.audit.sample import draw, sizes
@@ -78,10 +79,35 @@ def test_drawn_images_come_into_the_queue_as_audit(made: Made) -> None:
     assert {item.image_id for item in items if item.kind == "audit"} <= set(drawn.image_ids)
 
 
+def test_a_month_is_audited_whatever_was_seen_later(made: Made) -> None:
+    """Images with a sighting between two times, the later one left out."""
+    third, ninth = (START + timedelta(seconds=n) for n in (3, 9))
+    _, sample = draw_audit(made.lake, since=third, until=ninth, n_images=100, is_stored=False)
+    seen = {made.ids[f"{n}.jpg"] for n in range(3, 9)}
+    assert set(sample["image_id"]) == seen
+    with pytest.raises(InputError, match="no decisions to audit"):
+        draw_audit(made.lake, until=START, is_stored=False)
+
+
+def test_an_audit_whose_sheet_cannot_be_written_is_not_recorded(made: Made) -> None:
+    """Else the images of a failed command would wait in the queue."""
+    before = made.lake.scan("audits").collect().height
+
+    def full(_: pl.DataFrame) -> None:
+        raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError):
+        draw_audit(made.lake, n_images=2, write_sheet=full)
+    assert made.lake.scan("audits").collect().height == before
+
+
 def test_numbers_out_of_range_and_unknown_audits_are_refused(made: Made) -> None:
     """The message names what is allowed, or what the lake has."""
     with pytest.raises(ConfigError, match="allowed"):
         draw_audit(made.lake, cleared_share=2)
+    for seed in (-1, 2**63):
+        with pytest.raises(ConfigError, match=r"allowed: 0 to 2\^63 - 1"):
+            draw_audit(made.lake, seed=seed)
     audit_id, _ = draw_audit(made.lake, n_images=1, seed=4)
     with pytest.raises(InputError, match=f"it has: .*{audit_id}"):
         read_audit(made.lake, "a-none")
