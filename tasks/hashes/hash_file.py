@@ -28,8 +28,13 @@ def read_hashes(file: Path) -> pl.DataFrame:
             the message names the first of them by their lines.
     """
     try:
-        rows = pl.read_csv(file, infer_schema=False, truncate_ragged_lines=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        # Given a path, polars would read all files of a folder or a pattern, and addresses.
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}); give a CSV file") from error
+    try:
+        rows = pl.read_csv(content, infer_schema=False, truncate_ragged_lines=False)
+    except pl.exceptions.PolarsError as error:
         raise InputError(
             f"{file} cannot be read as CSV: {str(error).splitlines()[0]}; its first line must name"
             " the columns, one of them `hash`"

@@ -109,6 +109,14 @@ def test_a_bad_file_names_its_rows(tmp_path, text, words):
         read_hashes(written(tmp_path, text))
 
 
+@pytest.mark.parametrize("name", ["", "gone.csv", "*.csv"])
+def test_a_list_is_one_file(tmp_path, name):
+    """Neither a folder nor a pattern nor a missing file is read."""
+    written(tmp_path, f"hash\n{'a' * 64}\n")
+    with pytest.raises(InputError, match=r"cannot be read \(.*\); give a CSV file"):
+        read_hashes(tmp_path / name)
+
+
 @pytest.fixture(scope="module")
 def pictures() -> list[bytes]:
     return [encoded(photo(seed=seed, size=(500, 460)), "PNG") for seed in range(3)]
