@@ -196,6 +196,12 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
+# What a score, the score of a tile and that of a delivery are of.
+_SCORED: Final = tuple(
+    _required(name, _TEXT)
+    for name in ("image_id", "detector", "weights_sha256", "profile", "backend", "precision")
+)
+
 # A new column is nullable: existing tables get it at their next append.
 TABLES: Final[dict[str, pa.Schema]] = {
     "images": pa.schema(
@@ -222,11 +228,6 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ),
             pa.field("ai_declared", _TEXT),
             pa.field("doubt", _TEXT),
-            # Of the pixels; null for images of earlier versions: unknown.
-            pa.field("detail", pa.float32()),
-            pa.field("flat_share", pa.float32()),
-            pa.field("n_colours", pa.int32()),
-            pa.field("pdq", _TEXT),
             _required("batch_id", _TEXT),
             _required("ingested_at", _TIME),
         ]
@@ -247,12 +248,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     ),
     "scores": pa.schema(
         [
-            _required("image_id", _TEXT),
-            _required("detector", _TEXT),
-            _required("weights_sha256", _TEXT),
-            _required("profile", _TEXT),
-            _required("backend", _TEXT),
-            _required("precision", _TEXT),
+            *_SCORED,
             _required("status", _TEXT),
             pa.field("reason", _TEXT),
             pa.field("logit", pa.float32()),
@@ -265,12 +261,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     ),
     "views": pa.schema(
         [
-            _required("image_id", _TEXT),
-            _required("detector", _TEXT),
-            _required("weights_sha256", _TEXT),
-            _required("profile", _TEXT),
-            _required("backend", _TEXT),
-            _required("precision", _TEXT),
+            *_SCORED,
             _required("view", _TEXT),
             pa.field("left_px", pa.int32()),
             pa.field("top_px", pa.int32()),
@@ -284,12 +275,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     ),
     "deliveries": pa.schema(
         [
-            _required("image_id", _TEXT),
-            _required("detector", _TEXT),
-            _required("weights_sha256", _TEXT),
-            _required("profile", _TEXT),
-            _required("backend", _TEXT),
-            _required("precision", _TEXT),
+            *_SCORED,
             # Name of the condition of `synth.laundering.DELIVERIES`.
             _required("delivery", _TEXT),
             _required("status", _TEXT),
@@ -297,6 +283,17 @@ TABLES: Final[dict[str, pa.Schema]] = {
             pa.field("logit", pa.float32()),
             _required("run_id", _TEXT),
             _required("scored_at", _TIME),
+        ]
+    ),
+    "measures": pa.schema(
+        [
+            _required("image_id", _TEXT),
+            pa.field("reason", _TEXT),
+            pa.field("detail", pa.float32()),
+            pa.field("flat_share", pa.float32()),
+            pa.field("n_colours", pa.int32()),
+            pa.field("pdq", _TEXT),
+            _required("measured_at", _TIME),
         ]
     ),
     "decisions": pa.schema(
@@ -461,6 +458,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "scores": ("image_id", "scored_at"),
     "views": ("image_id", "scored_at"),
     "deliveries": ("image_id", "scored_at"),
+    "measures": ("image_id", "measured_at"),
     "decisions": ("image_id", "decided_at"),
     "reviews": ("image_id", "reviewed_at"),
     "golden": ("image_id", "set_at"),
@@ -475,7 +473,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
 
 # Columns that may be missing in rows of older versions; read as null.
 LATER: Final[dict[str, tuple[str, ...]]] = {
-    "images": ("phash_of", "doubt", "detail", "flat_share", "n_colours", "pdq"),
+    "images": ("phash_of", "doubt"),
     "decisions": ("p_domain",),
     "calibrations": ("references", "real_distances"),
     "reviews": tuple(TABLES["reviews"].names[5:]),

@@ -25,6 +25,7 @@ _WHEN = {
     "scores": "scored_at",
     "views": "scored_at",
     "deliveries": "scored_at",
+    "measures": "measured_at",
     "decisions": "decided_at",
     "reviews": "reviewed_at",
     "golden": "set_at",

@@ -35,6 +35,7 @@ TASKS = Steps(
     score=called_as_task("score", steps.score_step),
     views=called_as_task("views", steps.views_step),
     deliver=called_as_task("deliver", steps.deliver_step),
+    measure=called_as_task("measure", steps.measure_step),
     decide=called_as_task("decide", steps.decide_step),
     drift=called_as_task("drift", steps.drift_step),
     report=called_as_task("report", steps.report_step),

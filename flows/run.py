@@ -18,6 +18,7 @@ from ..data.store.damage import explain
 from ..data.store.lake import Lake
 from ..tasks.batches import batch_id_of, chunks
 from ..tasks.decide.deliveries_pending import deliveries_pending
+from ..tasks.decide.measures_pending import measures_pending, needs_measures
 from ..tasks.detector.identity import Identity
 from ..tasks.drift.measures import MIN_IMAGES
 from ..tasks.drift.of_run import RunDrift
@@ -44,6 +45,7 @@ from .steps import (
     images_of,
     ingest_and_score_step,
     ingest_step,
+    measure_step,
     score_step,
     views_step,
 )
@@ -130,6 +132,7 @@ def run(
         if detector is not None:
             _score(state, calls, detector)
             _score_tiles(state, calls, detector)
+            _measure(state, calls, detector)
             _deliver(state, calls, detector)
             with state.keeping(lambda: "all scores are kept; the same command decides and reports"):
                 state.decisions = calls.decide(lake, request, state.run_id, state.batch_id)
@@ -308,6 +311,32 @@ def _drift(state: RunState, calls: Steps) -> RunDrift | None:
             MIN_IMAGES,
         )
     return found
+
+
+def _measure(state: RunState, calls: Steps, detector: Identity) -> None:
+    """Measure the pixels of the batch's images that have no measures, if decisions need them."""
+    policy = policy_of(state.request, detector)
+    if not needs_measures(state.lake, policy):
+        return
+    wanted = images_of(state.lake, state.batch_id)
+    left = measures_pending(state.lake, policy, image_ids=wanted)
+    if left.is_empty():
+        return
+    watcher = progress.current()
+    watcher.begin("measure", len(left))
+    n_measured = 0
+
+    def standing() -> str:
+        return standing_of(n_measured, len(left), "images", "measured")
+
+    parts = ((state.lake, state.request, state.run_id, *part) for part in _by_shard(left))
+    with state.keeping(standing), closing(ahead(measure_step, state.request, parts)) as in_order:
+        for part in in_order:
+            *_, shard, image_ids = part
+            _log.debug("measuring %d images of shard %s", len(image_ids), shard)
+            n_measured += calls.measure(*part)
+    _log.info("measured the pixels of %s images", f"{n_measured:,}")
+    watcher.end()
 
 
 def _deliver(state: RunState, calls: Steps, detector: Identity) -> None:

@@ -25,6 +25,7 @@ from ..tasks.ingest import ingest_chunk
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.inline_scorer import InlineScorer
 from ..tasks.latest_rows import rows_of_batch
+from ..tasks.measures.measures import measure_images
 from ..tasks.report.write import write_report
 from ..tasks.score import ScoreCounts, score_shard
 from ..tasks.views import ViewCounts, view_shard
@@ -130,6 +131,22 @@ def deliver_step(
     return _on_shard("deliveries", deliver_shard, lake, request, run_id, shard, image_ids)
 
 
+@placed(uses_network=False)
+@_naming_damage
+def measure_step(
+    lake: Lake, request: Request, run_id: str, shard: str, image_ids: Sequence[str]
+) -> int:
+    """Measure the pixels of these images of one shard; return the number of new rows."""
+    with turn(lake.uri, "measures", shard, image_ids[0]):
+        return measure_images(
+            lake,
+            image_ids,
+            n_workers=request.workers,
+            limits=request.limits,
+            on_item=progress.current().advance,
+        )
+
+
 def _on_shard(
     table: str,
     work: Callable[..., R],
@@ -199,6 +216,7 @@ class Steps:
     score: Callable[[Lake, Request, str, str, Sequence[str]], ScoreCounts] = score_step
     views: Callable[[Lake, Request, str, str, Sequence[str]], ViewCounts] = views_step
     deliver: Callable[[Lake, Request, str, str, Sequence[str]], DeliveryCounts] = deliver_step
+    measure: Callable[[Lake, Request, str, str, Sequence[str]], int] = measure_step
     decide: Callable[[Lake, Request, str, str | None], dict[str, int]] = decide_step
     drift: Callable[[Lake, Request, str, str | None, float], RunDrift | None] = drift_step
     report: Callable[[Lake, str], str] = report_step

@@ -19,6 +19,7 @@ TableName = Annotated[
         "scores",
         "views",
         "deliveries",
+        "measures",
         "decisions",
         "reviews",
         "golden",
@@ -133,6 +134,38 @@ def sweep(
         print(json.dumps({"dry_run": dry_run, "swept": [one.to_json() for one in swept]}))  # noqa: T201
         return
     print(lake_sweep.draw(swept, dry_run=dry_run))  # noqa: T201
+
+
+@lake_app.command
+def measure(*, lake: LakeUri = None, json_: AsJson = False, dry_run: DryRun = False) -> None:
+    """Measure the pixels of the images that have no measures yet: detail, colours, PDQ hash.
+
+    Runs and `assay decide` measure by themselves what they decide by. A stopped pass resumes with
+    the same command.
+
+    Args:
+        lake: Folder of the lake, or its s3:// prefix.
+        json_: One JSON object on stdout.
+        dry_run: Number of images that would be measured; nothing is changed.
+    """
+    from ...tasks.measures.measures import unmeasured
+    from ..deciding.decide_again import measure as measure_all
+    from ..dry_run.effects import Effect, Effects
+    from ..progress import for_terminal, watched
+
+    opened = open_lake(lake)
+    left = unmeasured(opened)
+    if dry_run:
+        effects = Effects(
+            reads=[Effect(left.height, "stored images", opened.uri)],
+            writes=[Effect(left.height, "rows of measures", f"{opened.uri}/tables/measures")],
+        )
+        print_effects(effects, as_json=json_)
+        return
+    with watched(for_terminal()):
+        n_measured = measure_all(opened, left)
+    values = {"lake": opened.uri, "measured": n_measured}
+    print(json.dumps(values) if json_ else f"measured    {n_measured:,} images")  # noqa: T201
 
 
 @lake_app.command

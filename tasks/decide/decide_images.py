@@ -22,6 +22,7 @@ from ..copies.groups import find_groups, labels_of, together
 from ..delivery.delivered import delivered_range
 from ..hashes.known_hashes import KNOWN, known_decisions
 from ..latest_rows import Named, Part, latest_decisions, latest_scores, latest_sightings, parts_of
+from ..measures.measures import measures_of
 from ..views import highest_views
 from .calibration import Calibration, find_calibration
 from .conformal import rejection_limit
@@ -237,7 +238,7 @@ def decision_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
     """Return what `decide` reads of the images of a part, one row per image."""
     known = pl.DataFrame(schema=KNOWN)
     if lake.version("known_hashes") is not None:
-        known = known_decisions(lake, part.rows(lake, "images").select("image_id", "pdq").collect())
+        known = known_decisions(lake, measures_of(lake, part).select("image_id", "pdq").collect())
     return (
         _score_facts(lake, part, key)
         .join(known.lazy(), on="image_id", how="left")
@@ -249,17 +250,18 @@ def decision_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
 
 def _score_facts(lake: Lake, part: Part, key: ScoreKey) -> pl.LazyFrame:
     images = part.rows(lake, "images").select(
-        *("image_id", "width_px", "height_px", "ai_declared", "doubt"),
-        *("detail", "flat_share", "n_colours", "jpeg_quality"),
+        *("image_id", "width_px", "height_px", "ai_declared", "doubt", "jpeg_quality"),
         bits_per_pixel=bits_per_pixel(),
     )
     scores = latest_scores(lake, key, part=part)
     domains = latest_sightings(lake, part=part).select("image_id", "domain")
+    measures = measures_of(lake, part).drop("pdq")
     return (
         # An interrupted ingest may leave two rows of one image, which gets one decision.
         images.unique(subset=["image_id"], keep="any")
         .join(scores.select("image_id", "status", "logit", "prob_fake"), on="image_id", how="left")
         .join(domains, on="image_id", how="left")
+        .join(measures, on="image_id", how="left")
     )
 
 

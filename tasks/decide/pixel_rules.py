@@ -1,4 +1,4 @@
-"""Rules on what the pixels of an image show, applied to the measures in the table `images`."""
+"""Rules on what the pixels of an image show, by the tables `images` and `measures`."""
 
 from __future__ import annotations
 

@@ -88,12 +88,12 @@ class DetectorRules(_Rules):
 class PixelRules(_Rules):
     """What the pixels of an image must show for its score to count; a rule without a value is off.
 
-    A measure that is null, as for images of earlier versions, is unknown and breaks no rule.
+    A measure that is null is unknown and breaks no rule.
     """
 
     min_detail: Share | None = Field(
         default=None,
-        description="Detail (`images.detail`) below which an image was enlarged and goes to "
+        description="Detail (`measures.detail`) below which an image was enlarged and goes to "
         "review, whatever its score; 0.38 is measured in docs/decisions.md.",
     )
     min_jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = Field(

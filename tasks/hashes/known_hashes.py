@@ -116,7 +116,7 @@ def known_decisions(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         lake: Lake of the known hashes.
-        images: Columns image_id and pdq; null: unknown, matches nothing.
+        images: Columns image_id and pdq, from `measures`; null: unknown, matches nothing.
 
     Returns:
         Columns image_id and known: `flag` if any match says so, else `review`.

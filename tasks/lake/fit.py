@@ -22,7 +22,7 @@ MAX_SHARDS_OPENED = 500
 # Shards that are looked up one by one; for more, the folder is listed.
 MAX_SHARDS_ASKED = 50
 
-_NAMING_IMAGES = ("scores", "decisions", "synthetics", "views", "deliveries")
+_NAMING_IMAGES = ("scores", "decisions", "synthetics", "views", "deliveries", "measures")
 
 
 def require_fit(lake: Lake, batch_id: str | None) -> None:

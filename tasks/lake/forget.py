@@ -1,8 +1,9 @@
 """Forgetting: an image leaves the lake, and a tombstone keeps it out.
 
 Erased are its bytes in every shard, and the rows computed from its pixels (`images`, `scores`,
-`views`, `deliveries`), in every version of these tables: hashes, metadata of the file, embeddings
-and logits. Reports that may show it are deleted. Its items are recorded as rejected, `forgotten`.
+`views`, `deliveries`, `measures`), in every version of these tables: hashes, metadata of the file,
+embeddings and logits. Reports that may show it are deleted. Its items are recorded as rejected,
+`forgotten`.
 
 What people said and what was decided stays, as rows that name the id: `decisions` is a chained log,
 which a removed row would break, and has nothing from which an image could be made again.

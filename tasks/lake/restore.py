@@ -35,7 +35,10 @@ from ...data.store.upkeep.table_repair import files_of
 RUN_ID: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 # Rows about an image go before the image, and come back after it.
-_ORDER: Final = ("decisions", "deliveries", "views", "scores", "synthetics", "sightings", "images")
+_ORDER: Final = (
+    *("decisions", "measures", "deliveries", "views", "scores"),
+    *("synthetics", "sightings", "images"),
+)
 # Commits to `runs` searched for the end of a run.
 _ENTRIES_OF_END: Final = 50
 

@@ -19,7 +19,7 @@ Rows: TypeAlias = Sequence[Row] | pa.Table | pl.DataFrame
 
 TABLE: Final = "forgotten"
 # Tables with what was computed from the pixels: hashes, metadata, embeddings, logits.
-DERIVED: Final = ("images", "scores", "views", "deliveries")
+DERIVED: Final = ("images", "scores", "views", "deliveries", "measures")
 
 
 class Tombstones:

@@ -25,7 +25,9 @@ def decide(
 ) -> None:
     """Decide stored scores again under a policy, and show what changes from what to what.
 
-    No image is scored and no detector loaded. With `--dry-run` the decisions stay as they are.
+    No image is scored and no detector loaded. If the policy has rules on pixels or the lake has
+    known hashes, images without measures are measured first, once. With `--dry-run` nothing is
+    written.
 
     Args:
         lake: Folder of the lake, or its s3:// prefix.
@@ -51,13 +53,17 @@ def decide(
     from ....tasks.redecide.page import write_changes
     from ...deciding.decide_again import decide_again, shadow
     from ...process.browser import open_page
+    from ...progress import for_terminal, watched
 
     at = None if since is None else time_of("--since", since, now=datetime.now(UTC))
     rules = load_policy(None if policy is None else from_home(policy))
     if page is not None:
         require_output(from_home(page))
     opened = open_lake(lake)
-    seen = shadow(opened, rules, detector=detector, precision=precision, since=at)
+    with watched(for_terminal()):
+        seen = shadow(
+            opened, rules, detector=detector, precision=precision, since=at, measures=not dry_run
+        )
     before = seen.before.policy_id or "images without decisions"
     drawn = None
     if page is not None:
@@ -78,6 +84,14 @@ def decide(
         heading,
         f"policy      {before} -> {seen.policy.policy_id}",
         changes_text(seen.changes),
+        *(
+            [
+                f"unmeasured  {seen.n_unmeasured:,} images: rules on pixels and known hashes leave"
+                " them out here; without --dry-run they are measured first"
+            ]
+            if seen.n_unmeasured
+            else []
+        ),
         *([f"page        {drawn}"] if drawn else []),
         *("next", f"  {after}"),
     ]
@@ -89,6 +103,7 @@ def decide(
         "policy_id": seen.policy.policy_id,
         "images": n_images,
         "changed": n_changed,
+        "unmeasured": seen.n_unmeasured,
         "changes": changes_json(seen.changes),
         "page": drawn,
         "reads": [{"count": n_images, "what": "stored images", "where": opened.uri}],

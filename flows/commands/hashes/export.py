@@ -21,7 +21,8 @@ def export(
 ) -> None:
     """Write the hashes of one list or of all lists, with their notes and decisions.
 
-    `assay export` and `assay query` give the hashes of images, in the column `pdq` of `images`.
+    The hashes of the lake's own images are in the column `pdq` of the table `measures`, which
+    `assay lake measure` fills and `assay query` reads.
 
     Args:
         to: File to write: .csv, .jsonl or .parquet.

@@ -7,8 +7,8 @@ import pytest
 from factories import encoded, photo
 from PIL import Image
 
-from assay.data.images.inspect_image import inspect_image
 from assay.data.images.pdq import MATCH_BITS, pdq, pdq_of
+from assay.data.images.pixel_facts import measure_pixels
 
 # By pdqhash 0.2.8, the reference in C++, of `photo(seed, size)`.
 REFERENCE = {
@@ -40,7 +40,7 @@ def test_a_copy_matches_and_another_image_does_not():
     """Half the size and JPEG 60 is a match; another photo is far away."""
     image = photo(seed=1, size=(640, 480))
     own = pdq(image.convert("L"))
-    copy = inspect_image(encoded(image.resize((320, 240)), "JPEG", quality=60))
+    copy = measure_pixels(encoded(image.resize((320, 240)), "JPEG", quality=60))
     assert distance(copy.pdq, own) <= MATCH_BITS
     assert distance(pdq(photo(seed=2, size=(640, 480)).convert("L")), own) > 2 * MATCH_BITS
 

@@ -11,6 +11,7 @@ import pytest
 from lakes import KEY, Made, Shot, lake_of, reviewed
 
 from assay.data.errors import InputError
+from assay.data.images.pixel_facts import measure_pixels
 from assay.data.schema import Decision
 from assay.flows.deciding.decide_again import decide_again, shadow
 from assay.tasks.accountability.explain_decision import ExplainedDecision, explain_decision
@@ -109,7 +110,7 @@ def test_hashes_groups_and_deliveries_say_what_they_changed(tmp_path: Path) -> N
         Shot(name="unstable.jpg", prob=0.9, seed=3),
     ]
     made = lake_of(tmp_path, shots)
-    own = made.lake.rows_of("images", [made.ids["listed.jpg"]]).collect()["pdq"][0]
+    own = measure_pixels(made.lake.image(made.ids["listed.jpg"])).pdq
     hashes = pl.DataFrame({"hash": [own], "note": ["seen before"]})
     add_hashes(made.lake, hashes, list_name="known", decision=Decision.FLAG)
     delivery = KEY.as_row() | {
@@ -124,7 +125,7 @@ def test_hashes_groups_and_deliveries_say_what_they_changed(tmp_path: Path) -> N
     }
     made.lake.append("deliveries", [delivery], txn="delivery")
     policy = policy_from_dict(load_policy().as_dict() | {"copies": "together"}, source="test")
-    decide_again(made.lake, shadow(made.lake, policy))
+    decide_again(made.lake, shadow(made.lake, policy, measures=True))
     expected = {
         "copy.jpg": ("flag", {"no copies that are decided together": "clear"}),
         "listed.jpg": ("flag", {"no match with a known hash": "clear"}),

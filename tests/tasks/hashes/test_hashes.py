@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lakes import KEY, Shot, lake_of
 
 from assay.data.errors import InputError
-from assay.data.images.inspect_image import inspect_image
+from assay.data.images.pixel_facts import measure_pixels
 from assay.data.schema import Decision
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
@@ -25,6 +25,7 @@ from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.hashes.hash_file import read_hashes
 from assay.tasks.hashes.index import HashIndex, Words, words_of
 from assay.tasks.hashes.known_hashes import add_hashes, known_decisions
+from assay.tasks.measures.measures import measure_images
 
 
 def flipped(hash_: str, *bits: int) -> str:
@@ -130,7 +131,7 @@ def seen(tmp_path, pictures) -> tuple[str, list[str]]:
         (tmp_path / "p" / f"{number}.png").write_bytes(raw)
     lake = str(tmp_path / "lake")
     main(["ingest", str(tmp_path / "p"), "--lake", lake, "--quiet"])
-    return lake, [inspect_image(raw).pdq for raw in pictures]
+    return lake, [measure_pixels(raw).pdq for raw in pictures]
 
 
 def called(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
@@ -218,8 +219,9 @@ def test_a_match_never_depends_on_the_score(known, changes):
 def test_images_are_decided_by_the_lists_of_their_lake(tmp_path):
     """`decide` reads the hashes of the images and the lists, with the next decision."""
     made = lake_of(tmp_path, [Shot(name="a", seed=1), Shot(name="b", seed=2)])
-    own = inspect_image(made.lake.image(made.ids["a"])).pdq
+    own = measure_pixels(made.lake.image(made.ids["a"])).pdq
     add_hashes(made.lake, listed(flipped(own, 3)), list_name="x", decision=Decision.FLAG)
+    measure_images(made.lake, list(made.ids.values()))
     counts = decide_images(
         made.lake, image_ids=None, key=KEY, policy=load_policy(), run_id="20260301T120000Z-00000002"
     )

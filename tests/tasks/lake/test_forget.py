@@ -22,9 +22,10 @@ from assay.tasks.lake.compact import compact
 from assay.tasks.lake.forget import forget
 from assay.tasks.lake.repair import repair
 from assay.tasks.lake.restore import restore
+from assay.tasks.measures.measures import measure_images
 from assay.tasks.publish.publish import publish
 
-DERIVED = ("images", "scores", "views", "deliveries")
+DERIVED = ("images", "scores", "views", "deliveries", "measures")
 
 
 def shots(n: int = 3) -> list[Shot]:
@@ -78,15 +79,16 @@ def rows_about(folder: Path, image_id: str) -> dict[str, int]:
 def test_nothing_of_the_image_is_left_in_any_version(made: Made) -> None:
     """Its bytes are in no file, and no data file, also of older versions, has a derived row."""
     lake, root = made.lake, Path(made.lake.uri)
+    measure_images(lake, list(made.ids.values()))
     compact(lake)
     lake.write("reports/" + made.run_id + ".html", b"a picture")
     raw, image_id = lake.image(made.ids["p1"]), made.ids["p1"]
     assert files_with(root, raw)
     done = forget(lake, [image_id], by="ann", reason="asked  for\nit")
-    assert done.erased.rows == {"images": 1, "scores": 1}
+    assert done.erased.rows == {"images": 1, "scores": 1, "measures": 1}
     assert files_with(root, raw) == []
     left = rows_about(root, image_id)
-    assert [left.get(table, 0) for table in DERIVED] == [0, 0, 0, 0]
+    assert [left.get(table, 0) for table in DERIVED] == [0, 0, 0, 0, 0]
     assert left["decisions"] == 1
     assert list((root / "reports").iterdir()) == []
     tombstones = lake.scan("forgotten").collect().sort("at")

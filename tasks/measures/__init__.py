@@ -1,0 +1,1 @@
+"""Measures of pixels, taken of the images whose decisions depend on them."""
