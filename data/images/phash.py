@@ -30,8 +30,8 @@ _GROUP_PX: Final = _SIDE_PX // _N_GROUPS
 _WIDTHS_PX: Final = range(256, 4097)
 # Above, OpenBLAS wakes threads for a product; other images have the other cores.
 _MAX_PRODUCT: Final = 2**18
-# Bounds the copy in float32 to 4 MB.
-_STRIP_PIXELS: Final = 2**20
+# Bounds the copy in float32 to 1 MB, which stays in the cache of a core.
+_STRIP_PIXELS: Final = 2**18
 
 _Weights = tuple[tuple[slice, NDArray[np.float32]], ...]
 
@@ -80,14 +80,15 @@ def narrowed(grey_u8_hw: NDArray[np.uint8]) -> NDArray[np.uint8]:
     weights = _weights(width_px)
     n_taps = max(len(each) for _, each in weights)
     n_rows = max(1, _MAX_PRODUCT // (n_taps * 2 * _GROUP_PX))
-    n_blocks = max(1, _STRIP_PIXELS // (n_rows * width_px))
+    n_blocks = min(max(1, _STRIP_PIXELS // (n_rows * width_px)), -(-height_px // n_rows))
+    blocks = np.zeros((n_blocks, n_rows, width_px), dtype=np.float32)
     narrow = np.empty((height_px, _SIDE_PX), dtype=np.uint8)
     for top in range(0, height_px, n_blocks * n_rows):
         strip = grey_u8_hw[top : top + n_blocks * n_rows]
-        # Whole blocks of rows; those below the image are cut off again.
-        blocks = np.zeros((-(-len(strip) // n_rows), n_rows, width_px), dtype=np.float32)
+        # Whole blocks of rows; those below the image, of an earlier strip, are cut off again.
         blocks.reshape(-1, width_px)[: len(strip)] = strip
-        sums = np.stack([blocks[:, :, columns] @ each for columns, each in weights], axis=2)
+        full = blocks[: -(-len(strip) // n_rows)]
+        sums = np.stack([full[:, :, columns] @ each for columns, each in weights], axis=2)
         parts = sums.reshape(-1, _N_GROUPS, 2, _GROUP_PX)[: len(strip)].astype(np.int32)
         whole = parts[:, :, 0] * _LOW + parts[:, :, 1]
         rounded = np.clip((whole + (1 << (_BITS - 1))) >> _BITS, 0, 255)
