@@ -64,11 +64,11 @@ class Snapshot:
             column: Name of a text column.
             values: Values to look for, without nulls.
         """
-        addresses = self.opened.file_uris()
+        addresses = self._addresses
         least, most = (f"{bound}.{column}" for bound in ("min", "max"))
         if not {least, most} <= set(self._files.column_names):
-            return addresses
-        by_name = {_name_in(address): address for address in addresses}
+            return list(addresses)
+        by_name = self._address_by_name
         ordered = values.sort()
         low = pl.Series(self._files.column(least).to_pylist(), dtype=pl.String)
         high = pl.Series(self._files.column(most).to_pylist(), dtype=pl.String)
@@ -78,7 +78,15 @@ class Snapshot:
         is_kept = (begin < end) | low.is_null() | high.is_null()
         return [by_name[name] for name, kept in zip(self._names, is_kept, strict=True) if kept]
 
-    @property
+    @functools.cached_property
+    def _addresses(self) -> list[str]:
+        return self.opened.file_uris()
+
+    @functools.cached_property
+    def _address_by_name(self) -> dict[str, str]:
+        return {_name_in(address): address for address in self._addresses}
+
+    @functools.cached_property
     def _names(self) -> list[str]:
         return [_name_in(path) for path in self._files.column("path").to_pylist()]
 
