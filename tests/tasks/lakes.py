@@ -198,8 +198,13 @@ def decided_again(made: Made, policy: Policy, run_id: str) -> None:
 
 def copied(made: Made, folder: Path) -> Made:
     """Return the same lake in another folder, for tests that write to it."""
-    shutil.copytree(made.lake.uri, folder)
-    return replace(made, lake=Lake(folder))
+    return replace(made, lake=copied_lake(made.lake, folder))
+
+
+def copied_lake(lake: Lake, folder: Path) -> Lake:
+    """Return the same lake in another folder."""
+    shutil.copytree(lake.uri, folder)
+    return Lake(folder)
 
 
 def reviewed(made: Made, name: str, label: str, reviewer: str = "ann", hour: int = 1) -> None:

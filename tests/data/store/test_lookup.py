@@ -1,5 +1,6 @@
 """Lookups give the rows of a whole scan, and read only what may hold them."""
 
+import shutil
 from datetime import UTC, datetime
 
 import polars as pl
@@ -19,14 +20,20 @@ def review(image_id):
     return row | {"reviewed_at": datetime(2026, 1, 1, tzinfo=UTC)}
 
 
-@pytest.fixture
-def lake(tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """Make a lake with reviews in 16 files of four images, each file with its own range of ids."""
-    made = Lake(tmp_path / "lake")
+    made = Lake(tmp_path_factory.mktemp("reviews") / "lake")
     for start in range(0, len(IDS), 4):
         rows = [review(image_id) for image_id in IDS[start : start + 4]]
         made.append("reviews", rows, txn=str(start))
     return made
+
+
+@pytest.fixture
+def lake(template, tmp_path):
+    shutil.copytree(template.uri, tmp_path / "lake")
+    return Lake(tmp_path / "lake")
 
 
 def files_read(frame: pl.LazyFrame) -> int:

@@ -5,16 +5,21 @@ import uuid
 
 import pytest
 from lake_rows import store_images
-from lakes import Shot, lake_of, reviewed
+from lakes import Shot, copied, lake_of, reviewed
 from page_clients import reviewer
 
 MARKUP = '<svg onload=alert(1)>&".svg.jpg'
 
 
-@pytest.fixture
-def made(tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     shots = [Shot(name=f"{n}.jpg", seed=n, prob=0.4 + n / 20) for n in range(6)]
-    return lake_of(tmp_path / "lake", shots)
+    return lake_of(tmp_path_factory.mktemp("queue") / "lake", shots)
+
+
+@pytest.fixture
+def made(template, tmp_path):
+    return copied(template, tmp_path / "lake")
 
 
 def items(client, n=4, **options):

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lakes import KEY, Made, Shot, lake_of
+from lakes import KEY, Made, Shot, copied, lake_of
 
 from assay.data.errors import InputError
 from assay.data.store.lake import Lake
@@ -39,13 +39,18 @@ def rules(flag_at: float) -> Policy:
     return policy_from_dict(load_policy().as_dict() | thresholds, source="test")
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Made:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Six images decided by a recorded run."""
     shots = [Shot(name=f"{i}.jpg", prob=0.1 + 0.15 * i, seed=i) for i in range(6)]
-    made = lake_of(tmp_path / "lake", shots)
+    made = lake_of(tmp_path_factory.mktemp("decided") / "lake", shots)
     decide_again(made.lake, shadow(made.lake, rules(0.9)))
     return made
+
+
+@pytest.fixture
+def made(template: Made, tmp_path: Path) -> Made:
+    return copied(template, tmp_path / "lake")
 
 
 def run_of(made: Made) -> str:

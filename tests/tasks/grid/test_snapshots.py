@@ -26,9 +26,14 @@ SHOTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return lakes.lake_of(tmp_path_factory.mktemp("grid") / "lake", SHOTS)
+
+
 @pytest.fixture
-def made(tmp_path):
-    return lakes.lake_of(tmp_path / "lake", SHOTS)
+def made(template, tmp_path):
+    return lakes.copied(template, tmp_path / "lake")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from lakes import Shot, lake_of
+from lakes import Shot, copied_lake, lake_of
 from reviewing import image_ids, judged_lake
 
 from assay.data.store.lake import Lake
@@ -19,10 +19,15 @@ PROBS = [0.5, 0.6, 0.66, 0.1]
 IDS = image_ids(len(PROBS))
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return judged_lake(tmp_path_factory.mktemp("judged") / "lake", PROBS)
+
+
 @pytest.fixture
-def lake(tmp_path, monkeypatch):
+def lake(template, tmp_path, monkeypatch):
     monkeypatch.setenv("ASSAY_REVIEWER", "ann")
-    made = judged_lake(tmp_path / "lake", PROBS)
+    made = copied_lake(template, tmp_path / "lake")
     monkeypatch.setenv("ASSAY_LAKE", made.uri)
     return made
 

@@ -6,6 +6,7 @@ import threading
 
 import polars as pl
 import pytest
+from lakes import copied_lake
 from reviewing import AT, answer, image_ids, images_lake, judged_lake
 
 from assay.data.errors import ConfigError, InputError
@@ -21,9 +22,14 @@ PROBS = [0.5, 0.6, 0.66, 0.1, 0.99, 0.01, None, 0.3]
 IDS = image_ids(len(PROBS))
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return judged_lake(tmp_path_factory.mktemp("judged") / "lake", PROBS)
+
+
 @pytest.fixture
-def lake(tmp_path):
-    return judged_lake(tmp_path / "lake", PROBS)
+def lake(template, tmp_path):
+    return copied_lake(template, tmp_path / "lake")
 
 
 @pytest.fixture
