@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 
 _NAME: Final = re.compile(r"part-[0-9a-f]{16}-([0-9a-f]{32})\.zstd\.parquet")
 _MAGIC: Final = b"PAR1"
+# Bounds of perceptual hashes skip no file, and would stay in the log when an image is forgotten.
+_NO_BOUNDS: Final = frozenset({"phash", "pdq"})
 _REDACTED: Final = b"assay.redacted"
 
 
@@ -144,6 +146,8 @@ def statistics_of(footer: pq.FileMetaData) -> str:
         nulls[name] = sum(part.null_count for part in parts)
         filled = [part for part in parts if part.num_values]
         bounds = [value for part in filled if part.has_min_max for value in (part.min, part.max)]
+        if name in _NO_BOUNDS:
+            continue
         if len(bounds) == 2 * len(filled) and all(map(_is_plain, bounds)) and bounds:
             least[name], most[name] = min(bounds), max(bounds)
     return json.dumps(

@@ -95,7 +95,8 @@ def draw_audit(
         decided = decided.filter(pl.col("image_id").is_in(ids.implode()))
     if since is not None or until is not None:
         decided = decided.join(_seen(lake, since, until), on="image_id", how="semi")
-    rows = decided.collect()
+    # A decision about a forgotten image stays, and nobody can look at the image.
+    rows = decided.filter(~pl.col("image_id").is_in(list(lake.tombstones.ids()))).collect()
     if rows.is_empty():
         raise InputError(f"{lake.uri} has no decisions to audit in that part of it")
     counts = dict(rows["decision"].value_counts().iter_rows())

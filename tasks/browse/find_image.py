@@ -130,6 +130,11 @@ def _of_prefix(lake: Lake, digits: str) -> str:
         .sort()
         .to_list()
     )
+    if not found and (gone := [one for one in lake.tombstones.ids() if one.startswith(digits)]):
+        raise InputError(
+            f"image {min(gone)[:_ID_CHARS_NAMED]} of {lake.uri} was forgotten; the table forgotten"
+            " says when, by whom and why"
+        )
     if not found:
         require_fit(lake, None)
         raise InputError(
@@ -177,8 +182,15 @@ def _has(lake: Lake, image_id: str) -> bool:
 
 
 def _seen(lake: Lake, where: pl.Expr) -> pl.DataFrame:
-    """Return the sightings that meet a condition, the latest last."""
-    return lake.scan("sightings").filter(where).sort("seen_at", maintain_order=True).collect()
+    """Return the sightings that meet a condition, the latest last; null for forgotten images."""
+    is_forgotten = pl.col("image_id").is_in(list(lake.tombstones.ids()))
+    return (
+        lake.scan("sightings")
+        .filter(where)
+        .with_columns(image_id=pl.when(~is_forgotten).then("image_id"))
+        .sort("seen_at", maintain_order=True)
+        .collect()
+    )
 
 
 def _rejection(name: str, found: pl.DataFrame) -> str:

@@ -112,7 +112,7 @@ def forget(
     _record(lake, new, is_erased=False, by=by, reason=words)
     unfinished = lake.tombstones.unfinished()
     # Those forgotten before are erased again: the call says that nothing of them is left.
-    erased = erase(lake, unfinished.union(wanted))
+    erased = erase(lake, unfinished.union(wanted), unfinished=unfinished)
     _record(lake, unfinished, is_erased=True, by=by, reason=None)
     return Forgotten(
         lake=lake.uri,
@@ -137,17 +137,18 @@ def complete(lake: Lake) -> Erased | None:
     if not ids:
         return None
     unfinished = lake.tombstones.unfinished()
-    erased = erase(lake, ids)
+    erased = erase(lake, ids, unfinished=unfinished)
     _record(lake, unfinished, is_erased=True, by="assay", reason=None)
     return erased
 
 
-def erase(lake: Lake, image_ids: Collection[str]) -> Erased:
+def erase(lake: Lake, image_ids: Collection[str], *, unfinished: Collection[str]) -> Erased:
     """Remove images with a tombstone from shards, tables and reports; what is gone costs a look.
 
     Args:
         lake: Lake of the images.
         image_ids: Ids of the images.
+        unfinished: Ids of those whose reports are deleted; later reports do not show the others.
 
     Raises:
         CommitConflict: Other writers won every attempt.
@@ -165,7 +166,7 @@ def erase(lake: Lake, image_ids: Collection[str]) -> Erased:
             for table in DERIVED
             for name in redact_older_files(lake.store, lake.tables, table, image_ids)
         ]
-        reports = reports_that_may_show(lake, image_ids)
+        reports = reports_that_may_show(lake, unfinished) if unfinished else []
         for name in reports:
             lake.store.delete(name)
     return Erased(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,8 @@ from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.lake import Lake
 from assay.flows.cli import app
 from assay.tasks.accountability.verify_log import verify_log
+from assay.tasks.audit.audits import draw_audit
+from assay.tasks.browse.find_image import find_image
 from assay.tasks.ingest import ingest_chunk
 from assay.tasks.lake.check import check
 from assay.tasks.lake.compact import compact
@@ -250,3 +253,39 @@ def test_the_command_asks_for_a_confirmation(
     run("--ids", str(listed), "--by", "ann", "--yes", "--json")
     assert json.loads(capsys.readouterr().out)["image_ids"] == [made.ids["p1"]]
     assert made.lake.n_rows("images") == 2
+
+
+def test_commands_say_that_it_was_forgotten(made: Made) -> None:
+    """A search by id and by address says so; an audit draws the others."""
+    image_id = made.ids["p1"]
+    forget(made.lake, [image_id], by="ann")
+    with pytest.raises(InputError, match=f"image {image_id[:16]} of .* was forgotten"):
+        find_image(made.lake, image_id[:12])
+    with pytest.raises(InputError, match=r"forgotten on request, .*\(forgotten\)"):
+        find_image(made.lake, "file:///pictures/p1")
+    _, sample = draw_audit(made.lake, n_images=100, cleared_share=1.0, is_stored=False)
+    assert set(sample["image_id"]) == {made.ids["p0"], made.ids["p2"]}
+
+
+def test_the_log_of_a_table_has_no_perceptual_hash(made: Made) -> None:
+    """Delta's bounds would keep the hash of the first and the last image."""
+    hashes = made.lake.scan("images").collect()["phash"].to_list()
+    compact(made.lake)
+    for entry in Path(made.lake.path("tables", "images", "_delta_log")).glob("*.json"):
+        assert not any(one in entry.read_text() for one in hashes)
+
+
+def test_two_calls_at_once_and_a_run_end_without_the_images(made: Made, tmp_path: Path) -> None:
+    """Each of three writers at once completes, and nothing is left of the two images."""
+    folder = pictures(tmp_path / "in", "p0", "p1", "p2")
+    calls = [
+        lambda: forget(Lake(made.lake.uri), [made.ids["p0"]], by="ann"),
+        lambda: forget(Lake(made.lake.uri), [made.ids["p1"]], by="bob"),
+        lambda: ingested(Lake(made.lake.uri), folder),
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(call) for call in calls]:
+            done.result(timeout=60)
+    lake = Lake(made.lake.uri)
+    assert lake.scan("images").collect()["image_id"].to_list() == [made.ids["p2"]]
+    assert check(lake, deep=True).damage == []
