@@ -34,6 +34,7 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 from photos import photos_between, write_photos
 
+from assay.data.images.inspect_image import UPRIGHT_PIXELS
 from assay.data.schema import SORTED_BY, TABLES
 from assay.data.score_key import ScoreKey
 from assay.data.store.conform import conform
@@ -133,7 +134,7 @@ class Rows:
                 height_px="width_px",
                 n_frames=pl.lit(1, pl.Int32),
                 phash="phash",
-                phash_of=pl.lit("upright pixels"),
+                phash_of=pl.lit(UPRIGHT_PIXELS),
                 jpeg_quality=pl.lit(90, pl.Int32),
                 capture=pl.lit(
                     None, pl.Struct(dict.fromkeys(["make", "model", "software"], pl.String))
@@ -174,6 +175,7 @@ class Rows:
                 policy_id=pl.lit(self._policy_id),
                 calibration_id=text,
                 prob_calibrated=pl.lit(None, pl.Float32),
+                p_real=pl.lit(None, pl.Float32),
                 decision=pl.when(pl.col("prob_fake") > 0.5)
                 .then(pl.lit("flag"))
                 .otherwise(pl.lit("clear")),
@@ -181,6 +183,9 @@ class Rows:
                 group_id=text,
                 run_id="run_id",
                 decided_at="at",
+                inputs_sha256=text,
+                log_index=pl.lit(None, pl.Int64),
+                previous_sha256=text,
             ),
             "runs": frame.unique("batch", maintain_order=True).select(
                 "run_id",
@@ -275,10 +280,13 @@ def _timed(command: list[str], environment: dict[str, str]) -> tuple[float, floa
         return wall_s, usage.ru_utime + usage.ru_stime, out.read().decode()
 
 
-def _commands(lake: Path, photos: Path, query: str) -> Iterator[tuple[str, list[str]]]:
+def _commands(
+    lake: Path, photos: Path, query: str, policy: Path | None
+) -> Iterator[tuple[str, list[str]]]:
     assay = [sys.executable, "-m", "assay"]
     at = ["--lake", str(lake), "--json"]
     moderate = [*assay, "moderate", str(photos), "--detector", DETECTOR, "--no-server", *at]
+    moderate += [] if policy is None else ["--policy", str(policy)]
     yield "ten new images", moderate
     yield "the same source again", moderate
     yield "report", [*assay, "report", "latest", "--lake", str(lake)]
@@ -293,6 +301,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--unsorted", action="store_true", help="rows of large files in any order")
     parser.add_argument("--coarse", action="store_true", help="embeddings of 16 distinct numbers")
+    parser.add_argument(
+        "--policy", type=Path, help='policy file, such as one of copies = "together"'
+    )
     parser.add_argument("--folder", type=Path, help="folder of the lakes, which is kept")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -311,10 +322,16 @@ def main() -> None:
                     is_coarse=arguments.coarse,
                 )
                 print(f"made the lake of {size} in {time.perf_counter() - started_s:.0f} s")
-        measure(lakes, here, environment, arguments.rounds)
+        measure(lakes, here, environment, arguments.rounds, arguments.policy)
 
 
-def measure(lakes: dict[str, Path], here: Path, environment: dict[str, str], rounds: int) -> None:
+def measure(
+    lakes: dict[str, Path],
+    here: Path,
+    environment: dict[str, str],
+    rounds: int,
+    policy: Path | None = None,
+) -> None:
     """Measure every command on every lake, in turn, and print the medians."""
     pictures = photos_between(None, 10 * (rounds + 2))
     wall: dict[tuple[str, str], list[float]] = {}
@@ -324,7 +341,7 @@ def measure(lakes: dict[str, Path], here: Path, environment: dict[str, str], rou
         write_photos(folder, _distinct(pictures[10 * number : 10 * number + 10]))
         query = next(folder.rglob("*.jpg"))
         for size, lake in lakes.items():
-            for name, command in _commands(lake, folder, str(query)):
+            for name, command in _commands(lake, folder, str(query), policy):
                 wall_s, cpu_s, _ = _timed(command, environment)
                 if number:  # the first round fills caches
                     wall.setdefault((name, size), []).append(wall_s)

@@ -1,8 +1,9 @@
 """Groups of copies, and one decision for each.
 
-A group is an image and the images within 6 bits of its perceptual hash. The best preserved image,
-by pixels and then by bytes, is the first lead; what is near to it is in its group; then the next
-one that is in none. So every member is near to its lead, and no chain joins what is not alike.
+A group is an image and the images within 6 bits of its perceptual hash, and within 64 bits of its
+PDQ where both are measured. The best preserved image, by pixels and then by bytes, is the first
+lead; what is near to it is in its group; then the next one that is in none. So every member is near
+to its lead, and no chain joins what is not alike.
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ from ...data.schema import Decision, DecisionReason, Label
 from ...data.store.lake import Lake
 from ...data.store.lookup import numbers_by_file, rows_at
 from ..labels import CLASSES, standing
+from ..latest_rows import Named
+from ..measures.measures import measures_of
 from .near_duplicates import MAX_DISTANCE, Hashes, Pairs, close_pairs, parse_hashes
 
 GROUPS: Final = {"image_id": pl.String, "group_id": pl.String, "lead_id": pl.String}
 """Columns of `groups_of`."""
+MAX_PDQ_DISTANCE: Final = 64
+"""Largest number of differing bits, of 256; docs/decisions.md has what it was measured on."""
 _COLUMNS: Final = ("image_id", "phash", "phash_of", "width_px", "height_px", "n_bytes")
 # Comparisons at a time: 32 MB of differences.
 _AT_A_TIME: Final = 2**22
 # Comparisons, a few seconds of them, from which a pass over all pairs of the lake is cheaper.
 _FEW: Final = 2_000_000_000
+# Different images of one perceptual hash, such as those of one colour, have different PDQs.
+_MAX_ROUNDS: Final = 8
 
 
 def find_groups(lake: Lake, image_ids: pl.Series | None) -> pl.DataFrame:
@@ -46,10 +53,14 @@ def find_groups(lake: Lake, image_ids: pl.Series | None) -> pl.DataFrame:
     """
     if image_ids is None or len(image_ids) * lake.n_rows("images") > _FEW:
         images = lake.scan("images").select(_COLUMNS).collect()
+        measured = measures_of(lake)
     else:
         mine = lake.rows_of("images", image_ids).select(_COLUMNS).collect()
         images = pl.concat([mine, *_near_rows(lake, mine)])
-    return groups_of(images.filter(pl.col("phash_of") == UPRIGHT_PIXELS).unique("image_id"))
+        measured = measures_of(lake, Named(ids=tuple(images["image_id"])))
+    upright = images.filter(pl.col("phash_of") == UPRIGHT_PIXELS).unique("image_id")
+    pdqs = measured.select("image_id", "pdq").collect()
+    return groups_of(upright.join(pdqs, on="image_id", how="left"))
 
 
 def _near_rows(lake: Lake, mine: pl.DataFrame) -> list[pl.DataFrame]:
@@ -78,14 +89,33 @@ def _near(numbers: Hashes, wanted: Hashes) -> Hashes:
 def groups_of(images: pl.DataFrame) -> pl.DataFrame:
     """Return the group of each image that has a copy.
 
+    Images that are near to a lead by the one hash and not by the other are compared again among
+    themselves, up to 8 times, and are in no group after that.
+
     Args:
-        images: Columns image_id (distinct), phash, width_px, height_px and n_bytes.
+        images: Columns image_id (distinct), phash, pdq (null: unknown), width_px, height_px and
+            n_bytes.
 
     Returns:
         Columns image_id, group_id and lead_id, the id of the best preserved member.
     """
-    if images.is_empty():
-        return pl.DataFrame(schema=GROUPS)
+    pdqs = images.select("image_id", "pdq")
+    out = [pl.DataFrame(schema=GROUPS)]
+    left = images
+    for _ in range(_MAX_ROUNDS):
+        if left.is_empty():
+            break
+        near = _near_by_phash(left)
+        is_copy = _are_near_by_pdq(near, pdqs)
+        copies = near.filter(is_copy).filter(pl.len().over("lead_id") > 1)
+        group_id = pl.lit("g-") + pl.col("lead_id").str.head(16)
+        out.append(copies.with_columns(group_id=group_id).select(list(GROUPS)))
+        left = left.join(near.filter(~is_copy), on="image_id", how="semi")
+    return pl.concat(out)
+
+
+def _near_by_phash(images: pl.DataFrame) -> pl.DataFrame:
+    """Return image_id and lead_id of the images that share a lead with others, and of the lead."""
     n_pixels = pl.col("width_px").cast(pl.Int64) * pl.col("height_px")
     # Best preserved first, so that positions are the order of the leads.
     best = images.with_columns(n_pixels=n_pixels).sort(
@@ -107,11 +137,34 @@ def groups_of(images: pl.DataFrame) -> pl.DataFrame:
             is_free[near] = is_free[one] = False
     ids = best["image_id"]
     groups = pl.DataFrame({"image_id": ids, "lead_id": ids.gather(first[lead[node]])})
-    return (
-        groups.filter(pl.len().over("lead_id") > 1)
-        .with_columns(group_id=pl.lit("g-") + pl.col("lead_id").str.head(16))
-        .select(list(GROUPS))
+    return groups.filter(pl.len().over("lead_id") > 1)
+
+
+def _are_near_by_pdq(near: pl.DataFrame, pdqs: pl.DataFrame) -> pl.Series:
+    """Return whether the PDQ of each image is near to that of its lead; True where it is unknown.
+
+    Args:
+        near: Columns image_id and lead_id.
+        pdqs: Columns image_id and pdq.
+    """
+    both = near.join(pdqs, on="image_id", how="left", maintain_order="left").join(
+        pdqs.select(lead_id="image_id", lead_pdq="pdq"),
+        on="lead_id",
+        how="left",
+        maintain_order="left",
     )
+    is_known = both["pdq"].is_not_null() & both["lead_pdq"].is_not_null()
+    known = both.filter(is_known)
+    n_bits = np.bitwise_count(_bits(known["pdq"]) ^ _bits(known["lead_pdq"])).sum(axis=1)
+    is_near = np.ones(near.height, dtype=bool)
+    is_near[is_known.to_numpy()] = n_bits <= MAX_PDQ_DISTANCE
+    return pl.Series(is_near, dtype=pl.Boolean)
+
+
+def _bits(pdq: pl.Series) -> Hashes:
+    """Return hashes of 64 hex digits as four numbers each, shape (N, 4)."""
+    raw = b"".join(pdq.str.decode("hex").to_list())
+    return np.frombuffer(raw, np.uint64).reshape(-1, 4)
 
 
 def _edges(hashes: Hashes) -> Pairs:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -20,10 +21,12 @@ from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.redecide.changes import read_changes
 
 
-def images(*rows: tuple[str, int, int]) -> pl.DataFrame:
-    """Return images of an id, a hash and a width, all 10 px high."""
+def images(*rows: tuple[str, int, int], pdqs: list[int] | None = None) -> pl.DataFrame:
+    """Return images of an id, a hash and a width, all 10 px high, and of a PDQ."""
+    known = [None] * len(rows) if pdqs is None else [f"{pdq:064x}" for pdq in pdqs]
     return pl.DataFrame(
         {
+            "pdq": pl.Series(known, dtype=pl.String),
             "image_id": [row[0] for row in rows],
             "phash": [f"{row[1]:016x}" for row in rows],
             "width_px": [row[2] for row in rows],
@@ -41,6 +44,23 @@ def test_the_image_with_most_pixels_leads_what_is_within_6_bits():
     """Six bits are near, seven are not; an image without a copy is in no group."""
     frame = images(("a", 0, 50), ("b", 0b111111, 90), ("c", 0b1111111 << 20, 70), ("d", 0, 50))
     assert leads(frame) == {"a": "b", "b": "b", "d": "b"}
+
+
+def test_other_images_of_the_same_hash_are_told_apart_by_pdq():
+    """64 bits are near, 65 are not; those left over are compared with each other."""
+    rows = [(name, 0, 90 - number) for number, name in enumerate("abcd")]
+    far = (1 << 255) - (1 << 190)
+    frame = images(*rows, pdqs=[0, (1 << 64) - 1, far, far + 1])
+    assert leads(frame) == {"a": "a", "b": "a", "c": "c", "d": "c"}
+    assert leads(frame.with_columns(pdq=pl.lit(None, pl.String))) == dict.fromkeys("abcd", "a")
+
+
+def test_many_images_of_one_hash_end_alone():
+    """Of 20 images with the same hash and far PDQs, none is in a group with another."""
+    rng = np.random.default_rng(0)
+    rows = [(f"{number:02}", 7, 10) for number in range(20)]
+    pdqs = [int.from_bytes(rng.bytes(32), "big") for _ in rows]
+    assert leads(images(*rows, pdqs=pdqs)) == {}
 
 
 def test_a_chain_does_not_join_its_ends():
@@ -174,3 +194,21 @@ def test_few_images_find_the_same_groups_as_all(made):
         some = find_groups(made.lake, pl.Series("image_id", [made.ids[name]]))
         assert some.sort("image_id").equals(whole)
     assert find_groups(made.lake, pl.Series("image_id", [made.ids["other"]])).is_empty()
+
+
+def test_images_far_by_pdq_are_no_copies(made):
+    """Where both are measured; a measure of one alone changes nothing."""
+    for number, name in enumerate(("original", "copy")):
+        row = {
+            "image_id": made.ids[name],
+            "reason": None,
+            "detail": 0.5,
+            "flat_share": 0.1,
+            "n_colours": 100,
+            "pdq": f"{number * (2**65 - 1):064x}",
+            "measured_at": datetime(2026, 4, 1, tzinfo=UTC),
+        }
+        assert find_groups(made.lake, None).height == 2
+        made.lake.append("measures", [row], txn=name)
+    assert find_groups(made.lake, None).is_empty()
+    assert find_groups(made.lake, pl.Series("image_id", [made.ids["copy"]])).is_empty()
