@@ -40,10 +40,10 @@ def test_a_notebook_names_no_other_host_and_no_real_weights(path):
     assert set(re.findall(r"(?:generator|autoencoder) = \"([\w.-]+)\"", code)) <= {"mini-sd3"}
 
 
-def test_there_are_three_notebooks_and_the_readme_names_them():
+def test_there_are_four_notebooks_and_the_readme_names_them():
     """A reader finds each from the list of examples."""
     readme = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
-    assert len(NOTEBOOKS) == 3
+    assert len(NOTEBOOKS) == 4
     assert all(f"({path.name})" in readme for path in NOTEBOOKS)
 
 

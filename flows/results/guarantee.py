@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -15,10 +16,12 @@ from ...tasks.pages.reliability import reliability_svg
 from ...tasks.proportion import Interval
 from ...tasks.report.domains import DomainRow, Domains
 from ...tasks.report.promise import Promise, promise_of
-from ...tasks.report.promise_words import LIMITS, by_domain, sentence_of
+from ...tasks.report.promise_words import LIMITS, by_domain, flagged_words, sentence_of
 from ...tasks.runs.run_record import RunRecord, run_images
 
-_PRECISION: dict[str, type[pl.DataType]] = {
+# Thresholds whose precision the cell shows; `.precision()` has all.
+_SHOWN: Final = 5
+_PRECISION: Final[dict[str, type[pl.DataType]]] = {
     "domain": pl.String,
     "share_fake": pl.Float64,
     "is_audited": pl.Boolean,
@@ -66,9 +69,10 @@ class RunGuarantee:
         audited = self.promise.prevalence
         rows: list[tuple[str | None, float, bool, Interval]] = []
         for one in self.promise.thresholds:
-            rows += [(one.domain, at, False, found) for at, found in one.precision.items()]
-            if one.audited is not None and audited is not None:
-                rows.append((one.domain, audited.value, True, one.audited))
+            rows += [(one.domain, at, False, found) for at, found in one.precision().items()]
+            found = one.audited(self.promise.audit)
+            if found is not None and audited is not None:
+                rows.append((one.domain, audited.value, True, found))
         values = [(*row[:3], row[3].value, row[3].low, row[3].high) for row in rows]
         return pl.DataFrame(values, schema=_PRECISION, orient="row")
 
@@ -108,9 +112,15 @@ class RunGuarantee:
         template = environment(Path(__file__).parent).get_template("guarantee.html.jinja")
         return template.render(
             sentence=self.sentence,
+            here=flagged_words(
+                self.promise,
+                sum(row.n_images for row in self.rows),
+                sum(row.decisions["flag"] for row in self.rows),
+            ),
             limits=LIMITS if self.holds else "",
             promise=self.promise,
-            measured=[one for one in self.promise.thresholds if one.found is not None],
+            measured=[one for one in self.promise.thresholds if one.found is not None][:_SHOWN],
+            n_measured=sum(one.found is not None for one in self.promise.thresholds),
             domains=by_domain(self.promise, self.rows) if self.promise.thresholds else [],
         )
 

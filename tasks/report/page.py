@@ -11,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from ...data.schema import DecisionReason, Reason
+from ...data.schema import Decision, DecisionReason, Reason
 from ..decide.policy import Policy
 from ..pages import scripts
 from ..pages.captions import SIGNS, cut, score_text, short_name, visible
@@ -25,8 +25,8 @@ from ..runs.run_record import RunRecord
 from .commands import next_commands, review_command
 from .facts import ReportFacts
 from .pairs import Pair
-from .promise import PREVALENCES
-from .promise_words import LIMITS, by_domain, sentence_of
+from .promise import PREVALENCES, Promise
+from .promise_words import LIMITS, by_domain, flagged_words, sentence_of
 from .run_details import tiles_of, what_ran
 from .sections import Sections
 from .thresholds import CELL_COLUMNS, DECISIONS, LABELS, NO_DOMAIN
@@ -108,7 +108,7 @@ def render_page(
             histogram_wide=histogram_svg(facts.histogram, band, width_px=1090),
             histogram_narrow=histogram_svg(facts.histogram, band, width_px=340, n_bins=20),
             no_domain=NO_DOMAIN,
-            **_promised(sections),
+            **_promised(sections, facts),
             **galleries,
             is_veiled=bool(thumbs) and not any(thumb.sharp for thumb in thumbs.values()),
             is_sample=n_rows < sections.n_images,
@@ -169,7 +169,7 @@ def _data(sections: Sections, facts: ReportFacts) -> dict[str, Any]:
     }
 
 
-def _promised(sections: Sections) -> dict[str, Any]:
+def _promised(sections: Sections, facts: ReportFacts) -> dict[str, Any]:
     """Return the names of the section on the promise of the thresholds."""
     promise = sections.promise
     if promise is None:
@@ -179,11 +179,31 @@ def _promised(sections: Sections) -> dict[str, Any]:
         "promise": promise,
         "promise_text": sentence_of(promise),
         "promise_limits": LIMITS if promise.is_given else "",
+        "promise_here": flagged_words(
+            promise, facts.n_scored, facts.decisions.get(Decision.FLAG.value, 0)
+        ),
         "prevalences": PREVALENCES,
-        "measured": [one for one in promise.thresholds if one.found is not None],
+        "measured": _measured(promise, sections),
         "domain_promises": by_domain(promise, sections.domains) if promise.thresholds else [],
         "diagram": None if measured is None else reliability_svg(measured.bins),
     }
+
+
+def _measured(promise: Promise, sections: Sections) -> list[dict[str, Any]]:
+    """Return the measures of the thresholds that images of the run have."""
+    domains = {None, *(row.name for row in sections.domains)}
+    return [
+        {
+            "domain": one.domain,
+            "n_reals": one.n_reals,
+            "n_fakes": one.n_fakes,
+            "found": one.found,
+            "precision": one.precision(),
+            "audited": one.audited(promise.audit),
+        }
+        for one in promise.thresholds
+        if one.found is not None and one.domain in domains
+    ]
 
 
 def _links(run: RunRecord, facts: ReportFacts, sections: Sections) -> list[tuple[str, str]]:

@@ -19,13 +19,14 @@ from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..audit.audits import Audit, read_audit
 from ..audit.estimate import estimate
+from ..calibrate.false_share import most_reals_above
 from ..calibrate.guarantee import Guarantee, guarantee_of
 from ..calibrate.precision import precision_at
 from ..calibrate.reliability import Reliability
 from ..calibrate.thresholds import scores_of
 from ..decide.calibration import POOLED, Calibration, find_calibration
 from ..decide.policy import Band, Policy
-from ..proportion import Interval
+from ..proportion import Interval, share
 
 PREVALENCES: Final = (0.001, 0.01, 0.1, 0.5)
 """Shares of fakes at which the precision of a flag is stated."""
@@ -47,10 +48,10 @@ class ThresholdPromise:
             nothing is flagged by its score alone.
         state: Whether the guarantee holds, nothing is flagged, or the guarantee does not hold.
         why: Reason of a state other than `holds`; empty otherwise.
-        found: Share of the labelled fakes that is flagged; None if it was not measured.
-        precision: Precision of a flag by share of fakes, of `PREVALENCES`; empty without `found`.
-        audited: Precision of a flag at the share of fakes that the audit estimates; None without
-            `found` or without an answered audit.
+        n_reals_flagged: Number of the labelled reals that are flagged; None where nothing is
+            flagged by its score.
+        n_fakes_flagged: Number of the labelled fakes that are flagged; None if it was not measured
+            at this threshold.
     """
 
     domain: str | None
@@ -59,9 +60,67 @@ class ThresholdPromise:
     flag_at: float | None
     state: State
     why: str = ""
-    found: Interval | None = None
-    precision: Mapping[float, Interval] = field(default_factory=dict)
-    audited: Interval | None = None
+    n_reals_flagged: int | None = None
+    n_fakes_flagged: int | None = None
+
+    @property
+    def found(self) -> Interval | None:
+        """Share of the labelled fakes that is flagged; None if it was not measured."""
+        return None if self.n_fakes_flagged is None else share(self.n_fakes_flagged, self.n_fakes)
+
+    def precision(self) -> dict[float, Interval]:
+        """Return the precision of a flag by share of fakes, of `PREVALENCES`; empty without it."""
+        if self.n_fakes_flagged is None:
+            return {}
+        return {prevalence: self._at(prevalence, 0.95) for prevalence in PREVALENCES}
+
+    def audited(self, audit: Audit | None) -> Interval | None:
+        """Return the precision of a flag at the share of fakes that an audit estimates.
+
+        Precision rises with the share of fakes, so its limits are those at the limits of the share.
+
+        Args:
+            audit: Audit; None, or one without answers, gives None.
+        """
+        found = None if audit is None else _prevalence(audit, confidence=_EACH_OF_TWO)
+        if found is None or self.n_fakes_flagged is None:
+            return None
+        return Interval(
+            value=self._at(found.value, _EACH_OF_TWO).value,
+            low=self._at(found.low, _EACH_OF_TWO).low,
+            high=self._at(found.high, _EACH_OF_TWO).high,
+        )
+
+    def most_real(self, n_images: int) -> int | None:
+        """Return how many real images the score flags at most, with 95 % confidence.
+
+        It holds whatever share of the images is real, if they are like the labelled ones and no
+        copies of one another.
+
+        Args:
+            n_images: Number of images with a score.
+
+        Returns:
+            The bound; None where nothing is flagged by its score, or every labelled real is.
+        """
+        if self.n_reals_flagged is None or not n_images:
+            return None
+        ranks, most = most_reals_above(self.n_reals, n_images, confidence=0.95)
+        # What is flagged lies above the highest real that is not; ranks count from the highest.
+        at = int(np.searchsorted(ranks, self.n_reals_flagged + 1))
+        return int(most[at]) if at < len(ranks) else None
+
+    def _at(self, prevalence: float, confidence: float) -> Interval:
+        if prevalence in {0, 1}:
+            return Interval(value=prevalence, low=prevalence, high=prevalence)
+        return precision_at(
+            prevalence,
+            n_fakes=self.n_fakes,
+            n_fakes_flagged=self.n_fakes_flagged or 0,
+            n_reals=self.n_reals,
+            n_reals_flagged=self.n_reals_flagged or 0,
+            confidence=confidence,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +160,7 @@ class Promise:
     @property
     def prevalence(self) -> Interval | None:
         """Share of fakes by the newest audit, with its interval; None without answers."""
-        return None if self.audit is None else _audited_prevalence(self.audit, confidence=0.95)
+        return None if self.audit is None else _prevalence(self.audit, confidence=0.95)
 
 
 def promise_of(lake: Lake, policy: Policy, key: ScoreKey) -> Promise:
@@ -144,8 +203,7 @@ def promise_of(lake: Lake, policy: Policy, key: ScoreKey) -> Promise:
         calibration_id=policy.calibration,
         guarantee=guarantee,
         thresholds=tuple(
-            _threshold(domain, band, calibration, guarantee, broken, plain.audit)
-            for domain, band in bands
+            _threshold(domain, band, calibration, guarantee, broken) for domain, band in bands
         ),
         too_few=facts["too_few"],
         leaves_others=policy.unlisted_domain == "review",
@@ -177,27 +235,17 @@ def _threshold(
     calibration: Calibration,
     guarantee: Guarantee,
     broken: str,
-    audit: Audit | None,
 ) -> ThresholdPromise:
     own = domain in calibration.real_logits
     facts = calibration.facts["thresholds"][domain or "" if own else ""]
     state, why = _state(band, facts, guarantee, broken)
     flag_at = band.flag_at if band.may_flag and guarantee.kind == "fpr" else None
-    measured: dict[str, Any] = {}
-    if facts["found"] is not None and flag_at == facts["flag_at"] and state == "holds":
-        found = Interval(**facts["found"])
+    n_reals_flagged, n_fakes_flagged = None, None
+    if flag_at is not None and state == "holds":
         scores = scores_of(calibration.reals_for(domain))
-        counts = {
-            "n_fakes": facts["n_fakes"],
-            "n_fakes_flagged": round(found.value * facts["n_fakes"]),
-            "n_reals": facts["n_reals"],
-            "n_reals_flagged": int((scores >= np.float32(flag_at)).sum()),
-        }
-        measured = {
-            "found": found,
-            "precision": {share: precision_at(share, **counts) for share in PREVALENCES},
-            "audited": None if audit is None else _audited_precision(audit, counts),
-        }
+        n_reals_flagged = int((scores >= np.float32(flag_at)).sum())
+        if facts["found"] is not None and flag_at == facts["flag_at"]:
+            n_fakes_flagged = round(facts["found"]["value"] * facts["n_fakes"])
     return ThresholdPromise(
         domain=domain,
         n_reals=facts["n_reals"],
@@ -205,7 +253,8 @@ def _threshold(
         flag_at=flag_at,
         state=state,
         why=why,
-        **measured,
+        n_reals_flagged=n_reals_flagged,
+        n_fakes_flagged=n_fakes_flagged,
     )
 
 
@@ -229,28 +278,7 @@ def _state(
     return "holds", ""
 
 
-def _audited_prevalence(audit: Audit, *, confidence: float) -> Interval | None:
+def _prevalence(audit: Audit, *, confidence: float) -> Interval | None:
     if not any(one.n_labelled for one in audit.strata.values()):
         return None
     return estimate(audit.strata, confidence=confidence).prevalence
-
-
-def _audited_precision(audit: Audit, counts: dict[str, int]) -> Interval | None:
-    """Return the precision of a flag at the share of fakes that an audit estimates.
-
-    Precision rises with the share of fakes, so its limits are those at the limits of the share.
-    """
-    prevalence = _audited_prevalence(audit, confidence=_EACH_OF_TWO)
-    if prevalence is None:
-        return None
-
-    def at(share: float) -> Interval:
-        if share in {0, 1}:
-            return Interval(value=share, low=share, high=share)
-        return precision_at(share, confidence=_EACH_OF_TWO, **counts)
-
-    return Interval(
-        value=at(prevalence.value).value,
-        low=at(prevalence.low).low,
-        high=at(prevalence.high).high,
-    )

@@ -14,7 +14,7 @@ from .promise import Promise, ThresholdPromise
 from .thresholds import NO_DOMAIN, OTHER
 
 LIMITS: Final = (
-    "It does not hold for images of another source or domain, for images that were encoded anew,"
+    "None of this holds for images of another source or domain, for images that were encoded anew,"
     " or once the sources change: calibrate again then."
 )
 ALL_TOGETHER: Final = "of all domains together"
@@ -81,6 +81,27 @@ def guarantee_words(guarantee: Guarantee, reals: str) -> str:
     return (
         f"Of {of:,} real images like {reals}, at most {most:,} on average {are} flagged by the"
         f" score; this holds with {100 * guarantee.confidence:g} % confidence."
+    )
+
+
+def flagged_words(promise: Promise, n_images: int, n_flagged: int) -> str:
+    """Return how many of the flagged images of a run are real at most; empty if that is not known.
+
+    Args:
+        promise: Promise of the policy.
+        n_images: Number of images with a score.
+        n_flagged: Number of flagged images; a bound that is not below it is left out.
+    """
+    # With several thresholds, each bound is of the images of its own domain.
+    if len(promise.thresholds) != 1 or not n_flagged:
+        return ""
+    most = promise.thresholds[0].most_real(n_images)
+    if most is None or most >= n_flagged:
+        return ""
+    are = "is" if most == 1 else "are"
+    return (
+        f"Of the images that their score flagged here, at most {most:,} {are} real, with"
+        " 95 % confidence, if no images are copies of others."
     )
 
 

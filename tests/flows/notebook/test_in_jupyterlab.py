@@ -152,7 +152,9 @@ def test_the_grid_labels_many_at_once_and_asks_no_other_host(
     page.close()
 
 
-@pytest.mark.parametrize("name", ["first_look", "who_evades", "training_loop"])
+@pytest.mark.parametrize(
+    "name", ["first_look", "who_evades", "training_loop", "threshold_with_guarantee"]
+)
 def test_a_notebook_of_the_examples_runs_to_its_end(
     browser: Any, tmp_path: Path, name: str
 ) -> None:

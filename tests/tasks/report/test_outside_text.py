@@ -15,12 +15,11 @@ from assay.tasks.calibrate.guarantee import guarantee_of
 from assay.tasks.decide.policy import Band
 from assay.tasks.pages.captions import visible
 from assay.tasks.pages.histogram import N_BINS
-from assay.tasks.proportion import Interval
 from assay.tasks.report.domains import Domains
 from assay.tasks.report.facts import ReportFacts
 from assay.tasks.report.grid import grid_rows
 from assay.tasks.report.page import render_page
-from assay.tasks.report.promise import PREVALENCES, Promise, ThresholdPromise
+from assay.tasks.report.promise import Promise, ThresholdPromise
 from assay.tasks.report.sections import Sections
 from assay.tasks.report.thresholds import Cells, grouped, steps_of
 from assay.tasks.runs.run_record import RunRecord
@@ -120,8 +119,8 @@ def _promise(domain: str) -> Promise:
         n_fakes=2,
         flag_at=0.7,
         state="holds",
-        found=Interval(value=0.5, low=0.1, high=0.9),
-        precision={share: Interval(value=0.5, low=0.1, high=0.9) for share in PREVALENCES},
+        n_reals_flagged=1,
+        n_fakes_flagged=1,
     )
     return Promise(
         next_step="assay calibrate",

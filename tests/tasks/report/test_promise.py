@@ -10,7 +10,7 @@ import pytest
 from html_page import Page, assert_is_closed, assert_is_well_formed
 from lakes import KEY, START, Made, Shot, decided_again, lake_of
 from scipy.special import expit
-from scipy.stats import beta
+from scipy.stats import beta, betabinom
 
 from assay.tasks.audit.audits import draw_audit, read_audit
 from assay.tasks.calibrate.calibrate import calibrate
@@ -19,8 +19,8 @@ from assay.tasks.calibrate.precision import precision_at
 from assay.tasks.decide.policy import DetectorRules, Policy
 from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.report.facts import gather
-from assay.tasks.report.promise import promise_of
-from assay.tasks.report.promise_words import by_domain, guarantee_words, sentence_of
+from assay.tasks.report.promise import Promise, promise_of
+from assay.tasks.report.promise_words import by_domain, flagged_words, guarantee_words, sentence_of
 from assay.tasks.report.sections import Collector
 from assay.tasks.report.write import write_report
 from assay.tasks.runs.run_record import find_run
@@ -107,10 +107,28 @@ def test_precision_is_that_of_the_posteriors_of_both_rates(made: Made, policy: P
     at = (np.arange(1500) + 0.5) / 1500
     tpr = beta(n_found + 0.5, 24 - n_found + 0.5).ppf(at)[:, None]
     fpr = beta(0.5, 64.5).ppf(at)[None, :]
-    for share, found in pooled.precision.items():
+    for share, found in pooled.precision().items():
         all_ = share * tpr / (share * tpr + (1 - share) * fpr)
         expected = np.quantile(all_, [0.025, 0.5, 0.975])
         np.testing.assert_allclose([found.low, found.value, found.high], expected, atol=0.012)
+
+
+def test_the_number_of_real_flags_is_bounded_by_their_distribution(
+    made: Made, policy: Policy
+) -> None:
+    """No real of 64 is flagged: reals of 200 above the highest follow a beta-binomial law."""
+    pooled = promise_of(made.lake, policy, KEY).thresholds[0]
+    assert pooled.n_reals_flagged == 0
+    law = betabinom(200, 1, 64)
+    most = pooled.most_real(200)
+    assert most is not None
+    assert law.ppf(0.95) <= most <= law.ppf(0.9999)
+    alone = Promise(next_step="", thresholds=(pooled,))
+    assert f"flagged here, at most {most} are real, with 95 % confidence" in flagged_words(
+        alone, 200, 90
+    )
+    assert flagged_words(alone, 200, most) == ""
+    assert dataclasses.replace(pooled, n_reals_flagged=64).most_real(200) is None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +142,7 @@ def test_a_changed_threshold_keeps_the_promise_only_where_it_flags_less(
     changed = policy if flag_at is None else with_flag_at(policy, flag_at)
     promise = promise_of(made.lake, changed, KEY)
     assert promise.thresholds[0].state == state
-    assert bool(promise.thresholds[0].precision) is has_precision
+    assert bool(promise.thresholds[0].precision()) is has_precision
     if state == "broken":
         assert sentence_of(promise).startswith("No guarantee: the policy flags from 0.1, below the")
 
@@ -203,7 +221,7 @@ def test_the_precision_at_the_share_of_an_audit_covers_both_uncertainties(tmp_pa
     audit = read_audit(made.lake)
     assert promise.prevalence == audit.estimate.prevalence
     assert promise.prevalence is not None
-    audited = promise.thresholds[0].audited
+    audited = promise.thresholds[0].audited(promise.audit)
     assert audited is not None
     counts = {"n_fakes": 5, "n_fakes_flagged": 5, "n_reals": 10, "n_reals_flagged": 0}
     assert audited.low == promise.prevalence.low == 0
@@ -223,7 +241,7 @@ def test_the_report_of_a_calibrated_run_has_sentence_figures_diagram_and_domains
     assert_is_closed(page)
     assert_is_well_formed(html)
     assert "What the threshold promises Of 100 real images like the 64 calibrated on" in page.text
-    assert "It does not hold for images of another source or domain" in page.text
+    assert "None of this holds for images of another source or domain" in page.text
     assert "all domains 64, 24 91.7 % 73.0 to 99.0 %" in page.text
     assert "photos its own 0.1141 60 0 of 60 \N{EN DASH}" in page.text
     assert "<b>\N{REPLACEMENT CHARACTER}art of all domains together" in page.text
