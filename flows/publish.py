@@ -35,6 +35,9 @@ def publish(
     format: Literal["hf", "parquet", "webdataset"] = "hf",  # noqa: A002
     where: str | None = None,
     ids: list[str] | None = None,
+    cap: dict[str, int] | None = None,
+    balance: Literal["label", "domain", "source"] | None = None,
+    exclude_license_flags: list[str] | None = None,
     seed: int = 0,
     overwrite: bool = False,  # noqa: FBT001, FBT002
     allow_shortcuts: bool = False,  # noqa: FBT001, FBT002
@@ -53,7 +56,10 @@ def publish(
         where: Condition in SQL on the columns of the dataset, such as "decision = 'flag'"
             [default: all images].
         ids: Ids of the images to publish [default: all].
-        seed: Seed that assigns groups of near-duplicates to splits.
+        cap: Largest number of images per value of label, domain or source, such as {"label": 500}.
+        balance: Column with as many images of each value [default: none].
+        exclude_license_flags: Licence flags whose images, and all made from them, are left out.
+        seed: Seed that draws images and assigns groups of near-duplicates to splits.
         overwrite: Whether a dataset that assay has published to the folder is replaced.
         allow_shortcuts: Whether to publish with a warning although the files alone tell fake from
             real.
@@ -75,6 +81,9 @@ def publish(
             format=format,
             where=where,
             ids=ids,
+            cap=cap,
+            balance=balance,
+            exclude_license_flags=exclude_license_flags or (),
             seed=seed,
             overwrite=overwrite,
             allow_shortcuts=allow_shortcuts,

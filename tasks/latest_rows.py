@@ -152,6 +152,11 @@ def latest_sightings(
     )
 
 
+def source_of() -> pl.Expr:
+    """Return the folder, archive or address above an image, from the column `source_uri`."""
+    return pl.col("source_uri").str.replace(r"[/#?][^/#?]*$", "")
+
+
 def latest_scores(
     lake: Lake, key: ScoreKey, *, part: Part = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:

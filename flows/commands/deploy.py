@@ -167,6 +167,9 @@ def publish(
     precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None,
     format_: Annotated[Literal["hf", "parquet", "webdataset"], Parameter("--format")] = "hf",
     where: str | None = None,
+    cap: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    balance: Literal["label", "domain", "source"] | None = None,
+    exclude_license_flag: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
     allow_shortcuts: Annotated[bool, Flag] = False,
@@ -184,13 +187,18 @@ def publish(
             plain columns, `webdataset` is tar shards.
         where: Condition in SQL on the columns of the dataset, such as "decision = 'flag'"
             [default: all images].
-        seed: Seed that assigns groups of near-duplicates to splits.
+        cap: Largest number of images per value of a column, such as "label=500"; columns: label,
+            domain, source (the folder, archive or address above an image).
+        balance: Column with as many images of each value, by leaving out others [default: none].
+        exclude_license_flag: Licence flag whose images, and all made from them, are left out.
+        seed: Seed that draws images and assigns groups of near-duplicates to splits.
         overwrite: Dataset of the run before replaced; a schedule needs it.
         allow_shortcuts: Dataset published with a warning although the files alone tell fake from
             real.
         align_encoding: All images encoded alike: centre square of 384 px, JPEG 90.
         target: Name, schedule and place.
     """
+    from ...tasks.publish.limits import parse_cap
     from ..request import RunSettings
     from ..serving.parameters import changed, place_parameter, run_parameters
     from ..settings.resolve import resolve
@@ -200,6 +208,11 @@ def publish(
     resolved = resolve({} if lake is None else {"lake": lake})
     named = run_parameters(resolved, RunSettings, in_container=inside)
     own: dict[str, Any] = {"detector": detector, "precision": precision, "where": where}
+    own |= {
+        "cap": parse_cap(cap) or None,
+        "balance": balance,
+        "exclude_license_flags": list(exclude_license_flag) or None,
+    }
     flags = {
         "overwrite": overwrite,
         "allow_shortcuts": allow_shortcuts,

@@ -19,6 +19,9 @@ def publish(
     precision: str | None = None,
     where: str | None = None,
     ids: Path | None = None,
+    cap: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    balance: Literal["label", "domain", "source"] | None = None,
+    exclude_license_flag: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
     allow_shortcuts: Annotated[bool, Flag] = False,
@@ -40,7 +43,11 @@ def publish(
             width_px >= 512" [default: all images].
         ids: File with the ids of the images to publish: one per line, or a .csv, .parquet or .jsonl
             with a column image_id, as `assay export` writes it [default: all images].
-        seed: Seed that assigns groups of near-duplicates to splits.
+        cap: Largest number of images per value of a column, such as "label=500"; columns: label,
+            domain, source (the folder, archive or address above an image).
+        balance: Column with as many images of each value, by leaving out others [default: none].
+        exclude_license_flag: Licence flag whose images, and all made from them, are left out.
+        seed: Seed that draws images and assigns groups of near-duplicates to splits.
         overwrite: An existing folder is replaced.
         allow_shortcuts: Dataset published with a warning although file size, format, dimensions
             or compression tell fake from real.
@@ -49,10 +56,12 @@ def publish(
         dry_run: Counts and paths of what would be read and written; nothing is changed.
     """
     from ...tasks.publish.ids_file import read_ids
+    from ...tasks.publish.limits import parse_cap
     from ...tasks.publish.opening import opening_command
     from ...tasks.publish.publish import publish as publish_lake
 
     opened = open_lake(lake)
+    caps = parse_cap(cap)
     wanted = None if ids is None else read_ids(ids)
     if dry_run:
         from ..dry_run.datasets import publish_effects
@@ -63,6 +72,10 @@ def publish(
             overwrite=overwrite,
             where=where,
             ids=wanted,
+            cap=caps,
+            balance=balance,
+            exclude_license_flags=exclude_license_flag,
+            seed=seed,
             detector=detector,
             precision=precision,
             format=format_,
@@ -77,6 +90,9 @@ def publish(
         precision=precision,
         where=where,
         ids=wanted,
+        cap=caps,
+        balance=balance,
+        exclude_license_flags=exclude_license_flag,
         seed=seed,
         overwrite=overwrite,
         allow_shortcuts=allow_shortcuts,
@@ -87,6 +103,7 @@ def publish(
     )
     lines = [f"published   {result.out}"]
     lines.append(f"            {counted}; {result.groups:,} groups of copies")
+    lines += [f"left out    {one.images:,}: {one.why}" for one in result.left_out]
     if result.recovered:
         lines.append(f"first       {result.recovered}")
     lines += [f"shortcuts   {sentence}" for sentence in result.shortcuts.sentences()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,9 @@ from ...tasks.browse.images import Scope, parts_of_images
 from ...tasks.lake.check import require_images_known
 from ...tasks.latest_rows import ROWS_AT_A_TIME
 from ...tasks.publish.formats import Format
+from ...tasks.publish.limits import Limits
 from ...tasks.publish.pinned import pin
+from ...tasks.publish.plan import chosen_images
 from ...tasks.publish.publish import require_replaceable
 from ...tasks.publish.selection import Selection
 from .effects import Effect, Effects
@@ -26,6 +29,10 @@ def publish_effects(
     overwrite: bool,
     where: str | None = None,
     ids: pl.Series | None = None,
+    cap: Mapping[str, int] | None = None,
+    balance: str | None = None,
+    exclude_license_flags: Sequence[str] = (),
+    seed: int = 0,
     detector: str | None = None,
     precision: str | None = None,
     format: Format = "hf",  # noqa: A002 - the name of the flag
@@ -38,14 +45,18 @@ def publish_effects(
         overwrite: Whether an existing folder is replaced.
         where: Condition on the published rows, in SQL; None for all images.
         ids: Ids of the images to publish; None for all images.
+        cap: Largest number of images per value, by column.
+        balance: Column with as many images of each value; None for none.
+        exclude_license_flags: Licence flags of images that are left out.
+        seed: Seed of the draw.
         detector: Detector of the scores; None for that of the last decisions.
         precision: Precision of the scores; None for that of the last decisions.
         format: Format of the data files.
 
     Raises:
         ConfigError: The folder cannot be one, or may not be replaced; or the condition is none on
-            the published rows.
-        InputError: An id is not that of an image.
+            the published rows, or a limit is not allowed.
+        InputError: An id is not that of an image, or there is nothing to balance.
         StoreError: The lake cannot be read.
     """
     folder = folder_to_make(to)
@@ -53,11 +64,11 @@ def publish_effects(
     require_images_known(lake)
     n_images = lake.n_rows("images")
     n_kept = n_images
-    if where is not None or ids is not None:
-        selection = Selection.of(where=where, ids=ids)
+    selection = Selection.of(where=where, ids=ids)
+    limits = Limits.of(cap=cap, balance=balance, exclude_license_flags=exclude_license_flags)
+    if selection.describe() or limits.record():
         pinned = pin(lake, detector=detector, precision=precision)
-        stored = lake.scan("images").select(pl.col("image_id").unique()).collect()["image_id"]
-        n_kept = len(selection.kept(lake, pinned, stored))
+        n_kept = chosen_images(lake, pinned, selection, limits, seed=seed)[0].height
     files = "tar shards" if format == "webdataset" else "Parquet files"
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ...data.errors import ConfigError, InputError, shorten
 from ...data.store.lake import Lake
@@ -28,6 +28,9 @@ def publish(
     format: Format = "hf",  # noqa: A002
     where: str | pl.Expr | None = None,
     ids: Iterable[str] | None = None,
+    cap: Mapping[str, int] | None = None,
+    balance: Literal["label", "domain", "source"] | None = None,
+    exclude_license_flags: Sequence[str] = (),
     only_labelled: bool = False,
     labels_from_decisions: bool = False,
     seed: int = 0,
@@ -47,10 +50,14 @@ def publish(
         where: Condition on the published rows: SQL such as `decision = 'flag'`, or an expression
             of polars; default: all images of the batches.
         ids: Ids of the images to publish, each in one of the batches; default: all.
+        cap: Largest number of images per value of `label`, `domain` or `source` (the folder,
+            archive or address above an image), by column.
+        balance: One of these columns, with as many images of each value; default: none.
+        exclude_license_flags: Licence flags whose images, and all made from them, are left out.
         only_labelled: Whether to leave out images without a label.
         labels_from_decisions: Whether an image without any evidence gets its label from the
             decision.
-        seed: Seed of the splits.
+        seed: Seed of the draw and of the splits.
         fractions: Shares of train, validation and test, in [0, 1].
         overwrite: Whether to replace `out` if it is a dataset published by assay.
         allow_shortcuts: Whether to publish with a warning although the files alone tell fake from
@@ -79,6 +86,9 @@ def publish(
         format=format,
         where=where,
         ids=ids,
+        cap=cap,
+        balance=balance,
+        exclude_license_flags=exclude_license_flags,
         only_labelled=only_labelled,
         labels_from_decisions=labels_from_decisions,
         seed=seed,

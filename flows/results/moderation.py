@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike
@@ -248,6 +249,9 @@ class Moderation(RunCounts):
         *,
         format: Format = "hf",  # noqa: A002
         where: str | pl.Expr | None = None,
+        cap: Mapping[str, int] | None = None,
+        balance: Literal["label", "domain", "source"] | None = None,
+        exclude_license_flags: Sequence[str] = (),
         only_labelled: bool = False,
         labels_from_decisions: bool = False,
         seed: int = 0,
@@ -264,10 +268,14 @@ class Moderation(RunCounts):
             format: Format of the data files: "hf" for Parquet with the features of `datasets`,
                 "parquet" for Parquet with plain columns, "webdataset" for tar shards.
             where: Condition on the published rows, in SQL or as an expression of polars.
+            cap: Largest number of images per value of `label`, `domain` or `source` (the folder,
+                archive or address above an image), by column.
+            balance: One of these columns, with as many images of each value; default: none.
+            exclude_license_flags: Licence flags whose images, and all made from them, are left out.
             only_labelled: Whether to leave out images without a label.
             labels_from_decisions: Whether an image without any evidence gets its label from the
                 decision.
-            seed: Seed of the splits.
+            seed: Seed of the draw and of the splits.
             overwrite: Whether to replace `out` if it is a dataset published by assay.
             allow_shortcuts: Whether to publish with a warning although the files alone tell fake
                 from real.
@@ -293,6 +301,9 @@ class Moderation(RunCounts):
             ids=None if ids is None else ids.to_list(),
             format=format,
             where=where,
+            cap=cap,
+            balance=balance,
+            exclude_license_flags=exclude_license_flags,
             only_labelled=only_labelled,
             labels_from_decisions=labels_from_decisions,
             seed=seed,

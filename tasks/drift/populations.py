@@ -21,6 +21,7 @@ from ..latest_rows import (
     latest_scores,
     latest_sightings,
     rows_of_batch,
+    source_of,
 )
 from ..runs.run_record import find_run
 from .measures import MIN_IMAGES, ReadVectors
@@ -166,9 +167,9 @@ def of_run_and_earlier(
     found = _split(_scored(lake, key, _named(batch)), key, run_id)
     if found is not None:
         return found
-    sources = batch.select(_source().unique()).collect().to_series()
+    sources = batch.select(source_of().unique()).collect().to_series()
     below = lake.scan("sightings").filter(
-        pl.col("image_id").is_not_null() & _source().is_in(sources.implode())
+        pl.col("image_id").is_not_null() & source_of().is_in(sources.implode())
     )
     return _split(_scored(lake, key, _named(below)), key, run_id)
 
@@ -205,7 +206,7 @@ def grouped(
         StoreError: The lake cannot be read.
     """
     groups = latest_sightings(lake).select(
-        "image_id", _group=_source() if by == "source" else pl.col("domain").fill_null("(none)")
+        "image_id", _group=source_of() if by == "source" else pl.col("domain").fill_null("(none)")
     )
     sides = [
         side.lazy().join(groups, on="image_id").collect()
@@ -251,11 +252,6 @@ def reader_of_vectors(lake: Lake, key: ScoreKey) -> ReadVectors:
         return np.array(rows["embedding"].to_list(), dtype=np.float32)
 
     return read
-
-
-def _source() -> pl.Expr:
-    """Return the folder, archive or address above an image."""
-    return pl.col("source_uri").str.replace(r"[/#?][^/#?]*$", "")
 
 
 def _named(sightings: pl.LazyFrame) -> Named:

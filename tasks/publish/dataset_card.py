@@ -12,6 +12,7 @@ from huggingface_hub import DatasetCardData
 from ...synth.generators.presets import notices
 from ..shortcuts.aligned import ENCODING
 from .formats import Format, suffix_of
+from .limits import LeftOut
 from .pinned import Pinned
 from .rows import features
 from .shortcut_gate import ShortcutFigures
@@ -45,6 +46,7 @@ class CardFacts:
         lake: Address of the lake.
         pinned: Table versions, score key and policy of the dataset.
         selection: Selection of the images in words; empty for all images of the lake.
+        left_out: Images of the selection that limits leave out.
         splits: Number of images per split.
         split_bytes: Uncompressed size per split in bytes, as Parquet counts it.
         download_bytes: Size of all data files in bytes.
@@ -67,6 +69,7 @@ class CardFacts:
     lake: str
     pinned: Pinned
     selection: str
+    left_out: Sequence[LeftOut]
     splits: Mapping[str, int]
     split_bytes: Mapping[str, int]
     download_bytes: int
@@ -159,7 +162,7 @@ def _text(facts: CardFacts, n_images: int) -> str:
 
 {n_images:,} images in {facts.n_groups:,} groups of near-duplicates, published by assay \
 {facts.code_version} from a lake at pinned table versions ({versions}; see `VERSIONS.lock`).
-{chosen}
+{chosen}{_limits(facts)}
 **Licence: not stated.** The images are subject to the rights of their sources. Fill in `license` \
 above before you share this dataset.
 
@@ -264,6 +267,29 @@ def _generators(generators: Mapping[str, int]) -> str:
     if not generators:
         return ""
     return f"\n| generator | images |\n|---|---:|\n{_table(generators)}\n"
+
+
+def _limits(facts: CardFacts) -> str:
+    """Return what limits leave out, with the rule of the draw; empty without limits."""
+    if not facts.left_out:
+        return ""
+    rows = [
+        f"| {_plain(one.why)} | {one.images:,} | "
+        + ", ".join(f"{_plain(name)} {count:,}" for name, count in one.labels.items())
+        + " |"
+        for one in facts.left_out
+    ]
+    table = "\n".join(rows)
+    return f"""
+Images of the selection are left out by these limits:
+
+| limit | left out | of these |
+|---|---:|---|
+{table}
+
+Which images are drawn follows from hashes of seed {facts.seed}, group and id. From each group of \
+near-duplicates one image of each label is taken first, then the second ones, and so on.
+"""
 
 
 def _notices(license_flags: Sequence[str]) -> str:

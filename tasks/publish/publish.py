@@ -11,8 +11,8 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from ...data.store.files import cannot
 from ...data.store.lake import Lake
 from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
 from ...version import __version__
-from ..copies.near_duplicates import MAX_DISTANCE, group_near_duplicates
+from ..copies.near_duplicates import MAX_DISTANCE
 from ..lake.check import require_images_known
 from ..lake.fit import require_fit
 from ..lake.pins import record_pin
@@ -34,11 +34,12 @@ from ..review.answers import settle
 from .dataset_card import CardFacts, dataset_card
 from .files import Tally, write_file
 from .formats import Format, known_format, rows_of_file, suffix_of
+from .limits import LeftOut, Limits, record_of
 from .pinned import Pinned, pin
+from .plan import chosen_images
 from .selection import Selection
 from .shortcut_gate import ShortcutFigures, check_shortcuts
 from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
-from .upright_hashes import with_upright_hashes
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class PublishResult:
         split_note: Difference between the requested and the actual shares; None without one.
         labels: Number of images per label.
         groups: Number of groups of near-duplicates.
+        left_out: Images of the selection that caps, balance or licence flags leave out.
         files: Data files, relative to `out`.
         versions: Version per table; None for an empty table.
         key: Key of the scores; None without scores.
@@ -70,6 +72,7 @@ class PublishResult:
     split_note: str | None
     labels: dict[str, int]
     groups: int
+    left_out: tuple[LeftOut, ...] = ()
     files: tuple[str, ...]
     versions: dict[str, int | None]
     key: ScoreKey | None
@@ -81,7 +84,11 @@ class PublishResult:
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values; the score key under the names of its columns."""
         values = {name: getattr(self, name) for name in self.__slots__ if name != "key"}
-        plain = {"files": list(self.files), "shortcuts": self.shortcuts.to_json()}
+        plain = {
+            "files": list(self.files),
+            "left_out": [asdict(one) for one in self.left_out],
+            "shortcuts": self.shortcuts.to_json(),
+        }
         return values | plain | _plain_key(self.key)
 
 
@@ -102,6 +109,9 @@ def publish(
     only_labelled: bool = False,
     where: str | pl.Expr | None = None,
     ids: Iterable[str] | None = None,
+    cap: Mapping[str, int] | None = None,
+    balance: str | None = None,
+    exclude_license_flags: Sequence[str] = (),
     overwrite: bool = False,
 ) -> PublishResult:
     """Publish stored images with their labels, scores and lineage, split by group.
@@ -130,11 +140,16 @@ def publish(
         where: Condition on the published rows, such as `decision = 'flag' and width_px >= 512`, or
             an expression of polars; `label` is its text. Default: all images.
         ids: Ids of the images to publish, such as a column of a filtered frame; default: all.
+        cap: Largest number of images per value of `label`, `domain` or `source` (the folder,
+            archive or address above an image), by column.
+        balance: One of these columns, with as many images of each value; default: none.
+        exclude_license_flags: Licence flags whose images, and all made from them, are left out.
         overwrite: Whether to replace `out` if it is a dataset published by assay.
 
     Raises:
         ConfigError: An argument is invalid, or `out` exists already.
-        InputError: The lake has no images to publish, or an id is not that of one of its images.
+        InputError: The lake has no images to publish, an id is not that of one of its images, or
+            there is nothing to balance.
         GateRefused: The files alone tell fake from real; or near-duplicates, or an image and its
             parent, are in different splits.
         StoreError: The lake cannot be read, or the folder cannot be written.
@@ -142,6 +157,7 @@ def publish(
     out = folder_to_make(out)
     data_format = known_format(format)
     selection = Selection.of(where=where, ids=ids, only_labelled=only_labelled)
+    limits = Limits.of(cap=cap, balance=balance, exclude_license_flags=exclude_license_flags)
     with _named_errors(lake, out), holding(out) as place:
         require_replaceable(place.out, overwrite=overwrite, recovered=place.recovered)
         require_images_known(lake)
@@ -158,6 +174,7 @@ def publish(
                 labels_from_decisions=labels_from_decisions,
             ),
             selection=selection,
+            limits=limits,
             allow_shortcuts=allow_shortcuts,
             align_encoding=align_encoding,
             seed=seed,
@@ -183,6 +200,7 @@ def _publish(
     *,
     pinned: Pinned,
     selection: Selection,
+    limits: Limits,
     allow_shortcuts: bool,
     align_encoding: bool,
     seed: int,
@@ -191,13 +209,11 @@ def _publish(
 ) -> PublishResult:
     """Write the folder under a temporary name, check it, and rename it."""
     out = place.out
-    plan = _grouped(lake, pinned)
-    kept = selection.kept(lake, pinned, plan["image_id"]).to_frame()
-    plan = plan.join(kept, on="image_id", how="semi", maintain_order="left")
+    plan, left_out = chosen_images(lake, pinned, selection, limits, seed=seed)
     plan = plan.with_columns(assign_splits(plan["group_id"], fractions=fractions, seed=seed))
     if plan.is_empty():
         require_fit(lake, None)
-        raise _nothing(lake, selection)
+        raise _nothing(lake, selection, left_out)
     shortcuts = check_shortcuts(
         lake, pinned, plan, align=align_encoding, allow=allow_shortcuts, seed=seed
     )
@@ -216,6 +232,7 @@ def _publish(
         lake=lake.uri,
         pinned=pinned,
         selection=selection.describe(),
+        left_out=left_out,
         splits=splits,
         split_bytes=_uncompressed_bytes(files) if format == "hf" else {},
         download_bytes=sum(file.stat().st_size for file in files),
@@ -234,7 +251,7 @@ def _publish(
         format=format,
     )
     (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
-    lock = _lock(facts, work, files, selection, allow_shortcuts=allow_shortcuts)
+    lock = _lock(facts, work, files, selection, limits, allow_shortcuts=allow_shortcuts)
     (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
     _pin_versions(lake, out, pinned)
     place.put()
@@ -244,6 +261,7 @@ def _publish(
         split_note=split_note,
         labels=dict(facts.labels),
         groups=facts.n_groups,
+        left_out=left_out,
         files=tuple(file.relative_to(work).as_posix() for file in files),
         versions=dict(pinned.versions),
         key=pinned.key,
@@ -254,9 +272,10 @@ def _publish(
     )
 
 
-def _nothing(lake: Lake, selection: Selection) -> InputError:
+def _nothing(lake: Lake, selection: Selection, left_out: Sequence[LeftOut]) -> InputError:
     """Return the error for a selection without images."""
-    selected = selection.describe()
+    parts = [selection.describe(), *(f"{n.images:,} left out: {n.why}" for n in left_out)]
+    selected = ", ".join(part for part in parts if part)
     return InputError(
         f"{lake.uri} has no images to publish{f' ({selected})' if selected else ''}; run assay "
         "moderate first" + (", or select others" if selected else "")
@@ -288,28 +307,6 @@ def require_replaceable(out: Path, *, overwrite: bool, recovered: str | None = N
             f"{out} is not a dataset published by assay (it has no {LOCK_NAME}) and will not be "
             "replaced; name another folder"
         )
-
-
-def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
-    """Return image_id, group_id, phash and n_bytes of each image, in the order of stored bytes."""
-    images = (
-        lake.scan("images", pinned.versions["images"])
-        .select(
-            *("image_id", "phash", "phash_of", "ingested_at"),
-            *("shard", "row_group", "row", "n_bytes"),
-        )
-        .unique(subset=["image_id"], keep="any")
-        .sort("shard", "row_group", "row")
-        .collect()
-    )
-    lineage = (
-        lake.scan("synthetics", pinned.versions["synthetics"])
-        .select("image_id", "parent_id")
-        .collect()
-    )
-    images = with_upright_hashes(lake, images)
-    groups = group_near_duplicates(images, lineage)
-    return images.select("image_id", "n_bytes", "phash").with_columns(groups["group_id"])
 
 
 def _files(plan: pl.DataFrame, suffix: str) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -362,6 +359,7 @@ def _lock(
     work: Path,
     files: list[Path],
     selection: Selection,
+    limits: Limits,
     *,
     allow_shortcuts: bool,
 ) -> dict[str, Any]:
@@ -374,6 +372,7 @@ def _lock(
         "policy_id": facts.pinned.policy_id,
         "labels_from_decisions": facts.pinned.labels_from_decisions,
         "selection": selection.record(),
+        "limits": record_of(limits, facts.left_out),
         "allow_shortcuts": allow_shortcuts,
         "align_encoding": facts.shortcuts.is_aligned,
         "shortcuts": facts.shortcuts.to_json(),

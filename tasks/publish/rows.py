@@ -90,15 +90,13 @@ def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
     wanted = image_ids.rename("image_id").to_frame().lazy()
     frame = _some(lake, pinned, "images", wanted).unique(subset=["image_id"], keep="any")
     for more in (
-        _labels(lake, pinned, wanted),
+        read_labels(lake, pinned, wanted),
         _scores(lake, pinned).join(wanted, on="image_id", how="semi"),
         _decisions(lake, pinned).join(wanted, on="image_id", how="semi"),
         _domains(lake, pinned, wanted),
         _synthetics(lake, pinned, wanted),
     ):
         frame = frame.join(more, on="image_id", how="left")
-    if pinned.labels_from_decisions:
-        frame = _with_pseudo_labels(frame)
     index = {label: number for number, label in enumerate(CLASSES)}
     return frame.with_columns(
         pl.col("label").replace_strict(index, default=UNLABELLED, return_dtype=pl.Int64),
@@ -111,6 +109,29 @@ def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
     ).collect()
 
 
+def read_labels(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the label of each image with any, as published.
+
+    Args:
+        lake: Lake of the images.
+        pinned: Table versions, score key and policy.
+        wanted: Column image_id of the images, each once.
+
+    Returns:
+        Columns image_id, label (text, or null), label_evidence and label_note.
+    """
+    labels = best_labels(
+        _some(lake, pinned, "reviews", wanted),
+        _some(lake, pinned, "synthetics", wanted),
+        _some(lake, pinned, "sightings", wanted),
+    )
+    if not pinned.labels_from_decisions:
+        return labels
+    frame = wanted.join(labels, on="image_id", how="left")
+    decided = frame.join(_decisions(lake, pinned), on="image_id", how="left")
+    return _with_pseudo_labels(decided).drop("decision")
+
+
 def with_label_text(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows with the label as text; null without one."""
     names = dict(enumerate(CLASSES)) | {UNLABELLED: None}
@@ -121,14 +142,6 @@ def with_label_text(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _some(lake: Lake, pinned: Pinned, table: str, wanted: pl.LazyFrame) -> pl.LazyFrame:
     return lake.scan(table, pinned.versions[table]).join(wanted, on="image_id", how="semi")
-
-
-def _labels(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
-    return best_labels(
-        _some(lake, pinned, "reviews", wanted),
-        _some(lake, pinned, "synthetics", wanted),
-        _some(lake, pinned, "sightings", wanted),
-    )
 
 
 def _scores(lake: Lake, pinned: Pinned) -> pl.LazyFrame:

@@ -219,8 +219,14 @@ def reviewed(made: Made, name: str, label: str, reviewer: str = "ann", hour: int
     made.lake.append("reviews", [row], txn=f"review:{name}:{reviewer}:{hour}")
 
 
-def synthesised(made: Made, name: str, parent: str | None, label: str = "fake") -> None:
-    """Append the record of one shot as an image that assay made."""
+def synthesised(
+    made: Made,
+    name: str,
+    parent: str | None,
+    label: str = "fake",
+    flags: tuple[str, ...] = ("research-only",),
+) -> None:
+    """Append the record of one shot as an image that assay made, with its licence flags."""
     row = {
         "image_id": made.ids[name],
         "parent_id": made.ids.get(parent or "", parent),
@@ -235,7 +241,7 @@ def synthesised(made: Made, name: str, parent: str | None, label: str = "fake") 
         "strength": None,
         "params": "{}",
         "label": label,
-        "license_flags": ["research-only"],
+        "license_flags": list(flags),
         "run_id": made.run_id,
         "created_at": START,
     }

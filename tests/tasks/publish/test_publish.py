@@ -22,6 +22,7 @@ from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
 from assay.tasks.labels import best_labels
 from assay.tasks.lake.pins import pinned
+from assay.tasks.publish import plan as plan_module
 from assay.tasks.publish import publish as publish_module
 from assay.tasks.publish.dataset_card import _plain
 from assay.tasks.publish.opening import opening_command
@@ -320,7 +321,7 @@ def test_a_leak_is_refused_and_leaves_nothing(
     """The check of the written files refuses a broken grouping with exit code 6."""
     made = lake_of(tmp_path / "lake", shots())
     monkeypatch.setattr(
-        publish_module,
+        plan_module,
         "group_near_duplicates",
         lambda images, _: images.select("image_id", group_id="image_id"),
     )
