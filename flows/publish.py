@@ -5,7 +5,6 @@ Deployments name this module and `publish`, so neither may be renamed.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
@@ -43,10 +42,11 @@ def publish(
     allow_shortcuts: bool = False,  # noqa: FBT001, FBT002
     align_encoding: bool = False,  # noqa: FBT001, FBT002
 ) -> dict[str, Any]:
-    """Write the labelled images of a lake as a dataset folder.
+    """Write the labelled images of a lake as a dataset.
 
     Args:
-        to: Folder to write; must be new or empty unless it is replaced.
+        to: Folder to write, or a prefix such as s3://bucket/dataset; must be new or empty unless it
+            is replaced.
         lake: Folder of the lake, its s3://, gs:// or az:// prefix, or block:NAME of a Prefect
             server [default: that of the worker].
         detector: Detector whose scores are published [default: that of the last decisions].
@@ -75,7 +75,7 @@ def publish(
     with tagged_and_logged("publish", opened.uri, detector):
         result = called_as_task("publish", step.publish)(
             opened,
-            Path(lasting("to", to)),
+            lasting("to", to),
             detector=detector,
             precision=precision,
             format=format,

@@ -12,7 +12,8 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import IO, Any, Final, TypeVar
+from pathlib import Path
+from typing import IO, Any, Final, TypeAlias, TypeVar
 
 import obstore
 import pyarrow as pa
@@ -20,6 +21,7 @@ from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
     PermissionDeniedError,
+    PreconditionError,
     UnauthenticatedError,
 )
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -30,6 +32,8 @@ from .files import StoredFile
 from .retry import retried
 
 T = TypeVar("T")
+Tag: TypeAlias = dict[str, str]
+"""Version of an object, as the store names it."""
 
 _STORES: Final[Mapping[str, Callable[..., Any]]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 # Part of a shard may take long on a slow connection; an unreachable store fails within a minute.
@@ -73,6 +77,11 @@ def make_store(scheme: str, bucket: str, prefix: str, options: Mapping[str, str]
     )
 
 
+# Parts of a large file that are in memory at a time.
+_PART_BYTES: Final = 8 * 2**20
+_N_PARTS: Final = 4
+
+
 class ObjectStore:
     """Store in a prefix of a bucket or container.
 
@@ -102,6 +111,44 @@ class ObjectStore:
             return self._done(lambda: obstore.get(self._store, name).bytes().to_bytes())
         except FileNotFoundError:
             return None
+
+    def read_tagged(self, name: str) -> tuple[bytes, Tag] | None:
+        """Return the bytes of a file and its version; None if it does not exist."""
+
+        def whole() -> tuple[bytes, Tag]:
+            found = obstore.get(self._store, name)
+            names = {"e_tag": found.meta["e_tag"], "version": found.meta["version"]}
+            tag = {key: value for key, value in names.items() if value is not None}
+            return found.bytes().to_bytes(), tag
+
+        try:
+            return self._done(whole)
+        except FileNotFoundError:
+            return None
+
+    def replace(self, name: str, raw: bytes, tag: Tag | None) -> bool:
+        """Write a small file in place of one version; return False if another one is there.
+
+        Args:
+            name: Name of the file.
+            raw: New content.
+            tag: Version to replace, from `read_tagged`; None for a name that does not exist.
+        """
+        mode: Any = "create" if tag is None else tag
+        try:
+            self._done(lambda: obstore.put(self._store, name, raw, mode=mode))
+        except FileExistsError:
+            # After a lost response, a repeated request finds what the first one wrote.
+            return self.read(name) == raw
+        return True
+
+    def upload(self, name: str, file: Path) -> None:
+        """Write a file of this machine, in parts; the name exists once all parts are there."""
+        self._done(
+            lambda: obstore.put(
+                self._store, name, file, chunk_size=_PART_BYTES, max_concurrency=_N_PARTS
+            )
+        )
 
     def open_input(self, name: str) -> pa.NativeFile:
         """Open a file for random reads by pyarrow.
@@ -133,15 +180,19 @@ class ObjectStore:
         listed = self._done(
             lambda: obstore.list_with_delimiter(self._store, prefix=folder or None)["objects"]
         )
-        files = [
-            StoredFile(
-                name=str(entry["path"]),
-                modified_s=entry["last_modified"].timestamp(),
-                n_bytes=int(entry["size"]),
+        return _stored(listed)
+
+    def files_below(self, folder: str = "") -> list[StoredFile]:
+        """Return the files in a folder and in those below it; [] for a missing folder."""
+        return _stored(
+            self._done(
+                lambda: [
+                    entry
+                    for part in obstore.list(self._store, prefix=folder or None)
+                    for entry in part
+                ]
             )
-            for entry in listed
-        ]
-        return sorted(files, key=lambda file: file.name)
+        )
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes; None if it does not exist."""
@@ -175,6 +226,18 @@ class ObjectStore:
 
     def _done(self, work: Callable[[], T]) -> T:
         return as_os_error(lambda: retried(work))
+
+
+def _stored(listed: Iterable[Any]) -> list[StoredFile]:
+    files = [
+        StoredFile(
+            name=str(entry["path"]),
+            modified_s=entry["last_modified"].timestamp(),
+            n_bytes=int(entry["size"]),
+        )
+        for entry in listed
+    ]
+    return sorted(files, key=lambda file: file.name)
 
 
 class RangeFile(io.RawIOBase):
@@ -236,7 +299,7 @@ def as_os_error(work: Callable[[], T]) -> T:
         return work()
     except FileNotFoundError as error:
         raise FileNotFoundError(brief(error)) from error
-    except AlreadyExistsError as error:
+    except (AlreadyExistsError, PreconditionError) as error:
         raise FileExistsError(brief(error)) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise PermissionError(brief(error)) from error

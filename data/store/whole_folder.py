@@ -35,11 +35,16 @@ class Place:
         out: Folder to create or replace.
         work: Temporary folder to write to.
         recovered: Description of the recovery from an interrupted publication; None for none.
+        data: Folder of the data files below `out`.
     """
 
     out: Path
     work: Path
     recovered: str | None
+    data: str = "data"
+
+    def keep(self, name: str) -> None:
+        """Leave a finished data file where it is."""
 
     def put(self) -> None:
         """Rename the finished folder to `out`, with an older one renamed away."""
@@ -58,7 +63,10 @@ def folder_to_make(out: Path | str) -> Path:
     """
     text = str(out)
     if _ADDRESS.match(text):  # pathlib merges the two slashes of a URL
-        raise ConfigError(f"{text} is not a local folder; publish to a folder and copy it there")
+        raise ConfigError(
+            f"{text} is neither a local folder nor s3://bucket/prefix, gs://bucket/prefix or"
+            " az://container/prefix; publish to a folder and copy it there"
+        )
     if not text or "\0" in text:
         raise ConfigError(f"{text!a} is not a valid folder name; give a folder to create")
     place = from_home(text).absolute()

@@ -162,7 +162,7 @@ def augment(
 def publish(
     *,
     lake: LakeUri = None,
-    to: Path,
+    to: str,
     detector: str | None = None,
     precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None,
     format_: Annotated[Literal["hf", "parquet", "webdataset"], Parameter("--format")] = "hf",
@@ -176,11 +176,11 @@ def publish(
     align_encoding: Annotated[bool, Flag] = False,
     target: Target | None = None,
 ) -> None:
-    """Deploy `publish`: write the labelled images as a dataset folder.
+    """Deploy `publish`: write the labelled images as a dataset.
 
     Args:
         lake: Folder of the lake, or its s3:// prefix.
-        to: Folder to write, as the worker sees it.
+        to: Folder to write, as the worker sees it, or a prefix such as s3://bucket/dataset.
         detector: Detector whose scores are published [default: that of the last decisions].
         precision: Precision of these scores [default: that of the last decisions].
         format_: Format of the data files: `hf` is Parquet for `datasets`, `parquet` is Parquet with

@@ -13,7 +13,7 @@ from .options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, pr
 def publish(
     *,
     lake: LakeUri = None,
-    to: Path,
+    to: str,
     format_: Annotated[Literal["hf", "parquet", "webdataset"], Parameter("--format")] = "hf",
     detector: str | None = None,
     precision: str | None = None,
@@ -29,11 +29,11 @@ def publish(
     json_: AsJson = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Write the labelled images as a dataset folder.
+    """Write the labelled images as a dataset.
 
     Args:
         lake: Folder of the lake, or its s3:// prefix.
-        to: Folder to write; must be new or empty.
+        to: Folder to write, or a prefix such as s3://bucket/dataset; must be new or empty.
         format_: Format of the data files: `hf` is Parquet for `datasets.load_dataset`, `parquet`
             is Parquet with plain columns, `webdataset` is tar shards.
         detector: Detector whose scores are published [default: that of the last decisions].

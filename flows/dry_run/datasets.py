@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 
 from ...data.store.lake import Lake
-from ...data.store.whole_folder import folder_to_make
 from ...tasks.browse.filters import Filters
 from ...tasks.browse.images import Scope, parts_of_images
 from ...tasks.lake.check import require_images_known
@@ -16,15 +15,15 @@ from ...tasks.latest_rows import ROWS_AT_A_TIME
 from ...tasks.publish.formats import Format
 from ...tasks.publish.limits import Limits
 from ...tasks.publish.pinned import pin
+from ...tasks.publish.place import place_to_make, require_replaceable
 from ...tasks.publish.plan import chosen_images
-from ...tasks.publish.publish import require_replaceable
 from ...tasks.publish.selection import Selection
 from .effects import Effect, Effects
 
 
 def publish_effects(
     lake: Lake,
-    to: Path,
+    to: Path | str,
     *,
     overwrite: bool,
     where: str | None = None,
@@ -41,7 +40,7 @@ def publish_effects(
 
     Args:
         lake: Lake of the images.
-        to: Folder of the dataset.
+        to: Folder of the dataset, or its address in an object store.
         overwrite: Whether an existing folder is replaced.
         where: Condition on the published rows, in SQL; None for all images.
         ids: Ids of the images to publish; None for all images.
@@ -54,13 +53,13 @@ def publish_effects(
         format: Format of the data files.
 
     Raises:
-        ConfigError: The folder cannot be one, or may not be replaced; or the condition is none on
+        ConfigError: The place cannot be one, or may not be replaced; or the condition is none on
             the published rows, or a limit is not allowed.
         InputError: An id is not that of an image, or there is nothing to balance.
         StoreError: The lake cannot be read.
     """
-    folder = folder_to_make(to)
-    require_replaceable(folder, overwrite=overwrite)
+    place = place_to_make(to)
+    require_replaceable(place, overwrite=overwrite)
     require_images_known(lake)
     n_images = lake.n_rows("images")
     n_kept = n_images
@@ -73,9 +72,9 @@ def publish_effects(
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)],
         writes=[
-            Effect(n_kept, f"rows in {files}", str(folder / "data")),
-            Effect(1, "dataset card", str(folder / "README.md")),
-            Effect(1, "lock file", str(folder / "VERSIONS.lock")),
+            Effect(n_kept, f"rows in {files}", f"{place}/data"),
+            Effect(1, "dataset card", f"{place}/README.md"),
+            Effect(1, "lock file", f"{place}/VERSIONS.lock"),
         ],
     )
 

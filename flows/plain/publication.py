@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ...data.errors import ConfigError, InputError, shorten
@@ -44,7 +43,7 @@ def publish(
     Args:
         decided: Decided batch, several of one lake, or the address of a lake for all its images
             under its last decisions.
-        out: Folder to create.
+        out: Folder to create, or a prefix of an object store, such as `s3://bucket/dataset`.
         format: Format of the data files: "hf" for Parquet with the features of `datasets`,
             "parquet" for Parquet with plain columns, "webdataset" for tar shards.
         where: Condition on the published rows: SQL such as `decision = 'flag'`, or an expression
@@ -80,7 +79,7 @@ def publish(
         ids = _within(batches, ids)
     result = publish_lake(
         lake,
-        Path(out),
+        str(out),
         key=key,
         policy_id=policy_id,
         format=format,

@@ -264,7 +264,7 @@ class Moderation(RunCounts):
         Scores and decisions are those of the run.
 
         Args:
-            out: Folder to create.
+            out: Folder to create, or a prefix of an object store, such as `s3://bucket/dataset`.
             format: Format of the data files: "hf" for Parquet with the features of `datasets`,
                 "parquet" for Parquet with plain columns, "webdataset" for tar shards.
             where: Condition on the published rows, in SQL or as an expression of polars.
@@ -295,7 +295,7 @@ class Moderation(RunCounts):
         ids = ids_of_run(lake, run)
         return publish(
             lake,
-            Path(out),
+            str(out),
             key=run.key,
             policy_id=run.policy_id,
             ids=None if ids is None else ids.to_list(),

@@ -30,7 +30,7 @@ _DESCRIPTIONS: Final[Mapping[Verb, str]] = {
     "moderate": "Ingest, score and decide what is new in the sources, and write a report.",
     "score": "Score what the lake has and the detector has not scored, and decide all.",
     "augment": "Generate the images of a plan, score them, and report evasion.",
-    "publish": "Write the labelled images as a dataset folder.",
+    "publish": "Write the labelled images as a dataset.",
 }
 _CONTAINERS: Final = frozenset({"docker", "kubernetes"})
 # Prefect refuses these characters.

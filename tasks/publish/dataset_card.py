@@ -43,6 +43,7 @@ class CardFacts:
 
     Attributes:
         name: Name of the dataset.
+        data: Folder of the data files.
         lake: Address of the lake.
         pinned: Table versions, score key and policy of the dataset.
         selection: Selection of the images in words; empty for all images of the lake.
@@ -66,6 +67,7 @@ class CardFacts:
     """
 
     name: str
+    data: str
     lake: str
     pinned: Pinned
     selection: str
@@ -106,7 +108,7 @@ def dataset_card(facts: CardFacts) -> str:
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": split, "path": f"data/{split}-*{suffix_of(facts.format)}"}
+                    {"split": split, "path": f"{facts.data}/{split}-*{suffix_of(facts.format)}"}
                     for split in facts.splits
                 ],
             }

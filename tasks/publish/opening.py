@@ -16,7 +16,7 @@ def opening_command(out: str, files: Sequence[str], format: Format = "hf") -> st
     """Return a shell command that opens a published dataset.
 
     Args:
-        out: Folder of the dataset.
+        out: Folder of the dataset, or its address in an object store.
         files: Data files, relative to `out`.
         format: Format of the data files.
     """
@@ -24,6 +24,16 @@ def opening_command(out: str, files: Sequence[str], format: Format = "hf") -> st
     known = shutil.which("python")
     python = "python" if known and Path(known).samefile(sys.executable) else sys.executable
     file = _literal(f"{out}/{files[0]}") if files else '""'
+    if "://" in out:
+        if format == "webdataset":
+            code = (
+                "import io, tarfile, obstore.store;"
+                f" raw = obstore.store.from_url({_literal(out)}).get({_literal(files[0])}).bytes();"
+                " tarfile.open(fileobj=io.BytesIO(raw)).list(verbose=False)"
+            )
+        else:
+            code = f"import polars; print(polars.scan_parquet({file}).collect_schema())"
+        return shlex.join([python, "-c", code])
     if format == "parquet":
         # Without patterns, since the folder may have brackets in its name.
         code = f"import polars; print(polars.scan_parquet({file}, glob=False).collect_schema())"

@@ -1,13 +1,12 @@
 """Publication of a labelled dataset: a folder without leaks between its splits.
 
-The tables are read at pinned versions and the bytes streamed from the shards. The folder is
-written under a temporary name, read back, checked and then renamed.
+The tables are read at pinned versions and the bytes streamed from the shards. The dataset is
+written under a temporary name, read back, checked and then put in its place.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -17,14 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-import pyarrow.parquet as pq
 
-from ...data.errors import ConfigError, GateRefused, InputError, StoreError, brief
+from ...data.errors import InputError, StoreError, brief
 from ...data.score_key import ScoreKey
 from ...data.store.damage import explain
 from ...data.store.files import cannot
 from ...data.store.lake import Lake
-from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
+from ...data.store.places.whole_prefix import CARD_NAME, Prefix
+from ...data.store.whole_folder import LOCK_NAME
 from ...version import __version__
 from ..copies.near_duplicates import MAX_DISTANCE
 from ..lake.check import require_images_known
@@ -33,13 +32,15 @@ from ..lake.pins import record_pin
 from ..review.answers import settle
 from .dataset_card import CardFacts, dataset_card
 from .files import Tally, write_file
-from .formats import Format, known_format, rows_of_file, suffix_of
+from .formats import Format, known_format, suffix_of
 from .limits import LeftOut, Limits, record_of
 from .pinned import Pinned, pin
+from .place import AnyPlace, holding_place, place_to_make
 from .plan import chosen_images
 from .selection import Selection
 from .shortcut_gate import ShortcutFigures, check_shortcuts
-from .splits import SPLITS, assign_splits, find_leaks, unmet_shares
+from .splits import SPLITS, assign_splits, unmet_shares
+from .written import WrittenFile, read_back, refuse_leaks
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class PublishResult:
     """The result of a publication.
 
     Attributes:
-        out: Folder of the dataset.
+        out: Folder or address of the dataset.
         splits: Number of images per split.
         split_note: Difference between the requested and the actual shares; None without one.
         labels: Number of images per label.
@@ -120,7 +121,7 @@ def publish(
 
     Args:
         lake: Lake of the images.
-        out: Folder to create.
+        out: Folder to create, or a prefix of an object store, such as `s3://bucket/dataset`.
         format: Format of the data files: "hf" for Parquet with the features of `datasets`,
             "parquet" for Parquet with plain columns, "webdataset" for tar shards.
         allow_shortcuts: Whether to publish with a warning although file size, format, dimensions
@@ -154,12 +155,11 @@ def publish(
             parent, are in different splits.
         StoreError: The lake cannot be read, or the folder cannot be written.
     """
-    out = folder_to_make(out)
+    place_to = place_to_make(out)
     data_format = known_format(format)
     selection = Selection.of(where=where, ids=ids, only_labelled=only_labelled)
     limits = Limits.of(cap=cap, balance=balance, exclude_license_flags=exclude_license_flags)
-    with _named_errors(lake, out), holding(out) as place:
-        require_replaceable(place.out, overwrite=overwrite, recovered=place.recovered)
+    with _named_errors(lake, place_to), holding_place(place_to, overwrite=overwrite) as place:
         require_images_known(lake)
         settle(lake)
         return _publish(
@@ -184,8 +184,8 @@ def publish(
 
 
 @contextlib.contextmanager
-def _named_errors(lake: Lake, out: Path) -> Iterator[None]:
-    """Turn an OSError, such as that of a full disk, into a StoreError that names the folder."""
+def _named_errors(lake: Lake, out: Path | Prefix) -> Iterator[None]:
+    """Turn an OSError, such as that of a full disk, into a StoreError that names the place."""
     try:
         yield
     except OSError as error:
@@ -196,7 +196,7 @@ def _named_errors(lake: Lake, out: Path) -> Iterator[None]:
 
 def _publish(
     lake: Lake,
-    place: Place,
+    place: AnyPlace,
     *,
     pinned: Pinned,
     selection: Selection,
@@ -207,7 +207,7 @@ def _publish(
     fractions: Sequence[float],
     format: Format,  # noqa: A002
 ) -> PublishResult:
-    """Write the folder under a temporary name, check it, and rename it."""
+    """Write the dataset under a temporary name, check it, and put it in its place."""
     out = place.out
     plan, left_out = chosen_images(lake, pinned, selection, limits, seed=seed)
     plan = plan.with_columns(assign_splits(plan["group_id"], fractions=fractions, seed=seed))
@@ -218,24 +218,26 @@ def _publish(
         lake, pinned, plan, align=align_encoding, allow=allow_shortcuts, seed=seed
     )
     work = place.work
-    (work / "data").mkdir(parents=True)
+    (work / place.data).mkdir(parents=True)
     tally = Tally()
     files = []
-    for name, part in _files(plan, suffix_of(format)):
-        files.append(work / name)
-        write_file(lake, pinned, files[-1], part, tally, align=align_encoding, format=format)
-    _refuse_leaks(files)
+    for name, part in _files(plan, place.data, suffix_of(format)):
+        write_file(lake, pinned, work / name, part, tally, align=align_encoding, format=format)
+        files.append(read_back(work, name, format))
+        place.keep(name)
+    refuse_leaks(files)
     splits = {split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))}
     split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
     facts = CardFacts(
         name=out.name,
+        data=place.data,
         lake=lake.uri,
         pinned=pinned,
         selection=selection.describe(),
         left_out=left_out,
         splits=splits,
-        split_bytes=_uncompressed_bytes(files) if format == "hf" else {},
-        download_bytes=sum(file.stat().st_size for file in files),
+        split_bytes=_uncompressed_bytes(files),
+        download_bytes=sum(file.n_bytes for file in files),
         split_note=split_note,
         labels=_sorted(tally.labels),
         evidence=_sorted(tally.evidence),
@@ -250,10 +252,10 @@ def _publish(
         shortcuts=shortcuts,
         format=format,
     )
-    (work / "README.md").write_text(dataset_card(facts), encoding="utf-8")
-    lock = _lock(facts, work, files, selection, limits, allow_shortcuts=allow_shortcuts)
+    (work / CARD_NAME).write_text(dataset_card(facts), encoding="utf-8")
+    lock = _lock(facts, files, selection, limits, allow_shortcuts=allow_shortcuts)
     (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
-    _pin_versions(lake, out, pinned)
+    _pin_versions(lake, str(out), pinned)
     place.put()
     return PublishResult(
         out=str(out),
@@ -262,7 +264,7 @@ def _publish(
         labels=dict(facts.labels),
         groups=facts.n_groups,
         left_out=left_out,
-        files=tuple(file.relative_to(work).as_posix() for file in files),
+        files=tuple(file.name for file in files),
         versions=dict(pinned.versions),
         key=pinned.key,
         policy_id=pinned.policy_id,
@@ -282,35 +284,8 @@ def _nothing(lake: Lake, selection: Selection, left_out: Sequence[LeftOut]) -> I
     )
 
 
-def require_replaceable(out: Path, *, overwrite: bool, recovered: str | None = None) -> None:
-    """Check that a dataset may be written to a folder.
-
-    Args:
-        out: Folder of the dataset.
-        overwrite: Whether to replace a dataset published by assay.
-        recovered: Description of the recovery from an interrupted publication; None for none.
-
-    Raises:
-        ConfigError: The path is a file, or a folder that is not empty and may not be replaced.
-    """
-    if not is_taken(out):
-        return
-    if not out.is_dir():
-        raise ConfigError(f"{out} is a file; name a folder to create")
-    if not overwrite:
-        after = f" ({recovered})" if recovered else ""
-        raise ConfigError(
-            f"{out} is not empty{after}; name another folder, or replace it with --overwrite"
-        )
-    if not (out / LOCK_NAME).is_file():
-        raise ConfigError(
-            f"{out} is not a dataset published by assay (it has no {LOCK_NAME}) and will not be "
-            "replaced; name another folder"
-        )
-
-
-def _files(plan: pl.DataFrame, suffix: str) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the name of each data file below the folder, and the rows of its images."""
+def _files(plan: pl.DataFrame, folder: str, suffix: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the name of each data file below the dataset, and the rows of its images."""
     for split in SPLITS:
         rows = plan.filter(pl.col("split") == split)
         if rows.is_empty():
@@ -320,44 +295,28 @@ def _files(plan: pl.DataFrame, suffix: str) -> Iterator[tuple[str, pl.DataFrame]
             "part", maintain_order=True
         )
         for number, part in enumerate(parts):
-            yield f"data/{split}-{number:05d}-of-{len(parts):05d}{suffix}", part
+            yield f"{folder}/{split}-{number:05d}-of-{len(parts):05d}{suffix}", part
 
 
-def _uncompressed_bytes(files: list[Path]) -> dict[str, int]:
+def _uncompressed_bytes(files: Sequence[WrittenFile]) -> dict[str, int]:
     """Return the uncompressed size of each split in bytes."""
     n_bytes: Counter[str] = Counter()
     for file in files:
-        metadata = pq.read_metadata(file)
-        groups = range(metadata.num_row_groups)
-        n_bytes[file.name.partition("-")[0]] += sum(
-            metadata.row_group(group).total_byte_size for group in groups
-        )
+        n_bytes[file.split] += file.n_uncompressed_bytes or 0
     return dict(n_bytes)
 
 
-def _refuse_leaks(files: list[Path]) -> None:
-    columns = ["image_id", "group_id", "phash", "synthetic_parent_id"]
-    rows = pl.concat(rows_of_file(file, columns) for file in files)
-    leaks = find_leaks(rows.rename({"synthetic_parent_id": "parent_id"}))
-    if leaks:
-        raise GateRefused(
-            f"not published, since images would leak between splits: {'; '.join(leaks)}; "
-            "this is a bug in the grouping, please report it"
-        )
-
-
-def _pin_versions(lake: Lake, out: Path, pinned: Pinned) -> None:
+def _pin_versions(lake: Lake, out: str, pinned: Pinned) -> None:
     """Keep the versions of the dataset readable; a lake that cannot be written has no vacuum."""
     try:
-        record_pin(lake, str(out), pinned.versions)
+        record_pin(lake, out, pinned.versions)
     except StoreError as error:
         _log.warning("the versions of %s are not recorded in the lake: %s", out, brief(error))
 
 
 def _lock(
     facts: CardFacts,
-    work: Path,
-    files: list[Path],
+    files: Sequence[WrittenFile],
     selection: Selection,
     limits: Limits,
     *,
@@ -383,23 +342,12 @@ def _lock(
         "split_note": facts.split_note,
         "groups": facts.n_groups,
         "assay": facts.code_version,
-        "files": {
-            file.relative_to(work).as_posix(): {
-                "sha256": _sha256(file),
-                "n_bytes": file.stat().st_size,
-            }
-            for file in files
-        },
+        "files": {file.name: {"sha256": file.sha256, "n_bytes": file.n_bytes} for file in files},
     }
 
 
 def _plain_key(key: ScoreKey | None) -> dict[str, str | None]:
     return dict.fromkeys(ScoreKey.columns()) if key is None else key.as_row()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

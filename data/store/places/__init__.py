@@ -1,0 +1,1 @@
+"""Places of published datasets in object stores."""
