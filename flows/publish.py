@@ -38,6 +38,7 @@ def publish(
     balance: Literal["label", "domain", "source"] | None = None,
     exclude_license_flags: list[str] | None = None,
     seed: int = 0,
+    embeddings: bool = False,  # noqa: FBT001, FBT002
     overwrite: bool = False,  # noqa: FBT001, FBT002
     allow_shortcuts: bool = False,  # noqa: FBT001, FBT002
     align_encoding: bool = False,  # noqa: FBT001, FBT002
@@ -60,6 +61,7 @@ def publish(
         balance: Column with as many images of each value [default: none].
         exclude_license_flags: Licence flags whose images, and all made from them, are left out.
         seed: Seed that draws images and assigns groups of near-duplicates to splits.
+        embeddings: Whether each row has the embedding of the scores' detector.
         overwrite: Whether a dataset that assay has published to the folder is replaced.
         allow_shortcuts: Whether to publish with a warning although the files alone tell fake from
             real.
@@ -85,6 +87,7 @@ def publish(
             balance=balance,
             exclude_license_flags=exclude_license_flags or (),
             seed=seed,
+            embeddings=embeddings,
             overwrite=overwrite,
             allow_shortcuts=allow_shortcuts,
             align_encoding=align_encoding,

@@ -171,6 +171,7 @@ def publish(
     balance: Literal["label", "domain", "source"] | None = None,
     exclude_license_flag: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     seed: int = 0,
+    embeddings: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     allow_shortcuts: Annotated[bool, Flag] = False,
     align_encoding: Annotated[bool, Flag] = False,
@@ -192,6 +193,7 @@ def publish(
         balance: Column with as many images of each value, by leaving out others [default: none].
         exclude_license_flag: Licence flag whose images, and all made from them, are left out.
         seed: Seed that draws images and assigns groups of near-duplicates to splits.
+        embeddings: Embedding of the scores' detector in each row, as an array of float32.
         overwrite: Dataset of the run before replaced; a schedule needs it.
         allow_shortcuts: Dataset published with a warning although the files alone tell fake from
             real.
@@ -214,6 +216,7 @@ def publish(
         "exclude_license_flags": list(exclude_license_flag) or None,
     }
     flags = {
+        "embeddings": embeddings,
         "overwrite": overwrite,
         "allow_shortcuts": allow_shortcuts,
         "align_encoding": align_encoding,

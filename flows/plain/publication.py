@@ -34,6 +34,7 @@ def publish(
     labels_from_decisions: bool = False,
     seed: int = 0,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    embeddings: bool = False,
     overwrite: bool = False,
     allow_shortcuts: bool = False,
     align_encoding: bool = False,
@@ -58,6 +59,7 @@ def publish(
             decision.
         seed: Seed of the draw and of the splits.
         fractions: Shares of train, validation and test, in [0, 1].
+        embeddings: Whether each row has the embedding of the scores' detector.
         overwrite: Whether to replace `out` if it is a dataset published by assay.
         allow_shortcuts: Whether to publish with a warning although the files alone tell fake from
             real.
@@ -92,6 +94,7 @@ def publish(
         labels_from_decisions=labels_from_decisions,
         seed=seed,
         fractions=fractions,
+        embeddings=embeddings,
         overwrite=overwrite,
         allow_shortcuts=allow_shortcuts,
         align_encoding=align_encoding,

@@ -255,6 +255,7 @@ class Moderation(RunCounts):
         only_labelled: bool = False,
         labels_from_decisions: bool = False,
         seed: int = 0,
+        embeddings: bool = False,
         overwrite: bool = False,
         allow_shortcuts: bool = False,
         align_encoding: bool = False,
@@ -276,6 +277,7 @@ class Moderation(RunCounts):
             labels_from_decisions: Whether an image without any evidence gets its label from the
                 decision.
             seed: Seed of the draw and of the splits.
+            embeddings: Whether each row has the embedding of the scores' detector.
             overwrite: Whether to replace `out` if it is a dataset published by assay.
             allow_shortcuts: Whether to publish with a warning although the files alone tell fake
                 from real.
@@ -307,6 +309,7 @@ class Moderation(RunCounts):
             only_labelled=only_labelled,
             labels_from_decisions=labels_from_decisions,
             seed=seed,
+            embeddings=embeddings,
             overwrite=overwrite,
             allow_shortcuts=allow_shortcuts,
             align_encoding=align_encoding,

@@ -64,6 +64,7 @@ class CardFacts:
         code_version: Version of assay.
         shortcuts: Figures of how well the files alone tell fake from real.
         format: Format of the data files.
+        embedding_size: Number of values per embedding; None without embeddings.
     """
 
     name: str
@@ -88,6 +89,7 @@ class CardFacts:
     code_version: str
     shortcuts: ShortcutFigures
     format: Format
+    embedding_size: int | None = None
 
 
 def dataset_card(facts: CardFacts) -> str:
@@ -125,7 +127,7 @@ def _features_and_sizes(facts: CardFacts) -> DatasetInfosDict:
     from datasets.info import DatasetInfosDict
 
     info = DatasetInfo(
-        features=features(),
+        features=features(facts.embedding_size),
         splits={
             split: {"name": split, "num_bytes": facts.split_bytes[split], "num_examples": count}
             for split, count in facts.splits.items()
@@ -199,7 +201,7 @@ note.
 `logit` and `prob_fake` are the raw output of detector `{_plain(detector)}` in \
 `{_plain(precision)}`; `decision` is that of policy `{_plain(pinned.policy_id or "none")}` on \
 these scores. Every row names weights, preprocessing, precision and backend. Thresholds are not \
-calibrated unless the policy says so.
+calibrated unless the policy says so.{_embeddings(facts)}
 
 ## Splits
 
@@ -292,6 +294,19 @@ Images of the selection are left out by these limits:
 Which images are drawn follows from hashes of seed {facts.seed}, group and id. From each group of \
 near-duplicates one image of each label is taken first, then the second ones, and so on.
 """
+
+
+def _embeddings(facts: CardFacts) -> str:
+    if facts.embedding_size is None:
+        return ""
+    where = (
+        "the file `.npy` of a sample" if facts.format == "webdataset" else "the column `embedding`"
+    )
+    return (
+        f" The detector's embedding of the stored image, {facts.embedding_size} numbers (float32)"
+        f" under the same weights, preprocessing and precision, is {where}; images without a score"
+        " have none."
+    )
 
 
 def _notices(license_flags: Sequence[str]) -> str:

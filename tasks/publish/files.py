@@ -17,6 +17,7 @@ from ...data.store.lake import Lake
 from ..labels import CLASSES
 from ..shortcuts.aligned import ENCODING, SIDE_PX, aligned
 from ..work.ordered_map import ordered_map
+from .embeddings import with_embeddings
 from .formats import Format, new_file
 from .pinned import Pinned
 from .rows import UNLABELLED, read_rows
@@ -64,6 +65,7 @@ def write_file(
     *,
     align: bool,
     format: Format,  # noqa: A002 - the name of the command's flag
+    embedding_size: int | None = None,
 ) -> None:
     """Write one data file; 32 MiB of encoded images are in memory at a time.
 
@@ -75,6 +77,7 @@ def write_file(
         tally: Counts to which the rows are added.
         align: Whether to encode all images alike.
         format: Format of the dataset.
+        embedding_size: Number of values per embedding; None for a dataset without embeddings.
 
     Raises:
         InputError: An image cannot be decoded to be encoded alike.
@@ -88,7 +91,9 @@ def write_file(
     tally.add(rows)
     if align:
         rows = _as_aligned(rows)
-    with new_file(file, format) as written:
+    if embedding_size is not None:
+        rows = with_embeddings(lake, pinned, rows, embedding_size)
+    with new_file(file, format, embedding_size) as written:
         stored = lake.images(part["image_id"].to_list())
         for raw_by_id in _portions(_aligned_images(stored) if align else stored):
             ids = pl.DataFrame({"image_id": list(raw_by_id)})

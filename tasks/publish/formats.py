@@ -42,19 +42,25 @@ def suffix_of(format: Format) -> str:  # noqa: A002 - the name of the command's 
     return _TAR if format == "webdataset" else ".parquet"
 
 
-def new_file(file: Path, format: Format) -> DataFile:  # noqa: A002
+def new_file(
+    file: Path,
+    format: Format,  # noqa: A002
+    embedding_size: int | None = None,
+) -> DataFile:
     """Return a new data file.
 
     Args:
         file: File to write.
         format: Format of the dataset.
+        embedding_size: Number of values per embedding; None for a dataset without embeddings.
 
     Raises:
         OSError: The file cannot be written.
     """
     if format == "webdataset":
         return TarShard(file)
-    return HubParquetFile(file) if format == "hf" else PlainParquetFile(file)
+    kind = HubParquetFile if format == "hf" else PlainParquetFile
+    return kind(file, embedding_size)
 
 
 def rows_of_file(file: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:

@@ -28,7 +28,7 @@ class _ParquetFile:
                 leaf: "none" if leaf in {"image", "image.bytes"} else "zstd" for leaf in leaves
             },
             write_statistics=facts,
-            use_dictionary=facts,
+            use_dictionary=[leaf for leaf in facts if not leaf.startswith("embedding.")],
             write_page_index=True,
             use_content_defined_chunking=True,
         )
@@ -58,8 +58,8 @@ class _ParquetFile:
 class HubParquetFile(_ParquetFile):
     """A Parquet file with the features of `datasets` in its metadata."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(file, features().arrow_schema)
+    def __init__(self, file: Path, embedding_size: int | None = None) -> None:
+        super().__init__(file, features(embedding_size).arrow_schema)
 
     def write(self, raw_by_id: dict[str, bytes], rows: pl.DataFrame) -> None:
         """Append images as one row group, in the order of their rows."""
@@ -73,8 +73,8 @@ class HubParquetFile(_ParquetFile):
 class PlainParquetFile(_ParquetFile):
     """A Parquet file with images as binary, labels as text, and the split in each row."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(file, plain_schema())
+    def __init__(self, file: Path, embedding_size: int | None = None) -> None:
+        super().__init__(file, plain_schema(embedding_size))
 
     def write(self, raw_by_id: dict[str, bytes], rows: pl.DataFrame) -> None:
         """Append images as one row group, in the order of their rows."""
@@ -82,11 +82,12 @@ class PlainParquetFile(_ParquetFile):
         self._append(images, with_label_text(rows))
 
 
-def plain_schema() -> pa.Schema:
-    """Return the columns of plain Parquet: those of `FEATURES`, and `split` behind the id."""
+def plain_schema(embedding_size: int | None = None) -> pa.Schema:
+    """Return the columns of plain Parquet: those of `features`, and `split` behind the id."""
     kinds = {"image": pa.binary(), "label": pa.string()}
     fields = [
-        pa.field(field.name, kinds.get(field.name, field.type)) for field in features().arrow_schema
+        pa.field(field.name, kinds.get(field.name, field.type))
+        for field in features(embedding_size).arrow_schema
     ]
     return pa.schema([*fields[:2], pa.field("split", pa.string()), *fields[2:]])
 

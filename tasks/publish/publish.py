@@ -31,6 +31,7 @@ from ..lake.fit import require_fit
 from ..lake.pins import record_pin
 from ..review.answers import settle
 from .dataset_card import CardFacts, dataset_card
+from .embeddings import embedding_size
 from .files import Tally, write_file
 from .formats import Format, known_format, suffix_of
 from .limits import LeftOut, Limits, record_of
@@ -113,6 +114,7 @@ def publish(
     cap: Mapping[str, int] | None = None,
     balance: str | None = None,
     exclude_license_flags: Sequence[str] = (),
+    embeddings: bool = False,
     overwrite: bool = False,
 ) -> PublishResult:
     """Publish stored images with their labels, scores and lineage, split by group.
@@ -145,10 +147,11 @@ def publish(
             archive or address above an image), by column.
         balance: One of these columns, with as many images of each value; default: none.
         exclude_license_flags: Licence flags whose images, and all made from them, are left out.
+        embeddings: Whether each row has the embedding of the scores' detector.
         overwrite: Whether to replace `out` if it is a dataset published by assay.
 
     Raises:
-        ConfigError: An argument is invalid, or `out` exists already.
+        ConfigError: An argument is invalid, `out` exists already, or there are no embeddings.
         InputError: The lake has no images to publish, an id is not that of one of its images, or
             there is nothing to balance.
         GateRefused: The files alone tell fake from real; or near-duplicates, or an image and its
@@ -175,6 +178,7 @@ def publish(
             ),
             selection=selection,
             limits=limits,
+            embeddings=embeddings,
             allow_shortcuts=allow_shortcuts,
             align_encoding=align_encoding,
             seed=seed,
@@ -201,6 +205,7 @@ def _publish(
     pinned: Pinned,
     selection: Selection,
     limits: Limits,
+    embeddings: bool,
     allow_shortcuts: bool,
     align_encoding: bool,
     seed: int,
@@ -209,6 +214,7 @@ def _publish(
 ) -> PublishResult:
     """Write the dataset under a temporary name, check it, and put it in its place."""
     out = place.out
+    size = embedding_size(lake, pinned) if embeddings else None
     plan, left_out = chosen_images(lake, pinned, selection, limits, seed=seed)
     plan = plan.with_columns(assign_splits(plan["group_id"], fractions=fractions, seed=seed))
     if plan.is_empty():
@@ -222,7 +228,16 @@ def _publish(
     tally = Tally()
     files = []
     for name, part in _files(plan, place.data, suffix_of(format)):
-        write_file(lake, pinned, work / name, part, tally, align=align_encoding, format=format)
+        write_file(
+            lake,
+            pinned,
+            work / name,
+            part,
+            tally,
+            align=align_encoding,
+            format=format,
+            embedding_size=size,
+        )
         files.append(read_back(work, name, format))
         place.keep(name)
     refuse_leaks(files)
@@ -251,6 +266,7 @@ def _publish(
         code_version=__version__,
         shortcuts=shortcuts,
         format=format,
+        embedding_size=size,
     )
     (work / CARD_NAME).write_text(dataset_card(facts), encoding="utf-8")
     lock = _lock(facts, files, selection, limits, allow_shortcuts=allow_shortcuts)
@@ -332,6 +348,7 @@ def _lock(
         "labels_from_decisions": facts.pinned.labels_from_decisions,
         "selection": selection.record(),
         "limits": record_of(limits, facts.left_out),
+        "embedding_size": facts.embedding_size,
         "allow_shortcuts": allow_shortcuts,
         "align_encoding": facts.shortcuts.is_aligned,
         "shortcuts": facts.shortcuts.to_json(),

@@ -60,8 +60,12 @@ FEATURES: Final[dict[str, str]] = {
 }
 
 
-def features() -> Features:
-    """Return the columns as features of `datasets`."""
+def features(embedding_size: int | None = None) -> Features:
+    """Return the columns as features of `datasets`.
+
+    Args:
+        embedding_size: Number of values in the column `embedding`; None: there is no such column.
+    """
     from datasets import ClassLabel, Features, Image, List, Value
 
     special = {
@@ -69,7 +73,10 @@ def features() -> Features:
         "class": ClassLabel(names=list(CLASSES)),
         "list<string>": List(Value("string")),
     }
-    return Features({name: special.get(kind) or Value(kind) for name, kind in FEATURES.items()})
+    columns = {name: special.get(kind) or Value(kind) for name, kind in FEATURES.items()}
+    if embedding_size is not None:
+        columns["embedding"] = List(Value("float32"), length=embedding_size)
+    return Features(columns)
 
 
 def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:

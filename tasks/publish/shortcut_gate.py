@@ -11,11 +11,11 @@ import polars as pl
 from ...data.errors import GateRefused
 from ...data.schema import Label
 from ...data.store.lake import Lake
-from ..labels import best_labels
 from ..proportion import Interval
 from ..shortcuts.aligned import ENCODING, aligned_facts
 from ..shortcuts.measure import FACTS, GATE_AUC, MIN_GROUPS, measure_shortcut
 from .pinned import Pinned
+from .rows import read_labels
 
 _log = logging.getLogger(__name__)
 # A laundered photo is neither what a camera wrote nor AI-generated.
@@ -109,15 +109,12 @@ def check_shortcuts(
 def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
     """Return the facts of the labelled images of a plan, with group_id and is_fake."""
     wanted = plan.lazy().select("image_id", "group_id")
-    tables = {
-        name: lake.scan(name, pinned.versions[name]).join(wanted, on="image_id", how="semi")
-        for name in ("images", "reviews", "synthetics", "sightings")
-    }
-    labels = best_labels(tables["reviews"], tables["synthetics"], tables["sightings"])
-    facts = tables["images"].select("image_id", *FACTS).unique("image_id", keep="any")
+    images = lake.scan("images", pinned.versions["images"])
+    facts = images.select("image_id", *FACTS).unique("image_id", keep="any")
+    labels = read_labels(lake, pinned, wanted.select("image_id"))
     return (
-        facts.join(labels.filter(pl.col("label").is_in(_CLASSES)), on="image_id", how="inner")
-        .join(wanted, on="image_id", how="inner")
+        wanted.join(labels.filter(pl.col("label").is_in(_CLASSES)), on="image_id", how="inner")
+        .join(facts, on="image_id", how="inner")
         .select("image_id", "group_id", *FACTS, is_fake=pl.col("label") == Label.FAKE.value)
         .sort("image_id")
         .collect()

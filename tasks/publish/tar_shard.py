@@ -1,4 +1,4 @@
-"""The tar shards of a published dataset: an image and a JSON file with its row per key.
+"""The tar shards of a published dataset: an image, its row as JSON, and its embedding, per key.
 
 The layout is that of WebDataset: files of one sample have one name up to the first dot and follow
 each other.
@@ -7,12 +7,15 @@ each other.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
+import numpy as np
 import polars as pl
 
 from .rows import FEATURES, with_label_text
@@ -40,14 +43,21 @@ class TarShard:
         self._tar.__exit__(kind, error, trace)
 
     def write(self, raw_by_id: dict[str, bytes], rows: pl.DataFrame) -> None:
-        """Append two files per image, in the order of the rows: the image and its row."""
+        """Append the image, its row and its embedding, if any, in the order of the rows."""
         described = with_label_text(rows).select("split", *list(FEATURES)[1:])
-        for raw, path, row in zip(
-            raw_by_id.values(), rows["path"], described.iter_rows(named=True), strict=True
+        vectors: Iterable[Any] = itertools.repeat(None, rows.height)
+        if "embedding" in rows.columns:
+            vectors = rows["embedding"]
+        for raw, path, row, vector in zip(
+            raw_by_id.values(), rows["path"], described.iter_rows(named=True), vectors, strict=True
         ):
             text = json.dumps(row, ensure_ascii=False, allow_nan=False, sort_keys=True)
             self._add(f"{row['image_id']}.{path.rpartition('.')[2]}", raw)
             self._add(f"{row['image_id']}.json", text.encode())
+            if vector is not None:
+                array = io.BytesIO()
+                np.save(array, np.asarray(vector, dtype=np.float32), allow_pickle=False)
+                self._add(f"{row['image_id']}.npy", array.getvalue())
 
     def _add(self, name: str, raw: bytes) -> None:
         # Owner, group and time of a new TarInfo are zero.

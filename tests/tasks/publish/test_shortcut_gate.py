@@ -74,3 +74,20 @@ def test_few_labelled_images_are_not_measured(tmp_path: Path) -> None:
     result = publish(made.lake, tmp_path / "out")
     assert result.shortcuts.files is None
     assert "Not measured" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_labels_from_decisions_are_measured_as_they_are_published(tmp_path: Path) -> None:
+    """Images without other labels whose decisions follow their dimensions are refused."""
+    shots = [
+        Shot(
+            name=f"{number}.jpg",
+            seed=number,
+            prob=0.99 if number % 2 else 0.01,
+            size=(484, 480) if number % 2 else (480, 484),
+        )
+        for number in range(64)
+    ]
+    made = lake_of(tmp_path / "lake", shots)
+    assert publish(made.lake, tmp_path / "unlabelled").shortcuts.files is None
+    with pytest.raises(GateRefused, match="the files alone tell fake from real"):
+        publish(made.lake, tmp_path / "out", labels_from_decisions=True)
