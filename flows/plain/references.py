@@ -190,10 +190,6 @@ class Dataset(Reference):
         `label` is as in the files: in format "hf" the number of the class (0 real, 1 fake,
         2 laundered, -1 none), otherwise its text or null.
         """
-        from pathlib import Path
+        from ...tasks.publish.place import rows_of_dataset
 
-        import polars as pl
-
-        from ...tasks.publish.formats import rows_of_file
-
-        return pl.concat(rows_of_file(Path(self.out) / name) for name in self.files)
+        return rows_of_dataset(self.out, self.files)

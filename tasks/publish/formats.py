@@ -63,21 +63,28 @@ def new_file(
     return kind(file, embedding_size)
 
 
-def rows_of_file(file: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def rows_of_file(
+    file: Path | str,
+    columns: Sequence[str] | None = None,
+    storage_options: dict[str, str] | None = None,
+) -> pl.DataFrame:
     """Return the rows of a data file without the images' bytes, with the split of its name.
 
     Args:
-        file: Data file of a published dataset, of any format.
+        file: Data file of a published dataset, of any format; the address of a Parquet file in an
+            object store.
         columns: Names of the columns beside `split`; None for all.
+        storage_options: Settings of the object store.
 
     Raises:
         OSError: The file cannot be read.
     """
-    if file.suffix == _TAR:
-        rows = read_shard(file).lazy()
+    name = str(file).rpartition("/")[2]
+    if name.endswith(_TAR):
+        rows = read_shard(Path(file)).lazy()
     else:
         # Without patterns: brackets in the name of a folder are its own.
-        rows = pl.scan_parquet(file, glob=False).drop("image")
+        rows = pl.scan_parquet(file, glob=False, storage_options=storage_options).drop("image")
     if columns is not None:
         rows = rows.select(columns)
-    return rows.with_columns(split=pl.lit(file.name.partition("-")[0])).collect()
+    return rows.with_columns(split=pl.lit(name.partition("-")[0])).collect()

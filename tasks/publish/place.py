@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
+
+import polars as pl
 
 from ...data.errors import ConfigError
 from ...data.store.cloud_options import CLOUDS
 from ...data.store.files import cannot
 from ...data.store.places.whole_prefix import Prefix, PrefixPlace, holding_prefix, prefix_to_make
 from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
+from .formats import rows_of_file
 
 AnyPlace: TypeAlias = Place | PrefixPlace
 
@@ -88,3 +92,30 @@ def require_replaceable(
             f"{out} is not a dataset published by assay (it has no {LOCK_NAME}) and will not be "
             f"replaced; name another {kind}"
         )
+
+
+def rows_of_dataset(out: str, files: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of a published dataset with their split, without the images' bytes.
+
+    Args:
+        out: Folder or address of the dataset.
+        files: Data files, relative to `out`.
+
+    Raises:
+        StoreError: The object store cannot be read.
+        OSError: A file cannot be read.
+    """
+    place = place_to_make(out)
+    if isinstance(place, Path):
+        return pl.concat(rows_of_file(place / name) for name in files)
+    return pl.concat(_rows_of_object(place, name) for name in files)
+
+
+def _rows_of_object(place: Prefix, name: str) -> pl.DataFrame:
+    store = place.store
+    if not name.endswith(".tar"):
+        return rows_of_file(store.path(name), storage_options=store.storage_options)
+    with tempfile.TemporaryDirectory(prefix="assay-rows-") as folder:
+        file = Path(folder) / name.rpartition("/")[2]
+        file.write_bytes(store.read(name) or b"")
+        return rows_of_file(file)

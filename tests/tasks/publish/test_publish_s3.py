@@ -296,3 +296,14 @@ def test_the_command_publishes_to_a_store_and_prints_how_to_open_it(
         shown.append(out.getvalue())
     assert "'image_id', String" in shown[0]
     assert ".json" in shown[1]
+
+
+@pytest.mark.parametrize("format_", ["hf", "parquet", "webdataset"])
+def test_a_step_gives_the_rows_of_a_dataset_in_a_store(s3: Any, made: Made, format_: str) -> None:
+    """As of one in a folder: what follows in a flow needs not know where it is."""
+    from assay.flows.plain import publish as step
+
+    dataset = step(made.lake.uri, f"s3://sets/step-{format_}", format=format_)
+    rows = dataset.rows()
+    assert set(rows["image_id"]) == set(made.ids.values())
+    assert dict(rows["split"].value_counts().iter_rows()) == dataset.splits
