@@ -6,6 +6,7 @@ of the card are derived from it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -14,7 +15,14 @@ from ...data.schema import TABLES, Decision
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..labels import CLASSES, best_labels
-from ..latest_rows import latest_decisions, latest_scores, latest_sightings
+from ..latest_rows import (
+    WHOLE,
+    Named,
+    Part,
+    latest_decisions,
+    latest_scores,
+    latest_sightings,
+)
 from .pinned import Pinned
 
 if TYPE_CHECKING:
@@ -79,13 +87,16 @@ def features(embedding_size: int | None = None) -> Features:
     return Features(columns)
 
 
-def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
+def read_rows(
+    lake: Lake, pinned: Pinned, image_ids: pl.Series, columns: Collection[str] | None = None
+) -> pl.DataFrame:
     """Return the columns of images without the bytes, one row per image.
 
     Args:
         lake: Lake of the images.
         pinned: Table versions, score key and policy.
         image_ids: Ids of the images; memory grows with their number, not with the lake.
+        columns: Columns to return; tables without any of them are not read. None for all.
 
     Returns:
         Columns of `FEATURES` without `image` and `group_id`, with `label` as a class index
@@ -94,26 +105,40 @@ def read_rows(lake: Lake, pinned: Pinned, image_ids: pl.Series) -> pl.DataFrame:
     Raises:
         StoreError: The lake cannot be read.
     """
+    part = Named(ids=tuple(image_ids))
     wanted = image_ids.rename("image_id").to_frame().lazy()
-    frame = _some(lake, pinned, "images", wanted).unique(subset=["image_id"], keep="any")
+    frame = part.rows(lake, "images", pinned.versions["images"]).unique("image_id", keep="any")
+    needed = None if columns is None else {*columns}
+    if needed is not None and "policy_id" in needed:
+        needed.add("decision")
+    joined = {"image_id"}
     for more in (
         read_labels(lake, pinned, wanted),
-        _scores(lake, pinned).join(wanted, on="image_id", how="semi"),
-        _decisions(lake, pinned).join(wanted, on="image_id", how="semi"),
-        _domains(lake, pinned, wanted),
-        _synthetics(lake, pinned, wanted),
+        _scores(lake, pinned, part),
+        _decisions(lake, pinned, part),
+        _domains(lake, pinned, part),
+        _synthetics(lake, pinned, part),
     ):
-        frame = frame.join(more, on="image_id", how="left")
+        names = {*more.collect_schema().names()} - {"image_id"}
+        if needed is None or needed & names:
+            frame = frame.join(more, on="image_id", how="left")
+            joined |= names
     index = {label: number for number, label in enumerate(CLASSES)}
-    return frame.with_columns(
-        pl.col("label").replace_strict(index, default=UNLABELLED, return_dtype=pl.Int64),
-        pl.col("is_synthetic").fill_null(value=False),
-        policy_id=pl.when(pl.col("decision").is_not_null()).then(pl.lit(pinned.policy_id)),
+    derived = {
+        "label": pl.col("label").replace_strict(index, default=UNLABELLED, return_dtype=pl.Int64),
+        "is_synthetic": pl.col("is_synthetic").fill_null(value=False),
+    }
+    frame = frame.with_columns(
+        **{name: value for name, value in derived.items() if name in joined},
         encoding=pl.lit(ORIGINAL),
         path=pl.col("image_id").str.head(16)
         + pl.lit(".")
         + pl.col("format").replace(_EXTENSIONS).str.to_lowercase(),
-    ).collect()
+    )
+    if "decision" in joined:
+        is_decided = pl.col("decision").is_not_null()
+        frame = frame.with_columns(policy_id=pl.when(is_decided).then(pl.lit(pinned.policy_id)))
+    return (frame if columns is None else frame.select(columns)).collect()
 
 
 def read_labels(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
@@ -151,20 +176,24 @@ def _some(lake: Lake, pinned: Pinned, table: str, wanted: pl.LazyFrame) -> pl.La
     return lake.scan(table, pinned.versions[table]).join(wanted, on="image_id", how="semi")
 
 
-def _scores(lake: Lake, pinned: Pinned) -> pl.LazyFrame:
+def _scores(lake: Lake, pinned: Pinned, part: Part) -> pl.LazyFrame:
     """Return the scores with their keys and backends; images without a score are left out."""
     names = ("image_id", "logit", "prob_fake", *ScoreKey.columns(), "backend")
     if pinned.key is None:
         return _nothing("scores", *names)
-    rows = latest_scores(lake, pinned.key, version=pinned.versions["scores"])
+    rows = latest_scores(lake, pinned.key, part=part, version=pinned.versions["scores"])
     return rows.filter(pl.col("logit").is_not_null()).select(names)
 
 
-def _decisions(lake: Lake, pinned: Pinned) -> pl.LazyFrame:
+def _decisions(lake: Lake, pinned: Pinned, part: Part = WHOLE) -> pl.LazyFrame:
     if pinned.key is None or pinned.policy_id is None:
         return _nothing("decisions", "image_id", "decision")
     rows = latest_decisions(
-        lake, pinned.key, policy_id=pinned.policy_id, version=pinned.versions["decisions"]
+        lake,
+        pinned.key,
+        policy_id=pinned.policy_id,
+        part=part,
+        version=pinned.versions["decisions"],
     )
     return rows.select("image_id", "decision")
 
@@ -173,15 +202,15 @@ def _nothing(table: str, *names: str) -> pl.LazyFrame:
     return pl.LazyFrame(schema=pl.Schema(TABLES[table])).select(names)
 
 
-def _domains(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
-    rows = latest_sightings(lake, version=pinned.versions["sightings"])
-    return rows.join(wanted, on="image_id", how="semi").select("image_id", "domain")
+def _domains(lake: Lake, pinned: Pinned, part: Part) -> pl.LazyFrame:
+    rows = latest_sightings(lake, part=part, version=pinned.versions["sightings"])
+    return rows.select("image_id", "domain")
 
 
-def _synthetics(lake: Lake, pinned: Pinned, wanted: pl.LazyFrame) -> pl.LazyFrame:
+def _synthetics(lake: Lake, pinned: Pinned, part: Part) -> pl.LazyFrame:
     names = ("parent_id", "method", "generator", "lora", "prompt", "seed", "license_flags")
     return (
-        _some(lake, pinned, "synthetics", wanted)
+        part.rows(lake, "synthetics", pinned.versions["synthetics"])
         .sort("created_at", maintain_order=True)
         .unique(subset=["image_id"], keep="last")
         .select(

@@ -16,7 +16,7 @@ from .pinned import Pinned
 from .rows import FEATURES, read_rows, with_label_text
 
 # Images whose rows are in memory at a time.
-_IDS_AT_A_TIME: Final = 50_000
+_IDS_AT_A_TIME: Final = 250_000
 _IDS_NAMED: Final = 3
 _TYPES: Final[dict[str, type[pl.DataType]]] = {
     "string": pl.String,
@@ -105,7 +105,7 @@ class Selection:
             return images["image_id"]
         names = list(dict.fromkeys(["image_id", *condition.meta.root_names()]))
         rows = pl.concat(
-            with_label_text(read_rows(lake, pinned, some["image_id"])).select(names)
+            _with_text(read_rows(lake, pinned, some["image_id"], names))
             for some in images.iter_slices(_IDS_AT_A_TIME)
         )
         try:
@@ -140,6 +140,10 @@ class Selection:
             return condition
         labelled = pl.col("label").is_not_null()
         return labelled if condition is None else labelled & condition
+
+
+def _with_text(rows: pl.DataFrame) -> pl.DataFrame:
+    return with_label_text(rows) if "label" in rows.columns else rows
 
 
 def condition_of(where: str | pl.Expr | None) -> pl.Expr | None:
