@@ -96,6 +96,7 @@ def main() -> None:
     """Print a table of steps and numbers of images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     arguments = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
     lake_size.Rows = LabelledRows  # type: ignore[misc]
@@ -103,7 +104,7 @@ def main() -> None:
         for n in arguments.sizes:
             lake_size.make_lake(Path(folder) / str(n), n, is_sorted=True, is_coarse=True)
         print(f"{'step':20}", *(f"{n:>12,} images" for n in arguments.sizes))
-        for name in STEPS:
+        for name in arguments.steps:
             cells = []
             for n in arguments.sizes:
                 ours, theirs = spawn.Pipe()
