@@ -120,6 +120,43 @@ class HashIndex:
         self._segments: list[_Segment] = []
         self._n = 0
 
+    @classmethod
+    def of_numbers(cls, numbers: NDArray[np.uint32], n: int) -> HashIndex:
+        """Return the index of n hashes with the arrays of `numbers`, which are not copied.
+
+        Raises:
+            ValueError: The arrays are those of another number of hashes.
+        """
+        words, order, begin = np.split(numbers, [8 * n, (8 + _BANDS) * n])
+        index = cls()
+        index._segments = [
+            _Segment(
+                words.view(np.uint64).reshape(n, 4),
+                0,
+                order.reshape(_BANDS, n),
+                begin.reshape(_BANDS, _VALUES + 1),
+            )
+        ]
+        index._n = n
+        return index
+
+    def copy(self) -> HashIndex:
+        """Return an index with the same hashes; hashes added to one are not in the other."""
+        other = HashIndex()
+        other._segments, other._n = self._segments, self._n
+        return other
+
+    def numbers(self) -> NDArray[np.uint32]:
+        """Return the arrays of the index as one segment, one after another."""
+        segments = self._segments
+        if len(segments) != 1:
+            segments = [_Segment.of(np.concatenate([one.words for one in segments]), 0)]
+        (one,) = segments
+        return np.concatenate(
+            [np.ascontiguousarray(one.words).view(np.uint32).ravel(), one.order, one.begin],
+            axis=None,
+        )
+
     def __len__(self) -> int:
         return self._n
 

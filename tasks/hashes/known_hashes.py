@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from ...data.errors import InputError
+from ...data.errors import InputError, MissingVersion
 from ...data.schema import Decision
 from ...data.store.lake import Lake
 from ...data.text.wording import shown
 from .index import HashIndex, words_of
+from .kept_index import MIN_ROWS, Covered, keep, open_kept
 
 KNOWN: Final = {"image_id": pl.String, "known": pl.String}
 """Columns of `known_decisions`."""
@@ -22,8 +23,11 @@ _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _TABLE: Final = "known_hashes"
 _ROWS_PER_COMMIT: Final = 1_000_000
 # One index of the latest lake, which a run and a server ask again and again.
-_kept: dict[str, tuple[int, HashIndex, pl.DataFrame]] = {}
+_kept: dict[str, Covered] = {}
 _lock: Final = threading.Lock()
+_NOTHING: Final = Covered(
+    index=HashIndex(), is_flag=np.empty(0, bool), version=-1, files=frozenset()
+)
 
 
 def add_hashes(
@@ -130,34 +134,53 @@ def known_decisions(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
     hashed = images.drop_nulls("pdq").unique("image_id")
     if version is None or hashed.is_empty():
         return matched
-    index, entries = _index_of(lake, version)
-    found = index.find(words_of(hashed["pdq"].to_list()))
-    is_flag = entries["decision"] == Decision.FLAG.value
+    covered = _index_of(lake, version)
+    found = covered.index.find(words_of(hashed["pdq"].to_list()))
     rows = [
-        (image_id, (Decision.FLAG if is_flag[near].any() else Decision.REVIEW).value)
+        (image_id, (Decision.FLAG if covered.is_flag[near].any() else Decision.REVIEW).value)
         for image_id, near in zip(hashed["image_id"], found, strict=True)
         if len(near)
     ]
     return pl.DataFrame(rows, schema=matched.schema, orient="row")
 
 
-def _index_of(lake: Lake, version: int) -> tuple[HashIndex, pl.DataFrame]:
-    """Return the index of all entries at a version of the table, and their decisions in order."""
+def _index_of(lake: Lake, version: int) -> Covered:
+    """Return the index of all entries at a version of the table.
+
+    Only what was added since the index of this process, or else of this machine, is read and
+    sorted. An index of entries that the table no longer has is of no use.
+    """
     with _lock:
         kept = _kept.get(lake.uri)
-        if kept is None or kept[0] > version:
-            kept = (-1, HashIndex(), pl.DataFrame(schema={"decision": pl.String}))
-        since, index, entries = kept
-        if since < version:
-            # Only what was added since is read and sorted.
-            rows = lake.scan(_TABLE, version) if since < 0 else lake.added(_TABLE, since, version)
-            for part in _parts(rows.select("hash", "decision").collect()):
-                index.add(words_of(part["hash"].to_list()))
-                entries = pl.concat([entries, part.select("decision")])
-            _kept.clear()
-            _kept[lake.uri] = (version, index, entries)
-        return index, entries
+        if kept is not None and kept.version == version:
+            return kept
+        files = frozenset(lake.tables.at(_TABLE, version).file_uris())
+        found = _usable(kept, version, files) or _usable(open_kept(lake.uri), version, files)
+        found = found or _NOTHING
+        n_before = len(found.index)
+        grown = _grown(lake, found, version, files)
+        if len(grown.index) - n_before >= max(MIN_ROWS, n_before // 8):
+            keep(lake.uri, grown)
+        _kept.clear()
+        _kept[lake.uri] = grown
+        return grown
 
 
-def _parts(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    return rows.iter_slices(_ROWS_PER_COMMIT)
+def _usable(covered: Covered | None, version: int, files: frozenset[str]) -> Covered | None:
+    is_part = covered is not None and covered.version <= version and covered.files <= files
+    return covered if is_part else None
+
+
+def _grown(lake: Lake, found: Covered, version: int, files: frozenset[str]) -> Covered:
+    """Return an index with what was added to the table up to a version."""
+    try:
+        rows = lake.added(_TABLE, found.version if found.files else None, version)
+    except MissingVersion:  # the log of the earlier version was removed
+        found, rows = _NOTHING, lake.scan(_TABLE, version)
+    # Other threads may look up in the index as it was.
+    index = found.index.copy()
+    flags = [found.is_flag]
+    for part in rows.select("hash", "decision").collect().iter_slices(_ROWS_PER_COMMIT):
+        index.add(words_of(part["hash"].to_list()))
+        flags.append((part["decision"] == Decision.FLAG.value).to_numpy())
+    return Covered(index=index, is_flag=np.concatenate(flags), version=version, files=files)

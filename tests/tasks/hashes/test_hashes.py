@@ -52,7 +52,7 @@ def clustered(rng: np.random.Generator, n: int) -> Words:
 
 
 @given(st.integers(0, 2**32), st.integers(0, 31), st.lists(st.integers(0, 30), max_size=5))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_a_look_up_finds_what_comparing_all_pairs_finds(seed, n_bits, sizes):
     """In any number of additions, of any sizes, at any distance up to 31."""
     rng = np.random.default_rng(seed)
