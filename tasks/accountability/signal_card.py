@@ -1,6 +1,6 @@
 """The signal card: what a detector may do alone under a policy, and what only routes to a person.
 
-It states measured limits on the labelled images of the lake, and says where nothing was measured.
+It states measured limits on the images of the lake, and says what was not measured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..decide.calibration import Calibration, find_calibration
 from ..decide.policy import Band, Policy
+from ..detector.weights.registry import card_by_weights
+from ..hashes.known_hashes import lists_of
 from ..latest_rows import latest_decisions
+from .measured_limits import measured_limits
 
 
 def signal_card(lake: Lake, policy: Policy, key: ScoreKey) -> str:
@@ -43,11 +46,17 @@ def signal_card(lake: Lake, policy: Policy, key: ScoreKey) -> str:
         "",
         "## What only routes to a person",
         "",
-        *_routes(policy),
+        *_routes(lake, policy),
         "",
         "## Measured limits on your images",
         "",
         *(_not_measured() if calibration is None else _measured(calibration)),
+        "",
+        *measured_limits(lake, policy.policy_id, key),
+        "",
+        "## The detector",
+        "",
+        *_detector(key),
         "",
         "## Decisions so far",
         "",
@@ -85,9 +94,19 @@ def _alone(policy: Policy, key: ScoreKey, calibration: Calibration | None) -> It
     )
 
 
-def _routes(policy: Policy) -> Iterator[str]:
+def _routes(lake: Lake, policy: Policy) -> Iterator[str]:
     yield "- A score between the two thresholds."
     yield f"- A short edge below {policy.min_short_edge_px} px, or no score."
+    pixels = {} if policy.pixels is None else policy.pixels.model_dump(exclude_none=True)
+    for name, limit in pixels.items():
+        if name == "graphics":
+            if limit == "review":
+                yield "- A flag of a graphic, by its flat areas and few colours."
+        else:
+            yield f"- Pixels or a file below `{name} = {limit:g}`."
+    yield "- A score that does not hold when the image is saved again, in runs with `--delivery`."
+    if policy.copies == "together":
+        yield "- What a copy is decided as: by its reviewed member, else by the best preserved one."
     yield (
         "- A declaration of AI origin in the metadata, a tile at or above the flag threshold, or an"
         " image that viewers may show differently: never cleared."
@@ -100,6 +119,13 @@ def _routes(policy: Policy) -> Iterator[str]:
         )
     if policy.unlisted_domain == "review":
         yield "- A domain without thresholds of its own."
+    for name, n_hashes, n_flag in (
+        lists_of(lake).select("list_name", "n_hashes", "n_flag").iter_rows()
+    ):
+        yield (
+            f"- Whatever its score, an image near to a hash of the list {name}: {n_flag:,} of its"
+            f" {n_hashes:,} hashes flag, the others send to review."
+        )
     yield (
         "- Local edits and face swaps: the detector sees the centre square as one whole, and is at"
         " chance on them."
@@ -108,8 +134,9 @@ def _routes(policy: Policy) -> Iterator[str]:
 
 def _not_measured() -> Iterator[str]:
     yield (
-        "Nothing was measured on your images. Label some, and run `assay calibrate`: 299 real ones"
-        " for at most 1 % false flags at 95 % confidence, 59 for 5 %."
+        "No calibration: no threshold was measured on your images. Label some, and run"
+        " `assay calibrate`: 299 real ones for at most 1 % false flags at 95 % confidence, 59 for"
+        " 5 %."
     )
 
 
@@ -130,6 +157,9 @@ def _measured(calibration: Calibration) -> Iterator[str]:
             f" | {flag if isinstance(flag, str) else f'{flag:.4f}'} | {_interval(row['found'])}"
             f" | {_interval(precision.get('0.01'))} | {_interval(precision.get('0.1'))} |"
         )
+    for domain, n_reals in facts["too_few"].items():
+        yield ""
+        yield f"Domain {domain}: {n_reals:,} labelled real images, too few for its own thresholds."
     if measured := facts["reliability"]:
         yield ""
         yield (
@@ -141,6 +171,22 @@ def _measured(calibration: Calibration) -> Iterator[str]:
         "The guarantee is about images drawn like the labelled real ones. Another source, other"
         " encoders or a later time may break it."
     )
+
+
+def _detector(key: ScoreKey) -> Iterator[str]:
+    card = card_by_weights(key.weights_sha256)
+    if card is None:
+        yield "Its weights are not registered; `assay models card` prints its own card, if any."
+        return
+    yield f"- Known errors: {card.limits}"
+    yield f"- Licence: {card.weights_licence}; training data: {card.data_licence}."
+    for figure in card.published:
+        yield f"- Published by {figure.source}: {figure.what}: {figure.value}."
+    if not card.may_act_alone:
+        yield (
+            "- No published error rates let it decide alone: what it may do alone above rests on"
+            " the policy and its calibration."
+        )
 
 
 def _interval(values: dict[str, Any] | None) -> str:
