@@ -85,7 +85,7 @@ COLUMN_TEXTS: Final[dict[str, dict[str, str]]] = {
         "top_px": "Top edge of the tile in the upright image, in pixels",
         "side_px": "Side of the square tile in pixels",
     },
-    "deliveries": _SCORED | {"delivery": "Name of the delivery, such as `jpeg-70`"},
+    "deliveries": _SCORED | {"delivery": "Name of the delivery, such as `jpeg-50`"},
     "measures": {
         "image_id": "Id of the image",
         "reason": "Reason of a failure",

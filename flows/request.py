@@ -250,9 +250,9 @@ class JudgingSettings(NetworkSettings):
     )
     delivery: Annotated[Literal["off", "flags", "band"], ByCaller()] = Field(
         default="off",
-        description="Images scored again as they are delivered, saved as JPEG 70 and WebP 80: off; "
-        "flags, which sends to review what would not be flagged then; or band, which adds the "
-        "images in the review band.",
+        description="Images scored again as they are delivered, saved as JPEG 50 and at half size "
+        "as JPEG 85: off; flags, which sends to review what would not be flagged then; or band, "
+        "which adds the images in the review band.",
     )
     flagged_limit: float | None = Field(
         default=None,

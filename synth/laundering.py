@@ -221,5 +221,17 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
     ),
 )
 
-DELIVERIES: Final[tuple[Condition, ...]] = conditions(("jpeg-70", "webp-80"))
-"""The forms in which images mostly reach their viewers; the one that costs least first."""
+DELIVERIES: Final[tuple[Condition, ...]] = (
+    *conditions(("jpeg-50",)),
+    Condition(
+        "half-jpeg-85",
+        "delivery",
+        (_scaled(0.5, Image.Resampling.LANCZOS),),
+        quality=85,
+        subsampling=2,
+    ),
+)
+"""The forms in which images reach their viewers, the one that most flags fall under first.
+
+The second is no condition of the list: plans and tables of laundering stay as they are.
+"""

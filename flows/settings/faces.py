@@ -185,7 +185,7 @@ class JudgingOptions(NetworkOptions, total=False):
     delivery: Annotated[
         Literal["off", "flags", "band"],
         Parameter(
-            help="Images scored again as they are delivered, saved as JPEG 70 and WebP 80: off; flags, which sends to review what would not be flagged then; or band, which adds the images in the review band [default: off]."
+            help="Images scored again as they are delivered, saved as JPEG 50 and at half size as JPEG 85: off; flags, which sends to review what would not be flagged then; or band, which adds the images in the review band [default: off]."
         ),
     ]
     flagged_limit: Annotated[
@@ -249,7 +249,7 @@ class JudgingKeywords(TypedDict, total=False):
     views: Literal["centre", "tiles", "adaptive"]
     "Scored region: centre; tiles, which adds tiles of the whole image; or adaptive, which adds them if the centre is uncertain [default: centre]."
     delivery: Literal["off", "flags", "band"]
-    "Images scored again as they are delivered, saved as JPEG 70 and WebP 80: off; flags, which sends to review what would not be flagged then; or band, which adds the images in the review band [default: off]."
+    "Images scored again as they are delivered, saved as JPEG 50 and at half size as JPEG 85: off; flags, which sends to review what would not be flagged then; or band, which adds the images in the review band [default: off]."
 
 
 class LimitKeywords(TypedDict, total=False):

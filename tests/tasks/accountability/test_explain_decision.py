@@ -14,6 +14,7 @@ from assay.data.errors import InputError
 from assay.data.images.pixel_facts import measure_pixels
 from assay.data.schema import Decision
 from assay.flows.deciding.decide_again import decide_again, shadow
+from assay.synth.laundering import DELIVERIES
 from assay.tasks.accountability.explain_decision import ExplainedDecision, explain_decision
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.hashes.known_hashes import add_hashes
@@ -116,7 +117,7 @@ def test_hashes_groups_and_deliveries_say_what_they_changed(tmp_path: Path) -> N
     delivery = KEY.as_row() | {
         "image_id": made.ids["unstable.jpg"],
         "backend": "torch-cpu",
-        "delivery": "jpeg-70",
+        "delivery": DELIVERIES[0].name,
         "status": "scored",
         "reason": None,
         "logit": -1.0,
@@ -136,3 +137,4 @@ def test_hashes_groups_and_deliveries_say_what_they_changed(tmp_path: Path) -> N
         assert found.decision == decision
         assert changes.items() <= otherwise(found).items()
         assert found.are_inputs_unchanged
+    assert found.facts["logits of its deliveries"] == "-1.000 to -1.000, of 1 of 2 scored"
