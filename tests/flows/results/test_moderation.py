@@ -192,8 +192,9 @@ def test_similar_images_are_a_gallery_with_their_similarity(result: Moderation) 
     assert "cosine" in result.similar(0, k=3)._repr_html_()
 
 
-def test_a_run_is_published_alone(result: Moderation, tmp_path: Path) -> None:
+def test_a_run_is_published_alone(tmp_path: Path) -> None:
     """Of a lake with more images, those of the run, under its scores and its policy."""
+    result = assay.moderate(CELLS, lake=tmp_path / "lake", detector="mini", quiet=True)
     more = np.asarray(factories.photo(seed=99, size=(480, 440)))
     assay.moderate([more], lake=result.lake, detector="mini", quiet=True, name="more")
     published = result.publish(tmp_path / "dataset", where="width_px = 480")
