@@ -94,7 +94,7 @@ def write_file(
     if embedding_size is not None:
         rows = with_embeddings(lake, pinned, rows, embedding_size)
     with new_file(file, format, embedding_size) as written:
-        stored = lake.images(part["image_id"].to_list())
+        stored = lake.images(part["image_id"].to_list(), version=pinned.versions["images"])
         for raw_by_id in _portions(_aligned_images(stored) if align else stored):
             ids = pl.DataFrame({"image_id": list(raw_by_id)})
             some = ids.join(rows, on="image_id", how="left", maintain_order="left")

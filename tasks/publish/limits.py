@@ -176,9 +176,7 @@ def flagged_ids(lake: Lake, pinned: Pinned, flags: Sequence[str]) -> pl.Series:
         StoreError: The lake cannot be read.
     """
     made = (
-        lake.scan("synthetics", pinned.versions["synthetics"])
-        .select("image_id", "parent_id", "license_flags")
-        .collect()
+        pinned.scan(lake, "synthetics").select("image_id", "parent_id", "license_flags").collect()
     )
     known = {*made["license_flags"].explode().drop_nulls(), NO_FOUNDATION_MODELS, POWERED_BY}
     unknown = [flag for flag in flags if flag not in known]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import polars as pl
+
 from ...data.errors import ConfigError
 from ...data.schema import TABLES
 from ...data.score_key import ScoreKey
@@ -28,6 +30,18 @@ class Pinned:
     policy_id: str | None
     labels_from_decisions: bool = False
 
+    def scan(self, lake: Lake, table: str) -> pl.LazyFrame:
+        """Return the rows of a table at its version; none for a table that was empty.
+
+        Raises:
+            StoreError: The table cannot be read, or its version was removed.
+        """
+        version = self.versions[table]
+        if version is None:
+            # A table that was empty then may have rows now.
+            return pl.LazyFrame(schema=pl.Schema(TABLES[table]))
+        return lake.scan(table, version)
+
 
 def pin(
     lake: Lake,
@@ -37,8 +51,9 @@ def pin(
     policy_id: str | None = None,
     key: ScoreKey | None = None,
     labels_from_decisions: bool = False,
+    versions: Mapping[str, int | None] | None = None,
 ) -> Pinned:
-    """Return the current table versions, and the scores and decisions to publish.
+    """Return the table versions, and the scores and decisions to publish.
 
     Args:
         lake: Lake of the images.
@@ -48,12 +63,14 @@ def pin(
         policy_id: Id of the policy of the decisions; default: the one of that run.
         key: Whole key of the scores, in place of detector and precision.
         labels_from_decisions: Whether images without evidence get their label from the decision.
+        versions: Version per table; default: the latest ones.
 
     Raises:
         ConfigError: The lake has no scores or no decisions of that name.
         StoreError: The lake cannot be read.
     """
-    versions = {table: lake.version(table) for table in TABLES}
+    if versions is None:
+        versions = {table: lake.version(table) for table in TABLES}
     if key is not None:
         return Pinned(
             versions=versions,

@@ -42,20 +42,18 @@ def chosen_images(
 def _grouped(lake: Lake, pinned: Pinned) -> pl.DataFrame:
     """Return image_id, group_id, phash and n_bytes of each image, in the order of stored bytes."""
     images = (
-        lake.scan("images", pinned.versions["images"])
+        pinned.scan(lake, "images")
         .select(
             *("image_id", "phash", "phash_of", "ingested_at"),
             *("shard", "row_group", "row", "n_bytes"),
         )
+        # An image whose forgetting is not complete is still named.
+        .filter(~pl.col("image_id").is_in(list(lake.tombstones.ids())))
         .unique(subset=["image_id"], keep="any")
         .sort("shard", "row_group", "row")
         .collect()
     )
-    lineage = (
-        lake.scan("synthetics", pinned.versions["synthetics"])
-        .select("image_id", "parent_id")
-        .collect()
-    )
-    images = with_upright_hashes(lake, images)
+    lineage = pinned.scan(lake, "synthetics").select("image_id", "parent_id").collect()
+    images = with_upright_hashes(lake, images, version=pinned.versions["images"])
     groups = group_near_duplicates(images, lineage)
     return images.select("image_id", "n_bytes", "phash").with_columns(groups["group_id"])

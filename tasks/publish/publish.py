@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -116,6 +116,9 @@ def publish(
     exclude_license_flags: Sequence[str] = (),
     embeddings: bool = False,
     overwrite: bool = False,
+    versions: Mapping[str, int | None] | None = None,
+    name: str | None = None,
+    check: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> PublishResult:
     """Publish stored images with their labels, scores and lineage, split by group.
 
@@ -149,6 +152,10 @@ def publish(
         exclude_license_flags: Licence flags whose images, and all made from them, are left out.
         embeddings: Whether each row has the embedding of the scores' detector.
         overwrite: Whether to replace `out` if it is a dataset published by assay.
+        versions: Version per table to read; default: the latest ones.
+        name: Name of the dataset in its card; default: that of the folder.
+        check: Function that gets the lock before the folder is put in place, and may refuse it by
+            an exception.
 
     Raises:
         ConfigError: An argument is invalid, `out` exists already, or there are no embeddings.
@@ -163,8 +170,9 @@ def publish(
     selection = Selection.of(where=where, ids=ids, only_labelled=only_labelled)
     limits = Limits.of(cap=cap, balance=balance, exclude_license_flags=exclude_license_flags)
     with _named_errors(lake, place_to), holding_place(place_to, overwrite=overwrite) as place:
-        require_images_known(lake)
-        settle(lake)
+        if versions is None:
+            require_images_known(lake)
+            settle(lake)
         return _publish(
             lake,
             place,
@@ -175,7 +183,10 @@ def publish(
                 policy_id=policy_id,
                 key=key,
                 labels_from_decisions=labels_from_decisions,
+                versions=versions,
             ),
+            name=name or place.out.name,
+            check=check,
             selection=selection,
             limits=limits,
             embeddings=embeddings,
@@ -203,6 +214,8 @@ def _publish(
     place: AnyPlace,
     *,
     pinned: Pinned,
+    name: str,
+    check: Callable[[Mapping[str, Any]], None] | None,
     selection: Selection,
     limits: Limits,
     embeddings: bool,
@@ -227,24 +240,24 @@ def _publish(
     (work / place.data).mkdir(parents=True)
     tally = Tally()
     files = []
-    for name, part in _files(plan, place.data, suffix_of(format)):
+    for file, part in _files(plan, place.data, suffix_of(format)):
         write_file(
             lake,
             pinned,
-            work / name,
+            work / file,
             part,
             tally,
             align=align_encoding,
             format=format,
             embedding_size=size,
         )
-        files.append(read_back(work, name, format))
-        place.keep(name)
+        files.append(read_back(work, file, format))
+        place.keep(file)
     refuse_leaks(files)
     splits = {split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))}
     split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
     facts = CardFacts(
-        name=out.name,
+        name=name,
         data=place.data,
         lake=lake.uri,
         pinned=pinned,
@@ -271,6 +284,8 @@ def _publish(
     (work / CARD_NAME).write_text(dataset_card(facts), encoding="utf-8")
     lock = _lock(facts, files, selection, limits, allow_shortcuts=allow_shortcuts)
     (work / LOCK_NAME).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
+    if check is not None:
+        check(lock)
     _pin_versions(lake, str(out), pinned)
     place.put()
     return PublishResult(
@@ -340,6 +355,7 @@ def _lock(
 ) -> dict[str, Any]:
     return {
         "format": 1,
+        "name": facts.name,
         "data_format": facts.format,
         "lake": facts.lake,
         "tables": dict(facts.pinned.versions),

@@ -173,7 +173,7 @@ def with_label_text(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _some(lake: Lake, pinned: Pinned, table: str, wanted: pl.LazyFrame) -> pl.LazyFrame:
-    return lake.scan(table, pinned.versions[table]).join(wanted, on="image_id", how="semi")
+    return pinned.scan(lake, table).join(wanted, on="image_id", how="semi")
 
 
 def _scores(lake: Lake, pinned: Pinned, part: Part) -> pl.LazyFrame:
@@ -199,7 +199,7 @@ def _decisions(lake: Lake, pinned: Pinned, part: Part = WHOLE) -> pl.LazyFrame:
 
 
 def _nothing(table: str, *names: str) -> pl.LazyFrame:
-    return pl.LazyFrame(schema=pl.Schema(TABLES[table])).select(names)
+    return pl.LazyFrame(schema=pl.Schema(TABLES[table])).select(names or TABLES[table].names)
 
 
 def _domains(lake: Lake, pinned: Pinned, part: Part) -> pl.LazyFrame:
@@ -209,9 +209,11 @@ def _domains(lake: Lake, pinned: Pinned, part: Part) -> pl.LazyFrame:
 
 def _synthetics(lake: Lake, pinned: Pinned, part: Part) -> pl.LazyFrame:
     names = ("parent_id", "method", "generator", "lora", "prompt", "seed", "license_flags")
+    version = pinned.versions["synthetics"]
+    # A table that was empty then may have rows now.
+    rows = part.rows(lake, "synthetics", version) if version is not None else _nothing("synthetics")
     return (
-        part.rows(lake, "synthetics", pinned.versions["synthetics"])
-        .sort("created_at", maintain_order=True)
+        rows.sort("created_at", maintain_order=True)
         .unique(subset=["image_id"], keep="last")
         .select(
             "image_id",

@@ -85,7 +85,8 @@ def check_shortcuts(
     files = measure_shortcut(rows, seed=seed)
     aligned = None
     if files is not None:
-        aligned = measure_shortcut(aligned_facts(lake, rows, seed=seed), seed=seed)
+        encoded = aligned_facts(lake, rows, seed=seed, version=pinned.versions["images"])
+        aligned = measure_shortcut(encoded, seed=seed)
     figures = ShortcutFigures(files=files, aligned=aligned, is_aligned=align)
     if not figures.is_above:
         return figures
@@ -109,7 +110,7 @@ def check_shortcuts(
 def _labelled(lake: Lake, pinned: Pinned, plan: pl.DataFrame) -> pl.DataFrame:
     """Return the facts of the labelled images of a plan, with group_id and is_fake."""
     wanted = plan.lazy().select("image_id", "group_id")
-    images = lake.scan("images", pinned.versions["images"])
+    images = pinned.scan(lake, "images")
     facts = images.select("image_id", *FACTS).unique("image_id", keep="any")
     labels = read_labels(lake, pinned, wanted.select("image_id"))
     return (

@@ -18,7 +18,9 @@ from ..work.ordered_map import ordered_map
 _N_WORKERS: Final = 2
 
 
-def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
+def with_upright_hashes(
+    lake: Lake, images: pl.DataFrame, *, version: int | None = None
+) -> pl.DataFrame:
     """Return rows of images with the `phash` of upright pixels.
 
     For older rows the bytes are read, and rotated, transparent and 16-bit images are decoded; for
@@ -27,6 +29,7 @@ def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
     Args:
         lake: Lake of the images.
         images: Columns image_id, phash and phash_of; others are kept.
+        version: Version of `images` that names the places of the bytes; None for the latest.
 
     Raises:
         StoreError: Bytes cannot be read.
@@ -38,7 +41,10 @@ def with_upright_hashes(lake: Lake, images: pl.DataFrame) -> pl.DataFrame:
         anew = [
             {"image_id": image_id, "anew": phash}
             for image_id, phash in ordered_map(
-                pool, _hashed, lake.images(older.to_list()), n_ahead=4 * _N_WORKERS
+                pool,
+                _hashed,
+                lake.images(older.to_list(), version=version),
+                n_ahead=4 * _N_WORKERS,
             )
             if phash is not None
         ]

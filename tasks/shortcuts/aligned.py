@@ -47,13 +47,16 @@ def aligned(raw: bytes) -> bytes | None:
     return out.getvalue()
 
 
-def aligned_facts(lake: Lake, rows: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
+def aligned_facts(
+    lake: Lake, rows: pl.DataFrame, *, seed: int = 0, version: int | None = None
+) -> pl.DataFrame:
     """Return facts of files as they are after `aligned`, for a sample of images of each class.
 
     Args:
         lake: Lake of the images.
         rows: Columns image_id, group_id and is_fake.
         seed: Seed of the sample.
+        version: Version of `images` that names the places of the bytes; None for the latest.
 
     Returns:
         Columns of `measure.FACTS`, group_id and is_fake, of about `N_MEASURED` images.
@@ -64,10 +67,10 @@ def aligned_facts(lake: Lake, rows: pl.DataFrame, *, seed: int = 0) -> pl.DataFr
     per_class = N_MEASURED // 2
     sample = pl.concat(
         part.sample(min(per_class, part.height), shuffle=True, seed=seed)
-        for _, part in rows.sort("image_id").group_by("is_fake")
+        for _, part in rows.sort("image_id").group_by("is_fake", maintain_order=True)
     )
     sizes = pl.DataFrame(
-        list(_sizes(lake, sample["image_id"].to_list())),
+        list(_sizes(lake, sample["image_id"].to_list(), version)),
         schema={"image_id": pl.String, "n_bytes": pl.Int64},
         orient="row",
     )
@@ -83,14 +86,14 @@ def aligned_facts(lake: Lake, rows: pl.DataFrame, *, seed: int = 0) -> pl.DataFr
     )
 
 
-def _sizes(lake: Lake, image_ids: list[str]) -> Iterator[tuple[str, int]]:
+def _sizes(lake: Lake, image_ids: list[str], version: int | None) -> Iterator[tuple[str, int]]:
     """Yield id and size in bytes of each image that can be decoded, encoded anew."""
     n_workers = n_cores()
     with ThreadPoolExecutor(n_workers, "assay-align") as pool:
         encoded = ordered_map(
             pool,
             lambda stored: (stored[0], aligned(stored[1])),
-            lake.images(image_ids),
+            lake.images(image_ids, version=version),
             n_ahead=4 * n_workers,
         )
         yield from ((image_id, len(raw)) for image_id, raw in encoded if raw is not None)

@@ -38,6 +38,7 @@ SETTINGS: Final = (
     "policy_id",
     "labels_from_decisions",
     "selection",
+    "limits",
     "seed",
     "fractions",
     "near_duplicate_max_distance",
@@ -47,7 +48,17 @@ SETTINGS: Final = (
 )
 # Entries that are no choice of how a dataset is made, or that say it in other words.
 _NO_SETTINGS: Final = frozenset(
-    {"format", "tables", "shortcuts", "splits", "split_note", "groups", "files", "allow_shortcuts"}
+    {
+        "format",
+        "name",
+        "tables",
+        "shortcuts",
+        "splits",
+        "split_note",
+        "groups",
+        "files",
+        "allow_shortcuts",
+    }
 )
 
 
@@ -159,8 +170,16 @@ def differing_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, 
     """
     # A later version of assay may record settings that this one does not know.
     others = sorted((a.keys() | b.keys()) - _NO_SETTINGS - set(SETTINGS))
-    pairs = {name: (a.get(name), b.get(name)) for name in (*SETTINGS, *others)}
+    pairs = {name: (_setting(a, name), _setting(b, name)) for name in (*SETTINGS, *others)}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _setting(lock: Mapping[str, Any], name: str) -> Any:
+    """Return a setting of a lock, without the counts that stand beside it."""
+    value = lock.get(name)
+    if isinstance(value, dict):
+        return {key: one for key, one in value.items() if key != "left_out"} or None
+    return value
 
 
 _NO_WORD: Final = pl.lit(None, pl.String)
