@@ -1,19 +1,22 @@
 """What drift costs by the number of images, how often it alarms for nothing, and what it finds.
 
-Rows are made in memory, so that the cost is that of the comparison without reading a lake; each
-size is measured in a process of its own: CPU seconds, and peak memory with both populations in it.
-Alarms are counted over halves of one population, cut at random: the rate stated is that of any
-alarm over all measures of all groups.
+Rows are made in memory, so that the cost is that of the comparison without reading a lake; with
+`lakes` the tables are read too. Each size is measured in a process of its own: CPU seconds, and
+peak memory with both populations in it. Alarms are counted over halves of one population, cut at
+random: the rate stated is that of any alarm over all measures of all groups.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import multiprocessing
 import resource
+import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -21,10 +24,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from assay.data.score_key import ScoreKey
+from assay.data.store.lake import Lake
 from assay.tasks.audit.estimate import Stratum, estimate
 from assay.tasks.drift.compare import Drift, compare
+from assay.tasks.drift.populations import of_runs
+from assay.tasks.drift.report import drift_report
 
 N_DIMS = 384
+KEY = ScoreKey(detector="made@1", weights_sha256="0" * 64, profile="none", precision="fp32")
 
 
 def images(n: int, rng: np.random.Generator, first: int = 0) -> pl.DataFrame:
@@ -77,6 +85,77 @@ def print_cost(sizes: list[int]) -> None:
             seconds, megabytes = ours.recv()
             process.join()
             print(f"{n:>16,}{n_groups:>8}{seconds:>8.2f} s{megabytes:>7.0f} MB", flush=True)
+
+
+def made_lake(folder: str, n: int) -> Lake:
+    """Return a lake of n images, of which two runs scored a half each."""
+    rng = np.random.default_rng(0)
+    lake, at = Lake(folder), datetime.now(UTC)
+    step = min(n // 2, 50_000)
+    for first in range(0, n, step):
+        rows = images(step, rng, first)
+        run_id = f"r{2 * first // n}"
+        vectors = rng.normal(0, 1, (step, N_DIMS)).astype(np.float32)
+        scores = rows.select(
+            "image_id",
+            "logit",
+            **{name: pl.lit(value) for name, value in KEY.as_row().items()},
+            backend=pl.lit("torch-cpu"),
+            status=pl.lit("scored"),
+            reason=pl.lit(None, dtype=pl.String),
+            prob_fake=pl.lit(0.5, dtype=pl.Float32),
+            embedding=pl.Series(vectors, dtype=pl.Array(pl.Float32, N_DIMS)).cast(
+                pl.List(pl.Float32)
+            ),
+            run_id=pl.lit(run_id),
+            code_version=pl.lit("1"),
+            scored_at=pl.lit(at + timedelta(seconds=first)).dt.cast_time_unit("us"),
+        )
+        facts = rows.drop("logit").with_columns(
+            shard=pl.lit("s"),
+            row_group=pl.lit(0),
+            row=pl.lit(0),
+            mode=pl.lit("RGB"),
+            n_frames=pl.lit(1),
+            phash=pl.lit("0" * 16),
+            capture=pl.lit(None),
+            ai_declared=pl.lit(None, dtype=pl.String),
+            batch_id=pl.lit("b"),
+            ingested_at=pl.lit(at).dt.cast_time_unit("us"),
+        )
+        lake.append("images", facts, txn=f"images:{first}")
+        lake.append("scores", scores, txn=f"scores:{first}")
+    run = {"run_id": "r1", "flow": "moderate", "status": "completed", "config_sha256": "0" * 64}
+    run |= {"params": json.dumps(KEY.as_row() | {"batch_id": "b"}), "code_version": "1"}
+    lake.append("runs", [run | {"started_at": at, "finished_at": at, "counts": "{}"}], txn="run")
+    return lake
+
+
+def lake_cost(folder: str, out: Connection) -> None:
+    """Send CPU seconds, seconds and peak MB of comparing the runs of a lake."""
+    begin_s, start_s = time.process_time(), time.monotonic()
+    lake = Lake(folder, create=False)
+    drift_report(lake, of_runs(lake))
+    seconds = time.process_time() - begin_s, time.monotonic() - start_s
+    out.send((*seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def print_lakes(sizes: list[int]) -> None:
+    """Print what comparing two runs of a lake costs, its tables read from disk."""
+    spawn = multiprocessing.get_context("spawn")
+    for n in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            made_lake(folder, n)
+            ours, theirs = spawn.Pipe()
+            process = spawn.Process(target=lake_cost, args=(folder, theirs))
+            process.start()
+            cpu_s, seconds, megabytes = ours.recv()
+            process.join()
+        print(
+            f"a lake of {n:>9,} images, two runs: {cpu_s:.2f} s of CPU, {seconds:.1f} s,"
+            f" peak {megabytes:,.0f} MB",
+            flush=True,
+        )
 
 
 def halves(n: int, n_pairs: int, seed: int) -> Iterator[dict[str, tuple[pl.DataFrame, Any]]]:
@@ -162,17 +241,19 @@ def print_coverage(n_months: int) -> None:
 
 
 def main() -> None:
-    """Print cost, false alarms, power, and the coverage of audits."""
+    """Print cost, cost with a lake, false alarms, power, and the coverage of audits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--months", type=int, default=1000)
     parser.add_argument(
-        "--only", nargs="+", default=["cost", "alarms", "power", "audits"], metavar="PART"
+        "--only", nargs="+", default=["cost", "lakes", "alarms", "power", "audits"], metavar="PART"
     )
     arguments = parser.parse_args()
     if "cost" in arguments.only:
         print_cost(arguments.sizes)
+    if "lakes" in arguments.only:
+        print_lakes(arguments.sizes)
     if "alarms" in arguments.only:
         print_alarms(arguments.pairs)
     if "power" in arguments.only:

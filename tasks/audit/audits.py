@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,10 +11,11 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.errors import ConfigError, InputError
-from ...data.schema import Label, ReviewKind
+from ...data.schema import Decision, Label, ReviewKind
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ..latest_rows import last_judgement, latest_decisions
+from ..proportion import Interval
 from ..review.answers import standing_answers
 from ..review.queue.draws import Draw
 from ..runs.run_record import find_run, ids_of_run
@@ -23,6 +24,14 @@ from .sample import STRATA, draw, sizes
 
 QUEUE_SHARE: Final = 0.2
 """Share of the images in the review queue that are draws of open audits."""
+
+# Decisions whose images a figure is of.
+_STRATA_OF: Final = {
+    "prevalence": STRATA,
+    "precision": (Decision.FLAG.value,),
+    "recall": STRATA,
+    "found": STRATA,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +73,8 @@ def draw_audit(
 
     Args:
         lake: Lake of the decisions.
-        run_id: Id of the run; None for the last decisions of the whole lake.
+        run_id: Id of the run; None for the last decisions of the whole lake, without the images
+            that assay made: they are no part of what came in.
         since: Start of the time in which the images were seen, UTC; None for no start.
         until: End of that time, UTC, itself left out; None for no end.
         n_images: Size of the sample.
@@ -91,7 +101,10 @@ def draw_audit(
         )
     key, policy_id = _judged(lake, run_id)
     decided = latest_decisions(lake, key, policy_id=policy_id).select("image_id", "decision")
-    if run_id is not None and (ids := ids_of_run(lake, find_run(lake, run_id))) is not None:
+    if run_id is None:
+        made = lake.scan("synthetics").select("image_id")
+        decided = decided.join(made, on="image_id", how="anti")
+    elif (ids := ids_of_run(lake, find_run(lake, run_id))) is not None:
         decided = decided.filter(pl.col("image_id").is_in(ids.implode()))
     if since is not None or until is not None:
         decided = decided.join(_seen(lake, since, until), on="image_id", how="semi")
@@ -231,8 +244,19 @@ def audit_json(audit: Audit) -> dict[str, Any]:
             }
             for name, one in audit.strata.items()
         },
-        **audit.estimate.to_json(),
+        **_figures_json(audit),
     }
+
+
+def _figures_json(audit: Audit) -> dict[str, Any]:
+    """Return the figures; the value of one with a stratum without answers is null."""
+    figures = audit.estimate.to_json()
+    for name in _unanswered(audit, STRATA):
+        figures["fakes"][name]["value"] = None
+    for name, strata in _STRATA_OF.items():
+        if figures[name] is not None and _unanswered(audit, strata):
+            figures[name]["value"] = None
+    return figures
 
 
 def audit_text(audit: Audit) -> str:
@@ -247,7 +271,7 @@ def audit_text(audit: Audit) -> str:
         lines.append(
             f"{name:<12}{one.n_all:,} images, {one.n_drawn:,} drawn, {one.n_fake:,} fake of"
             f" {one.n_labelled:,} labelled, {unknown:,} unknown:"
-            f" {found.fakes[name].text()} fake"
+            f" {_figure_text(audit, found.fakes[name], name)} fake"
         )
     if audit.n_disputed:
         lines.append(f"disputed    {audit.n_disputed:,} images count as unknown")
@@ -257,6 +281,21 @@ def audit_text(audit: Audit) -> str:
         ("recall", found.recall, "of the fakes are flagged"),
         ("found", found.found, "of the fakes are flagged or sent to review"),
     ):
-        text = "no image to say it of" if figure is None else f"{figure.text()} {sentence}"
+        text = "no image to say it of"
+        if figure is not None:
+            text = f"{_figure_text(audit, figure, *_STRATA_OF[name])} {sentence}"
         lines.append(f"{name:<12}{text}")
+    if missing := _unanswered(audit, STRATA):
+        lines.append(f"no answer   about any drawn image of: {', '.join(missing)}")
     return "\n".join(lines)
+
+
+def _unanswered(audit: Audit, strata: Iterable[str]) -> list[str]:
+    """Return the strata without any answer, about which there are limits and no estimate."""
+    return [name for name in strata if name in audit.strata and not audit.strata[name].n_labelled]
+
+
+def _figure_text(audit: Audit, figure: Interval, *strata: str) -> str:
+    if _unanswered(audit, strata):
+        return f"unknown ({100 * figure.low:.1f} to {100 * figure.high:.1f} %)"
+    return figure.text()

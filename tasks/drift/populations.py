@@ -1,10 +1,10 @@
-"""Two populations of a lake: those of two runs, or of two spans of time, also by group."""
+"""Two populations of a lake: those of two runs, or of two spans of time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -19,17 +19,12 @@ from ..latest_rows import (
     Part,
     last_judgement,
     latest_scores,
-    latest_sightings,
     rows_of_batch,
     source_of,
 )
 from ..runs.run_record import find_run
 from .measures import MIN_IMAGES, ReadVectors
 from .two_samples import Array
-
-By = Literal["domain", "source"]
-
-MAX_GROUPS: Final = 10
 
 _FACTS: Final = (
     "width_px",
@@ -75,7 +70,8 @@ def of_runs(lake: Lake, run_id: str | None = None, against: str | None = None) -
         StoreError: The lake cannot be read.
     """
     key = _key(lake, run_id)
-    rows = _scored(lake, key)
+    # Images that assay made are no part of what came in; a run that is named is read whole.
+    rows = _scored(lake, key, has_made=run_id is not None or against is not None)
     runs = (
         rows.group_by("run_id")
         .agg(at=pl.col("scored_at").max(), n=pl.len())
@@ -119,7 +115,7 @@ def of_times(lake: Lake, since: datetime, baseline_since: datetime | None = None
         StoreError: The lake cannot be read.
     """
     key = _key(lake, None)
-    rows = _scored(lake, key)
+    rows = _scored(lake, key, has_made=False)
     is_later = pl.col("ingested_at") >= since
     earlier = rows.filter(~is_later)
     start = "the start"
@@ -162,7 +158,7 @@ def of_run_and_earlier(
         StoreError: The lake cannot be read.
     """
     if batch_id is None:
-        return _split(_scored(lake, key), key, run_id)
+        return _split(_scored(lake, key, has_made=False), key, run_id)
     batch = rows_of_batch(lake, batch_id).filter(pl.col("image_id").is_not_null())
     found = _split(_scored(lake, key, _named(batch)), key, run_id)
     if found is not None:
@@ -178,8 +174,10 @@ def _split(rows: pl.DataFrame, key: ScoreKey, run_id: str) -> Populations | None
     """Return the rows of a run, and those that others scored before it; None if too few."""
     is_own = pl.col("run_id") == run_id
     after = rows.filter(is_own)
+    if after.height < MIN_IMAGES:
+        return None
     before = rows.filter(~is_own & (pl.col("scored_at") < after["scored_at"].min()))
-    if min(before.height, after.height) < MIN_IMAGES:
+    if before.height < MIN_IMAGES:
         return None
     return Populations(
         key=key,
@@ -189,47 +187,6 @@ def _split(rows: pl.DataFrame, key: ScoreKey, run_id: str) -> Populations | None
         after=after,
         run_id=run_id,
     )
-
-
-def grouped(
-    lake: Lake, populations: Populations, by: By
-) -> tuple[dict[str, tuple[pl.DataFrame, pl.DataFrame]], int]:
-    """Return the largest groups with enough images in both populations, and how many are left out.
-
-    Args:
-        lake: Lake of the images.
-        populations: Populations to divide.
-        by: `domain`, or `source`: the folder, archive or address above the image.
-
-    Raises:
-        InputError: No group has enough images in both populations.
-        StoreError: The lake cannot be read.
-    """
-    groups = latest_sightings(lake).select(
-        "image_id", _group=source_of() if by == "source" else pl.col("domain").fill_null("(none)")
-    )
-    sides = [
-        side.lazy().join(groups, on="image_id").collect()
-        for side in (populations.before, populations.after)
-    ]
-    counts = [side.group_by("_group").len() for side in sides]
-    both = counts[0].join(counts[1], on="_group", how="full", coalesce=True)
-    ranked = (
-        both.with_columns(least=pl.min_horizontal(pl.col("len", "len_right").fill_null(0)))
-        .filter(pl.col("least") >= MIN_IMAGES)
-        .sort("least", "_group", descending=[True, False])
-        .head(MAX_GROUPS)
-    )
-    if ranked.is_empty():
-        raise InputError(
-            f"no {by} has {MIN_IMAGES} scored images {populations.before_name} and as many"
-            f" {populations.after_name}; compare without --by"
-        )
-    pairs = {
-        name: (sides[0].filter(pl.col("_group") == name), sides[1].filter(pl.col("_group") == name))
-        for name in ranked["_group"]
-    }
-    return pairs, both.height - ranked.height
 
 
 def reader_of_vectors(lake: Lake, key: ScoreKey) -> ReadVectors:
@@ -258,11 +215,17 @@ def _named(sightings: pl.LazyFrame) -> Named:
     return Named(ids=tuple(sightings.select(pl.col("image_id").unique()).collect()["image_id"]))
 
 
-def _scored(lake: Lake, key: ScoreKey, part: Part = WHOLE) -> pl.DataFrame:
+def _scored(
+    lake: Lake, key: ScoreKey, part: Part = WHOLE, *, has_made: bool = True
+) -> pl.DataFrame:
+    """Return the scored images of a part, with or without those that assay made itself."""
     scores = latest_scores(lake, key, part=part).filter(
         (pl.col("status") == ScoreStatus.SCORED.value) & pl.col("logit").is_not_null()
     )
     facts = part.rows(lake, "images").select("image_id", *_FACTS).unique("image_id", keep="any")
+    if not has_made:
+        made = part.rows(lake, "synthetics").select("image_id")
+        scores = scores.join(made, on="image_id", how="anti")
     return (
         scores.select("image_id", "logit", "run_id", "scored_at")
         .join(facts, on="image_id")

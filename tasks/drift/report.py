@@ -8,8 +8,9 @@ from typing import Any
 from ...data.store.lake import Lake
 from .charts import bars_text
 from .compare import ALPHA, Comparison, Drift, compare
+from .groups import By, grouped
 from .measures import MIN_DISTANCE, Measure
-from .populations import By, Populations, grouped, reader_of_vectors
+from .populations import Populations, reader_of_vectors
 
 _ALL = "all images"
 

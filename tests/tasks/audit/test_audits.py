@@ -10,12 +10,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from lakes import START, Made, Shot, lake_of, reviewed
+from lakes import START, Made, Shot, lake_of, reviewed, synthesised
 from processes import forked_command
 
 from assay.data.errors import ConfigError, InputError, StoreError
 from assay.flows.deciding.decide_again import decide_again, shadow
-from assay.tasks.audit.audits import draw_audit, open_draws, read_audit
+from assay.tasks.audit.audits import audit_json, audit_text, draw_audit, open_draws, read_audit
 from assay.tasks.audit.sample import draw, sizes
 from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.review.journal import Journal
@@ -66,6 +66,23 @@ def test_report_follows_the_answers(made: Made) -> None:
     assert (audit.estimate.precision.low, audit.estimate.precision.high) == (0.5, 1)
 
 
+def test_nothing_is_estimated_where_nobody_has_answered(tmp_path: Path) -> None:
+    """One of two flagged is answered, no cleared one: the precision has a value, recall limits."""
+    shots = [Shot(name=f"{i}.jpg", prob=0.1 + 0.8 * (i % 2), seed=i) for i in range(4)]
+    made = lake_of(tmp_path / "lake", shots)
+    draw_audit(made.lake)
+    assert "prevalence  unknown (0.0 to 100.0 %)" in audit_text(read_audit(made.lake))
+    reviewed(made, "1.jpg", "fake")
+    audit = read_audit(made.lake)
+    text, values = audit_text(audit), audit_json(audit)
+    assert "precision   100.0 % (50.0 to 100.0 %) of the flagged images are fake" in text
+    assert "recall      unknown (" in text
+    assert "no answer   about any drawn image of: clear" in text
+    assert (values["fakes"]["clear"]["value"], values["fakes"]["flag"]["value"]) == (None, 1.0)
+    assert (values["precision"]["value"], values["recall"]["value"]) == (1.0, None)
+    assert (values["precision"]["low"], values["recall"]["high"]) == (0.5, 1.0)
+
+
 def test_drawn_images_come_into_the_queue_as_audit(made: Made) -> None:
     """Also where nothing else is left; the kind is in the item, not in its words."""
     draw_audit(made.lake, n_images=8, seed=3)
@@ -87,6 +104,17 @@ def test_a_month_is_audited_whatever_was_seen_later(made: Made) -> None:
     assert set(sample["image_id"]) == seen
     with pytest.raises(InputError, match="no decisions to audit"):
         draw_audit(made.lake, until=START, is_stored=False)
+
+
+def test_images_that_assay_made_are_no_part_of_an_audit(tmp_path: Path) -> None:
+    """They did not come in; an audit of a run has all that the run decided."""
+    made = lake_of(tmp_path / "lake", [Shot(name=f"{i}.jpg", seed=i) for i in range(4)])
+    synthesised(made, "3.jpg", parent="0.jpg")
+    whole = {"n_images": 100, "cleared_share": 1, "is_stored": False}
+    _, sample = draw_audit(made.lake, **whole)  # type: ignore[arg-type]
+    assert set(sample["image_id"]) == {made.ids[f"{n}.jpg"] for n in range(3)}
+    _, sample = draw_audit(made.lake, run_id=made.run_id, **whole)  # type: ignore[arg-type]
+    assert set(sample["image_id"]) == set(made.ids.values())
 
 
 def test_an_audit_whose_sheet_cannot_be_written_is_not_recorded(made: Made) -> None:

@@ -8,13 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from populations_made import START, lake_of_runs, population
+from populations_made import KEY, START, lake_of_runs, population
 from processes import forked_command
 
 from assay.data.errors import InputError
+from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
 from assay.tasks.drift.compare import Drift
-from assay.tasks.drift.populations import of_runs, of_times
+from assay.tasks.drift.populations import of_run_and_earlier, of_runs, of_times
 from assay.tasks.drift.report import drift_report
 
 
@@ -42,6 +43,24 @@ def test_named_runs_are_compared(lake: Lake) -> None:
     """The first two have no shift."""
     report = drift_report(lake, of_runs(lake, "r1", "r0"))
     assert report.drifted == []
+
+
+def test_images_that_assay_made_are_compared_in_named_runs_alone(tmp_path: Path) -> None:
+    """The last run made its images, so that the two before it are compared unless it is named."""
+    made = population(60, seed=3, shift=3.0)
+    lake = lake_of_runs(tmp_path, population(60, seed=1), population(60, seed=2), made)
+    rows = [
+        dict.fromkeys(TABLES["synthetics"].names)
+        | {"image_id": image_id, "method": "launder", "params": "{}", "run_id": "r2"}
+        | {"label": "fake", "license_flags": [], "created_at": START}
+        for image_id in made["image_id"]
+    ]
+    lake.append("synthetics", rows, txn="made")
+    found = of_runs(lake)
+    assert (found.before_name, found.after_name) == ("run r0", "run r1")
+    assert of_runs(lake, "r2").after.height == 60
+    assert of_times(lake, START + timedelta(days=1)).after.height == 60
+    assert of_run_and_earlier(lake, KEY, run_id="r2", batch_id=None) is None
 
 
 def test_times_divide_by_the_time_of_storing(lake: Lake) -> None:
