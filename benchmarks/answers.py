@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from assay.data.schema import TABLES, Label
+from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Label
 from assay.tasks.exchange.import_answers import check_import, import_answers
 from assay.tasks.exchange.label_studio_values import Reader
 from assay.tasks.review.stats import review_stats

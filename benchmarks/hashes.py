@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from assay.data.images.pdq import MATCH_BITS
-from assay.data.schema import Decision
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Decision
 from assay.tasks.hashes import known_hashes
 from assay.tasks.hashes.index import HashIndex, Words
 from assay.tasks.hashes.known_hashes import add_hashes

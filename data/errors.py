@@ -31,7 +31,7 @@ from .text.redaction import redact_text
 from .text.unicode import valid_text
 
 if TYPE_CHECKING:
-    from .schema import Reason
+    from .vocabulary import Reason
 
 DETAIL_MAX_CHARS = 200
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from .schema import Row, ScoreStatus
+from .schema import Row
+from .vocabulary import ScoreStatus
 
 UNVERIFIED: Final = "unverified:"
 """Prefix of `weights_sha256` for a detector without weights files."""

@@ -14,10 +14,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
-from ..data.schema import Status
 from ..data.sources.items import Item
 from ..data.store import damage
 from ..data.store.lake import Lake
+from ..data.vocabulary import Status
 from ..tasks.decide.decide_images import decide_images
 from ..tasks.delivery.deliver import DeliveryCounts, deliver_shard
 from ..tasks.drift.of_run import RunDrift, drift_of_run

@@ -24,9 +24,9 @@ from typing import Final
 
 from ..data.errors import StoreError
 from ..data.images.inspect_image import inspected
-from ..data.schema import Reason
 from ..data.sources.items import Item, SourceOptions
 from ..data.store.lake import Lake
+from ..data.vocabulary import Reason
 from .detector.streaming import Forwarded, Pixels, forward_stream
 from .ingest_counts import IngestCounts, count_item
 from .inline_scorer import InlineScorer

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..data.schema import Status
 from ..data.sources.items import Item
 from ..data.sources.labelling import unknown_label
+from ..data.vocabulary import Status
 
 # Different values per count: a source may hold any number of texts that are no labels.
 _MAX_VALUES = 100

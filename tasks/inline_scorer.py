@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ..data.images.limits import DAMAGE
-from ..data.schema import Reason, Row
+from ..data.schema import Row
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
+from ..data.vocabulary import Reason
 from .detector.inputs.preprocess import preprocess_decoded
 from .detector.streaming import Forwarded, Pixels, scored_as
 from .latest_rows import Named

@@ -6,8 +6,8 @@ import re
 
 from ..data.errors import shorten
 from ..data.images.inspect_image import ImageLimits
-from ..data.schema import Reason, Status
 from ..data.sources.items import Item
+from ..data.vocabulary import Reason, Status
 from .outcome import Outcome, Sighting, note_of
 
 # Rejections that may end although the item's fingerprint is the same: the network is back, a

@@ -19,7 +19,7 @@ from typing import Final
 
 import polars as pl
 
-from ..data.schema import Label
+from ..data.vocabulary import Label
 
 # Labels in a table for training; `unsure` is none.
 CLASSES: Final = (Label.REAL.value, Label.FAKE.value, Label.LAUNDERED.value)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ..data.errors import UnreadableImage, shorten
 from ..data.images.inspect_image import ImageFacts
-from ..data.schema import Reason, Status
 from ..data.sources.items import Item
 from ..data.sources.web.fetched import ServedAddress
+from ..data.vocabulary import Reason, Status
 
 _log = logging.getLogger(__name__)
 

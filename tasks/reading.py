@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..data.errors import UnreadableImage
-from ..data.schema import Reason
 from ..data.sources.find import read_item
 from ..data.sources.items import Item, SourceOptions
 from ..data.sources.web.fetched import Fetched, GoneError, ServedAddress, UnansweredError
+from ..data.vocabulary import Reason
 from .outcome import Outcome, Sighting, asks_again, mark_in, rejected
 
 # Keys of an object store that have expired say nothing of an object.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..data.schema import Reason
+from ..data.vocabulary import Reason
 
 REMEDIES: Final[Mapping[Reason, str]] = {
     Reason.SAME_BYTES: "Nothing needs to be done; the image is stored and scored once.",

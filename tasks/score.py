@@ -15,9 +15,10 @@ import polars as pl
 from scipy.special import expit
 
 from ..data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
-from ..data.schema import Reason, Row, ScoreStatus
+from ..data.schema import Row
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
+from ..data.vocabulary import Reason, ScoreStatus
 from ..version import __version__
 from .append_missing import append_missing
 from .detector.streaming import Scored, score_stream

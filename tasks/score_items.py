@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.errors import UnreadableImage
-from ..data.schema import Reason
 from ..data.sources.items import Item, SourceOptions
+from ..data.vocabulary import Reason
 from .detector.inputs.preprocess import preprocess
 from .detector.streaming import Forwarded, Pixels, forward_stream
 from .outcome import Outcome

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import polars as pl
 
 from ..data.errors import CommitConflict, StoreError
-from ..data.schema import Reason, Row, Status
+from ..data.schema import Row
 from ..data.sources.items import Item
 from ..data.store.erasure.erased_shard import erase_bytes
 from ..data.store.lake import Lake
 from ..data.store.shards import ShardImage
+from ..data.vocabulary import Reason, Status
 from .outcome import Outcome, Sighting, asks_again, note_of, refused
 
 MAX_ATTEMPTS = 20

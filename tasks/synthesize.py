@@ -19,9 +19,10 @@ from typing import Any
 import polars as pl
 
 from ..data.errors import AssayError, StoreError, shorten
-from ..data.schema import Reason, Row
+from ..data.schema import Row
 from ..data.sources.items import Item, SourceOptions, bad_item
 from ..data.store.lake import Lake
+from ..data.vocabulary import Reason
 from ..synth.generators.answers import reason_of
 from ..synth.job import Job
 from ..synth.methods.make import make

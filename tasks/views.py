@@ -17,9 +17,10 @@ import polars as pl
 from ..data.errors import ConfigError, UnreadableImage
 from ..data.images.decode import decode_rgb
 from ..data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
-from ..data.schema import Reason, Row, ScoreStatus
+from ..data.schema import Row
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
+from ..data.vocabulary import Reason, ScoreStatus
 from .append_missing import append_missing
 from .detector.detector import Detector
 from .detector.inputs.profiles import Profile

@@ -6,7 +6,7 @@ import re
 import pytest
 from import_graph import ROOT, folders, modules
 
-from assay.data.schema import DecisionReason, Doubt, Reason, Status
+from assay.data.vocabulary import DecisionReason, Doubt, Reason, Status
 from assay.flows.cli import app
 
 ARCHITECTURE = ROOT / "docs" / "architecture.md"

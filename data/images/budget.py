@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from ..errors import UnreadableImage
-from ..schema import Reason
+from ..vocabulary import Reason
 from .trimming import count_scans
 
 # Pixels allowed in a file of any size: a blank image needs few bytes.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..schema import Doubt
+from ..vocabulary import Doubt
 from .decode import follow_profile, in_8_bits, over_white
 from .frames import frame_durations_ms
 from .limits import DAMAGE

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from ..errors import InputError, UnreadableImage
-from ..schema import Reason
+from ..vocabulary import Reason
 from .limits import DAMAGE, DEFAULT_LIMITS, ImageLimits, opened
 
 HeldImage = Image.Image | NDArray[np.uint8]

@@ -54,7 +54,7 @@ class ImageFacts:
         jpeg_quality: Nearest IJG quality in [1, 100]; None for formats other than JPEG.
         capture: Camera make, model and software by key; None if the file names none.
         ai_declared: Declaration of AI generation in the file's metadata; None proves nothing.
-        doubt: Reason why viewers may show a different image, a `schema.Doubt` value; None for
+        doubt: Reason why viewers may show a different image, a `vocabulary.Doubt` value; None for
             most images.
     """
 

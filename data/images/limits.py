@@ -23,7 +23,7 @@ from typing import Any, Final, cast
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadableImage
-from ..schema import Reason
+from ..vocabulary import Reason
 from .budget import refuse_over_budget
 from .sniff import Kind, Sniffed, sniff
 from .trimming import count_scans, trim_metadata

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import UnreadableImage
-from ..schema import Reason
+from ..vocabulary import Reason
 
 # Limit per text; workflows of node editors reach a few hundred kilobytes.
 MAX_TEXT_BYTES: Final = 4 * 2**20

@@ -17,10 +17,10 @@ from ..images.limits import ImageLimits, too_many_bytes
 from ..images.sniff import Kind, sniff
 from ..object_addresses import SCHEMES as OBJECTS
 from ..object_addresses import is_object, is_within, parse
-from ..schema import Reason
 from ..source_paths import path_of_uri
 from ..text.redaction import redact_url
 from ..text.unicode import is_valid, valid_text
+from ..vocabulary import Reason
 from .buckets.object_address import ObjectAddress
 from .columns import BYTE_COLUMNS, IMAGE_COLUMNS
 from .files import FileAddress, explain_os_error, root_of

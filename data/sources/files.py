@@ -13,7 +13,7 @@ from typing import Final
 from ..errors import InputError, UnreadableImage
 from ..images.limits import too_many_bytes
 from ..object_addresses import is_object
-from ..schema import Reason
+from ..vocabulary import Reason
 from .items import Item, SourceOptions, bad_item
 from .labelling import (
     IMAGE_SUFFIXES,

@@ -19,9 +19,9 @@ from typing import Final
 from ..errors import InputError, UnreadableImage
 from ..object_addresses import SCHEMES as OBJECTS
 from ..object_addresses import is_object, is_within
-from ..schema import Reason
 from ..store.lake_mark import is_lake, lake_of, require_no_lake
 from ..text.redaction import redact_url
+from ..vocabulary import Reason
 from .archives.tars import list_tar, require_tar
 from .archives.zips import list_zip, require_zip
 from .cells import require_within

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from ..errors import AssayError, ConfigError, InputError, UnreadableImage, brief
 from ..plugins import entries, load, package_of
-from ..schema import Label, Reason
 from ..source_paths import scheme_of
 from ..text.redaction import redact_url
+from ..vocabulary import Label, Reason
 from .items import Address, Item, SourceOptions, bad_item
 from .labelling import UNKNOWN_LABEL
 from .protocol import IsListed, Source, SourceRef

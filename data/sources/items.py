@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from ..errors import ConfigError
 from ..images.limits import ImageLimits
-from ..schema import Reason
+from ..vocabulary import Reason
 
 PARENT_FOLDER = "parent-folder"
 # Withdraws labels or domains of earlier runs; without the setting they stay.
@@ -80,7 +80,7 @@ class Tags(NamedTuple):
     """Label and domain that a source gives an item.
 
     Attributes:
-        label: A `schema.Label` value, or None.
+        label: A `vocabulary.Label` value, or None.
         domain: Name of the domain, "" to withdraw an earlier one, or None.
         note: Value of the source that was not accepted, such as an unknown label; None for none.
     """
@@ -109,7 +109,7 @@ class Item:
         source_uri: Permanent name of the item; ASCII, percent-encoded, such as
             "file:///a/b.jpg", "zip:///a/x.zip!inner/b.jpg", "parquet:///x.parquet!17".
         fingerprint: Text that changes if the content may have changed.
-        label: A `schema.Label` value given by the source, or None.
+        label: A `vocabulary.Label` value given by the source, or None.
         domain: Name of the domain, "" to withdraw an earlier one, or None.
         address: Location of the bytes.
         problem: Reason and detail of a defect found while listing; None for most items.

@@ -16,8 +16,8 @@ from decimal import Decimal
 from typing import Final
 
 from ..errors import clean, shorten
-from ..schema import Label
 from ..text.unicode import decode_escaped, decode_text, valid_text
+from ..vocabulary import Label
 from .items import PARENT_FOLDER, WITHDRAW, SourceOptions, Tags, column_of
 
 _log = logging.getLogger(__name__)

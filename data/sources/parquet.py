@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from ..errors import InputError, UnreadableImage
 from ..images.limits import too_many_bytes
 from ..object_addresses import folder_of, is_object
-from ..schema import Reason
+from ..vocabulary import Reason
 from .arrow_rows import rows_of, value_of
 from .buckets.object_file import object_file
 from .buckets.open_file import file_stamp

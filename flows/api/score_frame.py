@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...data.schema import ScoreStatus
 from ...data.sources.items import Item, SourceOptions
+from ...data.vocabulary import ScoreStatus
 from ...tasks.score_items import score_items
 from .. import progress
 

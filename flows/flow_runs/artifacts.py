@@ -14,9 +14,9 @@ from prefect.exceptions import PrefectException
 
 from ...data.commands import command
 from ...data.errors import AssayError, clean, shorten
-from ...data.schema import Decision, Reason
 from ...data.source_paths import absolute_source
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision, Reason
 from ...tasks.rejections import remedy_of
 from ...tasks.runs.run_record import images_by_score
 from ..blocks.names import is_block

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...data.commands import command
 from ...data.errors import shorten
-from ...data.schema import Reason
+from ...data.vocabulary import Reason
 from ...tasks.rejections import remedy_of
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.errors import ConfigError
-from ...data.schema import Decision
 from ...data.sql_condition import parse_condition
 from ...data.store.lake import Lake
 from ...data.text.wording import did_you_mean
+from ...data.vocabulary import Decision
 from ...tasks.pages.captions import SIGNS, score_text, short_name
 from ...tasks.pages.environment import environment
 from ...tasks.pages.thumbnails import Thumbnail, thumbnails

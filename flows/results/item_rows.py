@@ -9,9 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...data.errors import InputError
-from ...data.schema import Reason
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Reason
 from ...tasks.browse.find_image import find_image
 from ...tasks.embeddings.rows import distinct_batches, embedded
 from ...tasks.latest_rows import WHOLE, Named, latest_items, latest_scores

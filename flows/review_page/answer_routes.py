@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...data.errors import InputError
-from ...data.schema import ReviewKind, ReviewOrigin
+from ...data.vocabulary import ReviewKind, ReviewOrigin
 from ...tasks.review.answer import Answer
 from ...tasks.review.journal import Journal
 from .desk import Desk, desk_of, reviewer_of

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
 from ...data.errors import ConfigError
-from ...data.schema import Decision, DecisionReason, Doubt, ReviewReason
+from ...data.vocabulary import Decision, DecisionReason, Doubt, ReviewReason
 from ...tasks.grid.columns import STATES
 from ...tasks.grid.conditions import Conditions, Met, conditions_of, met_by
 from ...tasks.grid.facets import facets_of

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from ...data.schema import DecisionReason, Doubt, Row
+from ...data.schema import Row
 from ...data.store.lake import Lake
+from ...data.vocabulary import DecisionReason, Doubt
 from ...tasks.latest_rows import Named, keyed_decisions
 from ...tasks.pages.captions import cut, short_name, visible
 from ...tasks.review.answers import all_answers, standing_answers

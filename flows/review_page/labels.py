@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ...data.schema import Label
+from ...data.vocabulary import Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...data.schema import DecisionReason, ReviewReason
+from ...data.vocabulary import DecisionReason, ReviewReason
 from ...tasks.pages.captions import SIGNS
 from ...tasks.review.queue import QueueItem, next_items
 from .desk import desk_of, render, reviewer_of

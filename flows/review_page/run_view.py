@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
 from ...data.commands import command
-from ...data.schema import DecisionReason, Reason
+from ...data.vocabulary import DecisionReason, Reason
 from ...tasks.browse.runs import REPORTS, list_runs
 from ...tasks.decide.open_policy import open_policy
 from ...tasks.decide.policy_file import load_policy

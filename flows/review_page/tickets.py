@@ -11,7 +11,7 @@ import secrets
 from hmac import compare_digest
 from typing import Final
 
-from ...data.schema import ReviewKind
+from ...data.vocabulary import ReviewKind
 from .desk import Desk
 
 _HANDED_OUT: Final = (

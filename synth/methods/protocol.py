@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeV
 
 from pydantic import BaseModel
 
-from ...data.schema import Label
+from ...data.vocabulary import Label
 from ..job import Job
 from .fields import Role, defaults_of, fields_of, in_table
 

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 
 from ...data.errors import ConfigError, InputError
-from ...data.schema import Decision, DecisionReason
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision, DecisionReason
 from ...synth.laundering import DELIVERIES
 from ..decide.calibration import find_calibration
 from ..decide.decide import decide

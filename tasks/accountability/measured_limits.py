@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ...data.schema import Decision, DecisionReason
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision, DecisionReason
 from ..audit.audits import read_audit
 from ..calibrate.labelled import read_labelled
 from ..delivery.delivered import delivered_range

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...data.schema import Decision
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision
 from ..decide.calibration import Calibration, find_calibration
 from ..decide.policy import Band, Policy
 from ..detector.weights.registry import card_by_weights

@@ -11,9 +11,9 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.errors import ConfigError, InputError
-from ...data.schema import Decision, Label, ReviewKind
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision, Label, ReviewKind
 from ..latest_rows import last_judgement, latest_decisions
 from ..proportion import Interval
 from ..review.answers import standing_answers

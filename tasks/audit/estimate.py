@@ -15,7 +15,7 @@ from typing import Any
 
 from scipy.stats import hypergeom
 
-from ...data.schema import Decision
+from ...data.vocabulary import Decision
 from ..proportion import Interval
 
 _CLEAR, _REVIEW, _FLAG = (decision.value for decision in Decision)

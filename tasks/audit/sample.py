@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from ...data.schema import Decision
+from ...data.vocabulary import Decision
 
 STRATA: Final[tuple[str, ...]] = tuple(decision.value for decision in Decision)
 # Half of the sample goes to the cleared images, whose fakes nobody looks for otherwise.

@@ -11,8 +11,8 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.errors import ConfigError
-from ...data.schema import DecisionReason
 from ...data.text.wording import did_you_mean
+from ...data.vocabulary import DecisionReason
 
 NONE: Final = "none"
 """Value that selects images without a decision, a domain or a label."""

@@ -11,13 +11,13 @@ import polars as pl
 
 from ...data.commands import command
 from ...data.errors import InputError
-from ...data.schema import Reason, Status
 from ...data.source_paths import path_of, scheme_of
 from ...data.sources.uris import file_uri
 from ...data.store.lake import Lake
 from ...data.text.redaction import redact_url
 from ...data.text.unicode import is_valid
 from ...data.user_paths import from_home
+from ...data.vocabulary import Reason, Status
 from ..lake.fit import require_fit
 from ..rejections import remedy_of
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.commands import command
-from ...data.schema import Decision
 from ...data.store.lake import Lake
 from ...data.text.redaction import redact_text
+from ...data.vocabulary import Decision
 from .table_text import Column, draw_table
 
 WhyGone = Callable[[Mapping[str, Any], datetime], str | None]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from ...data.schema import Label
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Label
 from ..copies.near_duplicates import group_near_duplicates
 from ..decide.embedding_domain import MAX_IMAGES
 from ..embeddings.neighbours import Vectors

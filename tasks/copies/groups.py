@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from ...data.images.inspect_image import UPRIGHT_PIXELS
-from ...data.schema import Decision, DecisionReason, Label
 from ...data.store.lake import Lake
 from ...data.store.lookup import numbers_by_file, rows_at
+from ...data.vocabulary import Decision, DecisionReason, Label
 from ..labels import CLASSES, standing
 from ..latest_rows import Named
 from ..measures.measures import measures_of

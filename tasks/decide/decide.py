@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from ...data.schema import Decision, DecisionReason, ScoreStatus
+from ...data.vocabulary import Decision, DecisionReason, ScoreStatus
 from .pixel_rules import MEASURES, broken_rules
 from .policy import OutOfDomain, Policy
 

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from ...data.errors import ConfigError
-from ...data.schema import Decision
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision
 from ..append_missing import retry_conflicts
 from ..copies.groups import find_groups, labels_of, together
 from ..delivery.delivered import delivered_range

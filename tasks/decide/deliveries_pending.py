@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from ...data.schema import Decision, DecisionReason
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision, DecisionReason
 from ...synth.laundering import DELIVERIES
 from ..delivery.delivered import Mode, delivered_range
 from ..latest_rows import parts_of

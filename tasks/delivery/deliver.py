@@ -17,9 +17,10 @@ import numpy as np
 from ...data.errors import SynthError, UnreadableImage
 from ...data.images.decode import decode_rgb
 from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
-from ...data.schema import Reason, Row, ScoreStatus
+from ...data.schema import Row
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Reason, ScoreStatus
 from ...synth.laundering import DELIVERIES, Condition
 from ..append_missing import append_missing
 from ..detector.inputs.preprocess import preprocess

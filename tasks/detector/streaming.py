@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...data.errors import UnreadableImage
 from ...data.images.inspect_image import DEFAULT_LIMITS, ImageLimits
 from ...data.machine import n_cores
-from ...data.schema import Reason
+from ...data.vocabulary import Reason
 from ..work.ordered_map import ordered_map, weightless
 from ..work.workers import workers
 from .backends.protocol import BATCHES_PER_LANE

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ...data.schema import Explained
+from ...data.vocabulary import Explained
 from .measures import (
     MIN_DISTANCE,
     Measure,

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from ...data.errors import InputError
-from ...data.schema import ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import ScoreStatus
 from ..latest_rows import (
     WHOLE,
     Named,

@@ -10,11 +10,11 @@ import polars as pl
 
 from ...data.commands import command
 from ...data.errors import ConfigError, InputError, StoreError
-from ...data.schema import ScoreStatus
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...data.store.lookup import wide_rows_of
 from ...data.user_paths import from_home
+from ...data.vocabulary import ScoreStatus
 from ..detector.weights.locate import has_name
 from ..latest_rows import WHOLE, Part, last_judgement, named
 from .neighbours import Vectors

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from ...data.schema import Label
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Label
 from ...synth.generators.presets import notices
 from ..decide.policy import Policy
 from ..pages.environment import environment

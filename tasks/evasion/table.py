@@ -15,9 +15,9 @@ import polars as pl
 
 from ...data.errors import shorten
 from ...data.images.decode import UPRIGHT
-from ...data.schema import Label
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Label
 from ...synth.job import Job
 from ...synth.methods.registry import method_of
 from ..decide.policy import Policy

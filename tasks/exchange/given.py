@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ...data.errors import InputError
-from ...data.schema import Label
 from ...data.sources.labelling import parse_label
 from ...data.text.wording import shown
+from ...data.vocabulary import Label
 
 LABELS: Final = ", ".join(Label)
 _TIME_EXAMPLE: Final = "2026-03-01T12:00:00Z"

@@ -12,11 +12,11 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.errors import InputError
-from ...data.schema import ReviewKind, ReviewOrigin
 from ...data.sources.uris import file_uri
 from ...data.store.lake import Lake
 from ...data.text.redaction import redact_url
 from ...data.text.wording import shown
+from ...data.vocabulary import ReviewKind, ReviewOrigin
 from ..review.answer import Answer
 from ..review.answers import all_answers
 from ..review.journal import Journal

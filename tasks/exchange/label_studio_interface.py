@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from ...data.schema import Label, ReviewReason
+from ...data.vocabulary import Label, ReviewReason
 from .label_studio_values import (
     IMAGE_KEY,
     LABEL_CONTROL,

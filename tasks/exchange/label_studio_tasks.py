@@ -19,10 +19,10 @@ from urllib.parse import quote
 import polars as pl
 
 from ...data.errors import InputError
-from ...data.schema import Decision, Label
 from ...data.store.lake import Lake
 from ...data.store.local_files import LocalStore
 from ...data.text.wording import shown
+from ...data.vocabulary import Decision, Label
 from .label_studio_values import IMAGE_KEY, LABEL_CONTROL, LOCAL_FILES
 
 ImageAs = Literal["data", "files", "uri"]

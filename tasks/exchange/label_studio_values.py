@@ -18,8 +18,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from ...data.errors import ConfigError, InputError
-from ...data.schema import Label, ReviewReason
 from ...data.text.wording import shown
+from ...data.vocabulary import Label, ReviewReason
 from .given import label_of
 
 LABEL_CONTROL: Final = "label"

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from ...data.schema import Label
+from ...data.vocabulary import Label
 
 UNLABELLED: Final = "none"
 DISPUTED: Final = "disputed"

@@ -16,8 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...data.errors import ConfigError
-from ...data.schema import Decision, DecisionReason
 from ...data.text.wording import did_you_mean
+from ...data.vocabulary import Decision, DecisionReason
 from .columns import STATES
 
 NONE: Final = "none"

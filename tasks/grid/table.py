@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ...data.schema import TABLES, Label
+from ...data.schema import TABLES
 from ...data.store.lake import Lake
+from ...data.vocabulary import Label
 from ..browse.images import Scope, known_images
 from ..labels import best_labels, standing
 from ..latest_rows import ROWS_AT_A_TIME, IdRange, Named, Part

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from ...data.errors import InputError, MissingVersion
-from ...data.schema import Decision
 from ...data.store.lake import Lake
 from ...data.text.wording import shown
+from ...data.vocabulary import Decision
 from .index import HashIndex, words_of
 from .kept_index import MIN_ROWS, Covered, keep, open_kept
 

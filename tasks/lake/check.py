@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ...data.commands import command
 from ...data.errors import StoreError, brief
-from ...data.schema import TABLES, Status
+from ...data.schema import TABLES
 from ...data.store import shards
 from ...data.store.damage import (
     MAX_LOOK_BYTES,
@@ -38,6 +38,7 @@ from ...data.store.lake import Lake
 from ...data.store.shards import ShardPlace
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.table_repair import files_of
+from ...data.vocabulary import Status
 from .fit import has_lost_tables
 from .traces import traces_left
 

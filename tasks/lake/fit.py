@@ -10,11 +10,12 @@ import polars as pl
 import pyarrow as pa
 
 from ...data.errors import StoreError, brief
-from ...data.schema import TABLES, Status
+from ...data.schema import TABLES
 from ...data.store.damage import advice, damaged
 from ...data.store.lake import Lake
 from ...data.store.shards import FOLDER
 from ...data.store.table_files import is_whole
+from ...data.vocabulary import Status
 from ..latest_rows import latest_items
 
 # Shards whose ends are read; for any beyond, only their existence is checked.

@@ -27,13 +27,14 @@ import polars as pl
 import pyarrow as pa
 
 from ...data.errors import CommitConflict, ConfigError, InputError, shorten
-from ...data.schema import Reason, Row, Status
+from ...data.schema import Row
 from ...data.store import shards
 from ...data.store.erasure.erased_shard import erase_bytes, has_bytes_of
 from ...data.store.erasure.table_rows import redact_older_files, remove_rows
 from ...data.store.erasure.tombstones import DERIVED, TABLE
 from ...data.store.files import TMP_PREFIX, cannot
 from ...data.store.lake import Lake
+from ...data.vocabulary import Reason, Status
 from .sweep import REPORTS
 
 MAX_REASON_CHARS: Final = 200

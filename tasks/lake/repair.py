@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from ...data.errors import AssayError, UnreadableImage
 from ...data.images.inspect_image import ImageFacts, inspect_image
 from ...data.images.limits import DEFAULT_LIMITS
-from ...data.schema import TABLES, Reason, Row, Status
+from ...data.schema import TABLES, Row
 from ...data.sources.find import SourceOptions, find_items, read_item
 from ...data.store import shards
 from ...data.store.journal.health import journal_health, save_journal
@@ -38,6 +38,7 @@ from ...data.store.upkeep.table_repair import (
     replace_files,
 )
 from ...data.store.upkeep.unmerge import files_before_merge
+from ...data.vocabulary import Reason, Status
 from .check import (
     LOST,
     PLACE,

@@ -16,8 +16,9 @@ from ...data.errors import UnreadableImage
 from ...data.images.limits import DEFAULT_LIMITS, ImageLimits
 from ...data.images.pixel_facts import measure_pixels
 from ...data.machine import n_cores
-from ...data.schema import Reason, Row
+from ...data.schema import Row
 from ...data.store.lake import Lake
+from ...data.vocabulary import Reason
 from ..append_missing import append_missing
 from ..latest_rows import WHOLE, Named, Part
 from ..work.commit_portions import commit_portions

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from ...data.schema import TABLES, Decision
+from ...data.schema import TABLES
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision
 from ..labels import CLASSES, best_labels
 from ..latest_rows import (
     WHOLE,

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from ...data.errors import GateRefused
-from ...data.schema import Label
 from ...data.store.lake import Lake
+from ...data.vocabulary import Label
 from ..proportion import Interval
 from ..shortcuts.aligned import ENCODING, aligned_facts
 from ..shortcuts.measure import FACTS, GATE_AUC, MIN_GROUPS, measure_shortcut

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from ...data.schema import Decision
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision
 from ..decide.decide_images import applied_policy, decided_part
 from ..decide.policy import Policy
 from ..labels import best_labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...data.commands import command
-from ...data.schema import Decision
+from ...data.vocabulary import Decision
 from ..runs.run_record import RunRecord
 from .facts import ReportFacts
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from ...data.schema import Decision, Label
+from ...data.vocabulary import Decision, Label
 from ..evasion.table import wilson
 from ..labels import CLASSES
 from .thresholds import NO_DOMAIN, OTHER

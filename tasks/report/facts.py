@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from ...data.schema import Decision, Status
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision, Status
 from ..decide.decide import with_thresholds
 from ..decide.policy import Band, Policy
 from ..latest_rows import ROWS_AT_A_TIME, Part, latest_of_items, parts_of, rows_of_batch

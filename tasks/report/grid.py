@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...data.schema import DecisionReason
 from ...data.text.redaction import redact_text
+from ...data.vocabulary import DecisionReason
 from ..pages.captions import visible
 from ..pages.packed import Packed, pack
 from .thresholds import DECISIONS, LABELS, NO_DOMAIN, OTHER, label_index

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from ...data.schema import Decision, DecisionReason, Reason
+from ...data.vocabulary import Decision, DecisionReason, Reason
 from ..decide.policy import Policy
 from ..pages import scripts
 from ..pages.captions import SIGNS, cut, score_text, short_name, visible

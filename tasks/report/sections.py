@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...data.schema import Decision, Label
 from ...data.store.lake import Lake
+from ...data.vocabulary import Decision, Label
 from ..decide.open_policy import open_policy
 from ..decide.policy import Band, Policy
 from ..latest_rows import Part

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...data.schema import Decision, DecisionReason, Label
+from ...data.vocabulary import Decision, DecisionReason, Label
 from ..decide.policy import Band, Policy
 from ..pages.histogram import UNLABELLED
 

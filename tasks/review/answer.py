@@ -15,9 +15,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ...data.errors import InputError, shorten
-from ...data.schema import Label, ReviewKind, ReviewOrigin, ReviewReason, Row, Shown
+from ...data.schema import Row
 from ...data.text.printable import printable
 from ...data.text.unicode import is_valid
+from ...data.vocabulary import Label, ReviewKind, ReviewOrigin, ReviewReason, Shown
 
 MAX_REVIEWER_CHARS: Final = 200
 MAX_NOTE_CHARS: Final = 5_000

@@ -15,10 +15,11 @@ from typing import Final
 import polars as pl
 
 from ...data.errors import InputError
-from ...data.schema import TABLES, AppealEvent, Decision, Label, ReviewKind, Row
+from ...data.schema import TABLES, Row
 from ...data.store.lake import Lake
 from ...data.text.unicode import valid_text
 from ...data.text.wording import shown
+from ...data.vocabulary import AppealEvent, Decision, Label, ReviewKind
 from ..labels import best_labels
 from ..latest_rows import Named, last_judgement, latest_decisions
 from .answer import Answer, require_reviewer

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import polars as pl
 
 from ...data.errors import InputError
-from ...data.schema import TABLES, Label
+from ...data.schema import TABLES
 from ...data.store.lake import Lake
 from ...data.text.wording import shown
+from ...data.vocabulary import Label
 from .answer import require_reviewer
 
 GOLDEN_LABELS = tuple(label.value for label in Label if label is not Label.UNSURE)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from ...data.errors import ConfigError
-from ...data.schema import ReviewKind
 from ...data.store.journal.connect import in_words, transaction
+from ...data.vocabulary import ReviewKind
 from .answer import require_reviewer
 
 LEASE_S: Final = 600.0

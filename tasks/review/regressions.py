@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 from scipy.special import expit
 
-from ...data.schema import AppealEvent
 from ...data.store.lake import Lake
+from ...data.vocabulary import AppealEvent
 from ..decide.policy import Band
 from ..detector.streaming import score_stream
 from ..latest_rows import Named, latest_sightings

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from ...data.schema import AppealEvent, Label
 from ...data.store.lake import Lake
+from ...data.vocabulary import AppealEvent, Label
 from ..labels import CLASSES, standing
 from .agreement.alpha import krippendorff_alpha
 from .agreement.golden_answers import GoldenRecord, golden_records

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 
 from assay.data.errors import UnreadableImage
-from assay.data.schema import Reason
 from assay.data.sources.find import Item, SourceOptions, find_items, read_item
+from assay.data.vocabulary import Reason
 
 COMPRESSIONS = ["", "gz", "bz2", "xz"]
 

@@ -6,9 +6,9 @@ import datetime
 import hashlib
 from typing import Any
 
-from assay.data.schema import Label
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage, ShardPlace
+from assay.data.vocabulary import Label
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.UTC)
 

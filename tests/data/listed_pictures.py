@@ -7,8 +7,8 @@ from pathlib import Path
 import factories
 
 from assay.data.errors import UnreadableImage
-from assay.data.schema import Reason
 from assay.data.sources.find import Item, SourceOptions, find_items, read_item
+from assay.data.vocabulary import Reason
 
 PICTURES = [factories.jpeg(seed=n, size=(16, 16)) for n in range(6)]
 

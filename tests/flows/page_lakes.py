@@ -14,9 +14,10 @@ from lake_rows import image_row, score
 from lakes import KEY
 from PIL import Image
 
-from assay.data.schema import TABLES, Label
+from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage
+from assay.data.vocabulary import Label
 from assay.tasks.decide.policy_file import load_policy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -23,9 +23,9 @@ from ingesting import (
 )
 
 from assay.data.images.inspect_image import ImageLimits, inspect_image
-from assay.data.schema import Reason
 from assay.data.sources.find import Item, SourceOptions, find_items
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Reason
 from assay.tasks.batches import batch_id_of, chunks
 from assay.tasks.ingest import ingest_chunk
 from assay.tasks.ingest_counts import IngestCounts

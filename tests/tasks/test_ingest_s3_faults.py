@@ -17,9 +17,9 @@ from processes import PROCESSES
 from s3_server import s3_server
 
 from assay.data.errors import InputError, StoreError
-from assay.data.schema import Reason
 from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Reason
 from assay.tasks.batches import chunks
 from assay.tasks.ingest import ingest_chunk
 from assay.tasks.ingest_counts import IngestCounts

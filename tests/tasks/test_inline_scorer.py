@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from tiny_models import timm_tensors, write_timm
 
-from assay.data.schema import Reason
 from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Reason
 from assay.flows.request import Request
 from assay.flows.run import run
 from assay.tasks import ingest, inline_scorer

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ingesting import picture, put
 
-from assay.data.schema import Reason
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Reason
 from assay.flows.cli import main
 from assay.tasks.rejections import REMEDIES, most_first, remedy_of
 

@@ -13,9 +13,9 @@ from tiny_models import timm_tensors, write_timm
 
 from assay.data.errors import StoreError
 from assay.data.images.inspect_image import ImageLimits, inspect_image
-from assay.data.schema import Reason
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardImage
+from assay.data.vocabulary import Reason
 from assay.tasks.detector import streaming
 from assay.tasks.detector.inputs.preprocess import preprocess
 from assay.tasks.detector.load import identify, load_detector

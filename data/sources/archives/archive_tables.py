@@ -6,8 +6,8 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast
 
-from ...schema import Reason
 from ...store.lake_mark import MARKER
+from ...vocabulary import Reason
 from ..folders.metadata import Metadata, is_metadata, read_metadata
 from ..items import Item, SourceOptions, bad_item
 from ..uris import member_uri, parts_of

@@ -18,7 +18,7 @@ from typing import IO, Final, Protocol, Self, cast
 
 from ...errors import InputError, UnreadableImage
 from ...images.limits import too_many_bytes
-from ...schema import Reason
+from ...vocabulary import Reason
 from ..buckets.open_file import file_stamp, open_file, read_part
 from ..folders.metadata import is_metadata
 from ..handles import Handles, WindowedStream

@@ -20,7 +20,7 @@ from typing import Final
 from ...errors import InputError, UnreadableImage
 from ...images.limits import too_many_bytes
 from ...object_addresses import is_object
-from ...schema import Reason
+from ...vocabulary import Reason
 from ..buckets.open_file import file_stamp, open_file, read_start
 from ..handles import Handles
 from ..items import Item, SourceOptions, bad_item

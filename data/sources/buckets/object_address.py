@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...errors import AssayError, UnreadableImage
 from ...images.limits import too_many_bytes
 from ...object_addresses import parse
-from ...schema import Reason
+from ...vocabulary import Reason
 from ..items import SourceOptions
 from ..web.fetched import Fetched, GoneError
 from .bucket import TooManyBytesError

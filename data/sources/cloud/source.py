@@ -9,8 +9,8 @@ from typing import Final
 from ...commands import command
 from ...errors import InputError
 from ...object_addresses import ObjectName, is_object, parse
-from ...schema import Reason
 from ...store.lake_mark import MARKER
+from ...vocabulary import Reason
 from ..buckets.bucket import ObjectInfo
 from ..buckets.open_bucket import bucket_of
 from ..buckets.open_file import forget_objects

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ...errors import shorten
 from ...object_addresses import ObjectName
-from ...schema import Reason
+from ...vocabulary import Reason
 from ..buckets.bucket import Bucket, ObjectInfo
 from ..buckets.object_address import ObjectAddress
 from ..buckets.open_bucket import bucket_of

@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from ...errors import InputError
-from ...schema import Reason
 from ...store.lake_mark import is_lake, lake_of
+from ...vocabulary import Reason
 from ..buckets.open_file import file_stamp, open_file
 from ..files import (
     explain_os_error,

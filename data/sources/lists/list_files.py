@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from ...errors import InputError, UnreadableImage
 from ...images.sniff import Kind, sniff
-from ...schema import Reason
 from ...text.unicode import encoding_of, is_binary
+from ...vocabulary import Reason
 from ..buckets.open_file import file_stamp, open_file, read_part, read_start
 from ..handles import ByteStream, Handles, WindowedStream
 from ..packed import PackedStream, unpacker_of

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from ...errors import UnreadableImage
 from ...object_addresses import folder_of
-from ...schema import Reason
 from ...text.redaction import redact_text
 from ...text.unicode import decode_escaped, split_lines
+from ...vocabulary import Reason
 from ..cells import images_in, locate
 from ..items import Address, Item, SourceOptions, bad_item
 from ..labelling import tags_of

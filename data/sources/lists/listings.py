@@ -19,8 +19,8 @@ from typing import Any, Final
 from ...errors import InputError, UnreadableImage
 from ...images.limits import ImageLimits
 from ...object_addresses import folder_of, is_object
-from ...schema import Reason
 from ...text.unicode import decode_escaped, is_valid, split_lines, valid_text
+from ...vocabulary import Reason
 from ..cells import is_base64_image
 from ..columns import IMAGE_COLUMNS, choose_column, may_hold_image, tag_columns
 from ..items import Item, SourceOptions, bad_item, column_of

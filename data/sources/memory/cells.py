@@ -12,7 +12,7 @@ from PIL import Image
 
 from ...images.held import HeldImage, check_array, digest_of, encoded
 from ...images.limits import too_many_bytes
-from ...schema import Reason
+from ...vocabulary import Reason
 from ..cells import images_in, locate
 from ..items import Address, Item, SourceOptions, bad_item
 from ..labelling import tags_of

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ...errors import UnreadableImage
 from ...images.limits import ImageLimits, too_many_bytes
 from ...images.sniff import Kind, sniff
-from ...schema import Reason
+from ...vocabulary import Reason
 
 # "aws-chunked" remains from uploads to object stores; the others are not codings at all.
 _PLAIN: Final = frozenset(

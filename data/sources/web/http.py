@@ -18,8 +18,8 @@ import httpx
 
 from ...errors import UnreadableImage
 from ...images.limits import too_many_bytes
-from ...schema import Reason
 from ...text.redaction import has_user_info
+from ...vocabulary import Reason
 from ..handles import Handles
 from ..items import SourceOptions
 from .content_coding import unpacked

@@ -33,8 +33,8 @@ def import_(
         json_: One JSON object on stdout.
         dry_run: Number of hashes that would be added; nothing is changed.
     """
-    from ....data.schema import Decision
     from ....data.user_paths import from_home
+    from ....data.vocabulary import Decision
     from ....tasks.hashes.hash_file import read_hashes
     from ....tasks.hashes.known_hashes import add_hashes, check_list_name, missing_hashes
     from ...dry_run.effects import Effect, Effects

@@ -37,7 +37,7 @@ def add(
         ConfigError: The words are no pairs.
         InputError: An image is unknown, or has two labels.
     """
-    from ....data.schema import Label, ReviewKind, ReviewOrigin, Shown
+    from ....data.vocabulary import Label, ReviewKind, ReviewOrigin, Shown
     from ....tasks.browse.find_image import find_image
     from ....tasks.review.answer import Answer
     from ....tasks.review.journal import Journal

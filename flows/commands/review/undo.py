@@ -29,7 +29,7 @@ def undo(
     """
     import polars as pl
 
-    from ....data.schema import ReviewOrigin
+    from ....data.vocabulary import ReviewOrigin
     from ....tasks.browse.find_image import find_image
     from ....tasks.review.answer import withdrawal
     from ....tasks.review.answers import standing_answers

@@ -9,9 +9,9 @@ from typing import Any, Final, Self
 import polars as pl
 
 from ....data.errors import ConfigError, InputError
-from ....data.schema import Decision, ReviewKind
 from ....data.sql_condition import parse_condition
 from ....data.store.lake import Lake
+from ....data.vocabulary import Decision, ReviewKind
 from ....tasks.browse.images import Scope, known_images, scope_of
 from ....tasks.latest_rows import Named
 from ....tasks.review.answer import require_image_id

@@ -8,8 +8,8 @@ from typing import Any, Final
 import polars as pl
 
 from ....data.errors import AssayError, InputError
-from ....data.schema import DecisionReason, ReviewOrigin, Shown
 from ....data.store.lake import Lake
+from ....data.vocabulary import DecisionReason, ReviewOrigin, Shown
 from ....tasks.pages.captions import score_text, short_name
 from ....tasks.pages.thumbnails import thumbnails
 from ....tasks.review.answer import Answer, withdrawal

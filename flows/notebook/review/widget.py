@@ -17,7 +17,7 @@ import anywidget
 import traitlets
 
 from ....data.errors import AssayError
-from ....data.schema import ReviewReason
+from ....data.vocabulary import ReviewReason
 from .session import ReviewSession
 
 _HERE: Final = Path(__file__).parent

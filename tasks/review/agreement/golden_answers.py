@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from ....data.schema import Label
+from ....data.vocabulary import Label
 from ...proportion import share
 
 LABELS: Final = tuple(label.value for label in Label)

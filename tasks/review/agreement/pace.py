@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from ....data.schema import Label
+from ....data.vocabulary import Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ....data.schema import Label
+from ....data.vocabulary import Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ....data.errors import ConfigError
-from ....data.schema import ReviewKind
 from ....data.store.lake import Lake
+from ....data.vocabulary import ReviewKind
 from ..golden import golden_items
 
 MAX_DRAWN: Final = 10_000

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from ....data.schema import ReviewKind
 from ....data.score_key import ScoreKey
 from ....data.store.lake import Lake
+from ....data.vocabulary import ReviewKind
 from ...latest_rows import Named
 from ..answers import standing_answers
 from ..appeals import open_appeals

@@ -18,7 +18,7 @@ from typing import Final
 
 import polars as pl
 
-from ....data.schema import Decision, DecisionReason, Label
+from ....data.vocabulary import Decision, DecisionReason, Label
 from ...copies.near_duplicates import group_near_duplicates
 
 # One logit above a threshold of 0.5 is a score of 0.73.

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ....data.schema import Decision, DecisionReason
+from ....data.vocabulary import Decision, DecisionReason
 
 _BY_SCORE = (
     DecisionReason.AT_OR_ABOVE_FLAG,

@@ -18,7 +18,7 @@ from assay.data.errors import UnreadableImage
 from assay.data.images.budget import n_scan_marks
 from assay.data.images.inspect_image import ImageLimits, inspect_image
 from assay.data.images.trimming import count_scans, trim_metadata
-from assay.data.schema import Reason
+from assay.data.vocabulary import Reason
 from assay.tasks.known_items import is_settled
 from assay.tasks.outcome import Sighting, Status
 

@@ -10,8 +10,8 @@ import pytest
 
 from assay.data.errors import UnreadableImage
 from assay.data.images.inspect_image import inspect_image
-from assay.data.schema import Reason
 from assay.data.sources.find import SourceOptions, find_items, read_item
+from assay.data.vocabulary import Reason
 from assay.tasks.copies.near_duplicates import MAX_DISTANCE, group_near_duplicates
 from assay.tasks.detector.inputs.preprocess import preprocess
 from assay.tasks.detector.load import load_detector

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 from assay.data.errors import UnreadableImage
 from assay.data.images.decode import DISPLAY, PLAIN, UPRIGHT, decode_rgb
 from assay.data.images.inspect_image import ImageLimits
-from assay.data.schema import Reason
+from assay.data.vocabulary import Reason
 
 POLICIES = [PLAIN, UPRIGHT, DISPLAY]
 ODD = {

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from assay.data.images.frames import frame_durations_ms
 from assay.data.images.inspect_image import UPRIGHT_PIXELS, inspect_image
-from assay.data.schema import Doubt
+from assay.data.vocabulary import Doubt
 from assay.tasks.decide.decide import decide
 from assay.tasks.decide.policy_file import load_policy
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from assay.data.errors import InputError, UnreadableImage
 from assay.data.images.held import check_array, digest_of, encoded, original_bytes
 from assay.data.images.limits import ImageLimits
-from assay.data.schema import Reason
+from assay.data.vocabulary import Reason
 
 
 def reopened(raw: bytes) -> Image.Image:

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from assay.data.errors import UnreadableImage
 from assay.data.images.frames import MAX_FRAMES
 from assay.data.images.inspect_image import ImageFacts, ImageLimits, inspect_image
-from assay.data.schema import Reason
+from assay.data.vocabulary import Reason
 
 
 def refusal(raw: bytes, limits: ImageLimits | None = None) -> UnreadableImage:

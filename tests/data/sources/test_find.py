@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from assay.data.errors import ConfigError, InputError, UnreadableImage
 from assay.data.images.inspect_image import ImageLimits
-from assay.data.schema import Label, Reason
 from assay.data.sources import labelling
 from assay.data.sources.find import Item, SourceOptions, find_items, kind_of, read_item
 from assay.data.sources.labelling import parse_label
+from assay.data.vocabulary import Label, Reason
 
 
 def tree(root: Path, *names: str) -> Path:

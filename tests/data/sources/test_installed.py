@@ -12,9 +12,9 @@ from plugin_package import PROJECT
 
 from assay.data import plugins
 from assay.data.errors import ConfigError, InputError, UnreadableImage
-from assay.data.schema import Reason
 from assay.data.sources.find import Item, SourceOptions, find_items, kind_of, read_item
 from assay.data.sources.items import Address
+from assay.data.vocabulary import Reason
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "howto" / "add-a-source.md"
 

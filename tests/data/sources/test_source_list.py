@@ -9,9 +9,9 @@ import factories
 import pytest
 
 from assay.data.errors import UnreadableImage
-from assay.data.schema import Reason
 from assay.data.sources.find import Item, SourceOptions, find_items, kind_of, read_item
 from assay.data.sources.source_list import SUFFIX, read_source_list, source_list
+from assay.data.vocabulary import Reason
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from lake_rows import NOW, ids, image_row, review, score, store_images
 
 from assay.data.errors import StoreError
-from assay.data.schema import TABLES, Decision, Label
+from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
 from assay.data.store.shards import ShardPlace
+from assay.data.vocabulary import Decision, Label
 
 
 @pytest.mark.parametrize("table", TABLES)

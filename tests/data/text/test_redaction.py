@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.data.errors import InputError, StoreError, UnreadableImage
-from assay.data.schema import Reason
 from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.lake import Lake
 from assay.data.text.printable import printable
 from assay.data.text.redaction import has_user_info, redact_text, redact_url
+from assay.data.vocabulary import Reason
 from assay.flows.request import Request
 from assay.tasks.batches import batch_id_of
 

@@ -8,7 +8,7 @@ from browsers import Tab, chromium, is_wider_than_its_window, serious
 from lakes import Shot
 from page_servers import PageServer
 
-from assay.data.schema import Decision
+from assay.data.vocabulary import Decision
 from assay.tasks.evasion.table import wilson
 from assay.tasks.review.answers import all_answers, settle, standing_answers
 from assay.tasks.runs.run_record import find_run, run_images

@@ -12,7 +12,7 @@ from lakes import KEY, Made, Shot, lake_of, reviewed
 
 from assay.data.errors import InputError
 from assay.data.images.pixel_facts import measure_pixels
-from assay.data.schema import Decision
+from assay.data.vocabulary import Decision
 from assay.flows.deciding.decide_again import decide_again, shadow
 from assay.synth.laundering import DELIVERIES
 from assay.tasks.accountability.explain_decision import ExplainedDecision, explain_decision

@@ -11,7 +11,7 @@ import pytest
 from lakes import KEY, START, Made, Shot, lake_of, reviewed
 from scipy.special import expit
 
-from assay.data.schema import Decision
+from assay.data.vocabulary import Decision
 from assay.synth.laundering import DELIVERIES
 from assay.tasks.accountability.signal_card import signal_card
 from assay.tasks.audit.audits import draw_audit

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lakes import KEY, Made, Shot, lake_of
 
-from assay.data.schema import Decision
+from assay.data.vocabulary import Decision
 from assay.tasks.copies.groups import find_groups, groups_of, together
 from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy import Policy

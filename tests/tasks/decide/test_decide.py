@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lakes import DETECTOR, KEY, Shot, decisions_of, lake_of
 
-from assay.data.schema import Decision, DecisionReason
+from assay.data.vocabulary import Decision, DecisionReason
 from assay.tasks.decide.decide import decide
 from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy import Policy

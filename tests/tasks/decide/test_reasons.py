@@ -11,7 +11,7 @@ import pytest
 
 import assay
 from assay.data.errors import ConfigError
-from assay.data.schema import DecisionReason
+from assay.data.vocabulary import DecisionReason
 from assay.tasks.decide.decide import decide
 from assay.tasks.decide.pixel_rules import bits_per_pixel
 from assay.tasks.decide.policy import Policy

@@ -13,8 +13,8 @@ from factories import encoded, noise, photo
 from tiny_models import timm_tensors, write_timm
 
 from assay.data.images.decode import PLAIN, decode_rgb
-from assay.data.schema import Decision, DecisionReason
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Decision, DecisionReason
 from assay.flows.cli import main
 from assay.synth.laundering import DELIVERIES
 from assay.tasks.decide.decide import decide

@@ -20,7 +20,7 @@ import pytest
 from lakes import Shot
 
 from assay.data.errors import InputError
-from assay.data.schema import Label, ReviewReason
+from assay.data.vocabulary import Label, ReviewReason
 from assay.tasks.browse.filters import Filters
 from assay.tasks.browse.images import parts_of_images, scope_of
 from assay.tasks.exchange.import_answers import import_answers

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.data.errors import ConfigError
-from assay.data.schema import Decision, DecisionReason
+from assay.data.vocabulary import Decision, DecisionReason
 from assay.tasks.grid.columns import STATES
 from assay.tasks.grid.conditions import Conditions, conditions_of
 

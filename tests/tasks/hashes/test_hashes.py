@@ -16,8 +16,8 @@ from lakes import KEY, Shot, lake_of
 
 from assay.data.errors import InputError
 from assay.data.images.pixel_facts import measure_pixels
-from assay.data.schema import Decision
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Decision
 from assay.flows.cli import main
 from assay.tasks.decide.decide import decide
 from assay.tasks.decide.decide_images import decide_images

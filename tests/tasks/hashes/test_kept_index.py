@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from assay.data.errors import MissingVersion
-from assay.data.schema import Decision
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Decision
 from assay.tasks.hashes import known_hashes
 from assay.tasks.hashes.index import HashIndex, words_of
 from assay.tasks.hashes.kept_index import open_kept

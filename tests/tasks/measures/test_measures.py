@@ -14,8 +14,8 @@ from PIL import Image
 
 from assay.data.errors import UnreadableImage
 from assay.data.images.pixel_facts import measure_pixels
-from assay.data.schema import Decision, Reason
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Decision, Reason
 from assay.flows.cli import main
 from assay.flows.deciding.decide_again import decide_again, shadow
 from assay.tasks.decide.measures_pending import measures_pending

@@ -19,8 +19,8 @@ from PIL import Image
 
 from assay.data.errors import ConfigError, InputError
 from assay.data.package_versions import package_versions
-from assay.data.schema import DecisionReason, Explained, Reason
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import DecisionReason, Explained, Reason
 from assay.tasks.decide.policy import Band
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.latest_rows import Part, parts_of

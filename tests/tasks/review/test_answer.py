@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from reviewing import answer, image_ids
 
 from assay.data.errors import InputError
-from assay.data.schema import ReviewReason
 from assay.data.store.conform import conform
+from assay.data.vocabulary import ReviewReason
 from assay.tasks.review.answer import row_of_json, withdrawal
 
 IMAGE = image_ids(1)[0]

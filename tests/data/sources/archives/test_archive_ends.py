@@ -19,9 +19,9 @@ from archives import (
 )
 
 from assay.data.images.inspect_image import ImageLimits
-from assay.data.schema import Reason
 from assay.data.sources import packed
 from assay.data.sources.find import SourceOptions, read_item
+from assay.data.vocabulary import Reason
 
 
 @pytest.mark.parametrize("compression", ALL_COMPRESSIONS)

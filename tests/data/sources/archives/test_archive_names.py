@@ -17,8 +17,8 @@ from archives import (
     tar_bytes,
 )
 
-from assay.data.schema import Reason
 from assay.data.sources.find import SourceOptions, read_item
+from assay.data.vocabulary import Reason
 
 
 def zip_of_names(path: Path, names: list[bytes], *, flags: int = 0) -> Path:

@@ -27,12 +27,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.data.images.inspect_image import ImageLimits
-from assay.data.schema import Reason
 from assay.data.sources import handles
 from assay.data.sources.archives import tars
 from assay.data.sources.find import SourceOptions, find_items, read_item
 from assay.data.sources.handles import WindowedStream
 from assay.data.sources.uris import escape_of
+from assay.data.vocabulary import Reason
 
 
 @pytest.mark.parametrize(

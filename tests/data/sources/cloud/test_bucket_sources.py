@@ -20,9 +20,9 @@ from PIL import Image
 from s3_server import s3_server
 
 from assay.data.errors import InputError, UnreadableImage
-from assay.data.schema import Reason
 from assay.data.sources.find import SourceOptions, find_items, read_item
 from assay.data.sources.items import Item
+from assay.data.vocabulary import Reason
 
 OPTIONS = SourceOptions()
 

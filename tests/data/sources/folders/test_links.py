@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.data.errors import InputError
-from assay.data.schema import Reason
 from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.lake_mark import MARKER
+from assay.data.vocabulary import Reason
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.data.errors import ConfigError, InputError
-from assay.data.schema import Reason
 from assay.data.sources.find import Item, SourceOptions, find_items, read_item
 from assay.data.store.lake import Lake
+from assay.data.vocabulary import Reason
 
 PICTURES = [factories.jpeg(seed=n, size=(16, 16)) for n in range(4)]
 

@@ -20,9 +20,9 @@ import pytest
 from listed_pictures import PICTURES, listed, read
 
 from assay.data.errors import InputError
-from assay.data.schema import Reason
 from assay.data.sources import packed
 from assay.data.sources.find import Item, SourceOptions, find_items, kind_of
+from assay.data.vocabulary import Reason
 
 TEXTS = [base64.b64encode(raw).decode() for raw in PICTURES]
 

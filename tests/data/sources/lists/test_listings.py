@@ -15,9 +15,10 @@ from listed_pictures import PICTURES, listed, read
 
 from assay.data.errors import InputError
 from assay.data.images.inspect_image import ImageLimits
-from assay.data.schema import SHARD, Reason
+from assay.data.schema import SHARD
 from assay.data.sources import parquet
 from assay.data.sources.find import SourceOptions, read_item
+from assay.data.vocabulary import Reason
 
 TEXT = base64.b64encode(PICTURES[0]).decode()
 

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from assay.data.errors import InputError
-from assay.data.schema import Reason
 from assay.data.sources.find import find_items, read_item
 from assay.data.sources.items import SourceOptions
 from assay.data.sources.memory.frame import FrameRows
 from assay.data.sources.memory.held_rows import holding
 from assay.data.sources.memory.hub_dataset import DatasetRows
 from assay.data.sources.memory.image_list import ImageList
+from assay.data.vocabulary import Reason
 
 RAWS = [factories.jpeg(seed=seed) for seed in range(3)]
 OPTIONS = SourceOptions()

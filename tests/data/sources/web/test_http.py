@@ -16,12 +16,12 @@ from web import RAW, Site, answer
 
 from assay.data.errors import UnreadableImage
 from assay.data.images.inspect_image import ImageLimits
-from assay.data.schema import Reason
 from assay.data.sources.cells import UrlAddress
 from assay.data.sources.find import SourceOptions, find_items, read_item
 from assay.data.sources.web import http, ssrf
 from assay.data.sources.web.ssrf import is_public
 from assay.data.text.redaction import redact_url
+from assay.data.vocabulary import Reason
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_models import timm_tensors, write_timm
 
 import assay
-from assay.data.schema import Reason
+from assay.data.vocabulary import Reason
 from assay.tasks.detector.backends import devices
 from assay.tasks.detector.backends.devices import choose_devices
 from assay.tasks.detector.backends.lanes import Lanes
