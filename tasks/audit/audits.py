@@ -56,6 +56,14 @@ class Audit:
     n_disputed: int
     estimate: Estimate
 
+    def unanswered(self, strata: Iterable[str] = STRATA) -> list[str]:
+        """Return the strata without any answer, about which there are limits and no estimate.
+
+        Args:
+            strata: Decisions to look at.
+        """
+        return [name for name in strata if name in self.strata and not self.strata[name].n_labelled]
+
 
 def draw_audit(
     lake: Lake,
@@ -251,10 +259,10 @@ def audit_json(audit: Audit) -> dict[str, Any]:
 def _figures_json(audit: Audit) -> dict[str, Any]:
     """Return the figures; the value of one with a stratum without answers is null."""
     figures = audit.estimate.to_json()
-    for name in _unanswered(audit, STRATA):
+    for name in audit.unanswered():
         figures["fakes"][name]["value"] = None
     for name, strata in _STRATA_OF.items():
-        if figures[name] is not None and _unanswered(audit, strata):
+        if figures[name] is not None and audit.unanswered(strata):
             figures[name]["value"] = None
     return figures
 
@@ -285,17 +293,12 @@ def audit_text(audit: Audit) -> str:
         if figure is not None:
             text = f"{_figure_text(audit, figure, *_STRATA_OF[name])} {sentence}"
         lines.append(f"{name:<12}{text}")
-    if missing := _unanswered(audit, STRATA):
+    if missing := audit.unanswered():
         lines.append(f"no answer   about any drawn image of: {', '.join(missing)}")
     return "\n".join(lines)
 
 
-def _unanswered(audit: Audit, strata: Iterable[str]) -> list[str]:
-    """Return the strata without any answer, about which there are limits and no estimate."""
-    return [name for name in strata if name in audit.strata and not audit.strata[name].n_labelled]
-
-
 def _figure_text(audit: Audit, figure: Interval, *strata: str) -> str:
-    if _unanswered(audit, strata):
+    if audit.unanswered(strata):
         return f"unknown ({100 * figure.low:.1f} to {100 * figure.high:.1f} %)"
     return figure.text()

@@ -80,7 +80,7 @@ class ThresholdPromise:
         Precision rises with the share of fakes, so its limits are those at the limits of the share.
 
         Args:
-            audit: Audit; None, or one without answers, gives None.
+            audit: Audit; None, or one with a stratum without answers, gives None.
         """
         found = None if audit is None else _prevalence(audit, confidence=_EACH_OF_TWO)
         if found is None or self.n_fakes_flagged is None:
@@ -159,7 +159,7 @@ class Promise:
 
     @property
     def prevalence(self) -> Interval | None:
-        """Share of fakes by the newest audit, with its interval; None without answers."""
+        """Share of fakes by the newest audit; None if a stratum of it has no answer."""
         return None if self.audit is None else _prevalence(self.audit, confidence=0.95)
 
 
@@ -279,6 +279,6 @@ def _state(
 
 
 def _prevalence(audit: Audit, *, confidence: float) -> Interval | None:
-    if not any(one.n_labelled for one in audit.strata.values()):
+    if audit.unanswered():
         return None
     return estimate(audit.strata, confidence=confidence).prevalence

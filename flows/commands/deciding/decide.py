@@ -70,13 +70,18 @@ def decide(
         drawn = write_changes(
             opened, seen.changes, from_home(page), before=before, after=seen.policy.policy_id
         )
-    run_id = None if dry_run else decide_again(opened, seen, since=at)
     n_images = sum(one.n for one in seen.changes)
+    run_id = decide_again(opened, seen, since=at) if n_images and not dry_run else None
     n_changed = sum(one.n for one in seen.changes if one.is_changed)
     options = {"policy": None if policy is None else str(policy), "since": since}
     if dry_run:
         heading = f"dry run: decisions stay as they are; {n_images:,} images"
         after = command("decide", lake=opened.uri, **options)
+    elif run_id is None:
+        heading = (
+            f"no scored image was last seen since {at:%Y-%m-%d %H:%M} UTC: no decision is made"
+        )
+        after = command("show", lake=opened.uri)
     else:
         heading = f"run {run_id}: {n_images:,} images decided again"
         after = command("ls", decision="flag", lake=opened.uri)

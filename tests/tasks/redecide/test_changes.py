@@ -120,3 +120,13 @@ def test_command_shows_and_then_decides(made: Made, tmp_path: Path) -> None:
     assert seen[0]["changes"] == seen[1]["changes"]
     assert (seen[0]["changed"], seen[0]["run_id"]) == (2, None)
     assert seen[1]["run_id"] is not None
+
+
+@pytest.mark.xdist_group("forked commands")
+def test_images_that_nobody_saw_since_are_no_run(made: Made, tmp_path: Path) -> None:
+    """The command says that it decided nothing, and records nothing."""
+    n_runs = made.lake.scan("runs").collect().height
+    arguments = ("decide", "--lake", made.lake.uri, "--since", "2999-01-01")
+    done = forked_command(*arguments, cwd=tmp_path, env=os.environ)
+    assert (done.returncode, made.lake.scan("runs").collect().height) == (0, n_runs)
+    assert "no scored image was last seen since 2999-01-01 00:00 UTC" in done.stdout

@@ -13,6 +13,7 @@ from scipy.special import expit
 from scipy.stats import beta, betabinom
 
 from assay.tasks.audit.audits import draw_audit, read_audit
+from assay.tasks.audit.estimate import Stratum
 from assay.tasks.calibrate.calibrate import calibrate
 from assay.tasks.calibrate.guarantee import guarantee_of
 from assay.tasks.calibrate.precision import precision_at
@@ -229,6 +230,10 @@ def test_the_precision_at_the_share_of_an_audit_covers_both_uncertainties(tmp_pa
     assert audited.value == pytest.approx(
         precision_at(promise.prevalence.value, **counts).value, abs=1e-3
     )
+    unanswered = {"flag": Stratum(n_all=1, n_drawn=1, n_labelled=0, n_fake=0)}
+    partly = dataclasses.replace(audit, strata=audit.strata | unanswered)
+    assert dataclasses.replace(promise, audit=partly).prevalence is None
+    assert promise.thresholds[0].audited(partly) is None
 
 
 def test_the_report_of_a_calibrated_run_has_sentence_figures_diagram_and_domains(
