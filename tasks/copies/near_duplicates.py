@@ -8,7 +8,8 @@ they are found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -24,16 +25,18 @@ Pairs: TypeAlias = tuple[Indices, Indices]
 # Measured with imagehash's phash on 250 photos and drawings: JPEG down to quality 20 and reduction
 # to a half or a third of the size change at most 4 bits; cropping 1 % off every edge, or 20 % more
 # brightness, at most 6 bits in 99 of 100. The nearest two different images differed in 14 bits.
-# Two random hashes are within 6 bits once in 2e11 pairs: a few pairs among a million images. A
+# Two random hashes are within 6 bits once in 2e11 pairs: a few pairs among a million images;
+# photos are a little more alike. A
 # limit of 10 would join tens of thousands of pairs and chain them into one group.
 MAX_DISTANCE: Final = 6
-# Guarantee of the banded search: of four bands that differ in 7 bits, one differs in at most 1.
+# The banded search looks at 120 choices of three bands for it, and at more beyond.
 MAX_BANDED_DISTANCE: Final = 7
+# Bands in which two close hashes agree.
+_N_SHARED: Final = 3
 
-_BRUTE_FORCE_BELOW: Final = 20_000
 _PAIRS_AT_A_TIME: Final = 2_000_000
-_N_BANDS: Final = 4
-_BAND_BITS: Final = 16
+# An odd factor that spreads the bits of a key over the upper half: Knuth, TAOCP 3, section 6.4.
+_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 def group_near_duplicates(
@@ -76,69 +79,77 @@ def parse_hashes(phash: pl.Series) -> Hashes:
     return numbers
 
 
-def close_pairs(
-    hashes: Hashes, *, max_distance: int, brute_force_below: int = _BRUTE_FORCE_BELOW
-) -> Iterator[Pairs]:
+def close_pairs(hashes: Hashes, *, max_distance: int) -> Iterator[Pairs]:
     """Yield the pairs of positions i < j whose hashes differ in at most `max_distance` bits.
 
-    A pair may occur more than once. A block has about two million candidates, or those of one row.
+    Each pair occurs once. Hashes are cut into `max_distance + 3` bands. Each differing bit changes
+    one band, so a close pair agrees in three. It is found among the hashes that are equal in three
+    bands, for each choice of three (multi-index hashing with combined bands, after Norouzi, Punjani
+    and Fleet, Fast Exact Search in Hamming Space with Multi-Index Hashing, 2014).
 
     Args:
         hashes: Hashes, shape (N,).
         max_distance: Largest number of differing bits, 0 to 7.
-        brute_force_below: Number of hashes from which only pairs with a nearly equal band of 16
-            bits are compared: of four bands that differ in 7 bits together, one differs in at
-            most 1.
 
     Raises:
         ValueError: `max_distance` is out of range.
     """
     if not 0 <= max_distance <= MAX_BANDED_DISTANCE:
         raise ValueError(f"max_distance is {max_distance}; allowed: 0 to {MAX_BANDED_DISTANCE}")
-    candidates = _all_pairs if len(hashes) < brute_force_below else _banded_pairs
-    for left, right in candidates(hashes):
-        is_close = np.bitwise_count(hashes[left] ^ hashes[right]) <= max_distance
-        if is_close.any():
-            yield left[is_close], right[is_close]
+    bands = _bands(max_distance + _N_SHARED)
+    for shared in itertools.combinations(range(len(bands)), _N_SHARED):
+        mask = np.bitwise_or.reduce([bands[band] for band in shared])
+        for pairs in _equal_pairs(hashes & mask):
+            for left, right in _close(hashes, pairs, max_distance):
+                # A pair that agrees in more bands is left to the first choice of them.
+                is_first = _shares_first(hashes[left] ^ hashes[right], bands, shared)
+                if is_first.any():
+                    yield left[is_first], right[is_first]
 
 
-def _all_pairs(hashes: Hashes) -> Iterator[Pairs]:
-    n = len(hashes)
-    rows_at_a_time = max(1, _PAIRS_AT_A_TIME // max(n, 1))
-    for start in range(0, n, rows_at_a_time):
-        rows = np.arange(start, min(start + rows_at_a_time, n))
-        columns = np.arange(start, n)
-        left, right = np.nonzero(rows[:, None] < columns[None, :])
-        yield rows[left], columns[right]
+def _close(hashes: Hashes, pairs: Pairs, max_distance: int) -> Iterator[Pairs]:
+    """Yield those of the pairs that are close, unless there are none."""
+    left, right = pairs
+    is_close = np.bitwise_count(hashes[left] ^ hashes[right]) <= max_distance
+    if is_close.any():
+        yield left[is_close], right[is_close]
 
 
-def _banded_pairs(hashes: Hashes) -> Iterator[Pairs]:
-    flips = [0, *(1 << bit for bit in range(_BAND_BITS))]
-    for band in range(_N_BANDS):
-        shift = np.uint64(band * _BAND_BITS)
-        keys = ((hashes >> shift) & np.uint64(0xFFFF)).astype(np.int64)
-        order = np.argsort(keys, kind="stable")
-        starts = np.searchsorted(keys[order], np.arange(2**_BAND_BITS + 1))
-        for flip in flips:
-            first, last = starts[keys ^ flip], starts[(keys ^ flip) + 1]
-            yield from _expand(first, last, order)
+def _bands(n_bands: int) -> list[np.uint64]:
+    """Return masks that cut 64 bits into bands of nearly equal width."""
+    edges = [band * 64 // n_bands for band in range(n_bands + 1)]
+    return [np.uint64((1 << high) - (1 << low)) for low, high in itertools.pairwise(edges)]
 
 
-def _expand(first: Indices, last: Indices, order: Indices) -> Iterator[Pairs]:
-    """Pair each position i with those positions of `order[first[i]:last[i]]` that are larger."""
-    counts = last - first
-    total = np.cumsum(counts)
-    start = 0
-    while start < len(counts):
-        done = total[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(total, done + _PAIRS_AT_A_TIME, side="right")))
-        n = counts[start:stop]
-        left = np.repeat(np.arange(start, stop), n)
-        within = np.arange(len(left)) - np.repeat(np.cumsum(n) - n, n)
-        right = order[np.repeat(first[start:stop], n) + within]
-        is_ordered = left < right
-        yield left[is_ordered], right[is_ordered]
-        start = stop
+def _shares_first(
+    changed: Hashes, bands: Sequence[np.uint64], shared: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Return for each pair whether `shared` are the first bands without a changed bit, (N,)."""
+    is_first = np.ones(len(changed), dtype=bool)
+    for band in range(shared[-1] + 1):
+        is_shared = (changed & bands[band]) == 0
+        is_first &= is_shared if band in shared else ~is_shared
+    return is_first
+
+
+def _equal_pairs(keys: Hashes) -> Iterator[Pairs]:
+    """Yield pairs of positions i < j: all of equal keys, and a few of others."""
+    # A number per row sorts faster than rows by their key: the upper half is of the key.
+    packed = (keys * _SPREAD) >> np.uint64(32) << np.uint64(32)
+    packed |= np.arange(len(keys), dtype=np.uint64)
+    packed.sort()
+    order = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    packed >>= np.uint64(32)
+    at = np.flatnonzero(packed[1:] == packed[:-1])
+    step = 1
+    while len(at):
+        for start in range(0, len(at), _PAIRS_AT_A_TIME):
+            some = at[start : start + _PAIRS_AT_A_TIME]
+            yield order[some], order[some + step]
+        step += 1
+        # Equal keys are neighbours: a row whose next ones differ has no further pair.
+        at = at[at + step < len(packed)]
+        at = at[packed[at] == packed[at + step]]
 
 
 def _folded(pairs: Iterable[Pairs], n_nodes: int) -> list[Pairs]:
