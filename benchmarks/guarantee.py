@@ -13,6 +13,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import norm
 
+from assay.tasks.audit.audits import Audit
+from assay.tasks.audit.estimate import Stratum, estimate
+from assay.tasks.audit.sample import sizes
 from assay.tasks.calibrate.false_share import most_reals_above
 from assay.tasks.calibrate.precision import precision_at
 from assay.tasks.calibrate.umbrella import reals_needed, threshold
 from assay.tasks.decide.conformal import p_values, rejection_limit
 from assay.tasks.decide.embedding_domain import domain_of
 from assay.tasks.proportion import share
+from assay.tasks.report.promise import ThresholdPromise
 
 Logits = NDArray[np.float32]
 CONFIDENCE = 0.95
@@ -173,6 +178,57 @@ def check_intervals(some: Population, n_draws: int) -> None:
     print(f"  share of fakes found:  {verdict(missed_share, n_draws, 0.05)}")
 
 
+def check_audited(some: Population, n_draws: int) -> None:
+    """Print how often the interval of the precision at an audit's share of fakes misses it.
+
+    A month has 20,000 images, 3 % of them fake; an audit draws 300, at least 1 % of the cleared.
+    """
+    at, n_images, n_fakes = 1.0, 20_000, 600
+    tpr, fpr = some.tpr(at), some.fpr(at)
+    truth = n_fakes * tpr / (n_fakes * tpr + (n_images - n_fakes) * fpr)
+    rng = np.random.default_rng(5)
+    missed, widths = 0, []
+    for _ in range(n_draws):
+        fakes, reals = rng.binomial(n_fakes, tpr), rng.binomial(n_images - n_fakes, fpr)
+        fakes_of = {"clear": n_fakes - fakes, "flag": fakes}
+        sizes_of = {"flag": fakes + reals, "clear": n_images - fakes - reals}
+        strata = {
+            name: Stratum(
+                n_all=sizes_of[name],
+                n_drawn=n_drawn,
+                n_labelled=n_drawn,
+                n_fake=rng.hypergeometric(fakes_of[name], sizes_of[name] - fakes_of[name], n_drawn),
+            )
+            for name, n_drawn in sizes(sizes_of, n_images=300, cleared_share=0.01).items()
+        }
+        promise = ThresholdPromise(
+            domain=None,
+            n_reals=400,
+            n_fakes=200,
+            flag_at=at,
+            state="holds",
+            n_reals_flagged=int((some.reals(rng, 400) > at).sum()),
+            n_fakes_flagged=int((some.fakes(rng, 200) > at).sum()),
+        )
+        audit = Audit(
+            audit_id="a-1",
+            policy_id="policy",
+            drawn_at=datetime(2026, 1, 1, tzinfo=UTC),
+            seed=0,
+            strata=strata,
+            n_disputed=0,
+            estimate=estimate(strata),
+        )
+        found = promise.audited(audit)
+        assert found is not None
+        missed += not found.low <= truth <= found.high
+        widths.append(found.high - found.low)
+    print(
+        f"  precision at an audit's share of fakes: {verdict(missed, n_draws, 0.05)};"
+        f" {np.median(widths):.0%} wide in the median"
+    )
+
+
 def break_it(name: str, reals: Logits, shifted: Logits, n_draws: int) -> None:
     """Print what becomes of a threshold of 5 % where images are drawn otherwise."""
     rng = np.random.default_rng(5)
@@ -298,7 +354,7 @@ def main() -> None:
         populations.append(pictures(name, reals.logits, fakes.logits))
     for some in populations:
         print(some.name)
-        for check in (check_fpr, check_fdr, check_bounds, check_intervals):
+        for check in (check_fpr, check_fdr, check_bounds, check_intervals, check_audited):
             check(some, arguments.draws)
     rng = np.random.default_rng(7)
     check_domain("made", made(rng, 300, 0), made(rng, 300, 1), {"another mean": made(rng, 300, -3)})
