@@ -45,6 +45,14 @@ def _value(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, dict):
-        given = [f"{name} {one}" for name, one in value.items() if one not in {None, False}]
-        return shorten(", ".join(given) or "all images", 100)
+        return shorten(_items(value, " ") or "all images", 100)
     return shorten(str(value), 100)
+
+
+def _items(values: dict[str, Any], between: str) -> str:
+    """Return the settings that are given; lists of them are counts of what these did."""
+    return ", ".join(
+        f"{name}{between}{_items(one, '=') if isinstance(one, dict) else one}"
+        for name, one in values.items()
+        if one and not isinstance(one, list)
+    )

@@ -112,6 +112,17 @@ def test_the_text_counts_each_change_and_names_examples():
     ]
 
 
+def test_settings_of_settings_are_named_where_they_are_given():
+    """A cap per label is one; what was not given, and what a limit left out, is not shown."""
+    limits = {"cap": {"label": 60}, "balance": None, "left_out": [{"why": "cap", "images": 2}]}
+    selection = {"where": None, "ids": None, "only_labelled": False}
+    found = compare(of([], limits=None, selection=None), of([], limits=limits, selection=selection))
+    assert [line for line in draw(found).splitlines() if line.startswith("setting")] == [
+        "setting     selection: none -> all images",
+        "setting     limits: none -> cap label=60",
+    ]
+
+
 WORDS = st.sampled_from(["x", "y", None])
 DATASETS = st.dictionaries(
     st.integers(0, 9).map("i{}".format), st.tuples(st.sampled_from(["train", "test"]), WORDS, WORDS)
