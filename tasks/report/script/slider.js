@@ -42,6 +42,11 @@ function decimal(value) {
   return Number.isInteger(value) ? value.toFixed(1) : value;
 }
 
+/** Return a threshold for reading: calibrated ones have all digits of a double. */
+export function shown(value) {
+  return String(Number(value.toPrecision(6)));
+}
+
 /** Start the sliders on the counts in `cells`. */
 export function startSlider(page, cells) {
   const at = (id) => document.getElementById(id);
@@ -83,8 +88,8 @@ export function startSlider(page, cells) {
       [review, at("review-value"), low],
       [flag, at("flag-value"), high],
     ]) {
-      output.textContent = value;
-      slider.setAttribute("aria-valuetext", value);
+      output.textContent = shown(value);
+      slider.setAttribute("aria-valuetext", shown(value));
     }
     at("recount-rows").replaceChildren(
       ...page.decisions.map((name, i) => row(name, before.all[i], after.all[i], page.signs[name]))
@@ -124,7 +129,7 @@ export function startSlider(page, cells) {
       line.setAttribute("x2", x(value));
       text.setAttribute("x", x(value) + (isLeft ? -5 : 5));
       text.setAttribute("text-anchor", isLeft ? "end" : "start");
-      text.textContent = `${name} from ${value}`;
+      text.textContent = `${name} from ${shown(value)}`;
     }
     for (const [name, from, to] of [["clear", 0, low], ["review", low, high], ["flag", high, 1]]) {
       const zone = drawing.querySelector(`.zone-${name}`);

@@ -231,3 +231,9 @@ def test_the_policy_lines_are_a_policy_with_the_thresholds_of_the_sliders() -> N
     rules = policy_from_dict(tomllib.loads(text), source="page")
     assert rules.band("mini@0123456789ab", "art")[0] == Band(review_at=0.023, flag_at=1.0)
     assert rules.default == load_policy().default
+
+
+def test_thresholds_are_shown_as_in_the_drawing() -> None:
+    """With at most six digits, as Python's `g` writes numbers."""
+    values = [0.5, 0.9840938448905945, 0.023, 1.0, 0.0]
+    assert called("return given.map(shown);", values) == [f"{value:g}" for value in values]
