@@ -123,7 +123,14 @@ _PYTHON: Final = {
         "assay.data.sources.items": ["Item", "SourceOptions"],
     },
     "Words of tables": {
-        "assay.data.vocabulary": ["Status", "Reason", "Decision", "DecisionReason", "Doubt", "Label"],
+        "assay.data.vocabulary": [
+            "Status",
+            "Reason",
+            "Decision",
+            "DecisionReason",
+            "Doubt",
+            "Label",
+        ],
     },
     "Errors": {"assay.data.errors": ["AssayError"]},
 }

@@ -22,10 +22,10 @@ from ..tasks.decide.measures_pending import measures_pending, needs_measures
 from ..tasks.detector.identity import Identity
 from ..tasks.drift.measures import MIN_IMAGES
 from ..tasks.drift.of_run import RunDrift
-from ..tasks.lake.check import require_images_known
 from ..tasks.lake.compact import compact_crowded
 from ..tasks.lake.fit import require_fit, require_tables
 from ..tasks.lake.keep_up import keep_up
+from ..tasks.lake.known_images import require_images_known
 from ..tasks.score import ScoreCounts, pending
 from ..tasks.views import views_pending
 from ..tasks.work.lookahead import ListedAhead

@@ -54,10 +54,11 @@ def check(
         deep: Full check: every byte is read, and each image compared with its hash.
         json_: One JSON object on stdout.
     """
-    from ...tasks.lake import check as lake_check
+    from ...tasks.lake.check import check as check_lake
+    from ...tasks.lake.findings import draw
 
-    health = lake_check.check(open_lake(lake), deep=deep)
-    print(json.dumps(health.to_json()) if json_ else lake_check.draw(health))  # noqa: T201
+    health = check_lake(open_lake(lake), deep=deep)
+    print(json.dumps(health.to_json()) if json_ else draw(health))  # noqa: T201
     if health.damage:
         raise SystemExit(EXIT_DAMAGED)
 
@@ -79,10 +80,10 @@ def repair(*, lake: LakeUri = None, json_: AsJson = False, dry_run: DryRun = Fal
 
     opened = open_lake(lake)
     if dry_run:
-        from ...tasks.lake import check as lake_check
+        from ...tasks.lake.check import check as check_lake
         from ..dry_run.effects import Effect, Effects
 
-        health = lake_check.check(opened, deep=True)
+        health = check_lake(opened, deep=True)
         reads = [
             Effect(health.images, "images to check", opened.uri),
             Effect(health.shards, "shards to check", opened.path("shards")),

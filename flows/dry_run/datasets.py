@@ -10,7 +10,7 @@ import polars as pl
 from ...data.store.lake import Lake
 from ...tasks.browse.filters import Filters
 from ...tasks.browse.images import Scope, parts_of_images
-from ...tasks.lake.check import require_images_known
+from ...tasks.lake.known_images import require_images_known
 from ...tasks.latest_rows import ROWS_AT_A_TIME
 from ...tasks.publish.formats import Format
 from ...tasks.publish.limits import Limits

@@ -50,8 +50,8 @@ def grouped(
     )
     if ranked.is_empty():
         raise InputError(
-            f"no {by} has {MIN_IMAGES} scored images {populations.before_name} and as many"
-            f" {populations.after_name}; compare without --by"
+            f"no {by} has {MIN_IMAGES} scored images on each side ({populations.before_name};"
+            f" {populations.after_name}); compare without --by"
         )
     pairs = {
         name: (sides[0].filter(pl.col("_group") == name), sides[1].filter(pl.col("_group") == name))

@@ -39,19 +39,11 @@ from ...data.store.upkeep.table_repair import (
 )
 from ...data.store.upkeep.unmerge import files_before_merge
 from ...data.vocabulary import Reason, Status
-from .check import (
-    LOST,
-    PLACE,
-    Health,
-    check,
-    check_table,
-    lost_images,
-    places_of,
-    read_each,
-    shard_problem,
-    unknown_images,
-)
+from .check import check, check_table
+from .findings import Health
 from .forget import complete
+from .known_images import unknown_images
+from .stored_images import LOST, PLACE, lost_images, places_of, read_each, shard_problem
 
 # Tables whose rows exist nowhere else: what people said, lineage, records of runs.
 _NOT_MADE_AGAIN = {

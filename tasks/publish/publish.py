@@ -26,8 +26,8 @@ from ...data.store.places.whole_prefix import CARD_NAME, Prefix
 from ...data.store.whole_folder import LOCK_NAME
 from ...version import __version__
 from ..copies.near_duplicates import MAX_DISTANCE
-from ..lake.check import require_images_known
 from ..lake.fit import require_fit
+from ..lake.known_images import require_images_known
 from ..lake.pins import record_pin
 from ..review.answers import settle
 from .dataset_card import CardFacts, dataset_card

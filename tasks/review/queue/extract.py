@@ -8,7 +8,7 @@ from typing import Final
 
 from ....data.errors import ConfigError, InputError
 from ....data.store.lake import Lake
-from ...lake.check import PLACE, read_each
+from ...lake.stored_images import PLACE, read_each
 
 _ID_CHARS: Final = 16
 
