@@ -192,7 +192,8 @@ def main() -> None:
         forms.append(
             {name: form_of(detector, file, limits["flag_at"]) for name, file in files.items()}
         )
-    print(f"{len(forms)} images, {len(RESHIPPINGS)} re-shippings, {detector.detector_id}")
+    n_forms = 0 if args.cpu_only else len(RESHIPPINGS)
+    print(f"{len(forms)} images, {n_forms} re-shippings, {detector.detector_id}")
     for rule in RULES:
         line(rule, forms, limits, policy.min_short_edge_px, base_s)
     falls([each["original"] for each in forms], limits["flag_at"])
@@ -223,12 +224,18 @@ def line(
             n_passes += len(scored)
             more_s += sum(original.cpu_s[name] for name in scored)
     n = len(forms)
+    n_pairs = sum(len(each) - 1 for each in forms)
+    # Without re-shippings there is no pair, and no flip was looked for.
+    shares = (
+        f" flips {flips.total() / n_pairs:.2%} of pairs; {n_any / n:.1%} of images in any form;"
+        if n_pairs
+        else ""
+    )
     print(
-        f"{rule.name:28} flips {flips.total() / (n * len(RESHIPPINGS)):.2%} of pairs;"
-        f" {n_any / n:.1%} of images in any form; review {n_review / n:.1%} of originals;"
+        f"{rule.name:28}{shares} review {n_review / n:.1%} of originals;"
         f" {n_passes / n:.2f} passes, {1 + more_s / base_s:.2f} times the CPU with"
         f" {n_flags / n:.0%} flagged without it, {more_s / base_s * n / max(n_flags, 1):.2f} of an"
-        f" image's per such flag; {dict(flips)}"
+        f" image's per such flag{f'; {dict(flips)}' if n_pairs else ''}"
     )
 
 
