@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+import webdataset
 from lakes import KEY, Made, Shot, lake_of
 
 from assay.data.errors import ConfigError
@@ -70,7 +71,6 @@ def test_datasets_reads_embeddings_with_their_feature(
 
 def test_a_tar_shard_has_an_array_per_sample(made: Made, tmp_path: Path) -> None:
     """The package webdataset decodes it; a sample without a score has none."""
-    webdataset = pytest.importorskip("webdataset")
     result = publish(
         made.lake,
         tmp_path / "out",

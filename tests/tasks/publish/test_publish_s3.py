@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import polars as pl
 import pytest
 from faulty_proxy import FaultyProxy, faulty_proxy
 from lakes import Made, Shot, lake_of
+from printed_commands import shown_by_command
 from processes import PROCESSES
 from s3_server import s3_server
 
@@ -29,7 +29,6 @@ from assay.data.store.places.whole_prefix import PrefixPlace
 from assay.flows.cli import main
 from assay.flows.dry_run.datasets import publish_effects
 from assay.tasks.lake.pins import pinned
-from assay.tasks.publish.opening import opening_command
 from assay.tasks.publish.publish import publish
 
 SHARES = (0.6, 0.2, 0.2)
@@ -287,15 +286,8 @@ def test_the_command_publishes_to_a_store_and_prints_how_to_open_it(
     assert "published   s3://sets/command" in capsys.readouterr().out
     shards = publish(made.lake, "s3://sets/tars", format="webdataset")
     parquet = publish(made.lake, "s3://sets/plain", format="parquet")
-    shown = []
-    for result in (parquet, shards):
-        *_, code = shlex.split(opening_command(result.out, result.files, result.format))
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(compile(code, "printed", "exec"), {})
-        shown.append(out.getvalue())
-    assert "'image_id', String" in shown[0]
-    assert ".json" in shown[1]
+    assert "'image_id', String" in shown_by_command(parquet)
+    assert ".json" in shown_by_command(shards)
 
 
 @pytest.mark.parametrize("format_", ["hf", "parquet", "webdataset"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import webdataset
 from import_graph import ROOT
 from lakes import Made, Shot, lake_of
 from PIL import Image
@@ -99,7 +100,6 @@ def test_two_workers_read_tar_shards(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The package webdataset divides the shards of a split among them."""
-    webdataset = pytest.importorskip("webdataset")
     result = in_small_files(made, tmp_path / "out", monkeypatch, "webdataset")
     urls = [f"{result.out}/{name}" for name in result.files if "train-" in name]
     samples = webdataset.WebDataset(urls, shardshuffle=False).to_tuple("__key__", "jpg")
