@@ -13,6 +13,7 @@ from ...data.errors import InputError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
 from ...data.vocabulary import ScoreStatus
+from ..embeddings.rows import vectors_of
 from ..latest_rows import (
     WHOLE,
     Named,
@@ -198,15 +199,8 @@ def reader_of_vectors(lake: Lake, key: ScoreKey) -> ReadVectors:
     """
 
     def read(ids: pl.Series) -> Array:
-        rows = (
-            lake.rows_of("scores", ids)
-            .filter(key.where() & pl.col("embedding").is_not_null())
-            .select("image_id", "embedding")
-            .collect()
-            .unique("image_id", keep="last", maintain_order=True)
-            .sort("image_id")
-        )
-        return np.array(rows["embedding"].to_list(), dtype=np.float32)
+        vectors = vectors_of(lake, key, ids.to_list())
+        return np.array([vectors[image_id] for image_id in sorted(vectors)], dtype=np.float32)
 
     return read
 
