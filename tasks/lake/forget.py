@@ -26,7 +26,7 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
-from ...data.errors import CommitConflict, ConfigError, InputError, shorten
+from ...data.errors import ConfigError, InputError, shorten
 from ...data.schema import Row
 from ...data.store import shards
 from ...data.store.erasure.erased_shard import erase_bytes, has_bytes_of
@@ -35,12 +35,12 @@ from ...data.store.erasure.tombstones import DERIVED, TABLE
 from ...data.store.files import TMP_PREFIX, cannot
 from ...data.store.lake import Lake
 from ...data.vocabulary import Reason, Status
+from ..append_missing import retry_conflicts
 from .sweep import REPORTS
 
 MAX_REASON_CHARS: Final = 200
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 _NAMED: Final = 3
-_ATTEMPTS: Final = 20
 # Tables whose rows name images and stay.
 KEPT: Final = ("sightings", "decisions", "reviews", "synthetics")
 
@@ -276,20 +276,18 @@ def _record(
 
 def _reject_items(lake: Lake, image_ids: Collection[str]) -> int:
     """Record the items of forgotten images as rejected, and return their number."""
-    for _ in range(_ATTEMPTS):
+
+    def once() -> int:
         version = lake.version("sightings")
         if version is None:
             return 0
         rows = _rejections(lake, image_ids, version)
         digest = hashlib.sha256(repr(sorted(image_ids)).encode()).hexdigest()[:32]
-        try:
-            # A run that looked at the table before must look again.
-            lake.append("sightings", rows, txn=f"forget:{version}:{digest}", after=version)
-        except CommitConflict as error:
-            conflict = error
-            continue
+        # A run that looked at the table before must look again.
+        lake.append("sightings", rows, txn=f"forget:{version}:{digest}", after=version)
         return len(rows)
-    raise conflict
+
+    return retry_conflicts(once)
 
 
 def _rejections(lake: Lake, image_ids: Collection[str], version: int) -> list[Row]:
