@@ -8,7 +8,7 @@ has no guarantee, and the promise says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -184,12 +184,7 @@ def promise_of(lake: Lake, policy: Policy, key: ScoreKey) -> Promise:
     try:
         calibration = find_calibration(lake, policy.calibration)
     except ConfigError:
-        return Promise(
-            next_step=plain.next_step,
-            calibration_id=policy.calibration,
-            is_missing=True,
-            audit=plain.audit,
-        )
+        return replace(plain, is_missing=True)
     guarantee, broken = _guarantee(policy, key, calibration)
     facts = calibration.facts
     measured = facts["reliability"]
@@ -198,9 +193,8 @@ def promise_of(lake: Lake, policy: Policy, key: ScoreKey) -> Promise:
     if rules is not None:
         bands = [(POOLED, rules.band)] if rules.band is not None else []
         bands += rules.domains.items()
-    return Promise(
-        next_step=plain.next_step,
-        calibration_id=policy.calibration,
+    return replace(
+        plain,
         guarantee=guarantee,
         thresholds=tuple(
             _threshold(domain, band, calibration, guarantee, broken) for domain, band in bands
@@ -209,7 +203,6 @@ def promise_of(lake: Lake, policy: Policy, key: ScoreKey) -> Promise:
         leaves_others=policy.unlisted_domain == "review",
         reliability=None if measured is None else Reliability.of(measured),
         method=facts["method"],
-        audit=plain.audit,
     )
 
 
