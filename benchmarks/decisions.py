@@ -7,8 +7,6 @@ Each figure is measured in a process of its own: CPU seconds and peak memory abo
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 import polars as pl
+from child import answer_of, peak_mb
 from scipy.special import expit
 
 from assay.data.score_key import ScoreKey
@@ -142,11 +141,11 @@ STEPS: dict[str, Callable[[pl.DataFrame], None]] = {
 def measured(name: str, n: int, out: Connection) -> None:
     """Send CPU seconds and peak MB of one step."""
     rows = images(n)
-    begin_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin_mb = peak_mb()
     begin_s = time.process_time()
     STEPS[name](rows)
     seconds = time.process_time() - begin_s
-    out.send((seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin_kb) / 1024))
+    out.send((seconds, peak_mb() - begin_mb))
 
 
 def main() -> None:
@@ -155,16 +154,11 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     arguments = parser.parse_args()
-    spawn = multiprocessing.get_context("spawn")
     print(f"{'step':14}", *(f"{n:>12,} images" for n in arguments.sizes))
     for name in arguments.steps:
         cells = []
         for n in arguments.sizes:
-            ours, theirs = spawn.Pipe()
-            process = spawn.Process(target=measured, args=(name, n, theirs))
-            process.start()
-            seconds, megabytes = ours.recv()
-            process.join()
+            seconds, megabytes = answer_of(measured, name, n)
             cells.append(f"{seconds:8.2f} s {megabytes:5.0f} MB")
         print(f"{name:14}", *(f"{cell:>19}" for cell in cells), flush=True)
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from child import answer_of, peak_mb
 from numpy.typing import NDArray
 
 from assay.data.score_key import ScoreKey
@@ -70,20 +69,15 @@ def cost(n: int, n_groups: int, out: Connection) -> None:
     begin_s = time.process_time()
     compare(pairs, vectors_of)
     seconds = time.process_time() - begin_s
-    out.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    out.send((seconds, peak_mb()))
 
 
 def print_cost(sizes: list[int]) -> None:
     """Print a table of the cost per number of images."""
-    spawn = multiprocessing.get_context("spawn")
     print(f"{'images per side':>16}{'groups':>8}{'CPU':>10}{'peak':>10}")
     for n in sizes:
         for n_groups in (1, 10):
-            ours, theirs = spawn.Pipe()
-            process = spawn.Process(target=cost, args=(n, n_groups, theirs))
-            process.start()
-            seconds, megabytes = ours.recv()
-            process.join()
+            seconds, megabytes = answer_of(cost, n, n_groups)
             print(f"{n:>16,}{n_groups:>8}{seconds:>8.2f} s{megabytes:>7.0f} MB", flush=True)
 
 
@@ -137,20 +131,15 @@ def lake_cost(folder: str, out: Connection) -> None:
     lake = Lake(folder, create=False)
     drift_report(lake, of_runs(lake))
     seconds = time.process_time() - begin_s, time.monotonic() - start_s
-    out.send((*seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    out.send((*seconds, peak_mb()))
 
 
 def print_lakes(sizes: list[int]) -> None:
     """Print what comparing two runs of a lake costs, its tables read from disk."""
-    spawn = multiprocessing.get_context("spawn")
     for n in sizes:
         with tempfile.TemporaryDirectory() as folder:
             made_lake(folder, n)
-            ours, theirs = spawn.Pipe()
-            process = spawn.Process(target=lake_cost, args=(folder, theirs))
-            process.start()
-            cpu_s, seconds, megabytes = ours.recv()
-            process.join()
+            cpu_s, seconds, megabytes = answer_of(lake_cost, folder)
         print(
             f"a lake of {n:>9,} images, two runs: {cpu_s:.2f} s of CPU, {seconds:.1f} s,"
             f" peak {megabytes:,.0f} MB",

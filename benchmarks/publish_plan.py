@@ -7,7 +7,6 @@ does not read. Each step runs in a process of its own: CPU seconds, and peak mem
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import lake_size
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from child import answer_of, peak_mb
 
 from assay.data.schema import TABLES
 from assay.data.store.conform import conform
@@ -87,9 +87,7 @@ def measured(name: str, uri: str, out: Connection) -> None:
     begin_s = time.process_time()
     step()
     seconds = time.process_time() - begin_s
-    # Linux keeps the peak of getrusage over an exec, so that it would be that of the parent.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    out.send((seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024))
+    out.send((seconds, peak_mb()))
 
 
 def main() -> None:
@@ -98,7 +96,6 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     arguments = parser.parse_args()
-    spawn = multiprocessing.get_context("spawn")
     lake_size.Rows = LabelledRows  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         for n in arguments.sizes:
@@ -107,11 +104,7 @@ def main() -> None:
         for name in arguments.steps:
             cells = []
             for n in arguments.sizes:
-                ours, theirs = spawn.Pipe()
-                process = spawn.Process(target=measured, args=(name, f"{folder}/{n}", theirs))
-                process.start()
-                seconds, megabytes = ours.recv()
-                process.join()
+                seconds, megabytes = answer_of(measured, name, f"{folder}/{n}")
                 cells.append(f"{seconds:8.2f} s {megabytes:5.0f} MB")
             print(f"{name:20}", *(f"{cell:>19}" for cell in cells), flush=True)
 
