@@ -47,7 +47,7 @@ _IMAGES = 7
 _ITEMS_PER_TASK = 3
 _TIMEOUT_S = 120
 _IMPORTED = (
-    *("assay.flows.cli", "assay.flows.run", "assay.flows.commands.moderate"),
+    *("assay.flows.cli", "assay.flows.run", "assay.flows.commands.running.moderate"),
     *("assay.tasks.detector.backends.pytorch", "assay.tasks.detector.backends.vit"),
     *("assay.tasks.publish.publish", "assay.tasks.lake.restore", "imagehash", "pandas"),
 )

@@ -18,40 +18,27 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from ..data.cache import ensure_home
 from ..data.errors import AssayError, ConfigError, OutputLost
 from ..version import __version__
-from .commands import (
-    bench,
-    config,
-    demo,
-    deploy,
-    diff,
-    doctor,
+from .commands.audit.app import audit
+from .commands.browsing import (
     explain,
     export,
-    forget,
-    ingest,
-    init,
-    lake,
     ls,
-    models,
-    moderate,
     patches,
-    publish,
     query,
     report,
     runs,
-    score,
-    serve,
     show,
     similar,
-    synth,
-    train_mini,
     views,
-    watch,
 )
-from .commands.audit.app import audit
 from .commands.deciding import calibrate, decide, explain_decision, policy, verify_log
 from .commands.hashes.app import hashes
+from .commands.installation import config, doctor, init
+from .commands.keeping import forget, lake
+from .commands.models import bench, models, synth, train_mini
+from .commands.publishing import diff, publish
 from .commands.review.app import review
+from .commands.running import demo, deploy, ingest, moderate, score, serve, watch
 from .process import signals
 from .process.terminal import drop_output, guarded, open_closed_streams, unguarded
 from .process.verbosity import (

@@ -17,7 +17,7 @@ from ingesting import picture, put
 from processes import forked_command
 
 from assay.flows.cli import app
-from assay.flows.commands.deploy import Target
+from assay.flows.commands.running.deploy import Target
 from assay.flows.dry_run.effects import Effect, Effects
 
 pytestmark = pytest.mark.xdist_group("forked commands")

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from assay.flows.commands.synth import EXAMPLE_PLAN
+from assay.flows.commands.models.synth import EXAMPLE_PLAN
 from assay.synth.job import Contents
 from assay.synth.plan.plan_file import plan_of_dict, read_plan
 

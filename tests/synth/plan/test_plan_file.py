@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.data.errors import AssayError, ConfigError, InputError, SynthError
-from assay.flows.commands.synth import EXAMPLE_PLAN
+from assay.flows.commands.models.synth import EXAMPLE_PLAN
 from assay.synth.methods.registry import method_names, method_of
 from assay.synth.plan.plan_file import plan_of_dict, read_plan
 from assay.synth.plan.seeds import row_key, row_seed

@@ -367,7 +367,7 @@ def test_a_lake_in_which_all_was_rejected_can_be_swept(tmp_path: Path) -> None:
 
 def test_an_age_is_a_number_and_a_unit(lake: Lake) -> None:
     """Any other age is refused with an example."""
-    from assay.flows.commands.lake import sweep as sweep_command
+    from assay.flows.commands.keeping.lake import sweep as sweep_command
 
     with pytest.raises(ConfigError, match="--older-than is 'soon'; allowed: a number"):
         sweep_command(lake=lake.uri, older_than="soon")

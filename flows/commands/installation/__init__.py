@@ -1,0 +1,1 @@
+"""Verbs of the installation and its settings."""
