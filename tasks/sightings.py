@@ -21,9 +21,8 @@ from ..data.store.erasure.erased_shard import erase_bytes
 from ..data.store.lake import Lake
 from ..data.store.shards import ShardImage
 from ..data.vocabulary import Reason, Status
+from .append_missing import retry_conflicts
 from .outcome import Outcome, Sighting, asks_again, note_of, refused
-
-MAX_ATTEMPTS = 20
 
 
 class Recorded(NamedTuple):
@@ -123,22 +122,19 @@ def commit_outcomes(
         CommitConflict: Other writers won every attempt.
         StoreError: The lake cannot be read or written.
     """
-    if not outcomes:
-        return []
-    for _ in range(MAX_ATTEMPTS):
-        try:
-            with lake.writing():
-                return _commit(
-                    lake,
-                    outcomes,
-                    batch_id=batch_id,
-                    txn=f"{run_id}:{chunk_index}",
-                    since=since,
-                    is_recorded=is_recorded or _never,
-                )
-        except CommitConflict as error:
-            conflict = error
-    raise conflict
+
+    def once() -> list[Recorded]:
+        with lake.writing():
+            return _commit(
+                lake,
+                outcomes,
+                batch_id=batch_id,
+                txn=f"{run_id}:{chunk_index}",
+                since=since,
+                is_recorded=is_recorded or _never,
+            )
+
+    return retry_conflicts(once) if outcomes else []
 
 
 def _never(_outcome: Outcome, _before: Sighting) -> bool:

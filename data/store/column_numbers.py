@@ -97,6 +97,19 @@ class ColumnNumbers:
             self._kept[file, column] = found
             return found
 
+    def keep_only(self, table: str, files: Collection[str]) -> None:
+        """Remove the numbers of data files that a table does not have any more.
+
+        Args:
+            table: Name of the table.
+            files: Addresses of the table's files.
+        """
+        names = {_name(file) for file in files}
+        with self._lock:
+            self._kept.clear()
+            for folder in cache_folder("columns", _digest(self._uri), table).glob("*"):
+                _remove_others(folder, names)
+
 
 def _sorted(values: pl.Series) -> Column:
     numbers = numbers_of(values)

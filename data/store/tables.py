@@ -100,7 +100,7 @@ class Tables:
         self._options = store.storage_options or None
         self._log_options = None if self._options is None else self._options | _RETRIES
         self._snapshots = Snapshots(store, FOLDER, self.open)
-        self._numbers = ColumnNumbers(store.uri)
+        self.numbers = ColumnNumbers(store.uri)
 
     def version(self, table: str) -> int | None:
         """Return the latest version of a table; None if nothing was written to it."""
@@ -169,7 +169,7 @@ class Tables:
         n_rows = 0 if snapshot is None else snapshot.n_rows_of(file)
         if snapshot is None or n_rows < MIN_ROWS:
             return None
-        return self._numbers.of(
+        return self.numbers.of(
             table,
             column,
             file,

@@ -31,7 +31,7 @@ def forget_effects(lake: Lake, image_ids: Iterable[str]) -> Effects:
         Effect(1, "report to delete", lake.path(name)) for name in reports_that_may_show(lake, ids)
     ]
     return Effects(
-        reads=[Effect(n_shards, "shards to look into", lake.path("shards"))],
+        reads=[Effect(n_shards, "shards to look into", lake.path("shards"), at_most=True)],
         writes=[
             Effect(len(ids), "images to forget", lake.uri),
             *rows,

@@ -8,17 +8,19 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...data.errors import InputError
+from ...data.errors import InputError, StoreError
 from ...data.images.limits import DEFAULT_LIMITS, ImageLimits
 from ...data.store.lake import Lake
 from ...tasks.explain.attention import AttendingNetwork
 from ...tasks.explain.explain import explain
 from ...tasks.explain.overlay import draw_overlay
 from ...tasks.latest_rows import last_judgement
-from ...tasks.pages.renditions import Rendition, render_image
+from ...tasks.pages.renditions import SMALL, VIEW, ZOOM, Rendition, render_image
 
 _KEPT_BYTES: Final = 192 * 2**20
 _MAPS_BYTES: Final = 32 * 2**20
+# An image that was forgotten is shown no longer than this.
+_LOOK_AFTER_S: Final = 1.0
 # Decoding takes up to 1 GiB per image; more at once would not be faster on a few cores.
 _AT_ONCE: Final = 2
 
@@ -79,6 +81,11 @@ class KeptBytes:
             raise RuntimeError(f"the result of {key!r} was interrupted")
         return waiting.result
 
+    def drop(self, key: Hashable) -> None:
+        """Drop the kept result of a key, if there is one."""
+        with self._lock:
+            self._n_bytes -= len(self._kept.pop(key, b""))
+
     def _keep(self, key: Hashable, result: bytes) -> None:
         self._kept[key] = result
         self._n_bytes += len(result)
@@ -112,9 +119,11 @@ class ImageStore:
             size: Size and quality.
 
         Raises:
-            StoreError: The lake has no such image, or its bytes are missing or changed.
+            StoreError: The lake has no such image, it was forgotten, or its bytes are missing or
+                changed.
             UnreadableImage: The image cannot be decoded within the limits.
         """
+        self._refuse_forgotten(image_id)
 
         def make() -> bytes:
             with self._decoding:
@@ -134,9 +143,11 @@ class ImageStore:
             ConfigError: The detector is no ViT of the built-in layouts, or is unknown.
             InputError: Nothing was scored in this lake.
             ModelError: The detector's files are not available or have changed.
-            StoreError: The lake has no such image, or its bytes are missing or changed.
+            StoreError: The lake has no such image, it was forgotten, or its bytes are missing or
+                changed.
             UnreadableImage: The image cannot be decoded within the limits.
         """
+        self._refuse_forgotten(image_id)
 
         def make() -> bytes:
             from ...tasks.detector.weights.by_key import checkpoint_of_key
@@ -157,3 +168,11 @@ class ImageStore:
             return draw_overlay(raw, found, profile, limits=self._limits)
 
         return self._maps.get(image_id, make)
+
+    def _refuse_forgotten(self, image_id: str) -> None:
+        if image_id not in self._lake.tombstones.ids(max_age_s=_LOOK_AFTER_S):
+            return
+        for size in (SMALL, VIEW, ZOOM):
+            self._renditions.drop((image_id, size))
+        self._maps.drop(image_id)
+        raise StoreError(f"image {image_id} of {self._lake.uri} was forgotten, so it has no bytes")

@@ -26,6 +26,8 @@ THUMBNAIL_PX: Final = 320
 _VEIL_PX: Final = 12
 _QUALITY: Final = 70
 _AT_ONCE: Final = 60
+# An image that was forgotten is shown no longer than this.
+_LOOK_AFTER_S: Final = 1.0
 # Requests of pages that were left are not served before those of the page that is shown.
 _MAX_WAITING: Final = 600
 
@@ -82,7 +84,15 @@ class RenditionStore:
         Args:
             image_id: Id of the image.
             timeout_s: Longest time to wait, in seconds; after it the answer is None.
+
+        Raises:
+            StoreError: The table of forgotten images cannot be read.
         """
+        if image_id in self._lake.tombstones.ids(max_age_s=_LOOK_AFTER_S):
+            with self._wake:
+                if image_id in self._kept:
+                    self._n_bytes -= _size(self._kept.pop(image_id))
+            return None
         (made,) = self._ask([image_id])
         with contextlib.suppress(TimeoutError):
             return made.result(timeout=timeout_s)

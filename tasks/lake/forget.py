@@ -2,8 +2,8 @@
 
 Erased are its bytes in every shard, and the rows computed from its pixels (`images`, `scores`,
 `views`, `deliveries`, `measures`), in every version of these tables: hashes, metadata of the file,
-embeddings and logits. Reports that may show it are deleted. Its items are recorded as rejected,
-`forgotten`.
+embeddings and logits. Reports that may show it are deleted, and the numbers of columns that this
+machine keeps. Its items are recorded as rejected, `forgotten`.
 
 What people said and what was decided stays, as rows that name the id: `decisions` is a chained log,
 which a removed row would break, and has nothing from which an image could be made again.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
@@ -30,7 +30,7 @@ from ...data.errors import ConfigError, InputError, shorten
 from ...data.schema import Row
 from ...data.store import shards
 from ...data.store.erasure.erased_shard import erase_bytes, has_bytes_of
-from ...data.store.erasure.table_rows import redact_older_files, remove_rows
+from ...data.store.erasure.table_rows import redact_older_files, remove_rows, shards_of
 from ...data.store.erasure.tombstones import DERIVED, TABLE
 from ...data.store.files import TMP_PREFIX, cannot
 from ...data.store.lake import Lake
@@ -158,15 +158,19 @@ def erase(lake: Lake, image_ids: Collection[str], *, unfinished: Collection[str]
     if not image_ids:
         return Erased()
     with lake.writing():
+        # While the rows are there that name them.
+        named = shards_of(lake.store, image_ids)
         # In this order sightings name images that are there, and images bytes that are.
         n_items = _reject_items(lake, image_ids)
-        rows = {table: remove_rows(lake.store, lake.tables, table, image_ids) for table in DERIVED}
-        erased = _erase_shards(lake, image_ids)
+        rows = {table: _remove_rows(lake, table, image_ids) for table in DERIVED}
+        erased = _erase_shards(lake, image_ids, named)
         older = [
             name
             for table in DERIVED
             for name in redact_older_files(lake.store, lake.tables, table, image_ids)
         ]
+        for table in DERIVED:
+            lake.tables.numbers.keep_only(table, lake.tables.files(table))
         reports = reports_that_may_show(lake, unfinished) if unfinished else []
         for name in reports:
             lake.store.delete(name)
@@ -315,8 +319,27 @@ def _rejections(lake: Lake, image_ids: Collection[str], version: int) -> list[Ro
     ]
 
 
-def _erase_shards(lake: Lake, image_ids: Collection[str]) -> list[str]:
-    """Remove the bytes of images from every shard, also from those that no row names."""
+def _remove_rows(lake: Lake, table: str, image_ids: Collection[str]) -> int:
+    return retry_conflicts(lambda: remove_rows(lake.store, lake.tables, table, image_ids))
+
+
+def _erase_shards(
+    lake: Lake, image_ids: Collection[str], named: Mapping[str, Collection[str]]
+) -> list[str]:
+    """Remove the bytes of images from the shards that may have them, and return the shards.
+
+    Args:
+        lake: Lake of the images.
+        image_ids: Ids of the images.
+        named: Shards that rows of `images` name, by image. An image without any may be in each
+            shard; the others may also be in those that no row names, which a run that was killed
+            leaves.
+    """
+    elsewhere = set(lake.scan("images").select(pl.col("shard").unique()).collect()["shard"])
+    if all(image_id in named for image_id in image_ids):
+        elsewhere -= {shard for shards_of_image in named.values() for shard in shards_of_image}
+    else:
+        elsewhere = set()
     done = []
     for file in lake.store.files(shards.FOLDER):
         name = PurePosixPath(file.name).name
@@ -324,7 +347,7 @@ def _erase_shards(lake: Lake, image_ids: Collection[str]) -> list[str]:
             # Its writer is dead, since shards are written under the lake's lock.
             lake.store.delete(file.name)
             continue
-        if not name.endswith(".parquet"):
+        if not name.endswith(".parquet") or file.name in elsewhere:
             continue
         try:
             if has_bytes_of(lake.store, file.name, image_ids):
@@ -362,7 +385,7 @@ def draw(done: Forgotten) -> str:
     if done.n_completed:
         lines.append(f"completed   {done.n_completed:,} images of an interrupted call")
     lines += [
-        "not touched published datasets, exports, back-ups, and files that a repair moved to"
-        " damaged/ in the lake"
+        "not touched published datasets, exports, back-ups, calibrations, and files that a repair"
+        " moved to damaged/ in the lake"
     ]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ readable, and their size and hash in the log and in the name are explained by a 
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -27,16 +27,43 @@ from ..tables import FOLDER, Tables
 from ..upkeep.rewrite import add_action, rewrite, write_file
 from ..upkeep.table_repair import files_of
 
-MAX_ATTEMPTS = 20
+
+def shards_of(store: Store, image_ids: Collection[str]) -> dict[str, set[str]]:
+    """Return the shards that rows about images name, by image, in all versions of `images`.
+
+    Args:
+        store: Store of the lake.
+        image_ids: Ids of the images.
+
+    Raises:
+        StoreError: A file cannot be read.
+    """
+    wanted = pa.array(sorted(image_ids), pa.string())
+    found: dict[str, set[str]] = {}
+    for file in store.files(f"{FOLDER}/images"):
+        if not file.name.endswith(".parquet"):
+            continue
+        try:
+            rows = rows_about(store, file.name, wanted, ["image_id", "shard"])
+        except FileNotFoundError:
+            continue  # a vacuum has just removed it
+        except (OSError, pa.ArrowException) as error:
+            raise cannot("read", store.path(file.name), error) from error
+        for image_id, shard in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            found.setdefault(image_id, set()).add(shard)
+    return found
 
 
-def n_rows_about(store: Store, name: str, image_ids: pa.Array) -> int:
-    """Return the number of rows of a data file about some images, reading little of it.
+def rows_about(
+    store: Store, name: str, image_ids: pa.Array, columns: Sequence[str] = ("image_id",)
+) -> pa.Table:
+    """Return columns of the rows of a data file about some images, reading little of it.
 
     Args:
         store: Store of the lake.
         name: Path of the file below the lake.
         image_ids: Ids of the images, sorted.
+        columns: Names of the columns, `image_id` among them.
 
     Raises:
         OSError: The file is missing or cannot be read.
@@ -45,7 +72,7 @@ def n_rows_about(store: Store, name: str, image_ids: pa.Array) -> int:
     with store.open_input(name) as opened:
         file = pq.ParquetFile(opened)
         at = file.schema_arrow.get_field_index("image_id")
-        n_rows = 0
+        found = [file.schema_arrow.empty_table().select(list(columns))]
         for number in range(file.num_row_groups):
             bounds = file.metadata.row_group(number).column(at).statistics
             if bounds is not None and bounds.has_min_max:
@@ -55,8 +82,11 @@ def n_rows_about(store: Store, name: str, image_ids: pa.Array) -> int:
                 if not pc.any(may_have).as_py():
                     continue
             ids = file.read_row_group(number, columns=["image_id"]).column("image_id")
-            n_rows += pc.sum(pc.is_in(ids, image_ids)).as_py() or 0
-    return n_rows
+            is_about = pc.is_in(ids, image_ids)
+            if pc.any(is_about).as_py():
+                rows = file.read_row_group(number, columns=list(columns))
+                found.append(rows.filter(is_about))
+    return pa.concat_tables(found)
 
 
 def remove_rows(store: Store, tables: Tables, table: str, image_ids: Collection[str]) -> int:
@@ -71,38 +101,35 @@ def remove_rows(store: Store, tables: Tables, table: str, image_ids: Collection[
         image_ids: Ids of the images.
 
     Raises:
-        CommitConflict: Other writers won every attempt.
+        CommitConflict: Another writer was faster.
         StoreError: The table cannot be read or written.
     """
     wanted = pa.array(sorted(image_ids), pa.string())
-    for _ in range(MAX_ATTEMPTS):
-        base = tables.open(table)
-        if base is None:
-            return 0
-        remove: list[str] = []
-        add: list[AddAction] = []
-        n_rows = 0
-        try:
-            for listed in files_of(table, base):
-                if n := n_rows_about(store, listed.name, wanted):
-                    n_rows += n
-                    remove.append(PurePosixPath(listed.name).name)
-                    add += _rest(store, table, listed, wanted)
-            if not remove:
-                return 0
+    base = tables.open(table)
+    if base is None:
+        return 0
+    remove: list[str] = []
+    add: list[AddAction] = []
+    n_rows = 0
+    try:
+        for listed in files_of(table, base):
+            if n := rows_about(store, listed.name, wanted).num_rows:
+                n_rows += n
+                remove.append(PurePosixPath(listed.name).name)
+                add += _rest(store, table, listed, wanted)
+        if remove:
             exclusive = Transaction(tables.exclusive, base.version() + 1)
             rewrite(tables, table, base, remove=remove, add=add, purpose=FORGET, txns=[exclusive])
-        except CommitFailedError:
-            for action in add:
-                store.delete(f"{FOLDER}/{table}/{action.path}")
-            continue
-        except (DeltaError, OSError, pa.ArrowException) as error:
-            raise cannot("remove rows from", store.path(f"{FOLDER}/{table}"), error) from error
-        return n_rows
-    raise CommitConflict(
-        f"other writers won {MAX_ATTEMPTS} attempts in a row at {store.path(f'{FOLDER}/{table}')};"
-        " run again with fewer writers at once"
-    )
+    except CommitFailedError as error:
+        for action in add:
+            store.delete(f"{FOLDER}/{table}/{action.path}")
+        raise CommitConflict(
+            f"another writer has changed {store.path(f'{FOLDER}/{table}')} at the same moment;"
+            " run again with fewer writers at once"
+        ) from error
+    except (DeltaError, OSError, pa.ArrowException) as error:
+        raise cannot("remove rows from", store.path(f"{FOLDER}/{table}"), error) from error
+    return n_rows
 
 
 def redact_older_files(
@@ -130,7 +157,7 @@ def redact_older_files(
         if not file.name.endswith(".parquet") or file.name in current:
             continue
         try:
-            if not n_rows_about(store, file.name, wanted):
+            if not rows_about(store, file.name, wanted).num_rows:
                 continue
             raw = store.read(file.name)
         except FileNotFoundError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -32,20 +34,31 @@ class Tombstones:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._kept: tuple[int | None, frozenset[str]] = (None, frozenset())
+        self._looked_s = -math.inf
         self._lock = threading.Lock()
 
-    def ids(self) -> frozenset[str]:
+    def ids(self, *, max_age_s: float = 0.0) -> frozenset[str]:
         """Return the ids of all images that were to be forgotten, also if that is unfinished.
+
+        Args:
+            max_age_s: Age up to which an earlier answer is given again, in seconds.
 
         Raises:
             StoreError: The table cannot be read.
         """
+        now_s = time.monotonic()
+        with self._lock:
+            if now_s - self._looked_s < max_age_s:
+                return self._kept[1]
         version = self._tables.version(TABLE)
         with self._lock:
-            if version is not None and self._kept[0] != version:
+            if version is None:
+                self._kept = (None, frozenset())
+            elif self._kept[0] != version:
                 rows = self._tables.scan(TABLE, version).select(pl.col("image_id").unique())
                 self._kept = (version, frozenset(rows.collect()["image_id"]))
-            return self._kept[1] if version is not None else frozenset()
+            self._looked_s = now_s
+            return self._kept[1]
 
     def without_forgotten(self, rows: Rows) -> Rows:
         """Return rows with a column `image_id` without those about forgotten images.

@@ -6,7 +6,10 @@ import pytest
 from lakes import Shot, lake_of
 
 from assay.data.errors import InputError, StoreError
+from assay.flows.review_page import image_store
 from assay.flows.review_page.image_store import ImageStore, KeptBytes
+from assay.tasks.grid import renditions
+from assay.tasks.lake.forget import forget
 from assay.tasks.pages.renditions import SMALL, VIEW
 
 
@@ -94,3 +97,19 @@ def test_a_lake_without_scores_has_no_map(tmp_path):
     made = lake_of(tmp_path / "lake", [Shot(name="a")], is_scored=False)
     with pytest.raises(InputError, match="nothing was scored"):
         ImageStore(made.lake).overlay(made.ids["a"])
+
+
+def test_an_image_that_is_forgotten_is_shown_no_more(tmp_path, monkeypatch):
+    """Neither the page's store nor that of its thumbnails gives what it has in memory."""
+    made = lake_of(tmp_path / "lake", [Shot(name="a", seed=1), Shot(name="b", seed=2)])
+    monkeypatch.setattr(image_store, "_LOOK_AFTER_S", 0.0)
+    monkeypatch.setattr(renditions, "_LOOK_AFTER_S", 0.0)
+    pages, thumbnails = ImageStore(made.lake), renditions.RenditionStore(made.lake)
+    assert pages.rendition(made.ids["a"], SMALL)
+    assert thumbnails.get(made.ids["a"])
+    forget(made.lake, [made.ids["a"]], by="ann")
+    with pytest.raises(StoreError, match="was forgotten"):
+        pages.rendition(made.ids["a"], SMALL)
+    assert (thumbnails.get(made.ids["a"]), thumbnails.n_bytes) == (None, 0)
+    assert pages.rendition(made.ids["b"], SMALL)
+    thumbnails.close()

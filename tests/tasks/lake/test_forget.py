@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lakes import Made, Shot, decisions_of, drawn, lake_of, reviewed
+from lakes import KEY, Made, Shot, decisions_of, drawn, lake_of, reviewed
 
 from assay.data.errors import ConfigError, InputError, StoreError
 from assay.data.sources.find import SourceOptions, find_items
+from assay.data.store import tables
 from assay.data.store.lake import Lake
+from assay.data.store.shards import ShardImage
 from assay.flows.cli import app
 from assay.tasks.accountability.verify_log import verify_log
 from assay.tasks.audit.audits import draw_audit
 from assay.tasks.browse.find_image import find_image
 from assay.tasks.ingest import ingest_chunk
+from assay.tasks.lake import forget as forget_module
 from assay.tasks.lake.check import check
 from assay.tasks.lake.compact import compact
 from assay.tasks.lake.forget import forget
 from assay.tasks.lake.repair import repair
 from assay.tasks.lake.restore import restore
+from assay.tasks.lake.sweep import MIN_AGE_S
+from assay.tasks.lake.vacuum import vacuum
 from assay.tasks.measures.measures import measure_images
 from assay.tasks.publish.publish import publish
+from assay.tasks.similar.index import open_index
 
 DERIVED = ("images", "scores", "views", "deliveries", "measures")
 
@@ -98,6 +106,69 @@ def test_nothing_of_the_image_is_left_in_any_version(made: Made) -> None:
     assert tombstones["is_erased"].to_list() == [False, True]
     assert tombstones["reason"].to_list() == ["asked for it", None]
     assert tombstones["by"].to_list() == ["ann", "ann"]
+
+
+def test_no_file_of_the_lake_or_of_this_machine_has_its_hashes(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither numbers of columns, the similarity index, nor old versions, also after a vacuum."""
+    lake, root, cache = made.lake, Path(made.lake.uri), tmp_path / "cache"
+    monkeypatch.setenv("ASSAY_CACHE", str(cache))
+    monkeypatch.setattr(tables, "MIN_ROWS", 0)
+    measure_images(lake, list(made.ids.values()))
+    compact(lake)
+    image_id = made.ids["p1"]
+    facts = lake.rows_of("images", [image_id]).collect().row(0, named=True)
+    pdq = lake.rows_of("measures", [image_id]).collect()["pdq"].item()
+    for table, column, value in (
+        ("images", "phash", facts["phash"]),
+        ("measures", "pdq", pdq),
+        ("decisions", "image_id", image_id),
+    ):
+        assert lake.rows_of(table, [value], column=column).collect().height == 1
+    open_index(lake, KEY)
+    number, id_in_index = int(facts["phash"], 16).to_bytes(8, "little"), bytes.fromhex(image_id)
+    assert files_with(cache, number)
+    assert files_with(cache, id_in_index)
+    app(["forget", image_id, "--yes", "--lake", lake.uri], result_action="return_value")
+    vacuum(lake, older_than_s=MIN_AGE_S, now_s=time.time() + 2 * MIN_AGE_S)
+    for folder in (root, cache):
+        for raw in (number, id_in_index, facts["phash"].encode(), pdq.encode()):
+            assert files_with(folder, raw) == []
+    texts = [
+        set(column.to_pylist())
+        for file in root.glob("tables/*/*.parquet")
+        for column in pq.read_table(file).itercolumns()
+        if pa.types.is_string(column.type)
+    ]
+    assert not any({facts["phash"], pdq} & some for some in texts)
+
+
+def test_shards_are_read_if_rows_name_them_for_the_image_or_not_at_all(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run left the second shard; the third has other images: a second call reads it."""
+    lake, raw = made.lake, drawn(shots()[1])
+    own = lake.scan("images").collect()["shard"].unique().item()
+    (left,) = {
+        place.shard
+        for place in lake.write_shard([ShardImage(image_id=made.ids["p1"], raw=raw, format="JPEG")])
+    }
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "other.jpg").write_bytes(drawn(Shot(name="other", seed=9)))
+    ingested(lake, tmp_path / "in")
+    (other,) = {file.name for file in lake.store.files("shards")} - {own, left}
+    read: list[str] = []
+    real = forget_module.has_bytes_of
+    monkeypatch.setattr(
+        forget_module, "has_bytes_of", lambda *args: read.append(args[1]) or real(*args)
+    )
+    done = forget(lake, [made.ids["p1"]], by="ann")
+    assert set(read) == set(done.erased.shards) == {own, left}
+    assert files_with(Path(lake.uri), raw) == []
+    read.clear()
+    forget(lake, [made.ids["p1"]], by="ann")
+    assert set(read) == {own, left, other}
 
 
 def test_the_other_images_stay_as_they_were(made: Made) -> None:
