@@ -29,8 +29,8 @@ from assay.tasks.calibrate.precision import precision_at
 from assay.tasks.calibrate.umbrella import reals_needed, threshold
 from assay.tasks.decide.conformal import p_values, rejection_limit
 from assay.tasks.decide.embedding_domain import domain_of
+from assay.tasks.promise.promise import ThresholdPromise
 from assay.tasks.proportion import share
-from assay.tasks.report.promise import ThresholdPromise
 
 Logits = NDArray[np.float32]
 CONFIDENCE = 0.95

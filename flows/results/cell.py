@@ -14,9 +14,9 @@ from ...data.store.lake import Lake
 from ...tasks.pages.captions import SIGNS
 from ...tasks.pages.environment import environment
 from ...tasks.pages.histogram import histogram_svg
+from ...tasks.promise.promise import promise_of
+from ...tasks.promise.words import statement_of
 from ...tasks.report.facts import ReportFacts, gather
-from ...tasks.report.promise import promise_of
-from ...tasks.report.promise_words import sentence_of
 from ...tasks.runs.run_record import find_run
 from .gallery import small_images, tile
 
@@ -47,7 +47,7 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
     return template.render(
         result=counts,
         head=head,
-        promise=None if promise is None else sentence_of(promise),
+        promise=None if promise is None else statement_of(promise),
         signs=SIGNS,
         histogram=histogram_svg(facts.histogram, band, width_px=640) if facts.histogram else None,
         images=[tile(row, small) for row in images],

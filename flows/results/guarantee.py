@@ -10,13 +10,15 @@ import polars as pl
 
 from ...data.errors import ConfigError
 from ...data.store.lake import Lake
+from ...tasks.calibrate.guarantee import LIMITS
 from ...tasks.calibrate.reliability import Reliability
 from ...tasks.pages.environment import environment
 from ...tasks.pages.reliability import reliability_svg
+from ...tasks.promise.promise import Promise, promise_of
+from ...tasks.promise.words import flagged_words, sentence_of
 from ...tasks.proportion import Interval
+from ...tasks.report.domain_promises import by_domain
 from ...tasks.report.domains import DomainRow, Domains
-from ...tasks.report.promise import Promise, promise_of
-from ...tasks.report.promise_words import LIMITS, by_domain, flagged_words, sentence_of
 from ...tasks.runs.run_record import RunRecord, run_images
 
 # Thresholds whose precision the cell shows; `.precision()` has all.

@@ -27,6 +27,8 @@ from ..decide.decision_log import with_inputs
 from ..decide.domain_facts import domain_facts
 from ..decide.policy import Policy
 from ..latest_rows import Named, keyed_decisions
+from ..promise.promise import promise_of
+from ..promise.words import statement_of
 from ..review.answers import standing_answers
 from ..runs.run_record import find_run
 
@@ -77,7 +79,7 @@ class ExplainedDecision:
         review_at: Threshold of review that applied.
         flag_at: Threshold of flag that applied.
         domain: Domain of the image.
-        guarantee: Guarantee of the threshold in a sentence; None without a calibration.
+        guarantee: What the thresholds promise, or why they promise nothing.
         facts: Other facts that the rules read.
         people: Answers of people about the image: reviewer, label, time.
         otherwise: Changes that would have changed the decision.
@@ -102,7 +104,7 @@ class ExplainedDecision:
     review_at: float
     flag_at: float
     domain: str | None
-    guarantee: str | None
+    guarantee: str
     facts: dict[str, Any]
     people: tuple[dict[str, Any], ...]
     otherwise: tuple[Otherwise, ...]
@@ -126,8 +128,7 @@ class ExplainedDecision:
             f"thresholds  review from {self.review_at:.4f}, flag from {self.flag_at:.4f}, by policy"
             f" {self.policy_id}" + (f" for domain {self.domain}" if self.domain else ""),
         ]
-        if self.guarantee is not None:
-            lines.append(f"guarantee   {self.guarantee}")
+        lines.append(f"guarantee   {self.guarantee}")
         if self.p_real is not None:
             lines.append(
                 f"p-value     of 1,000 labelled real images, about {1000 * self.p_real:.0f} score"
@@ -213,7 +214,7 @@ def explain_decision(lake: Lake, image_id: str, *, run_id: str | None = None) ->
         review_at=band.review_at,
         flag_at=band.flag_at,
         domain=seen["domain"],
-        guarantee=_guarantee(lake, row["calibration_id"], seen["domain"]),
+        guarantee=statement_of(promise_of(lake, policy, key)),
         facts={name: value for name, value in _facts(seen).items() if value is not None},
         people=_people(lake, image_id),
         otherwise=tuple(_otherwise(facts, policy, row["decision"], row["reasons"])),
@@ -246,17 +247,6 @@ def _people(lake: Lake, image_id: str) -> tuple[dict[str, Any], ...]:
     """Return the standing answers of people about an image, the earliest first."""
     rows = standing_answers(lake, [image_id]).select("reviewer", "label", "reviewed_at")
     return tuple(rows.sort("reviewed_at").collect().to_dicts())
-
-
-def _guarantee(lake: Lake, calibration_id: str | None, domain: str | None) -> str | None:
-    if calibration_id is None:
-        return None
-    try:
-        calibration = find_calibration(lake, calibration_id)
-    except ConfigError:
-        return f"by calibration {calibration_id}, which is not in this lake"
-    n_reals = len(calibration.reals_for(domain))
-    return f"{calibration.facts['sentence']} From {n_reals:,} labelled real images."
 
 
 def _distance(lake: Lake, facts: pl.DataFrame, key: ScoreKey, policy: Policy) -> float | None:

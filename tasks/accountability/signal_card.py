@@ -16,6 +16,8 @@ from ..decide.policy import Band, Policy
 from ..detector.weights.registry import card_by_weights
 from ..hashes.known_hashes import lists_of
 from ..latest_rows import latest_decisions
+from ..promise.promise import promise_of
+from ..promise.words import statement_of
 from .measured_limits import measured_limits
 
 
@@ -42,7 +44,8 @@ def signal_card(lake: Lake, policy: Policy, key: ScoreKey) -> str:
         "",
         "## What it may do alone",
         "",
-        *_alone(policy, key, calibration),
+        *_alone(policy, key),
+        f"- {statement_of(promise_of(lake, policy, key))}",
         "",
         "## What only routes to a person",
         "",
@@ -72,7 +75,7 @@ def _bands(policy: Policy, key: ScoreKey) -> Iterator[tuple[str, Band]]:
     yield from () if rules is None else rules.domains.items()
 
 
-def _alone(policy: Policy, key: ScoreKey, calibration: Calibration | None) -> Iterator[str]:
+def _alone(policy: Policy, key: ScoreKey) -> Iterator[str]:
     if policy.fdr is not None:
         yield (
             f"- Flag the images of a batch by their p-values, so that at most"
@@ -86,11 +89,6 @@ def _alone(policy: Policy, key: ScoreKey, calibration: Calibration | None) -> It
     yield (
         f"- Clear below the review threshold ({policy.band(key.detector)[0].review_at:.4f} unless a"
         " domain has its own), if nothing below speaks against it."
-    )
-    yield "- Guarantee: " + (
-        "none; the thresholds are not calibrated on your images."
-        if calibration is None
-        else calibration.facts["sentence"]
     )
 
 
@@ -166,11 +164,6 @@ def _measured(calibration: Calibration) -> Iterator[str]:
             f"Calibrated probabilities ({facts['method']}): expected calibration error"
             f" {_interval(measured['ece'])}, Brier score {measured['brier']:.3f}."
         )
-    yield ""
-    yield (
-        "The guarantee is about images drawn like the labelled real ones. Another source, other"
-        " encoders or a later time may break it."
-    )
 
 
 def _detector(key: ScoreKey) -> Iterator[str]:

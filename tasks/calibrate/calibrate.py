@@ -187,7 +187,6 @@ def calibration_of(
         embeddings=embeddings,
         facts={
             "guarantee": str(guarantee),
-            "sentence": guarantee.sentence(),
             "n_images": labelled.n_images,
             "n_reals": reals.height,
             "n_fakes": rows.height - reals.height,

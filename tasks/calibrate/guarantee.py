@@ -6,6 +6,7 @@ images are flagged. `fdr=10%`: of the images flagged in one batch, at most 10 % 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -18,6 +19,15 @@ _FORM: Final = re.compile(
 )
 _ALLOWED: Final = "fpr=1%@95% (level and confidence) or fdr=10%, each above 0 % and below 100 %"
 _CONFIDENCE: Final = 0.95
+
+MIXTURE: Final = (
+    "It is about the mixture of all domains among these, not about each domain by itself."
+)
+LIMITS: Final = (
+    "None of this holds for images of another source or domain, for images that were encoded anew,"
+    " or once the sources change: calibrate again then."
+)
+"""For which images no guarantee holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +50,31 @@ class Guarantee:
         text = f"{self.kind}={100 * self.level:g}%"
         return text if self.confidence is None else f"{text}@{100 * self.confidence:g}%"
 
-    def sentence(self) -> str:
-        """Return the guarantee as one sentence."""
+    def sentence(self, reals: str) -> str:
+        """Return the guarantee in numbers of images.
+
+        Args:
+            reals: Name of the real images that it rests on.
+        """
+        of, most = _whole_numbers(self.level)
+        are = "is" if most == 1 else "are"
         if self.confidence is None:
             return (
-                f"Of the images flagged in a batch, at most {100 * self.level:g} % are real on "
-                "average over batches."
+                f"Of {of:,} images flagged in a batch, at most {most:,} on average {are} real,"
+                f" where its real images are like {reals}."
             )
         return (
-            f"At most {100 * self.level:g} % of real images are flagged, with "
-            f"{100 * self.confidence:g} % confidence."
+            f"Of {of:,} real images like {reals}, at most {most:,} on average {are} flagged by the"
+            f" score; this holds with {100 * self.confidence:g} % confidence."
         )
+
+    def of_all(self, n_reals: int) -> str:
+        """Return the guarantee of thresholds that all domains share.
+
+        Args:
+            n_reals: Number of real images that it rests on.
+        """
+        return f"{self.sentence(f'the {n_reals:,} calibrated on')} {MIXTURE}"
 
 
 def guarantee_of(text: str) -> Guarantee:
@@ -77,6 +101,14 @@ def guarantee_of(text: str) -> Guarantee:
     return Guarantee(
         kind="fpr" if is_fpr else "fdr", level=level, confidence=confidence if is_fpr else None
     )
+
+
+def _whole_numbers(level: float) -> tuple[int, int]:
+    """Return a number of images and how many of them a share is: 100 and 5, or 1,000 and 1."""
+    of = 100
+    while abs(level * of - round(level * of)) > 1e-9 and of < 10_000:
+        of *= 10
+    return of, math.ceil(level * of - 1e-9)
 
 
 def _share(number: str | None, unit: str | None) -> float | None:

@@ -9,6 +9,7 @@ from ..decide.calibration import POOLED
 from ..decide.policy_toml import policy_toml
 from ..proportion import Interval
 from .calibrate import CalibrateResult
+from .guarantee import LIMITS
 from .thresholds import Thresholds
 
 _COLUMNS = 96
@@ -22,11 +23,7 @@ def policy_text(result: CalibrateResult) -> str:
             f" {result.calibration.facts['n_fakes']:,} fake ones, one per group of copies."
         ),
         *_comment(f"Scores by {result.calibration.key.describe()}."),
-        *_comment(result.guarantee.sentence()),
-        *_comment(
-            "This holds for images that are drawn like the labelled real ones: other sources,"
-            " other encoders or a later time may break it. Calibrate again when they change."
-        ),
+        *_comment(f"{result.guarantee.of_all(result.calibration.facts['n_reals'])} {LIMITS}"),
         "",
     ]
 

@@ -1,9 +1,10 @@
 """Groups of copies, and one decision for each.
 
 A group is an image and the images within 6 bits of its perceptual hash, and within 64 bits of its
-PDQ where both are measured. The best preserved image, by pixels and then by bytes, is the first
-lead; what is near to it is in its group; then the next one that is in none. So every member is near
-to its lead, and no chain joins what is not alike.
+PDQ. One whose PDQ is not measured joins, and `decide.measures_pending` names it to be measured. The
+best preserved image, by pixels and then by bytes, is the first lead; what is near to it is in its
+group; then the next one that is in none. So every member is near to its lead, and no chain joins
+what is not alike.
 """
 
 from __future__ import annotations

@@ -2,10 +2,13 @@
 
 Decoding and measuring an image costs more than its ingest, and most decisions do not depend on it.
 So images are measured before they are decided, if the policy has rules on pixels or the lake
-has lists of known hashes.
+has lists of known hashes. A policy that decides copies together needs the PDQ hashes of images
+whose perceptual hashes are near, also of those in the lake that the batch does not have.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import polars as pl
 
@@ -13,6 +16,9 @@ from ...data.store.lake import Lake
 from ..copies.groups import find_groups
 from ..measures.measures import unmeasured
 from .policy import Policy
+
+MAX_OTHERS: Final = 2_000
+"""Largest number of images outside the batch that a run measures: some 20 s of CPU time."""
 
 
 def needs_measures(lake: Lake, policy: Policy) -> bool:
@@ -25,7 +31,7 @@ def needs_measures(lake: Lake, policy: Policy) -> bool:
     Raises:
         StoreError: The lake cannot be read.
     """
-    return policy.pixels is not None or lake.version("known_hashes") is not None
+    return policy.copies == "together" or _reads_all(lake, policy)
 
 
 def measures_pending(
@@ -37,7 +43,8 @@ def measures_pending(
         lake: Lake of the images, with its lists of known hashes.
         policy: Policy that decides.
         image_ids: Ids of the images to decide; None for all images of the lake. Under a policy
-            that decides copies together, the leads of their groups are decided too.
+            that decides copies together, the leads of their groups are decided too, and at most
+            `MAX_OTHERS` of the other members are measured at a time.
 
     Returns:
         Columns image_id, shard, row_group, row; no rows if no decision depends on measures.
@@ -45,9 +52,24 @@ def measures_pending(
     Raises:
         StoreError: The lake cannot be read.
     """
-    if not needs_measures(lake, policy):
-        return unmeasured(lake, pl.Series("image_id", [], dtype=pl.String))
-    if image_ids is not None and policy.copies == "together":
-        leads = find_groups(lake, image_ids)["lead_id"]
-        image_ids = pl.concat([image_ids, leads]).unique()
-    return unmeasured(lake, image_ids)
+    reads_all = _reads_all(lake, policy)
+    if image_ids is None and reads_all:
+        return unmeasured(lake)
+    none = pl.Series("image_id", [], dtype=pl.String)
+    if policy.copies == "alone":
+        return unmeasured(lake, image_ids if reads_all else none)
+    # An image whose PDQ is unknown is in the group of what it is near to by its perceptual hash.
+    groups = find_groups(lake, image_ids)
+    if image_ids is None:
+        return unmeasured(lake, groups["image_id"])
+    mine = groups.filter(pl.col("image_id").is_in(image_ids.implode()))["image_id"]
+    first = pl.concat([image_ids if reads_all else mine, groups["lead_id"]]).unique()
+    pending = unmeasured(lake, first)
+    others = groups.filter(~pl.col("image_id").is_in(first.implode()))["image_id"]
+    more = unmeasured(lake, others).head(MAX_OTHERS)
+    return pl.concat([pending, more]).sort("shard", "row_group", "row")
+
+
+def _reads_all(lake: Lake, policy: Policy) -> bool:
+    """Return whether the decision of every image depends on measures."""
+    return policy.pixels is not None or lake.version("known_hashes") is not None

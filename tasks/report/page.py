@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...data.vocabulary import Decision, DecisionReason, Reason
+from ..calibrate.guarantee import LIMITS
 from ..decide.policy import Policy
 from ..pages import scripts
 from ..pages.captions import SIGNS, cut, score_text, short_name, visible
@@ -20,13 +21,14 @@ from ..pages.histogram import LEFT_PX, histogram_svg
 from ..pages.packed import pack
 from ..pages.reliability import reliability_svg
 from ..pages.thumbnails import Thumbnail
+from ..promise.promise import PREVALENCES, Promise
+from ..promise.words import flagged_words, sentence_of
 from ..rejections import remedy_of
 from ..runs.run_record import RunRecord
 from .commands import next_commands, review_command
+from .domain_promises import by_domain
 from .facts import ReportFacts
 from .pairs import Pair
-from .promise import PREVALENCES, Promise
-from .promise_words import LIMITS, by_domain, flagged_words, sentence_of
 from .run_details import tiles_of, what_ran
 from .sections import Sections
 from .thresholds import CELL_COLUMNS, DECISIONS, LABELS, NO_DOMAIN

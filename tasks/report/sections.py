@@ -14,12 +14,12 @@ from ...data.vocabulary import Decision, Label
 from ..decide.open_policy import open_policy
 from ..decide.policy import Band, Policy
 from ..latest_rows import Part
+from ..promise.promise import Promise, promise_of
 from ..runs.run_record import RunRecord
 from ..views import highest_views
 from .domains import DomainRow, Domains
 from .grid import GridRows, grid_rows
 from .pairs import Pair, Pairs
-from .promise import Promise, promise_of
 from .sample import RowSample
 from .thresholds import Cells, Group, grouped, steps_of
 

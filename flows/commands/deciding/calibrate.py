@@ -119,6 +119,7 @@ def _print_dry(result: CalibrateResult, lake: str, out: Path, *, as_json: bool) 
 
 def _lines(result: CalibrateResult) -> list[str]:
     """Return the result as lines with a label at their beginning."""
+    from ....tasks.calibrate.guarantee import LIMITS
     from ....tasks.calibrate.policy_text import domain_lines, lines_of
 
     facts = result.calibration.facts
@@ -132,7 +133,7 @@ def _lines(result: CalibrateResult) -> list[str]:
             f"left out    {left_out:,}: {facts['n_disputed']:,} with contradicting labels,"
             f" {facts['n_unscored']:,} without a score by this detector"
         )
-    lines.append(f"guarantee   {result.guarantee.sentence()}")
+    lines.append(f"guarantee   {result.guarantee.of_all(facts['n_reals'])} {LIMITS}")
     for domain, thresholds in result.thresholds.items():
         flag = "no flag" if thresholds.flag_at is None else f"flag from {thresholds.flag_at:.4f}"
         if result.guarantee.kind == "fdr" and thresholds.why_no_flag is None:

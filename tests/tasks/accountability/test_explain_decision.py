@@ -56,6 +56,7 @@ def test_a_flag_names_rule_threshold_and_people(made: Made) -> None:
     assert [one["reviewer"] for one in found.people] == ["ann"]
     assert "ann answered real" in found.text()
     assert "automated" in found.text()
+    assert "guarantee   No guarantee: these thresholds rest on no labelled" in found.text()
 
 
 def test_a_small_image_would_be_flagged_if_it_were_larger(made: Made) -> None:

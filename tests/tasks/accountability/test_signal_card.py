@@ -22,6 +22,8 @@ from assay.tasks.decide.policy import PixelRules
 from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.detector.weights.registry import card_by_name
 from assay.tasks.hashes.known_hashes import add_hashes
+from assay.tasks.promise.promise import promise_of
+from assay.tasks.promise.words import statement_of
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def test_without_a_calibration_nothing_was_measured(made: Made) -> None:
     """The card says so, and what to do."""
     card = signal_card(made.lake, load_policy(), KEY)
-    assert "not calibrated on your images" in card
+    assert "- No guarantee: these thresholds rest on no labelled images" in card
     assert "run `assay calibrate`" in card
 
 
@@ -46,7 +48,8 @@ def test_calibrated_policy_states_its_limits(made: Made) -> None:
     """60 reals give 5 % at 95 %; all 20 fakes lie above the highest real."""
     policy = calibrate(made.lake, guarantee_of("fpr=5%"), base=load_policy()).policy
     card = signal_card(made.lake, policy, KEY)
-    assert "At most 5 % of real images are flagged, with 95 % confidence." in card
+    assert f"- {statement_of(promise_of(made.lake, policy, KEY))}" in card
+    assert "Of 100 real images like the 60 calibrated on, at most 5 on average" in card
     assert "| all | 60 | 20 | 0.1192 | 100.0 % (83.2 to 100.0 %) |" in card
 
 

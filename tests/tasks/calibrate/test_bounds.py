@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control
 
 from assay.data.errors import ConfigError
 from assay.tasks.calibrate.false_share import false_share_bounds, most_reals_above
-from assay.tasks.calibrate.guarantee import Guarantee, guarantee_of
+from assay.tasks.calibrate.guarantee import guarantee_of
 from assay.tasks.calibrate.precision import precision_at
 from assay.tasks.calibrate.umbrella import (
     reals_needed,
@@ -162,8 +162,3 @@ def test_other_guarantees_are_refused(text: str) -> None:
     """The message shows what was given and what is allowed."""
     with pytest.raises(ConfigError, match="guarantee"):
         guarantee_of(text)
-
-
-def test_sentence_states_level_and_confidence() -> None:
-    """A person reads the numbers that the command took."""
-    assert "1 % of real images" in Guarantee(kind="fpr", level=0.01, confidence=0.95).sentence()

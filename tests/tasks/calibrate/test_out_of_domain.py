@@ -22,6 +22,8 @@ from assay.tasks.decide.calibration import find_calibration, store_calibration
 from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy
+from assay.tasks.promise.promise import promise_of
+from assay.tasks.promise.words import statement_of
 
 RUN = "20260302T120000Z-00000001"
 ANGLES = {"like.jpg": 15.3, "unlike.jpg": 90.0, "unlike clear.jpg": 91.0}
@@ -108,6 +110,7 @@ def test_the_explanation_has_the_distance_its_p_value_and_what_would_change_it(
     assert found.domain_distance == pytest.approx(1 - math.cos(math.radians(67)), abs=1e-5)
     assert found.p_domain == pytest.approx(1 / 25)
     assert found.are_inputs_unchanged
+    assert found.guarantee == statement_of(promise_of(made.lake, policy, KEY))
     assert "of 1,000 labelled real images, about 40 are as far" in found.text()
     assert "with labelled images that are like it: flag" in found.text()
 

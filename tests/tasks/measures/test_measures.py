@@ -18,6 +18,7 @@ from assay.data.store.lake import Lake
 from assay.data.vocabulary import Decision, Reason
 from assay.flows.cli import main
 from assay.flows.deciding.decide_again import decide_again, shadow
+from assay.tasks.decide import measures_pending as measures_pending_module
 from assay.tasks.decide.measures_pending import measures_pending
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
@@ -150,6 +151,28 @@ def test_the_lead_of_a_group_is_measured_with_its_copy(tmp_path: Path) -> None:
     assert alone["image_id"].to_list() == [*mine]
     together = measures_pending(made.lake, policy(**rules, copies="together"), image_ids=mine)
     assert set(together["image_id"]) == set(made.ids.values())
+
+
+def test_copies_together_need_the_hashes_of_near_images_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of a group and no other image; of a batch, its copies elsewhere up to a number."""
+    large = photo(seed=3, size=(960, 880))
+    copies = {f"{side}.jpg": large.resize((side, side)) for side in (480, 464, 448)}
+    shots = [Shot(name="large.png", raw=encoded(large, "PNG")), Shot(name="other", seed=4)]
+    shots += [Shot(name=name, raw=encoded(image, "JPEG")) for name, image in copies.items()]
+    made = lake_of(tmp_path / "lake", shots)
+    together = policy(copies="together")
+    near = set(made.ids.values()) - {made.ids["other"]}
+    assert set(measures_pending(made.lake, together)["image_id"]) == near
+    mine = pl.Series("image_id", [made.ids["448.jpg"]])
+    assert set(measures_pending(made.lake, together, image_ids=mine)["image_id"]) == near
+    monkeypatch.setattr(measures_pending_module, "MAX_OTHERS", 1)
+    some = measures_pending(made.lake, together, image_ids=mine)["image_id"]
+    assert {made.ids["448.jpg"], made.ids["large.png"]} < set(some)
+    assert len(some) == 3
+    measure_images(made.lake, sorted(near))
+    assert measures_pending(made.lake, together).is_empty()
 
 
 def test_a_run_measures_what_its_policy_reads_and_no_more(

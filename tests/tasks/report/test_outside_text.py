@@ -15,11 +15,11 @@ from assay.tasks.calibrate.guarantee import guarantee_of
 from assay.tasks.decide.policy import Band
 from assay.tasks.pages.captions import visible
 from assay.tasks.pages.histogram import N_BINS
+from assay.tasks.promise.promise import Promise, ThresholdPromise
 from assay.tasks.report.domains import Domains
 from assay.tasks.report.facts import ReportFacts
 from assay.tasks.report.grid import grid_rows
 from assay.tasks.report.page import render_page
-from assay.tasks.report.promise import Promise, ThresholdPromise
 from assay.tasks.report.sections import Sections
 from assay.tasks.report.thresholds import Cells, grouped, steps_of
 from assay.tasks.runs.run_record import RunRecord

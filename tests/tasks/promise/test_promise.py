@@ -15,13 +15,14 @@ from scipy.stats import beta, betabinom
 from assay.tasks.audit.audits import draw_audit, read_audit
 from assay.tasks.audit.estimate import Stratum
 from assay.tasks.calibrate.calibrate import calibrate
-from assay.tasks.calibrate.guarantee import guarantee_of
+from assay.tasks.calibrate.guarantee import LIMITS, guarantee_of
 from assay.tasks.calibrate.precision import precision_at
 from assay.tasks.decide.policy import DetectorRules, Policy
 from assay.tasks.decide.policy_file import load_policy
+from assay.tasks.promise.promise import Promise, promise_of
+from assay.tasks.promise.words import flagged_words, sentence_of, statement_of
+from assay.tasks.report.domain_promises import by_domain
 from assay.tasks.report.facts import gather
-from assay.tasks.report.promise import Promise, promise_of
-from assay.tasks.report.promise_words import by_domain, flagged_words, guarantee_words, sentence_of
 from assay.tasks.report.sections import Collector
 from assay.tasks.report.write import write_report
 from assay.tasks.runs.run_record import find_run
@@ -79,7 +80,7 @@ def with_flag_at(policy: Policy, flag_at: float) -> Policy:
 )
 def test_a_guarantee_is_told_in_whole_images(guarantee: str, words: str) -> None:
     """A share becomes a number of a hundred, or of more where it is none of a hundred."""
-    assert words in guarantee_words(guarantee_of(guarantee), "R")
+    assert words in guarantee_of(guarantee).sentence("R")
 
 
 def test_a_calibrated_policy_promises_what_it_was_calibrated_for(
@@ -90,8 +91,10 @@ def test_a_calibrated_policy_promises_what_it_was_calibrated_for(
     assert promise.is_given
     assert sentence_of(promise) == (
         "Of 100 real images like the 64 calibrated on, at most 5 on average are flagged by the"
-        " score; this holds with 95 % confidence. It holds for the domain photos by itself too."
+        " score; this holds with 95 % confidence. It is about the mixture of all domains among"
+        " these, not about each domain by itself. It holds for the domain photos by itself too."
     )
+    assert statement_of(promise) == f"{sentence_of(promise)} {LIMITS}"
     assert [(one.domain, one.n_reals, one.state) for one in promise.thresholds] == [
         (None, 64, "holds"),
         ("photos", 60, "holds"),

@@ -1,4 +1,4 @@
-"""What the thresholds of a run promise: the guarantee, the precision of a flag, reliability.
+"""What the thresholds of a policy promise: the guarantee, the precision of a flag, reliability.
 
 All figures are those of the calibration that the run's policy names, and of the newest audit of
 the lake. A policy that flags from lower scores than the calibration, or a run with other scores,
