@@ -79,7 +79,7 @@ class ExplainedDecision:
         review_at: Threshold of review that applied.
         flag_at: Threshold of flag that applied.
         domain: Domain of the image.
-        guarantee: What the thresholds promise, or why they promise nothing.
+        guarantee: Promise of the thresholds, or why there is none.
         facts: Other facts that the rules read.
         people: Answers of people about the image: reviewer, label, time.
         otherwise: Changes that would have changed the decision.
