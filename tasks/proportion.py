@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -28,5 +26,8 @@ def share(k: int, n: int, *, confidence: float = 0.95) -> Interval:
         n: Number of trials, 1 or more.
         confidence: Coverage of the interval, in (0, 1).
     """
+    # Every run imports this module and few call this; scipy.stats takes half a second to load.
+    from scipy.stats import binomtest
+
     limits = binomtest(k, n).proportion_ci(confidence_level=confidence, method="exact")
     return Interval(value=k / n, low=float(limits.low), high=float(limits.high))

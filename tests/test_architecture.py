@@ -129,8 +129,19 @@ def test_tests_mirror_the_tree():
 )
 def test_the_command_starts_without_heavy_packages(statement):
     """`import assay` and `assay --help` load neither torch nor prefect nor transformers."""
-    probe = f"{statement}\nimport sys\nprint('loaded:', sorted({HEAVY} & set(sys.modules)))"
+    assert loaded(statement, HEAVY) == "loaded: []"
+
+
+def test_a_run_starts_without_packages_of_statistics():
+    """They take a second to load, and few runs have anything to estimate."""
+    slow = {"pandas", "scipy.sparse", "scipy.stats", "sklearn", "torch"}
+    assert loaded("import assay.flows.run", slow) == "loaded: []"
+
+
+def loaded(statement, packages):
+    """Return which of the packages a new process has loaded after a statement, as text."""
+    probe = f"{statement}\nimport sys\nprint('loaded:', sorted({packages} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.splitlines()[-1] == "loaded: []"
+    return done.stdout.splitlines()[-1]

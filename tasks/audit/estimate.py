@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.stats import hypergeom
-
 from ...data.vocabulary import Decision
 from ..proportion import Interval
 
@@ -87,6 +85,9 @@ def _lowest(n_all: int, n_drawn: int, k: int, tail: float) -> int:
         k: Number of fakes drawn.
         tail: Probability that is too low, in (0, 1).
     """
+    # Every run imports this module and few call this; scipy.stats takes half a second to load.
+    from scipy.stats import hypergeom
+
     low, high = k, n_all - (n_drawn - k)
     while low < high:
         middle = (low + high) // 2

@@ -8,7 +8,6 @@ from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import brier_score_loss, log_loss
 
 from ..proportion import Interval, share
 
@@ -84,6 +83,9 @@ def reliability(
         is_fake: Labels, shape (N,), N >= 1.
         seed: Seed of the bootstrap.
     """
+    # Every run imports this module, for its report, and few measure; scikit-learn is slow to load.
+    from sklearn.metrics import brier_score_loss, log_loss
+
     rng = np.random.default_rng(seed)
     n_images = len(probs)
     n_resamples = _N_RESAMPLES if n_images <= _MANY else _N_RESAMPLES_OF_MANY

@@ -14,7 +14,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 
 def violation_probability(k: int, n_reals: int, level: float) -> float:
@@ -25,6 +24,9 @@ def violation_probability(k: int, n_reals: int, level: float) -> float:
         n_reals: Number of real images.
         level: Largest false-positive rate, in (0, 1).
     """
+    # Every run imports this module and few call this; scipy.stats takes half a second to load.
+    from scipy.stats import binom
+
     return float(binom.sf(k - 1, n_reals, 1 - level))
 
 
@@ -39,6 +41,8 @@ def threshold_rank(n_reals: int, level: float, confidence: float) -> int | None:
     Returns:
         Rank of the threshold, 1 to `n_reals`; None if no rank has the guarantee.
     """
+    from scipy.stats import binom
+
     if n_reals < reals_needed(level, confidence):
         return None
     # v falls with k, so the rank is one past the quantile of the binomial distribution.

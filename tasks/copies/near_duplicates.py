@@ -15,8 +15,6 @@ from typing import Final, TypeAlias
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Hashes: TypeAlias = NDArray[np.uint64]
 Indices: TypeAlias = NDArray[np.int64]
@@ -168,6 +166,10 @@ def _folded(pairs: Iterable[Pairs], n_nodes: int) -> list[Pairs]:
 
 
 def _components(edges: list[Pairs], n_nodes: int) -> Indices:
+    # Every run imports this module, and few have near-duplicates to group.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     left = np.concatenate([np.empty(0, np.int64), *(pair[0] for pair in edges)])
     right = np.concatenate([np.empty(0, np.int64), *(pair[1] for pair in edges)])
     graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(n_nodes, n_nodes))
