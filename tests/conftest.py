@@ -52,11 +52,16 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (not item.get_closest_marker("xdist_group"), item.path not in slow))
 
 
-def pytest_collection_finish():
-    """Keep the collector of garbage from going through the libraries' million objects again."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the collector of garbage from going through the libraries' million objects."""
+    gc.disable()
+    collected = yield
     gc.collect()
     gc.freeze()
+    gc.enable()
     atexit.register(gc.unfreeze)
+    return collected
 
 
 @pytest.fixture(autouse=True, scope="session")
