@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import logging
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from prefect_server import server
 from xdist.scheduler import LoadGroupScheduling
 
 # pytest 9.1 forgets the conftest.py of a folder that the command names again after another one.
-__all__ = ["own_cache", "plugin", "server", "short_rates"]
+__all__ = ["logging_as_before", "own_cache", "plugin", "server", "short_rates"]
 
 # Before PyTorch loads, here and in what tests start: several processes share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -62,6 +63,22 @@ def pytest_collection():
     gc.enable()
     atexit.register(gc.unfreeze)
     return collected
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """Fail a test that leaves another state of logging, not a later one that reads the log."""
+    before = _logging_state()
+    yield
+    assert _logging_state() == before
+
+
+def _logging_state() -> list[object]:
+    """Return what decides whether a message of assay reaches the handlers, pytest's among them."""
+    loggers = [logging.getLogger(), logging.getLogger("assay")]
+    of_loggers = [(one.level, one.propagate, one.disabled, one.filters[:]) for one in loggers]
+    handlers = [(handler, handler.level) for one in loggers for handler in one.handlers]
+    return [logging.root.manager.disable, of_loggers, handlers]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,6 +1,7 @@
 """Drift on the images of a lake, int8 weights made from them, and decisions that allow for it."""
 
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -125,12 +126,16 @@ def test_the_gate_exits_with_its_own_code(model, capsys, monkeypatch):
 def test_int8_from_the_lake_to_decisions(lake, model, capsys, tmp_path):
     """Int8 weights are made, measured on other images, scored and decided with a wider band."""
     pytest.importorskip("nncf")
+    handler = logging.NullHandler()
+    logging.getLogger("nncf").addHandler(handler)
     checkpoint = find_checkpoint(model)
     profile = chosen_profile(None, checkpoint)
     made = told(capsys, "models", "quantise", "--detector", model, "--lake", lake, "--n", "36")
     precision = find_quantised(checkpoint.weights_sha256, profile, detector="mini").precision
     assert made["precision"] == precision
     assert made["n_images"] == 36
+    assert handler.level == logging.NOTSET
+    logging.getLogger("nncf").removeHandler(handler)
     drift = made["bench"]["drift"]
     assert drift["n_images"] == N_PICTURES - 36
     assert drift["max"] > 0

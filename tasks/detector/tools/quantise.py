@@ -108,7 +108,8 @@ def _quantised_model(checkpoint: Checkpoint, batches: list[NDArray[np.float32]])
     import nncf
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    nncf.set_log_level(logging.ERROR)
+    # `nncf.set_log_level` would also set the level of each handler, and others share theirs.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     graph = build_model(checkpoint.raw_weights, checkpoint.require_vit(), checkpoint.name)
     head = [node for node in graph.get_ordered_ops() if node.get_type_name() == "MatMul"][-1]
     # NNCF's progress bars go to stdout, which is for data.
