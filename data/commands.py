@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from .lake_names import is_named
 from .source_paths import absolute_source
 
 
@@ -14,13 +15,14 @@ def command(*words: object, lake: str | None = None, **options: Any) -> str:
 
     Args:
         *words: Verb and arguments.
-        lake: Address of the lake, written as an absolute path in the last option; None for a verb
-            without a lake.
+        lake: Address of the lake, written as an absolute path in the last option, or its name as
+            a block; None for a verb without a lake.
         **options: Values by option name. None, False and "" are left out, True gives the bare
             flag, a sequence repeats its option.
     """
     parts = ["assay", *map(str, words)]
-    where = {"lake": None if lake is None else absolute_source(lake)}
+    is_address = lake is not None and not is_named(lake)
+    where = {"lake": absolute_source(str(lake)) if is_address else lake}
     for name, value in (options | where).items():
         flag = "--" + name.replace("_", "-")
         if value is True:

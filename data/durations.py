@@ -30,6 +30,12 @@ def span_s(option: str, text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def span(seconds: float) -> str:
+    """Return a time span as users write it, in the largest unit that divides it: `6h`, `90s`."""
+    unit = next((unit for unit in "dhm" if seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
+
+
 def since(option: str, text: str, *, now: datetime) -> datetime:
     """Return the time of a date, or of a span before now, in UTC.
 

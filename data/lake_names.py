@@ -12,6 +12,11 @@ NAMED: Final[dict[str, Callable[[str], str]]] = {}
 """
 
 
+def is_named(text: str) -> bool:
+    """Return whether a lake is given by a name of `NAMED`."""
+    return text.startswith(tuple(NAMED))
+
+
 def address_of_name(text: str) -> str:
     """Return the address of a lake given by a name of `NAMED`; any other text unchanged."""
     resolve = next((made for start, made in NAMED.items() if text.startswith(start)), None)

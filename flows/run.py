@@ -250,7 +250,10 @@ def _score(state: RunState, calls: Steps, detector: Identity) -> None:
     state.example = _first(lake, wanted)
     left = pending(lake, detector.key, image_ids=wanted)
     done = state.scores.scored + state.scores.failed
-    state.scores += ScoreCounts(known=_n_images(lake, wanted) - len(left) - done)
+    known = _n_images(lake, wanted) - len(left) - done
+    state.scores += ScoreCounts(known=known)
+    if known:
+        _log.info("already scored: %s images", f"{known:,}", extra={"fields": {"known": known}})
     if left.is_empty():
         return
     state.name_backend()

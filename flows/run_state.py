@@ -247,6 +247,8 @@ class RunState:
         self, part: str, fields: dict[str, int], n_done: int, total: int | None, unit: str
     ) -> None:
         counts = ", ".join(f"{n:,} {name}" for name, n in fields.items() if n and name != "chunk")
+        # Each item is also counted as stored, a duplicate or rejected.
+        counts = counts.replace(" unchanged", " of them unchanged")
         of = "" if total is None else f" of {total:,}"
         rate = n_done / max(time.monotonic() - self.clock_s, 1e-3)
         _log.info(

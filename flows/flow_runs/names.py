@@ -10,6 +10,7 @@ from typing import Any, Final
 from ...data.errors import shorten
 from ...data.source_paths import path_of_uri, scheme_of
 from ...data.sources.folders.globs import has_magic
+from ...data.sources.source_list import SUFFIX
 from ...data.text.redaction import redact_url
 
 _MAX_CHARS: Final = 40
@@ -36,7 +37,7 @@ def run_name(verb: str, sources: Sequence[str], lake: str, at: datetime) -> str:
         lake: Address of the lake.
         at: Scheduled time of the start, else the time of the start.
     """
-    what = place_word(sources[0]) if sources else place_word(lake)
+    what = place_word(sources[0].removesuffix(SUFFIX)) if sources else place_word(lake)
     more = f" +{len(sources) - 1:,}" if len(sources) > 1 else ""
     return f"{verb} {what}{more} {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
@@ -77,4 +78,6 @@ def task_run_name(step: str) -> Callable[..., str]:
 def _size(parameters: Mapping[str, Any], *names: str) -> str:
     found = next((parameters[name] for name in names if name in parameters), None)
     unit = "images" if "image_ids" in names else names[0]
-    return f": {len(found):,} {unit}" if isinstance(found, Sized) else ""
+    if not isinstance(found, Sized):
+        return ""
+    return f": {len(found):,} {unit.removesuffix('s') if len(found) == 1 else unit}"

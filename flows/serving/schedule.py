@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from ...data.durations import span_s
+from ...data.durations import span, span_s
 from ...data.errors import ConfigError
 
 _MINUTE_S: Final = 60.0
@@ -45,7 +45,7 @@ class Schedule:
         return DeploymentScheduleCreate(schedule=kind(**self.to_prefect()), active=True)
 
     def __str__(self) -> str:
-        what = f"cron {self.cron}" if self.cron is not None else f"every {self.interval_s:g} s"
+        what = f"cron {self.cron}" if self.interval_s is None else f"every {span(self.interval_s)}"
         return f"{what}, {self.timezone}"
 
 

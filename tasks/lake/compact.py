@@ -104,7 +104,7 @@ def compact_crowded(lake: Lake, *, max_merges: int | None = None) -> list[str]:
         return []
     for one in done:
         _log.info(
-            "compacted %s: %d files instead of %d", one.table, one.files_after, one.files_before
+            "compacted %s: files: %d, %d before", one.table, one.files_after, one.files_before
         )
     return [one.table for one in done]
 

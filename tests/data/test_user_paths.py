@@ -16,6 +16,7 @@ from assay.data.store.open_store import open_store
 from assay.data.store.whole_folder import folder_to_make
 from assay.data.toml_file import read_toml
 from assay.data.user_paths import from_home, require_output
+from assay.flows.blocks.names import allow_blocks
 from assay.flows.process.prefect_home import require_settings
 from assay.flows.request import Request
 from assay.synth.mini_training.making import MakeSettings, make_mini_sd3
@@ -96,6 +97,8 @@ def test_a_printed_command_names_the_lake_from_any_folder(
     monkeypatch.chdir(tmp_path)
     assert command("score", lake="my lake") == f"assay score --lake '{tmp_path}/my lake'"
     assert command("score", lake="s3://b/l") == "assay score --lake s3://b/l"
+    allow_blocks()
+    assert command("score", lake="block:nightly") == "assay score --lake block:nightly"
 
 
 def test_what_a_training_reads_last_is_checked_before_it_begins(tmp_path: Path) -> None:

@@ -33,6 +33,21 @@ class TooManyBytesError(ValueError):
         self.n_bytes = n_bytes
 
 
+class UnlistableKeyError(OSError):
+    """A key has an empty, "." or ".." part, and no page that holds it can be listed.
+
+    Args:
+        key: Key of the object.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f'a page of the listing has the key "{key}", and keys with an empty, "." or ".." part'
+            " between slashes cannot be listed; rename or remove such objects, or name the folders"
+            " beside them as sources"
+        )
+
+
 class Bucket(Protocol):
     """Listing and reading of a bucket; thread-safe.
 

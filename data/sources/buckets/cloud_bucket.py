@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -10,9 +11,10 @@ from obstore.exceptions import NotModifiedError
 
 from ...store.object_files import as_os_error, make_store
 from ...store.retry import MAX_TRIES, is_cut_off, retried
-from .bucket import ObjectInfo, TooManyBytesError
+from .bucket import ObjectInfo, TooManyBytesError, UnlistableKeyError
 
 _PAGE: Final = 1000
+_INVALID_PATH: Final = re.compile(r'invalid path: .*?[Pp]ath "(.*?)"(?: contained|: )')
 
 
 class CloudBucket:
@@ -39,6 +41,8 @@ class CloudBucket:
                         yield _info(entry)
                         last = str(entry["path"])
             except OSError as error:
+                if (found := _INVALID_PATH.search(str(error))) is not None:
+                    raise UnlistableKeyError(found[1]) from error
                 n_tries += 1
                 if n_tries >= MAX_TRIES or not is_cut_off(error):
                     raise

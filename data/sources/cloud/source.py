@@ -11,7 +11,7 @@ from ...errors import InputError
 from ...object_addresses import ObjectName, is_object, parse
 from ...store.lake_mark import MARKER
 from ...vocabulary import Reason
-from ..buckets.bucket import ObjectInfo
+from ..buckets.bucket import ObjectInfo, UnlistableKeyError
 from ..buckets.open_bucket import bucket_of
 from ..buckets.open_file import forget_objects
 from ..folders.globs import has_magic
@@ -71,6 +71,8 @@ class BucketSource:
                 f"{ref}: the store does not allow it ({error}); set credentials that may list and"
                 f" read the bucket: {_HELP[name.scheme]}"
             ) from error
+        except UnlistableKeyError as error:
+            raise InputError(f"{ref}: {error}") from error
         except OSError as error:
             raise InputError(
                 f"{ref}: the store cannot be used: {error}; correct the address, or what leads to"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ....data.errors import InputError
 from ....data.object_addresses import parse
+from ....data.sources.buckets.bucket import UnlistableKeyError
 from ....data.sources.buckets.open_bucket import bucket_of
 from ....data.sources.cloud.walk import is_placeholder
 from ....data.sources.items import SourceOptions
@@ -51,6 +52,8 @@ class ObjectWalk:
                 if is_chosen(below, self._options):
                     address = self._name.with_key(info.key)
                     yield FileState(address, info.n_bytes, info.stamp, 0.0)
+        except UnlistableKeyError as error:
+            raise InputError(f"{self._name.with_key(top)}: {error}") from error
         except OSError as error:
             raise InputError(
                 f"{self._name.with_key(top)}: the store cannot be listed: {error}; check the"

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from ....data.store.open_store import open_store
 from ....data.text.redaction import redact_url
 from ....data.user_paths import from_home
 from ....tasks.batches import batch_id_of
+from ...flow_runs.names import place_word
 from ..event import Event, batch_announced, without_templates
 from .files_below import Walk, folder_of
 from .objects_below import ObjectWalk
@@ -139,7 +141,9 @@ def _look(
 
 def _event_of(announcement: Announcement, folder: str, listings: str, seen: SeenFiles) -> Event:
     """Write the listing of an announcement, and return its event."""
-    name = f"{announcement.number:08d}-{str(announcement.event_id)[:8]}{SUFFIX}"
+    # Runs are named after their listing. What a name could carry, such as a template, stays out.
+    watched = re.sub(r"[^\w.-]+", "-", place_word(folder))
+    name = f"{watched}-{announcement.number:08d}-{str(announcement.event_id)[:8]}{SUFFIX}"
     source = write_whole(
         open_store(listings), name, source_list(seen.sources_of(announcement.number))
     )

@@ -38,6 +38,9 @@ def test_a_run_is_named_by_verb_source_and_time():
         run_name("moderate", ["/a/in", "/b"], "lake", FOUR) == "moderate in +1 2026-11-26 04:00 UTC"
     )
     assert run_name("score", [], "/srv/lake", FOUR) == "score lake 2026-11-26 04:00 UTC"
+    listing = "/state/incoming-00000007-1a2b3c4d.sources.jsonl"
+    named = run_name("moderate", [listing], "lake", FOUR)
+    assert named == "moderate incoming-00000007-1a2b3c4d 2026-11-26 04:00 UTC"
 
 
 def test_tags_tell_verb_lake_and_detector():
@@ -57,4 +60,5 @@ def test_task_runs_are_named_by_their_part_of_the_work():
     assert named(parameters={"chunk_index": 3, "items": [0] * 1200}) == "score chunk 3: 1,200 items"
     shard = {"shard": "shards/0123456789abcdef0123.parquet", "image_ids": ["a", "b"]}
     assert named(parameters=shard) == "score shard 0123456789abcdef: 2 images"
+    assert named(parameters={"chunk_index": 0, "items": [0]}) == "score chunk 0: 1 item"
     assert named(parameters={"run_id": "20261126T040000Z-0"}) == "score"

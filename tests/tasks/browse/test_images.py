@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from lakes import Shot
 
-from assay.data.durations import since, span_s
+from assay.data.durations import since, span, span_s
 from assay.data.errors import ConfigError, InputError
 from assay.data.store.lake import Lake
 from assay.tasks.browse.filters import Filters, check_reasons, score_range
@@ -219,6 +219,7 @@ def test_what_is_no_time_is_refused(text):
 def test_a_span_is_in_seconds():
     """And anything else names the units."""
     assert span_s("--older-than", "2w") == 14 * 86_400
+    assert [span(s) for s in (86_400, 21_600, 90, 0.5, 60)] == ["1d", "6h", "90s", "0.5s", "1m"]
     with pytest.raises(
         ConfigError, match="--older-than is '2 weeks'; allowed: a number and a unit"
     ):

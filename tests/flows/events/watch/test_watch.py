@@ -44,6 +44,7 @@ def test_what_is_new_or_changed_is_announced_once(tmp_path: Path) -> None:
     put(tmp_path / "in", {"a.png": picture(1), "sub/b.png": picture(2)})
     (event,) = look(tmp_path)
     assert event.name == "assay.batch.announced"
+    assert Path(event.payload["source"]).name.startswith("in-00000001-")
     assert (event.payload["files"], names(event)) == (2, ["a.png", "b.png"])
     assert event.payload["bytes"] == len(picture(1)) + len(picture(2))
     assert look(tmp_path) == []
