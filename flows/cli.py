@@ -10,8 +10,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
@@ -60,50 +60,46 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for verb in (
-    moderate.moderate,
-    ingest.ingest,
-    score.score,
-    serve.serve,
-    watch.watch,
-    demo.demo,
-    report.report,
-    runs.runs,
-    ls.ls,
-    query.query,
-    export.export,
-    show.show,
-    explain.explain,
-    similar.similar,
-    views.views,
-    patches.patches,
-    calibrate.calibrate,
-    decide.decide,
-    explain_decision.explain_decision,
-    verify_log.verify_log,
-    publish.publish,
-    diff.diff,
-    forget.forget,
-    train_mini.train_mini,
-    doctor.doctor,
-    init.init,
-    bench.bench,
-):
-    app.command(verb)
+_RUN: Final = Group("Runs", sort_key=1)
+_BROWSE: Final = Group("Images and runs of a lake", sort_key=2)
+_DECIDE: Final = Group("Decisions and people's answers", sort_key=3)
+_PUBLISH: Final = Group("Datasets", sort_key=4)
+_KEEP: Final = Group("Care of a lake", sort_key=5)
+_MODELS: Final = Group("Detectors and generators", sort_key=6)
+_INSTALL: Final = Group("Installation and settings", sort_key=7)
+_GLOBAL: Final = Group("Global options", sort_key=8)
+_VERBS: Final[dict[Group, Sequence[Callable[..., object] | App]]] = {
+    _RUN: (
+        *(moderate.moderate, ingest.ingest, score.score, demo.demo),
+        *(serve.serve, deploy.deploy, watch.watch),
+    ),
+    _BROWSE: (
+        *(report.report, runs.runs, ls.ls, query.query, export.export, show.show),
+        *(explain.explain, similar.similar, views.views, patches.patches),
+    ),
+    _DECIDE: (
+        *(calibrate.calibrate, decide.decide, explain_decision.explain_decision),
+        *(verify_log.verify_log, policy.policy, audit, review, hashes),
+    ),
+    _PUBLISH: (publish.publish, diff.diff),
+    _KEEP: (lake.lake_app, forget.forget),
+    _MODELS: (models.models, synth.synth, bench.bench, train_mini.train_mini),
+    _INSTALL: (doctor.doctor, init.init, config.config),
+}
 models.models.command(bench.quantise)
-app.command(deploy.deploy)
-app.command(models.models)
-app.command(synth.synth)
-app.command(lake.lake_app)
-app.command(policy.policy)
-app.command(audit)
-app.command(review)
-app.command(hashes)
-app.command(config.config)
+for group, verbs in _VERBS.items():
+    for verb in verbs:
+        if isinstance(verb, App):
+            verb.group = group
+            app.command(verb)
+        else:
+            app.command(verb, group=group)
 app.register_install_completion_command(
-    help="Install completion for the current shell: bash, zsh, fish or PowerShell."
+    group=_INSTALL, help="Install completion for the current shell: bash, zsh, fish or PowerShell."
 )
-app.meta.group_parameters = Group("Global options", sort_key=1)
+for flag in ("--help", "--version"):
+    app[flag].group = _GLOBAL
+app.meta.group_parameters = _GLOBAL
 app.meta.suppress_keyboard_interrupt = False
 
 

@@ -21,6 +21,9 @@ TMP_PREFIX = ".tmp-"
 # The end of errors of Rust libraries, which have no errno of their own.
 _OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")
 
+# Of obstore and of deltalake alike.
+_FORBIDDEN: Final = re.compile(r"lacked the necessary privileges|403 Forbidden|AccessDenied")
+
 _ADVICE: Final = {
     **dict.fromkeys(
         (errno.ENOSPC, errno.EDQUOT),
@@ -121,4 +124,6 @@ def cannot(act: str, address: object, error: BaseException) -> StoreError:
     elif found := _OS_ERROR.search(str(error)):
         number = int(found[1])
     next_ = f"; {_ADVICE[number]}" if number in _ADVICE else ""
+    if _FORBIDDEN.search(text):
+        next_ = "; give these credentials permission to read and write there, or use others"
     return StoreError(f"cannot {act} {address}: {text}{next_}")

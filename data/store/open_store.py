@@ -12,7 +12,7 @@ from ..lake_names import address_of_name
 from ..text.redaction import redact_url
 from ..user_paths import from_home
 from .cloud_options import CLOUDS
-from .files import Store
+from .files import Store, cannot
 from .local_files import LocalStore
 from .object_files import ObjectStore
 
@@ -64,7 +64,7 @@ def open_store(uri: str | Path) -> Store:
         try:
             return ObjectStore(scheme, parts.netloc, parts.path.strip("/"), os.environ)
         except OSError as error:
-            raise StoreError(f"cannot use {text}: {error}") from error
+            raise cannot("use", text, error) from error
     raise StoreError(f"{text} cannot be the address of a lake; give {_ALLOWED}")
 
 

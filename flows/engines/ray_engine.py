@@ -26,6 +26,7 @@ class RayEngine:
 
     Raises:
         ConfigError: Ray is not installed, or the cluster cannot be reached.
+        EngineError: Ray does not start.
     """
 
     def __init__(self, placement: Placement) -> None:
@@ -53,6 +54,11 @@ class RayEngine:
             raise ConfigError(
                 f"the Ray cluster at {placement.address or 'this machine'} cannot be used:"
                 f" {brief(error)}; see docs/scale.md"
+            ) from error
+        except Exception as error:  # Ray's own class for a node that does not start in time
+            raise EngineError(
+                f"Ray has not started on {placement.address or 'this machine'}: {brief(error)}; run"
+                " the same command again when the machine is less busy"
             ) from error
         _keep_off_stdout(ray)
         has: dict[str, float] = ray.cluster_resources()

@@ -6,7 +6,6 @@ that a writer may be about to commit. Rows of the current tables are never remov
 
 from __future__ import annotations
 
-import io
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -14,13 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ...data.errors import MissingVersion, StoreError
 from ...data.schema import TABLES
 from ...data.store.damage import LOG
 from ...data.store.files import StoredFile
 from ...data.store.lake import Lake
+from ...data.store.table_files import read_rows
 from ...data.store.table_log import entries_of, versions_of
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.table_repair import files_of
@@ -133,7 +132,7 @@ def _log_files(
 
 def _is_intact(lake: Lake, checkpoint: StoredFile) -> bool:
     try:
-        return bool(pq.read_table(io.BytesIO(lake.store.read(checkpoint.name) or b"")).num_rows)
+        return bool(read_rows(lake.store.read(checkpoint.name) or b"").num_rows)
     except (OSError, ValueError, pa.ArrowException):
         return False
 

@@ -244,3 +244,20 @@ def test_doctor_names_the_embedded_detector(tmp_path):
     done = forked("doctor", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "mini" in done.stdout
+
+
+def test_the_help_lists_verbs_by_what_they_are_for(capsys):
+    """A panel per folder of verbs, in the order in which work is done; none without a group."""
+    main(["--help"])
+    shown = capsys.readouterr().out
+    panels = [line.split("─")[1].strip() for line in shown.splitlines() if line.startswith("╭")]
+    assert panels == [
+        "Runs",
+        "Images and runs of a lake",
+        "Decisions and people's answers",
+        "Datasets",
+        "Care of a lake",
+        "Detectors and generators",
+        "Installation and settings",
+        "Global options",
+    ]

@@ -134,6 +134,7 @@ def test_a_bucket_that_forbids_is_told_before_anything_is_written(proxy):
     proxy.methods["PUT"] = 403
     with pytest.raises(StoreError, match="s3://faulty/lake-forbidden") as refused:
         Lake("s3://faulty/lake-forbidden")
+    assert "give these credentials permission" in str(refused.value)
     assert "testing" not in str(refused.value)
 
 

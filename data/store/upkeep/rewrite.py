@@ -7,14 +7,12 @@ share a transaction id, by which the second of two concurrent ones is refused.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -23,7 +21,7 @@ from ..conform import schema_of
 from ..damage import Listed, damaged
 from ..files import Store
 from ..retry import retried
-from ..table_files import DataFile, encode_groups, problem_of
+from ..table_files import DataFile, encode_groups, problem_of, read_rows
 from ..table_log import PURPOSE
 from ..tables import FOLDER, Tables
 from .compaction import row_group_rows
@@ -134,7 +132,7 @@ def _read(store: Store, file: Listed, schema: pa.Schema) -> pa.Table:
         raise damaged(store, file.name, "is missing")
     if problem := problem_of(PurePosixPath(file.name).name, raw):
         raise damaged(store, file.name, problem)
-    rows = pq.read_table(io.BytesIO(raw))
+    rows = read_rows(raw)
     for field in schema:
         if field.name not in rows.column_names:
             rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))

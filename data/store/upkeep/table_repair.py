@@ -20,7 +20,7 @@ from ...errors import StoreError
 from ..conform import conform, schema_of
 from ..damage import LOG, Listed, empty_entries, listed_files
 from ..files import Store, cannot
-from ..table_files import DataFile, encode, problem_of, statistics_of
+from ..table_files import DataFile, encode, problem_of, read_rows, statistics_of
 from ..tables import FOLDER, Tables
 from .rewrite import add_action, rewrite, write_file
 
@@ -142,7 +142,7 @@ def files_of(table: str, base: DeltaTable) -> list[Listed]:
 
 def _readable(table: str, raw: bytes) -> pa.Table | None:
     """Return the rows of a file, with nulls for newer columns; None if they do not fit."""
-    rows = pq.read_table(io.BytesIO(raw))
+    rows = read_rows(raw)
     for field in schema_of(table):
         if field.name not in rows.column_names:
             if not field.nullable:

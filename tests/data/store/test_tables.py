@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -131,3 +133,19 @@ def test_only_embeddings_are_written_without_a_dictionary():
     assert plain == ["embedding.list.element"]
     assert len(raw) < 1000 * 384 * 4
     assert pq.read_table(io.BytesIO(raw)).equals(rows)
+
+
+def test_a_file_of_a_table_is_read_by_the_calling_thread(tmp_path: Path) -> None:
+    """A thread of Arrow that holds its bytes when the process ends aborts it with exit code 134."""
+    pq.write_table(pa.table({name: list(range(9)) for name in "abcdefgh"}), tmp_path / "x.parquet")
+    probe = f"""
+import os
+import pyarrow.parquet
+from assay.data.store.table_files import read_rows
+raw = open({str(tmp_path / "x.parquet")!r}, "rb").read()
+before = len(os.listdir("/proc/self/task"))
+assert read_rows(raw).num_rows == 9
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"

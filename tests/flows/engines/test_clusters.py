@@ -21,6 +21,8 @@ from assay.data.errors import ConfigError, EngineError
 from assay.data.store.lake import Lake
 from assay.flows import run as run_module
 from assay.flows.engines.placing import close_engines, engine_of
+from assay.flows.engines.protocol import Placement
+from assay.flows.engines.ray_engine import RayEngine
 from assay.flows.request import Request
 from assay.flows.run import run
 from assay.flows.steps import Steps
@@ -269,3 +271,15 @@ def test_a_flow_hands_its_tasks_to_a_cluster(tmp_path, source, runner, by_thread
     tasks = httpx.post(f"{url}/task_runs/filter", json=asked).json()
     assert {task["state_type"] for task in tasks} == {"COMPLETED"}
     assert len(tasks) == 6 + 2  # chunks, then decide and report
+
+
+def test_a_ray_that_does_not_start_is_told_in_one_line(monkeypatch):
+    """Ray tells of it by a bare exception, which would be taken for a bug of assay."""
+    ray = pytest.importorskip("ray")
+
+    def late(*_address, **_settings):
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(EngineError, match="has not started on this machine: The current node"):
+        RayEngine(Placement.of(Request(lake="lake", runner="ray")))
