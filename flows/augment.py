@@ -15,7 +15,7 @@ from ..synth.generators.load import LoadSettings
 from ..synth.generators.registry import named_from_here
 from ..synth.plan.plan_file import plan_of_dict, read_plan
 from ..tasks.evasion.table import table_text
-from ..tasks.synthesize import synthesize_chunk
+from ..tasks.synthesis.synthesize import synthesize_chunk
 from ..version import __version__
 from .augmentation.result import Augmentation
 from .augmentation.run import augment

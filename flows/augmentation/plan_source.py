@@ -11,9 +11,9 @@ from ...data.store.lake import Lake
 from ...synth.job import Job
 from ...synth.plan.plan import Block, ContentsOf, Plan
 from ...tasks.ingest_counts import IngestCounts
-from ...tasks.made_images import batch_of, made_of
-from ...tasks.parents import Chosen, choose_parents
-from ...tasks.synthesize import JOBS_PER_CHUNK, KNOWN_JOBS_PER_CHUNK, SynthCounts
+from ...tasks.synthesis.made_images import batch_of, made_of
+from ...tasks.synthesis.parents import Chosen, choose_parents
+from ...tasks.synthesis.synthesize import JOBS_PER_CHUNK, KNOWN_JOBS_PER_CHUNK, SynthCounts
 from ...tasks.work.stopping import hand_on, is_stop, kept_of, standing_of
 from .. import progress
 from ..judging import identity_of, policy_of

@@ -16,8 +16,8 @@ from ...synth.job import Job
 from ...synth.plan.plan import Plan
 from ...tasks.evasion.page import write_evasion
 from ...tasks.evasion.table import evasion_rows, evasion_table
-from ...tasks.made_images import failures_of
-from ...tasks.synthesize import SynthCounts, synthesize_chunk
+from ...tasks.synthesis.made_images import failures_of
+from ...tasks.synthesis.synthesize import SynthCounts, synthesize_chunk
 from .. import progress
 from ..judging import identity_of, policy_of
 from ..request import Request

@@ -12,7 +12,7 @@ from ...tasks.browse.filters import Filters
 from ...tasks.browse.images import Scope, parts_of_images
 from ...tasks.lake.known_images import require_images_known
 from ...tasks.latest_rows import ROWS_AT_A_TIME
-from ...tasks.publish.formats import Format
+from ...tasks.publish.data_files.formats import Format
 from ...tasks.publish.limits import Limits
 from ...tasks.publish.pinned import pin
 from ...tasks.publish.place import place_to_make, require_replaceable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...data.store.lake import Lake
 from ...synth.plan.plan import Plan
-from ...tasks.parents import choose_parents
+from ...tasks.synthesis.parents import choose_parents
 from ..judging import identity_of, policy_of
 from ..process.offline import offline
 from ..request import Request

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ...data.errors import ConfigError, InputError, shorten
 from ...data.store.lake import Lake
 from ...data.store.open_store import require_no_secrets
-from ...tasks.publish.formats import Format
+from ...tasks.publish.data_files.formats import Format
 from ...tasks.publish.publish import publish as publish_lake
 from ...tasks.publish.selection import distinct_ids
 from .references import Dataset, Decided

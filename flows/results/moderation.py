@@ -14,14 +14,15 @@ from ...data.errors import AssayError, ConfigError, InputError
 from .counts import RunCounts, most_first
 
 if TYPE_CHECKING:
-    import datasets
     import numpy as np
     import pandas
     import polars as pl
     from numpy.typing import NDArray
 
+    import datasets
+
     from ...data.store.lake import Lake
-    from ...tasks.publish.formats import Format
+    from ...tasks.publish.data_files.formats import Format
     from ...tasks.publish.publish import PublishResult
     from ...tasks.runs.run_record import RunRecord
     from .explained import Explained

@@ -22,7 +22,7 @@ from ...synth.job import Job
 from ...synth.methods.registry import method_of
 from ..decide.policy import Policy
 from ..latest_rows import latest_scores
-from ..made_images import made_of
+from ..synthesis.made_images import made_of
 
 N_RESAMPLES: Final = 2000
 _MAX_NAME: Final = 72

@@ -19,9 +19,9 @@ from ...data.schema import TABLES
 from ...data.store import shards
 from ...data.store.files import TMP_PREFIX
 from ...data.store.lake import Lake
+from ...data.store.places.whole_folder import holding
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.named_shards import named_shards
-from ...data.store.whole_folder import holding
 from .fit import require_no_images, require_tables
 from .pins import FOLDER as PINS
 

@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCardData
 
 from ...synth.generators.presets import notices
 from ..shortcuts.aligned import ENCODING
-from .formats import Format, suffix_of
+from .data_files.formats import Format, suffix_of
 from .limits import LeftOut
 from .pinned import Pinned
 from .rows import features

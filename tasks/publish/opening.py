@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .formats import Format
+from .data_files.formats import Format
 
 
 def opening_command(out: str, files: Sequence[str], format: Format = "hf") -> str:  # noqa: A002

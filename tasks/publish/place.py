@@ -13,9 +13,9 @@ import polars as pl
 from ...data.errors import ConfigError
 from ...data.store.cloud_options import CLOUDS
 from ...data.store.files import cannot
+from ...data.store.places.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
 from ...data.store.places.whole_prefix import Prefix, PrefixPlace, holding_prefix, prefix_to_make
-from ...data.store.whole_folder import LOCK_NAME, Place, folder_to_make, holding, is_taken
-from .formats import rows_of_file
+from .data_files.formats import rows_of_file
 
 AnyPlace: TypeAlias = Place | PrefixPlace
 

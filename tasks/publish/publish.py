@@ -22,18 +22,19 @@ from ...data.score_key import ScoreKey
 from ...data.store.damage import explain
 from ...data.store.files import cannot
 from ...data.store.lake import Lake
+from ...data.store.places.whole_folder import LOCK_NAME
 from ...data.store.places.whole_prefix import CARD_NAME, Prefix
-from ...data.store.whole_folder import LOCK_NAME
 from ...version import __version__
 from ..copies.near_duplicates import MAX_DISTANCE
 from ..lake.fit import require_fit
 from ..lake.known_images import require_images_known
 from ..lake.pins import record_pin
 from ..review.answers import settle
+from .data_files.files import Tally, write_file
+from .data_files.formats import Format, known_format, suffix_of
+from .data_files.written import WrittenFile, read_back, refuse_leaks
 from .dataset_card import CardFacts, dataset_card
 from .embeddings import embedding_size
-from .files import Tally, write_file
-from .formats import Format, known_format, suffix_of
 from .limits import LeftOut, Limits, record_of
 from .pinned import Pinned, pin
 from .place import AnyPlace, holding_place, place_to_make
@@ -41,7 +42,6 @@ from .plan import chosen_images
 from .selection import Selection
 from .shortcut_gate import ShortcutFigures, check_shortcuts
 from .splits import SPLITS, assign_splits, unmet_shares
-from .written import WrittenFile, read_back, refuse_leaks
 
 _log = logging.getLogger(__name__)
 

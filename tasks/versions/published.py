@@ -12,9 +12,9 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.errors import ConfigError, InputError, brief, shorten
-from ...data.store.whole_folder import LOCK_NAME
+from ...data.store.places.whole_folder import LOCK_NAME
 from ..labels import CLASSES
-from ..publish.formats import rows_of_file
+from ..publish.data_files.formats import rows_of_file
 from ..publish.rows import UNLABELLED
 
 COLUMNS: Final = ("image_id", "label", "decision", "group_id")

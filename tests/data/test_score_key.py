@@ -25,11 +25,11 @@ from assay.tasks.decide.policy import Band
 from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.embeddings.rows import latest_embedded
 from assay.tasks.latest_rows import keyed_decisions, last_judgement, latest_decisions
-from assay.tasks.parents import candidates, choose_parents
 from assay.tasks.publish.publish import publish
 from assay.tasks.report.write import write_report
 from assay.tasks.runs.run_record import find_run, run_images
 from assay.tasks.similar.search import find_similar, stored_query
+from assay.tasks.synthesis.parents import candidates, choose_parents
 from assay.tasks.views import highest_views, views_pending
 
 INT8 = dataclasses.replace(KEY, precision="int8@0123456789ab")

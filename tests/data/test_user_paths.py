@@ -13,7 +13,7 @@ from assay.data.commands import command
 from assay.data.errors import AssayError, ConfigError, StoreError
 from assay.data.store.lake import Lake
 from assay.data.store.open_store import open_store
-from assay.data.store.whole_folder import folder_to_make
+from assay.data.store.places.whole_folder import folder_to_make
 from assay.data.toml_file import read_toml
 from assay.data.user_paths import from_home, require_output
 from assay.flows.blocks.names import allow_blocks

@@ -20,8 +20,8 @@ from assay.flows.run import run
 from assay.synth.generators.lora import WEIGHTS
 from assay.synth.generators.protocol import CallableGenerator, FolderGenerator
 from assay.synth.plan.plan_file import plan_of_dict
-from assay.tasks import synthesize
 from assay.tasks.lake.repair import repair
+from assay.tasks.synthesis import synthesize
 
 ON_TORCH = {name: value for name, value in MINI_ON_TORCH.items() if name != "detector"}
 LAYER = "transformer_blocks.0.attn.to_q"

@@ -1,1 +1,1 @@
-"""Places of published datasets in object stores."""
+"""Places of published datasets: folders, and prefixes of object stores."""

@@ -23,7 +23,7 @@ from ...text.redaction import redact_url
 from ..files import cannot
 from ..object_files import ObjectStore, Tag
 from ..open_store import open_store
-from ..whole_folder import LOCK_NAME
+from .whole_folder import LOCK_NAME
 
 CARD_NAME: Final = "README.md"
 # A running publication uploads a file at least this often.

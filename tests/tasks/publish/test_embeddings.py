@@ -14,9 +14,9 @@ import webdataset
 from lakes import KEY, Made, Shot, lake_of
 
 from assay.data.errors import ConfigError
+from assay.tasks.publish.data_files.tar_shard import read_shard
 from assay.tasks.publish.publish import publish
 from assay.tasks.publish.rows import FEATURES
-from assay.tasks.publish.tar_shard import read_shard
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from processes import PROCESSES
 
 from assay.data.errors import ConfigError
 from assay.data.store.lake import Lake
-from assay.data.store.whole_folder import holding
+from assay.data.store.places.whole_folder import holding
 from assay.tasks.publish import publish as publish_module
 from assay.tasks.publish.publish import publish
 

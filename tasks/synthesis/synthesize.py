@@ -18,22 +18,22 @@ from typing import Any
 
 import polars as pl
 
-from ..data.errors import AssayError, StoreError, shorten
-from ..data.schema import Row
-from ..data.sources.items import Item, SourceOptions, bad_item
-from ..data.store.lake import Lake
-from ..data.vocabulary import Reason
-from ..synth.generators.answers import reason_of
-from ..synth.job import Job
-from ..synth.methods.make import make
-from ..synth.methods.protocol import Made, Tools
-from ..synth.plan.job_key import KEY_VERSION
-from .append_missing import append_missing
-from .ingest import ingest_chunk
-from .ingest_counts import IngestCounts
-from .latest_rows import latest_items
+from ...data.errors import AssayError, StoreError, shorten
+from ...data.schema import Row
+from ...data.sources.items import Item, SourceOptions, bad_item
+from ...data.store.lake import Lake
+from ...data.vocabulary import Reason
+from ...synth.generators.answers import reason_of
+from ...synth.job import Job
+from ...synth.methods.make import make
+from ...synth.methods.protocol import Made, Tools
+from ...synth.plan.job_key import KEY_VERSION
+from ..append_missing import append_missing
+from ..ingest import ingest_chunk
+from ..ingest_counts import IngestCounts
+from ..latest_rows import latest_items
+from ..work.stopping import hand_on
 from .made_images import bytes_of, is_measured, made_of, uri_of
-from .work.stopping import hand_on
 
 JOBS_PER_CHUNK = 32
 KNOWN_JOBS_PER_CHUNK = 1000

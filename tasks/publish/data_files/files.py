@@ -11,16 +11,16 @@ from typing import Final
 
 import polars as pl
 
-from ...data.errors import InputError
-from ...data.machine import n_cores
-from ...data.store.lake import Lake
-from ..labels import CLASSES
-from ..shortcuts.aligned import ENCODING, SIDE_PX, aligned
-from ..work.ordered_map import ordered_map
-from .embeddings import with_embeddings
+from ....data.errors import InputError
+from ....data.machine import n_cores
+from ....data.store.lake import Lake
+from ...labels import CLASSES
+from ...shortcuts.aligned import ENCODING, SIDE_PX, aligned
+from ...work.ordered_map import ordered_map
+from ..embeddings import with_embeddings
+from ..pinned import Pinned
+from ..rows import UNLABELLED, read_rows
 from .formats import Format, new_file
-from .pinned import Pinned
-from .rows import UNLABELLED, read_rows
 
 # The Hub's viewer and `datasets` recommend row groups below 100 MB.
 MAX_GROUP_BYTES: Final = 32 * 2**20

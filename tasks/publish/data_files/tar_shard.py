@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import numpy as np
 import polars as pl
 
-from .rows import FEATURES, with_label_text
+from ..rows import FEATURES, with_label_text
 
 _MODE: Final = 0o644
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from assay.data.errors import StoreError
 from assay.data.store.lake import Lake
-from assay.tasks import synthesize
-from assay.tasks.made_images import failures_of
-from assay.tasks.synthesize import synthesize_chunk
+from assay.tasks.synthesis import synthesize
+from assay.tasks.synthesis.made_images import failures_of
+from assay.tasks.synthesis.synthesize import synthesize_chunk
 
 TELLING = {
     0: (KeyError("colour"), "KeyError: 'colour'"),

@@ -19,8 +19,8 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from ..errors import ConfigError, shorten
-from ..user_paths import from_home
+from ...errors import ConfigError, shorten
+from ...user_paths import from_home
 
 LOCK_NAME: Final = "VERSIONS.lock"
 _OLD: Final = "-old"

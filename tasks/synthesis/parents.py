@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
-from ..data.errors import ConfigError, InputError, shorten
-from ..data.score_key import ScoreKey
-from ..data.store.lake import Lake
-from ..synth.plan.parent_condition import PARENT_SCHEMA, parse_condition
-from ..synth.plan.plan import Parents
-from .decide.policy import Band
-from .labels import best_labels
-from .latest_rows import latest_scores, latest_sightings
-from .review.answers import settle
+from ...data.errors import ConfigError, InputError, shorten
+from ...data.score_key import ScoreKey
+from ...data.store.lake import Lake
+from ...synth.plan.parent_condition import PARENT_SCHEMA, parse_condition
+from ...synth.plan.plan import Parents
+from ..decide.policy import Band
+from ..labels import best_labels
+from ..latest_rows import latest_scores, latest_sightings
+from ..review.answers import settle
 
 Chosen = list[tuple[str, str | None]]
 """Pairs of image_id and label."""

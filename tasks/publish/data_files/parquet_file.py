@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .rows import features, with_label_text
+from ..rows import features, with_label_text
 
 
 class _ParquetFile:

@@ -16,12 +16,12 @@ from typing import Any
 import polars as pl
 from PIL import ExifTags, Image
 
-from ..data.errors import StoreError
-from ..data.schema import Row
-from ..data.store.lake import Lake
-from ..data.vocabulary import Reason
-from ..synth.job import Job
-from .latest_rows import latest_items
+from ...data.errors import StoreError
+from ...data.schema import Row
+from ...data.store.lake import Lake
+from ...data.vocabulary import Reason
+from ...synth.job import Job
+from ..latest_rows import latest_items
 
 _MADE_SCHEMA = pl.Schema(
     {

@@ -11,9 +11,9 @@ from typing import Final
 import polars as pl
 import pyarrow.parquet as pq
 
-from ...data.errors import GateRefused
+from ....data.errors import GateRefused
+from ..splits import find_leaks
 from .formats import Format, rows_of_file
-from .splits import find_leaks
 
 _LEAK_COLUMNS: Final = ("image_id", "group_id", "phash", "synthetic_parent_id")
 

@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol, get_args
 
 import polars as pl
 
-from ...data.errors import ConfigError
+from ....data.errors import ConfigError
 from .parquet_file import HubParquetFile, PlainParquetFile
 from .tar_shard import TarShard, read_shard
 

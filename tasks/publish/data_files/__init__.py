@@ -1,0 +1,1 @@
+"""The data files of a dataset: their formats, written, and read back."""

@@ -1,0 +1,1 @@
+"""Synthesis of a plan's images: parents, jobs, and what is made already."""
