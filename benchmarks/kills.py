@@ -36,7 +36,7 @@ from PIL import Image
 from assay.data.schema import TABLES
 from assay.data.store.lake import Lake
 from assay.data.store.local_files import LocalStore
-from assay.data.store.places.whole_folder import LOCK_NAME
+from assay.data.store.places.place import LOCK_NAME
 from assay.tasks.lake.check import check
 from assay.tasks.lake.sweep import sweep
 from assay.tasks.lake.vacuum import vacuum

@@ -1,4 +1,4 @@
-"""Values and names in messages: shortened values, and suggestions for misspelt names."""
+"""Values, numbers and names in messages: shortened, with their nouns, with suggestions."""
 
 from __future__ import annotations
 
@@ -32,3 +32,14 @@ def did_you_mean(name: object, allowed: Iterable[str]) -> str:
     known = {word.lower(): word for word in allowed}
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
     return f"; did you mean {known[near[0]]}?" if near else ""
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, such as `1 image` or `2,000 images`.
+
+    Args:
+        n: Number.
+        noun: Noun in the singular.
+        plural: Noun in the plural; default: with an s.
+    """
+    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"

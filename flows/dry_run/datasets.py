@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from ...data.store.lake import Lake
+from ...data.store.places.place_at import place_at
 from ...tasks.browse.filters import Filters
 from ...tasks.browse.images import Scope, parts_of_images
 from ...tasks.lake.known_images import require_images_known
@@ -15,7 +16,7 @@ from ...tasks.latest_rows import ROWS_AT_A_TIME
 from ...tasks.publish.data_files.formats import Format
 from ...tasks.publish.limits import Limits
 from ...tasks.publish.pinned import pin
-from ...tasks.publish.place import place_to_make, require_replaceable
+from ...tasks.publish.place import require_replaceable
 from ...tasks.publish.plan import chosen_images
 from ...tasks.publish.selection import Selection
 from .effects import Effect, Effects
@@ -58,7 +59,7 @@ def publish_effects(
         InputError: An id is not that of an image, or there is nothing to balance.
         StoreError: The lake cannot be read.
     """
-    place = place_to_make(to)
+    place = place_at(to)
     require_replaceable(place, overwrite=overwrite)
     require_images_known(lake)
     n_images = lake.n_rows("images")

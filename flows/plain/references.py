@@ -190,6 +190,10 @@ class Dataset(Reference):
         `label` is as in the files: in format "hf" the number of the class (0 real, 1 fake,
         2 laundered, -1 none), otherwise its text or null.
         """
-        from ...tasks.publish.place import rows_of_dataset
+        import polars as pl
 
-        return rows_of_dataset(self.out, self.files)
+        from ...data.store.places.place_at import place_at
+        from ...tasks.publish.data_files.reading import rows_in
+
+        place = place_at(self.out)
+        return pl.concat(rows_in(place, name) for name in self.files)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ...data.errors import ConfigError, StoreError, brief
 from ...data.store.files import TMP_PREFIX
 from ...data.store.lake import Lake
-from ...data.store.places.whole_folder import LOCK_NAME
+from ...data.store.places.place import LOCK_NAME
 
 FOLDER: Final = "published"
 

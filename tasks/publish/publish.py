@@ -22,8 +22,8 @@ from ...data.score_key import ScoreKey
 from ...data.store.damage import explain
 from ...data.store.files import cannot
 from ...data.store.lake import Lake
-from ...data.store.places.whole_folder import LOCK_NAME
-from ...data.store.places.whole_prefix import CARD_NAME, Prefix
+from ...data.store.places.place import CARD_NAME, LOCK_NAME, Place, Publication
+from ...data.store.places.place_at import place_at
 from ...version import __version__
 from ..copies.near_duplicates import MAX_DISTANCE
 from ..lake.fit import require_fit
@@ -37,11 +37,11 @@ from .dataset_card import CardFacts, dataset_card
 from .embeddings import embedding_size
 from .limits import LeftOut, Limits, record_of
 from .pinned import Pinned, pin
-from .place import AnyPlace, holding_place, place_to_make
+from .place import publishing
 from .plan import chosen_images
 from .selection import Selection
 from .shortcut_gate import ShortcutFigures, check_shortcuts
-from .splits import SPLITS, assign_splits, unmet_shares
+from .splits import FRACTIONS, SPLITS, assign_splits, unmet_shares
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def publish(
     allow_shortcuts: bool = False,
     align_encoding: bool = False,
     seed: int = 0,
-    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    fractions: Sequence[float] = FRACTIONS,
     detector: str | None = None,
     precision: str | None = None,
     policy_id: str | None = None,
@@ -165,17 +165,18 @@ def publish(
             parent, are in different splits.
         StoreError: The lake cannot be read, or the folder cannot be written.
     """
-    place_to = place_to_make(out)
+    place = place_at(out)
     data_format = known_format(format)
     selection = Selection.of(where=where, ids=ids, only_labelled=only_labelled)
     limits = Limits.of(cap=cap, balance=balance, exclude_license_flags=exclude_license_flags)
-    with _named_errors(lake, place_to), holding_place(place_to, overwrite=overwrite) as place:
+    with _named_errors(lake, place), publishing(place, overwrite=overwrite) as publication:
         if versions is None:
             require_images_known(lake)
             settle(lake)
         return _publish(
             lake,
             place,
+            publication,
             pinned=pin(
                 lake,
                 detector=detector,
@@ -185,7 +186,7 @@ def publish(
                 labels_from_decisions=labels_from_decisions,
                 versions=versions,
             ),
-            name=name or place.out.name,
+            name=name or place.name,
             check=check,
             selection=selection,
             limits=limits,
@@ -199,7 +200,7 @@ def publish(
 
 
 @contextlib.contextmanager
-def _named_errors(lake: Lake, out: Path | Prefix) -> Iterator[None]:
+def _named_errors(lake: Lake, out: Place) -> Iterator[None]:
     """Turn an OSError, such as that of a full disk, into a StoreError that names the place."""
     try:
         yield
@@ -211,7 +212,8 @@ def _named_errors(lake: Lake, out: Path | Prefix) -> Iterator[None]:
 
 def _publish(
     lake: Lake,
-    place: AnyPlace,
+    out: Place,
+    publication: Publication,
     *,
     pinned: Pinned,
     name: str,
@@ -226,7 +228,6 @@ def _publish(
     format: Format,  # noqa: A002
 ) -> PublishResult:
     """Write the dataset under a temporary name, check it, and put it in its place."""
-    out = place.out
     size = embedding_size(lake, pinned) if embeddings else None
     plan, left_out = chosen_images(lake, pinned, selection, limits, seed=seed)
     plan = plan.with_columns(assign_splits(plan["group_id"], fractions=fractions, seed=seed))
@@ -236,11 +237,11 @@ def _publish(
     shortcuts = check_shortcuts(
         lake, pinned, plan, align=align_encoding, allow=allow_shortcuts, seed=seed
     )
-    work = place.work
-    (work / place.data).mkdir(parents=True)
+    work = publication.work
+    (work / publication.data).mkdir(parents=True)
     tally = Tally()
     files = []
-    for file, part in _files(plan, place.data, suffix_of(format)):
+    for file, part in _files(plan, publication.data, suffix_of(format)):
         write_file(
             lake,
             pinned,
@@ -252,13 +253,13 @@ def _publish(
             embedding_size=size,
         )
         files.append(read_back(work, file, format))
-        place.keep(file)
+        publication.keep(file)
     refuse_leaks(files)
     splits = {split: count for split in SPLITS if (count := int((plan["split"] == split).sum()))}
     split_note = unmet_shares(plan["group_id"], plan["split"], fractions=fractions)
     facts = CardFacts(
         name=name,
-        data=place.data,
+        data=publication.data,
         lake=lake.uri,
         pinned=pinned,
         selection=selection.describe(),
@@ -287,7 +288,7 @@ def _publish(
     if check is not None:
         check(lock)
     _pin_versions(lake, str(out), pinned)
-    place.put()
+    publication.put()
     return PublishResult(
         out=str(out),
         splits=splits,
@@ -299,7 +300,7 @@ def _publish(
         versions=dict(pinned.versions),
         key=pinned.key,
         policy_id=pinned.policy_id,
-        recovered=place.recovered,
+        recovered=publication.recovered,
         shortcuts=shortcuts,
         format=format,
     )

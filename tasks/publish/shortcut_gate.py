@@ -103,7 +103,7 @@ def check_shortcuts(
             " others with --where"
         )
         raise GateRefused(f"not published, since {words}; {remedy}, or pass --allow-shortcuts")
-    _log.warning("published although %s (--allow-shortcuts)", words)
+    _log.warning("%s; --allow-shortcuts lets it pass", words)
     return figures
 
 

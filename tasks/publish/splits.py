@@ -24,6 +24,8 @@ from ...data.errors import ConfigError
 from ..copies.near_duplicates import MAX_DISTANCE, close_pairs, parse_hashes
 
 SPLITS: Final = ("train", "validation", "test")
+FRACTIONS: Final = (0.8, 0.1, 0.1)
+"""Shares of the splits unless others are requested."""
 # Largest deviation from a requested share that is not reported, as a share of all rows.
 TOLERANCE: Final = 0.01
 

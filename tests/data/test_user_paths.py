@@ -13,7 +13,7 @@ from assay.data.commands import command
 from assay.data.errors import AssayError, ConfigError, StoreError
 from assay.data.store.lake import Lake
 from assay.data.store.open_store import open_store
-from assay.data.store.places.whole_folder import folder_to_make
+from assay.data.store.places.whole_folder import folder_at
 from assay.data.toml_file import read_toml
 from assay.data.user_paths import from_home, require_output
 from assay.flows.blocks.names import allow_blocks
@@ -58,7 +58,7 @@ def test_no_file_takes_the_place_of_a_device_a_pipe_a_folder_or_its_own_input(
 @pytest.mark.parametrize("to", ["", "/", "a\0b", "s3://bucket/x", Path("gs://b/x"), "x" * 300])
 def test_a_place_that_cannot_be_a_folder_is_refused_before_anything_is_written(to: Any) -> None:
     with pytest.raises(ConfigError, match=r"give|publish to a folder"):
-        folder_to_make(to)
+        folder_at(to)
 
 
 @pytest.mark.parametrize(

@@ -13,23 +13,88 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from filelock import FileLock, Timeout
 
 from ...errors import ConfigError, shorten
 from ...user_paths import from_home
+from .place import LOCK_NAME
 
-LOCK_NAME: Final = "VERSIONS.lock"
 _OLD: Final = "-old"
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
 
 
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Folder of this machine that holds a published dataset, or is to hold one.
+
+    Attributes:
+        root: Absolute path of the folder.
+    """
+
+    root: Path
+
+    kind: ClassVar[str] = "folder"
+    storage_options: ClassVar[None] = None
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return str(self.root)
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.root.name
+
+    def path(self, name: str) -> str:
+        """Return the path of a file."""
+        return str(self.root / name)
+
+    def n_bytes(self, name: str) -> int | None:
+        """Return the size of a file in bytes; None if it does not exist."""
+        try:
+            return (self.root / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of a file; None if it does not exist."""
+        try:
+            return (self.root / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    @contextlib.contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """Give the path of a file."""
+        yield self.root / name
+
+    def is_taken(self) -> bool:
+        """Return whether the folder has anything in it, or is a link.
+
+        Raises:
+            ConfigError: The path is a file.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise ConfigError(f"{self} is a file; name a folder to create")
+        return _is_taken(self.root)
+
+    def is_published(self) -> bool:
+        """Return whether a dataset is there, by its lock."""
+        return (self.root / LOCK_NAME).is_file()
+
+    def publishing(self) -> AbstractContextManager[FolderPublication]:
+        """Hold the folder for one publication; see `holding`."""
+        return holding(self.root)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Place of a published folder, locked for one publication.
+class FolderPublication:
+    """Folder of a dataset, locked for one publication.
 
     Attributes:
         out: Folder to create or replace.
@@ -48,15 +113,15 @@ class Place:
 
     def put(self) -> None:
         """Rename the finished folder to `out`, with an older one renamed away."""
-        if not is_taken(self.out):
+        if not _is_taken(self.out):
             self.work.replace(self.out)
             return
         self.out.rename(self.work.with_name(self.work.name + _OLD))
         self.work.rename(self.out)
 
 
-def folder_to_make(out: Path | str) -> Path:
-    """Return the absolute path of a folder to create, with a symbolic link resolved.
+def folder_at(out: Path | str) -> Folder:
+    """Return the folder at a path, which is made absolute, with a symbolic link resolved.
 
     Raises:
         ConfigError: The path cannot be a folder on this machine.
@@ -79,11 +144,11 @@ def folder_to_make(out: Path | str) -> Path:
         raise ConfigError(f"{problem}; give another folder") from error
     if not place.name:
         raise ConfigError(f"{place} cannot be replaced; give a folder below it")
-    return place
+    return Folder(place)
 
 
 @contextlib.contextmanager
-def holding(out: Path) -> Iterator[Place]:
+def holding(out: Path) -> Iterator[FolderPublication]:
     """Lock a place while a folder is published, and recover from interrupted publications.
 
     Args:
@@ -97,6 +162,8 @@ def holding(out: Path) -> Iterator[Place]:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
+        if not Path(lock.lock_file).exists():
+            raise ConfigError(f"no file can be written beside {out}; give another folder") from None
         raise ConfigError(
             f"another process is publishing to {out}; wait until it ends, or give another folder"
         ) from None
@@ -104,7 +171,7 @@ def holding(out: Path) -> Iterator[Place]:
         raise ConfigError(f"cannot write beside {out}: {error}; give another folder") from error
     try:
         work = out.with_name(f".{out.name}.tmp-{secrets.token_hex(4)}")
-        yield Place(out=out, work=work, recovered=_settle(out))
+        yield FolderPublication(out=out, work=work, recovered=_settle(out))
     finally:
         # Also after an interruption between the two renames.
         _settle(out)
@@ -114,7 +181,7 @@ def holding(out: Path) -> Iterator[Place]:
         lock.release()
 
 
-def is_taken(out: Path) -> bool:
+def _is_taken(out: Path) -> bool:
     """Return whether a place has a file, a link or a non-empty folder, which would be replaced."""
     return out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir())))
 
@@ -126,7 +193,7 @@ def _settle(out: Path) -> str | None:
     action = f"removed {len(left)} unfinished copies" if left else None
     for old in (path for path in left if path.name.endswith(_OLD)):
         work = old.with_name(old.name.removesuffix(_OLD))
-        if is_taken(out):
+        if _is_taken(out):
             continue
         if _is_whole(work):
             work.replace(out)

@@ -11,21 +11,22 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from ...errors import ConfigError, StoreError, shorten
 from ...text.redaction import redact_url
 from ..files import cannot
 from ..object_files import ObjectStore, Tag
 from ..open_store import open_store
-from .whole_folder import LOCK_NAME
+from .place import CARD_NAME, LOCK_NAME
 
-CARD_NAME: Final = "README.md"
 # A running publication uploads a file at least this often.
 _UNFINISHED_AFTER_S: Final = 86_400
 _OWN: Final = re.compile(r"data/(?P<token>[0-9a-f]{8})/[^/]+")
@@ -41,6 +42,8 @@ class Prefix:
 
     store: ObjectStore
 
+    kind: ClassVar[str] = "prefix"
+
     def __str__(self) -> str:
         """Return the address."""
         return self.store.uri
@@ -50,6 +53,32 @@ class Prefix:
         """Last part of the address."""
         return self.store.uri.rpartition("/")[2]
 
+    @property
+    def storage_options(self) -> dict[str, str] | None:
+        """Settings of the object store for polars."""
+        return self.store.storage_options
+
+    def path(self, name: str) -> str:
+        """Return the address of an object."""
+        return self.store.path(name)
+
+    def n_bytes(self, name: str) -> int | None:
+        """Return the size of an object in bytes; None if it does not exist."""
+        return self.store.size(name)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of an object; None if it does not exist."""
+        return self.store.read(name)
+
+    @contextlib.contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """Give a copy of an object on this machine for the block."""
+        with tempfile.TemporaryDirectory(prefix="assay-dataset-") as folder:
+            file = Path(folder) / name.rpartition("/")[2]
+            with file.open("wb") as out:
+                shutil.copyfileobj(self.store.open_input(name), out)
+            yield file
+
     def is_published(self) -> bool:
         """Return whether a dataset is there, by its lock."""
         return self.store.size(LOCK_NAME) is not None
@@ -58,10 +87,14 @@ class Prefix:
         """Return whether anything is there but the remains of killed publications."""
         return any(not _OWN.fullmatch(file.name) for file in self.store.files_below())
 
+    def publishing(self) -> AbstractContextManager[PrefixPublication]:
+        """Hold the prefix for one publication; see `_publishing`."""
+        return _publishing(self)
+
 
 @dataclass(slots=True, kw_only=True)
-class PrefixPlace:
-    """Place of a dataset in an object store, for one publication.
+class PrefixPublication:
+    """Prefix of a dataset, held for one publication.
 
     Attributes:
         out: Prefix to publish to.
@@ -131,7 +164,7 @@ class PrefixPlace:
             _remove(store, _tokens_in(self.before[0]))
 
 
-def prefix_to_make(uri: str) -> Prefix:
+def prefix_at(uri: str) -> Prefix:
     """Return the prefix at an address such as `s3://bucket/prefix`.
 
     Raises:
@@ -140,7 +173,7 @@ def prefix_to_make(uri: str) -> Prefix:
     """
     if redact_url(uri) != uri:
         raise ConfigError(
-            f"{uri} has keys or a query, and the address of a dataset is recorded in the lake; give"
+            f"{uri} has keys or a query, and the address of a dataset is printed and recorded; give"
             " s3://bucket/prefix alone, and set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and"
             " AWS_ENDPOINT_URL"
         )
@@ -151,7 +184,7 @@ def prefix_to_make(uri: str) -> Prefix:
 
 
 @contextlib.contextmanager
-def holding_prefix(out: Prefix) -> Iterator[PrefixPlace]:
+def _publishing(out: Prefix) -> Iterator[PrefixPublication]:
     """Prepare a publication to a prefix, and remove what killed ones left a day ago.
 
     Args:
@@ -166,7 +199,7 @@ def holding_prefix(out: Prefix) -> Iterator[PrefixPlace]:
     except OSError as error:
         raise cannot("read", out, error) from error
     with tempfile.TemporaryDirectory(prefix="assay-publish-") as folder:
-        place = PrefixPlace(
+        place = PrefixPublication(
             out=out,
             work=Path(folder) / "dataset",
             data=f"data/{secrets.token_hex(4)}",

@@ -15,7 +15,7 @@ from .tar_shard import TarShard, read_shard
 
 Format = Literal["hf", "parquet", "webdataset"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-_TAR: Final = ".tar"
+TAR: Final = ".tar"
 
 
 class DataFile(AbstractContextManager["DataFile"], Protocol):
@@ -39,7 +39,7 @@ def known_format(name: str) -> Format:
 
 def suffix_of(format: Format) -> str:  # noqa: A002 - the name of the command's flag
     """Return the suffix of the data files of a format, with its dot."""
-    return _TAR if format == "webdataset" else ".parquet"
+    return TAR if format == "webdataset" else ".parquet"
 
 
 def new_file(
@@ -80,7 +80,7 @@ def rows_of_file(
         OSError: The file cannot be read.
     """
     name = str(file).rpartition("/")[2]
-    if name.endswith(_TAR):
+    if name.endswith(TAR):
         rows = read_shard(Path(file)).lazy()
     else:
         # Without patterns: brackets in the name of a folder are its own.

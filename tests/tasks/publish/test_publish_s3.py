@@ -25,7 +25,7 @@ from assay.data.errors import ConfigError, StoreError
 from assay.data.store.lake import Lake
 from assay.data.store.object_files import ObjectStore
 from assay.data.store.places import whole_prefix
-from assay.data.store.places.whole_prefix import PrefixPlace
+from assay.data.store.places.whole_prefix import PrefixPublication
 from assay.flows.cli import main
 from assay.flows.dry_run.datasets import publish_effects
 from assay.tasks.lake.pins import pinned
@@ -225,17 +225,17 @@ def test_of_two_publications_the_later_one_loses(
     s3: Any, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock that was read at the start must still be there; the loser removes its files."""
-    real = PrefixPlace.put
+    real = PrefixPublication.put
 
-    def overtaken(self: PrefixPlace) -> None:
-        monkeypatch.setattr(PrefixPlace, "put", real)
+    def overtaken(self: PrefixPublication) -> None:
+        monkeypatch.setattr(PrefixPublication, "put", real)
         publish(made.lake, "s3://sets/two", seed=7, overwrite=True)
         real(self)
 
     for before in (False, True):
         if before:
             publish(made.lake, "s3://sets/two", seed=6, overwrite=True)
-        monkeypatch.setattr(PrefixPlace, "put", overtaken)
+        monkeypatch.setattr(PrefixPublication, "put", overtaken)
         with pytest.raises(ConfigError, match="another process has published to s3://sets/two"):
             publish(made.lake, "s3://sets/two", seed=1, overwrite=True)
         assert dataset(s3, "two") == (7, 8)
@@ -272,7 +272,7 @@ def test_a_large_file_is_sent_in_parts(s3: Any, tmp_path: Path) -> None:
     """24 MB come back as they were."""
     raw = os.urandom(24_000_000)
     (tmp_path / "file").write_bytes(raw)
-    store = whole_prefix.prefix_to_make("s3://sets/parts").store
+    store = whole_prefix.prefix_at("s3://sets/parts").store
     store.upload("data/file", tmp_path / "file")
     assert objects(s3, "parts") == {"data/file": raw}
     assert s3.head_object(Bucket="sets", Key="parts/data/file")["ETag"].endswith('-3"')
