@@ -9,8 +9,11 @@ from typing import Any, Literal
 
 from prefect import flow
 
+from ..data.errors import ConfigError
 from ..data.store.lake import Lake
-from ..tasks.publish import publish as step
+from ..tasks.publish.publish import publish as publish_lake
+from ..tasks.versions.published import read_lock
+from ..tasks.versions.remake import lake_of_lock, publish_from_lock, require_no_choice
 from ..version import __version__
 from .events.event import dataset_published
 from .events.send import emit
@@ -42,6 +45,8 @@ def publish(
     overwrite: bool = False,  # noqa: FBT001, FBT002
     allow_shortcuts: bool = False,  # noqa: FBT001, FBT002
     align_encoding: bool = False,  # noqa: FBT001, FBT002
+    from_lock: str | None = None,
+    without_forgotten: bool = False,  # noqa: FBT001, FBT002
 ) -> dict[str, Any]:
     """Write the labelled images of a lake as a dataset.
 
@@ -49,7 +54,7 @@ def publish(
         to: Folder to write, or a prefix such as s3://bucket/dataset; must be new or empty unless it
             is replaced.
         lake: Folder of the lake, its s3://, gs:// or az:// prefix, or block:NAME of a Prefect
-            server [default: that of the worker].
+            server [default: that of the worker, or of the lock].
         detector: Detector whose scores are published [default: that of the last decisions].
         precision: Precision of these scores [default: that of the last decisions].
         format: Format of the data files: hf is Parquet for `datasets`, parquet is Parquet with
@@ -66,6 +71,10 @@ def publish(
         allow_shortcuts: Whether to publish with a warning although the files alone tell fake from
             real.
         align_encoding: Whether to encode all images alike.
+        from_lock: VERSIONS.lock of a published dataset, or its folder or prefix, to make again to
+            the byte with the options in it; only to, lake, ids and overwrite go with it.
+        without_forgotten: Whether to publish the rest of a dataset of which images were forgotten;
+            with from_lock.
 
     Returns:
         Values as printed by `--json`.
@@ -73,25 +82,53 @@ def publish(
     Raises:
         AssayError: The lake cannot be read, the folder cannot be written, or a gate refuses.
     """
-    opened = Lake(lake_of_run(lake), create=False)
-    with tagged_and_logged("publish", opened.uri, detector):
-        result = called_as_task("publish", step.publish)(
-            opened,
-            lasting("to", to),
+    lock = None
+    if from_lock is not None:
+        require_no_choice(
+            format=format != "hf",
             detector=detector,
             precision=precision,
-            format=format,
             where=where,
-            ids=ids,
             cap=cap,
             balance=balance,
-            exclude_license_flags=exclude_license_flags or (),
+            exclude_license_flags=exclude_license_flags,
             seed=seed,
             embeddings=embeddings,
-            overwrite=overwrite,
             allow_shortcuts=allow_shortcuts,
             align_encoding=align_encoding,
         )
+        lock = read_lock(from_lock)
+    elif without_forgotten:
+        raise ConfigError("without_forgotten goes with from_lock")
+    opened = lake_of_lock(lock, lake) if lock else Lake(lake_of_run(lake), create=False)
+    with tagged_and_logged("publish", opened.uri, detector):
+        if lock is not None:
+            result = called_as_task("publish", publish_from_lock)(
+                opened,
+                lock,
+                lasting("to", to),
+                ids=ids,
+                without_forgotten=without_forgotten,
+                overwrite=overwrite,
+            )
+        else:
+            result = called_as_task("publish", publish_lake)(
+                opened,
+                lasting("to", to),
+                detector=detector,
+                precision=precision,
+                format=format,
+                where=where,
+                ids=ids,
+                cap=cap,
+                balance=balance,
+                exclude_license_flags=exclude_license_flags or (),
+                seed=seed,
+                embeddings=embeddings,
+                overwrite=overwrite,
+                allow_shortcuts=allow_shortcuts,
+                align_encoding=align_encoding,
+            )
         write_dataset_artifact(result)
     emit(dataset_published(result, lake=opened.uri))
     return result.to_json()

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ...data.store.lake import Lake
-from ...tasks.publish.place import place_to_make, require_replaceable
-from ...tasks.versions.remake import require_versions
+from ...data.store.places.place_at import place_at
+from ...tasks.publish.place import require_replaceable
+from ...tasks.versions.remake import require_versions, versions_of
 from .effects import Effect, Effects
 
 
@@ -28,9 +29,9 @@ def remake_effects(
         MissingVersion: A table has lost the version that the lock names.
         StoreError: The lake cannot be read.
     """
-    place = place_to_make(to)
+    place = place_at(to)
     require_replaceable(place, overwrite=overwrite)
-    require_versions(lake, lock["tables"])
+    require_versions(lake, versions_of(lock))
     n_images = sum(lock["splits"].values())
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)],

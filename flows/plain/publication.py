@@ -10,8 +10,12 @@ from ...data.errors import ConfigError, InputError, shorten
 from ...data.store.lake import Lake
 from ...data.store.open_store import require_no_secrets
 from ...tasks.publish.data_files.formats import Format
+from ...tasks.publish.publish import PublishResult
 from ...tasks.publish.publish import publish as publish_lake
 from ...tasks.publish.selection import distinct_ids
+from ...tasks.publish.splits import FRACTIONS
+from ...tasks.versions.published import read_lock
+from ...tasks.versions.remake import lake_of_lock, publish_from_lock, require_no_choice
 from .references import Dataset, Decided
 
 if TYPE_CHECKING:
@@ -21,7 +25,7 @@ Text = str | PathLike[str]
 
 
 def publish(
-    decided: Decided | Sequence[Decided] | Text,
+    decided: Decided | Sequence[Decided] | Text | None,
     out: Text,
     *,
     format: Format = "hf",  # noqa: A002
@@ -33,17 +37,19 @@ def publish(
     only_labelled: bool = False,
     labels_from_decisions: bool = False,
     seed: int = 0,
-    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    fractions: Sequence[float] = FRACTIONS,
     embeddings: bool = False,
     overwrite: bool = False,
     allow_shortcuts: bool = False,
     align_encoding: bool = False,
+    from_lock: Text | None = None,
+    without_forgotten: bool = False,
 ) -> Dataset:
-    """Publish the images of decided batches as a labelled dataset.
+    """Publish the images of decided batches as a labelled dataset, or a dataset again.
 
     Args:
         decided: Decided batch, several of one lake, or the address of a lake for all its images
-            under its last decisions.
+            under its last decisions; None with `from_lock`.
         out: Folder to create, or a prefix of an object store, such as `s3://bucket/dataset`.
         format: Format of the data files: "hf" for Parquet with the features of `datasets`,
             "parquet" for Parquet with plain columns, "webdataset" for tar shards.
@@ -64,13 +70,53 @@ def publish(
         allow_shortcuts: Whether to publish with a warning although the files alone tell fake from
             real.
         align_encoding: Whether to encode all images alike.
+        from_lock: `VERSIONS.lock` of a published dataset, or its folder or prefix, to make again to
+            the byte; `decided` is then None, or the address of a lake that has moved, and the other
+            choices are those of the lock.
+        without_forgotten: Whether to publish the rest of a dataset of which images were forgotten;
+            with `from_lock`.
 
     Raises:
         AssayError: The lake cannot be read, or the folder cannot be written.
-        GateRefused: The files alone tell fake from real.
+        GateRefused: The files alone tell fake from real, or differ from those of the lock.
         ConfigError: An argument is invalid, or the batches differ in lake, detector or policy.
         InputError: No image is left to publish, or an id is in none of the batches.
     """
+    if from_lock is not None:
+        require_no_choice(
+            format=format != "hf",
+            cap=cap,
+            balance=balance,
+            exclude_license_flags=exclude_license_flags,
+            only_labelled=only_labelled,
+            labels_from_decisions=labels_from_decisions,
+            seed=seed,
+            fractions=tuple(fractions) != FRACTIONS,
+            embeddings=embeddings,
+            allow_shortcuts=allow_shortcuts,
+            align_encoding=align_encoding,
+        )
+        if decided is not None and not isinstance(decided, str | PathLike):
+            raise ConfigError(
+                "decided batches cannot be given with from_lock, which names the images; give None,"
+                " or the address of a lake that has moved"
+            )
+        lock = read_lock(str(from_lock))
+        lake = lake_of_lock(lock, None if decided is None else str(decided))
+        again = publish_from_lock(
+            lake,
+            lock,
+            str(out),
+            where=where,
+            ids=ids,
+            without_forgotten=without_forgotten,
+            overwrite=overwrite,
+        )
+        return _dataset(lake, again)
+    if without_forgotten:
+        raise ConfigError("without_forgotten goes with from_lock")
+    if decided is None:
+        raise ConfigError("decided is None; allowed: decided batches, or the address of a lake")
     if isinstance(decided, str | PathLike):
         require_no_secrets(str(decided))
         lake, key, policy_id = Lake(str(decided), create=False), None, None
@@ -99,6 +145,11 @@ def publish(
         allow_shortcuts=allow_shortcuts,
         align_encoding=align_encoding,
     )
+    return _dataset(lake, result)
+
+
+def _dataset(lake: Lake, result: PublishResult) -> Dataset:
+    """Return the reference of a published dataset."""
     return Dataset(
         lake=lake.uri,
         out=result.out,

@@ -13,11 +13,19 @@ from typing import Any
 
 import polars as pl
 
-from ...data.errors import ConfigError, GateRefused, InputError, MissingVersion, brief
+from ...data.errors import (
+    ConfigError,
+    GateRefused,
+    InputError,
+    MissingVersion,
+    StoreError,
+    brief,
+)
 from ...data.schema import TABLES
 from ...data.score_key import ScoreKey
 from ...data.store.erasure.tombstones import TABLE as FORGOTTEN
 from ...data.store.lake import Lake
+from ...data.store.open_store import require_no_secrets
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.table_repair import files_of
 from ...version import __version__
@@ -44,7 +52,7 @@ def publish_from_lock(
     Args:
         lake: Lake of the dataset.
         lock: Content of its `VERSIONS.lock`; see `read_lock`.
-        out: Folder to create.
+        out: Folder to create, or a prefix of an object store.
         where: Expression by which the dataset was chosen; a condition in SQL is in the lock.
         ids: Ids of the images by which the dataset was chosen; the lock has their hash only.
         without_forgotten: Whether to publish the rest of a dataset with images that were forgotten
@@ -65,7 +73,7 @@ def publish_from_lock(
             f" bits, this release of assay groups with {MAX_DISTANCE}; install assay"
             f" {lock.get('assay')}"
         )
-    versions = {table: lock["tables"].get(table) for table in TABLES}
+    versions = versions_of(lock)
     require_versions(lake, versions)
     forgotten = _forgotten_since(lake, versions)
     limits = lock.get("limits") or {}
@@ -102,6 +110,50 @@ def publish_from_lock(
     )
 
 
+def lake_of_lock(lock: Mapping[str, Any], lake: str | None = None) -> Lake:
+    """Open the lake of a dataset.
+
+    Args:
+        lock: Content of its `VERSIONS.lock`.
+        lake: Address of a lake that has moved; default: the one in the lock.
+
+    Raises:
+        ConfigError: The lock names no lake.
+        StoreError: The lake does not exist or cannot be read.
+    """
+    address = lake or lock.get("lake")
+    if address is None:
+        raise ConfigError("the lock names no lake; give the lake of the dataset")
+    try:
+        require_no_secrets(address)
+        return Lake(address, create=False)
+    except StoreError as error:
+        if lake:
+            raise
+        raise StoreError(f"{brief(error)}; a lake that has moved is given with --lake") from error
+
+
+def require_no_choice(**given: object) -> None:
+    """Refuse options beside a lock, which has them.
+
+    Args:
+        **given: Options by name; one is given if its value counts as true.
+
+    Raises:
+        ConfigError: An option is given.
+    """
+    if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
+        raise ConfigError(
+            f"{', '.join(named)} cannot be given with --from-lock, which takes them from the lock;"
+            " leave them out"
+        )
+
+
+def versions_of(lock: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the version per table that a lock names; None for a table that was empty."""
+    return {table: lock["tables"].get(table) for table in TABLES}
+
+
 def require_versions(lake: Lake, versions: Mapping[str, int | None]) -> None:
     """Refuse versions of tables that a vacuum has removed, in whole or in part.
 
@@ -116,6 +168,13 @@ def require_versions(lake: Lake, versions: Mapping[str, int | None]) -> None:
     for table, version in versions.items():
         if version is None:
             continue
+        latest = lake.version(table)
+        if latest is None or version > latest:
+            has = "is empty" if latest is None else f"has versions up to {latest}"
+            raise MissingVersion(
+                f"the lock names version {version} of {table}, which {has} in {lake.uri}; give the"
+                " lake of the dataset, and its lock as it was written"
+            )
         try:
             named = files_of(table, lake.tables.at(table, version))
         except MissingVersion as error:
@@ -210,6 +269,6 @@ def _differing(lock: Mapping[str, Any], made: Mapping[str, Any]) -> GateRefused:
         release = f"; it was published by assay {lock.get('assay')}, and this is {__version__}"
     return GateRefused(
         f"not published, since {len(names):,} of {len(before):,} files would differ from the"
-        f" lock, such as {names[0]}{images}{release}; publish without --from-lock, or with the"
-        " release and the packages that made it"
+        f" lock, such as {names[0]}{images}{release}; publish without --from-lock, or with the lock"
+        " as it was written, and the release and the packages that made it"
     )

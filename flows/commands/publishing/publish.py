@@ -30,7 +30,7 @@ def publish(
     overwrite: Annotated[bool, Flag] = False,
     allow_shortcuts: Annotated[bool, Flag] = False,
     align_encoding: Annotated[bool, Flag] = False,
-    from_lock: Path | None = None,
+    from_lock: str | None = None,
     without_forgotten: Annotated[bool, Flag] = False,
     json_: AsJson = False,
     dry_run: DryRun = False,
@@ -59,8 +59,8 @@ def publish(
         allow_shortcuts: Dataset published with a warning although file size, format, dimensions
             or compression tell fake from real.
         align_encoding: All images encoded alike: centre square of 384 px, JPEG 90.
-        from_lock: VERSIONS.lock of a published dataset, or its folder, to make again to the byte
-            with the options in it; only --to, --lake, --ids and --overwrite go with it.
+        from_lock: VERSIONS.lock of a published dataset, or its folder or prefix, to make again to
+            the byte with the options in it; only --to, --lake, --ids and --overwrite go with it.
         without_forgotten: Rest of a dataset of which images were forgotten; with --from-lock.
         json_: One JSON object on stdout.
         dry_run: Counts and paths of what would be read and written; nothing is changed.
@@ -69,7 +69,6 @@ def publish(
         ConfigError: An option does not go with --from-lock.
     """
     from ....data.errors import ConfigError
-    from ....data.user_paths import from_home
     from ....tasks.publish.ids_file import read_ids
     from ....tasks.publish.limits import parse_cap
     from ....tasks.publish.publish import publish as publish_lake
@@ -77,8 +76,9 @@ def publish(
     lock = None
     if from_lock is not None:
         from ....tasks.versions.published import read_lock
+        from ....tasks.versions.remake import lake_of_lock, publish_from_lock, require_no_choice
 
-        _require_no_choice(
+        require_no_choice(
             format=format_ != "hf",
             detector=detector,
             precision=precision,
@@ -91,11 +91,12 @@ def publish(
             allow_shortcuts=allow_shortcuts,
             align_encoding=align_encoding,
         )
-        lock = read_lock(from_home(from_lock))
-        lake = lake or lock.get("lake")
+        lock = read_lock(from_lock)
+        opened = lake_of_lock(lock, lake)
     elif without_forgotten:
         raise ConfigError("--without-forgotten goes with --from-lock")
-    opened = open_lake(lake)
+    else:
+        opened = open_lake(lake)
     caps = parse_cap(cap)
     wanted = None if ids is None else read_ids(ids)
     if dry_run and lock is not None:
@@ -123,8 +124,6 @@ def publish(
         print_effects(effects, as_json=json_)
         return
     if lock is not None:
-        from ....tasks.versions.remake import publish_from_lock
-
         result = publish_from_lock(
             opened,
             lock,
@@ -153,17 +152,6 @@ def publish(
         align_encoding=align_encoding,
     )
     _print(result, as_json=json_)
-
-
-def _require_no_choice(**given: object) -> None:
-    """Refuse options beside a lock, which has them."""
-    from ....data.errors import ConfigError
-
-    if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
-        raise ConfigError(
-            f"{', '.join(named)} cannot be given with --from-lock, which takes them from the lock;"
-            " leave them out"
-        )
 
 
 def _print(result: PublishResult, *, as_json: bool) -> None:

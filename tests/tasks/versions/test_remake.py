@@ -14,6 +14,7 @@ from assay.data.errors import ConfigError, GateRefused, InputError, MissingVersi
 from assay.data.score_key import ScoreKey
 from assay.data.store.lake import Lake
 from assay.flows.cli import app
+from assay.flows.plain import publish as step
 from assay.tasks.decide.decide_images import decide_images
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.lake.compact import compact
@@ -175,6 +176,56 @@ def test_files_that_differ_are_never_put_in_place(made: Made, tmp_path: Path) ->
         publish_from_lock(made.lake, lock | {"precision": None}, tmp_path / "again")
     assert not (tmp_path / "again").exists()
     assert dataclasses.is_dataclass(publish_from_lock(made.lake, lock, tmp_path / "again"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": "x"}, "has seed = 'x'"),
+        ({"fractions": [1.0]}, r"has fractions = \[1.0\]"),
+        ({"tables": {"scores": 1}}, "lacks tables.images"),
+        ({"tables": {"images": 1, "scores": -1}}, "has tables.scores = -1"),
+        ({"files": {"../out": {"sha256": "0" * 64, "n_bytes": 1}}}, "has files.../out"),
+        ({"files": {"data/train-0-of-1.tar": {"n_bytes": 1}}}, "lacks files.data/train-.*sha256"),
+    ],
+)
+def test_an_altered_lock_names_what_no_publication_writes(
+    made: Made, tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    """Before the lake is read; a lock that is cut off is refused as well."""
+    publish(made.lake, tmp_path / "out")
+    file = tmp_path / "out" / "VERSIONS.lock"
+    lock = json.loads(file.read_text())
+    file.write_text(json.dumps(lock | change))
+    with pytest.raises(InputError, match=said):
+        read_lock(file)
+    file.write_text(json.dumps(lock)[:-9])
+    with pytest.raises(InputError, match=r"is cut off or no VERSIONS\.lock"):
+        read_lock(file)
+
+
+def test_a_version_that_the_lake_never_had_is_named(made: Made, tmp_path: Path) -> None:
+    """It is not taken for one that a vacuum removed."""
+    publish(made.lake, tmp_path / "out")
+    lock = read_lock(tmp_path / "out")
+    other = lock | {"tables": lock["tables"] | {"images": 99}}
+    with pytest.raises(MissingVersion, match="names version 99 of images, which has versions up"):
+        publish_from_lock(made.lake, other, tmp_path / "again")
+
+
+def test_the_step_makes_a_dataset_again(made: Made, tmp_path: Path) -> None:
+    """With `from_lock` it takes the lake of the lock, and refuses what the lock has."""
+    publish(made.lake, tmp_path / "out", seed=2)
+    again = step(None, tmp_path / "again", from_lock=tmp_path / "out")
+    assert content(tmp_path / "again") == content(tmp_path / "out")
+    assert (again.lake, again.images) == (made.lake.uri, 6)
+    step(made.lake.uri, tmp_path / "moved", from_lock=tmp_path / "out" / "VERSIONS.lock")
+    with pytest.raises(ConfigError, match="--seed, --fractions cannot be given with --from-lock"):
+        step(None, tmp_path / "third", from_lock=tmp_path / "out", seed=1, fractions=(1, 0, 0))
+    with pytest.raises(ConfigError, match="decided is None"):
+        step(None, tmp_path / "third")
+    with pytest.raises(ConfigError, match="goes with from_lock"):
+        step(made.lake.uri, tmp_path / "third", without_forgotten=True)
 
 
 def test_a_lock_of_a_later_format_is_refused(tmp_path: Path) -> None:
