@@ -34,7 +34,7 @@ def require_output(out: Path, *, inputs: Iterable[str | os.PathLike[str]] = ()) 
         raise ConfigError(f"{str(out)!a} is not a valid file name; give the file to write")
     real = os.path.realpath(out)
     if any("\0" not in str(path) and os.path.realpath(path) == real for path in inputs):
-        raise ConfigError(f"{out} is the input image; give another file to write")
+        raise ConfigError(f"{out} is an input; give another file to write")
     if out.is_dir():
         raise ConfigError(f"{out} is a folder; give the file to write")
     places = (os.path.abspath(out), real)  # noqa: PTH100

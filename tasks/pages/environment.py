@@ -8,6 +8,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ...data.text.wording import counted
 from .captions import cut, score_text, visible
 
 _SHARED: Final = Path(__file__).parent
@@ -21,7 +22,7 @@ def environment(folder: Path = _SHARED) -> Environment:
 
     Templates may extend `page.html.jinja`, which forbids requests, and scripts but those that a
     page allows by their hash, and includes the theme and the styles of blurred images. The filters
-    `cut`, `visible` and `score` are those of `captions`.
+    `cut`, `visible` and `score` are those of `captions`, and `counted` is that of messages.
 
     Args:
         folder: Folder of the page's own templates.
@@ -33,5 +34,5 @@ def environment(folder: Path = _SHARED) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"cut": cut, "visible": visible, "score": score_text}
+    made.filters |= {"cut": cut, "visible": visible, "score": score_text, "counted": counted}
     return made

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -93,6 +93,7 @@ class Difference:
         n_unchanged: Number of images of both, without any change.
         moves: Changes, each with its words; none for equal datasets.
         settings: Settings that differ, with the values of A and B.
+        notes: Facts of the two datasets that explain the counts; none for versions of one dataset.
     """
 
     a: str
@@ -102,6 +103,7 @@ class Difference:
     n_unchanged: int
     moves: tuple[Move, ...]
     settings: Mapping[str, tuple[Any, Any]]
+    notes: tuple[str, ...] = ()
 
     def count(self, kind: Kind) -> int:
         """Return the number of images with a kind of change."""
@@ -127,7 +129,14 @@ class Difference:
             "settings": {
                 name: {"a": before, "b": after} for name, (before, after) in self.settings.items()
             },
+            "notes": list(self.notes),
         }
+
+    def with_examples(self, n: int) -> Difference:
+        """Return the differences with at most some ids per change."""
+        return replace(
+            self, moves=tuple(replace(move, examples=move.examples[:n]) for move in self.moves)
+        )
 
 
 def compare(a: Published, b: Published, *, n_examples: int = 3) -> Difference:
@@ -158,7 +167,18 @@ def compare(a: Published, b: Published, *, n_examples: int = 3) -> Difference:
         n_unchanged=shared.filter(~is_changed).height,
         moves=tuple(moves),
         settings=differing_settings(a.lock, b.lock),
+        notes=tuple(_notes(a, b, n_shared=shared.height)),
     )
+
+
+def _notes(a: Published, b: Published, *, n_shared: int) -> Iterator[str]:
+    """Yield what a reader may not expect of two datasets to compare."""
+    if a.lock and a.lock == b.lock:
+        yield "both are the same publication, or copies of it"
+    if a.lock.get("lake") != b.lock.get("lake"):
+        yield "the datasets were published from two lakes, or from one that has moved"
+    if not n_shared and a.rows.height and b.rows.height:
+        yield "the datasets have no image in common"
 
 
 def differing_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

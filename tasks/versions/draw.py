@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...data.errors import shorten
+from ...data.text.wording import counted
 from .compare import Difference, Kind
 
-_WORDS: Final = {
+WORDS: Final = {
     Kind.ADDED: "added",
     Kind.REMOVED: "removed",
     Kind.RELABELLED: "relabelled",
@@ -23,12 +24,13 @@ def draw(found: Difference) -> str:
     Args:
         found: Differences between two datasets.
     """
-    lines = [f"a           {found.a}", f"            {found.n_a:,} images"]
-    lines += [f"b           {found.b}", f"            {found.n_b:,} images"]
+    lines = [f"a           {found.a}", f"            {counted(found.n_a, 'image')}"]
+    lines += [f"b           {found.b}", f"            {counted(found.n_b, 'image')}"]
+    lines += [f"note        {note}" for note in found.notes]
     for name, (before, after) in found.settings.items():
-        lines.append(f"setting     {name}: {_value(before)} -> {_value(after)}")
+        lines.append(f"setting     {name}: {value_text(before)} -> {value_text(after)}")
     for kind in Kind:
-        lines.append(f"{_WORDS[kind]:<11} {found.count(kind):,}")
+        lines.append(f"{WORDS[kind]:<11} {found.count(kind):,}")
         for move in (move for move in found.moves if move.kind is kind):
             if kind in _PLACES:
                 what = f"{_PLACES[kind]} {move.after or move.before}"
@@ -41,9 +43,12 @@ def draw(found: Difference) -> str:
     return "\n".join(lines)
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Return the value of a setting in words."""
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
         return shorten(_items(value, " ") or "all images", 100)
     return shorten(str(value), 100)

@@ -442,7 +442,7 @@ def test_a_lake_that_is_too_small_is_told(made, capsys):
         (["{a}", "-o", "{folder}/sheet.gif"], 2, ".png, .html"),
         (["{a}", "-o", "{folder}/sheet"], 2, "ends in nothing"),
         (["{a}", "-o", "{folder}/folder.png"], 2, "is a folder"),
-        (["{folder}/own.png", "-o", "{folder}/own.png"], 2, "is the input image"),
+        (["{folder}/own.png", "-o", "{folder}/own.png"], 2, "is an input"),
         (["{a}", "-o", "{folder}/text.jpg/sheet.png"], 4, "cannot write"),
         (["{failed}"], 3, "--by phash"),
         (["{folder}/own.png"], 5, "--by phash"),

@@ -81,6 +81,15 @@ def test_a_dataset_does_not_differ_from_itself(tmp_path):
     publish(made.lake, tmp_path / "a")
     found = compare(read_published(tmp_path / "a"), read_published(tmp_path / "a"))
     assert (found.moves, found.settings, found.n_unchanged) == ((), {}, 2)
+    assert found.notes == ("both are the same publication, or copies of it",)
+
+
+def test_datasets_without_a_common_image_say_so():
+    """The lakes differ, and every image is added or removed."""
+    a, b = ([(image, "train", None, None)] for image in ("i1", "i2"))
+    found = compare(of(a, lake="/x"), of(b, lake="/y"))
+    assert [draw(found).count(word) for word in ("two lakes", "no image in common")] == [1, 1]
+    assert (found.count(Kind.ADDED), found.count(Kind.REMOVED), found.n_unchanged) == (1, 1, 0)
 
 
 def test_the_text_counts_each_change_and_names_examples():
@@ -153,10 +162,18 @@ def test_what_is_no_dataset_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot read"):
         read_published(tmp_path)
     with pytest.raises(ConfigError, match="copy the dataset to a folder"):
-        read_published("s3://bucket/dataset")
+        read_published("https://host/dataset")
     made = lake_of(tmp_path / "lake", shots(1))
     result = publish(made.lake, tmp_path / "a")
-    (tmp_path / "a" / result.files[0]).unlink()
+    file = tmp_path / "a" / result.files[0]
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-9])
+    with pytest.raises(InputError, match=rf"{len(raw) - 9:,} bytes instead of the {len(raw):,} "):
+        read_published(tmp_path / "a")
+    file.write_bytes(raw[:-9] + bytes(9))
+    with pytest.raises(InputError, match=r"cannot read .*publish the dataset again"):
+        read_published(tmp_path / "a")
+    file.unlink()
     with pytest.raises(InputError, match=r"is missing, which its VERSIONS\.lock names"):
         read_published(tmp_path / "a")
 
