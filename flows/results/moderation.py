@@ -14,12 +14,11 @@ from ...data.errors import AssayError, ConfigError, InputError
 from .counts import RunCounts, most_first
 
 if TYPE_CHECKING:
+    import datasets
     import numpy as np
     import pandas
     import polars as pl
     from numpy.typing import NDArray
-
-    import datasets
 
     from ...data.store.lake import Lake
     from ...tasks.publish.data_files.formats import Format
