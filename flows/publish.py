@@ -80,6 +80,7 @@ def publish(
         Values as printed by `--json`.
 
     Raises:
+        ConfigError: An option does not go with `from_lock`.
         AssayError: The lake cannot be read, the folder cannot be written, or a gate refuses.
     """
     lock = None

@@ -16,6 +16,7 @@ from ..errors import AssayError, ConfigError, InputError, UnreadableImage, brief
 from ..plugins import entries, load, package_of
 from ..source_paths import scheme_of
 from ..text.redaction import redact_url
+from ..text.wording import counted
 from ..vocabulary import Label, Reason
 from .items import Address, Item, SourceOptions, bad_item
 from .labelling import UNKNOWN_LABEL
@@ -70,7 +71,7 @@ class InstalledSource:
         except Exception as error:  # noqa: BLE001 - the source boundary: no source stops a run
             _log.warning("%s: %s", ref, _failed(name, error))
             _log.debug("%s failed", _whose(name), exc_info=True)
-            detail = f"after {number} items, {_failed(name, error)}"
+            detail = f"after {counted(number, 'item')}, {_failed(name, error)}"
             yield bad_item(_uri_of(ref), Reason.FETCH_FAILED, detail)
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from ..errors import InputError, UnreadableImage
 from ..images.limits import too_many_bytes
 from ..object_addresses import folder_of, is_object
+from ..text.wording import counted
 from ..vocabulary import Reason
 from .arrow_rows import rows_of, value_of
 from .buckets.object_file import object_file
@@ -285,7 +286,8 @@ def list_parquet(
             yield bad_item(
                 member_uri("parquet", path, str(first + done), mark="damaged"),
                 Reason.UNREADABLE,
-                f"{n_rows - done} rows are unreadable: {error or type(error).__name__}",
+                f"{counted(n_rows - done, 'row is', 'rows are')} unreadable:"
+                f" {error or type(error).__name__}",
                 fingerprint=reader.stamp,
             )
         first += n_rows

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from ..errors import StoreError, brief
 from ..schema import Row
+from ..text.wording import counted
 from . import shards
 from .erasure.tombstones import DERIVED, Tombstones
 from .files import TMP_PREFIX, Store, cannot, write_whole
@@ -201,7 +202,8 @@ class Lake:
         if missing:
             raise StoreError(
                 f"{self.uri} has no image {min(missing)} ({len(missing)} of"
-                f" {len(set(image_ids))} ids are unknown); the images table lists its images"
+                f" {counted(len(set(image_ids)), 'id is', 'ids are')} unknown); the"
+                " images table lists its images"
             )
         return shards.read_images(
             self._store,

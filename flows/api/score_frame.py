@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...data.sources.items import Item, SourceOptions
+from ...data.text.wording import counted
 from ...data.vocabulary import ScoreStatus
 from ...tasks.score_items import score_items
 from .. import progress
@@ -52,7 +53,8 @@ def scored_frame(
             watcher.advance(1)
     except KeyboardInterrupt as error:
         error.add_note(
-            f"{len(embeddings):,} images were scored, and nothing is kept without a lake"
+            f"{counted(len(embeddings), 'image was', 'images were')} scored, and"
+            " nothing is kept without a lake"
         )
         raise
     watcher.end()

@@ -8,6 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from ...data.commands import command
+from ...data.text.wording import counted
 from ...tasks.evasion.table import table_text
 from ..results.moderation import Moderation
 
@@ -50,7 +51,8 @@ class Augmentation:
         run_ = self.moderation
         return "\n".join(
             [
-                f"run {run_.run_id}: {self.made:,} images made, {self.known:,} already made, "
+                f"run {run_.run_id}: {counted(self.made, 'image')} made, {self.known:,}"
+                " already made, "
                 f"{self.failed:,} failed, {self._equal()}in {run_.seconds:,.1f} s",
                 *self._failed(),
                 "",

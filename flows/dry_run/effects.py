@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+# The plural of what is counted, such as `rows of images` or `stored images to score`.
+_PLURAL: Final = re.compile(
+    r"^((?:\w+ )?(?:answer|file|hash|image|item|lease|report|row|shard))e?s\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +69,6 @@ class Effects:
 def _cells(effect: Effect) -> tuple[str, str, str]:
     """Return an effect as count, noun and place."""
     bound = "at most " if effect.at_most and effect.count else ""
-    return f"{bound}{effect.count:,}", effect.what, effect.where
+    # `to_json` has the plural whatever the count, for programs.
+    what = _PLURAL.sub(r"\1", effect.what) if effect.count == 1 else effect.what
+    return f"{bound}{effect.count:,}", what, effect.where

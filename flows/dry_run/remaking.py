@@ -8,6 +8,7 @@ from typing import Any
 
 from ...data.store.lake import Lake
 from ...data.store.places.place_at import place_at
+from ...data.text.wording import counted
 from ...tasks.publish.place import require_replaceable
 from ...tasks.versions.remake import require_versions, versions_of
 from .effects import Effect, Effects
@@ -36,7 +37,7 @@ def remake_effects(
     return Effects(
         reads=[Effect(n_images, "images", lake.uri)],
         writes=[
-            Effect(n_images, f"rows in {len(lock['files']):,} files", f"{place}/data"),
+            Effect(n_images, f"rows in {counted(len(lock['files']), 'file')}", f"{place}/data"),
             Effect(1, "dataset card", f"{place}/README.md"),
             Effect(1, "lock file", f"{place}/VERSIONS.lock"),
         ],

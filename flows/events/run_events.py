@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from ...data.text.wording import counted
 from ..request import Request
 from ..results.moderation import Moderation
 from ..run_state import Stage, Tell, new_run_id
@@ -80,12 +81,13 @@ def message_of(result: Moderation, request: Request) -> str | None:
     exceeded = []
     if result.is_flagged_above(request.flagged_limit):
         exceeded.append(
-            f"flagged {result.decisions['flag']:,} of {sum(result.decisions.values()):,} images"
+            f"flagged {result.decisions['flag']:,} of"
+            f" {counted(sum(result.decisions.values()), 'image')}"
             f" ({result.flagged_share:.1%}), limit {request.flagged_limit:.1%}"
         )
     if result.is_rejected_above(request.fail_on_rejected):
         exceeded.append(
-            f"rejected {result.rejected:,} of {result.items:,} items"
+            f"rejected {result.rejected:,} of {counted(result.items, 'item')}"
             f" ({result.rejected / result.items:.1%}), limit {request.fail_on_rejected:.1%}"
         )
     if result.drift is not None and result.has_drifted:

@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
 
 from ...data.errors import shorten
+from ...data.text.wording import counted
 from ...tasks.publish.publish import PublishResult
 from .artifacts import as_code, markdown_table
 
@@ -38,14 +39,14 @@ def dataset_markdown(published: PublishResult, *, host: str) -> str:
     """
     where = "" if "://" in published.out else f", a folder on `{as_code(host)}`"
     scores = "none" if published.key is None else published.key.describe()
-    counted: dict[str, dict[str, Any]] = {
+    counts: dict[str, dict[str, Any]] = {
         "split": published.splits,
         "label": published.labels,
     }
     parts = [
-        f"# Dataset of {sum(published.splits.values()):,} images",
+        f"# Dataset of {counted(sum(published.splits.values()), 'image')}",
         f"`{as_code(published.out)}`{where}.",
-        *(markdown_table((name, "rows"), counts.items()) for name, counts in counted.items()),
+        *(markdown_table((name, "rows"), of_each.items()) for name, of_each in counts.items()),
         published.split_note or "",
         f"Groups of near-duplicates: {published.groups:,}. Scores: `{as_code(scores)}`."
         f" Policy: `{as_code(published.policy_id or 'none')}`.",

@@ -19,6 +19,7 @@ from ...data.errors import AssayError, ModelError, StoreError, UntrustedWeights
 from ...data.machine import n_cores
 from ...data.package_versions import PACKAGES
 from ...data.text.redaction import redact_url
+from ...data.text.wording import counted
 from ...version import __version__
 from ..process.offline import offline
 
@@ -144,7 +145,10 @@ def _lake(lake: str | None) -> str:
             f" run {command('lake', 'check', lake=opened.uri)}"
         )
     rows = ", ".join(f"{name} {n:,}" for name, n in health.rows.items() if n)
-    return f"{opened.uri}, {health.images:,} images in {health.shards:,} shards; rows: {rows or 0}"
+    return (
+        f"{opened.uri}, {counted(health.images, 'image')} in"
+        f" {counted(health.shards, 'shard')}; rows: {rows or 0}"
+    )
 
 
 def _prefect() -> str:

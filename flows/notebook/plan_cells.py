@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.magic_arguments import argument
 
 from ...data.errors import AssayError, SynthError
+from ...data.text.wording import counted
 from ..process.cells import interrupts_in_one_line
 from ..process.malloc import limit_arenas
 from ..progress import for_terminal, watched
@@ -112,7 +113,8 @@ def run_plan(plan: Plan, given: Mapping[str, Any]) -> Augmentation:
         result = augment(request, plan, settings=settings)
     if result.failed and not result.made and not result.known:
         raise SynthError(
-            f"none of {result.failed:,} images could be generated: {result.failures[0][0]}; "
+            f"none of {counted(result.failed, 'image')} could be generated:"
+            f" {result.failures[0][0]}; "
             "correct that and run the cell again"
         )
     return result

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ...data.errors import ConfigError, InputError, shorten
 from ...data.store.lake import Lake
 from ...data.store.open_store import require_no_secrets
+from ...data.text.wording import counted
 from ...tasks.publish.data_files.formats import Format
 from ...tasks.publish.publish import PublishResult
 from ...tasks.publish.publish import publish as publish_lake
@@ -190,7 +191,7 @@ def _within(batches: Sequence[Decided], ids: Iterable[str] | None) -> Iterable[s
     outside = wanted.filter(~wanted.is_in(own.implode()))
     if len(outside):
         raise InputError(
-            f"{len(outside):,} of {len(wanted):,} ids are not of the batches: "
+            f"{len(outside):,} of {counted(len(wanted), 'id is', 'ids are')} not of the batches: "
             f"{shorten(outside[0], 64)}{', ...' if len(outside) > 1 else ''}; allowed: image_id of "
             "their rows"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...data.commands import command
 from ...data.errors import shorten
+from ...data.text.wording import counted
 from ...data.vocabulary import Reason
 from ...tasks.rejections import remedy_of
 
@@ -65,7 +66,7 @@ class RunCounts:
         """Scope of the run, as text."""
         if self.batch_id is None:
             return "all images of the lake"
-        return f"{self.items:,} item{'' if self.items == 1 else 's'}"
+        return counted(self.items, "item")
 
     @property
     def paths(self) -> list[str]:

@@ -12,7 +12,7 @@ import polars as pl
 from ...data.errors import ConfigError
 from ...data.sql_condition import parse_condition
 from ...data.store.lake import Lake
-from ...data.text.wording import did_you_mean
+from ...data.text.wording import counted, did_you_mean
 from ...data.vocabulary import Decision
 from ...tasks.pages.captions import SIGNS, score_text, short_name
 from ...tasks.pages.environment import environment
@@ -50,7 +50,9 @@ class Gallery:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return f"<Gallery {self.title}: {min(self.n, len(self)):,} of {len(self):,} images>"
+        return (
+            f"<Gallery {self.title}: {min(self.n, len(self)):,} of {counted(len(self), 'image')}>"
+        )
 
     def to_polars(self) -> pl.DataFrame:
         """Return the rows of all its images."""
@@ -62,7 +64,7 @@ class Gallery:
         template = environment(Path(__file__).parent).get_template("gallery.html.jinja")
         return template.render(
             title=self.title,
-            note=self.note or f"{len(shown):,} of {len(self):,} images",
+            note=self.note or f"{len(shown):,} of {counted(len(self), 'image')}",
             signs=SIGNS,
             images=[tile(row, small) for row in shown.iter_rows(named=True)],
         )

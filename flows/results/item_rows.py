@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...data.errors import InputError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...data.vocabulary import Reason
 from ...tasks.browse.find_image import find_image
 from ...tasks.embeddings.rows import distinct_batches, embedded
@@ -139,7 +140,7 @@ def image_at(lake: Lake, run: RunRecord, item: int | str) -> str:
     rows = item_rows(lake, run)
     n_rows = len(rows)
     if not -n_rows <= item < n_rows:
-        raise InputError(f"there is no row {item}; the run has {n_rows:,} rows, from 0")
+        raise InputError(f"there is no row {item}; the run has {counted(n_rows, 'row')}, from 0")
     row = rows.row(item, named=True)
     if row["image_id"] is None:
         reason = row["reason"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ...data.commands import command
 from ...data.errors import AssayError, ConfigError, InputError
+from ...data.text.wording import counted
 from .counts import RunCounts, most_first
 
 if TYPE_CHECKING:
@@ -392,7 +393,8 @@ class TooManyRejected(InputError):
         most = most_first(result.rejected_by_reason)[:_REASONS_NAMED]
         reasons = ", ".join(f"{name} {n:,}" for name, n in most)
         super().__init__(
-            f"{result.rejected:,} of {result.items:,} items were rejected, a share of {seen:.3g};"
+            f"{result.rejected:,} of {counted(result.items, 'item was', 'items were')} rejected, a"
+            f" share of {seen:.3g};"
             f" --fail-on-rejected allows {share:g}; most frequent reasons: {reasons or 'unknown'}."
             " The results of the run are committed; correct the sources or raise the limit"
         )

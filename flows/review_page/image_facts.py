@@ -9,6 +9,7 @@ import polars as pl
 
 from ...data.schema import Row
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...data.vocabulary import DecisionReason, Doubt
 from ...tasks.latest_rows import Named, keyed_decisions
 from ...tasks.pages.captions import cut, short_name, visible
@@ -104,7 +105,7 @@ def _facts(image: Row, seen: pl.DataFrame) -> list[tuple[str, str]]:
     quality = image["jpeg_quality"]
     encoded = image["format"] + (f", quality {quality}" if quality else "")
     if image["n_frames"] > 1:
-        encoded += f", {image['n_frames']} frames"
+        encoded += f", {counted(image['n_frames'], 'frame')}"
     doubt = image.get("doubt")
     found = [
         ("size", f"{image['width_px']} x {image['height_px']} px, {_size(image['n_bytes'])}"),

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from ...data.errors import ConfigError
-from ...data.text.wording import shown
+from ...data.text.wording import counted, shown
 from ..job import Contents, Job
 from ..methods.fields import MethodSettings, Role, Text, fields_of
 from ..methods.protocol import Method, swept_values
@@ -150,7 +150,7 @@ class Plan:
             if counts[block.name] > MAX_IMAGES:
                 each = f", {n_each:,} for each of {n_sources:,} parents" if n_sources > 1 else ""
                 raise ConfigError(
-                    f"[[make]] {block.name} has {counts[block.name]:,} images{each}; "
+                    f"[[make]] {block.name} has {counted(counts[block.name], 'image')}{each}; "
                     f"allowed: {MAX_IMAGES:,}. Shorten its lists, or split the plan"
                 )
         return counts

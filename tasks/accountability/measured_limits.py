@@ -10,6 +10,7 @@ import polars as pl
 
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...data.vocabulary import Decision, DecisionReason
 from ..audit.audits import read_audit
 from ..calibrate.labelled import read_labelled
@@ -73,7 +74,8 @@ def _deliveries(lake: Lake, policy_id: str, key: ScoreKey) -> Iterator[str]:
     n_unstable = int(flags["is_unstable"].sum())
     falls = flags["fall"].to_numpy()
     yield (
-        f"- Deliveries: of {flags.height:,} scores at or above the flag threshold {n_unstable:,}"
+        f"- Deliveries: of {counted(flags.height, 'score')} at or above the flag"
+        f" threshold {n_unstable:,}"
         f" did not hold when the image was saved again, {share(n_unstable, flags.height).text()};"
         f" the lowest lay {np.median(falls):.2f} below the image's own logit in the median and"
         f" {falls.max():.2f} at most."

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...data.vocabulary import Decision
 from ..decide.calibration import Calibration, find_calibration
 from ..decide.policy import Band, Policy
@@ -37,7 +38,7 @@ def signal_card(lake: Lake, policy: Policy, key: ScoreKey) -> str:
     lines = [
         f"# Signal card: {key.detector} under {policy.policy_id}",
         "",
-        f"- Signal: the probability in [0, 1] that the whole image is AI-generated, by"
+        "- Signal: the probability in [0, 1] that the whole image is AI-generated, by"
         f" {key.describe()}.",
         f"- Policy: `{policy.policy_id}`; calibration:"
         f" {'none' if policy.calibration is None else f'`{policy.calibration}`'}.",
@@ -78,7 +79,7 @@ def _bands(policy: Policy, key: ScoreKey) -> Iterator[tuple[str, Band]]:
 def _alone(policy: Policy, key: ScoreKey) -> Iterator[str]:
     if policy.fdr is not None:
         yield (
-            f"- Flag the images of a batch by their p-values, so that at most"
+            "- Flag the images of a batch by their p-values, so that at most"
             f" {100 * policy.fdr:g} % of the flagged are real on average."
         )
     for name, band in _bands(policy, key):
@@ -122,7 +123,7 @@ def _routes(lake: Lake, policy: Policy) -> Iterator[str]:
     ):
         yield (
             f"- Whatever its score, an image near to a hash of the list {name}: {n_flag:,} of its"
-            f" {n_hashes:,} hashes flag, the others send to review."
+            f" {counted(n_hashes, 'hash flags', 'hashes flag')}, the others send to review."
         )
     yield (
         "- Local edits and face swaps: the detector sees the centre square as one whole, and is at"
@@ -141,7 +142,8 @@ def _not_measured() -> Iterator[str]:
 def _measured(calibration: Calibration) -> Iterator[str]:
     facts = calibration.facts
     yield (
-        f"From {facts['n_reals']:,} labelled real and {facts['n_fakes']:,} fake images, one per"
+        f"From {facts['n_reals']:,} labelled real and"
+        f" {counted(facts['n_fakes'], 'fake image')}, one per"
         " group of copies. Intervals are of 95 %."
     )
     yield ""

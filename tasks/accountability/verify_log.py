@@ -12,6 +12,7 @@ import polars as pl
 
 from ...data.errors import InputError
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ..decide.decision_log import LOGGED, Tail, first_tail, row_sha256
 
 ANCHOR: Final = "decision_log"
@@ -154,7 +155,7 @@ def _faults(run_id: str, rows: pl.DataFrame, end: Tail | None) -> Iterator[Fault
                 FaultKind.REMOVED,
                 expected.n_rows,
                 None,
-                f"{lost:,} rows are missing before {index}",
+                f"{counted(lost, 'row is', 'rows are')} missing before {index}",
             )
         elif row["previous_sha256"] != expected.sha256:
             # Either of two rows may have been altered: the one before, or the link in this one.
@@ -173,14 +174,14 @@ def _faults(run_id: str, rows: pl.DataFrame, end: Tail | None) -> Iterator[Fault
             FaultKind.REMOVED,
             expected.n_rows,
             None,
-            f"{end.n_rows - expected.n_rows:,} rows are missing at the end",
+            f"{counted(end.n_rows - expected.n_rows, 'row is', 'rows are')} missing at the end",
         )
     elif expected.n_rows > end.n_rows:
         yield fault(
             FaultKind.INSERTED,
             end.n_rows,
             None,
-            f"{expected.n_rows - end.n_rows:,} rows after the recorded end",
+            f"{counted(expected.n_rows - end.n_rows, 'row')} after the recorded end",
         )
     elif expected.sha256 != end.sha256:
         yield fault(

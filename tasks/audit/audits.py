@@ -13,6 +13,7 @@ import polars as pl
 from ...data.errors import ConfigError, InputError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...data.vocabulary import Decision, Label, ReviewKind
 from ..latest_rows import last_judgement, latest_decisions
 from ..proportion import Interval
@@ -104,7 +105,8 @@ def draw_audit(
         raise ConfigError(f"a seed of {seed}; allowed: 0 to 2^63 - 1")
     if n_images < 1 or not 0 <= cleared_share <= 1:
         raise ConfigError(
-            f"a sample of {n_images} images with a share of {cleared_share} of the cleared;"
+            f"a sample of {counted(n_images, 'image')} with a share of"
+            f" {cleared_share} of the cleared;"
             " allowed: 1 image or more, and a share from 0 to 1"
         )
     key, policy_id = _judged(lake, run_id)
@@ -277,12 +279,15 @@ def audit_text(audit: Audit) -> str:
     for name, one in audit.strata.items():
         unknown = one.n_drawn - one.n_labelled
         lines.append(
-            f"{name:<12}{one.n_all:,} images, {one.n_drawn:,} drawn, {one.n_fake:,} fake of"
+            f"{name:<12}{counted(one.n_all, 'image')}, {one.n_drawn:,} drawn,"
+            f" {one.n_fake:,} fake of"
             f" {one.n_labelled:,} labelled, {unknown:,} unknown:"
             f" {_figure_text(audit, found.fakes[name], name)} fake"
         )
     if audit.n_disputed:
-        lines.append(f"disputed    {audit.n_disputed:,} images count as unknown")
+        lines.append(
+            f"disputed    {counted(audit.n_disputed, 'image counts', 'images count')} as unknown"
+        )
     for name, figure, sentence in (
         ("prevalence", found.prevalence, "of all images are fake"),
         ("precision", found.precision, "of the flagged images are fake"),

@@ -15,6 +15,7 @@ import polars as pl
 
 from ...data.errors import InputError
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ..decide.policy import Policy
 from ..detector.backends.make import reference_of
 from ..detector.backends.protocol import BackendName
@@ -130,7 +131,7 @@ def bench_lake(
             precision=detector.precision,
             images_per_second=rate(detector),
             drift=slices[0].drift,
-            pictures=f"{len(kept)} images of {lake.uri}",
+            pictures=f"{counted(len(kept), 'image')} of {lake.uri}",
             measured_at=now(),
         )
         keep_measured(checkpoint.weights_sha256, measured)

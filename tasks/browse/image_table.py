@@ -7,6 +7,7 @@ from typing import Any
 
 from ...data.commands import command
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ..pages.captions import score_text
 from .filters import NONE, Filters
 from .images import Listed, Scope, count_images, domains_of
@@ -81,7 +82,7 @@ def images_json(lake: Lake, scope: Scope, listed: Listed, *, limit: int) -> dict
 
 
 def _images(n: int) -> str:
-    return f"{n:,} image{'' if n == 1 else 's'}"
+    return counted(n, "image")
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import polars as pl
 from rich.cells import cell_len, set_cell_size
 
+from ...data.text.wording import counted
 from .query import describe_tables
 from .table_text import Column, draw_table
 
@@ -36,7 +37,7 @@ def draw_rows(rows: pl.DataFrame, n_rows: int, *, width: int | None) -> str:
         [_cell(value, width if number != last else None) for number, value in enumerate(row)]
         for row in rows.iter_rows()
     ]
-    count = f"{n_rows:,} row{'' if n_rows == 1 else 's'}"
+    count = counted(n_rows, "row")
     if rows.height < n_rows:
         count = f"{rows.height:,} of {count}; --limit shows more, --to FILE writes all"
     return "\n".join([draw_table(columns, cells, width=width), count])

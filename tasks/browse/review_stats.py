@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ...data.text.wording import counted
 from ..review.agreement.golden_answers import GoldenRecord
 from ..review.agreement.pace import Pace
 from ..review.stats import ReviewStats
@@ -26,9 +27,10 @@ def draw_stats(stats: ReviewStats, *, width: int | None) -> str:
     states = ", ".join(f"{state} {n:,}" for state, n in stats.appeals.items() if n) or "none"
     return "\n".join(
         [
-            f"answers     {stats.answers:,} about {stats.images:,} images: {labels}",
+            f"answers     {stats.answers:,} about {counted(stats.images, 'image')}: {labels}",
             f"            corrected {stats.corrected:,}, taken back {stats.taken_back:,}",
-            f"two or more {stats.twice:,} images, of which {stats.disputed:,} are disputed",
+            f"two or more {counted(stats.twice, 'image')}, of which"
+            f" {stats.disputed:,} are disputed",
             f"alpha       {stats.alpha.describe()}",
             f"appeals     {states}",
             "",
@@ -86,7 +88,7 @@ def _draw_pairs(stats: ReviewStats, width: int | None) -> list[str]:
     ]
     lines = ["", draw_table(columns, rows, width=width)]
     if (n_more := len(stats.pairs) - _PAIRS_SHOWN) > 0:
-        lines.append(f"and {n_more:,} more pairs; --json has all")
+        lines.append(f"and {counted(n_more, 'more pair')}; --json has all")
     return lines
 
 
@@ -94,7 +96,7 @@ def _draw_golden(stats: ReviewStats, width: int | None) -> list[str]:
     if not stats.golden:
         return []
     if not stats.golden_records:
-        return ["", f"golden      {stats.golden:,} items, of which none is answered"]
+        return ["", f"golden      {counted(stats.golden, 'item')}, of which none is answered"]
     columns = [
         Column(name="right (95 %)"),
         Column(name="AI-generated found", hide=1),

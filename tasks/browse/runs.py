@@ -13,6 +13,7 @@ import polars as pl
 from ...data.commands import command
 from ...data.store.lake import Lake
 from ...data.text.redaction import redact_text
+from ...data.text.wording import counted
 from ...data.vocabulary import Decision
 from .table_text import Column, draw_table
 
@@ -145,7 +146,7 @@ def draw_runs(lake: Lake, runs: Runs, *, width: int | None) -> str:
         )
         for line in runs.lines
     ]
-    count = f"{runs.n_runs:,} run{'' if runs.n_runs == 1 else 's'}"
+    count = counted(runs.n_runs, "run")
     if len(rows) < runs.n_runs:
         count = f"{len(rows):,} of {count}; --limit shows more"
     notes = [f"{line.run_id}: {line.note}" for line in runs.lines if line.note]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from ...data.text.wording import counted
 from ..decide.calibration import POOLED
 from ..decide.policy_toml import policy_toml
 from ..proportion import Interval
@@ -54,7 +55,7 @@ def _facts(result: CalibrateResult, domain: str | None) -> Iterator[str]:
 
 def lines_of(thresholds: Thresholds) -> list[str]:
     """Return what thresholds rest on and what they find, as sentences."""
-    lines = [f"{thresholds.n_reals:,} real and {thresholds.n_fakes:,} fake images."]
+    lines = [f"{thresholds.n_reals:,} real and {counted(thresholds.n_fakes, 'fake image')}."]
     if thresholds.why_no_flag is not None:
         lines.append(f"No automatic flag: {thresholds.why_no_flag}.")
     if thresholds.found is not None:
@@ -81,7 +82,8 @@ def domain_lines(result: CalibrateResult) -> list[str]:
         ]
     facts = result.calibration.facts["out_of_domain"][""]
     lines = [
-        f"Images unlike {facts['n_reals']:,} labelled real and {facts['n_fakes']:,} fake images, by"
+        f"Images unlike {facts['n_reals']:,} labelled real and"
+        f" {counted(facts['n_fakes'], 'fake image')}, by"
         " their embeddings: what would be flagged goes to people. Of real images like the labelled"
         f" ones, {100 * rule.level:g} % on average are called unlike them."
     ]

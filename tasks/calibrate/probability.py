@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 
+from ...data.text.wording import counted
 from ..decide.probability_map import Floats, Method, ProbabilityMap, features_of
 
 N_FOLDS: Final = 5
@@ -54,7 +55,9 @@ def fit_probabilities(logits: NDArray[Any], is_fake: NDArray[np.bool_], *, seed:
     x = logits.astype(np.float64)
     n_least = int(min(is_fake.sum(), (~is_fake).sum()))
     if n_least < MIN_PER_CLASS:
-        raise ValueError(f"{n_least} images of one class; allowed: {MIN_PER_CLASS} or more")
+        raise ValueError(
+            f"{counted(n_least, 'image')} of one class; allowed: {MIN_PER_CLASS} or more"
+        )
     folds = list(
         StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed).split(x[:, None], is_fake)
     )

@@ -15,7 +15,7 @@ from ...data.errors import InputError
 from ...data.sources.uris import file_uri
 from ...data.store.lake import Lake
 from ...data.text.redaction import redact_url
-from ...data.text.wording import shown
+from ...data.text.wording import counted, shown
 from ...data.vocabulary import ReviewKind, ReviewOrigin
 from ..review.answer import Answer
 from ..review.answers import all_answers
@@ -127,7 +127,8 @@ def check_import(
     unknown = [f"{given.place}: {_named(given)}" for given in reading.answers if given not in ids]
     if unknown and not skip_unknown:
         raise InputError(
-            f"{file}: {len(unknown):,} of {len(reading.answers):,} answers are about images that"
+            f"{file}: {len(unknown):,} of"
+            f" {counted(len(reading.answers), 'answer is', 'answers are')} about images that"
             f" {lake.uri} does not have, and nothing was recorded: {_some(unknown)};"
             " --skip-unknown leaves them out"
         )
@@ -211,7 +212,7 @@ def _read_json(file: Path, reader: Reader) -> Reading:
 def _require_sound(file: Path, reading: Reading) -> None:
     if reading.problems:
         n = len(reading.problems)
-        entries = "1 entry" if n == 1 else f"{n:,} entries"
+        entries = counted(n, "entry", "entries")
         raise InputError(
             f"{file}: {entries} cannot be used, and nothing was recorded: {_some(reading.problems)}"
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ...data.text.wording import counted
 from .import_answers import Import
 
 
 def draw_import(done: Import) -> str:
     """Return what an import recorded and what it left out, one line each."""
     lines = [
-        f"recorded    {len(done.answers):,} answers from {done.file} ({done.format})",
+        f"recorded    {counted(len(done.answers), 'answer')} from {done.file} ({done.format})",
         f"            {done.n_known:,} were recorded before",
     ]
     if done.unknown:

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...data.errors import ConfigError
-from ...data.text.wording import did_you_mean
+from ...data.text.wording import counted, did_you_mean
 from .conditions import Conditions, Met, met_by
 
 Sort = Literal["newest", "oldest", "highest", "lowest", "nearest", "id"]
@@ -129,7 +129,7 @@ def page_of(
         ConfigError: The number of rows is not allowed.
     """
     if not 1 <= n_rows <= MAX_ROWS:
-        raise ConfigError(f"{n_rows:,} images per page; allowed: 1 to {MAX_ROWS}")
+        raise ConfigError(f"{counted(n_rows, 'image')} per page; allowed: 1 to {MAX_ROWS}")
     matching = np.flatnonzero(mask_of(table, conditions, met))
     keys = _keys(table, sort)[matching]
     is_earlier = np.zeros(len(matching), dtype=bool)

@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from ...data.errors import InputError
-from ...data.text.wording import shown
+from ...data.text.wording import counted, shown
 
 _NAMED: Final = 10
 _HASH: Final = "^[0-9a-f]{64}$"
@@ -56,7 +56,8 @@ def read_hashes(file: Path) -> pl.DataFrame:
         )
         more = f" and {bad.height - _NAMED:,} more" if bad.height > _NAMED else ""
         raise InputError(
-            f"{file}: {bad.height:,} rows are no PDQ hash of 64 hexadecimal digits: {named}{more};"
+            f"{file}: {counted(bad.height, 'row is', 'rows are')} no PDQ hash of 64"
+            f" hexadecimal digits: {named}{more};"
             " nothing was imported"
         )
     return hashes.select("hash", "note")

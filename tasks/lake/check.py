@@ -28,6 +28,7 @@ from ...data.store.journal.place import is_in_lake, journal_path
 from ...data.store.lake import Lake
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.table_repair import files_of
+from ...data.text.wording import counted
 from .findings import Finding, Health, damage_of
 from .fit import has_lost_tables
 from .known_images import unknown_images
@@ -119,7 +120,8 @@ def _check_journal(lake: Lake, *, deep: bool) -> list[Finding]:
         Finding(
             what="answers waiting",
             where=where,
-            problem=f"has {health.n_pending:,} answers that are not in the table yet",
+            problem=f"has {counted(health.n_pending, 'answer that is', 'answers that are')} not in"
+            " the table yet",
             affects="nothing",
             remedy="the next report, publish or review moves them",
             is_damage=False,
@@ -157,7 +159,7 @@ def check_table(lake: Lake, table: str, *, deep: bool) -> tuple[list[Finding], i
     findings = []
     for file in files:
         if problem := _problem(lake, file, deep=deep):
-            n_rows = "rows" if file.n_rows is None else f"{file.n_rows:,} rows"
+            n_rows = "rows" if file.n_rows is None else counted(file.n_rows, "row")
             findings.append(
                 damage_of(
                     "table file", file.name, problem, f"{n_rows} of {table}", _WHAT_NEXT[table]
@@ -188,8 +190,8 @@ def _check_fit(lake: Lake, is_read: dict[str, bool]) -> list[Finding]:
                 Finding(
                     what="images unknown",
                     where=f"{FOLDER}/{table}",
-                    problem=f"names {len(unknown):,} images that `images` does not have",
-                    affects=f"{len(unknown):,} images, such as {unknown[0][:12]}",
+                    problem=f"names {counted(len(unknown), 'image')} that `images` does not have",
+                    affects=f"{counted(len(unknown), 'image')}, such as {unknown[0][:12]}",
                     remedy="repair searches the shards and the available sources for them",
                 )
             )

@@ -27,6 +27,7 @@ from ...data.store.tables import FOLDER
 from ...data.store.upkeep.compaction import FAN, to_merge
 from ...data.store.upkeep.rewrite import add_action, merged, rewrite, write_file
 from ...data.store.upkeep.table_repair import files_of
+from ...data.text.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ def draw(done: Sequence[Compacted], *, dry_run: bool) -> str:
     if not done:
         return f"{verb}  nothing; no table has small files to merge"
     return "\n".join(
-        f"{verb}  {one.table}: {one.files_after:,} files instead of {one.files_before:,},"
-        f" {one.n_rows:,} rows ({one.n_bytes:,} bytes)"
+        f"{verb}  {one.table}: {counted(one.files_after, 'file')} instead of {one.files_before:,},"
+        f" {counted(one.n_rows, 'row')} ({one.n_bytes:,} bytes)"
         for one in done
     )

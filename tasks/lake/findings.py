@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...data.commands import command
+from ...data.text.wording import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +85,18 @@ def draw(health: Health) -> str:
             out.write(f"       affects {finding.affects}\n")
         out.write(f"       {finding.remedy}\n")
     rows = ", ".join(f"{name} {n:,}" for name, n in health.rows.items() if n)
-    out.write(f"lake   {health.lake}\n       {health.images:,} images in {health.shards:,} shards")
+    out.write(
+        f"lake   {health.lake}\n       {counted(health.images, 'image')} in"
+        f" {counted(health.shards, 'shard')}"
+    )
     out.write(f"; rows: {rows or 'none'}\n")
     if health.lost:
-        out.write(f"       {health.lost:,} images are recorded as lost\n")
+        out.write(f"       {counted(health.lost, 'image is', 'images are')} recorded as lost\n")
     if health.forgotten:
-        out.write(f"       {health.forgotten:,} images were forgotten\n")
+        out.write(f"       {counted(health.forgotten, 'image was', 'images were')} forgotten\n")
     how = "every byte was read" if health.deep else "quick check; --deep reads every byte"
     n_damage = len(health.damage)
     if n_damage:
         out.write(f"next   {command('lake', 'repair', lake=health.lake)}\n")
-    out.write(f"found  {n_damage} damage{'' if n_damage == 1 else 's'}; {how}")
+    out.write(f"found  {counted(n_damage, 'damage')}; {how}")
     return out.getvalue()

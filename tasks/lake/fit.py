@@ -15,6 +15,7 @@ from ...data.store.damage import advice, damaged
 from ...data.store.lake import Lake
 from ...data.store.shards import FOLDER
 from ...data.store.table_files import is_whole
+from ...data.text.wording import counted
 from ...data.vocabulary import Status
 from ..latest_rows import latest_items
 
@@ -61,7 +62,8 @@ def _require_known(lake: Lake, batch_id: str) -> pl.Series:
     unknown = seen.filter(~seen.is_in(known["image_id"].implode()))
     if len(unknown):
         raise StoreError(
-            f"{lake.uri} has sightings of {len(unknown):,} images that are not in its table"
+            f"{lake.uri} has sightings of"
+            f" {counted(len(unknown), 'image that is', 'images that are')} not in its table"
             f" images, such as {unknown.sort()[0]}; {advice(lake.store)}"
         )
     return known["shard"].unique()

@@ -34,6 +34,7 @@ from ...data.store.erasure.table_rows import redact_older_files, remove_rows, sh
 from ...data.store.erasure.tombstones import DERIVED, TABLE
 from ...data.store.files import TMP_PREFIX, cannot
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...data.vocabulary import Reason, Status
 from ..append_missing import retry_conflicts
 from .sweep import REPORTS
@@ -200,7 +201,7 @@ def checked_ids(lake: Lake, image_ids: Iterable[str]) -> list[str]:
         raise ConfigError("no image is named; give at least one id, or a file with --ids")
     if wrong := [text for text in wanted if not _ID.fullmatch(text)]:
         raise InputError(
-            f"{len(wrong):,} of {len(wanted):,} are not the id of an image: {_some(wrong)};"
+            f"{counted(len(wrong), 'text is', 'texts are')} no id of an image: {_some(wrong)};"
             " allowed: 64 hex digits, as assay show prints them; nothing was changed"
         )
     known = set(lake.tombstones.ids())
@@ -211,7 +212,7 @@ def checked_ids(lake: Lake, image_ids: Iterable[str]) -> list[str]:
             known |= set(rows.collect()["image_id"])
     if unknown := [image_id for image_id in wanted if image_id not in known]:
         raise InputError(
-            f"{len(unknown):,} of {len(wanted):,} ids are not images of {lake.uri}:"
+            f"{counted(len(unknown), 'id is no image', 'ids are no images')} of {lake.uri}:"
             f" {_some(unknown)}; nothing was changed"
         )
     return wanted
@@ -374,16 +375,16 @@ def draw(done: Forgotten) -> str:
     erased = done.erased
     n_rows = ", ".join(f"{table} {n:,}" for table, n in erased.rows.items())
     lines = [
-        f"forgotten   {len(done.image_ids):,} images"
+        f"forgotten   {counted(len(done.image_ids), 'image')}"
         + (f", {done.n_before:,} of them before" if done.n_before else ""),
         f"rows        {n_rows or 'none left'}",
-        f"bytes       in {len(erased.shards):,} shards",
-        f"history     {len(erased.older_files):,} files of older versions",
+        f"bytes       in {counted(len(erased.shards), 'shard')}",
+        f"history     {counted(len(erased.older_files), 'file')} of older versions",
         f"items       {erased.items:,} recorded as rejected: forgotten",
         f"reports     {len(erased.reports):,} deleted; assay report RUN_ID draws one again",
     ]
     if done.n_completed:
-        lines.append(f"completed   {done.n_completed:,} images of an interrupted call")
+        lines.append(f"completed   {counted(done.n_completed, 'image')} of an interrupted call")
     lines += [
         "not touched published datasets, exports, back-ups, calibrations, and files that a repair"
         " moved to damaged/ in the lake"

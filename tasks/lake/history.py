@@ -11,6 +11,7 @@ from ...data.schema import TABLES
 from ...data.store.lake import Lake
 from ...data.store.table_log import Entry, read_entry, versions_of
 from ...data.store.tables import FOLDER
+from ...data.text.wording import counted
 from .restore import RUN_ID
 
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
@@ -113,7 +114,7 @@ def draw(changes: Sequence[Change]) -> str:
 
 def _counts(change: Change) -> str:
     if change.new_rows:
-        return f"+{change.new_rows:,} rows"
+        return f"+{counted(change.new_rows, 'row')}"
     if change.files_added or change.files_removed:
-        return f"{change.files_removed:,} files to {change.files_added:,}"
+        return f"{counted(change.files_removed, 'file')} to {change.files_added:,}"
     return ""

@@ -10,6 +10,7 @@ from ...data.schema import TABLES
 from ...data.store.damage import damaged
 from ...data.store.lake import Lake
 from ...data.store.tables import FOLDER
+from ...data.text.wording import counted
 from ...data.vocabulary import Status
 from .stored_images import lost_images
 
@@ -70,5 +71,6 @@ def require_images_known(lake: Lake) -> None:
             raise damaged(
                 lake.store,
                 f"{FOLDER}/{table}",
-                f"names {len(ids):,} images that `images` does not have, such as {min(ids)[:12]}",
+                f"names {counted(len(ids), 'image')} that `images` does not have, such"
+                f" as {min(ids)[:12]}",
             )

@@ -38,6 +38,7 @@ from ...data.store.upkeep.table_repair import (
     replace_files,
 )
 from ...data.store.upkeep.unmerge import files_before_merge
+from ...data.text.wording import counted
 from ...data.vocabulary import Reason, Status
 from .check import check, check_table
 from .findings import Health
@@ -124,7 +125,8 @@ def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
     if is_unreadable:
         n_rows, bad = rebuild_log(lake.store, lake.tables, table, aside=aside)
         report.done.append(
-            f"{table}: log rebuilt from the data files, {n_rows:,} rows; older versions are lost"
+            f"{table}: log rebuilt from the data files, {counted(n_rows, 'row')};"
+            " older versions are lost"
         )
         if bad:
             report.lost.append(f"{table}: {len(bad):,} unreadable data files, moved to {aside}/")
@@ -140,7 +142,9 @@ def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
     n_lost = sum(file.n_rows or 0 for file in remove) - n_kept
     report.done.append(f"{table}: {len(remove):,} damaged or missing files removed from the table")
     if put_back:
-        report.done.append(f"{table}: {len(put_back):,} files put back that they were merged from")
+        report.done.append(
+            f"{table}: {counted(len(put_back), 'file')} put back that they were merged from"
+        )
     _set_aside(lake, [file.name for file in remove], aside, report)
     if table != "images" and n_lost:
         fate = (
@@ -148,7 +152,7 @@ def _mend_table(lake: Lake, table: str, aside: str, report: Repair) -> None:
             if table in _NOT_MADE_AGAIN
             else "the next run writes again"
         )
-        report.lost.append(f"{table}: {n_lost:,} rows of damaged files, which {fate}")
+        report.lost.append(f"{table}: {counted(n_lost, 'row')} of damaged files, which {fate}")
 
 
 def _complete_forgetting(lake: Lake, report: Repair) -> None:
@@ -156,8 +160,9 @@ def _complete_forgetting(lake: Lake, report: Repair) -> None:
     erased = complete(lake)
     if erased is not None and (erased.rows or erased.shards or erased.older_files or erased.items):
         report.done.append(
-            f"forgotten images: erased from {len(erased.shards):,} shards,"
-            f" {sum(erased.rows.values()):,} rows and {len(erased.older_files):,} files of older"
+            f"forgotten images: erased from {counted(len(erased.shards), 'shard')},"
+            f" {counted(sum(erased.rows.values()), 'row')} and"
+            f" {counted(len(erased.older_files), 'file')} of older"
             " versions"
         )
 
@@ -169,7 +174,8 @@ def _mend_journal(lake: Lake, aside: str, report: Repair) -> None:
     folder = Path(lake.path(aside)) if is_in_lake(lake.store) else path.parent / aside
     saved = save_journal(lake.store, folder)
     report.done.append(
-        f"journal of answers: made anew with {saved.n_answers:,} waiting answers; the damaged one"
+        "journal of answers: made anew with"
+        f" {counted(saved.n_answers, 'waiting answer')}; the damaged one"
         f" is in {folder}"
     )
     if not saved.is_complete:
@@ -205,7 +211,8 @@ def _mend_images(lake: Lake, aside: str, report: Repair) -> None:
         n_items = _record_lost(lake, lost)
         report.lost_images = sorted(lost)
         report.lost.append(
-            f"images: {len(lost):,} are in no shard and in no readable source; {n_items:,} items"
+            f"images: {len(lost):,} are in no shard and in no readable source;"
+            f" {counted(n_items, 'item')}"
             " are recorded as bytes_lost and are read again once their source is available"
         )
 
@@ -461,8 +468,8 @@ def draw(report: Repair) -> str:
     if health is not None:
         n_damage = len(health.damage)
         lines.append(
-            f"now    {n_damage} damage{'' if n_damage == 1 else 's'};"
-            f" {health.images:,} images in {health.shards:,} shards"
+            f"now    {counted(n_damage, 'damage')};"
+            f" {counted(health.images, 'image')} in {counted(health.shards, 'shard')}"
         )
     if report.done or report.lost:
         lines.append(

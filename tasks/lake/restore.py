@@ -31,6 +31,7 @@ from ...data.store.table_log import RESTORE, REWRITES, entries_of, read_entry, v
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.rewrite import add_action, rewrite
 from ...data.store.upkeep.table_repair import files_of
+from ...data.text.wording import counted
 
 RUN_ID: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
@@ -120,7 +121,7 @@ def restore(
         )
     if unfinished := lake.tombstones.unfinished():
         raise StoreError(
-            f"{len(unfinished):,} images of {lake.uri} are being forgotten, and older versions may"
+            f"{lake.uri} is forgetting {counted(len(unfinished), 'image')}, and older versions may"
             f" still have them; complete it with: {command('lake', 'repair', lake=lake.uri)}"
         )
     # All versions are checked before the first table changes.
@@ -272,9 +273,13 @@ def draw(done: Sequence[Restored], *, dry_run: bool) -> str:
         return f"{verb}  nothing; the tables have these rows already"
     return "\n".join(
         f"{verb}  {one.table} to version {one.restored_version}:"
-        f" {_number(one.rows_after)} rows instead of {_number(one.rows_before)}"
+        f" {_rows(one.rows_after)} instead of {_number(one.rows_before)}"
         for one in done
     )
+
+
+def _rows(count: int | None) -> str:
+    return "? rows" if count is None else counted(count, "row")
 
 
 def _number(count: int | None) -> str:

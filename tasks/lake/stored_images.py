@@ -17,6 +17,7 @@ from ...data.store.damage import advice, is_out_of_reach
 from ...data.store.files import TMP_PREFIX
 from ...data.store.lake import Lake
 from ...data.store.shards import ShardPlace
+from ...data.text.wording import counted
 from .findings import Finding, damage_of
 
 PLACE: Final = ("image_id", "shard", "row_group", "row")
@@ -74,13 +75,13 @@ def check_shards(lake: Lake, places: pl.DataFrame, *, deep: bool) -> list[Findin
         remedy = "repair reads its images again from the available sources, and lists lost ones"
         problem = shard_problem(lake, shard, rows)
         if problem is not None:
-            affects = f"{rows.height:,} images"
+            affects = counted(rows.height, "image")
             findings.append(damage_of("shard", shard, problem, affects, remedy))
         elif deep:
             bad = [image_id for image_id, raw in read_each(lake, rows) if raw is None]
             if bad:
-                problem = f"has other bytes for {len(bad):,} of its {rows.height:,} images"
-                affects = f"{len(bad):,} images: {', '.join(i[:12] for i in bad[:3])}"
+                problem = f"has other bytes for {len(bad):,} of its {counted(rows.height, 'image')}"
+                affects = f"{counted(len(bad), 'image')}: {', '.join(i[:12] for i in bad[:3])}"
                 affects += ", ..." if len(bad) > 3 else ""
                 findings.append(damage_of("shard", shard, problem, affects, remedy))
     return findings
@@ -107,7 +108,7 @@ def shard_problem(lake: Lake, shard: str, rows: pl.DataFrame) -> str | None:
     counts = [footer.row_group(n).num_rows for n in range(footer.num_row_groups)]
     for row in rows.iter_rows(named=True):
         if row["row_group"] >= len(counts) or row["row"] >= counts[row["row_group"]]:
-            return f"has {sum(counts):,} rows, but not those that `images` names"
+            return f"has {counted(sum(counts), 'row')}, but not those that `images` names"
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from ...data.store.erasure.tombstones import TABLE
 from ...data.store.lake import Lake
 from ...data.store.tables import FOLDER
+from ...data.text.wording import counted
 
 
 def traces_left(lake: Lake, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -29,4 +30,7 @@ def traces_left(lake: Lake, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
         if ids and lake.version(table) is not None:
             rows = lake.rows_of(table, ids).select("image_id").collect()
             if rows.height:
-                yield f"{FOLDER}/{table}", f"has {rows.height:,} rows about forgotten images"
+                yield (
+                    f"{FOLDER}/{table}",
+                    f"has {counted(rows.height, 'row')} about forgotten images",
+                )

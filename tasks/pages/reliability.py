@@ -12,6 +12,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from ...data.text.wording import counted
 from ..calibrate.reliability import Bin
 
 WIDTH_PX: Final = 320
@@ -141,7 +142,7 @@ def _sentence(one: Bin) -> str:
     interval = one.interval
     found = "" if interval is None else f", {interval.text()} labelled fake"
     of = f"probability {100 * one.low:.0f} to {100 * one.high:.0f} %"
-    return f"{of}: {one.n:,} image{'' if one.n == 1 else 's'}{found}"
+    return f"{of}: {counted(one.n, 'image')}{found}"
 
 
 def _in_words(bins: Sequence[Bin]) -> str:

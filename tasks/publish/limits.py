@@ -10,6 +10,7 @@ import polars as pl
 
 from ...data.errors import ConfigError, InputError, shorten
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...synth.generators.presets import NO_FOUNDATION_MODELS, POWERED_BY
 from ..latest_rows import latest_sightings, source_of
 from .draw import full_caps, in_draw_order, is_balanced
@@ -110,7 +111,7 @@ class Limits:
             rows = rows.with_columns(full_caps(rows, self.cap))
             for name, limit in self.cap.items():
                 above = rows.filter(pl.col("cap") == name)
-                left_out.append(_left_out(f"cap of {limit:,} images per {name}", above))
+                left_out.append(_left_out(f"cap of {counted(limit, 'image')} per {name}", above))
             rows = rows.filter(pl.col("cap").is_null())
         if self.balance:
             rows, more = _balance(rows, self.balance)
@@ -202,15 +203,18 @@ def _balance(rows: pl.DataFrame, column: Column) -> tuple[pl.DataFrame, list[Lef
     rows = rows.filter(pl.col(column).is_not_null())
     n_values = rows[column].n_unique()
     if n_values < 2:
+        n_images = without.height + rows.height
         seen = f"only {column} {rows[column][0]!r}" if n_values else f"no {column}"
         raise InputError(
-            f"the {without.height + rows.height:,} images to balance have {seen}; select images of"
-            f" at least two, or publish without --balance {column}"
+            f"{counted(n_images, 'image to balance has', 'images to balance have')} {seen}; select"
+            f" images of at least two, or publish without --balance {column}"
         )
     is_kept = is_balanced(rows, column)
     n_each = int(is_kept.sum()) // n_values
     left_out = [_left_out(f"no {column} to balance", without)] if without.height else []
-    left_out.append(_left_out(f"balance of {n_each:,} images per {column}", rows.filter(~is_kept)))
+    left_out.append(
+        _left_out(f"balance of {counted(n_each, 'image')} per {column}", rows.filter(~is_kept))
+    )
     return rows.filter(is_kept), left_out
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from ...data.errors import ConfigError, InputError, shorten
 from ...data.sql_condition import parse_condition
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from .pinned import Pinned
 from .rows import FEATURES, read_rows, with_label_text
 
@@ -95,7 +96,8 @@ class Selection:
             if len(unknown):
                 named = ", ".join(shorten(text, 64) for text in unknown.head(_IDS_NAMED))
                 raise InputError(
-                    f"{len(unknown):,} of {len(self.ids):,} ids are not images of {lake.uri}: "
+                    f"{counted(len(unknown), 'id is no image', 'ids are no images')} of"
+                    f" {lake.uri} ({len(self.ids):,} were given): "
                     f"{named}{', ...' if len(unknown) > _IDS_NAMED else ''}; allowed: image_id of "
                     "its images"
                 )
@@ -129,7 +131,7 @@ class Selection:
         if self.only_labelled:
             parts.append("with a label")
         if self.ids is not None:
-            parts.append(f"named by {len(self.ids):,} ids")
+            parts.append(f"named by {counted(len(self.ids), 'id')}")
         if self.where is not None:
             parts.append(f"where {self.record()['where']}")
         return ", ".join(parts)

@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from ...data.errors import ConfigError
+from ...data.text.wording import counted
 from ..copies.near_duplicates import MAX_DISTANCE, close_pairs, parse_hashes
 
 SPLITS: Final = ("train", "validation", "test")
@@ -103,9 +104,11 @@ def unmet_shares(
     reached = ", ".join(f"{split} {sizes[split] / n_rows:.0%}" for split, _ in shares)
     largest = int(group_ids.value_counts()["count"].max())  # type: ignore[arg-type]
     n_groups = group_ids.n_unique()
-    why = f"{n_rows:,} images in {n_groups:,} group{'' if n_groups == 1 else 's'} are too few"
+    why = f"{counted(n_rows, 'image')} in {counted(n_groups, 'group')} are too few"
     if largest > 1:
-        why = f"groups are not divided, and the largest has {largest:,} of {n_rows:,} images"
+        why = (
+            f"groups are not divided, and the largest has {largest:,} of {counted(n_rows, 'image')}"
+        )
     return f"requested {requested}; reached {reached}: {why}"
 
 

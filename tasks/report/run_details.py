@@ -7,6 +7,7 @@ from typing import Any
 
 from ...data.package_versions import package_versions
 from ...data.score_key import UNVERIFIED
+from ...data.text.wording import counted
 from ..runs.run_record import RunRecord
 from .facts import ReportFacts
 
@@ -82,4 +83,4 @@ def _backends(counts: Mapping[str, int]) -> str:
     """Return the names of the backends, each with its number of images if there are several."""
     if len(counts) < 2:
         return "".join(counts)
-    return ", ".join(f"{name} ({n:,} images)" for name, n in counts.items())
+    return ", ".join(f"{name} ({counted(n, 'image')})" for name, n in counts.items())

@@ -27,6 +27,7 @@ from ...data.store.journal.connect import connect, in_words, locked, transaction
 from ...data.store.journal.place import is_in_lake, journal_path
 from ...data.store.lake import Lake
 from ...data.store.upkeep.compaction import FAN
+from ...data.text.wording import counted
 from ..lake.compact import compact
 from .answer import Answer, row_of_json
 from .leases import Leases
@@ -195,7 +196,8 @@ class Journal:
         if unknown := [image_id for image_id in unseen if image_id not in known]:
             raise InputError(
                 f"{self.lake.uri} has no image {unknown[0]} ({len(unknown):,} of"
-                f" {len(image_ids):,} images are unknown); nothing was recorded; `assay ls` lists"
+                f" {counted(len(image_ids), 'image is', 'images are')} unknown); nothing"
+                " was recorded; `assay ls` lists"
                 " its images"
             )
         self.expect(known)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ...data.score_key import ScoreKey
+from ...data.text.wording import counted
 
 By = Literal["embedding", "phash", "both"]
 
@@ -60,11 +61,12 @@ class Search:
     def describe(self) -> str:
         """Return a description of the method in one line."""
         if self.method == "exact":
-            return f"exact, {self.n_images:,} images"
+            return f"exact, {counted(self.n_images, 'image')}"
         return (
-            f"approximate, {self.n_images:,} images; recall@{self.recall_at} {self.recall:.3f}"
+            f"approximate, {counted(self.n_images, 'image')};"
+            f" recall@{self.recall_at} {self.recall:.3f}"
             f" measured on {self.n_queries} sampled queries against brute force"
-            f" at {self.n_images_measured:,} images"
+            f" at {counted(self.n_images_measured or 0, 'image')}"
         )
 
 
@@ -97,7 +99,7 @@ class Similar:
             whose = f"{known_as}@{revision[:12]} in {self.key.precision}"
             parts.append(f"embeddings of {whose}: {self.search.describe()}")
         if self.n_hashes:
-            parts.append(f"perceptual hashes: exact, {self.n_hashes:,} images")
+            parts.append(f"perceptual hashes: exact, {counted(self.n_hashes, 'image')}")
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:

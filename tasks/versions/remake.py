@@ -28,6 +28,7 @@ from ...data.store.lake import Lake
 from ...data.store.open_store import require_no_secrets
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.table_repair import files_of
+from ...data.text.wording import counted
 from ...version import __version__
 from ..copies.near_duplicates import MAX_DISTANCE
 from ..publish.publish import PublishResult, publish
@@ -184,11 +185,12 @@ def require_versions(lake: Lake, versions: Mapping[str, int | None]) -> None:
         lost = [PurePosixPath(file.name).name for file in named if file.name not in there]
         if lost:
             gone.append(
-                f"{table} has lost {len(lost):,} of the {len(named):,} files of version {version}"
+                f"{table} has lost {len(lost):,} of the {counted(len(named), 'file')} of"
+                f" version {version}"
             )
     if gone:
         raise MissingVersion(
-            f"the dataset cannot be made again, since a vacuum removed what it was read from:"
+            "the dataset cannot be made again, since a vacuum removed what it was read from:"
             f" {'; '.join(gone)}; publish the lake as it is now, without --from-lock"
         )
 
@@ -200,7 +202,8 @@ def _selection(
     recorded = lock.get("selection") or {}
     if recorded.get("ids") and ids is None:
         raise ConfigError(
-            f"the dataset was published by {recorded['ids']['count']:,} ids, of which the lock has"
+            "the dataset was published by"
+            f" {counted(recorded['ids']['count'], 'id')}, of which the lock has"
             " the hash only; give the same file with --ids"
         )
     condition = recorded.get("where") if where is None else where
@@ -243,7 +246,7 @@ def _forgotten_since(lake: Lake, versions: Mapping[str, int | None]) -> frozense
 
 def _forgotten(lake: Lake, forgotten: frozenset[str]) -> GateRefused:
     n = len(forgotten)
-    were = "1 image was" if n == 1 else f"{n:,} images were"
+    were = counted(n, "image was", "images were")
     return GateRefused(
         f"not published, since {were} forgotten after the dataset was published, such as"
         f" {min(forgotten)}, and its files would differ from the lock; publish the rest with"
@@ -263,12 +266,13 @@ def _differing(lock: Mapping[str, Any], made: Mapping[str, Any]) -> GateRefused:
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
     )
     n_before, n_after = (sum(one["splits"].values()) for one in (lock, made))
-    images = "" if n_before == n_after else f"; {n_after:,} images instead of {n_before:,}"
+    images = "" if n_before == n_after else f"; {counted(n_after, 'image')} instead of {n_before:,}"
     release = ""
     if lock.get("assay") != __version__:
         release = f"; it was published by assay {lock.get('assay')}, and this is {__version__}"
     return GateRefused(
-        f"not published, since {len(names):,} of {len(before):,} files would differ from the"
+        f"not published, since {len(names):,} of {counted(len(before), 'file')}"
+        " would differ from the"
         f" lock, such as {names[0]}{images}{release}; publish without --from-lock, or with the lock"
         " as it was written, and the release and the packages that made it"
     )

@@ -258,7 +258,7 @@ def test_a_given_memory_says_how_the_generator_is_loaded(base, tmp_path, capsys)
     main([*told, "--memory", "8GB", "--generator-precision", "bf16", "--generator-device", "cpu"])
     said = capsys.readouterr()
     assert f"{base / 'tiny'}: bf16, without T5: about" in said.err
-    assert "1 images made" in said.out
+    assert "1 image made" in said.out
     main(told)
     assert "about" not in capsys.readouterr().err
 
@@ -406,7 +406,7 @@ def test_the_summary_says_why_pictures_failed_and_the_command_ends_with_5(base, 
     with pytest.raises(SystemExit) as ended:
         main([*told, "--detector", "mini", "--backend", "torch"])
     assert ended.value.code == 5
-    assert "none of 1 images could be generated: " in capsys.readouterr().err
+    assert "none of 1 image could be generated: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

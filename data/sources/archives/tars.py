@@ -18,6 +18,7 @@ from typing import IO, Final, Protocol, Self, cast
 
 from ...errors import InputError, UnreadableImage
 from ...images.limits import too_many_bytes
+from ...text.wording import counted
 from ...vocabulary import Reason
 from ..buckets.open_file import file_stamp, open_file, read_part
 from ..folders.metadata import is_metadata
@@ -272,12 +273,12 @@ def _read_headers(file: _Bytes) -> _Listed:
             listed.end = archive.offset
             start = _start_of_next(file, listed.end)
     except PackedTooMuchError as error:
-        detail = f"the archive is refused after {len(listed.members)} members: {error}"
+        detail = f"the archive is refused after {counted(len(listed.members), 'member')}: {error}"
         listed.problem = Reason.TOO_MANY_BYTES, detail
     except _DAMAGE as error:
         listed.problem = (
             Reason.UNREADABLE,
-            f"the archive is damaged after {len(listed.members)} members: "
+            f"the archive is damaged after {counted(len(listed.members), 'member')}: "
             f"{error or type(error).__name__}",
         )
     return listed

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ...errors import shorten
 from ...object_addresses import ObjectName
+from ...text.wording import counted
 from ...vocabulary import Reason
 from ..buckets.bucket import Bucket, ObjectInfo
 from ..buckets.object_address import ObjectAddress
@@ -76,7 +77,7 @@ class Walk:
                     n_items += 1
                     yield item
         except OSError as error:
-            detail = shorten(f"after {n_items} items, the listing failed: {error}")
+            detail = shorten(f"after {counted(n_items, 'item')}, the listing failed: {error}")
             yield bad_item(file_uri(self._top.with_key(self._top.key)), Reason.FETCH_FAILED, detail)
             return
         yield from self._leave("")

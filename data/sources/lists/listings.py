@@ -20,6 +20,7 @@ from ...errors import InputError, UnreadableImage
 from ...images.limits import ImageLimits
 from ...object_addresses import folder_of, is_object
 from ...text.unicode import decode_escaped, is_valid, split_lines, valid_text
+from ...text.wording import counted
 from ...vocabulary import Reason
 from ..cells import is_base64_image
 from ..columns import IMAGE_COLUMNS, choose_column, may_hold_image, tag_columns
@@ -181,7 +182,8 @@ def _guarded(scheme: str, path: str, items: Callable[[_Count], Iterator[Item]]) 
         yield bad_item(
             member_uri(scheme, path, "", mark=f"damaged-after-{count.n_rows}"),
             Reason.TOO_MANY_BYTES if is_flood else Reason.UNREADABLE,
-            f"the list cannot be read after {count.n_rows} rows: {error or type(error).__name__}",
+            f"the list cannot be read after {counted(count.n_rows, 'row')}:"
+            f" {error or type(error).__name__}",
         )
     count.log(path)
 

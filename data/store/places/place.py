@@ -83,7 +83,7 @@ class Place(Protocol):
         """
 
     def local(self, name: str) -> AbstractContextManager[Path]:
-        """Give a file as one on this machine for the block.
+        """Open a file as one on this machine for the block.
 
         Raises:
             OSError: The file cannot be read.

@@ -21,6 +21,7 @@ from typing import ClassVar, Final
 from filelock import FileLock, Timeout
 
 from ...errors import ConfigError, shorten
+from ...text.wording import counted
 from ...user_paths import from_home
 from .place import LOCK_NAME
 
@@ -70,7 +71,7 @@ class Folder:
 
     @contextlib.contextmanager
     def local(self, name: str) -> Iterator[Path]:
-        """Give the path of a file."""
+        """Open a file: it is on this machine."""
         yield self.root / name
 
     def is_taken(self) -> bool:
@@ -190,7 +191,9 @@ def _settle(out: Path) -> str | None:
     """Finish or undo an interrupted replacement, remove leftovers, and describe the action."""
     is_left = re.compile(rf"\.{re.escape(out.name)}\.tmp-[0-9a-f]{{8}}({_OLD})?").fullmatch
     left = [path for path in out.parent.iterdir() if is_left(path.name) and path.is_dir()]
-    action = f"removed {len(left)} unfinished copies" if left else None
+    action = (
+        f"removed {counted(len(left), 'unfinished copy', 'unfinished copies')}" if left else None
+    )
     for old in (path for path in left if path.name.endswith(_OLD)):
         work = old.with_name(old.name.removesuffix(_OLD))
         if _is_taken(out):

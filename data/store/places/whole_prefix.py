@@ -22,6 +22,7 @@ from typing import ClassVar, Final
 
 from ...errors import ConfigError, StoreError, shorten
 from ...text.redaction import redact_url
+from ...text.wording import counted
 from ..files import cannot
 from ..object_files import ObjectStore, Tag
 from ..open_store import open_store
@@ -72,7 +73,7 @@ class Prefix:
 
     @contextlib.contextmanager
     def local(self, name: str) -> Iterator[Path]:
-        """Give a copy of an object on this machine for the block."""
+        """Open a copy of an object on this machine for the block."""
         with tempfile.TemporaryDirectory(prefix="assay-dataset-") as folder:
             file = Path(folder) / name.rpartition("/")[2]
             with file.open("wb") as out:
@@ -229,7 +230,7 @@ def _remove_unfinished(store: ObjectStore, named: set[str]) -> str | None:
             newest[token] = max(newest.get(token, 0), file.modified_s)
     old = {token for token, at_s in newest.items() if at_s < time.time() - _UNFINISHED_AFTER_S}
     _remove(store, old)
-    return f"removed {len(old)} unfinished copies" if old else None
+    return f"removed {counted(len(old), 'unfinished copy', 'unfinished copies')}" if old else None
 
 
 def _remove(store: ObjectStore, tokens: set[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ....data.text.wording import counted
 from ..options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
 
 
@@ -87,7 +88,7 @@ def draw(
     }
     drawn = ", ".join(f"{name} {n_drawn:,}" for name, n_drawn in strata.items())
     lines = [
-        f"audit       {audit_id}: {sample.height:,} images drawn ({drawn})",
+        f"audit       {audit_id}: {counted(sample.height, 'image')} drawn ({drawn})",
         *([] if file is None else [f"to label    {file}"]),
         "next",
         f"  {command('review', 'next', lake=opened.uri)}    # they are in the queue, unseen",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from ....data.text.wording import counted
 from ..image_filters import ImageFilters
 from ..options import AsJson, DryRun, Flag, LakeUri, open_settled, print_effects, print_result
 
@@ -50,7 +51,10 @@ def export(
         print_effects(export_effects(opened, scope, filters, to), as_json=json_)
         return
     made = export_images(opened, scope, filters, to, kind=kind)
-    lines = [f"written     {made.file}: {made.images:,} images", f"            {scope.describe()}"]
+    lines = [
+        f"written     {made.file}: {counted(made.images, 'image')}",
+        f"            {scope.describe()}",
+    ]
     if not made.images and filters.is_empty and choose.run is None:
         lines += ["next", f"  {command('moderate', 'SOURCE', lake=opened.uri)}"]
     print_result(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from ....data.text.wording import counted
 from ..options import (
     AsJson,
     DryRun,
@@ -66,8 +67,8 @@ def patches(
         watcher.end()
     shape = " x ".join(map(str, made.shape))
     text = (
-        f"written     {made.file}: {made.images:,} images, {shape} each, {dtype}\n"
-        f"skipped     {made.failed:,} images that cannot be decoded"
+        f"written     {made.file}: {counted(made.images, 'image')}, {shape} each, {dtype}\n"
+        f"skipped     {counted(made.failed, 'image')} that cannot be decoded"
     )
     values = {"file": str(made.file), "images": made.images, "failed": made.failed}
     print_result(

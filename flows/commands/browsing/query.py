@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from ....data.text.wording import counted
 from ...process.terminal import width_of_stdout
 from ..options import AsJson, DryRun, Flag, LakeUri, open_settled, print_effects
 
@@ -74,7 +75,7 @@ def query(
         elif to is not None and kind is not None:
             n_rows = write_rows(to, rows.collect_batches(), rows.collect_schema(), kind=kind)
             made = {"file": str(to.absolute()), "format": kind, "rows": n_rows}
-            text = f"written     {made['file']}: {n_rows:,} rows"
+            text = f"written     {made['file']}: {counted(n_rows, 'row')}"
             print(json.dumps({"lake": opened.uri, **made}) if json_ else text)  # noqa: T201
         elif kind is not None:
             _print_rows(rows, kind)

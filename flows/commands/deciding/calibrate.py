@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ....data.text.wording import counted
 from ..options import AsJson, DryRun, Flag, LakeUri, open_lake, print_result
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _lines(result: CalibrateResult) -> list[str]:
     facts = result.calibration.facts
     lines = [
         f"calibrated  {result.calibration.calibration_id}: {facts['n_reals']:,} real and"
-        f" {facts['n_fakes']:,} fake images, one per group of copies, of"
+        f" {counted(facts['n_fakes'], 'fake image')}, one per group of copies, of"
         f" {facts['n_images']:,} labelled",
     ]
     if left_out := facts["n_disputed"] + facts["n_unscored"]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ....data.text.wording import counted
 from ..options import AsJson, DryRun, LakeUri, Open, open_lake, print_result
 
 
@@ -75,7 +76,7 @@ def decide(
     n_changed = sum(one.n for one in seen.changes if one.is_changed)
     options = {"policy": None if policy is None else str(policy), "since": since}
     if dry_run:
-        heading = f"dry run: decisions stay as they are; {n_images:,} images"
+        heading = f"dry run: decisions stay as they are; {counted(n_images, 'image')}"
         after = command("decide", lake=opened.uri, **options)
     elif run_id is None:
         heading = (
@@ -83,7 +84,7 @@ def decide(
         )
         after = command("show", lake=opened.uri)
     else:
-        heading = f"run {run_id}: {n_images:,} images decided again"
+        heading = f"run {run_id}: {counted(n_images, 'image')} decided again"
         after = command("ls", decision="flag", lake=opened.uri)
     lines = [
         heading,
@@ -91,7 +92,8 @@ def decide(
         changes_text(seen.changes),
         *(
             [
-                f"unmeasured  {seen.n_unmeasured:,} images: rules on pixels and known hashes leave"
+                f"unmeasured  {counted(seen.n_unmeasured, 'image')}: rules on pixels and"
+                " known hashes leave"
                 " them out here; without --dry-run they are measured first"
             ]
             if seen.n_unmeasured

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from ....data.text.wording import counted
 from ..options import AsJson, LakeUri, open_lake
 
 
@@ -27,13 +28,18 @@ def verify_log(run: str | None = None, /, *, lake: LakeUri = None, json_: AsJson
     if json_:
         print(json.dumps({"lake": opened.uri, **found.to_json()}))  # noqa: T201
     else:
-        lines = [f"checked     {found.n_rows:,} decisions of {found.n_runs:,} runs"]
+        lines = [
+            f"checked     {counted(found.n_rows, 'decision')} of {counted(found.n_runs, 'run')}"
+        ]
         if found.n_unlogged:
-            lines.append(f"unlogged    {found.n_unlogged:,} decisions of versions without a log")
+            lines.append(
+                f"unlogged    {counted(found.n_unlogged, 'decision')} of versions without a log"
+            )
         if found.open_ends:
             some = ", ".join(found.open_ends[:3])
             lines.append(
-                f"open        {len(found.open_ends):,} runs without a recorded end: {some}; rows at"
+                f"open        {counted(len(found.open_ends), 'run')} without a recorded"
+                f" end: {some}; rows at"
                 " their ends may be missing unseen"
             )
         lines += [
@@ -45,6 +51,7 @@ def verify_log(run: str | None = None, /, *, lake: LakeUri = None, json_: AsJson
         print("\n".join(lines))  # noqa: T201
     if found.faults:
         raise GateRefused(
-            f"{len(found.faults):,} faults in the decision log of {opened.uri}; restore the table"
+            f"{counted(len(found.faults), 'fault')} in the decision log of"
+            f" {opened.uri}; restore the table"
             " from a copy, or see its versions with `assay lake history`"
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
+from ....data.text.wording import counted
 from ..options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects
 
 EXIT_DAMAGED = 4
@@ -166,7 +167,7 @@ def measure(*, lake: LakeUri = None, json_: AsJson = False, dry_run: DryRun = Fa
     with watched(for_terminal()):
         n_measured = measure_all(opened, left)
     values = {"lake": opened.uri, "measured": n_measured}
-    print(json.dumps(values) if json_ else f"measured    {n_measured:,} images")  # noqa: T201
+    print(json.dumps(values) if json_ else f"measured    {counted(n_measured, 'image')}")  # noqa: T201
 
 
 @lake_app.command

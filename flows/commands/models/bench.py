@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ....data.text.wording import counted
 from ..options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
 
 Name = Annotated[
@@ -170,7 +171,7 @@ def quantise(
     )
     lines = [
         f"written     {made.model}",
-        f"            {made.precision}, on {made.n_images} images",
+        f"            {made.precision}, on {counted(made.n_images, 'image')}",
     ]
     values = {"model": str(made.model), "precision": made.precision, "n_images": made.n_images}
     print_result(

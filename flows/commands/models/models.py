@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from ....data.text.wording import counted
 from ...process.verbosity import is_quiet
 from ..options import AsJson, DryRun, print_effects, print_result
 
@@ -151,7 +152,8 @@ def verify(
             print(f"{word}  {one.name}  expected {one.expected:.4f}, measured {seen}")  # noqa: T201
     if wrong := [one.name for one in compared if not one.matches]:
         raise UntrustedWeights(
-            f"{len(wrong)} of {len(compared)} golden images differ from their known score by more"
+            f"{counted(len(wrong), 'golden image differs', 'golden images differ')} of"
+            f" {len(compared):,} from the known score by more"
             f" than {TOLERANCE_PROB:g}: {', '.join(wrong[:5])}; do not use {name} on this machine"
             " until weights, profile and images agree"
         )

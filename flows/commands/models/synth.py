@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from ....data.errors import SynthError
+from ....data.text.wording import counted
 from ....synth.plan.example import EXAMPLE_PLAN
 from ...process.browser import open_page
 from ...process.verbosity import is_quiet
@@ -101,7 +102,8 @@ def augment(
         open_page(result.evasion_report)
     if result.failed and not result.made and not result.known:
         raise SynthError(
-            f"none of {result.failed:,} images could be generated: {result.failures[0][0]}; "
+            f"none of {counted(result.failed, 'image')} could be generated:"
+            f" {result.failures[0][0]}; "
             "correct that and run the command again"
         )
 

@@ -155,13 +155,14 @@ def publish(
 
 
 def _print(result: PublishResult, *, as_json: bool) -> None:
+    from ....data.text.wording import counted
     from ....tasks.publish.opening import opening_command
 
-    counted = ", ".join(
+    counts = ", ".join(
         f"{name} {n:,}" for name, n in (*result.splits.items(), *result.labels.items())
     )
     lines = [f"published   {result.out}"]
-    lines.append(f"            {counted}; {result.groups:,} groups of copies")
+    lines.append(f"            {counts}; {counted(result.groups, 'group')} of copies")
     lines += [f"left out    {one.images:,}: {one.why}" for one in result.left_out]
     if result.recovered:
         lines.append(f"first       {result.recovered}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ....data.text.wording import counted
 from ..image_filters import ImageFilters
 from ..options import AsJson, DryRun, Flag, LakeUri, open_lake, print_effects, print_result
 
@@ -98,7 +99,7 @@ def _export_answers(images: Chosen, to: Path, *, as_json: bool) -> None:
     n_answers = write_answers(images.answers(), to, kind=format_of(to))
     file = str(to.absolute())
     print_result(
-        lambda: f"written     {file}: {n_answers:,} answers",
+        lambda: f"written     {file}: {counted(n_answers, 'answer')}",
         paths=[file],
         values={"lake": images.lake.uri, "file": file, "answers": n_answers},
         as_json=as_json,
@@ -119,7 +120,9 @@ def _export_tasks(
     made = write_tasks(
         images.lake, images.parts(), to, image_as=image_as, has_predictions=not is_blind
     )
-    lines = [f"written     {made.file}: {made.tasks:,} tasks, {made.predictions:,} with a score"]
+    lines = [
+        f"written     {made.file}: {counted(made.tasks, 'task')}, {made.predictions:,} with a score"
+    ]
     if made.folder is not None:
         lines.append(f"images      {made.folder}")
     lines += ["next", f"  {command('review', 'label-studio')}    # the labelling interface"]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from ....data.text.wording import counted
 from ...process.terminal import width_of_stdout
 from ..options import AsJson, LakeUri, open_lake, print_result
 from .reviewer import Reviewer, reviewer_of
@@ -39,7 +40,7 @@ def add(
     image_ids = [find_image(opened, image) for image in images]
     changed = set_golden(opened, image_ids, label=label, by=by)
     print_result(
-        lambda: f"golden      {len(changed):,} images set to {label}",
+        lambda: f"golden      {counted(len(changed), 'image')} set to {label}",
         paths=(),
         values={"lake": opened.uri, "label": label, "image_ids": changed},
         as_json=json_,
@@ -68,7 +69,7 @@ def remove(
     opened = open_lake(lake)
     removed = remove_golden(opened, [find_image(opened, image) for image in images], by=by)
     print_result(
-        lambda: f"golden      {len(removed):,} images removed",
+        lambda: f"golden      {counted(len(removed), 'image')} removed",
         paths=(),
         values={"lake": opened.uri, "image_ids": removed},
         as_json=json_,

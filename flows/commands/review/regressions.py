@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from ....data.text.wording import counted
 from ...process.terminal import width_of_stdout
 from ...settings.faces import JudgingOptions
 from ..options import (
@@ -88,7 +89,9 @@ def regressions(
         return
     rows = json.loads(found.write_json())
     print_result(
-        lambda: draw(found) if to is None else f"written     {to}: {found.height:,} images",
+        lambda: (
+            draw(found) if to is None else f"written     {to}: {counted(found.height, 'image')}"
+        ),
         paths=() if to is None else [to],
         values={"lake": opened.uri, "file": None if to is None else str(to), "regressions": rows},
         as_json=json_,
@@ -141,6 +144,7 @@ def _test(lake: Lake, request: Request, found: pl.DataFrame, *, as_json: bool) -
     print_result(lambda: "\n".join(lines), paths=(), values=values, as_json=as_json)
     if failed:
         raise GateRefused(
-            f"{detector.detector_id} fails on {len(failed):,} of {len(tested):,} images whose label"
+            f"{detector.detector_id} fails on {len(failed):,} of"
+            f" {counted(len(tested), 'image')} whose label"
             " an appeal overturned; do not act on its decisions alone before they pass"
         )

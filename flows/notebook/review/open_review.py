@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....data.errors import ConfigError, InputError
 from ....data.store.lake import Lake
+from ....data.text.wording import counted
 from ....tasks.browse.images import Scope, scope_of
 from ....tasks.review.answer import require_reviewer
 from ....tasks.review.journal import Journal
@@ -109,7 +110,8 @@ def _images(
     known = opened.has_rows_of("images", ids)
     if unknown := [image_id for image_id in ids if image_id not in known]:
         raise InputError(
-            f"{opened.uri} has no image {unknown[0]} ({len(unknown):,} of {len(ids):,} images are"
+            f"{opened.uri} has no image {unknown[0]} ({len(unknown):,} of"
+            f" {counted(len(ids), 'image is', 'images are')}"
             " unknown); pass lake= with the lake that they are in"
         )
     return opened, None, ids

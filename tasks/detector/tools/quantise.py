@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....data.errors import ConfigError, InputError
+from ....data.text.wording import counted
 from ..backends.openvino_graph import build_model, quiet_openvino
 from ..inputs.profiles import Profile
 from ..selection.measurements import now
@@ -70,7 +71,8 @@ def quantise(
     batches = [pixels[None] for pixels in pixels_f32_chw]
     if len(batches) < MIN_IMAGES:
         raise InputError(
-            f"{len(batches)} images are too few to measure ranges on; needed are {MIN_IMAGES} or"
+            f"{counted(len(batches), 'image is', 'images are')} too few to measure"
+            f" ranges on; needed are {MIN_IMAGES} or"
             " more, of the kinds to be scored: ingest more"
         )
     model = _quantised_model(checkpoint, batches)

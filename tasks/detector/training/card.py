@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from ....data.text.wording import counted
 from ..inputs.profiles import DEFAULT_PROFILE, profile_for
 from .evaluation import Evaluation, Row
 from .images import Part, TrainingImage, Twin
@@ -60,7 +61,7 @@ def verdict(held_out: Evaluation) -> str:
     row = next((r for r in held_out.rows if r.against == "all" and r.kind == "generator"), None)
     if row is None:
         return "No source was held out, so there is no figure for images unlike the training ones."
-    figure = f"{row.model} on {row.n_fake} images of held-out generators"
+    figure = f"{row.model} on {counted(row.n_fake, 'image')} of held-out generators"
     control = f"a control that sees only file sizes and codec reaches {row.control}"
     if row.model.low <= 0.5:
         return f"On held-out generators it is no better than chance: AUC {figure}; {control}."

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from ....data.errors import AssayError, ConfigError, brief
 from ....data.score_key import ScoreKey
 from ....data.store.lake import Lake
+from ....data.text.wording import counted
 from ..answer import require_reviewer
 from ..journal import Journal
 from ..leases import LEASE_S
@@ -107,7 +108,9 @@ class Queue:
         """
         require_reviewer(reviewer)
         if not 1 <= n <= MAX_ITEMS:
-            raise ConfigError(f"{n} images are not allowed; allowed: 1 to {MAX_ITEMS:,}")
+            raise ConfigError(
+                f"{counted(n, 'image is', 'images are')} not allowed; allowed: 1 to {MAX_ITEMS:,}"
+            )
         with self._lock:
             pools, answers = self._ready()
             items = self._resumed(pools, reviewer, n, lease_s) if resume else []

@@ -119,7 +119,7 @@ def test_what_it_listed_before_it_failed_is_kept(adding, tmp_path):
     assert bad.source_uri == "odd://x"
     assert bad.problem == (
         Reason.FETCH_FAILED,
-        'after 1 items, the source "odd" of odd-package 2.0 failed: ZeroDivisionError: division by'
+        'after 1 item, the source "odd" of odd-package 2.0 failed: ZeroDivisionError: division by'
         " zero",
     )
     assert other.source_uri.endswith("a.jpg")

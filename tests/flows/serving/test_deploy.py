@@ -167,9 +167,13 @@ def test_score_and_publish_are_flows_of_their_own(server, deployed, tmp_path):
     with temporary_settings({PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
         scored = start(Request(lake=lake, detector="mini"), "score", server=True, quiet=True)
         published = publish(to=str(tmp_path / "data"), lake=lake, where="width_px > 0")
+        again = publish(to=str(tmp_path / "again"), from_lock=str(tmp_path / "data"))
     assert (scored.scored, scored.failed) == (2, 0)
     assert sum(published["splits"].values()) == 2
     assert (tmp_path / "data" / "README.md").is_file()
+    assert again == published | {"out": str(tmp_path / "again")}
+    locks = [(tmp_path / name / "VERSIONS.lock").read_bytes() for name in ("data", "again")]
+    assert locks[0] == locks[1]
     told = httpx.post(f"{url}/artifacts/filter", json={}, timeout=10).json()
     told = [one["data"] for one in told if one["key"] == "assay-publish"]
     [shown] = [data for data in told if str(tmp_path) in data]

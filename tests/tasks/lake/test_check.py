@@ -211,7 +211,7 @@ def test_a_repair_says_which_rows_nothing_makes_again(lake: Lake) -> None:
     for table in ("reviews", "sightings"):
         cut(only(lake, f"tables/{table}/*.parquet"))
     told = {line.partition(":")[0]: line for line in repair(lake).lost}
-    assert told["reviews"].startswith("reviews: 1 rows of damaged files, which exist nowhere else")
+    assert told["reviews"].startswith("reviews: 1 row of damaged files, which exist nowhere else")
     assert told["sightings"].endswith("4 rows of damaged files, which the next run writes again")
     assert ingest(Path(lake.uri).parent).stored == 4
 
@@ -451,7 +451,7 @@ def test_what_works_on_all_images_misses_none_that_another_table_names(lake: Lak
         lambda: publish(lake, root.parent / "out"),
         lambda: run(Request(lake=lake.uri, detector="mini"), flow="score"),
     ):
-        with pytest.raises(StoreError, match=r"names 1 images .*assay lake check --lake"):
+        with pytest.raises(StoreError, match=r"names 1 image .*assay lake check --lake"):
             work()
     repair(lake)
     assert sum(publish(lake, root.parent / "out").splits.values()) == 5

@@ -49,7 +49,7 @@ def test_small_files_are_merged_and_sorted_and_no_row_changes(lake: Lake) -> Non
     assert compact(lake) == dry
     (done,) = dry
     assert (done.table, done.files_before, done.files_after, done.n_rows) == ("reviews", 8, 1, 8)
-    assert "reviews: 1 files instead of 8" in draw(dry, dry_run=False)
+    assert "reviews: 1 file instead of 8" in draw(dry, dry_run=False)
     after = lake.scan("reviews").collect()
     assert after["image_id"].to_list() == sorted(names)
     assert after.equals(before.sort("image_id"))

@@ -288,8 +288,8 @@ def test_repair_does_not_bring_a_forgotten_image_back(made: Made) -> None:
     ("ids", "kind", "words"),
     [
         ([], ConfigError, "no image is named"),
-        (["0123"], InputError, "1 of 1 are not the id of an image: 0123; allowed: 64 hex"),
-        (["0" * 64], InputError, "1 of 1 ids are not images of"),
+        (["0123"], InputError, "1 text is no id of an image: 0123; allowed: 64 hex"),
+        (["0" * 64], InputError, "1 id is no image of"),
     ],
 )
 def test_a_wrong_id_changes_nothing(

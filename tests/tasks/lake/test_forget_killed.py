@@ -67,7 +67,7 @@ def test_what_a_kill_left_is_completed(made: Made, step: str) -> None:
     lake = Lake(root)
     assert lake.tombstones.unfinished() == {image_id}
     assert [one.what for one in check(lake).damage] == ["forgotten"]
-    with pytest.raises(StoreError, match="are being forgotten"):
+    with pytest.raises(StoreError, match="is forgetting 1 image,"):
         restore(lake, 0, table="images")
     if step == "before the bytes":
         repair(lake)

@@ -72,7 +72,7 @@ def test_the_lake_as_after_a_run_and_back(lake: Lake) -> None:
         ("scores", 2, 1),
         ("images", 2, 1),
     ]
-    assert "images to version 1: 1 rows instead of 2" in draw(done, dry_run=False)
+    assert "images to version 1: 1 row instead of 2" in draw(done, dry_run=False)
     assert (ids(lake, "images"), ids(lake, "scores")) == ([first], [first])
     assert lake.scan("runs").collect().height == 4
     assert ids(lake) == [first]
@@ -164,5 +164,5 @@ def test_the_history_names_runs_and_what_changed(lake: Lake) -> None:
     assert len(history(lake, limit=3)) == 3
     text = draw_history(changes)
     assert "2 files to 1" in text
-    assert f"+1 rows  {SECOND}" in " ".join(text.split()).replace("+1 rows ", "+1 rows  ")
+    assert f"+1 row {SECOND}" in " ".join(text.split())
     assert draw_history([]) == "no commits"

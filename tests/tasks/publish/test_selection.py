@@ -92,7 +92,7 @@ def test_ids_are_a_list_of_texts(ids):
 
 def test_an_unknown_id_is_named(made, tmp_path):
     """A filter on another lake's rows would otherwise publish less than it says."""
-    with pytest.raises(InputError, match=r"1 of 2 ids are not images of .*: feed"):
+    with pytest.raises(InputError, match=r"1 id is no image of .*: feed"):
         publish(made.lake, tmp_path / "out", ids=[made.ids["p0"], "feed"])
     assert not (tmp_path / "out").exists()
 

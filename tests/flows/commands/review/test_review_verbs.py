@@ -208,4 +208,4 @@ def test_an_overturned_flag_is_what_a_detector_is_tested_on(made, assay, told, t
             "regressions", "--detector", "mini", "--policy", lenient, "--backend", "openvino"
         )
         assert ended == code, message
-        assert ("FAILS" in out) == ("fails on 1 of 1 images" in message) == (code == 6)
+        assert ("FAILS" in out) == ("fails on 1 of 1 image" in message) == (code == 6)
