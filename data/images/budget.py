@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from ..errors import UnreadableImage
 from ..vocabulary import Reason
+from .byte_marks import n_marks
 from .trimming import count_scans
 
 # Pixels allowed in a file of any size: a blank image needs few bytes.
@@ -30,6 +29,7 @@ _WEBP_WEIGHT: Final = 1.5
 _MAX_SCANS_AT_MAX_PIXELS: Final = 20
 _BASE_SCANNED_PIXELS: Final = 200_000_000
 _SCANNED_PIXELS_PER_BYTE: Final = 2_000
+_SCAN_MARK: Final = b"\xff\xda"
 
 
 def refuse_over_budget(
@@ -76,7 +76,7 @@ def refuse_over_budget(
         _MAX_SCANS_AT_MAX_PIXELS * max_pixels,
         _BASE_SCANNED_PIXELS + _SCANNED_PIXELS_PER_BYTE * len(raw),
     )
-    if format_name == "JPEG" and n_scan_marks(raw) * n_pixels > most:
+    if format_name == "JPEG" and n_marks(raw, _SCAN_MARK) * n_pixels > most:
         n_scans, _ = count_scans(raw)
         if n_scans * n_pixels > most:
             raise UnreadableImage(
@@ -84,15 +84,6 @@ def refuse_over_budget(
                 f"{n_scans} scans of {n_pixels} pixels each; allowed in total: {most}"
                 f" (in one scan, allowed: {max_pixels})",
             )
-
-
-def n_scan_marks(raw: bytes) -> int:
-    """Return the number of pairs of bytes FF DA, faster than `bytes.count` does."""
-    return sum(
-        int(np.count_nonzero(np.frombuffer(raw, "<u2", (len(raw) - at) // 2, at) == 0xDAFF))
-        for at in (0, 1)
-        if len(raw) - at >= 2
-    )
 
 
 def _is_packed_bmp(raw: bytes) -> bool:

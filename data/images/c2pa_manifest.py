@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final
 
+from .byte_marks import n_marks
 from .sniff import sniff
 
 _MIME: Final = {
@@ -30,7 +31,7 @@ _MAX_NAME_CHARS: Final = 60
 
 def may_hold_manifest(raw: bytes) -> bool:
     """Return whether the markers of a C2PA box occur in the bytes; nothing is parsed."""
-    return b"jumb" in raw and b"c2pa" in raw
+    return n_marks(raw, b"jumb") > 0 and b"c2pa" in raw
 
 
 def read_manifest_claims(raw: bytes, source_types: frozenset[str]) -> Iterator[str]:

@@ -10,12 +10,9 @@ import zlib
 import factories
 import pytest
 from factories import chunk
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from assay.data.errors import UnreadableImage
-from assay.data.images.budget import n_scan_marks
 from assay.data.images.inspect_image import ImageLimits, inspect_image
 from assay.data.images.trimming import count_scans, trim_metadata
 from assay.data.vocabulary import Reason
@@ -250,9 +247,3 @@ def test_kinds_of_bitmaps_that_are_not_read_are_no_damage():
     with pytest.raises(UnreadableImage, match="save it as PNG") as caught:
         inspect_image(raw)
     assert caught.value.reason is Reason.UNSUPPORTED_FORMAT
-
-
-@given(raw=st.lists(st.sampled_from([b"\xff", b"\xda", b"\0"]), max_size=40).map(b"".join))
-def test_scan_marks_are_counted_at_even_and_odd_places(raw):
-    """The count equals that of `bytes.count`."""
-    assert n_scan_marks(raw) == raw.count(b"\xff\xda")
