@@ -6,6 +6,7 @@
 Each image is decoded once; ingest takes its facts and an inline scorer, if there is one, the input
 of the network. Results arrive in the order of the items and are committed by size or by age.
 
+The bytes of new images are written to a shard while others are read; a commit names it.
 The order of writes makes a kill harmless: first the shard, which no row names yet, then the
 `images` rows that name it, then the `sightings`, then the `scores`. The next run repeats what is
 missing; the tables are the only record of progress.
@@ -26,6 +27,7 @@ from ..data.errors import StoreError
 from ..data.images.inspect_image import inspected
 from ..data.sources.items import Item, SourceOptions
 from ..data.store.lake import Lake
+from ..data.store.shards import ShardAhead, ShardImage
 from ..data.vocabulary import Reason
 from .detector.streaming import Forwarded, Pixels, forward_stream
 from .ingest_counts import IngestCounts, count_item
@@ -133,6 +135,8 @@ def ingest_chunk(
             chunk.commit()
         hand_on(error, chunk.counts, *([] if scorer is None else [scorer.counts]))
         raise
+    finally:
+        chunk.close()
     return chunk.counts
 
 
@@ -197,6 +201,8 @@ class _Chunk:
         waiting: Outcomes that wait for the next commit.
         n_waiting_bytes: Encoded bytes of the waiting outcomes.
         last_commit_s: Time of the last commit on the monotonic clock.
+        ahead: Shard to which the images of the waiting outcomes are written meanwhile.
+        ahead_ids: Ids of these images.
     """
 
     lake: Lake
@@ -211,6 +217,8 @@ class _Chunk:
     waiting: list[Outcome] = field(default_factory=list)
     n_waiting_bytes: int = 0
     last_commit_s: float = field(default_factory=time.monotonic)
+    ahead: ShardAhead | None = None
+    ahead_ids: set[str] = field(default_factory=set)
 
     def take(self, outcome: Outcome) -> None:
         """Count an item whose sighting stays the same; queue any other for the next commit."""
@@ -221,6 +229,7 @@ class _Chunk:
         if before is None or not is_unchanged(item, outcome, before):
             self.waiting.append(outcome)
             self.n_waiting_bytes += _n_held_bytes(outcome)
+            self._write_ahead(outcome)
         else:
             n_items = self.n_times[_key(item)]
             self.counts += count_item(item, before.status, before.reason, n_items, is_new=False)
@@ -243,7 +252,9 @@ class _Chunk:
             chunk_index=self.index,
             since=self.since,
             is_recorded=lambda outcome, before: is_unchanged(outcome.item, outcome, before),
+            ahead=self.ahead,
         )
+        self.close()
         counts = self.counts
         for outcome, made in zip(self.waiting, recorded, strict=True):
             n_items = self.n_times[_key(outcome.item)]
@@ -255,6 +266,22 @@ class _Chunk:
         if self.scorer is not None:
             self.scorer.commit()
         self.n_waiting_bytes, self.last_commit_s = 0, time.monotonic()
+
+    def close(self) -> None:
+        """Discard the shard that is written ahead, unless a commit has completed it."""
+        if self.ahead is not None:
+            self.ahead.close()
+        self.ahead = None
+        self.ahead_ids.clear()
+
+    def _write_ahead(self, outcome: Outcome) -> None:
+        """Hand a new image to the thread that writes the shard, so that a commit is short."""
+        facts, raw = outcome.facts, outcome.raw
+        if facts is None or raw is None or facts.image_id in self.ahead_ids:
+            return
+        self.ahead = self.ahead or self.lake.shard_ahead()
+        self.ahead.add(ShardImage(image_id=facts.image_id, raw=raw, format=facts.format))
+        self.ahead_ids.add(facts.image_id)
 
 
 def _key(item: Item) -> _Key:

@@ -19,7 +19,7 @@ from ..data.schema import Row
 from ..data.sources.items import Item
 from ..data.store.erasure.erased_shard import erase_bytes
 from ..data.store.lake import Lake
-from ..data.store.shards import ShardImage
+from ..data.store.shards import ShardAhead, ShardImage
 from ..data.vocabulary import Reason, Status
 from .append_missing import retry_conflicts
 from .outcome import Outcome, Sighting, asks_again, note_of, refused
@@ -100,6 +100,7 @@ def commit_outcomes(
     chunk_index: int,
     since: int | None = None,
     is_recorded: Callable[[Outcome, Sighting], bool] | None = None,
+    ahead: ShardAhead | None = None,
 ) -> list[Recorded]:
     """Store the new images among the outcomes, and append one sighting per outcome, in order.
 
@@ -114,6 +115,7 @@ def commit_outcomes(
         since: Version of `sightings` at which the items were looked up.
         is_recorded: Predicate that a sighting committed since equals the one to write; no row is
             written then, since another run has recorded the item.
+        ahead: Shard to which the images of the outcomes were added in order, each once.
 
     Returns:
         What was recorded, per outcome.
@@ -132,6 +134,7 @@ def commit_outcomes(
                 txn=f"{run_id}:{chunk_index}",
                 since=since,
                 is_recorded=is_recorded or _never,
+                ahead=ahead,
             )
 
     return retry_conflicts(once) if outcomes else []
@@ -149,6 +152,7 @@ def _commit(
     txn: str,
     since: int | None,
     is_recorded: Callable[[Outcome, Sighting], bool],
+    ahead: ShardAhead | None,
 ) -> list[Recorded]:
     images_version = lake.version("images")
     sightings_version = lake.version("sightings")
@@ -181,7 +185,8 @@ def _commit(
         if outcome.image_id is not None and outcome.image_id not in stored:
             new.setdefault(outcome.image_id, outcome)
     now = datetime.now(UTC)
-    _store(lake, list(new.values()), batch_id=batch_id, now=now, after=images_version or 0)
+    after = images_version or 0
+    _store(lake, list(new.values()), batch_id=batch_id, now=now, after=after, ahead=ahead)
 
     rows: list[Row] = []
     recorded: list[Recorded] = []
@@ -222,12 +227,20 @@ def _commit(
     return recorded
 
 
-def _store(lake: Lake, new: Sequence[Outcome], *, batch_id: str, now: datetime, after: int) -> None:
+def _store(
+    lake: Lake,
+    new: Sequence[Outcome],
+    *,
+    batch_id: str,
+    now: datetime,
+    after: int,
+    ahead: ShardAhead | None,
+) -> None:
     pairs = [(o.facts, o.raw) for o in new if o.facts is not None and o.raw is not None]
     if not pairs:
         return
     places = lake.write_shard(
-        [ShardImage(image_id=f.image_id, raw=raw, format=f.format) for f, raw in pairs]
+        [ShardImage(image_id=f.image_id, raw=raw, format=f.format) for f, raw in pairs], ahead
     )
     rows: list[Row] = [
         {

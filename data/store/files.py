@@ -52,6 +52,19 @@ class StoredFile:
     n_bytes: int
 
 
+@dataclass(slots=True)
+class NewFile:
+    """A file that is being written.
+
+    Attributes:
+        file: Open file.
+        name: Name in its folder, set when the file is complete; a file without one is discarded.
+    """
+
+    file: IO[bytes]
+    name: str | None = None
+
+
 class Store(Protocol):
     """Named files below one root; names use `/` as separator and never start with it."""
 
@@ -78,6 +91,9 @@ class Store(Protocol):
 
     def creating(self, name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
         """Open a file that gets its name when the block succeeds, and is discarded otherwise."""
+
+    def creating_in(self, folder: str) -> contextlib.AbstractContextManager[NewFile]:
+        """Open a file of a folder that gets the name that the block has set, if it succeeds."""
 
     def files(self, folder: str = "") -> list[StoredFile]:
         """Return the files directly in a folder, with unfinished ones; [] for a missing folder."""

@@ -29,7 +29,7 @@ from .lake_mark import MARKER
 from .local_files import LocalStore
 from .lookup import rows_of
 from .open_store import open_store
-from .shards import ShardImage, ShardPlace
+from .shards import ShardAhead, ShardImage, ShardPlace
 from .tables import Tables
 from .upkeep.named_shards import named_shards
 
@@ -211,11 +211,23 @@ class Lake:
             is_forgotten=lambda image_id: image_id in self._tombstones.ids(),
         )
 
-    def write_shard(self, images: Sequence[ShardImage]) -> list[ShardPlace]:
+    def shard_ahead(self) -> ShardAhead:
+        """Begin a shard that is written while its images arrive; see `write_shard`."""
+        version = self.version("images")
+
+        def has_any(image_ids: Sequence[str]) -> bool:
+            return version is not None and bool(self.has_rows_of("images", image_ids, version))
+
+        return ShardAhead(self._store, has_any)
+
+    def write_shard(
+        self, images: Sequence[ShardImage], ahead: ShardAhead | None = None
+    ) -> list[ShardPlace]:
         """Write image bytes to one or more shards; they become visible by rows of `images`.
 
         Args:
             images: Images to store.
+            ahead: Shard that may hold just these images already.
 
         Returns:
             Places of the images, in the order given.
@@ -223,7 +235,8 @@ class Lake:
         Raises:
             StoreError: A shard cannot be written.
         """
-        return shards.write_shards(self._store, images)
+        written = None if ahead is None else ahead.finish([image.image_id for image in images])
+        return written or shards.write_shards(self._store, images)
 
     def write(self, name: str, raw: bytes) -> str:
         """Write a file of the lake atomically and return its address.

@@ -15,7 +15,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from .files import TMP_PREFIX, StoredFile
+from .files import TMP_PREFIX, NewFile, StoredFile
 
 
 class LocalStore:
@@ -64,17 +64,29 @@ class LocalStore:
     @contextlib.contextmanager
     def creating(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file that gets its name when the block succeeds, and is discarded otherwise."""
-        final, tmp = self._places(name)
+        folder, _, last = name.rpartition("/")
+        with self.creating_in(folder) as new:
+            yield new.file
+            new.name = last
+
+    @contextlib.contextmanager
+    def creating_in(self, folder: str) -> Iterator[NewFile]:
+        """Open a file of a folder that gets the name that the block has set, if it succeeds."""
+        place = self.root / folder
+        _make_folder(place)
+        tmp = place / f"{TMP_PREFIX}{secrets.token_hex(6)}"
         try:
             with tmp.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            tmp.replace(final)
-        except BaseException:
+                new = NewFile(file)
+                yield new
+                if new.name is not None:
+                    file.flush()
+                    os.fsync(file.fileno())
+            if new.name is not None:
+                tmp.replace(place / new.name)
+        finally:
             tmp.unlink(missing_ok=True)
-            raise
-        _sync_folder(final.parent)
+        _sync_folder(place)
 
     def files(self, folder: str = "") -> list[StoredFile]:
         """Return the files directly in a folder, with unfinished ones; [] for a missing folder."""

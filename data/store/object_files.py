@@ -28,7 +28,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from ..errors import brief
 from .cloud_options import FOR_CLIENT, allows_http, storage_options
-from .files import StoredFile
+from .files import NewFile, StoredFile
 from .retry import retried
 
 T = TypeVar("T")
@@ -170,10 +170,21 @@ class ObjectStore:
     @contextlib.contextmanager
     def creating(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file that gets its name when the block succeeds, and is discarded otherwise."""
+        folder, _, last = name.rpartition("/")
+        with self.creating_in(folder) as new:
+            yield new.file
+            new.name = last
+
+    @contextlib.contextmanager
+    def creating_in(self, folder: str) -> Iterator[NewFile]:
+        """Open a file of a folder that gets the name that the block has set, if it succeeds."""
         # Buffered in memory, since uploaded parts would have to be removed after a failure.
         whole = io.BytesIO()
-        yield whole
-        self._done(lambda: obstore.put(self._store, name, whole.getbuffer()))
+        new = NewFile(whole)
+        yield new
+        if new.name is not None:
+            name = f"{folder}/{new.name}" if folder else new.name
+            self._done(lambda: obstore.put(self._store, name, whole.getbuffer()))
 
     def files(self, folder: str = "") -> list[StoredFile]:
         """Return the files directly in a folder, with unfinished ones; [] for a missing folder."""

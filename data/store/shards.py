@@ -11,10 +11,14 @@ and cost a hundred times the image.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from queue import SimpleQueue
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +35,9 @@ MAX_GROUP_BYTES = 8 * 2**20
 MAX_GROUP_IMAGES = 64
 
 _REPAIR = "restore images with: assay lake repair --lake"
+
+# Id, row group and row of an image in a shard.
+_Cell = tuple[str, int, int]
 
 _EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}
 
@@ -87,10 +94,76 @@ def write_shards(store: Store, images: Sequence[ShardImage]) -> list[ShardPlace]
         name = shard_name(image.image_id for image in part)
         try:
             with store.creating(name) as file:
-                places += _write(file, name, part)
+                places += _places(name, _write(file, part))
         except OSError as error:
             raise cannot("write", store.path(name), error) from error
     return places
+
+
+class ShardAhead:
+    """A shard that a thread writes while its images still arrive.
+
+    Which images are to be stored is known at their commit. The shard gets its name if they are the
+    images added, and is discarded otherwise, so that `write_shards` has to write them.
+
+    Args:
+        store: Store of the lake.
+        has_any: Predicate that some of these ids are stored already; the shard is discarded then.
+    """
+
+    def __init__(self, store: Store, has_any: Callable[[Sequence[str]], bool]) -> None:
+        self._store = store
+        self._has_any = has_any
+        self._ids: list[str] = []
+        self._n_bytes = 0
+        self._name: str | None = None
+        self._cells: list[_Cell] | None = None
+        self._images: SimpleQueue[ShardImage | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="assay-shard", daemon=True)
+        self._thread.start()
+
+    def add(self, image: ShardImage) -> None:
+        """Append an image to the shard."""
+        self._ids.append(image.image_id)
+        self._n_bytes += len(image.raw)
+        self._images.put(image)
+
+    def finish(self, image_ids: Sequence[str]) -> list[ShardPlace] | None:
+        """Complete the shard and return the places of its images.
+
+        Args:
+            image_ids: Ids of the images to store.
+
+        Returns:
+            Places in the order of the ids; None if the shard does not hold just these images in
+            this order, could not be written, or was completed before.
+        """
+        if self._ids == list(image_ids) and self._n_bytes <= MAX_SHARD_BYTES:
+            self._name = shard_name(image_ids)
+        self.close()
+        cells, self._cells = self._cells, None
+        return None if cells is None or self._name is None else _places(self._name, cells)
+
+    def close(self) -> None:
+        """End the thread, and discard the shard if it has no name."""
+        self._images.put(None)
+        self._thread.join()
+
+    def _write(self) -> None:
+        # What fails here fails again at the commit, which reports it.
+        with contextlib.suppress(Exception):
+            with self._store.creating_in(FOLDER) as new:
+                cells = _write(new.file, iter(self._images.get, None), self._refuse_known)
+                new.name = self._name and PurePosixPath(self._name).name
+            self._cells = cells
+
+    def _refuse_known(self, images: Sequence[ShardImage]) -> None:
+        if self._has_any([image.image_id for image in images]):
+            raise _KnownImageError
+
+
+class _KnownImageError(Exception):
+    """An image of a shard that is written ahead is stored already."""
 
 
 def read_images(
@@ -168,18 +241,28 @@ class _GroupReader:
             file.close(force=True)
 
 
-def _write(file: object, name: str, images: Sequence[ShardImage]) -> list[ShardPlace]:
-    places = []
+def _write(
+    file: object,
+    images: Iterable[ShardImage],
+    check: Callable[[Sequence[ShardImage]], None] = lambda _: None,
+) -> list[_Cell]:
+    """Write images to an open file in row groups; call `check` with each group first."""
+    cells: list[_Cell] = []
     with shard_writer(file) as writer:
         for number, group in enumerate(
             _cut(images, max_bytes=MAX_GROUP_BYTES, max_images=MAX_GROUP_IMAGES)
         ):
+            check(group)
             writer.write_batch(_batch(group), row_group_size=len(group))
-            places += [
-                ShardPlace(image_id=image.image_id, shard=name, row_group=number, row=row)
-                for row, image in enumerate(group)
-            ]
-    return places
+            cells += [(image.image_id, number, row) for row, image in enumerate(group)]
+    return cells
+
+
+def _places(shard: str, cells: Iterable[_Cell]) -> list[ShardPlace]:
+    return [
+        ShardPlace(image_id=image_id, shard=shard, row_group=row_group, row=row)
+        for image_id, row_group, row in cells
+    ]
 
 
 def shard_writer(file: object) -> pq.ParquetWriter:
@@ -217,16 +300,17 @@ def _batch(images: Sequence[ShardImage]) -> pa.RecordBatch:
 
 
 def _cut(
-    images: Sequence[ShardImage], *, max_bytes: int, max_images: int | None
-) -> Iterator[Sequence[ShardImage]]:
+    images: Iterable[ShardImage], *, max_bytes: int, max_images: int | None
+) -> Iterator[list[ShardImage]]:
     """Yield consecutive parts within both limits; a single larger image is a part of its own."""
-    begin = n_bytes = 0
-    for index, image in enumerate(images):
+    part: list[ShardImage] = []
+    n_bytes = 0
+    for image in images:
         size = len(image.raw)
-        full = max_images is not None and index - begin >= max_images
-        if index > begin and (full or n_bytes + size > max_bytes):
-            yield images[begin:index]
-            begin, n_bytes = index, 0
+        if part and (len(part) == max_images or n_bytes + size > max_bytes):
+            yield part
+            part, n_bytes = [], 0
+        part.append(image)
         n_bytes += size
-    if begin < len(images):
-        yield images[begin:]
+    if part:
+        yield part

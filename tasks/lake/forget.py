@@ -345,7 +345,7 @@ def _erase_shards(
     for file in lake.store.files(shards.FOLDER):
         name = PurePosixPath(file.name).name
         if name.startswith(TMP_PREFIX):
-            # Its writer is dead, since shards are written under the lake's lock.
+            # Its writer is dead, or names it under the lake's lock and then has to write it again.
             lake.store.delete(file.name)
             continue
         if not name.endswith(".parquet") or file.name in elsewhere:

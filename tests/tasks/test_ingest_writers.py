@@ -21,6 +21,7 @@ from ingesting import (
 
 from assay.data.errors import StoreError
 from assay.data.store.lake import Lake
+from assay.data.store.shards import write_shards
 
 ROW = ["source_uri", "status", "reason", "image_id"]
 
@@ -104,11 +105,11 @@ def test_writers_without_a_lock_still_store_a_picture_once(
     original = Lake.write_shard
     intruded: list[bool] = []
 
-    def write_shard(self: Lake, images: Any) -> Any:
+    def write_shard(self: Lake, images: Any, ahead: Any) -> Any:
         if not intruded:
             intruded.append(True)
             ingest(self, other, batch_id="b-2", run_id="run-2")
-        return original(self, images)
+        return original(self, images, ahead)
 
     monkeypatch.setattr(Lake, "write_shard", write_shard)
     counts = ingest(lake, source)
@@ -149,3 +150,22 @@ def test_sightings_sort_by_time_within_a_chunk(lake: Lake, source: Path) -> None
     ingest(lake, source)
     times = lake.scan("sightings").select(pl.col("seen_at").n_unique()).collect().item()
     assert times == 5
+
+
+def test_images_are_in_their_shard_before_the_commit(
+    lake: Lake, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit of new images only names the shard; it writes one if the lake has an image."""
+    written: list[int] = []
+
+    def write(store: Any, images: Any) -> Any:
+        written.append(len(images))
+        return write_shards(store, images)
+
+    monkeypatch.setattr("assay.data.store.shards.write_shards", write)
+    ingest(lake, put(source, {f"{n}.png": picture(n) for n in range(3)}))
+    assert written == []
+    ingest(lake, put(source, {"0-copy.png": picture(0), "4.png": picture(4)}), run_id="run-2")
+    assert written == [1]
+    assert [file.name.count("tmp") for file in lake.store.files("shards")] == [0, 0]
+    assert lake.image(sha256(picture(4))) == picture(4)

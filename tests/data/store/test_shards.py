@@ -20,7 +20,15 @@ from PIL import Image
 
 from assay.data.errors import StoreError
 from assay.data.store.local_files import LocalStore
-from assay.data.store.shards import ShardImage, ShardPlace, read_images, shard_name, write_shards
+from assay.data.store.shards import (
+    FOLDER,
+    ShardAhead,
+    ShardImage,
+    ShardPlace,
+    read_images,
+    shard_name,
+    write_shards,
+)
 
 
 def shard_image(raw: bytes, image_format: str = "PNG") -> ShardImage:
@@ -206,3 +214,32 @@ def test_one_row_group_is_in_memory_at_a_time(tmp_path: Path) -> None:
     for _ in read_images(store, places):
         peak = max(peak, pa.total_allocated_bytes() - before)
     assert peak <= 2 * 9 * 2**20
+
+
+def written_ahead(store: LocalStore, images: list[ShardImage], known: str = "") -> ShardAhead:
+    ahead = ShardAhead(store, lambda image_ids: known in image_ids)
+    for image in images:
+        ahead.add(image)
+    return ahead
+
+
+def test_a_shard_written_ahead_is_the_one_written_at_once(tmp_path: Path) -> None:
+    """Name, places and bytes are equal."""
+    images = [shard_image(b"%d" % n) for n in range(130)]
+    ahead, at_once = LocalStore(tmp_path / "ahead"), LocalStore(tmp_path / "at-once")
+    places = written_ahead(ahead, images).finish([image.image_id for image in images])
+    assert places == write_shards(at_once, images)
+    [file] = ahead.files(FOLDER)
+    assert ahead.read(file.name) == at_once.read(file.name)
+
+
+@pytest.mark.parametrize("case", ["one image fewer", "another order", "an image is known"])
+def test_a_shard_of_other_images_is_discarded(tmp_path: Path, case: str) -> None:
+    """What is to be stored differs from what was added, so nothing is left of it."""
+    images = [shard_image(b"a"), shard_image(b"b")]
+    ids = [image.image_id for image in images]
+    wanted = {"one image fewer": ids[:1], "another order": ids[::-1], "an image is known": ids}
+    known = ids[1] if case == "an image is known" else ""
+    ahead = written_ahead(LocalStore(tmp_path), images, known)
+    assert ahead.finish(wanted[case]) is None
+    assert LocalStore(tmp_path).files(FOLDER) == []

@@ -58,8 +58,8 @@ def test_a_run_that_stores_the_image_at_the_same_moment_leaves_nothing(
         (tmp_path / f"{shot.name}.jpg").write_bytes(drawn(shot))
     real, calls = sightings.Lake.write_shard, []
 
-    def forgotten_after(lake: Lake, parts: Any) -> Any:
-        places = real(lake, parts)
+    def forgotten_after(lake: Lake, parts: Any, ahead: Any) -> Any:
+        places = real(lake, parts, ahead)
         if not calls:
             calls.append(1)
             forget(Lake(uri), [made.ids["p0"]], by="ann")
