@@ -19,12 +19,14 @@ from ..data.store import damage
 from ..data.store.lake import Lake
 from ..data.vocabulary import Status
 from ..tasks.decide.decide_images import decide_images
+from ..tasks.decide.measures_pending import reads_all_measures
 from ..tasks.delivery.deliver import DeliveryCounts, deliver_shard
 from ..tasks.drift.of_run import RunDrift, drift_of_run
 from ..tasks.ingest import ingest_chunk
 from ..tasks.ingest_counts import IngestCounts
 from ..tasks.inline_scorer import InlineScorer
 from ..tasks.latest_rows import rows_of_batch
+from ..tasks.measures.inline_measurer import InlineMeasurer
 from ..tasks.measures.measures import measure_images
 from ..tasks.report.write import write_report
 from ..tasks.score import ScoreCounts, score_shard
@@ -74,10 +76,15 @@ def ingest_and_score_step(
     chunk_index: int,
     items: Sequence[Item],
 ) -> tuple[IngestCounts, ScoreCounts]:
-    """Ingest one chunk of items and score each new image while it is decoded."""
-    key = identity_of(request).key
-    scorer = InlineScorer(lake, lambda: detector_of(request), key, run_id=run_id)
-    counts = _ingest(lake, request, run_id, batch_id, chunk_index, items, scorer)
+    """Ingest one chunk of items and score each new image while it is decoded.
+
+    Its pixels are measured too, if the decisions depend on measures.
+    """
+    identity = identity_of(request)
+    scorer = InlineScorer(lake, lambda: detector_of(request), identity.key, run_id=run_id)
+    is_measured = reads_all_measures(lake, policy_of(request, identity))
+    measurer = InlineMeasurer(lake) if is_measured else None
+    counts = _ingest(lake, request, run_id, batch_id, chunk_index, items, scorer, measurer)
     return counts, scorer.counts
 
 
@@ -89,6 +96,7 @@ def _ingest(
     chunk_index: int,
     items: Sequence[Item],
     scorer: InlineScorer | None = None,
+    measurer: InlineMeasurer | None = None,
 ) -> IngestCounts:
     with turn(lake.uri, batch_id, str(chunk_index)):
         return ingest_chunk(
@@ -101,6 +109,7 @@ def _ingest(
             n_workers=request.workers,
             on_item=progress.current().advance,
             scorer=scorer,
+            measurer=measurer,
         )
 
 

@@ -3,13 +3,13 @@
     item -> bytes -> decoded image -> facts ----------> shard, images, sightings
                                    -> pixels, network -> scores
 
-Each image is decoded once; ingest takes its facts and an inline scorer, if there is one, the input
-of the network. Results arrive in the order of the items and are committed by size or by age.
+Each image is decoded once; ingest takes its facts, an inline scorer the input of the network, and
+an inline measurer the measures of its pixels. Results arrive in the order of the items and are
+committed by size or by age. The bytes of new images are written to a shard meanwhile.
 
-The bytes of new images are written to a shard while others are read; a commit names it.
 The order of writes makes a kill harmless: first the shard, which no row names yet, then the
-`images` rows that name it, then the `sightings`, then the `scores`. The next run repeats what is
-missing; the tables are the only record of progress.
+`images` rows that name it, then the `sightings`, then the `scores` and measures. The next run
+repeats what is missing; the tables are the only record of progress.
 
 For one `batch_id` and `source_uri`, the latest sighting counts.
 """
@@ -33,6 +33,7 @@ from .detector.streaming import Forwarded, Pixels, forward_stream
 from .ingest_counts import IngestCounts, count_item
 from .inline_scorer import InlineScorer
 from .known_items import is_settled, is_unchanged, without_reading
+from .measures.inline_measurer import InlineMeasurer
 from .outcome import Outcome, Sighting, asks_again, rejected
 from .reading import Reader
 from .sightings import commit_outcomes, find_sightings
@@ -65,6 +66,7 @@ def ingest_chunk(
     n_workers: int,
     on_item: Callable[[int], None] | None = None,
     scorer: InlineScorer | None = None,
+    measurer: InlineMeasurer | None = None,
 ) -> IngestCounts:
     """Ingest items: append one sighting per item, and store one image per new content.
 
@@ -85,6 +87,7 @@ def ingest_chunk(
             depend on it.
         on_item: Callback with the number of items finished since its last call.
         scorer: Scorer of new images while they are open; its `counts` hold the results.
+        measurer: Measurer of new images while they are open.
 
     Returns:
         Counts over the items.
@@ -107,6 +110,7 @@ def ingest_chunk(
         known=known,
         n_times=Counter(_key(item) for item in items),
         scorer=scorer,
+        measurer=measurer,
     )
 
     to_read: list[Item] = []
@@ -120,11 +124,14 @@ def ingest_chunk(
     forgotten = lake.tombstones.ids()
     reader = Reader(options, settled)
     try:
-        with closing(_images(to_read, reader, options, scorer, n_workers)) as images:
+        with closing(_images(to_read, reader, options, scorer, measurer, n_workers)) as images:
             for outcome, forwarded in images:
                 chunk.take(outcome)
-                if scorer is not None and outcome.image_id not in forgotten:
-                    scorer.take(outcome.image_id, forwarded)
+                if outcome.image_id not in forgotten:
+                    if scorer is not None:
+                        scorer.take(outcome.image_id, forwarded)
+                    if measurer is not None:
+                        measurer.take(outcome.image_id)
                 on_item(chunk.n_times[_key(outcome.item)])
                 if chunk.is_due:
                     chunk.commit()
@@ -145,6 +152,7 @@ def _images(
     reader: Reader,
     options: SourceOptions,
     scorer: InlineScorer | None,
+    measurer: InlineMeasurer | None,
     n_workers: int,
 ) -> Generator[tuple[Outcome, Forwarded], None, None]:
     """Read and decode items and score their images; yield results in the order of the items.
@@ -161,6 +169,8 @@ def _images(
         try:
             with inspected(read.raw, limits=options.limits) as (facts, image):
                 pixels = None if scorer is None else scorer.pixels_of(facts.image_id, image)
+                if measurer is not None:
+                    measurer.measure(facts.image_id, image)
         except Exception as error:  # noqa: BLE001 - the row boundary: one image never stops a run
             return rejected(read.item, error, n_bytes=read.n_bytes, mark=read.mark), None
         return replace(read, image_id=facts.image_id, facts=facts), pixels
@@ -213,6 +223,7 @@ class _Chunk:
     known: Mapping[str, Sighting]
     n_times: Mapping[_Key, int]
     scorer: InlineScorer | None
+    measurer: InlineMeasurer | None
     counts: IngestCounts = field(default_factory=IngestCounts)
     waiting: list[Outcome] = field(default_factory=list)
     n_waiting_bytes: int = 0
@@ -243,7 +254,7 @@ class _Chunk:
         )
 
     def commit(self) -> None:
-        """Store the waiting images, then append the sightings, then the scores."""
+        """Store the waiting images, then append the sightings, then scores and measures."""
         recorded = commit_outcomes(
             self.lake,
             self.waiting,
@@ -265,6 +276,8 @@ class _Chunk:
         self.counts = counts
         if self.scorer is not None:
             self.scorer.commit()
+        if self.measurer is not None:
+            self.measurer.commit()
         self.n_waiting_bytes, self.last_commit_s = 0, time.monotonic()
 
     def close(self) -> None:
@@ -275,7 +288,7 @@ class _Chunk:
         self.ahead_ids.clear()
 
     def _write_ahead(self, outcome: Outcome) -> None:
-        """Hand a new image to the thread that writes the shard, so that a commit is short."""
+        """Pass a new image to the thread that writes the shard, so that a commit is short."""
         facts, raw = outcome.facts, outcome.raw
         if facts is None or raw is None or facts.image_id in self.ahead_ids:
             return

@@ -61,7 +61,15 @@ def measure_pixels(raw: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> Pixel
     """
     with opened(raw, limits) as image:
         image.load()
-        return pixel_facts(upright_grey(image), over_white(in_8_bits(image)))
+        return facts_of_decoded(image)
+
+
+def facts_of_decoded(image: Image.Image) -> PixelFacts:
+    """Return the measures of a decoded image that is still open.
+
+    Pillow's exceptions for a damaged image, `limits.DAMAGE`, pass through.
+    """
+    return pixel_facts(upright_grey(image), over_white(in_8_bits(image)))
 
 
 def pixel_facts(grey: Image.Image, rgb: Image.Image) -> PixelFacts:

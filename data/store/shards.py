@@ -129,14 +129,14 @@ class ShardAhead:
         self._images.put(image)
 
     def finish(self, image_ids: Sequence[str]) -> list[ShardPlace] | None:
-        """Complete the shard and return the places of its images.
+        """Close the shard and return the places of its images.
 
         Args:
             image_ids: Ids of the images to store.
 
         Returns:
             Places in the order of the ids; None if the shard does not hold just these images in
-            this order, could not be written, or was completed before.
+            this order, could not be written, or was closed before.
         """
         if self._ids == list(image_ids) and self._n_bytes <= MAX_SHARD_BYTES:
             self._name = shard_name(image_ids)

@@ -2,8 +2,9 @@
 
 Decoding and measuring an image costs more than its ingest, and most decisions do not depend on it.
 So images are measured before they are decided, if the policy has rules on pixels or the lake
-has lists of known hashes. A policy that decides copies together needs the PDQ hashes of images
-whose perceptual hashes are near, also of those in the lake that the batch does not have.
+has lists of known hashes; new ones as they are ingested, see `measures.inline_measurer`. A policy
+that decides copies together needs the PDQ hashes of images whose perceptual hashes are near, also
+of those in the lake that the batch does not have.
 """
 
 from __future__ import annotations
@@ -31,7 +32,20 @@ def needs_measures(lake: Lake, policy: Policy) -> bool:
     Raises:
         StoreError: The lake cannot be read.
     """
-    return policy.copies == "together" or _reads_all(lake, policy)
+    return policy.copies == "together" or reads_all_measures(lake, policy)
+
+
+def reads_all_measures(lake: Lake, policy: Policy) -> bool:
+    """Return whether the decision of every image depends on its measures.
+
+    Args:
+        lake: Lake of the images, with its lists of known hashes.
+        policy: Policy that decides.
+
+    Raises:
+        StoreError: The lake cannot be read.
+    """
+    return policy.pixels is not None or lake.version("known_hashes") is not None
 
 
 def measures_pending(
@@ -52,7 +66,7 @@ def measures_pending(
     Raises:
         StoreError: The lake cannot be read.
     """
-    reads_all = _reads_all(lake, policy)
+    reads_all = reads_all_measures(lake, policy)
     if image_ids is None and reads_all:
         return unmeasured(lake)
     none = pl.Series("image_id", [], dtype=pl.String)
@@ -68,8 +82,3 @@ def measures_pending(
     others = groups.filter(~pl.col("image_id").is_in(first.implode()))["image_id"]
     more = unmeasured(lake, others).head(MAX_OTHERS)
     return pl.concat([pending, more]).sort("shard", "row_group", "row")
-
-
-def _reads_all(lake: Lake, policy: Policy) -> bool:
-    """Return whether the decision of every image depends on measures."""
-    return policy.pixels is not None or lake.version("known_hashes") is not None

@@ -1,6 +1,7 @@
 """Measures of the pixels of stored images: which have none yet, and the pass that takes them.
 
-Each image is measured once, and a stopped pass resumes where it ended.
+New images are measured as they are decoded, see `inline_measurer`. Each image is measured once,
+and a stopped pass resumes where it ended.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import polars as pl
 
 from ...data.errors import UnreadableImage
 from ...data.images.limits import DEFAULT_LIMITS, ImageLimits
-from ...data.images.pixel_facts import measure_pixels
+from ...data.images.pixel_facts import PixelFacts, measure_pixels
 from ...data.machine import n_cores
 from ...data.schema import Row
 from ...data.store.lake import Lake
@@ -25,7 +26,7 @@ from ..work.commit_portions import commit_portions
 from ..work.ordered_map import ordered_map
 from ..work.workers import workers
 
-_TABLE: Final = "measures"
+TABLE: Final = "measures"
 _UNKNOWN: Final = {"detail": None, "flat_share": None, "n_colours": None, "pdq": None}
 
 
@@ -46,7 +47,7 @@ def unmeasured(lake: Lake, image_ids: pl.Series | None = None) -> pl.DataFrame:
     return (
         part.rows(lake, "images")
         .select("image_id", "shard", "row_group", "row")
-        .join(part.rows(lake, _TABLE).select("image_id"), on="image_id", how="anti")
+        .join(part.rows(lake, TABLE).select("image_id"), on="image_id", how="anti")
         .unique("image_id", keep="any")
         .sort("shard", "row_group", "row")
         .collect()
@@ -55,7 +56,7 @@ def unmeasured(lake: Lake, image_ids: pl.Series | None = None) -> pl.DataFrame:
 
 def measures_of(lake: Lake, part: Part = WHOLE) -> pl.LazyFrame:
     """Return image_id, detail, flat_share, n_colours and pdq of the measured images, each once."""
-    rows = part.rows(lake, _TABLE).select("image_id", *_UNKNOWN)
+    rows = part.rows(lake, TABLE).select("image_id", *_UNKNOWN)
     return rows.unique("image_id", keep="any")
 
 
@@ -87,8 +88,8 @@ def measure_images(
         BaseException: Any other error, after a commit of the finished rows; see `kept_of`.
     """
     n_threads = n_workers or n_cores()
-    since = lake.version(_TABLE)
-    known = set(lake.rows_of(_TABLE, image_ids).select("image_id").collect()["image_id"])
+    since = lake.version(TABLE)
+    known = set(lake.rows_of(TABLE, image_ids).select("image_id").collect()["image_id"])
     left = [image_id for image_id in image_ids if image_id not in known]
 
     def work(stored: tuple[str, bytes]) -> Row | None:
@@ -101,35 +102,47 @@ def measure_images(
                 yield [] if row is None else [row], 1
 
     def commit(rows: Sequence[Row]) -> int:
-        return len(_commit(lake, rows, since))
+        return len(commit_measures(lake, rows, since))
 
     return commit_portions(parts(), commit, 0, on_item=on_item)
 
 
 def _row(image_id: str, raw: bytes, limits: ImageLimits) -> Row | None:
     """Return the row of an image; None if the memory does not suffice."""
-    reason: Reason | None = None
-    values = dict(_UNKNOWN)
     try:
-        values |= asdict(measure_pixels(raw, limits=limits))
+        return measured(image_id, measure_pixels(raw, limits=limits))
     except UnreadableImage as error:
-        reason = error.reason
+        return measured(image_id, None, error.reason)
     except MemoryError:
         return None
+
+
+def measured(image_id: str, facts: PixelFacts | None, reason: Reason | None = None) -> Row:
+    """Return the row of an image, with its measures or the reason for having none."""
     return {
         "image_id": image_id,
         "reason": None if reason is None else reason.value,
-        **values,
+        **(_UNKNOWN if facts is None else asdict(facts)),
         "measured_at": datetime.now(UTC),
     }
 
 
-def _commit(lake: Lake, rows: Sequence[Row], since: int | None) -> list[Row]:
-    """Append the rows of the images that no other run has measured meanwhile."""
+def commit_measures(lake: Lake, rows: Sequence[Row], since: int | None) -> list[Row]:
+    """Append the rows of the images that no other run has measured meanwhile, and return them.
+
+    Args:
+        lake: Lake of the measures.
+        rows: Rows of `measured`.
+        since: Version of the table at which the images had no row.
+
+    Raises:
+        CommitConflict: Other writers won every attempt.
+        StoreError: The lake cannot be read or written.
+    """
     ids = [row["image_id"] for row in rows]
     return append_missing(
         lake,
-        _TABLE,
+        TABLE,
         rows,
         since=since,
         name=lambda row: str(row["image_id"]),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from factories import encoded, noise, photo
+from ingesting import ingest_items, put
 from lakes import Made, Shot, lake_of
 from PIL import Image
 
 from assay.data.errors import UnreadableImage
 from assay.data.images.pixel_facts import measure_pixels
+from assay.data.sources.find import SourceOptions, find_items
 from assay.data.store.lake import Lake
 from assay.data.vocabulary import Decision, Reason
 from assay.flows.cli import main
@@ -24,6 +27,7 @@ from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
 from assay.tasks.hashes.known_hashes import add_hashes
 from assay.tasks.measures import measures
+from assay.tasks.measures.inline_measurer import InlineMeasurer
 from assay.tasks.measures.measures import measure_images, unmeasured
 
 SHARP, ENLARGED = "sharp.png", "enlarged.png"
@@ -195,6 +199,38 @@ def test_a_run_measures_what_its_policy_reads_and_no_more(
     main([*words, "--policy", str(rules)])
     assert json.loads(capsys.readouterr().out)["decisions"]["review"] >= 1
     assert len(rows_of(Lake(lake.uri))) == 2
+
+
+def test_new_images_are_measured_in_the_decode_of_their_ingest(tmp_path: Path, made: Made) -> None:
+    """Rows are those of the pass over stored images, for a copy too; damage leaves none pending."""
+    measure_images(made.lake, list(made.ids.values()))
+    files = two_photos()
+    put(tmp_path / "in", files | {"copy.png": files[SHARP], "cut.png": files[SHARP][:9000]})
+    lake = Lake(tmp_path / "new")
+    items = list(find_items([str(tmp_path / "in")], SourceOptions()))
+    counts = ingest_items(lake, items, measurer=InlineMeasurer(lake))
+    assert (counts.stored, counts.duplicates, counts.rejected) == (2, 1, 1)
+    assert rows_of(lake) == rows_of(made.lake)
+    assert unmeasured(lake).is_empty()
+    again = [replace(item, fingerprint="touched") for item in items]
+    ingest_items(lake, again, run_id="run-2", measurer=InlineMeasurer(lake))
+    assert lake.scan("measures").collect().height == 2
+
+
+def test_a_run_decodes_an_image_once_to_score_and_measure_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under rules on pixels, nothing is left for the pass that decodes stored images."""
+    put(tmp_path / "images", two_photos())
+    lake = Lake(tmp_path / "lake")
+    rules = tmp_path / "policy.toml"
+    main(["init", str(tmp_path / "settings")])
+    text = (tmp_path / "settings" / "policy.toml").read_text()
+    rules.write_text(f"{text}\n[pixels]\nmin_detail = 0.5\n")
+    monkeypatch.setattr("assay.flows.steps.measure_images", None)
+    words = ["--lake", lake.uri, "--detector", "mini", "--no-server", "--quiet"]
+    main(["moderate", str(tmp_path / "images"), *words, "--policy", str(rules)])
+    assert len(rows_of(lake)) == 2
 
 
 def test_the_command_measures_all_images(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
