@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tarfile
@@ -19,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from child import peak_mb
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -89,7 +89,7 @@ def one_run(source: str, lake: str) -> None:
         "seconds": time.perf_counter() - started_s,
         "cpu_s": time.process_time() - cpu_s,
         "scored": result.scored,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
     }
     print(json.dumps(figures))
 

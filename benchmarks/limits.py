@@ -25,7 +25,7 @@ from assay.data.schema import SORTED_BY
 from assay.data.score_key import ScoreKey
 from assay.data.store.known_values import KnownValues
 from assay.data.store.lake import Lake
-from assay.data.store.table_files import encode
+from assay.data.store.table_files import encode, encode_groups
 from assay.data.store.upkeep.compaction import row_group_rows
 
 KEY = ScoreKey(detector="stand-in@1", weights_sha256="0" * 64, profile="p", precision="fp32")
@@ -84,7 +84,9 @@ def bytes_per_row(n_rows: int) -> None:
             continue
         small = len(encode(rows.as_table(table, frame.head(1000))).raw) / 1000
         whole = rows.as_table(table, frame.sort(SORTED_BY[table]))
-        large = len(encode(whole, row_group_rows=row_group_rows(whole)).raw) / n_rows
+        n_at_once = row_group_rows(whole)
+        groups = (whole.slice(at, n_at_once) for at in range(0, n_rows, n_at_once))
+        large = len(encode_groups(whole.schema, groups).raw) / n_rows
         print(f"{table:>10} {small:12.0f} {large:10.0f}", flush=True)
 
 
