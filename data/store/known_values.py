@@ -1,8 +1,8 @@
 """Which of some values a column has, for steps that ask a thousand times.
 
-The first questions read the table, see `lookup`. A process that goes on asking reads the column
-once and keeps a hash of 64 bits per value, so that an ingest of a million images neither reads
-the ids of the lake for every chunk nor for every image.
+The first questions about a large table read what may hold the values, see `lookup`. A process
+that goes on asking reads the column once and keeps a hash of 64 bits per value, so that an ingest
+of a million images neither reads the ids of the lake for every chunk nor for every image.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Beyond these, reading the column once costs less than the questions.
 MAX_QUESTIONS: Final = 20
 MAX_VALUES: Final = 500
+
+# Rows whose values are read in the time of one question, so that small tables are read at once.
+ROWS_PER_QUESTION: Final = 50_000
 
 # Bounds the values that are in memory at once; they take ten times as much as their hashes.
 FILES_AT_A_TIME: Final = 4
@@ -62,7 +65,7 @@ class KnownValues:
         wanted = pl.Series(self._column, values, dtype=pl.String).unique()
         with self._lock:
             self._n_questions += 1
-            is_kept = self._n_questions > MAX_QUESTIONS or len(wanted) > MAX_VALUES
+            is_kept = self._n_questions > self._max_questions() or len(wanted) > MAX_VALUES
             if is_kept:
                 self._load(version)
             hashes = list(self._hashes) if is_kept else None
@@ -72,6 +75,10 @@ class KnownValues:
             return set()
         rows = rows_of(self._tables, self._table, wanted, column=self._column, version=version)
         return set(rows.select(self._column).collect()[self._column])
+
+    def _max_questions(self) -> int:
+        """Return the number of questions that cost less than reading the column."""
+        return min(MAX_QUESTIONS, self._tables.n_rows(self._table) // ROWS_PER_QUESTION)
 
     def _load(self, version: int | None) -> None:
         """Read the hashes of the files that are new in a version."""

@@ -53,6 +53,8 @@ def rows_of(
         StoreError: There is no such table, or it cannot be read.
     """
     wanted = pl.Series(column, values, dtype=pl.String).drop_nulls().unique()
+    # Settled once: whether a version is the latest is asked of the store.
+    version = tables.version(table) if version is None else version
     files = tables.files_with(table, column, wanted, version)
     if len(wanted) > MANY:
         rows = tables.rows_in(table, files, version)

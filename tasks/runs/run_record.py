@@ -179,7 +179,6 @@ def run_images(lake: Lake, run: RunRecord, *, part: Part | None = None) -> pl.La
         part = WHOLE if ids is None else Named(ids=tuple(ids))
     seen = latest_sightings(lake, batch_id=run.batch_id, part=part)
     frame = seen.select("image_id", "source_uri", "domain")
-    wanted = frame.select("image_id")
     key = run.key or _NO_KEY
     scores = latest_scores(lake, key, part=part).select(
         "image_id", "prob_fake", "backend", score_status="status", score_reason="reason"
@@ -188,10 +187,7 @@ def run_images(lake: Lake, run: RunRecord, *, part: Part | None = None) -> pl.La
         "image_id", "decision", "reasons"
     )
     labels = best_labels(
-        *(
-            part.rows(lake, table).join(wanted, on="image_id", how="semi")
-            for table in ("reviews", "synthetics", "sightings")
-        )
+        *(part.rows(lake, table) for table in ("reviews", "synthetics", "sightings"))
     )
     for more in (scores, decisions, labels):
         frame = frame.join(more, on="image_id", how="left")

@@ -149,6 +149,20 @@ def test_a_process_that_goes_on_asking_reads_each_file_once(lake, monkeypatch):
     assert read == [24, 24, 16, 1]
 
 
+def test_a_column_is_read_once_questions_would_cost_more(lake, monkeypatch):
+    """Of a table of 64 rows, at 16 rows per question, from the fifth question on."""
+    monkeypatch.setattr(known_values, "ROWS_PER_QUESTION", 16)
+    read = []
+    real = known_values.KnownValues._load
+    monkeypatch.setattr(
+        known_values.KnownValues, "_load", lambda *args: read.append(1) or real(*args)
+    )
+    for n_questions, n_read in ((4, 0), (3, 3)):
+        for image_id in IDS[:n_questions]:
+            assert lake.has_rows_of("reviews", [image_id, "none"]) == {image_id}
+        assert len(read) == n_read
+
+
 def test_values_with_the_same_hash_are_told_apart(lake, monkeypatch):
     """A hash only says what need not be looked up."""
     monkeypatch.setattr(known_values, "MAX_QUESTIONS", 0)
