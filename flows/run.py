@@ -162,7 +162,8 @@ def run(
             request.flagged_limit,
         )
     if answer.drift is not None and answer.has_drifted:
-        _log.warning("%s; the limit is %g (drift_limit)", answer.drift.text(), answer.drift.limit)
+        words = "; ".join(answer.drift.lines())
+        _log.warning("%s; the limit is %g (drift_limit)", words, answer.drift.limit)
     tell("completed", answer)
     _log.info("completed in %.1f s", answer.seconds, extra={"fields": answer.to_json()})
     answer.check_rejected(request.fail_on_rejected)

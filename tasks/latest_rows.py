@@ -120,6 +120,11 @@ def latest_of_items(rows: pl.LazyFrame) -> pl.LazyFrame:
     return _latest(rows, ["source_uri"], ["seen_at"])
 
 
+def latest_of_images(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the latest of the sightings of each image, from some sightings of images."""
+    return _latest(rows, ["image_id"], ["seen_at", "source_uri"])
+
+
 def latest_sightings(
     lake: Lake, *, batch_id: str | None = None, part: Part = WHOLE, version: int | None = None
 ) -> pl.LazyFrame:
@@ -135,9 +140,8 @@ def latest_sightings(
         version: Version of the table; None for the latest.
     """
     rows = part.rows(lake, "sightings", version).filter(pl.col("image_id").is_not_null())
-    order = ["seen_at", "source_uri"]
     domains = (
-        _latest(rows.filter(pl.col("domain").is_not_null()), ["image_id"], order)
+        latest_of_images(rows.filter(pl.col("domain").is_not_null()))
         .select("image_id", "domain")
         .filter(pl.col("domain") != "")
     )
@@ -145,7 +149,7 @@ def latest_sightings(
         rows = rows.filter(pl.col("batch_id") == batch_id)
     columns = list(schema_of("sightings").names)
     return (
-        _latest(rows, ["image_id"], order)
+        latest_of_images(rows)
         .drop("domain")
         .join(domains, on="image_id", how="left", maintain_order="left")
         .select(columns)

@@ -1,8 +1,9 @@
 """Events of assay: their names, what they concern, and their payloads.
 
-A payload has ids, counts, and addresses that the operator has chosen. It has no text from outside:
-no file names, no labels, no messages of errors. Nor has it the marks of Jinja's templates, since
-Prefect renders some templates twice: the result of the first as a template again.
+A payload has ids, counts, and addresses that the operator has chosen, or that lie below such a one.
+It has no other text from outside: no file names, no labels, no messages of errors. Nor has it the
+marks of Jinja's templates, since Prefect renders some templates twice: the result of the first as a
+template again.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
+from ...data.errors import shorten
 from ...data.text.redaction import redact_url
 from ..blocks.names import is_block
 
 if TYPE_CHECKING:
-    from ...tasks.drift.of_run import RunDrift
+    from ...tasks.drift.of_run import DriftFigures, RunDrift
     from ...tasks.publish.publish import PublishResult
-    from ..plain.references import Batch, Dataset
+    from ..plain.references import Batch, Compared, Dataset
     from ..results.moderation import Moderation
 
 ANNOUNCED: Final = "assay.batch.announced"
@@ -31,6 +33,7 @@ FLAGGED: Final = "assay.images.flagged"
 DRIFTED: Final = "assay.drift.found"
 PUBLISHED: Final = "assay.dataset.published"
 
+_SOURCE_CHARS: Final = 1000
 _TEMPLATE: Final = re.compile(r"\{(?=[{%#])")
 
 
@@ -109,10 +112,12 @@ def images_flagged(run: Moderation, flow: str, *, limit: float) -> Event:
 
 
 def drift_found(
-    drift: RunDrift,
+    drift: DriftFigures,
     *,
     lake: str,
+    limit: float,
     groups: int = 1,
+    source: str | None = None,
     run_id: str | None = None,
     batch_id: str | None = None,
     flow: str | None = None,
@@ -122,7 +127,9 @@ def drift_found(
     Args:
         drift: The drift; of several groups, that of the group that has shifted most.
         lake: Address of the lake.
+        limit: Smallest distance that counts as a shift.
         groups: Number of groups that have shifted.
+        source: Folder, archive or address above the images of `drift`; None for all images.
         run_id: Run whose images are the later ones; None for a span of time.
         batch_id: Batch of the run.
         flow: Name of the run in the `runs` table.
@@ -134,11 +141,56 @@ def drift_found(
         "batch_id": batch_id,
         "lake": lake,
         "flow": flow,
-        **drift.to_json(),
+        "source": None if source is None else shorten(source, _SOURCE_CHARS),
+        "verdict": drift.verdict,
+        "measures": dict(drift.measures),
+        "limit": limit,
+        "images_before": drift.images_before,
+        "images_after": drift.images_after,
         "groups": groups,
     }
     related = tuple((kind, text) for kind, text in involved.items() if text)
     return _event(DRIFTED, ("lake", lake), related, payload)
+
+
+def drift_of_run(
+    drift: RunDrift, *, lake: str, run_id: str, batch_id: str | None, flow: str
+) -> Event | None:
+    """Return the event of the drift of a run, with the source that has shifted most; None without.
+
+    Args:
+        drift: Drift of the run.
+        lake: Address of the lake.
+        run_id: Id of the run.
+        batch_id: Batch of the run.
+        flow: Name of the run in the `runs` table.
+    """
+    if not drift.has_drifted:
+        return None
+    first = next(iter(drift.sources), None)
+    return drift_found(
+        first or drift,
+        lake=lake,
+        limit=drift.limit,
+        groups=max(1, len(drift.sources)),
+        source=None if first is None else first.source,
+        run_id=run_id,
+        batch_id=batch_id,
+        flow=flow,
+    )
+
+
+def drift_of_step(compared: Compared) -> Event | None:
+    """Return the event of the drift that a step has found; None without one."""
+    if compared.drift is None:
+        return None
+    return drift_of_run(
+        compared.drift,
+        lake=compared.lake,
+        run_id=compared.run_id,
+        batch_id=compared.batch_id,
+        flow="score",
+    )
 
 
 def dataset_published(published: PublishResult | Dataset, *, lake: str) -> Event:

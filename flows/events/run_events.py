@@ -12,7 +12,7 @@ from ..run_state import Stage, Tell, new_run_id
 from .event import (
     Event,
     batch_ingested,
-    drift_found,
+    drift_of_run,
     images_flagged,
     run_completed,
     run_failed,
@@ -63,16 +63,15 @@ def events_of(stage: Stage, result: Moderation, request: Request, flow: str) -> 
     limit = request.flagged_limit
     if limit is not None and result.is_flagged_above(limit):
         events.append(images_flagged(result, flow, limit=limit))
-    if result.drift is not None and result.has_drifted:
-        events.append(
-            drift_found(
-                result.drift,
-                lake=result.lake,
-                run_id=result.run_id,
-                batch_id=result.batch_id,
-                flow=flow,
-            )
+    if result.drift is not None:
+        event = drift_of_run(
+            result.drift,
+            lake=result.lake,
+            run_id=result.run_id,
+            batch_id=result.batch_id,
+            flow=flow,
         )
+        events += [] if event is None else [event]
     return events
 
 
@@ -91,7 +90,7 @@ def message_of(result: Moderation, request: Request) -> str | None:
             f" ({result.rejected / result.items:.1%}), limit {request.fail_on_rejected:.1%}"
         )
     if result.drift is not None and result.has_drifted:
-        exceeded.append(f"{result.drift.text()}, limit {result.drift.limit:g}")
+        exceeded.append(f"{'; '.join(result.drift.lines())}, limit {result.drift.limit:g}")
     if not exceeded:
         return None
     report = f"\nreport {result.report}" if result.report else ""

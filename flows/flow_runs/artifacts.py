@@ -68,6 +68,7 @@ def summary_markdown(result: Moderation, *, title: str, host: str, more: str = "
         _counts(result),
         _report(result, host),
         _rejected(result),
+        _drift(result),
         more,
         _backend(result),
         _again(result),
@@ -143,6 +144,13 @@ def _rejected(result: Moderation) -> str:
         for name, n in result.rejected_by_reason.items()
     )
     return f"## Rejected items: {result.rejected:,} of {result.items:,}\n\n{reasons}"
+
+
+def _drift(result: Moderation) -> str:
+    if result.drift is None:
+        return ""
+    whole, *sources = (_plain(line) for line in result.drift.lines())
+    return "\n".join([f"## Drift\n\n{whole}\n", *(f"- {line}" for line in sources)])
 
 
 def _backend(result: Moderation) -> str:

@@ -104,11 +104,11 @@ def decide(scored: Scored, *, policy: Text | None = None) -> Decided:
         )
     calls = Steps(score=_no_scores, views=_no_views, deliver=_no_deliveries, report=_no_report)
     result = run(request, calls=calls, flow="decide", source=source_of(scored))
-    counts = {name: getattr(scored, name) for name in ("scored", "failed", "already_scored")}
+    names = ("score_run_id", "scored", "failed", "already_scored")
     return Decided(
         **fields_of_run(result, scored.settings | handed_on(request, ("policy",))),
         **scored.key.as_row(),
-        **counts,
+        **{name: getattr(scored, name) for name in names},
         policy_id=policy_of(request, identity).policy_id,
         decisions=dict(result.decisions),
     )
@@ -147,8 +147,9 @@ def fields_of_run(result: Moderation, settings: dict[str, Any]) -> dict[str, Any
 
 
 def scored_of_run(result: Moderation) -> dict[str, Any]:
-    """Return the counts of scores of a run."""
+    """Return the id of a run that scored, and its counts of scores."""
     return {
+        "score_run_id": result.run_id,
         "scored": result.scored,
         "failed": result.failed,
         "already_scored": result.already_scored,

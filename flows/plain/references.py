@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ...data.errors import ConfigError
 from ...data.score_key import ScoreKey
+from ...tasks.drift.of_run import RunDrift
 
 if TYPE_CHECKING:
     import polars as pl
@@ -112,8 +113,12 @@ class Scored(Batch):
     """A batch whose images have scores under one key.
 
     `scored` and `failed` count images of the step, `already_scored` those of earlier runs.
+
+    Attributes:
+        score_run_id: Id of the run that scored.
     """
 
+    score_run_id: str
     detector: str
     weights_sha256: str
     profile: str
@@ -153,6 +158,28 @@ class Augmented(Decided):
     known: int = 0
     not_made: int = 0
     evasion_report: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Reference):
+    """The images that a step scored, compared with earlier ones.
+
+    Attributes:
+        lake: Address of the lake.
+        batch_id: Id of the batch; None for the whole lake.
+        run_id: Id of the run that scored the images.
+        drift: Figures of all images and of the sources that have shifted; None with too few images.
+    """
+
+    lake: str
+    batch_id: str | None
+    run_id: str
+    drift: RunDrift | None
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether anything has shifted, in all images or in a source."""
+        return self.drift is not None and self.drift.has_drifted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

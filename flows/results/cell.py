@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...data.store.lake import Lake
+from ...tasks.drift.of_run import drift_of_record
 from ...tasks.pages.captions import SIGNS
 from ...tasks.pages.environment import environment
 from ...tasks.pages.histogram import histogram_svg
@@ -48,6 +49,7 @@ def result_html(lake_uri: str, run_id: str, *, head: str, counts: Mapping[str, A
         result=counts,
         head=head,
         promise=None if promise is None else statement_of(promise),
+        drift=drift_of_record(run.counts),
         signs=SIGNS,
         histogram=histogram_svg(facts.histogram, band, width_px=640) if facts.histogram else None,
         images=[tile(row, small) for row in images],

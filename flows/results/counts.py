@@ -108,7 +108,8 @@ class RunCounts:
             *self._decided(),
         ]
         if self.drift:
-            lines.append(f"drift       {self.drift.text()}")
+            whole, *sources = self.drift.lines()
+            lines += [f"drift       {whole}", *(f"  {line}" for line in sources)]
         if self.report:
             lines.append(f"report      {self.report}")
         lines += [f"lake        {self.lake}", "next", *(f"  {line}" for line in self._next())]

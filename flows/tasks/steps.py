@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from .. import plain
-from ..events.event import Event, batch_ingested, dataset_published
+from ..events.event import Event, batch_ingested, dataset_published, drift_of_step
 from ..events.send import emit
 from ..flow_runs.run_log import current_flow_run_id
 from ..flow_runs.step_task import StepTask, step_task
@@ -24,14 +24,15 @@ def _task(step: Callable[P, R]) -> StepTask[P, R]:
     return step_task(step.__name__, step, named_by_subject(step.__name__))
 
 
-def _announced(step: Callable[P, R], event_of: Callable[[R], Event]) -> Callable[P, R]:
-    """Return a step that emits the event of its result, if it runs in a flow."""
+def _announced(step: Callable[P, R], event_of: Callable[[R], Event | None]) -> Callable[P, R]:
+    """Return a step that emits the event of its result, if there is one and it runs in a flow."""
 
     @functools.wraps(step)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         result = step(*args, **kwargs)
-        if current_flow_run_id() is not None:
-            emit(event_of(result))
+        event = event_of(result)
+        if event is not None and current_flow_run_id() is not None:
+            emit(event)
         return result
 
     return call
@@ -40,6 +41,7 @@ def _announced(step: Callable[P, R], event_of: Callable[[R], Event]) -> Callable
 ingest = _task(_announced(plain.ingest, lambda batch: batch_ingested(batch, "ingest")))
 score = _task(plain.score)
 decide = _task(plain.decide)
+drift = _task(_announced(plain.drift, drift_of_step))
 augment = _task(plain.augment)
 report = _task(plain.report)
 publish = _task(

@@ -97,7 +97,7 @@ def draw_audit(
         Id of the audit, and the sample with the columns of `sample.draw`.
 
     Raises:
-        ConfigError: A number is out of range.
+        ConfigError: A number is out of range, or the time ends before it starts.
         InputError: There are no decisions to audit.
         StoreError: The lake cannot be read or written.
     """
@@ -109,6 +109,8 @@ def draw_audit(
             f" {cleared_share} of the cleared;"
             " allowed: 1 image or more, and a share from 0 to 1"
         )
+    if since is not None and until is not None and since >= until:
+        raise ConfigError(f"a time from {_time(since)} until {_time(until)}; name an earlier start")
     key, policy_id = _judged(lake, run_id)
     decided = latest_decisions(lake, key, policy_id=policy_id).select("image_id", "decision")
     if run_id is None:
@@ -121,7 +123,7 @@ def draw_audit(
     # A decision about a forgotten image stays, and nobody can look at the image.
     rows = decided.filter(~pl.col("image_id").is_in(list(lake.tombstones.ids()))).collect()
     if rows.is_empty():
-        raise InputError(f"{lake.uri} has no decisions to audit in that part of it")
+        raise InputError(_nothing_to_audit(lake, since, until))
     counts = dict(rows["decision"].value_counts().iter_rows())
     sample = draw(rows, sizes(counts, n_images=n_images, cleared_share=cleared_share), seed=seed)
     audit_id = f"a-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
@@ -137,6 +139,21 @@ def draw_audit(
         )
         lake.append("audits", stored, txn=f"audit:{audit_id}")
     return audit_id, sample
+
+
+def _nothing_to_audit(lake: Lake, since: datetime | None, until: datetime | None) -> str:
+    if since is None and until is None:
+        return f"{lake.uri} has no decisions to audit; run `assay moderate` first"
+    seen = lake.scan("sightings").filter(pl.col("image_id").is_not_null())
+    first, last = seen.select(first=pl.min("seen_at"), last=pl.max("seen_at")).collect().row(0)
+    there = "" if first is None else f"; its images were seen from {_time(first)} to {_time(last)}"
+    from_ = "" if since is None else f" from {_time(since)}"
+    to = "" if until is None else f" until {_time(until)}"
+    return f"{lake.uri} has no decided images that were seen{from_}{to}{there}"
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _seen(lake: Lake, since: datetime | None, until: datetime | None) -> pl.LazyFrame:

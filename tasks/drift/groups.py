@@ -40,21 +40,35 @@ def grouped(
         side.lazy().join(groups, on="image_id").collect()
         for side in (populations.before, populations.after)
     ]
-    counts = [side.group_by("_group").len() for side in sides]
-    both = counts[0].join(counts[1], on="_group", how="full", coalesce=True)
-    ranked = (
-        both.with_columns(least=pl.min_horizontal(pl.col("len", "len_right").fill_null(0)))
-        .filter(pl.col("least") >= MIN_IMAGES)
-        .sort("least", "_group", descending=[True, False])
-        .head(MAX_GROUPS)
-    )
-    if ranked.is_empty():
+    pairs, n_left_out = divided(sides[0], sides[1], "_group")
+    if not pairs:
         raise InputError(
             f"no {by} has {MIN_IMAGES} scored images on each side ({populations.before_name};"
             f" {populations.after_name}); compare without --by"
         )
+    return pairs, n_left_out
+
+
+def divided(
+    before: pl.DataFrame, after: pl.DataFrame, column: str
+) -> tuple[dict[str, tuple[pl.DataFrame, pl.DataFrame]], int]:
+    """Return the largest groups with enough images on both sides, and how many are left out.
+
+    Args:
+        before: Images of the first population.
+        after: Images of the second population.
+        column: Name of the text column with the group of an image; null for none.
+    """
+    counts = [side.drop_nulls(column).group_by(column).len() for side in (before, after)]
+    both = counts[0].join(counts[1], on=column, how="full", coalesce=True)
+    ranked = (
+        both.with_columns(least=pl.min_horizontal(pl.col("len", "len_right").fill_null(0)))
+        .filter(pl.col("least") >= MIN_IMAGES)
+        .sort("least", column, descending=[True, False])
+        .head(MAX_GROUPS)
+    )
+    is_in = pl.col(column)
     pairs = {
-        name: (sides[0].filter(pl.col("_group") == name), sides[1].filter(pl.col("_group") == name))
-        for name in ranked["_group"]
+        name: (before.filter(is_in == name), after.filter(is_in == name)) for name in ranked[column]
     }
     return pairs, both.height - ranked.height

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -19,7 +19,9 @@ from ..latest_rows import (
     Named,
     Part,
     last_judgement,
+    latest_of_images,
     latest_scores,
+    latest_sightings,
     rows_of_batch,
     source_of,
 )
@@ -27,6 +29,7 @@ from ..runs.run_record import find_run
 from .measures import MIN_IMAGES, ReadVectors
 from .two_samples import Array
 
+SOURCE: Final = "source"
 _FACTS: Final = (
     "width_px",
     "height_px",
@@ -143,8 +146,9 @@ def of_run_and_earlier(
 ) -> Populations | None:
     """Return the images that a run scored, and those of the same sources scored before it.
 
-    These are images of the same batch; without enough of them, images of the same folders and
-    archives. A run over the whole lake is compared with all that earlier runs scored.
+    Both have the column `SOURCE`, the folder or archive above the image. The earlier images are
+    those of the same batch; without enough of them, those of the same folders and archives. A run
+    over the whole lake is compared with all that earlier runs scored.
 
     Args:
         lake: Lake of the run.
@@ -159,16 +163,28 @@ def of_run_and_earlier(
         StoreError: The lake cannot be read.
     """
     if batch_id is None:
-        return _split(_scored(lake, key, has_made=False), key, run_id)
+        found = _split(_scored(lake, key, has_made=False), key, run_id)
+        return None if found is None else _with_sources(found, latest_sightings(lake))
     batch = rows_of_batch(lake, batch_id).filter(pl.col("image_id").is_not_null())
     found = _split(_scored(lake, key, _named(batch)), key, run_id)
     if found is not None:
-        return found
+        return _with_sources(found, latest_of_images(batch))
     sources = batch.select(source_of().unique()).collect().to_series()
     below = lake.scan("sightings").filter(
         pl.col("image_id").is_not_null() & source_of().is_in(sources.implode())
     )
-    return _split(_scored(lake, key, _named(below)), key, run_id)
+    found = _split(_scored(lake, key, _named(below)), key, run_id)
+    return None if found is None else _with_sources(found, latest_of_images(below))
+
+
+def _with_sources(populations: Populations, sightings: pl.LazyFrame) -> Populations:
+    """Return populations with the column `SOURCE`, from one sighting per image."""
+    sources = sightings.select("image_id", source_of().alias(SOURCE)).collect()
+    return replace(
+        populations,
+        before=populations.before.join(sources, on="image_id", how="left"),
+        after=populations.after.join(sources, on="image_id", how="left"),
+    )
 
 
 def _split(rows: pl.DataFrame, key: ScoreKey, run_id: str) -> Populations | None:

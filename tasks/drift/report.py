@@ -39,13 +39,14 @@ class DriftReport:
         return [name for name, one in self.comparisons.items() if one.drift is not Drift.NONE]
 
     @property
-    def farthest(self) -> Comparison:
-        """Comparison with the largest distance of a measure that has shifted, else the first."""
+    def farthest(self) -> tuple[str, Comparison]:
+        """Group with the largest distance of a measure that has shifted, else the first."""
 
-        def distance(one: Comparison) -> float:
+        def distance(pair: tuple[str, Comparison]) -> float:
+            _, one = pair
             return max((m.distance for m in one.measures if m.name in one.shifted), default=-1.0)
 
-        return max(self.comparisons.values(), key=distance)
+        return max(self.comparisons.items(), key=distance)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 from ...data.vocabulary import Decision, DecisionReason, Reason
 from ..calibrate.guarantee import LIMITS
 from ..decide.policy import Policy
+from ..drift.of_run import drift_of_record
 from ..pages import scripts
 from ..pages.captions import SIGNS, cut, score_text, short_name, visible
 from ..pages.environment import environment
@@ -111,6 +112,7 @@ def render_page(
             histogram_narrow=histogram_svg(facts.histogram, band, width_px=340, n_bins=20),
             no_domain=NO_DOMAIN,
             **_promised(sections, facts),
+            drift=drift_of_record(run.counts),
             **galleries,
             is_veiled=bool(thumbs) and not any(thumb.sharp for thumb in thumbs.values()),
             is_sample=n_rows < sections.n_images,
@@ -214,6 +216,7 @@ def _links(run: RunRecord, facts: ReportFacts, sections: Sections) -> list[tuple
         "decisions": ("Decisions", True),
         "scores": ("Scores", True),
         "promise": ("What the threshold promises", sections.promise is not None),
+        "drift": ("Drift", bool(drift_of_record(run.counts))),
         "domains": ("Domains", has_domains),
         "images": ("Images", facts.n_images > 0),
         "pairs": ("Made images", bool(sections.pairs)),

@@ -57,12 +57,16 @@ def reader(*sides: pl.DataFrame):  # type: ignore[no-untyped-def]
 
 
 def lake_of_runs(folder: Path, *runs: pl.DataFrame, domain: str | None = None) -> Lake:
-    """Return a lake in which each population was scored by a run, one per day: `r0`, `r1`..."""
+    """Return a lake in which each population was scored by a run, one per day: `r0`, `r1`...
+
+    Images lie in the folder of the column `source`; without it, in `a` and `b` in turn.
+    """
     lake = Lake(folder)
     for number, rows in enumerate(runs):
         run_id, at = f"r{number}", START + timedelta(days=number)
         common = {"batch_id": f"b{number}"}
-        facts = rows.drop("logit", "embedding").iter_rows(named=True)
+        sources = rows["source"] if "source" in rows.columns else ["a", "b"] * rows.height
+        facts = rows.drop("logit", "embedding", "source", strict=False).iter_rows(named=True)
         images = [
             row
             | common
@@ -83,7 +87,7 @@ def lake_of_runs(folder: Path, *runs: pl.DataFrame, domain: str | None = None) -
         sightings = [
             common
             | {
-                "source_uri": f"file:///{'ab'[index % 2]}/{image['image_id']}",
+                "source_uri": f"file:///{sources[index]}/{image['image_id']}",
                 "status": "stored",
                 "reason": None,
                 "detail": None,

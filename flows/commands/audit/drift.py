@@ -61,7 +61,7 @@ def drift(
     from ....data.errors import ConfigError, GateRefused
     from ....data.user_paths import from_home, require_output
     from ....tasks.drift.charts import bars_text
-    from ....tasks.drift.of_run import summary_of
+    from ....tasks.drift.of_run import DriftFigures
     from ....tasks.drift.page import write_drift
     from ....tasks.drift.populations import of_runs, of_times
     from ....tasks.drift.report import drift_report
@@ -104,16 +104,16 @@ def drift(
         from ...events.event import drift_found
         from ...events.send import deliver
 
-        deliver(
-            [
-                drift_found(
-                    summary_of(report.farthest, limit=limit),
-                    lake=opened.uri,
-                    groups=len(report.drifted),
-                    run_id=populations.run_id,
-                )
-            ]
+        name, farthest = report.farthest
+        event = drift_found(
+            DriftFigures.of(farthest),
+            lake=opened.uri,
+            limit=limit,
+            groups=len(report.drifted),
+            source=name if by == "source" else None,
+            run_id=populations.run_id,
         )
+        deliver([event])
     if fail_on_drift and report.drifted:
         raise GateRefused(
             f"{', '.join(report.drifted)} in {opened.uri} have shifted; look at what is new with"

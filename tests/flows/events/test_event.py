@@ -18,7 +18,7 @@ from assay.flows.events.run_events import events_of, message_of
 from assay.flows.request import Request
 from assay.flows.results.moderation import Moderation
 from assay.flows.run import run
-from assay.tasks.drift.of_run import RunDrift
+from assay.tasks.drift.of_run import RunDrift, SourceDrift
 from assay.tasks.publish.publish import PublishResult
 from assay.tasks.publish.shortcut_gate import ShortcutFigures
 
@@ -57,6 +57,13 @@ DRIFT = RunDrift(
     limit=0.1,
     images_before=300,
     images_after=40,
+)
+SHOP = SourceDrift(
+    source="file:///in/{{ 7 * 7 }}",
+    verdict="other_encoders",
+    measures={"width": 0.9},
+    images_before=60,
+    images_after=30,
 )
 
 
@@ -122,9 +129,27 @@ def test_a_drift_has_an_event_of_its_lake() -> None:
         "other_images",
         {"score": 0.31},
     )
-    assert event.payload["flow"] == "moderate"
+    assert (event.payload["flow"], event.payload["source"]) == ("moderate", None)
+    assert (event.payload["limit"], event.payload["groups"]) == (0.1, 1)
     alike = replace(RUN, drift=replace(DRIFT, verdict="none", measures={}))
     assert len(events_of("completed", alike, Request(), "moderate")) == 1
+
+
+def test_a_drift_names_the_source_that_has_shifted_most() -> None:
+    """With its figures, also where all images together have not shifted; no template begins."""
+    alike = replace(DRIFT, verdict="none", measures={}, sources=(SHOP, replace(SHOP, source="b")))
+    drifted = replace(RUN, drift=alike)
+    _, event = events_of("completed", drifted, Request(), "moderate")
+    assert event.payload["source"] == "file:///in/%7B{ 7 * 7 }}"
+    assert (event.payload["verdict"], event.payload["measures"]) == (
+        "other_encoders",
+        {"width": 0.9},
+    )
+    assert (event.payload["images_before"], event.payload["groups"]) == (60, 2)
+    words = message_of(drifted, Request())
+    assert words is not None
+    assert "file:///in/{{ 7 * 7 }}: other encoders" in words
+    assert "  file:///in/{{ 7 * 7 }}: other encoders" in drifted.summary()
 
 
 def test_a_published_dataset_is_named_by_its_place() -> None:
@@ -190,7 +215,7 @@ def test_the_page_names_each_event_with_its_payload() -> None:
     """The table of docs/events.md is what triggers and automations are written from."""
     announced = batch_announced("b", source="s", prefix="p", files=1, n_bytes=1, event_id=uuid4())
     limits = Request(flagged_limit=0.1)
-    drifted = drift_found(DRIFT, lake="/lake")
+    drifted = drift_found(DRIFT, lake="/lake", limit=0.1)
     events = [announced, dataset_published(PUBLISHED, lake="/lake"), drifted]
     for stage in ("ingested", "completed", "failed"):
         events += events_of(stage, RUN, limits, "moderate")

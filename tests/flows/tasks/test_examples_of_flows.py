@@ -18,21 +18,30 @@ EXAMPLES = ROOT / "examples"
 FLOWS = ("filter_and_publish", "nightly_augment", "fan_out")
 # One process runs all flows, and counts how often it loads a detector.
 SCRIPT = """
-import json, sys
+import json, shutil, sys
 from unittest import mock
+from prefect import flow
 sys.path.insert(0, sys.argv[1])
 from assay.flows import judging
 from fan_out import fan_out
 from filter_and_publish import filter_and_publish
 from nightly_augment import nightly_augment
+from assay.flows.tasks import decide, drift, ingest, score
+@flow
+def compare(folder, lake):
+    return drift(decide(score(ingest(folder, lake=lake), detector="mini")), limit=0.5)
 with mock.patch.object(judging, "load_detector", wraps=judging.load_detector) as load:
     wide = fan_out("wide", "wide-set", [f"in/{number}" for number in range(10)])
     kept = filter_and_publish("in/0", "lake", "kept")
     report = nightly_augment("plan.toml", "lake")
+    first = compare("early", "drifting")
+    shutil.copytree("late", "early", dirs_exist_ok=True)
+    second = compare("early", "drifting")
     n_loads = load.call_count
 print(json.dumps({
     "wide": wide.to_json(), "kept": kept.to_json(),
     "report": report, "n_loads": n_loads,
+    "first": first.to_json(), "second": second.to_json(),
 }))
 """
 PLAN = '[parents]\nchoose = "any"\n[[make]]\nmethod = "launder"\ncondition = ["jpeg-50"]\n'
@@ -40,7 +49,10 @@ PLAN = '[parents]\nchoose = "any"\n[[make]]\nmethod = "launder"\ncondition = ["j
 
 @pytest.fixture(scope="module")
 def done(server, tmp_path_factory):
-    """Run the flows over ten folders with two images each, one of which all folders share."""
+    """Run the flows over ten folders with two images each, one of which all folders share.
+
+    One more flow sees thirty images of a folder, then thirty of another size.
+    """
     url, env = server
     here = tmp_path_factory.mktemp("flows")
     for number in range(10):
@@ -49,6 +61,11 @@ def done(server, tmp_path_factory):
         (folder / "shared.jpg").write_bytes(factories.jpeg(seed=99))
         (folder / "own.jpg").write_bytes(factories.jpeg(seed=number))
     (here / "plan.toml").write_text(PLAN)
+    for folder, size in (("early", (24, 16)), ("late", (97, 64))):
+        (here / folder).mkdir()
+        for number in range(30):
+            raw = factories.jpeg(seed=1000 + number + size[0], size=size)
+            (here / folder / f"{folder}-{number}.jpg").write_bytes(raw)
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(EXAMPLES)],
         env=env,
@@ -70,7 +87,8 @@ def events_below(url, here):
     asked = {"event": {"prefix": ["assay."]}}
     answer = httpx.post(f"{url}/events/filter", json={"filter": asked, "limit": 50}, timeout=10)
     own = [one for one in answer.json()["events"] if str(here) in json.dumps(one)]
-    is_whole = sum(one["event"] == "assay.dataset.published" for one in own) >= 2
+    names = [one["event"] for one in own]
+    is_whole = names.count("assay.dataset.published") >= 2 and "assay.drift.found" in names
     return own if is_whole else None
 
 
@@ -137,10 +155,26 @@ def test_steps_in_a_flow_of_the_user_tell_the_server_what_they_did(done):
     """Each batch and each dataset is one event, related to the flow run of the user."""
     here, told, _, events = done
     names = [event["event"] for event in events]
-    assert (names.count("assay.batch.ingested"), names.count("assay.dataset.published")) == (11, 2)
+    assert (names.count("assay.batch.ingested"), names.count("assay.dataset.published")) == (13, 2)
     (kept,) = [one for one in events if one["payload"].get("dataset") == str(here / "kept")]
     assert kept["payload"]["splits"] == told["kept"]["splits"]
     assert kept["payload"]["versions"] == told["kept"]["versions"]
     assert any(
         one["prefect.resource.id"].startswith("prefect.flow-run.") for one in kept["related"]
     )
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_a_step_that_finds_a_drift_tells_the_server(done):
+    """The first thirty images have nothing before them; the event has the figures of the others."""
+    here, told, runs, events = done
+    assert told["first"]["drift"] is None
+    drift = told["second"]["drift"]
+    assert (drift["images_before"], drift["images_after"]) == (30, 30)
+    assert drift["measures"]["width"] == 1.0
+    (event,) = [one for one in events if one["event"] == "assay.drift.found"]
+    assert event["payload"]["run_id"] == told["second"]["run_id"]
+    assert event["payload"]["lake"] == str(here / "drifting")
+    assert event["payload"]["measures"] == drift["measures"]
+    assert sum(run["name"].startswith("drift b-") for run in runs) == 2

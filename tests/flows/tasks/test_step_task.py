@@ -12,7 +12,7 @@ from assay.flows.flow_runs.retrying import may_pass
 from assay.flows.flow_runs.step_task import StepTask, _quoted
 from assay.flows.tasks.subjects import named_by_subject
 
-STEPS = ("ingest", "score", "decide", "augment", "report", "publish")
+STEPS = ("ingest", "score", "decide", "drift", "augment", "report", "publish")
 
 
 @pytest.mark.parametrize("name", STEPS)

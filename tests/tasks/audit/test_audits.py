@@ -102,8 +102,12 @@ def test_a_month_is_audited_whatever_was_seen_later(made: Made) -> None:
     _, sample = draw_audit(made.lake, since=third, until=ninth, n_images=100, is_stored=False)
     seen = {made.ids[f"{n}.jpg"] for n in range(3, 9)}
     assert set(sample["image_id"]) == seen
-    with pytest.raises(InputError, match="no decisions to audit"):
-        draw_audit(made.lake, until=START, is_stored=False)
+    n_before = made.lake.n_rows("audits")
+    with pytest.raises(InputError, match=r"seen until 2026-03-01 12:00 UTC; its images were seen"):
+        draw_audit(made.lake, until=START)
+    with pytest.raises(ConfigError, match="name an earlier start"):
+        draw_audit(made.lake, since=ninth, until=third)
+    assert made.lake.n_rows("audits") == n_before
 
 
 def test_images_that_assay_made_are_no_part_of_an_audit(tmp_path: Path) -> None:

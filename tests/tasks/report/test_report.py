@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import pickle
 import re
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from assay.data.store.lake import Lake
 from assay.data.vocabulary import DecisionReason, Explained, Reason
 from assay.tasks.decide.policy import Band
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
+from assay.tasks.drift.of_run import RunDrift, SourceDrift
 from assay.tasks.latest_rows import Part, parts_of
 from assay.tasks.pages.captions import cut, score_text, short_name
 from assay.tasks.pages.histogram import N_BINS, by_label, histogram_svg, score_bins
@@ -56,6 +58,38 @@ def many(n: int = 60) -> list[Shot]:
         )
         for i in range(n)
     ]
+
+
+def test_a_report_names_the_sources_that_have_shifted(tmp_path: Path) -> None:
+    """From the record of the run; text of an address is escaped, and no drift is no section."""
+    made = lake_of(tmp_path / "lake", [Shot(name="a.jpg", seed=1, prob=0.2)])
+    assert "Drift" not in drawn_page(made).text
+    drift = RunDrift(
+        verdict="none",
+        measures={},
+        limit=0.1,
+        images_before=300,
+        images_after=90,
+        sources=(
+            SourceDrift(
+                source="file:///<script>alert(1)</script>",
+                verdict="other_encoders",
+                measures={"jpeg_quality": 0.42},
+                images_before=40,
+                images_after=30,
+            ),
+        ),
+        sources_compared=2,
+    )
+    record = made.lake.scan("runs").with_columns(
+        counts=pl.lit(json.dumps({"drift": drift.to_json()})),
+        finished_at=pl.col("finished_at") + pl.duration(seconds=1),
+    )
+    made.lake.append("runs", record.collect(), txn="drift")
+    text = drawn_page(made).text
+    assert "no shift found; 90 images against 300 earlier ones of the same sources" in text
+    assert "file:///<script>alert(1)</script>: other encoders" in text
+    assert "(jpeg_quality 0.42); 30 images against 40 earlier ones" in text
 
 
 def test_a_report_shows_what_ran_what_came_out_and_what_to_do(tmp_path: Path) -> None:
