@@ -51,10 +51,11 @@ def images(n: int, rng: np.random.Generator, first: int = 0) -> pl.DataFrame:
     )
 
 
-def vectors_of(ids: pl.Series, shift: float = 0.0) -> NDArray[np.float32]:
-    """Return embeddings that follow from the first id of a sample."""
-    rng = np.random.default_rng(int(ids[0]) + len(ids))
-    return rng.normal(shift, 1, (len(ids), N_DIMS)).astype(np.float32)
+def vectors_of(ids: pl.Series, shift: float = 0.0) -> dict[str, NDArray[np.float32]]:
+    """Return embeddings that follow from the ids."""
+    rng = np.random.default_rng(len(ids))
+    rows = rng.normal(shift, 1, (len(ids), N_DIMS)).astype(np.float32)
+    return dict(zip(ids.sort(), rows, strict=True))
 
 
 def cost(n: int, n_groups: int, out: Connection) -> None:

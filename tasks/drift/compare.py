@@ -22,6 +22,7 @@ from .measures import (
     bits_per_pixel,
     content_measures,
     encoding_measures,
+    sampled_vectors,
 )
 from .two_samples import holm
 
@@ -105,9 +106,10 @@ def compare(
     n_rows = _ROWS if len(pairs) == 1 else _ROWS_OF_A_GROUP
     # Each pair has at most seven tests; fewer draws could never pass the first step of Holm's.
     n_draws = max(_MIN_DRAWS, math.ceil(7 * len(pairs) / alpha))
+    vectors = sampled_vectors(pairs, read_vectors, n_rows=n_rows, rng=rng)
     measures = {
         name: (
-            *content_measures(*pair, read_vectors, n_rows=n_rows, n_draws=n_draws, rng=rng),
+            *content_measures(*pair, vectors[name], n_draws=n_draws, rng=rng),
             *encoding_measures(*pair, n_draws=n_draws, rng=rng),
         )
         for name, pair in pairs.items()
@@ -157,7 +159,8 @@ def _among_alike(
     if alike[0].height < MIN_ALIKE:
         return Drift.UNCLEAR
     n_draws = max(_MIN_DRAWS, math.ceil(2 / alpha))
-    measures = content_measures(*alike, read_vectors, n_rows=n_rows, n_draws=n_draws, rng=rng)
+    vectors = sampled_vectors({"": alike}, read_vectors, n_rows=n_rows, rng=rng)[""]
+    measures = content_measures(*alike, vectors, n_draws=n_draws, rng=rng)
     rejected = holm([measure.p_value for measure in measures], alpha)
     is_shifted = any(
         is_rejected and measure.distance >= limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,8 +19,11 @@ MIN_IMAGES: Final = 30
 MIN_DISTANCE: Final = 0.05
 """Smallest distance that counts as a shift by default, 0 to 1."""
 
-ReadVectors = Callable[[pl.Series], Array]
-"""Function from image ids to their embeddings, (n, d); images without one are left out."""
+ReadVectors = Callable[[pl.Series], Mapping[str, Array]]
+"""Function from image ids to their embeddings, (d,), by id; images without one are left out."""
+
+# Rows of a sample per row of the other side: more would find hardly smaller shifts.
+_MAX_RATIO: Final = 5
 
 # Formats that say nothing of a lossy encoder: their bytes follow from the pixels.
 _LOSSLESS: Final = ("PNG", "GIF", "BMP", "TIFF", "PPM")
@@ -66,31 +69,53 @@ def bits_per_pixel() -> pl.Expr:
 def content_measures(
     before: pl.DataFrame,
     after: pl.DataFrame,
-    read_vectors: ReadVectors,
+    vectors: tuple[Array, Array],
     *,
-    n_rows: int,
     n_draws: int,
     rng: np.random.Generator,
 ) -> list[Measure]:
     """Return the measures of scores and embeddings.
 
     Args:
-        before: Columns image_id and logit of the first population.
+        before: Column logit of the first population.
         after: The same of the second population.
-        read_vectors: Reader of embeddings.
-        n_rows: Largest number of images per side whose embeddings are read.
+        vectors: Embeddings of a sample of each, (n, d) and (m, d).
         n_draws: Number of permutations.
-        rng: Source of samples and permutations.
+        rng: Source of the permutations.
     """
     measures = [
         _measure_values("score", before["logit"], after["logit"], is_content=True),
-        _measure_vectors(
-            *(read_vectors(_sample(side["image_id"], n_rows, rng)) for side in (before, after)),
-            n_draws=n_draws,
-            rng=rng,
-        ),
+        _measure_vectors(*vectors, n_draws=n_draws, rng=rng),
     ]
     return [measure for measure in measures if measure is not None]
+
+
+def sampled_vectors(
+    pairs: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]],
+    read_vectors: ReadVectors,
+    *,
+    n_rows: int,
+    rng: np.random.Generator,
+) -> dict[str, tuple[Array, Array]]:
+    """Return embeddings of samples of both sides of each pair, all of them read at once.
+
+    Args:
+        pairs: Populations before and after by name, each with the column image_id.
+        read_vectors: Reader of embeddings.
+        n_rows: Largest number of images per side.
+        rng: Source of the samples.
+    """
+    samples = {}
+    for name, sides in pairs.items():
+        most = min(n_rows, _MAX_RATIO * min(side.height for side in sides))
+        samples[name] = [_sample(side["image_id"], most, rng) for side in sides]
+    vectors = read_vectors(pl.concat(ids for some in samples.values() for ids in some).unique())
+
+    def stacked(ids: pl.Series) -> Array:
+        rows = [vectors[image_id] for image_id in ids if image_id in vectors]
+        return np.array(rows, dtype=np.float32)
+
+    return {name: (stacked(before), stacked(after)) for name, (before, after) in samples.items()}
 
 
 def encoding_measures(

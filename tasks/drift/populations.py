@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from ...data.errors import InputError
@@ -27,7 +26,6 @@ from ..latest_rows import (
 )
 from ..runs.run_record import find_run
 from .measures import MIN_IMAGES, ReadVectors
-from .two_samples import Array
 
 SOURCE: Final = "source"
 _FACTS: Final = (
@@ -165,16 +163,24 @@ def of_run_and_earlier(
     if batch_id is None:
         found = _split(_scored(lake, key, has_made=False), key, run_id)
         return None if found is None else _with_sources(found, latest_sightings(lake))
-    batch = rows_of_batch(lake, batch_id).filter(pl.col("image_id").is_not_null())
+    batch = _sighted(rows_of_batch(lake, batch_id))
     found = _split(_scored(lake, key, _named(batch)), key, run_id)
     if found is not None:
         return _with_sources(found, latest_of_images(batch))
-    sources = batch.select(source_of().unique()).collect().to_series()
-    below = lake.scan("sightings").filter(
-        pl.col("image_id").is_not_null() & source_of().is_in(sources.implode())
-    )
+    sources = batch.select(source_of().unique()).collect().to_series().sort().to_list()
+    if not sources:
+        return None
+    # Of a table that is sorted by address, the rows between them are read alone.
+    between = pl.col("source_uri").is_between(pl.lit(sources[0]), pl.lit(f"{sources[-1]}~"))
+    below = _sighted(lake.scan("sightings").filter(between & source_of().is_in(sources)))
     found = _split(_scored(lake, key, _named(below)), key, run_id)
     return None if found is None else _with_sources(found, latest_of_images(below))
+
+
+def _sighted(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return image, address and time of the sightings of images, read once."""
+    seen = rows.filter(pl.col("image_id").is_not_null())
+    return seen.select("image_id", "source_uri", "seen_at").collect().lazy()
 
 
 def _with_sources(populations: Populations, sightings: pl.LazyFrame) -> Populations:
@@ -213,12 +219,7 @@ def reader_of_vectors(lake: Lake, key: ScoreKey) -> ReadVectors:
         lake: Lake of the scores.
         key: Key of the scores.
     """
-
-    def read(ids: pl.Series) -> Array:
-        vectors = vectors_of(lake, key, ids.to_list())
-        return np.array([vectors[image_id] for image_id in sorted(vectors)], dtype=np.float32)
-
-    return read
+    return lambda ids: vectors_of(lake, key, ids.to_list())
 
 
 def _named(sightings: pl.LazyFrame) -> Named:

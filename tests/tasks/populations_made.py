@@ -49,9 +49,9 @@ def reader(*sides: pl.DataFrame):  # type: ignore[no-untyped-def]
     """Return the reader of the embeddings of some populations."""
     rows = pl.concat([side.select("image_id", "embedding") for side in sides])
 
-    def read(ids: pl.Series) -> np.ndarray[Any, Any]:
-        wanted = rows.filter(pl.col("image_id").is_in(ids.implode())).sort("image_id")
-        return np.array(wanted["embedding"].to_list(), dtype=np.float32)
+    def read(ids: pl.Series) -> dict[str, np.ndarray[Any, Any]]:
+        wanted = rows.filter(pl.col("image_id").is_in(ids.implode()))
+        return {image_id: np.array(vector, np.float32) for image_id, vector in wanted.iter_rows()}
 
     return read
 
