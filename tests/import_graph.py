@@ -12,10 +12,11 @@ LAYERS = ("data", "synth", "tasks", "flows")
 Graph = Mapping[str, set[str]]
 
 
-def folders() -> list[str]:
+@functools.cache
+def folders() -> tuple[str, ...]:
     """Folders of the package that hold modules, as `data` or `data/sources`."""
     found = {path.parent for layer in LAYERS for path in (ROOT / layer).rglob("*.py")}
-    return sorted(folder.relative_to(ROOT).as_posix() for folder in found)
+    return tuple(sorted(folder.relative_to(ROOT).as_posix() for folder in found))
 
 
 @functools.cache
