@@ -54,10 +54,13 @@ class FileAddress:
                     raise UnreadableImage(Reason.NOT_AN_IMAGE, "not a regular file")
                 if about.st_size > limit:
                     raise too_many_bytes(about.st_size, options.limits)
-                raw = file.read(limit + 1)
+                # Room for `limit` bytes would be allocated for each file, and cleared in part.
+                raw = file.read(about.st_size + 1)
+                if len(raw) > about.st_size:  # it grew since `fstat`
+                    raw += file.read(limit + 1 - len(raw))
         except (OSError, ValueError) as error:
             raise UnreadableImage(*explain_os_error(error)) from error
-        if len(raw) > limit:  # the file grew since `fstat`
+        if len(raw) > limit:
             raise too_many_bytes(f"over {limit}", options.limits)
         return raw
 

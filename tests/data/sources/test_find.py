@@ -164,6 +164,25 @@ def test_what_changes_between_listing_and_reading_has_a_reason(tmp_path):
     assert caught.value.reason is Reason.TOO_MANY_BYTES
 
 
+def test_a_file_that_grows_while_it_is_read_is_read_whole(tmp_path, monkeypatch):
+    """Bytes that came after its size was looked at count, for the limit too."""
+    tree(tmp_path, "a.jpg")
+    (item,) = listed(tmp_path)
+    path, fstat = tmp_path / "a.jpg", os.fstat
+
+    def grown_after(descriptor):
+        about = fstat(descriptor)
+        path.write_bytes(path.read_bytes() + b"more")
+        return about
+
+    monkeypatch.setattr(os, "fstat", grown_after)
+    before = path.read_bytes()
+    assert read_item(item, SourceOptions()) == before + b"more"
+    with pytest.raises(UnreadableImage) as caught:
+        read_item(item, SourceOptions(limits=ImageLimits(max_bytes=len(before) + 5)))
+    assert caught.value.reason is Reason.TOO_MANY_BYTES
+
+
 def test_a_folder_that_may_not_be_read_is_a_row(tmp_path):
     """An unreadable folder gives a row and is not skipped silently."""
     tree(tmp_path, "a.jpg", "locked/b.jpg")
