@@ -288,6 +288,19 @@ def check_domain(name: str, reals: Scored, fakes: Scored, others: dict[str, Scor
                 for level, share, width in zip(LEVELS, mean, error, strict=True)
             ]
             print(f"  near {words:16} {kind:28}", ", ".join(cells))
+            if kind == "reals":
+                print_spread(np.array(found))
+
+
+def print_spread(found: NDArray[np.float64]) -> None:
+    """Print how far the share of single splits goes, of the images that each split has met."""
+    cells = [
+        f"{level:.0%}: {high:.1%}, {highest:.1%}"
+        for level, high, highest in zip(
+            LEVELS, *np.quantile(found, [0.95, 0.99], axis=0), strict=True
+        )
+    ]
+    print(f"  {'':21} {'at most, in 95 and 99 % of splits':28}", ", ".join(cells))
 
 
 def split(rng: np.random.Generator, some: Scored, share: float) -> tuple[Scored, Scored]:

@@ -19,6 +19,7 @@ from ..data.store.lake import Lake
 from ..tasks.batches import batch_id_of, chunks
 from ..tasks.decide.deliveries_pending import deliveries_pending
 from ..tasks.decide.measures_pending import measures_pending, needs_measures
+from ..tasks.decide.recorded_policy import earlier_packaged
 from ..tasks.detector.identity import Identity
 from ..tasks.drift.measures import MIN_IMAGES
 from ..tasks.drift.of_run import RunDrift
@@ -120,6 +121,8 @@ def run(
     if detector is not None:
         _log.info("detector %s", detector.key.describe())
     try:
+        if detector is not None and request.policy_path is None:
+            _tell_of_policy(lake)
         # Within the block, so that an interrupt right after the row is recorded too.
         state.record("running")
         close_dead_runs(lake, by=state.run_id)
@@ -172,6 +175,18 @@ def run(
 
 def _tell_nobody(_stage: Stage, _result: Moderation) -> None:
     """Receive a stage of a run that nobody follows."""
+
+
+def _tell_of_policy(lake: Lake) -> None:
+    """Warn that the packaged policy is another one than that of the lake's last run."""
+    if (before := earlier_packaged(lake)) is not None:
+        _log.warning(
+            "the packaged policy has changed since the last run of this lake, which decided by %s:"
+            " copies are decided together, and enlarged images go to review. To keep the earlier"
+            " rules, remove `copies` and `[pixels]` from the policy that `assay init` writes, and"
+            " name it with --policy",
+            before,
+        )
 
 
 def check(request: Request) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import polars as pl
 
 from ...data.score_key import ScoreKey
@@ -10,8 +12,12 @@ from ...data.vocabulary import Decision, DecisionReason
 from ...synth.laundering import DELIVERIES
 from ..delivery.delivered import Mode, delivered_range
 from ..latest_rows import parts_of
+from .decide import with_thresholds
 from .decide_images import applied_policy
 from .policy import Policy
+
+NEXT_MARGIN: Final = 3.0
+"""Distance in logits above `flag_at` of a delivery from which no further one is scored."""
 
 
 def deliveries_pending(
@@ -20,7 +26,8 @@ def deliveries_pending(
     """Return the images with deliveries to score, in the order of the stored bytes.
 
     Those are the images that the policy flags by what is known so far. So an image whose flag did
-    not hold under its first delivery is pending no longer.
+    not hold under its first delivery is pending no longer, and neither is one whose first delivery
+    scores by `NEXT_MARGIN` or more above the threshold.
 
     Args:
         lake: Lake of the images.
@@ -47,6 +54,8 @@ def deliveries_pending(
             is_asked |= pl.col("reasons").list.contains(DecisionReason.IN_REVIEW_BAND.value)
         for part in parts_of(lake, image_ids):
             asked = rules.decide(rules.facts(lake, part, key)).filter(is_asked)
+            if policy.fdr is None:
+                asked = with_thresholds(asked, policy).filter(~_is_far_above())
             done = delivered_range(lake, key, part=part).filter(
                 pl.col("n_deliveries") >= len(DELIVERIES)
             )
@@ -58,3 +67,11 @@ def deliveries_pending(
                 .collect()
             )
     return pl.concat(pending).sort("shard", "row_group", "row")
+
+
+def _is_far_above() -> pl.Expr:
+    """Return whether all deliveries scored so far are far above the threshold of a flag."""
+    flag_at = pl.col("flag_at").cast(pl.Float64)
+    flag_logit = (flag_at / (1 - flag_at)).log()
+    is_far = pl.col("delivered_low").cast(pl.Float64) >= flag_logit + NEXT_MARGIN
+    return is_far.fill_null(value=False)

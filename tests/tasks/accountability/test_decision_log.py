@@ -181,9 +181,10 @@ def test_log_of_a_run_without_rows_ends_at_its_id() -> None:
 def test_inputs_of_later_versions_count_where_they_are_known() -> None:
     """A decision without deliveries, known hashes and rules on pixels keeps its hash."""
     row = dict.fromkeys(INPUTS) | {"image_id": "a", "prob_fake": 0.5}
-    plain = with_inputs(pl.DataFrame([row]), KEY, rules(0.5))["inputs_sha256"][0]
+    policy = rules(0.5).model_copy(update={"pixels": None})
+    plain = with_inputs(pl.DataFrame([row]), KEY, policy)["inputs_sha256"][0]
     for name, value in (("delivered_low", -1.0), ("known", "flag")):
         frame = pl.DataFrame([row | {"detail": 0.2, name: None}])
-        assert with_inputs(frame, KEY, rules(0.5))["inputs_sha256"][0] == plain
+        assert with_inputs(frame, KEY, policy)["inputs_sha256"][0] == plain
         frame = frame.with_columns(pl.lit(value).alias(name))
-        assert with_inputs(frame, KEY, rules(0.5))["inputs_sha256"][0] != plain
+        assert with_inputs(frame, KEY, policy)["inputs_sha256"][0] != plain

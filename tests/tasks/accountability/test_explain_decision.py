@@ -126,7 +126,7 @@ def test_hashes_groups_and_deliveries_say_what_they_changed(tmp_path: Path) -> N
         "scored_at": datetime(2026, 3, 2, tzinfo=UTC),
     }
     made.lake.append("deliveries", [delivery], txn="delivery")
-    policy = policy_from_dict(load_policy().as_dict() | {"copies": "together"}, source="test")
+    policy = policy_from_dict(load_policy().as_dict() | {"name": "other"}, source="test")
     decide_again(made.lake, shadow(made.lake, policy, measures=True))
     expected = {
         "copy.jpg": ("flag", {"no copies that are decided together": "clear"}),

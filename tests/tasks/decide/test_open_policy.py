@@ -80,8 +80,10 @@ def test_the_text_of_the_packaged_policy():
     assert filled(text, 0.2, 0.9) == (
         'name = "default"\n'
         "min_short_edge_px = 440\n"
-        'unlisted_domain = "default"\n\n'
+        'unlisted_domain = "default"\n'
+        'copies = "together"\n\n'
         "[default]\nreview_at = 0.35\nflag_at = 0.65\n\n"
+        '[pixels]\nmin_detail = 0.38\ngraphics = "judge"\n\n'
         '[detectors."mini"]\nreview_at = 0.2\nflag_at = 0.9\n'
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from lakes import Shot, decided_again, lake_of
 
 from assay.data.errors import ConfigError
 from assay.flows.cli import main
@@ -17,6 +18,10 @@ from assay.tasks.decide.policy_file import (
     policy_from_dict,
     policy_schema,
 )
+from assay.tasks.decide.recorded_policy import earlier_packaged
+
+# Id of the packaged policy of version 0.2.0.
+EARLIER = "default@d2dab785105a"
 
 MINIMAL = """
 name = "house"
@@ -42,6 +47,29 @@ def test_the_packaged_policy_loads_and_says_that_it_is_not_calibrated() -> None:
     assert policy.policy_id.startswith("default@")
     assert len(policy.policy_id) == len("default@") + 12
     assert "NOT CALIBRATED" in PACKAGED_POLICY.read_text(encoding="utf-8")
+
+
+def test_a_policy_without_the_newer_rules_has_the_id_that_it_had() -> None:
+    """The packaged policy of version 0.2.0 is today's without its two rules, to the hash."""
+    newer = load_policy().as_dict()
+    assert (newer.pop("copies"), newer.pop("pixels")["min_detail"]) == ("together", 0.38)
+    earlier = policy_from_dict(newer, source="test")
+    assert (earlier.copies, earlier.pixels) == ("alone", None)
+    assert earlier.policy_id == EARLIER
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [({}, EARLIER), ({"copies": "together"}, None), ({"name": "mine"}, None)],
+)
+def test_a_lake_of_the_earlier_packaged_policy_is_known(
+    tmp_path: Path, rules: dict[str, str], found: str | None
+) -> None:
+    """By the record of its last run, whose rules have another name or a newer rule otherwise."""
+    made = lake_of(tmp_path, [Shot(name="a")])
+    policy = load_policy().model_copy(update={"copies": "alone", "pixels": None, **rules})
+    decided_again(made, policy, "20260301T130000Z-00000001")
+    assert earlier_packaged(made.lake) == found
 
 
 def test_the_examples_in_the_comments_of_the_packaged_policy_work() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from factories import encoded, noise, photo
+from lakes import KEY, START, Shot, lake_of
 from tiny_models import timm_tensors, write_timm
 
 from assay.data.images.decode import PLAIN, decode_rgb
@@ -18,6 +19,7 @@ from assay.data.vocabulary import Decision, DecisionReason
 from assay.flows.cli import main
 from assay.synth.laundering import DELIVERIES
 from assay.tasks.decide.decide import decide
+from assay.tasks.decide.deliveries_pending import NEXT_MARGIN, deliveries_pending
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import policy_from_dict
 from assay.tasks.detector.inputs.preprocess import preprocess
@@ -146,7 +148,7 @@ def test_deliveries_are_off_then_scored_once(checked):
 
 
 def test_only_flags_are_scored_again_and_all_deliveries_only_of_those_that_hold(checked):
-    """A flag that falls at the first delivery has one row, one that does not has all."""
+    """A flag that falls at the first delivery, or is far above there, has one row, others all."""
     lake, _, _ = checked
     scores = {
         row[0]: row[1]
@@ -160,7 +162,29 @@ def test_only_flags_are_scored_again_and_all_deliveries_only_of_those_that_hold(
         mine = dict(
             rows.filter(pl.col("image_id") == image_id).select("delivery", "logit").iter_rows()
         )
-        assert set(mine) == set(names if mine[names[0]] >= 0 else names[:1])
+        assert set(mine) == set(names if 0 <= mine[names[0]] < NEXT_MARGIN else names[:1])
+
+
+@pytest.mark.parametrize(("above", "is_pending"), [(2.9, True), (3.1, False)])
+def test_the_next_delivery_is_scored_of_flags_that_are_not_far_above(
+    tmp_path: Path, above: float, is_pending: bool
+) -> None:
+    """The first delivery is 2.9 or 3.1 logits above a threshold of 0.5."""
+    made = lake_of(tmp_path / "lake", [Shot(name="a", prob=0.99)])
+    row = {
+        "image_id": made.ids["a"],
+        **KEY.as_row(),
+        "backend": "torch-cpu",
+        "delivery": DELIVERIES[0].name,
+        "status": "scored",
+        "reason": None,
+        "logit": above,
+        "run_id": made.run_id,
+        "scored_at": START,
+    }
+    made.lake.append("deliveries", [row], txn="deliveries")
+    left = deliveries_pending(made.lake, KEY, rules(), mode="flags")
+    assert (left["image_id"].to_list() == [made.ids["a"]]) is is_pending
 
 
 def test_a_flag_stands_if_every_delivery_is_flagged(checked):

@@ -25,6 +25,7 @@ from assay.tasks.decide import measures_pending as measures_pending_module
 from assay.tasks.decide.measures_pending import measures_pending
 from assay.tasks.decide.policy import Policy
 from assay.tasks.decide.policy_file import load_policy, policy_from_dict
+from assay.tasks.decide.policy_toml import policy_toml
 from assay.tasks.hashes.known_hashes import add_hashes
 from assay.tasks.measures import measures
 from assay.tasks.measures.inline_measurer import InlineMeasurer
@@ -38,7 +39,8 @@ def policy(**changes: Any) -> Policy:
     return policy_from_dict(load_policy().as_dict() | changes, source="test")
 
 
-BY_PIXELS = policy(pixels={"min_detail": 0.5})
+BY_PIXELS = policy(copies="alone", pixels={"min_detail": 0.5})
+PLAIN = BY_PIXELS.model_copy(update={"pixels": None})
 
 
 def two_photos() -> dict[str, bytes]:
@@ -62,13 +64,13 @@ def rows_of(lake: Lake) -> dict[str, tuple[Any, ...]]:
 
 
 def test_only_policies_and_lists_that_read_measures_need_them(made: Made) -> None:
-    """The packaged policy needs none; rules on pixels do, and so does any list of hashes."""
-    assert measures_pending(made.lake, load_policy()).is_empty()
+    """A policy without rules on pixels needs none; these rules do, and any list of hashes."""
+    assert measures_pending(made.lake, PLAIN).is_empty()
     assert measures_pending(made.lake, BY_PIXELS).height == 2
     hashes = pl.DataFrame({"hash": ["0" * 64], "note": ["x"]})
     add_hashes(made.lake, hashes, list_name="x", decision=Decision.FLAG)
     ids = pl.Series("image_id", [made.ids[SHARP]])
-    assert measures_pending(made.lake, load_policy(), image_ids=ids)["image_id"].to_list() == [*ids]
+    assert measures_pending(made.lake, PLAIN, image_ids=ids)["image_id"].to_list() == [*ids]
 
 
 def test_a_row_has_what_the_bytes_say(made: Made) -> None:
@@ -151,7 +153,7 @@ def test_the_lead_of_a_group_is_measured_with_its_copy(tmp_path: Path) -> None:
     made = lake_of(tmp_path / "lake", shots)
     mine = pl.Series("image_id", [made.ids["copy.jpg"]])
     rules = {"pixels": {"min_detail": 0.5}}
-    alone = measures_pending(made.lake, policy(**rules), image_ids=mine)
+    alone = measures_pending(made.lake, policy(**rules, copies="alone"), image_ids=mine)
     assert alone["image_id"].to_list() == [*mine]
     together = measures_pending(made.lake, policy(**rules, copies="together"), image_ids=mine)
     assert set(together["image_id"]) == set(made.ids.values())
@@ -166,7 +168,7 @@ def test_copies_together_need_the_hashes_of_near_images_alone(
     shots = [Shot(name="large.png", raw=encoded(large, "PNG")), Shot(name="other", seed=4)]
     shots += [Shot(name=name, raw=encoded(image, "JPEG")) for name, image in copies.items()]
     made = lake_of(tmp_path / "lake", shots)
-    together = policy(copies="together")
+    together = PLAIN.model_copy(update={"copies": "together"})
     near = set(made.ids.values()) - {made.ids["other"]}
     assert set(measures_pending(made.lake, together)["image_id"]) == near
     mine = pl.Series("image_id", [made.ids["448.jpg"]])
@@ -186,14 +188,13 @@ def test_a_run_measures_what_its_policy_reads_and_no_more(
     (tmp_path / "images").mkdir()
     for name, raw in two_photos().items():
         (tmp_path / "images" / name).write_bytes(raw)
-    rules = tmp_path / "policy.toml"
-    main(["init", str(tmp_path / "settings")])
-    text = (tmp_path / "settings" / "policy.toml").read_text()
-    rules.write_text(f"{text}\n[pixels]\nmin_detail = 0.5\n")
+    plain, rules = tmp_path / "plain.toml", tmp_path / "policy.toml"
+    plain.write_text(policy_toml(PLAIN.as_dict()))
+    rules.write_text(policy_toml(BY_PIXELS.as_dict()))
     lake = Lake(tmp_path / "lake")
     words = ["--lake", lake.uri, "--detector", "mini", "--no-server", "--quiet", "--json"]
     words = ["moderate", str(tmp_path / "images"), *words]
-    main(words)
+    main([*words, "--policy", str(plain)])
     assert lake.version("measures") is None
     capsys.readouterr()
     main([*words, "--policy", str(rules)])
