@@ -137,7 +137,7 @@ def made(tmp_path: Path) -> Made:
 
 def decided(made: Made, run_id: str, ids: list[str] | None = None) -> dict[str, dict[str, Any]]:
     wanted = None if ids is None else pl.Series("image_id", ids)
-    policy = rules(copies="together")
+    policy = rules(copies="together", name="test")
     decide_images(made.lake, image_ids=wanted, key=KEY, policy=policy, run_id=run_id)
     rows = made.lake.scan("decisions").filter(pl.col("run_id") == run_id).collect()
     names = {image_id: name for name, image_id in made.ids.items()}
