@@ -225,9 +225,7 @@ def test_a_run_decodes_an_image_once_to_score_and_measure_it(
     put(tmp_path / "images", two_photos())
     lake = Lake(tmp_path / "lake")
     rules = tmp_path / "policy.toml"
-    main(["init", str(tmp_path / "settings")])
-    text = (tmp_path / "settings" / "policy.toml").read_text()
-    rules.write_text(f"{text}\n[pixels]\nmin_detail = 0.5\n")
+    rules.write_text(policy_toml(BY_PIXELS.as_dict()))
     monkeypatch.setattr("assay.flows.steps.measure_images", None)
     words = ["--lake", lake.uri, "--detector", "mini", "--no-server", "--quiet"]
     main(["moderate", str(tmp_path / "images"), *words, "--policy", str(rules)])
