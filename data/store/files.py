@@ -23,6 +23,7 @@ _OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")
 
 # Of obstore and of deltalake alike.
 _FORBIDDEN: Final = re.compile(r"lacked the necessary privileges|403 Forbidden|AccessDenied")
+_NO_ANSWER: Final = "error sending request"
 
 _ADVICE: Final = {
     **dict.fromkeys(
@@ -140,6 +141,10 @@ def cannot(act: str, address: object, error: BaseException) -> StoreError:
     elif found := _OS_ERROR.search(str(error)):
         number = int(found[1])
     next_ = f"; {_ADVICE[number]}" if number in _ADVICE else ""
-    if _FORBIDDEN.search(text):
+    if _FORBIDDEN.search(str(error)):
         next_ = "; give these credentials permission to read and write there, or use others"
+    elif _NO_ANSWER in str(error):
+        next_ = (
+            "; check that the store runs, and the variable that names it (AWS_ENDPOINT_URL, ...)"
+        )
     return StoreError(f"cannot {act} {address}: {text}{next_}")

@@ -10,6 +10,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from assay.data.errors import StoreError
 from assay.data.store.cloud_options import storage_options
+from assay.data.store.files import cannot
 from assay.data.store.local_files import LocalStore
 from assay.data.store.object_files import ObjectStore
 from assay.data.store.open_store import open_store
@@ -105,3 +106,16 @@ def test_the_first_variable_that_is_set_counts():
         "azure_storage_sas_key": "sv=1",
         "azure_storage_tenant_id": "tenant",
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("Error performing PUT https://store/key - 403 Forbidden", "give these credentials"),
+        ("Error performing GET https://store/key - HTTP error: error sending request", "AWS_ENDP"),
+    ],
+)
+def test_a_store_that_forbids_or_does_not_answer_is_told_with_what_to_do(error, advice):
+    """Also where the address is so long that the end of the error is cut off."""
+    for text in (error, error.replace("key", "k" * 400)):
+        assert advice in str(cannot("append to", "s3://bucket/lake", OSError(text)))
