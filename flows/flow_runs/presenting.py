@@ -20,6 +20,7 @@ from prefect.exceptions import PrefectException
 from prefect.states import Failed
 
 from ...data.errors import AssayError
+from ...data.store.places.place import LOCK_NAME
 from .. import progress
 from ..request import Request
 from ..results.moderation import Moderation, TooManyRejected
@@ -39,6 +40,8 @@ def name_of_run() -> str:
     verb = given.get("verb") or str(runtime.flow_run.flow_name).removeprefix("assay-")
     plan = given.get("plan")
     sources = [Path(plan).stem] if isinstance(plan, str) else given.get("sources") or []
+    if isinstance(lock := given.get("from_lock"), str):
+        sources = [lock.removesuffix(f"/{LOCK_NAME}")]
     at = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
     return run_name(verb, sources, given.get("lake") or default_lake(), at)
 

@@ -174,9 +174,11 @@ def test_score_and_publish_are_flows_of_their_own(server, deployed, tmp_path):
     assert again == published | {"out": str(tmp_path / "again")}
     locks = [(tmp_path / name / "VERSIONS.lock").read_bytes() for name in ("data", "again")]
     assert locks[0] == locks[1]
+    runs = httpx.post(f"{url}/flow_runs/filter", json={}, timeout=10).json()
+    assert any(one["name"].startswith("publish data 20") for one in runs)
     told = httpx.post(f"{url}/artifacts/filter", json={}, timeout=10).json()
     told = [one["data"] for one in told if one["key"] == "assay-publish"]
-    [shown] = [data for data in told if str(tmp_path) in data]
+    [shown] = [data for data in told if f"`{tmp_path / 'data'}`" in data]
     assert f"# Dataset of 2 images\n\n`{tmp_path / 'data'}`, a folder on" in shown
     assert "| label | rows |" in shown
     for name in ("assay-score", "assay-publish"):
