@@ -152,9 +152,9 @@ def verify(
             print(f"{word}  {one.name}  expected {one.expected:.4f}, measured {seen}")  # noqa: T201
     if wrong := [one.name for one in compared if not one.matches]:
         raise UntrustedWeights(
-            f"{counted(len(wrong), 'golden image differs', 'golden images differ')} of"
-            f" {len(compared):,} from the known score by more"
-            f" than {TOLERANCE_PROB:g}: {', '.join(wrong[:5])}; do not use {name} on this machine"
+            f"{len(wrong):,} of {counted(len(compared), 'golden image')} with a score that differs"
+            f" from the known one by more than {TOLERANCE_PROB:g}:"
+            f" {', '.join(wrong[:5])}; do not use {name} on this machine"
             " until weights, profile and images agree"
         )
 

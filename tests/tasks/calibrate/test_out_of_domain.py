@@ -147,7 +147,7 @@ def test_the_policy_file_says_what_the_rule_costs_or_why_there_is_none(tmp_path:
     """The only fake lies among the reals; 18 reals have no p-value of 5 %."""
     text = policy_text(calibrated(made_lake(tmp_path / "enough"))).replace("\n# ", " ")
     assert "[out_of_domain]\nlevel = 0.05" in text
-    assert "unlike 24 labelled real and 1 fake images" in text
+    assert "unlike 24 labelled real and 1 fake image" in text
     assert "Of the labelled fakes, each compared with the others, 0.0 %" in text
     few = calibrated(made_lake(tmp_path / "few", n_reals=18))
     assert few.policy.out_of_domain is None

@@ -292,7 +292,7 @@ def test_a_list_that_unpacks_without_end_stops_with_a_row(folder, monkeypatch):
     assert read(items[:1]) == PICTURES[:1]
     assert items[-1].problem[0] is Reason.TOO_MANY_BYTES
     assert (
-        f"the list cannot be read after {len(items) - 1} rows: it unpacks to more than"
+        f"the list cannot be read after {len(items) - 1:,} rows: it unpacks to more than"
         in items[-1].problem[1]
     )
     put(path, gzip.compress(b"path\npics/0.jpg\n" + os.urandom(9_000).hex().encode())[:-900])
