@@ -67,18 +67,29 @@ def pytest_collection():
 
 @pytest.fixture(autouse=True)
 def logging_as_before():
-    """Fail a test that leaves another state of logging, not a later one that reads the log."""
-    before = _logging_state()
+    """Fail a test that leaves another state of logging, not a later one that reads the log.
+
+    A handler that a library adds is no such change: Prefect adds its own at the first flow run of
+    a process.
+    """
+    handlers = [handler for one in _loggers() for handler in one.handlers]
+    before = _logging_state(handlers)
     yield
-    assert _logging_state() == before
+    assert _logging_state(handlers) == before
 
 
-def _logging_state() -> list[object]:
-    """Return what decides whether a message of assay reaches the handlers, pytest's among them."""
-    loggers = [logging.getLogger(), logging.getLogger("assay")]
-    of_loggers = [(one.level, one.propagate, one.disabled, one.filters[:]) for one in loggers]
-    handlers = [(handler, handler.level) for one in loggers for handler in one.handlers]
-    return [logging.root.manager.disable, of_loggers, handlers]
+def _loggers() -> list[logging.Logger]:
+    return [logging.getLogger(), logging.getLogger("assay")]
+
+
+def _logging_state(handlers: list[logging.Handler]) -> list[object]:
+    """Return what decides whether a message of assay reaches `handlers`, pytest's among them."""
+    of_assay = logging.getLogger("assay")
+    return [
+        logging.root.manager.disable,
+        (of_assay.level, of_assay.propagate, of_assay.disabled, of_assay.filters[:]),
+        [(handler, handler.level, handler.filters[:]) for handler in handlers],
+    ]
 
 
 @pytest.fixture(autouse=True, scope="session")
