@@ -48,7 +48,7 @@ def test_no_file_takes_the_place_of_a_device_a_pipe_a_folder_or_its_own_input(
     for out in (*refused, tmp_path / "pipe", tmp_path / "out"):
         with pytest.raises(ConfigError, match="give"):
             require_output(Path(out))
-    with pytest.raises(ConfigError, match="the input image"):
+    with pytest.raises(ConfigError, match=r"picture[.]png is an input"):
         require_output(tmp_path / "picture.png", inputs=[tmp_path / "link.png"])
     require_output(tmp_path / "picture.png", inputs=["c4bbda5b96ec"])
     require_output(tmp_path / "new" / "picture.png")

@@ -14,6 +14,7 @@ import pytest
 
 from assay.data.errors import StoreError, brief
 from assay.data.store import damage
+from assay.data.store.files import TMP_PREFIX
 from assay.data.store.lake import Lake
 from assay.flows.cli import main
 
@@ -152,7 +153,7 @@ def test_a_commit_is_on_disk_before_it_is_told(
     lake.append("reviews", [review()], txn="1")
     monkeypatch.undo()
     by_name = dict(zip(synced, entries, strict=True))
-    unfinished = [file for file in synced if file.name.endswith(f"-{data_file(lake).name}")]
+    unfinished = [file for file in synced if file.name.startswith(TMP_PREFIX)]
     assert [by_name[file] for file in unfinished] == [0]
     logs = set(table(lake).glob("_delta_log/*.json"))
     assert len(logs) == 2

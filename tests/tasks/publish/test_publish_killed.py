@@ -62,9 +62,9 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize(
     ("moment", "seed", "said"),
     [
-        ("while it writes", 0, "removed 1 unfinished copies"),
+        ("while it writes", 0, "removed 1 unfinished copy"),
         ("between the renames", 1, "completed an interrupted publication"),
-        ("after the renames", 1, "removed 1 unfinished copies"),
+        ("after the renames", 1, "removed 1 unfinished copy"),
     ],
 )
 def test_the_next_publication_sets_right_what_a_kill_left(made, tmp_path, moment, seed, said):
