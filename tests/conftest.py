@@ -16,8 +16,11 @@ from xdist.scheduler import LoadGroupScheduling
 # pytest 9.1 forgets the conftest.py of a folder that the command names again after another one.
 __all__ = ["logging_as_before", "own_cache", "plugin", "server", "short_rates"]
 
-# Before PyTorch loads, here and in what tests start: several processes share the cores.
+# Before libraries load, here and in what tests start: several processes share the cores, and
+# threads that wait for each other at the end of each loop take twice the CPU time then.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Without bytecode, every command that a test starts compiles the package anew, and every run of
 # the tests rewrites their assertions anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
