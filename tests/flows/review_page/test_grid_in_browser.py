@@ -9,6 +9,7 @@ from lakes import Shot
 from page_servers import PageServer
 
 from assay.data.vocabulary import Decision
+from assay.tasks.decide.policy_file import load_policy
 from assay.tasks.evasion.table import wilson
 from assay.tasks.review.answers import all_answers, settle, standing_answers
 from assay.tasks.runs.run_record import find_run, run_images
@@ -38,8 +39,12 @@ def browser():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
+    """Make a run that decides each image by its own score: the pictures are copies of seven."""
     folder = tmp_path_factory.mktemp("grid") / "lake"
-    return lakes.lake_of(folder, SHOTS, rejected=[("file:///in/x.txt", "not_an_image", "text")])
+    alone = load_policy().model_copy(update={"copies": "alone"})
+    rejected = [("file:///in/x.txt", "not_an_image", "text")]
+    rules = alone.as_dict()
+    return lakes.lake_of(folder, SHOTS, rejected=rejected, policy=alone, policy_rules=rules)
 
 
 @pytest.fixture(scope="module")
