@@ -14,14 +14,12 @@ import pytest
 from gcs_server import Bucket, gcs_server
 from lake_rows import image_row, review
 from PIL import Image
+from two_ingests import require_each_stored_once
 
 from assay.data.sources.find import SourceOptions, find_items, read_item
 from assay.data.store.lake import Lake
 from assay.data.store.object_files import ObjectStore
 from assay.data.store.shards import ShardImage
-from assay.tasks.batches import chunks
-from assay.tasks.ingest import ingest_chunk
-from assay.tasks.ingest_counts import IngestCounts
 
 
 @pytest.fixture
@@ -97,32 +95,7 @@ def test_two_ingests_at_once_store_an_image_once_on_gcs(bucket: Bucket) -> None:
     assert items[0].source_uri == "gs://pictures/in/a%20b%230.png"
     assert read_item(items[0], options) == png(0)
     lake = Lake("gs://pictures/lake")
-    start = threading.Barrier(2)
-
-    def work(batch_id: str) -> IngestCounts:
-        own = Lake(lake.uri)
-        start.wait()
-        total = IngestCounts()
-        for index, chunk in enumerate(chunks(items, max_items=5)):
-            total += ingest_chunk(
-                own,
-                chunk,
-                batch_id=batch_id,
-                run_id=batch_id,
-                chunk_index=index,
-                options=options,
-                n_workers=2,
-            )
-        return total
-
-    with ThreadPoolExecutor(2) as pool:
-        one, two = pool.map(work, ["b-1", "b-2"])
-    assert (one.items, two.items) == (10, 10)
-    assert one.stored + two.stored == 10
-    assert one.duplicates + two.duplicates == 10
-    images = lake.scan("images").collect()
-    assert images["image_id"].n_unique() == images.height == 10
-    assert sum(1 for _ in lake.images(images["image_id"].to_list())) == 10
+    require_each_stored_once(lake, items, options)
 
 
 def test_writers_at_once_lose_and_double_nothing_on_gcs(bucket: Bucket) -> None:

@@ -21,6 +21,7 @@ from faulty_proxy import faulty_proxy
 from lake_rows import image_row
 from PIL import Image
 from s3_server import s3_server
+from two_ingests import require_each_stored_once
 
 from assay.data.errors import CommitConflict, MissingVersion, StoreError
 from assay.data.sources.find import SourceOptions, find_items
@@ -30,9 +31,6 @@ from assay.data.store.open_store import open_store
 from assay.data.store.shards import ShardImage, ShardPlace
 from assay.data.store.tables import Tables
 from assay.tasks.append_missing import append_missing
-from assay.tasks.batches import chunks
-from assay.tasks.ingest import ingest_chunk
-from assay.tasks.ingest_counts import IngestCounts
 from assay.tasks.lake.compact import compact
 from assay.tasks.lake.restore import restore
 from assay.tasks.lake.vacuum import vacuum
@@ -240,33 +238,7 @@ def test_two_ingests_at_once_store_a_picture_once_on_s3(s3: object, tmp_path: Pa
     lake = Lake("s3://pictures/ingest")
     options = SourceOptions()
     items = list(find_items([str(tmp_path)], options))
-    start = threading.Barrier(2)
-
-    def work(batch_id: str) -> IngestCounts:
-        own = Lake(lake.uri)
-        start.wait()
-        total = IngestCounts()
-        for index, chunk in enumerate(chunks(items, max_items=5)):
-            total += ingest_chunk(
-                own,
-                chunk,
-                batch_id=batch_id,
-                run_id=batch_id,
-                chunk_index=index,
-                options=options,
-                n_workers=2,
-            )
-        return total
-
-    with ThreadPoolExecutor(2) as pool:
-        one, two = pool.map(work, ["b-1", "b-2"])
-    assert (one.items, two.items) == (10, 10)
-    assert one.stored + two.stored == 10
-    assert one.duplicates + two.duplicates == 10
-    images = lake.scan("images").collect()
-    assert images["image_id"].n_unique() == images.height == 10
-    assert lake.scan("sightings").filter(status="stored").collect().height == 10
-    assert sum(1 for _ in lake.images(images["image_id"].to_list())) == 10
+    require_each_stored_once(lake, items, options)
 
 
 def test_a_store_that_cuts_answers_off_loses_nothing(
