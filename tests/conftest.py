@@ -4,6 +4,7 @@ import atexit
 import gc
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # the tests rewrites their assertions anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# What a script starts in the background ignores Ctrl-C, and so does all that this starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no fault of what is tested.
 hypothesis.settings.register_profile(
