@@ -231,7 +231,7 @@ def test_the_printed_commands_open_both_formats(
     parquet: PublishResult, shards: PublishResult
 ) -> None:
     """The code in the command shows columns, and files."""
-    assert "'image_id', String" in shown_by_command(parquet)
+    assert "'image_id'" in shown_by_command(parquet)
     assert ".json" in shown_by_command(shards)
 
 
