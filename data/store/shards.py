@@ -27,6 +27,7 @@ from ..errors import StoreError, brief
 from ..schema import SHARD
 from .damage import advice
 from .files import Store, cannot
+from .parquet_reader import ParquetReader
 from .retry import retried
 
 FOLDER = "shards"
@@ -212,7 +213,7 @@ class _GroupReader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._shard: str | None = None
-        self._file: pq.ParquetFile | None = None
+        self._file: ParquetReader | None = None
         self._number: int | None = None
         self._group: pa.Table | None = None
 
@@ -224,9 +225,9 @@ class _GroupReader:
         try:
             if shard != self._shard or self._file is None:
                 self.close()
-                self._file = pq.ParquetFile(self._store.open_input(shard), pre_buffer=True)
+                self._file = ParquetReader(self._store.open_input(shard))
                 self._shard = shard
-            self._group = self._file.read_row_group(number, columns=["image.bytes"])
+            self._group = self._file.group(number, ["image.bytes"])
         except BaseException:
             self.close()
             raise
@@ -238,7 +239,7 @@ class _GroupReader:
         file, self._file, self._shard = self._file, None, None
         self._number = self._group = None
         if file is not None:
-            file.close(force=True)
+            file.close()
 
 
 def _write(

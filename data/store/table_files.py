@@ -19,6 +19,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .parquet_reader import ParquetReader
+
 _NAME: Final = re.compile(r"part-[0-9a-f]{16}-([0-9a-f]{32})\.zstd\.parquet")
 _MAGIC: Final = b"PAR1"
 # Bounds of perceptual hashes skip no file, and would stay in the log when an image is forgotten.
@@ -97,9 +99,6 @@ def _repeating(schema: pa.Schema) -> list[str]:
 def read_rows(raw: bytes, *, verify: bool = False) -> pa.Table:
     """Return the rows of a Parquet file in memory, read by the calling thread alone.
 
-    A thread of Arrow that still holds Python's bytes while the process ends aborts it, with exit
-    code 134 after all messages: 3 of 80 short processes on a busy machine.
-
     Args:
         raw: Bytes of the file.
         verify: Whether to compare the checksums of pages.
@@ -107,9 +106,7 @@ def read_rows(raw: bytes, *, verify: bool = False) -> pa.Table:
     Raises:
         OSError, ValueError, pa.ArrowException: The file cannot be decoded.
     """
-    # `read_table` goes by datasets, which read in a thread whatever is asked.
-    file = pq.ParquetFile(io.BytesIO(raw), pre_buffer=False, page_checksum_verification=verify)
-    return file.read(use_threads=False)
+    return ParquetReader(raw, verify=verify).rows()
 
 
 def problem_of(name: str, raw: bytes) -> str | None:

@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from ...data.errors import AssayError, UnreadableImage
 from ...data.images.inspect_image import ImageFacts, inspect_image
@@ -30,6 +29,7 @@ from ...data.store import shards
 from ...data.store.journal.health import journal_health, save_journal
 from ...data.store.journal.place import is_in_lake, journal_path
 from ...data.store.lake import Lake
+from ...data.store.parquet_reader import open_parquet
 from ...data.store.shards import ShardImage, ShardPlace
 from ...data.store.upkeep.table_repair import (
     files_of,
@@ -251,14 +251,11 @@ def _in_shards(lake: Lake, places: pl.DataFrame, wanted: set[str] | None) -> Ite
         if not file.name.endswith(".parquet"):
             continue
         try:
-            with lake.store.open_input(file.name) as opened:
-                parts = pq.ParquetFile(opened)
+            with open_parquet(lake.store, file.name) as shard:
                 rows = [
                     {"image_id": image_id, "shard": file.name, "row_group": group, "row": row}
-                    for group in range(parts.num_row_groups)
-                    for row, image_id in enumerate(
-                        parts.read_row_group(group, columns=["image_id"])["image_id"].to_pylist()
-                    )
+                    for group, cells in enumerate(shard.groups(["image_id"]))
+                    for row, image_id in enumerate(cells["image_id"].to_pylist())
                 ]
         except (OSError, ValueError):
             continue

@@ -10,9 +10,9 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ..files import Store
+from ..parquet_reader import open_parquet
 from ..shards import shard_writer
 
 _BYTES: Final = "image.bytes"
@@ -31,14 +31,13 @@ def has_bytes_of(store: Store, name: str, image_ids: Collection[str]) -> bool:
         ArrowInvalid: The shard cannot be decoded.
     """
     wanted = pa.array(sorted(image_ids), pa.string())
-    with store.open_input(name) as opened:
-        file = pq.ParquetFile(opened)
-        for number in range(file.num_row_groups):
-            ids = file.read_row_group(number, columns=["image_id"]).column("image_id")
+    with open_parquet(store, name) as file:
+        for number, group in enumerate(file.groups(["image_id"])):
+            ids = group.column("image_id")
             is_wanted = pc.is_in(ids, wanted)
             if not pc.any(is_wanted).as_py():
                 continue
-            raws = pc.struct_field(file.read_row_group(number, columns=[_BYTES])["image"], "bytes")
+            raws = pc.struct_field(file.group(number, [_BYTES])["image"], "bytes")
             if pc.any(pc.and_(is_wanted, pc.is_valid(raws))).as_py():
                 return True
     return False
@@ -57,12 +56,14 @@ def erase_bytes(store: Store, name: str, image_ids: Collection[str]) -> None:
         ArrowInvalid: The shard cannot be decoded.
     """
     wanted = pa.array(sorted(image_ids), pa.string())
-    with store.open_input(name) as opened, store.creating(name) as out:
-        file = pq.ParquetFile(opened)
-        with shard_writer(out) as writer:
-            for number in range(file.num_row_groups):
-                rows = file.read_row_group(number).combine_chunks()
-                writer.write_batch(_without_bytes(rows, wanted), row_group_size=rows.num_rows)
+    with (
+        open_parquet(store, name) as file,
+        store.creating(name) as out,
+        shard_writer(out) as writer,
+    ):
+        for group in file.groups():
+            rows = group.combine_chunks()
+            writer.write_batch(_without_bytes(rows, wanted), row_group_size=rows.num_rows)
 
 
 def _without_bytes(rows: pa.Table, wanted: pa.Array) -> pa.RecordBatch:

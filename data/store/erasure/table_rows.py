@@ -21,6 +21,7 @@ from deltalake.transaction import AddAction
 from ...errors import CommitConflict
 from ..damage import Listed
 from ..files import Store, cannot, write_whole
+from ..parquet_reader import ParquetReader, open_parquet
 from ..table_files import encode_groups
 from ..table_log import FORGET
 from ..tables import FOLDER, Tables
@@ -69,11 +70,10 @@ def rows_about(
         OSError: The file is missing or cannot be read.
         ArrowInvalid: The file cannot be decoded.
     """
-    with store.open_input(name) as opened:
-        file = pq.ParquetFile(opened)
-        at = file.schema_arrow.get_field_index("image_id")
-        found = [file.schema_arrow.empty_table().select(list(columns))]
-        for number in range(file.num_row_groups):
+    with open_parquet(store, name) as file:
+        at = file.schema.get_field_index("image_id")
+        found = [file.schema.empty_table().select(list(columns))]
+        for number in range(file.metadata.num_row_groups):
             bounds = file.metadata.row_group(number).column(at).statistics
             if bounds is not None and bounds.has_min_max:
                 may_have = pc.and_(
@@ -81,10 +81,10 @@ def rows_about(
                 )
                 if not pc.any(may_have).as_py():
                     continue
-            ids = file.read_row_group(number, columns=["image_id"]).column("image_id")
+            ids = file.group(number, ["image_id"]).column("image_id")
             is_about = pc.is_in(ids, image_ids)
             if pc.any(is_about).as_py():
-                rows = file.read_row_group(number, columns=list(columns))
+                rows = file.group(number, columns)
                 found.append(rows.filter(is_about))
     return pa.concat_tables(found)
 
@@ -172,9 +172,8 @@ def redact_older_files(
 
 def _rest(store: Store, table: str, file: Listed, wanted: pa.Array) -> list[AddAction]:
     """Write the rows of a data file about other images to a new file; none if there are none."""
-    with store.open_input(file.name) as opened:
-        old = pq.ParquetFile(opened)
-        new = encode_groups(old.schema_arrow, _kept(old, wanted))
+    with open_parquet(store, file.name) as old:
+        new = encode_groups(old.schema, _kept(old, wanted))
     if not pq.read_metadata(io.BytesIO(new.raw)).num_rows:
         return []
     write_file(store, table, new)
@@ -182,14 +181,13 @@ def _rest(store: Store, table: str, file: Listed, wanted: pa.Array) -> list[AddA
 
 
 def _redacted(raw: bytes, wanted: pa.Array) -> bytes:
-    file = pq.ParquetFile(io.BytesIO(raw))
-    return encode_groups(file.schema_arrow, _kept(file, wanted), redacted=True).raw
+    file = ParquetReader(raw)
+    return encode_groups(file.schema, _kept(file, wanted), redacted=True).raw
 
 
-def _kept(file: pq.ParquetFile, wanted: pa.Array) -> Iterator[pa.Table]:
+def _kept(file: ParquetReader, wanted: pa.Array) -> Iterator[pa.Table]:
     """Yield the rows of each row group about other images than some."""
-    for number in range(file.num_row_groups):
-        rows = file.read_row_group(number)
+    for rows in file.groups():
         kept = rows.filter(pc.invert(pc.is_in(rows.column("image_id"), wanted)))
         if kept.num_rows:
             yield kept

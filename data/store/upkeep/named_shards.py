@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..damage import listed_files
 from ..files import Store
+from ..parquet_reader import open_parquet
 from ..table_log import entries_of, versions_of
 from ..tables import FOLDER, Tables
 
@@ -46,8 +46,8 @@ def named_shards(store: Store, tables: Tables) -> set[str]:
 def _shards_in(store: Store, name: str) -> set[str]:
     """Return the shards that a data file names; none for a file that cannot be read."""
     try:
-        with store.open_input(name) as opened:
-            column = pq.read_table(opened, columns=["shard"])["shard"]
+        with open_parquet(store, name) as file:
+            column = file.rows(["shard"])["shard"]
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return set()
     return set(column.to_pylist())
