@@ -11,6 +11,7 @@ import functools
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -34,7 +35,7 @@ _MAX_PRODUCT: Final = 2**18
 # Bounds the copy in float32 to 1 MB, which stays in the cache of a core.
 _STRIP_PIXELS: Final = 2**18
 
-_Weights = tuple[tuple[int, ...], NDArray[np.float32]]
+_Weights = tuple[int, NDArray[np.float32]]
 
 
 def phash(grey: Image.Image) -> str:
@@ -74,48 +75,63 @@ def is_as_pillows() -> bool:
 def narrowed(grey_u8_hw: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an image with its rows narrowed to 32 px, as by Pillow's first pass.
 
+    Few calls of NumPy, since each hands the interpreter to another thread.
+
     Args:
         grey_u8_hw: Grey image, at least 256 px wide.
     """
     height_px, width_px = grey_u8_hw.shape
-    starts, weights = _weights(width_px)
-    _, n_taps, n_sums = weights.shape
+    left_px, weights = _weights(width_px)
+    n_groups, _, n_taps, n_sums = weights.shape
+    step_px = width_px // n_groups
+    row_px = max((n_groups - 1) * step_px + n_taps, left_px + width_px)
     n_rows = max(1, _MAX_PRODUCT // (n_taps * n_sums))
-    n_blocks = min(max(1, _STRIP_PIXELS // (n_rows * width_px)), -(-height_px // n_rows))
-    blocks = np.zeros((n_blocks, n_rows, width_px), dtype=np.float32)
-    sums = np.empty((_N_GROUPS, n_blocks, n_rows, n_sums), dtype=np.float32)
-    narrow = np.empty((height_px, _N_GROUPS, _GROUP_PX), dtype=np.uint8)
-    for top in range(0, height_px, n_blocks * n_rows):
-        strip = grey_u8_hw[top : top + n_blocks * n_rows]
-        # Whole blocks of rows; those below the image, of an earlier strip, are cut off again.
-        blocks.reshape(-1, width_px)[: len(strip)] = strip
-        n_full = -(-len(strip) // n_rows)
-        for group, start in enumerate(starts):
-            pixels = blocks[:n_full, :, start : start + n_taps]
-            np.matmul(pixels, weights[group], out=sums[group, :n_full])
-        parts = sums.reshape(_N_GROUPS, -1, n_sums)[:, : len(strip)].astype(np.int32)
-        whole = parts[:, :, :_GROUP_PX] * _LOW + parts[:, :, _GROUP_PX:]
-        rounded = np.clip((whole + (1 << (_BITS - 1))) >> _BITS, 0, 255)
-        narrow[top : top + len(strip)] = rounded.transpose(1, 0, 2)
-    return narrow.reshape(height_px, _SIDE_PX)
+    n_blocks = min(max(1, _STRIP_PIXELS // (n_rows * row_px)), -(-height_px // n_rows))
+    n_strips = -(-height_px // (n_blocks * n_rows))
+    # Whole blocks of rows; what lies below the image, of an earlier strip, is cut off again.
+    strip = np.zeros((n_blocks * n_rows, row_px), dtype=np.float32)
+    row_bytes, pixel_bytes = strip.strides
+    windows = as_strided(
+        strip,
+        (n_groups, n_blocks, n_rows, n_taps),
+        (step_px * pixel_bytes, n_rows * row_bytes, row_bytes, pixel_bytes),
+        writeable=False,
+    )
+    sums = np.empty((n_groups, n_strips, n_blocks, n_rows, n_sums), dtype=np.float32)
+    for index in range(n_strips):
+        rows = grey_u8_hw[index * len(strip) : (index + 1) * len(strip)]
+        strip[: len(rows), left_px : left_px + width_px] = rows
+        np.matmul(windows, weights, out=sums[:, index])
+    parts = sums.reshape(n_groups, -1, n_sums)[:, :height_px].astype(np.int32)
+    whole = parts[:, :, :_GROUP_PX] * _LOW
+    whole += parts[:, :, _GROUP_PX:]
+    whole += 1 << (_BITS - 1)
+    whole >>= _BITS
+    np.clip(whole, 0, 255, out=whole)
+    return whole.astype(np.uint8).transpose(1, 0, 2).reshape(height_px, _SIDE_PX)
 
 
 @functools.lru_cache(maxsize=128)
 def _weights(width_px: int) -> _Weights:
     """Return Pillow's weights of a row's pixels, by groups of columns.
 
+    The windows of the groups are equally wide, and begin at multiples of an eighth of the width,
+    rounded down, so that one call multiplies all of them.
+
     The maths is that of Pillow's Resample.c, `precompute_coeffs` and `normalize_coeffs_8bpc`.
 
     Returns:
-        Per group, the first of its pixels, and the weights, shape (groups, pixels, 2 x columns):
-        multiples of 256 by 256, and the rest.
+        Number of pixels of the first window that lie left of the row, and the weights, shape
+        (groups, 1, pixels, 2 x columns): multiples of 256 by 256, and the rest.
     """
     scale = width_px / _SIDE_PX
     centre = (np.arange(_SIDE_PX) + 0.5) * scale
     first = np.maximum((centre - _LOBES * scale + 0.5).astype(np.int64), 0)
     last = np.minimum((centre + _LOBES * scale + 0.5).astype(np.int64), width_px)
-    n_taps = int((last[_GROUP_PX - 1 :: _GROUP_PX] - first[::_GROUP_PX]).max())
-    starts = np.minimum(first[::_GROUP_PX], width_px - n_taps)
+    steps = np.arange(_N_GROUPS) * (width_px // _N_GROUPS)
+    left_px = int((steps - first[::_GROUP_PX]).max())
+    starts = steps - left_px
+    n_taps = int((last[_GROUP_PX - 1 :: _GROUP_PX] - starts).max())
     # Distances of a group's pixels from the centre of each of its columns, shape (32, pixels).
     tap = np.arange(n_taps) / scale
     begin = (np.repeat(starts, _GROUP_PX) - centre + 0.5) / scale
@@ -130,9 +146,11 @@ def _weights(width_px: int) -> _Weights:
     squared = sine * sine
     lanczos = squared * (3 - 4 * squared) / (at * at)
     lanczos[np.abs(at) >= _LOBES] = 0
+    # Pixels left and right of the row, which the outer windows reach, do not count.
+    pixel = np.repeat(starts, _GROUP_PX)[:, None] + np.arange(n_taps)
+    lanczos[(pixel < 0) | (pixel >= width_px)] = 0
     whole = np.rint(lanczos * ((1 << _BITS) / lanczos.sum(axis=1, keepdims=True)))
     high = np.rint(whole / _LOW)
     parts = np.stack([high, whole - high * _LOW]).astype(np.float32)
     by_group = parts.reshape(2, _N_GROUPS, _GROUP_PX, n_taps).transpose(1, 3, 0, 2)
-    weights = by_group.reshape(_N_GROUPS, n_taps, 2 * _GROUP_PX)
-    return tuple(starts.tolist()), weights
+    return left_px, by_group.reshape(_N_GROUPS, 1, n_taps, 2 * _GROUP_PX)

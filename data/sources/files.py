@@ -28,6 +28,7 @@ from .uris import file_uri, stamp_of
 
 # Opened without blocking: a named pipe in a folder must not stop the run.
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NOT_A_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +45,78 @@ class FileAddress:
             UnreadableImage: The file is outside `root`, not a regular file, unreadable, or too
                 large.
         """
-        if self.root is not None and not is_inside(os.path.realpath(self.path), self.root):
-            raise UnreadableImage(Reason.UNSAFE_PATH, "a link that leads out of its folder")
         limit = options.limits.max_bytes
         try:
-            with open(os.open(self.path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
-                about = os.fstat(file.fileno())
+            descriptor = self._opened()
+            try:
+                about = os.fstat(descriptor)
                 if not stat.S_ISREG(about.st_mode):
                     raise UnreadableImage(Reason.NOT_AN_IMAGE, "not a regular file")
                 if about.st_size > limit:
                     raise too_many_bytes(about.st_size, options.limits)
-                # Room for `limit` bytes would be allocated for each file, and cleared in part.
-                raw = file.read(about.st_size + 1)
-                if len(raw) > about.st_size:  # it grew since `fstat`
-                    raw += file.read(limit + 1 - len(raw))
+                raw = _read(descriptor, about.st_size, limit)
+            finally:
+                os.close(descriptor)
         except (OSError, ValueError) as error:
             raise UnreadableImage(*explain_os_error(error)) from error
         if len(raw) > limit:
             raise too_many_bytes(f"over {limit}", options.limits)
         return raw
+
+    def _opened(self) -> int:
+        """Open the file and return its descriptor.
+
+        What counts is the path of the open file: a path looked at before could lead elsewhere
+        when it is opened. It is also one call of the system instead of one per folder.
+        """
+        if self.root is None:
+            return os.open(self.path, _OPEN_FLAGS)
+        try:
+            descriptor = os.open(self.path, _OPEN_FLAGS | _NOT_A_LINK)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            # A link is looked at first: opening a device may change something.
+            _require_inside(os.path.realpath(self.path), self.root)
+            descriptor = os.open(self.path, _OPEN_FLAGS)
+        try:
+            _require_inside(_path_of(descriptor, self.path), self.root)
+        except UnreadableImage:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def _read(descriptor: int, n_bytes: int, limit: int) -> bytes:
+    """Return the bytes of an open file, and at most one more than `limit`.
+
+    Args:
+        descriptor: File open at its start.
+        n_bytes: Size of the file; it may have changed.
+        limit: Largest allowed number of bytes.
+    """
+    # Room for `limit` bytes would be allocated for each file, and cleared in part.
+    raw = os.read(descriptor, n_bytes + 1)
+    if len(raw) == n_bytes:
+        return raw
+    parts, n_read = [raw], len(raw)
+    while n_read <= limit and (part := os.read(descriptor, min(2**20, limit + 1 - n_read))):
+        parts.append(part)
+        n_read += len(part)
+    return b"".join(parts)
+
+
+def _path_of(descriptor: int, path: str) -> str:
+    """Return the real path of an open file, from the system or, failing that, from its path."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+    except OSError:
+        return os.path.realpath(path)
+
+
+def _require_inside(path: str, root: str) -> None:
+    if not is_inside(path, root):
+        raise UnreadableImage(Reason.UNSAFE_PATH, "a link that leads out of its folder")
 
 
 def explain_os_error(error: OSError | ValueError) -> tuple[Reason, str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ FOLDER = "shards"
 MAX_SHARD_BYTES = 450_000_000  # with its footer below the 500 MB that readers expect
 MAX_GROUP_BYTES = 8 * 2**20
 MAX_GROUP_IMAGES = 64
+
+# Images that are handed to the thread of a shard at once, since it is woken up for each time.
+_HANDED_AT_ONCE = 16
 
 _REPAIR = "restore images with: assay lake repair --lake"
 
@@ -119,7 +123,8 @@ class ShardAhead:
         self._n_bytes = 0
         self._name: str | None = None
         self._cells: list[_Cell] | None = None
-        self._images: SimpleQueue[ShardImage | None] = SimpleQueue()
+        self._waiting: list[ShardImage] = []
+        self._images: SimpleQueue[list[ShardImage] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="assay-shard", daemon=True)
         self._thread.start()
 
@@ -127,7 +132,9 @@ class ShardAhead:
         """Append an image to the shard."""
         self._ids.append(image.image_id)
         self._n_bytes += len(image.raw)
-        self._images.put(image)
+        self._waiting.append(image)
+        if len(self._waiting) == _HANDED_AT_ONCE:
+            self._hand_over()
 
     def finish(self, image_ids: Sequence[str]) -> list[ShardPlace] | None:
         """Close the shard and return the places of its images.
@@ -147,14 +154,20 @@ class ShardAhead:
 
     def close(self) -> None:
         """End the thread, and discard the shard if it has no name."""
+        self._hand_over()
         self._images.put(None)
         self._thread.join()
+
+    def _hand_over(self) -> None:
+        self._images.put(self._waiting)
+        self._waiting = []
 
     def _write(self) -> None:
         # What fails here fails again at the commit, which reports it.
         with contextlib.suppress(Exception):
             with self._store.creating_in(FOLDER) as new:
-                cells = _write(new.file, iter(self._images.get, None), self._refuse_known)
+                images = itertools.chain.from_iterable(iter(self._images.get, None))
+                cells = _write(new.file, images, self._refuse_known)
                 new.name = self._name and PurePosixPath(self._name).name
             self._cells = cells
 
