@@ -79,7 +79,7 @@ def storage_options(scheme: str, env: Mapping[str, str]) -> dict[str, str]:
         name = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}[scheme]
         raise StoreError(f"{endpoint} is not encrypted; set {name}_ALLOW_HTTP=true to allow it")
     if scheme == "az" and "azure_storage_account_name" not in options:
-        if not _is_true(options.get("azure_storage_use_emulator", "")):
+        if not is_true(options.get("azure_storage_use_emulator", "")):
             raise StoreError("az:// needs an account name; set AZURE_STORAGE_ACCOUNT_NAME")
         options["azure_storage_account_name"] = _EMULATED_ACCOUNT
     return options
@@ -87,8 +87,8 @@ def storage_options(scheme: str, env: Mapping[str, str]) -> dict[str, str]:
 
 def allows_http(options: Mapping[str, str]) -> bool:
     """Return whether an endpoint without TLS is allowed."""
-    is_emulated = _is_true(options.get("azure_storage_use_emulator", ""))
-    return is_emulated or any(_is_true(options.get(key, "")) for key in FOR_CLIENT)
+    is_emulated = is_true(options.get("azure_storage_use_emulator", ""))
+    return is_emulated or any(is_true(options.get(key, "")) for key in FOR_CLIENT)
 
 
 def variables_of(scheme: str) -> tuple[str, ...]:
@@ -96,5 +96,6 @@ def variables_of(scheme: str) -> tuple[str, ...]:
     return tuple(name for names in CLOUDS[scheme].values() for name in names)
 
 
-def _is_true(text: str) -> bool:
+def is_true(text: str) -> bool:
+    """Return whether a setting is on."""
     return text.lower() in {"1", "true"}

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+NOT_PLAIN: Final = (
+    'a key with an empty, "." or ".." part between slashes, or with a control character, which the'
+    " client of the store cannot ask for; copy the object to another key"
+)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class ObjectInfo(NamedTuple):
@@ -21,6 +28,15 @@ class ObjectInfo(NamedTuple):
     stamp: str
 
 
+def is_plain(key: str) -> bool:
+    """Return whether an object can be read by its key.
+
+    obstore takes keys with an empty, "." or ".." part or with control characters for no paths.
+    """
+    parts = key.removesuffix("/").split("/")
+    return not {"", ".", ".."}.intersection(parts) and not _CONTROL.search(key)
+
+
 class TooManyBytesError(ValueError):
     """An object is larger than the caller accepts.
 
@@ -34,7 +50,7 @@ class TooManyBytesError(ValueError):
 
 
 class UnlistableKeyError(OSError):
-    """A key has an empty, "." or ".." part, and no page that holds it can be listed.
+    """A key is not plain, and the store lists no page that holds it; see `is_plain`.
 
     Args:
         key: Key of the object.
@@ -57,7 +73,13 @@ class Bucket(Protocol):
     """
 
     def entries(self, folder: str) -> Iterator[ObjectInfo]:
-        """Yield the objects below a folder ("" for all), page by page, in the order of keys."""
+        """Yield the objects below a folder ("" for all), page by page, in the order of keys.
+
+        Keys that are not plain may be among them (`is_plain`); such an object cannot be read.
+
+        Raises:
+            UnlistableKeyError: There is such a key, and the store lists no page that holds it.
+        """
         ...
 
     def head(self, key: str) -> ObjectInfo:

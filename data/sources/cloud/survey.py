@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ...store.lake_mark import MARKER
-from ..buckets.bucket import ObjectInfo
+from ..buckets.bucket import ObjectInfo, is_plain
 from ..folders.metadata import is_metadata
 from ..folders.walk import DATASET_CARDS, TABLE_FOLDERS, TABLE_SUFFIXES
 from ..uris import is_hidden
@@ -57,6 +57,8 @@ def survey(infos: Iterable[ObjectInfo]) -> Survey:
     found = Survey()
     for info in infos:
         found.n_objects += 1
+        if not is_plain(info.key):
+            continue
         folder, _, name = info.key.rpartition("/")
         folder = f"{folder}/" if folder else ""
         if name == MARKER:

@@ -10,7 +10,7 @@ from ...errors import shorten
 from ...object_addresses import ObjectName
 from ...text.wording import counted
 from ...vocabulary import Reason
-from ..buckets.bucket import Bucket, ObjectInfo
+from ..buckets.bucket import NOT_PLAIN, Bucket, ObjectInfo, is_plain
 from ..buckets.object_address import ObjectAddress
 from ..buckets.open_bucket import bucket_of
 from ..folders.metadata import Metadata
@@ -95,7 +95,10 @@ class Walk:
             address = self._top.with_key(info.key)
             if choice == "not" or not is_chosen(parts, self._options) or self._is_listed(address):
                 continue
-            if choice == "itself":
+            if not is_plain(info.key):
+                if not is_hidden([part for part in parts if part not in {".", ".."}]):
+                    yield bad_item(file_uri(address), Reason.FETCH_FAILED, NOT_PLAIN)
+            elif choice == "itself":
                 yield from self._itself(info, address, sidecars)
             elif not is_hidden(parts) and not found.is_of_table(info.key):
                 yield from self._below(info, address, sidecars)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -80,16 +79,6 @@ def test_a_prefix_is_read_like_a_folder(s3):
     assert [read_item(item, OPTIONS) for item in items] == [png(1), png(2), png(4)]
     assert listed(f"{top}/") == items
     assert [item.fingerprint for item in listed(top)] == [item.fingerprint for item in items]
-
-
-@pytest.mark.parametrize("key", ["a//1.png", "a/./1.png", "a/../1.png"])
-def test_a_key_that_cannot_be_listed_is_named(s3, key):
-    """The library of the store takes such a key for no path, and stops; credentials are fine."""
-    top = put(s3, f"odd{len(key)}", {"0.png": png(1), key: png(2)})
-    with pytest.raises(InputError, match=re.escape(key)) as refused:
-        listed(top)
-    assert "rename or remove such objects" in str(refused.value)
-    assert "AWS_" not in str(refused.value)
 
 
 def test_a_changed_object_has_another_fingerprint(s3):
