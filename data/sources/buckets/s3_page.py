@@ -1,4 +1,4 @@
-"""One page of a listing of S3 with every key in it, asked for and signed here.
+"""One page of a listing of S3 with every key in it, requested and signed here.
 
 obstore refuses a whole page that has a key with an empty, "." or ".." part. Such pages are rare, so
 this asks for one page at a time over a new connection.
