@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 
 import factories
@@ -138,3 +139,22 @@ def test_zip_members_that_share_their_bytes_are_refused(tmp_path):
     raw[second + 42 : second + 46] = (0).to_bytes(4, "little")
     path.write_bytes(raw)
     assert problems(listed(path)) == {"b.jpg": Reason.UNREADABLE}
+
+
+def test_a_zip_member_that_unpacks_to_more_than_it_states_is_refused_early(tmp_path):
+    """Of 40 MB that are stated as 1000 bytes, less than 1 MB is unpacked."""
+    path = packed_zip(
+        tmp_path / "x.zip", {"a.jpg": bytes(40_000_000)}, compression=zipfile.ZIP_DEFLATED
+    )
+    raw = bytearray(path.read_bytes())
+    for at in (22, raw.rindex(b"PK\1\2") + 24):
+        raw[at : at + 4] = (1000).to_bytes(4, "little")
+    path.write_bytes(raw)
+    (item,) = listed(path)
+    tracemalloc.start()
+    refused = refusal(item)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert refused.reason is Reason.UNREADABLE
+    assert "Bad CRC-32" in str(refused)
+    assert peak < 1_000_000
