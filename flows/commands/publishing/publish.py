@@ -162,7 +162,7 @@ def _print(result: PublishResult, *, as_json: bool) -> None:
         f"{name} {n:,}" for name, n in (*result.splits.items(), *result.labels.items())
     )
     lines = [f"published   {result.out}"]
-    lines.append(f"            {counts}; {counted(result.groups, 'group')} of copies")
+    lines.append(f"            {counts}; {counted(result.groups, 'group')}, each in one split")
     lines += [f"left out    {one.images:,}: {one.why}" for one in result.left_out]
     if result.recovered:
         lines.append(f"first       {result.recovered}")
