@@ -11,6 +11,7 @@ import polars as pl
 from ..data.errors import InputError, UnreadableImage
 from ..data.score_key import ScoreKey
 from ..data.store.lake import Lake
+from ..data.text.wording import counted
 from ..tasks.browse.find_image import find_image, local_file, read_file
 from ..tasks.latest_rows import Named, keyed_decisions, latest_scores
 
@@ -109,7 +110,7 @@ def describe_image(lake: Lake, image: str) -> dict[str, Any]:
         for row in rows:
             if row.get("embedding"):
                 values = row["embedding"]
-                row["embedding"] = f"{len(values)} values, " + ", ".join(
+                row["embedding"] = f"{counted(len(values), 'value')}, " + ", ".join(
                     f"{value:.3f}" for value in values[:4]
                 )
         known[table] = rows

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ..data.errors import InputError
 from ..data.sources.lists.delimited import Line, Record, RowTests, Table, open_table
 from ..data.text.unicode import decode_text, split_lines, valid_text
-from ..data.text.wording import shown
+from ..data.text.wording import counted, shown
 
 _PROMPT: Final = ("prompt", "text", "caption")
 _NEGATIVE: Final = ("negative_prompt", "negative")
@@ -129,8 +129,8 @@ def _table_rows(text: str, *, is_tsv: bool) -> Iterator[tuple[str, dict[str, Any
         if len(cells) > len(known):
             if len(known) > 1:
                 raise ValueError(
-                    f"line {record.line} has {len(cells)} cells, the header has {len(known)}; put "
-                    "cells with the delimiter in quotes"
+                    f"line {record.line} has {counted(len(cells), 'cell')}, the header has"
+                    f" {len(known)}; put cells with the delimiter in quotes"
                 )
             cells = [table.delimiter.join(cells)]
         yield f"line {record.line}", dict(zip(table.names, cells, strict=False))

@@ -20,6 +20,7 @@ from ..object_addresses import is_object, is_within, parse
 from ..source_paths import path_of_uri
 from ..text.redaction import redact_url
 from ..text.unicode import is_valid, valid_text
+from ..text.wording import counted
 from ..vocabulary import Reason
 from .buckets.object_address import ObjectAddress
 from .columns import BYTE_COLUMNS, IMAGE_COLUMNS
@@ -171,7 +172,7 @@ def _locate_text(text: str, base: str, options: SourceOptions) -> Place:
     if is_base64_image(stripped):
         return Place(None, unbase64(stripped, options.limits), "bytes")
     if len(stripped) > _MAX_PATH_CHARS:
-        detail = f"{len(stripped)} characters: neither a path nor an image in base64"
+        detail = f"{counted(len(stripped), 'character')}: neither a path nor an image in base64"
         raise UnreadableImage(Reason.BAD_ROW, detail)
     if is_object(base):
         return _of_object(_beside(stripped, base), base, options.roots)

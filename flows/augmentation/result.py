@@ -84,7 +84,7 @@ class Augmentation:
         return lines
 
     def _equal(self) -> str:
-        return f"{self.equal:,} duplicate jobs skipped, " if self.equal else ""
+        return f"{counted(self.equal, 'duplicate job')} skipped, " if self.equal else ""
 
     def __str__(self) -> str:
         return self.summary()

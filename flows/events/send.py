@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...data.errors import ConfigError, shorten
+from ...data.text.wording import counted
 from .event import Event
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ def deliver(events: Sequence[Event]) -> None:
             client.request("POST", "/events", json=body)
     except httpx.HTTPError as error:
         raise ConfigError(
-            f"the Prefect server did not take {len(body)} events: {type(error).__name__}: {error}"
+            f"the Prefect server did not take {counted(len(body), 'event')}:"
+            f" {type(error).__name__}: {error}"
         ) from error
 
 

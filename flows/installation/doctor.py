@@ -92,7 +92,8 @@ def _guarded(
 def _machine() -> str:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     return (
-        f"{platform.system()} {platform.machine()}, {n_cores()} cores, {free_gb:.0f} GB free here"
+        f"{platform.system()} {platform.machine()}, {counted(n_cores(), 'core')}, "
+        f"{free_gb:.0f} GB free here"
     )
 
 

@@ -137,7 +137,7 @@ class RunCounts:
         if self.batch_id is not None:
             lines.append(
                 f"stored      {self.stored:>9,}   duplicates {self.duplicates:,}, "
-                f"rejected {self.rejected:,}, unchanged {self.unchanged:,}"
+                f"rejected {self.rejected:,}; {self.unchanged:,} of them unchanged"
             )
             for name, n in most_first(self.rejected_by_reason):
                 lines.append(f"  {n:>19,}   {name}: {Reason.text_of(name)}")

@@ -7,6 +7,7 @@ from typing import Literal
 import polars as pl
 
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...tasks.similar.result import Neighbour
 from ...tasks.similar.search import find_similar, stored_query
 from .gallery import Gallery
@@ -52,5 +53,5 @@ def similar_gallery(
 
 
 def _words(neighbour: Neighbour) -> str:
-    bits = f"{neighbour.hamming_bits} bits"
+    bits = counted(neighbour.hamming_bits, "bit")
     return bits if neighbour.similarity is None else f"cosine {neighbour.similarity:.3f}, {bits}"

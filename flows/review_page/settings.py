@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ...data.errors import ConfigError
+from ...data.text.wording import counted
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
@@ -43,7 +44,9 @@ class PageSettings:
 
     def __post_init__(self) -> None:
         if len(self.secret) < 32:
-            raise ConfigError(f"the signing key has {len(self.secret)} bytes; allowed: 32 or more")
+            raise ConfigError(
+                f"the signing key has {counted(len(self.secret), 'byte')}; allowed: 32 or more"
+            )
         if not 0 <= self.port <= 65_535:
             raise ConfigError(f"--port {self.port}; allowed: 0 to 65535, 0 for a free one")
         if self.token is None and not is_loopback(self.host):

@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 
 from ...data.errors import ConfigError
+from ...data.text.wording import counted
 from .checkpoints import find_generator
 from .load import LoadSettings, device_of, plan_for
 from .memory import MemoryPlan
@@ -64,8 +65,8 @@ class Announcement:
             f"{self.generator} on {self.device}",
             f"load        {self.plan.describe()}",
             f"images      {self.images:,} at {preset.default_px}x{preset.default_px} px, "
-            f"{preset.steps} steps, guidance {preset.guidance:g}: {self.passes:,} transformer "
-            "passes",
+            f"{counted(preset.steps, 'step')}, guidance {preset.guidance:g}: "
+            f"{counted(self.passes, 'transformer pass', 'transformer passes')}",
             f"licence     {preset.licence}"
             + (f"; {', '.join(preset.license_flags)}" if preset.license_flags else ""),
         ]

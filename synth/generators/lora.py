@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ...data.errors import SynthError, shorten
+from ...data.text.wording import counted
 from .adapter_base import named_bases, other_base
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def check_adapter(
         if base is None or min(len(down), len(up)) < 2 or (up[0], *down[1:]) != base:
             seen = "does not have this layer"
             if base is not None:
-                seen = f"has {base[-1]} inputs and {base[0]} outputs"
+                seen = f"has {counted(base[-1], 'input')} and {counted(base[0], 'output')}"
             raise SynthError(
                 f"{file} does not fit {generator_id}: {layer} has shapes {down} and {up}, and this "
                 f"base {seen}" + (f"; its metadata names the base {named}" if named else "")
@@ -251,15 +252,17 @@ def _pairs(
         )
     if unknown:
         raise SynthError(
-            f"{file} holds {len(unknown)} tensors that do not belong to a LoRA, such as "
-            f"{min(unknown)}; allowed: names like transformer.*.lora_A.weight"
+            f"{file} holds "
+            f"{counted(len(unknown), 'tensor that does', 'tensors that do')} not belong to a LoRA, "
+            f"such as {min(unknown)}; allowed: names like transformer.*.lora_A.weight"
         )
     if halves := sorted(layer for layer, sides in layers.items() if len(sides) != 2):
         has = next(iter(layers[halves[0]]))
         lacks = "B" if has == "A" else "A"
         raise SynthError(
-            f"{file} is damaged: {len(halves)} of {len(layers)} layers have only one of two "
-            f"matrices ({halves[0]} has lora_{has} and lacks lora_{lacks}); copy or save it again"
+            f"{file} is damaged: only one of two matrices for {len(halves)} of"
+            f" {counted(len(layers), 'layer')} ({halves[0]} has lora_{has} and lacks lora_{lacks});"
+            " copy or save it again"
         )
     return {layer: (sides["A"], sides["B"]) for layer, sides in layers.items()}
 

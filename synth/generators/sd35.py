@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from ...data.errors import GeneratorFailed, SynthError, shorten
+from ...data.text.wording import counted
 from .attention import repeated_last_token
 from .checkpoints import GeneratorFiles, contents_sha256
 from .control import control_input
@@ -91,8 +92,8 @@ class Sd35Generator:
             steps, strength = self._steps(request), self._strength(request)
             if int(steps * strength) < 1:
                 raise SynthError(
-                    f"{steps} steps at strength {strength} leave no step to run; allowed: "
-                    f"strengths from {1 / steps:.3g} for {steps} steps"
+                    f"{counted(steps, 'step')} at strength {strength} leave no step to run;"
+                    f" allowed: strengths from {1 / steps:.3g} for {counted(steps, 'step')}"
                 )
         if request.control_rgb is not None and not hasattr(self._pipeline, "controlnet"):
             raise SynthError(
@@ -242,7 +243,7 @@ class Sd35Generator:
         usual, _ = self.preset.usual(controlled=request.control_rgb is not None)
         steps = usual if request.steps is None else request.steps
         if steps < 1:
-            raise SynthError(f"{steps} steps; allowed: at least 1")
+            raise SynthError(f"{counted(steps, 'step')}; allowed: at least 1")
         return steps
 
     def _guidance(self, request: ImageRequest) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.text.wording import counted
 from .captions import BRIGHTNESS, COLOURS, TEXTURES
 from .evaluation import Followed
 
@@ -83,9 +84,9 @@ StableDiffusion3Pipeline.from_pretrained(
 
 **Reconstruction.** Photos through its autoencoder have a median PSNR of {middle:.1f} dB
 ({low:.1f} to {high:.1f} dB from the 10th to the 90th percentile), measured on
-{len(figures.psnr_db)} photos of held-out sources ({", ".join(figures.held_out)}) reduced to a long
-edge of {figures.psnr_long_px} px: recognisable, and softer. `reconstructions.jpg` shows some, the
-photo on the left.
+{counted(len(figures.psnr_db), "photo")} of held-out sources
+({", ".join(figures.held_out)}) reduced to a long edge of {figures.psnr_long_px} px:
+recognisable, and softer. `reconstructions.jpg` shows some, the photo on the left.
 
 **Prompts** have the form "a dark blue smooth photo", with these words: {words}.
 Other words have no effect. The table counts the images of {figures.side_px} px that show the word
@@ -104,7 +105,7 @@ as these can miss; in pairs, the "detailed" image is compared with the "smooth" 
 
 {figures.n_photos} openly licensed photos ({", ".join(figures.learnt_from)}); the vocabulary of the
 tokenizer also comes from a list of prompts. The transformer and the text encoders were trained
-together for {figures.steps:,} steps in {figures.seconds / 60:.0f} minutes on a CPU.
+together for {counted(figures.steps, "step")} in {figures.seconds / 60:.0f} minutes on a CPU.
 {notes}
 ## Training your own
 

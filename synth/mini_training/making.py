@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from ...data.text.wording import counted
 from ..autoencoder import load_autoencoder
 from ..generators.checkpoints import weights_sha256
 from ..generators.load import load_generator
@@ -174,7 +175,8 @@ def _measured(
     autoencoder = load_autoencoder(out / "vae")
     held_out = find_photos(settings.held_out)
     decibels = reconstruction_db(held_out, autoencoder, long_px=_SHOWN_PX)
-    on_progress(f"{len(held_out)} photos reconstructed, median PSNR {np.median(decibels):.1f} dB")
+    n_photos = counted(len(held_out), "photo")
+    on_progress(f"{n_photos} reconstructed, median PSNR {np.median(decibels):.1f} dB")
     contact_sheet(generator, out / "samples.png", side_px=side_px)
     shown = []
     for path in held_out[: 4 * max(len(held_out) // 4, 1) : max(len(held_out) // 4, 1)]:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ...data.errors import InputError
+from ...data.text.wording import counted
 from ..generators.attention import repeated_last_token
 from ..prompts import read_prompts
 from ..training.curves import draw_losses
@@ -129,7 +130,7 @@ def train_mini_sd3(
     squares = cut_squares(
         photos, n_each=settings.squares_each, side_px=max(settings.sides_px), seed=settings.seed
     )
-    on_progress(f"{len(squares.words)} squares of {len(photos)} photos")
+    on_progress(f"{counted(len(squares.words), 'square')} of {counted(len(photos), 'photo')}")
     vae = AutoencoderKL.from_pretrained(settings.vae, use_safetensors=True).eval()
     latents = {side: latents_of(squares.rgb_u8_nhwc, vae, side) for side in settings.sides_px}
     torch.manual_seed(settings.seed)

@@ -148,7 +148,11 @@ class Plan:
             n_each = self._n_each(block)
             counts[block.name] = n_sources * n_each
             if counts[block.name] > MAX_IMAGES:
-                each = f", {n_each:,} for each of {n_sources:,} parents" if n_sources > 1 else ""
+                each = (
+                    f", {n_each:,} for each of {counted(n_sources, 'parent')}"
+                    if n_sources > 1
+                    else ""
+                )
                 raise ConfigError(
                     f"[[make]] {block.name} has {counted(counts[block.name], 'image')}{each}; "
                     f"allowed: {MAX_IMAGES:,}. Shorten its lists, or split the plan"

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import nn
 
 from ...data.errors import SynthError
+from ...data.text.wording import counted
 from ..autoencoder import Autoencoder, load_autoencoder
 from ..photos import read_photo
 from .fitting import averaged, share_done
@@ -97,8 +98,8 @@ def fit_autoencoder(
     arrays = [array for array in arrays if min(array.shape[:2]) >= settings.crop_px]
     if not arrays:
         raise SynthError(
-            f"none of {len(photos)} photos has sides of at least {settings.crop_px} px; give a "
-            "folder with larger photos or lower crop_px"
+            f"none of {counted(len(photos), 'photo')} has sides of at least {settings.crop_px} px;"
+            " give a folder with larger photos or lower crop_px"
         )
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)

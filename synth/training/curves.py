@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...data.text.wording import counted
+
 WIDTH_PX, HEIGHT_PX, LEFT_PX, BOTTOM_PX, TOP_PX = 720, 320, 62, 40, 34
 
 
@@ -50,7 +52,8 @@ def draw_losses(losses: Sequence[float], path: Path, *, title: str) -> None:
         f'<text x="{LEFT_PX - 8}" y="{TOP_PX + 6}" text-anchor="end">{high:.3g}</text>'
         f'<text x="{LEFT_PX - 8}" y="{base}" text-anchor="end">{low:.3g}</text>'
         f'<text x="{LEFT_PX}" y="{base + 20}">1</text>'
-        f'<text x="{WIDTH_PX - 16}" y="{base + 20}" text-anchor="end">{len(losses)} steps</text>'
+        f'<text x="{WIDTH_PX - 16}" y="{base + 20}" text-anchor="end">'
+        f"{counted(len(losses), 'step')}</text>"
         "</svg>\n",
         encoding="utf-8",
     )

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 
 from ...data.errors import AssayError, ConfigError, SynthError, shorten
 from ...data.text.unicode import valid_text
-from ...data.text.wording import shown
+from ...data.text.wording import counted, shown
 from ..generators.checkpoints import find_generator
 from ..generators.load import LoadSettings, load_generator
 from ..generators.lora import WEIGHTS
@@ -166,7 +166,7 @@ class LoraResult:
         )
         return (
             f"{self.out / WEIGHTS}: {self.n_parameters / 1e6:.2f} M parameters on {self.base}, "
-            f"{self.n_images} images, {self.steps} steps\n"
+            f"{counted(self.n_images, 'image')}, {counted(self.steps, 'step')}\n"
             f"loss        {first:.4f} in the first tenth, {last:.4f} in the last "
             f"({self.out / 'loss.svg'})\n"
             f'next\n  lora = "{self.out}:1.0" in a [[make]] of a plan'
@@ -441,8 +441,8 @@ def _bring_back(
     )
     if then != shapes:
         raise SynthError(
-            f"{path} does not have the {len(shapes)} adapted tensors of this base; remove it to "
-            "start over"
+            f"{path} does not have the {counted(len(shapes), 'adapted tensor')} of this base;"
+            " remove it to start over"
         )
     set_peft_model_state_dict(transformer, dict(state.adapter))
     try:

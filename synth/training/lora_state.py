@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 
 from ...data.errors import SynthError, shorten
+from ...data.text.wording import counted
 
 STATE: Final = "training-state.pt"
 _PARTS: Final = frozenset({"identity", "adapter", "optimizer", "losses", "sha256"})
@@ -79,8 +80,8 @@ def read_state(folder: Path, identity: Mapping[str, Any], n_steps: int) -> Train
         )
     if len(state.losses) > n_steps:
         raise SynthError(
-            f"{folder} holds a training of {len(state.losses)} steps; steps = {n_steps} is fewer: "
-            f"set at least {len(state.losses)}, or give another folder"
+            f"{folder} holds a training of {counted(len(state.losses), 'step')}; steps ="
+            f" {n_steps} is fewer: set at least {len(state.losses)}, or give another folder"
         )
     return state
 

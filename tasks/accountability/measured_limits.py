@@ -49,10 +49,11 @@ def _audit(lake: Lake, policy_id: str, key: ScoreKey) -> Iterator[str]:
     n_labelled = sum(one.n_labelled for one in audit.strata.values())
     found = audit.estimate
     yield (
-        f"- Audit {audit.audit_id} of {audit.drawn_at:%Y-%m-%d}, {n_labelled:,} of {n_drawn:,}"
-        f" drawn images labelled: right among the flagged {_text(found.precision)}; fakes that are"
-        f" flagged {_text(found.recall)}, flagged or in review {_text(found.found)}; fakes among"
-        f" the cleared {_text(found.fakes.get(Decision.CLEAR.value))}."
+        f"- Audit {audit.audit_id} of {audit.drawn_at:%Y-%m-%d}, {n_labelled:,} of"
+        f" {counted(n_drawn, 'drawn image')} labelled: right among the flagged"
+        f" {_text(found.precision)}; fakes that are flagged {_text(found.recall)}, flagged or in"
+        f" review {_text(found.found)}; fakes among the cleared"
+        f" {_text(found.fakes.get(Decision.CLEAR.value))}."
     )
 
 

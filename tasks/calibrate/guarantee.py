@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ...data.errors import ConfigError
+from ...data.text.wording import counted
 
 _FORM: Final = re.compile(
     r"(?P<kind>fpr|fdr)=(?P<level>[0-9.]+)(?P<level_unit>%?)"
@@ -60,12 +61,12 @@ class Guarantee:
         are = "is" if most == 1 else "are"
         if self.confidence is None:
             return (
-                f"Of {of:,} images flagged in a batch, at most {most:,} on average {are} real,"
-                f" where its real images are like {reals}."
+                f"Of {counted(of, 'image')} flagged in a batch, at most {most:,} on average"
+                f" {are} real, where its real images are like {reals}."
             )
         return (
-            f"Of {of:,} real images like {reals}, at most {most:,} on average {are} flagged by the"
-            f" score; this holds with {100 * self.confidence:g} % confidence."
+            f"Of {counted(of, 'real image')} like {reals}, at most {most:,} on average {are}"
+            f" flagged by the score; this holds with {100 * self.confidence:g} % confidence."
         )
 
     def of_all(self, n_reals: int) -> str:

@@ -21,7 +21,7 @@ def policy_text(result: CalibrateResult) -> str:
     about = [
         *_comment(
             f"Thresholds from {result.calibration.facts['n_reals']:,} labelled real images and"
-            f" {result.calibration.facts['n_fakes']:,} fake ones, one per group of copies."
+            f" {counted(result.calibration.facts['n_fakes'], 'fake one')}, one per group of copies."
         ),
         *_comment(f"Scores by {result.calibration.key.describe()}."),
         *_comment(f"{result.guarantee.of_all(result.calibration.facts['n_reals'])} {LIMITS}"),

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from ...data.errors import shorten
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from .compare import Comparison, Drift, compare
 from .groups import divided
 from .populations import SOURCE, of_run_and_earlier, reader_of_vectors
@@ -63,8 +64,9 @@ class DriftFigures:
         """Return the verdict, the measures and the numbers of images in one line."""
         moved = ", ".join(f"{name} {distance:.2f}" for name, distance in self.measures.items())
         return (
-            f"{Drift.text_of(self.verdict)}{f' ({moved})' if moved else ''}; {self.images_after:,}"
-            f" images against {self.images_before:,} earlier ones"
+            f"{Drift.text_of(self.verdict)}{f' ({moved})' if moved else ''};"
+            f" {counted(self.images_after, 'image')} against"
+            f" {counted(self.images_before, 'earlier one')}"
         )
 
 
@@ -111,7 +113,7 @@ class RunDrift(DriftFigures):
         """Return the figures of all images, then those of sources that have shifted, as text."""
         shown = [one.text() for one in self.sources[:_SOURCES_SHOWN]]
         if (rest := len(self.sources) - len(shown)) > 0:
-            shown.append(f"and {rest:,} more sources")
+            shown.append(f"and {counted(rest, 'more source')}")
         return [f"{DriftFigures.text(self)} of the same sources", *shown]
 
 

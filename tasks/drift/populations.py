@@ -11,6 +11,7 @@ import polars as pl
 from ...data.errors import InputError
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from ...data.vocabulary import ScoreStatus
 from ..embeddings.rows import vectors_of
 from ..latest_rows import (
@@ -133,7 +134,7 @@ def of_times(lake: Lake, since: datetime, baseline_since: datetime | None = None
     )
     if min(found.before.height, found.after.height) < MIN_IMAGES:
         raise InputError(
-            f"{lake.uri} has {found.before.height:,} scored images {found.before_name} and"
+            f"{lake.uri} has {counted(found.before.height, 'scored image')} {found.before_name} and"
             f" {found.after.height:,} {found.after_name}; needed: {MIN_IMAGES} of each"
         )
     return found

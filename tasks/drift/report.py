@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...data.store.lake import Lake
+from ...data.text.wording import counted
 from .charts import bars_text
 from .compare import ALPHA, Comparison, Drift, compare
 from .groups import By, grouped
@@ -77,7 +78,8 @@ class DriftReport:
         if self.n_left_out:
             lines += [
                 "",
-                f"{self.n_left_out:,} groups are left out: too few images, or too many groups",
+                f"{counted(self.n_left_out, 'group is', 'groups are')} left out: too few images, or"
+                " too many groups",
             ]
         lines += [
             "",
@@ -150,11 +152,11 @@ def _json(name: str, one: Comparison) -> dict[str, Any]:
 
 def _lines(name: str, one: Comparison, *, has_bars: bool) -> list[str]:
     lines = [
-        f"{name}: {one.n_before:,} images before, {one.n_after:,} after",
+        f"{name}: {counted(one.n_before, 'image')} before, {one.n_after:,} after",
         f"  {one.drift.text}",
     ]
     if one.n_alike is not None:
-        lines.append(f"  {one.n_alike:,} images of each side are encoded alike")
+        lines.append(f"  {counted(one.n_alike, 'image')} of each side encoded alike")
     lines.append(f"  {'':<16}{'before':>14}{'after':>14}{'distance':>10}{'PSI':>8}{'p':>10}")
     for measure in one.measures:
         stable = "" if measure.psi is None else f"{measure.psi:.3f}"

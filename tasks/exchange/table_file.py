@@ -22,6 +22,7 @@ from ...data.sources.lists.json_rows import json_rows
 from ...data.sources.lists.list_files import DAMAGE, open_list, read_head
 from ...data.sources.lists.listings import longest_row
 from ...data.text.unicode import valid_text
+from ...data.text.wording import counted
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 JSON_SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
@@ -190,6 +191,6 @@ def _opened(file: Path) -> Iterator[_Table]:
 def _row(line: int, cells: Sequence[str], names: Sequence[str]) -> Row:
     n_cells = len(cells)
     if n_cells < len(names) or any(cell.strip() for cell in cells[len(names) :]):
-        problem = f"{n_cells} cells where the header has {len(names)}"
+        problem = f"{counted(n_cells, 'cell')} where the header has {len(names)}"
         return Row(line, {}, f"{problem}; the file may be cut off here")
     return Row(line, dict(zip(names, cells, strict=False)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...data.errors import InputError
 from ...data.images.decode import decode_rgb
+from ...data.text.wording import counted
 from ..detector.detector import Detector
 from ..detector.inputs.preprocess import preprocess, square_in_image
 from ..views import View, views_of
@@ -78,7 +79,7 @@ def score_views(raw: bytes, detector: Detector, *, name: str) -> ViewScores:
             f" {detector.profile.crop_px} px or more; its centre square has logit {centre:+.3f}"
         )
     highest = highest_of(views)
-    title = f"centre logit {centre:+.3f}, highest of {len(views)} tiles "
+    title = f"centre logit {centre:+.3f}, highest of {counted(len(views), 'tile')} "
     title += "none" if highest is None else f"{highest.logit:+.3f}"
     square_px = square_in_image(picture.size, detector.profile)
     return ViewScores(

@@ -182,6 +182,6 @@ def draw(done: Sequence[Compacted], *, dry_run: bool) -> str:
         return f"{verb}  nothing; no table has small files to merge"
     return "\n".join(
         f"{verb}  {one.table}: {counted(one.files_after, 'file')} instead of {one.files_before:,},"
-        f" {counted(one.n_rows, 'row')} ({one.n_bytes:,} bytes)"
+        f" {counted(one.n_rows, 'row')} ({counted(one.n_bytes, 'byte')})"
         for one in done
     )

@@ -158,7 +158,7 @@ def left_over(lake: Lake, places: pl.DataFrame) -> list[Finding]:
             Finding(
                 what="left over",
                 where=file.name,
-                problem=f"{problem} ({file.n_bytes:,} bytes)",
+                problem=f"{problem} ({counted(file.n_bytes, 'byte')})",
                 affects="nothing",
                 remedy="sweep removes it once it is old enough",
                 is_damage=False,

@@ -22,6 +22,7 @@ from ...data.store.lake import Lake
 from ...data.store.places.whole_folder import holding
 from ...data.store.tables import FOLDER
 from ...data.store.upkeep.named_shards import named_shards
+from ...data.text.wording import counted
 from .fit import require_no_images, require_tables
 from .pins import FOLDER as PINS
 
@@ -165,8 +166,8 @@ def draw(swept: list[Swept], *, dry_run: bool, noun: str = "leftovers and report
     """
     verb = "would remove" if dry_run else "removed"
     lines = [
-        f"{verb}  {leftover.what} {leftover.where} ({leftover.n_bytes:,} bytes)"
+        f"{verb}  {leftover.what} {leftover.where} ({counted(leftover.n_bytes, 'byte')})"
         for leftover in swept
     ]
     total = sum(leftover.n_bytes for leftover in swept)
-    return "\n".join([*lines, f"{verb}  {len(swept):,} {noun}, {total:,} bytes"])
+    return "\n".join([*lines, f"{verb}  {len(swept):,} {noun}, {counted(total, 'byte')}"])

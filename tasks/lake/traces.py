@@ -22,7 +22,7 @@ def traces_left(lake: Lake, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
     """
     if unfinished := lake.tombstones.unfinished():
         n = len(unfinished)
-        some = f"{n:,} images are" if n > 1 else f"image {min(unfinished)[:12]} is"
+        some = counted(n, "image is", "images are") if n > 1 else f"image {min(unfinished)[:12]} is"
         yield f"{FOLDER}/{TABLE}", f"says that {some} being forgotten, and traces may be left"
         return
     ids = sorted(lake.tombstones.ids())

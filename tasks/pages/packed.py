@@ -15,6 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.text.wording import counted
+
 Column = NDArray[Any] | Sequence[str]
 """Values of a column: an array of unsigned integers or float32, one or two axes, or texts."""
 
@@ -54,7 +56,7 @@ def pack(n_rows: int, columns: Mapping[str, Column]) -> Packed:
     heads, parts = [], []
     for name, values in columns.items():
         if len(values) != n_rows:
-            raise ValueError(f"column {name} has {len(values)} values, not {n_rows}")
+            raise ValueError(f"column {name} has {counted(len(values), 'value')}, not {n_rows}")
         kind, width, raw = _texts(name, values) if _is_text(values) else _numbers(name, values)
         heads.append((name, kind, width, len(raw)))
         parts.append(raw)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from huggingface_hub import DatasetCardData
 
+from ...data.text.wording import counted
 from ...synth.generators.presets import notices
 from ..shortcuts.aligned import ENCODING
 from .data_files.formats import Format, suffix_of
@@ -164,8 +165,9 @@ def _text(facts: CardFacts, n_images: int) -> str:
     )
     return f"""# {_plain(facts.name)}
 
-{n_images:,} images in {facts.n_groups:,} groups of near-duplicates, published by assay \
-{facts.code_version} from a lake at pinned table versions ({versions}; see `VERSIONS.lock`).
+{counted(n_images, "image")} in {counted(facts.n_groups, "group")} of near-duplicates, published \
+by assay {facts.code_version} from a lake at pinned table versions ({versions}; see \
+`VERSIONS.lock`).
 {chosen}{_limits(facts)}
 **Licence: not stated.** The images are subject to the rights of their sources. Fill in `license` \
 above before you share this dataset.
@@ -193,8 +195,8 @@ disagree, the image has no label.
 2. Otherwise lineage: an image that assay made has the label of its record.
 3. Otherwise the sources: if they disagree about the same bytes, the image has no label.
 
-`label_note` names overruled and conflicting evidence; {facts.n_conflicts:,} images have such a \
-note.
+`label_note` names overruled and conflicting evidence; \
+{counted(facts.n_conflicts, "image has", "images have")} such a note.
 {pseudo}
 ## Scores
 
@@ -206,17 +208,17 @@ calibrated unless the policy says so.{_embeddings(facts)}
 ## Splits
 
 Images are assigned to splits by group. Images whose 64-bit perceptual hashes differ in at most \
-{facts.max_distance} bits are in one group, and so are a synthetic image and its parent. A group \
-is assigned to one split by a hash of its name (seed {facts.seed}), so that the shares come as \
-close to {shares} as whole groups allow; a split without images is left out.{note} Before \
-publication, the files were read back and checked for near-duplicates in different splits. \
+{counted(facts.max_distance, "bit")} are in one group, and so are a synthetic image and its \
+parent. A group is assigned to one split by a hash of its name (seed {facts.seed}), so that the \
+shares come as close to {shares} as whole groups allow; a split without images is left out.{note} \
+Before publication, the files were read back and checked for near-duplicates in different splits. \
 Perceptual hashes do not find crops of more than a few per cent, mirrored images, or other \
 photos of the same scene.
 
 ## Synthetic images
 
-{n_synthetic:,} of {n_images:,} images were made by assay; parent, method, generator, adapter and \
-licence flags are in the columns `synthetic_*`.
+{n_synthetic:,} of {counted(n_images, "image")} were made by assay; parent, method, generator, \
+adapter and licence flags are in the columns `synthetic_*`.
 {_generators(facts.generators)}{_notices(facts.license_flags)}
 ## Known biases
 

@@ -151,7 +151,7 @@ def _close_across(rows: pl.DataFrame, max_distance: int) -> list[str]:
             ids = distinct["image_id"]
             return [
                 f"images {ids[int(left[at])]} and {ids[int(right[at])]} look alike "
-                f"(at most {max_distance} bits apart) and are in different splits"
+                f"(at most {counted(max_distance, 'bit')} apart) and are in different splits"
             ]
     return []
 

@@ -18,6 +18,7 @@ from ...data.errors import InputError, shorten
 from ...data.schema import Row
 from ...data.text.printable import printable
 from ...data.text.unicode import is_valid
+from ...data.text.wording import counted
 from ...data.vocabulary import Label, ReviewKind, ReviewOrigin, ReviewReason, Shown
 
 MAX_REVIEWER_CHARS: Final = 200
@@ -181,7 +182,7 @@ def require_reviewer(reviewer: str) -> None:
         raise InputError(f"the reviewer's name is empty; {allowed}; pass --reviewer NAME")
     if len(reviewer) > MAX_REVIEWER_CHARS:
         raise InputError(
-            f"the reviewer's name has {len(reviewer):,} characters; {allowed}; shorten it"
+            f"the reviewer's name has {counted(len(reviewer), 'character')}; {allowed}; shorten it"
         )
     if reviewer != reviewer.strip():
         raise InputError(f"the reviewer's name {_seen(reviewer)} has blanks at its ends; cut them")

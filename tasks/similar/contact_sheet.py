@@ -10,6 +10,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ...data.text.wording import counted
 from ..pages.captions import score_text, short_name, visible
 from ..pages.thumbnails import Thumbnail
 from .result import Known, Similar
@@ -51,7 +52,7 @@ def tiles_of(similar: Similar) -> list[Tile]:
         heading = [f"{neighbour.rank}."]
         if neighbour.similarity is not None:
             heading.append(f"cosine {neighbour.similarity:.3f}")
-        heading.append(f"{neighbour.hamming_bits} bits apart")
+        heading.append(f"{counted(neighbour.hamming_bits, 'bit')} apart")
         known = neighbour.known
         name = short_name(known.source_uri)
         tiles.append(_tile(known, known.image_id or "", "  ".join(heading), name))

@@ -65,8 +65,8 @@ class Search:
         return (
             f"approximate, {counted(self.n_images, 'image')};"
             f" recall@{self.recall_at} {self.recall:.3f}"
-            f" measured on {self.n_queries} sampled queries against brute force"
-            f" at {counted(self.n_images_measured or 0, 'image')}"
+            f" measured on {counted(self.n_queries or 0, 'sampled query', 'sampled queries')}"
+            f" against brute force at {counted(self.n_images_measured or 0, 'image')}"
         )
 
 

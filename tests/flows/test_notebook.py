@@ -44,7 +44,7 @@ def test_a_result_tells_its_counts_and_what_to_do_next(tmp_path: Path) -> None:
     result = result_of(made, lake="/my lake")
     lines = str(result).splitlines()
     assert lines[0] == f"run {made.run_id}: 3 items in 12.5 s"
-    assert "stored              2   duplicates 0, rejected 1, unchanged 0" in lines
+    assert "stored              2   duplicates 0, rejected 1; 0 of them unchanged" in lines
     assert "scored              2   already scored 0, failed 0, 4.0 images/s" in lines
     assert "  clear             1    50.0%" in lines
     assert "report      /lake/reports/x.html" in lines

@@ -116,7 +116,7 @@ def test_a_tiny_autoencoder_has_one_width(tmp_path: Path) -> None:
 def test_fit_needs_photos_as_large_as_its_crop(tmp_path: Path) -> None:
     """The message names the crop and the number of photos."""
     photo(20, 20).save(tmp_path / "small.png")
-    with pytest.raises(SynthError, match="none of 1 photos has sides of at least 64 px"):
+    with pytest.raises(SynthError, match="none of 1 photo has sides of at least 64 px"):
         fit_autoencoder([tmp_path / "small.png"], tmp_path / "out")
 
 

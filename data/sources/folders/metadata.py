@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from ...errors import InputError
 from ...text.unicode import decode_escaped, is_binary, valid_text
+from ...text.wording import counted
 from ..arrow_rows import rows_of
 from ..columns import column_named
 from ..items import SourceOptions, column_of
@@ -130,7 +131,8 @@ def _csv_rows(stream: io.BufferedReader[Any]) -> Iterator[Mapping[str, object] |
             yield f"line {record.line}: {record.n_bytes} bytes"
         elif n_cells < len(names) or any(map(str.strip, record.cells[len(names) :])):
             note = f"; {record.note}" if record.note else ""
-            yield f"line {record.line}: {n_cells} cells; the header has {len(names)}{note}"
+            cells = counted(n_cells, "cell")
+            yield f"line {record.line}: {cells}; the header has {len(names)}{note}"
         else:
             yield dict(zip(names, record.cells, strict=False))
 

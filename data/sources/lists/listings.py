@@ -297,7 +297,9 @@ def _csv_items(path: str, options: SourceOptions, count: _Count) -> Iterator[Ite
                 continue
             cells = record.cells
             if len(cells) < n_cells or any(map(str.strip, cells[n_cells:])):
-                detail = f"line {record.line}: {len(cells)} cells; the header has {n_cells}"
+                detail = (
+                    f"line {record.line}: {counted(len(cells), 'cell')}; the header has {n_cells}"
+                )
                 detail = f"{detail}; {record.note}" if record.note else detail
                 mark = digest(repr(cells).encode())
                 yield bad_item(uri, Reason.BAD_ROW, detail, fingerprint=mark)

@@ -19,6 +19,7 @@ import httpx
 from ...errors import UnreadableImage
 from ...images.limits import too_many_bytes
 from ...text.redaction import has_user_info
+from ...text.wording import counted
 from ...vocabulary import Reason
 from ..handles import Handles
 from ..items import SourceOptions
@@ -154,7 +155,8 @@ def _follow(
                 detail = f"a redirect to an invalid URL: {error}"
                 raise UnreadableImage(Reason.UNSAFE_URL, detail) from error
     raise UnreadableImage(
-        Reason.FETCH_FAILED, f"more than {options.max_redirects} redirects (max_redirects)"
+        Reason.FETCH_FAILED,
+        f"more than {counted(options.max_redirects, 'redirect')} (max_redirects)",
     )
 
 

@@ -144,7 +144,8 @@ def _lines(result: CalibrateResult) -> list[str]:
         lines += [f"{'':{_LABEL_CHARS}}{line}" for line in lines_of(thresholds)]
     for domain, n_reals in result.too_few.items():
         lines.append(
-            f"{'':{_LABEL_CHARS}}domain {domain}: {n_reals:,} real images are too few, the"
+            f"{'':{_LABEL_CHARS}}domain {domain}:"
+            f" {counted(n_reals, 'real image is', 'real images are')} too few, the"
             " thresholds of all domains apply without a guarantee for it alone"
         )
     lines += [f"unlike      {line}" for line in domain_lines(result)]

@@ -108,7 +108,9 @@ def bench(
     for one in over:
         print(f"assay: {refusal(one)}", file=sys.stderr)  # noqa: T201
     if gate and over:
-        raise GateRefused(f"{len(over)} of {len(measured)} backends exceed their drift limit")
+        exceed = "exceeds its" if len(over) == 1 else "exceed their"
+        n_measured = counted(len(measured), "backend")
+        raise GateRefused(f"{len(over)} of {n_measured} {exceed} drift limit")
 
 
 def quantise(

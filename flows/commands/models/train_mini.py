@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ....data.text.wording import counted
 from ...process.verbosity import is_quiet
 from ..options import DryRun, print_effects
 
@@ -62,8 +63,9 @@ def train_mini(
         return
     result = train(settings, on_progress=say)
     text = (
-        f"{result.out}: {result.n_parameters / 1e6:.1f} M parameters, {result.steps} steps in "
-        f"{result.seconds:.0f} s\nsha256 {result.weights_sha256}\n"
+        f"{result.out}: {result.n_parameters / 1e6:.1f} M parameters,"
+        f" {counted(result.steps, 'step')} in {result.seconds:.0f} s\n"
+        f"sha256 {result.weights_sha256}\n"
         f"card    {result.out / 'README.md'}\n"
         f"next\n  {command('moderate', 'SOURCE', detector=result.out)}"
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ....data.errors import ConfigError, InputError
+from ....data.text.wording import counted
 from ..options import AsJson, LakeUri, open_lake, print_result
 from .reviewer import Reviewer, reviewer_of
 
@@ -44,8 +45,8 @@ def add(
 
     if not pairs or len(pairs) % 2:
         raise ConfigError(
-            f"{len(pairs)} words are given; allowed: IMAGE LABEL, or several such pairs, with the"
-            f" labels {', '.join(Label)}"
+            f"{counted(len(pairs), 'word is', 'words are')} given; allowed: IMAGE LABEL, or several"
+            f" such pairs, with the labels {', '.join(Label)}"
         )
     name = reviewer_of(reviewer)
     opened = open_lake(lake)

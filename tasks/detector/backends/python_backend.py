@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....data.errors import ModelError, brief
+from ....data.text.wording import counted
 from ..weights.python_detector import PythonDetector
 from .protocol import Embeddings, Images, Logits, stacked
 
@@ -93,6 +94,6 @@ class PythonBackend:
         self, method: str, array: NDArray[np.float32], expected: str, n_images: int
     ) -> str:
         return (
-            f"{self._scorer.card.name}: {method} returned shape {array.shape} for {n_images}"
-            f" images; expected {expected}; correct the detector"
+            f"{self._scorer.card.name}: {method} returned shape {array.shape} for"
+            f" {counted(n_images, 'image')}; expected {expected}; correct the detector"
         )

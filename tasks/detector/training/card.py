@@ -148,9 +148,10 @@ def _readme(
         aligned_verdict(held_out),
         "## What it is",
         f"`ViTForImageClassification` of transformers: {result.n_parameters / 1e6:.2f} million "
-        f"parameters, {settings.layers} layers of width {settings.width} with {settings.heads} "
-        f"heads, patches of {settings.patch_px} px, input {settings.image_px} px, one logit; its "
-        f"sigmoid is the probability of AI-generated. Profile: {profile.describe()}.",
+        f"parameters, {counted(settings.layers, 'layer')} of width {settings.width} with "
+        f"{counted(settings.heads, 'head')}, patches of {settings.patch_px} px, input "
+        f"{settings.image_px} px, one logit; its sigmoid is the probability of "
+        f"AI-generated. Profile: {profile.describe()}.",
         f"sha256 of `model.safetensors`: `{result.weights_sha256}`",
         "## Training data",
         _counts(images, twins),
@@ -178,10 +179,10 @@ def _readme(
         _table(validation.rows),
         "## Repeating it, or training on your own images",
         f"```\n{command_line(settings)}\n```",
-        f"This training took {result.steps} steps in {result.seconds / 60:.0f} minutes on the "
-        "CPU; the number of steps in that time, and so the weights, depend on the machine. "
+        f"This training took {counted(result.steps, 'step')} in {result.seconds / 60:.0f} minutes "
+        "on the CPU; the number of steps in that time, and so the weights, depend on the machine. "
         f"Scoring: {result.images_per_second:.0f} images per second at {settings.image_px} px in "
-        f"batches of eight on {result.n_threads} threads, forward pass alone.",
+        f"batches of eight on {counted(result.n_threads, 'thread')}, forward pass alone.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ....data.images.decode import PLAIN, to_rgb
+from ....data.text.wording import counted
 from ....synth.reconstruct import encoding_of, reduced
 from ..inputs.preprocess import preprocess
 from ..inputs.profiles import DEFAULT_PROFILE, profile_for
@@ -142,7 +143,9 @@ def auc_with_interval(
     Source: Hanley and McNeil 1982 (area); Efron and Tibshirani 1993, ch. 13 (interval).
     """
     if len(real) == 0 or len(fake) == 0 or (is_paired and len(real) != len(fake)):
-        raise ValueError(f"no area from {len(real)} photos and {len(fake)} fakes")
+        raise ValueError(
+            f"no area from {counted(len(real), 'photo')} and {counted(len(fake), 'fake')}"
+        )
     wins = (fake[:, None] > real[None, :]) + 0.5 * (fake[:, None] == real[None, :])
     rng = np.random.default_rng(seed)
     areas = np.empty(N_RESAMPLES)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ....data.errors import UntrustedWeights
+from ....data.text.wording import counted
 from .registry import DetectorCard, Layout
 from .safetensors_file import TensorInfo
 
@@ -79,8 +80,8 @@ class Architecture:
         """Return a description of the network in one line."""
         return (
             f"{self.layout} layout: input {self.image_px} px, patches {self.patch_px} px, width"
-            f" {self.width}, {self.depth} blocks of {self.heads} heads, epsilon"
-            f" {self.layer_norm_eps:g}, one logit"
+            f" {self.width}, {counted(self.depth, 'block')} of {counted(self.heads, 'head')},"
+            f" epsilon {self.layer_norm_eps:g}, one logit"
         )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -185,8 +186,8 @@ def architecture_of(
         ) from error
     if n_logits != 1:
         raise UntrustedWeights(
-            f"{what} has {n_logits} logits; a detector of this kind has one, whose sigmoid is a"
-            f" probability; {ANOTHER_NETWORK}"
+            f"{what} has {counted(n_logits, 'logit')}; a detector of this kind has one, whose"
+            f" sigmoid is a probability; {ANOTHER_NETWORK}"
         )
     if min(width, patch_px, mlp_width) < 1:
         raise UntrustedWeights(f"{what} is no ViT classifier: it has tensors without elements")
@@ -271,7 +272,7 @@ def _check_shapes(
             if names
         ]
         raise UntrustedWeights(
-            f"{what}: {len(shapes)} of a ViT's {len(expected)} tensors: "
+            f"{what}: {len(shapes)} of a ViT's {counted(len(expected), 'tensor')}: "
             f"{', '.join(parts)}; get the whole checkpoint"
         )
 
@@ -302,8 +303,8 @@ def _check_config(config: Mapping[str, Any], derived: Architecture, what: str) -
     labels = config.get("id2label")
     if derived.layout == "transformers" and isinstance(labels, dict) and len(labels) != 1:
         raise UntrustedWeights(
-            f"{what}: config.json names {len(labels)} labels, the weights have one logit; "
-            "config and weights do not belong together"
+            f"{what}: config.json names {counted(len(labels), 'label')}, the weights have one"
+            " logit; config and weights do not belong together"
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ....data.errors import ModelError, UntrustedWeights
+from ....data.text.wording import shown
 from .detector_card import FolderCard
 
 # Parameters of timm.create_model that fetch or open files, or replace the network.
@@ -180,7 +181,8 @@ def _parsed(raw: bytes | None, what: str) -> dict[str, Any]:
 
 def _other_count(what: str, n_outputs: object, card: FolderCard) -> str:
     stated = "fake_index (two classes)" if card.output.n_logits == 2 else "positive (one logit)"
+    number = f"{shown(n_outputs)} output" + ("" if n_outputs == 1 else "s")
     return (
-        f"{what}: config.json describes a network with {n_outputs} outputs, detector.toml states"
-        f" {stated}; a detector has one logit or two classes"
+        f"{what}: config.json describes a network with {number},"
+        f" detector.toml states {stated}; a detector has one logit or two classes"
     )

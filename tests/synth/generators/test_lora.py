@@ -122,7 +122,7 @@ def whole_numbers(tensors):
 REFUSED = {
     "half a pair": (
         half,
-        rf"1 of 2 layers have only one of two matrices \(.*{OTHER} has lora_A and lacks",
+        rf"only one of two matrices for 1 of 2 layers \(.*{OTHER} has lora_A and lacks",
     ),
     "the other half": (other_half, "has lora_B and lacks lora_A"),
     "nan": (
@@ -133,7 +133,7 @@ REFUSED = {
     "no floats": (whole_numbers, "not finite numbers"),
     "two ranks": (other_rank, "has ranks 3 and 2"),
     "too narrow": (narrow, "has 16 inputs and 32 outputs"),
-    "more": (more, "1 tensors that do not belong to a LoRA, such as .*lora_magnitude_vector"),
+    "more": (more, "1 tensor that does not belong to a LoRA, such as .*lora_magnitude_vector"),
     "nothing": (dict.clear, "is not a LoRA"),
 }
 

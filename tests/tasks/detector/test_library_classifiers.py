@@ -227,7 +227,7 @@ CARD = card_text("tiny", "timm", 160)
             card_text("tiny", "transformers", 64, fake_index=1),
             {"model_type": "resnet", "id2label": {"0": "fake"}},
             ModelError,
-            "1 outputs",
+            "1 output,",
         ),
     ],
 )

@@ -45,7 +45,7 @@ def test_rows_may_have_several_values_and_equal_columns_are_equal_texts() -> Non
 
 def test_columns_that_do_not_fit_are_refused() -> None:
     """Another length, another type and a line feed are errors with the column's name."""
-    with pytest.raises(ValueError, match="column n has 1 values, not 2"):
+    with pytest.raises(ValueError, match="column n has 1 value, not 2"):
         pack(2, {"n": np.zeros(1, np.uint8)})
     with pytest.raises(ValueError, match="column n has the type int64"):
         pack(1, {"n": np.zeros(1, np.int64)})

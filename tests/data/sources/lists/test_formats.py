@@ -127,7 +127,7 @@ def test_a_stray_quote_is_told_and_hides_no_row(folder):
         PICTURES[3],
     ]
     assert items[0].note == "line 2 has a quote that is not closed"
-    assert "line 4: 1 cells; the header has 2; line 4 has a quote" in items[2].problem[1]
+    assert "line 4: 1 cell; the header has 2; line 4 has a quote" in items[2].problem[1]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])

@@ -115,7 +115,7 @@ def test_undo_takes_back_the_latest_answer(lake, assay):
     ("words", "code", "said"),
     [
         ([], 2, "0 words are given; allowed: IMAGE LABEL"),
-        ([IDS[0]], 2, "1 words are given"),
+        ([IDS[0]], 2, "1 word is given"),
         ([IDS[0], "maybe"], 3, "label 'maybe' is unknown; allowed: real, fake"),
         (["other.jpg", "real"], 3, "has no image of that id or name"),
         ([IDS[0], "real", IDS[0], "fake"], 3, "is given as real and as fake; nothing was"),
