@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..schema import SORTED_BY
-from .column_numbers import Numbers, numbers_of
+from .kept.column_numbers import Numbers, numbers_of
 
 if TYPE_CHECKING:
     from .tables import Tables
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MANY: Final = 5_000
 # Rows so near to each other in a file are read at once: they mostly share a row group.
 _NEAR_ROWS: Final = 4_096
+# Files of at most as many rows are read together, up to this number.
+_FILES_TOGETHER: Final = 16
 # Of a file with rows in more places, the column is read.
 _MAX_SPANS: Final = 32
 _MAX_WIDE: Final = 200
@@ -97,10 +99,10 @@ def wide_rows_of(
     return pl.concat(parts)
 
 
-def numbers_by_file(
+def numbers_by_files(
     tables: Tables, table: str, column: str, version: int | None = None
-) -> Iterator[tuple[str, Numbers, Numbers | None]]:
-    """Yield each data file with the numbers of a column; see `column_numbers`.
+) -> Iterator[tuple[list[str], Numbers, Numbers | None]]:
+    """Yield data files with the numbers of a column, see `column_numbers`; small files together.
 
     Args:
         tables: Tables of the lake.
@@ -109,25 +111,34 @@ def numbers_by_file(
         version: Version of the table; None for the latest.
 
     Yields:
-        Address of the file, numbers, and the positions of their rows; None: in order.
+        Addresses of the files, numbers, and the positions of their rows; None: in order.
 
     Raises:
         StoreError: The table cannot be read.
     """
+    together: list[str] = []
+    alone: list[str] = []
     for file in tables.files(table, version):
         kept = tables.kept_numbers(table, column, file, version)
         if kept is not None:
-            yield file, kept.numbers, kept.rows
+            yield [file], kept.numbers, kept.rows
         else:
-            rows = tables.rows_in(table, [file], version).select(column).collect()
-            yield file, numbers_of(rows[column]), None
+            is_small = 0 < tables.n_rows_of(table, file, version) <= _NEAR_ROWS
+            (together if is_small else alone).append(file)
+    for files in [*([file] for file in alone), *_batches(together)]:
+        rows = tables.rows_in(table, files, version).select(column).collect()
+        yield files, numbers_of(rows[column]), None
+
+
+def _batches(files: list[str]) -> Iterator[list[str]]:
+    return (files[at : at + _FILES_TOGETHER] for at in range(0, len(files), _FILES_TOGETHER))
 
 
 def rows_at(rows: pl.LazyFrame, positions: Numbers) -> pl.DataFrame:
-    """Return the rows of a data file at some positions, in order, reading little else.
+    """Return the rows of data files at some positions, in order, reading little else.
 
     Args:
-        rows: Rows of the file, as a scan with the columns to read.
+        rows: Rows of the files, as a scan with the columns to read.
         positions: Positions from 0, in any order.
     """
     at = np.sort(positions).astype(np.int64)

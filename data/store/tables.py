@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
@@ -28,9 +28,10 @@ from deltalake.transaction import AddAction
 from ..errors import CommitConflict, MissingVersion, StoreError, brief, is_panic
 from ..schema import Row
 from . import damage
-from .column_numbers import MIN_ROWS, Column, ColumnNumbers
 from .conform import conform, schema_of, with_nulls
 from .files import Store, cannot
+from .kept.column_numbers import MIN_ROWS, Column, ColumnNumbers
+from .kept.file_rows import FileRows
 from .local_files import LocalStore
 from .retry import retried
 from .snapshots import Snapshot, Snapshots
@@ -97,9 +98,10 @@ class Tables:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._options = store.storage_options or None
-        self._log_options = None if self._options is None else self._options | _RETRIES
+        options = store.storage_options or None
+        self._log_options = None if options is None else options | _RETRIES
         self._snapshots = Snapshots(store, FOLDER, self.open)
+        self._file_rows = FileRows(store)
         self.numbers = ColumnNumbers(store.uri)
 
     def version(self, table: str) -> int | None:
@@ -198,6 +200,11 @@ class Tables:
         snapshot = self._snapshot(table, version)
         return [] if snapshot is None else snapshot.opened.file_uris()
 
+    def n_rows_of(self, table: str, file: str, version: int | None = None) -> int:
+        """Return the number of rows of one of `files`; 0 where the log does not say."""
+        snapshot = self._snapshot(table, version)
+        return 0 if snapshot is None else snapshot.n_rows_of(file)
+
     def rows_in(self, table: str, files: Sequence[str], version: int | None = None) -> pl.LazyFrame:
         """Return the rows of some data files of a table, given by addresses of `files`."""
         return self._rows(table, self._snapshot(table, version), files)
@@ -262,14 +269,9 @@ class Tables:
         self._lacking(opened, table)
         if not files:
             return pl.LazyFrame(schema=pl.Schema(schema_of(table)))
-        rows = pl.scan_parquet(
-            [unquote(uri.removeprefix("file://")) for uri in files],
-            # Files from before and after a new column differ, so no file has the full schema.
-            schema=pl.Schema(pa.schema(opened.schema())),
-            missing_columns="insert",
-            glob=False,
-            storage_options=self._options,
-        )
+        # Files from before and after a new column differ, so no file has the full schema.
+        schema = pl.Schema(pa.schema(opened.schema()))
+        rows = self._file_rows.rows_in(files, schema, opened.file_uris)
         return with_nulls(rows, table, [field.name for field in opened.schema().fields])
 
     def append(

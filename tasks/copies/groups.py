@@ -16,7 +16,7 @@ import polars as pl
 
 from ...data.images.inspect_image import UPRIGHT_PIXELS
 from ...data.store.lake import Lake
-from ...data.store.lookup import numbers_by_file, rows_at
+from ...data.store.lookup import numbers_by_files, rows_at
 from ...data.vocabulary import Decision, DecisionReason, Label
 from ..labels import CLASSES, standing
 from ..latest_rows import Named
@@ -65,14 +65,14 @@ def find_groups(lake: Lake, image_ids: pl.Series | None) -> pl.DataFrame:
 
 
 def _near_rows(lake: Lake, mine: pl.DataFrame) -> list[pl.DataFrame]:
-    """Return the rows of the images near to some, from each data file that has any."""
+    """Return the rows of the images near to some, from the data files that have any."""
     version = lake.version("images")
     wanted = np.unique(parse_hashes(mine["phash"]))
     out = []
-    for file, numbers, order in numbers_by_file(lake.tables, "images", "phash", version):
+    for files, numbers, order in numbers_by_files(lake.tables, "images", "phash", version):
         at = _near(np.asarray(numbers), wanted)
         if len(at):
-            rows = lake.tables.rows_in("images", [file], version).select(_COLUMNS)
+            rows = lake.tables.rows_in("images", files, version).select(_COLUMNS)
             out.append(rows_at(rows, at if order is None else np.asarray(order)[at]))
     return out
 

@@ -19,7 +19,7 @@ from ...data.errors import ConfigError, InputError, UnreadableImage
 from ...data.images.inspect_image import hash_anew, inspect_image
 from ...data.score_key import ScoreKey
 from ...data.store.lake import Lake
-from ...data.store.lookup import numbers_by_file, rows_at
+from ...data.store.lookup import numbers_by_files, rows_at
 from ..copies.near_duplicates import parse_hashes
 from ..embeddings.neighbours import competition_ranks, fuse_ranks, hamming_distances, smallest
 from ..embeddings.rows import count_embedded, latest_embedded
@@ -166,8 +166,8 @@ def _by_hash(lake: Lake, query: Query, hashes: Sequence[int], k: int) -> pl.Data
     """
     version = lake.version("images")
     stored = [
-        (file, rows, [hamming_distances(one, numbers).astype(np.uint8) for one in hashes])
-        for file, numbers, rows in numbers_by_file(lake.tables, "images", "phash", version)
+        (files, rows, [hamming_distances(one, numbers).astype(np.uint8) for one in hashes])
+        for files, numbers, rows in numbers_by_files(lake.tables, "images", "phash", version)
     ]
     if not stored:
         require_fit(lake, None)
@@ -178,9 +178,9 @@ def _by_hash(lake: Lake, query: Query, hashes: Sequence[int], k: int) -> pl.Data
     first = np.concatenate([bits[0] for _, _, bits in stored])
     at_most = max(MAX_TELLING_BITS, int(first[smallest(first, 2 * k + 2)].max()))
     parts = []
-    for file, rows, bits in stored:
+    for files, rows, bits in stored:
         near = np.flatnonzero(np.minimum.reduce(bits) <= at_most)
-        there = lake.tables.rows_in("images", [file], version)
+        there = lake.tables.rows_in("images", files, version)
         columns = there.select("image_id", "phash", "phash_of")
         at = near.astype(np.uint64) if rows is None else rows[near]
         parts.append(rows_at(columns, at))

@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from assay.data.cache import cache_folder
-from assay.data.store import column_numbers, lookup
-from assay.data.store.column_numbers import numbers_of
+from assay.data.store import lookup
+from assay.data.store.kept import column_numbers
+from assay.data.store.kept.column_numbers import numbers_of
 from assay.data.store.lake import Lake
-from assay.data.store.lookup import numbers_by_file, rows_at, wide_rows_of
+from assay.data.store.lookup import numbers_by_files, rows_at, wide_rows_of
 from assay.tasks.lake.compact import compact
 
 NOTES = [f"{index % 20:032x}" for index in range(60)]
@@ -85,8 +86,8 @@ def test_a_cache_that_cannot_be_written_changes_nothing(lake, monkeypatch, tmp_p
 def test_numbers_and_positions_name_the_rows(lake):
     """The rows at the positions of some numbers are those with these numbers."""
     n_rows = 0
-    for file, numbers, positions in numbers_by_file(lake.tables, "reviews", "note"):
-        rows = lake.tables.rows_in("reviews", [file])
+    for files, numbers, positions in numbers_by_files(lake.tables, "reviews", "note"):
+        rows = lake.tables.rows_in("reviews", files)
         at = np.arange(len(numbers), dtype=np.uint64) if positions is None else positions
         n_rows += len(numbers)
         for some in (at[::3], at[:0], at):
@@ -104,3 +105,19 @@ def test_wide_columns_are_those_of_the_rows(lake, monkeypatch):
         found = wide_rows_of(lake.tables, "reviews", [*wanted, "none"], ["image_id", "note"])
         assert found.sort("image_id").equals(expected.sort("image_id"))
     assert wide_rows_of(lake.tables, "reviews", [], ["note"]).is_empty()
+
+
+def test_small_files_are_read_sixteen_at_a_time(tmp_path, monkeypatch):
+    """Of 18 files with a row each, positions count through the files that are read together."""
+    monkeypatch.setattr(lookup, "_NEAR_ROWS", 4)
+    lake = Lake(tmp_path / "many")
+    for index in range(0, 54, 3):
+        lake.append("reviews", [review(index)], txn=str(index))
+    found = []
+    for files, numbers, positions in numbers_by_files(lake.tables, "reviews", "note"):
+        assert positions is None
+        rows = lake.tables.rows_in("reviews", files)
+        last = rows_at(rows, np.array([len(files) - 1], dtype=np.uint64))
+        assert numbers_of(last["note"]).tolist() == [numbers[-1]]
+        found.append((len(files), len(numbers)))
+    assert found == [(16, 16), (2, 2)]

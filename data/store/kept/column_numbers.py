@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..cache import cache_folder
+from ...cache import cache_folder
 
 # Smaller files are read: that takes less than a few milliseconds.
 MIN_ROWS: Final = 65_536
