@@ -283,3 +283,25 @@ def test_a_ray_that_does_not_start_is_told_in_one_line(monkeypatch):
     monkeypatch.setattr(ray, "init", late)
     with pytest.raises(EngineError, match="has not started on this machine: The current node"):
         RayEngine(Placement.of(Request(lake="lake", runner="ray")))
+
+
+def test_a_run_on_ray_prints_nothing_of_ray_but_the_error_of_a_worker(tmp_path):
+    """No line about Ray's start, its dashboard or its metrics; the step's own error arrives."""
+    pytest.importorskip("ray")
+    script = tmp_path / "driver.py"
+    script.write_text(
+        "import sys, dying_steps\n"
+        "from assay.data.errors import ConfigError\n"
+        "from assay.data.store.lake import Lake\n"
+        "from assay.flows.request import Request\n"
+        "if __name__ == '__main__':\n"
+        "    lake = Lake(sys.argv[1])\n"
+        "    request = Request(lake=lake.uri, runner='ray', runner_workers=2, n_workers=1)\n"
+        "    try:\n"
+        "        dying_steps.refusing(lake, request, 'run', 'shard', ['a'])\n"
+        "    except ConfigError as error:\n"
+        "        print(error, file=sys.stderr)\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "lake")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert (done.stdout, done.stderr) == ("", "threshold is 3; allowed: 0 to 1\n")
