@@ -120,12 +120,18 @@ def test_a_large_profile_is_followed_and_a_giant_one_left_out():
 
 
 @pytest.mark.parametrize(
-    "raw",
-    [blank("AVIF", 6_000, speed=10), blank("WEBP", 6_000, lossless=True), packed_bmp(3_000)],
+    "make",
+    [
+        # Made in the test: every process of a test run imports this file.
+        lambda: blank("AVIF", 6_000, speed=10),
+        lambda: blank("WEBP", 6_000, lossless=True),
+        lambda: packed_bmp(3_000),
+    ],
     ids=["avif", "webp", "packed bmp"],
 )
-def test_a_small_file_may_not_claim_a_giant_picture(raw):
+def test_a_small_file_may_not_claim_a_giant_picture(make):
     """Kilobytes that declare dozens of megapixels are refused before decoding."""
+    raw = make()
     with pytest.raises(UnreadableImage) as caught:
         inspect_image(raw)
     assert caught.value.reason is Reason.TOO_MANY_PIXELS

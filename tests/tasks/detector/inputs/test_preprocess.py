@@ -1,5 +1,6 @@
 """Preprocessing gives exactly the pixels of the authors' pipeline."""
 
+import functools
 import io
 from dataclasses import replace
 
@@ -50,39 +51,46 @@ def seen(image):
     return image.convert("RGB")
 
 
+# Made when a test needs them: every process of a test run imports this file.
 PICTURES = {
-    "jpeg": encoded(photo(size=(801, 603)), "JPEG", quality=88),
-    "portrait": encoded(photo(size=(500, 1100)), "JPEG"),
-    "png": encoded(noise(size=(512, 512)), "PNG"),
-    "webp": encoded(photo(size=(640, 480)), "WEBP", quality=70),
-    "grey": encoded(photo(size=(450, 450)).convert("L"), "PNG"),
-    "palette": encoded(photo(size=(470, 700)).quantize(32), "GIF"),
-    "cmyk": encoded(photo(size=(600, 500)).convert("CMYK"), "JPEG"),
-    "alpha": encoded(noise(size=(450, 460), mode="RGBA"), "PNG"),
-    "16-bit": encoded(
+    "jpeg": lambda: encoded(photo(size=(801, 603)), "JPEG", quality=88),
+    "portrait": lambda: encoded(photo(size=(500, 1100)), "JPEG"),
+    "png": lambda: encoded(noise(size=(512, 512)), "PNG"),
+    "webp": lambda: encoded(photo(size=(640, 480)), "WEBP", quality=70),
+    "grey": lambda: encoded(photo(size=(450, 450)).convert("L"), "PNG"),
+    "palette": lambda: encoded(photo(size=(470, 700)).quantize(32), "GIF"),
+    "cmyk": lambda: encoded(photo(size=(600, 500)).convert("CMYK"), "JPEG"),
+    "alpha": lambda: encoded(noise(size=(450, 460), mode="RGBA"), "PNG"),
+    "16-bit": lambda: encoded(
         Image.fromarray(np.arange(500 * 450, dtype=np.uint16).reshape(500, 450)), "PNG"
     ),
-    "one pixel": encoded(noise(size=(1, 1)), "PNG"),
-    "1x18": encoded(noise(size=(1, 18)), "PNG"),
-    "439x441": encoded(noise(size=(439, 441)), "PNG"),
-    "440x440": encoded(noise(size=(440, 440)), "PNG"),
-    "384x384": encoded(noise(size=(384, 384)), "PNG"),
-    "383x977": encoded(noise(size=(383, 977)), "PNG"),
-    "1313x440": encoded(noise(size=(1313, 440)), "PNG"),
-    "7x120": encoded(noise(size=(7, 120)), "PNG"),
+    "one pixel": lambda: encoded(noise(size=(1, 1)), "PNG"),
+    "1x18": lambda: encoded(noise(size=(1, 18)), "PNG"),
+    "439x441": lambda: encoded(noise(size=(439, 441)), "PNG"),
+    "440x440": lambda: encoded(noise(size=(440, 440)), "PNG"),
+    "384x384": lambda: encoded(noise(size=(384, 384)), "PNG"),
+    "383x977": lambda: encoded(noise(size=(383, 977)), "PNG"),
+    "1313x440": lambda: encoded(noise(size=(1313, 440)), "PNG"),
+    "7x120": lambda: encoded(noise(size=(7, 120)), "PNG"),
 }
+
+
+@functools.cache
+def picture(name: str) -> bytes:
+    """Return the file of one image."""
+    return PICTURES[name]()
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_pixels_equal_the_authors_pipeline(name):
     """Formats, modes and odd sizes give exactly the numbers of torchvision."""
-    np.testing.assert_array_equal(preprocess(PICTURES[name], AUTHORS), reference(PICTURES[name]))
+    np.testing.assert_array_equal(preprocess(picture(name), AUTHORS), reference(picture(name)))
 
 
 def test_the_small_model_resizes_to_256():
     """The authors' 224 px model has its own resize edge."""
     profile = profile_for("authors-imagenet", 224)
-    raw = PICTURES["jpeg"]
+    raw = picture("jpeg")
     np.testing.assert_array_equal(preprocess(raw, profile), reference(raw, 256, 224))
 
 
@@ -133,7 +141,7 @@ def test_the_long_edge_is_rounded_down():
 def test_the_clip_profile_differs_in_normalisation_and_turn():
     """The hub's port needs CLIP's mean; the geometry is the authors'."""
     profile = profile_for("hf-clip", 384)
-    raw = PICTURES["png"]
+    raw = picture("png")
     ours, theirs = preprocess(raw, profile), reference(raw)
     std, mean = (
         np.array([0.26862954, 0.26130258, 0.27577711]),
@@ -180,12 +188,12 @@ def test_unknown_profile():
 def test_limits_reach_the_decoder():
     """An image beyond the limits is refused before it is decoded."""
     with pytest.raises(UnreadableImage, match="too_many_pixels"):
-        preprocess(PICTURES["jpeg"], AUTHORS, ImageLimits(max_pixels=1000))
+        preprocess(picture("jpeg"), AUTHORS, ImageLimits(max_pixels=1000))
 
 
 def test_result_is_ready_for_torch():
     """The result is contiguous float32 with channels first."""
-    tensor = torch.from_numpy(preprocess(PICTURES["grey"], AUTHORS))
+    tensor = torch.from_numpy(preprocess(picture("grey"), AUTHORS))
     assert tensor.is_contiguous()
     assert (tensor.dtype, tuple(tensor.shape)) == (torch.float32, (3, 384, 384))
 
