@@ -26,16 +26,20 @@ from assay.tasks.detector.weights.registry import MINI_FOLDER
 TENSORS = timm_tensors()
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
-PICTURES = {
-    "jpeg": encoded(photo(seed=1, size=(800, 600)), "JPEG", quality=85),
-    "png": encoded(noise(seed=2, size=(460, 700)), "PNG"),
-    "webp": encoded(photo(seed=3, size=(500, 500)), "WEBP"),
-    "grey": encoded(photo(seed=4, size=(640, 450)).convert("L"), "JPEG"),
-    "palette": encoded(photo(seed=5, size=(450, 460)).quantize(16), "PNG"),
-    "cmyk": encoded(photo(seed=6, size=(900, 480)).convert("CMYK"), "JPEG"),
-    "odd": encoded(noise(seed=7, size=(439, 441)), "PNG"),
-    "narrow": encoded(noise(seed=8, size=(9, 60)), "PNG"),
-}
+
+@functools.cache
+def pictures() -> dict[str, bytes]:
+    """Encode an image of each kind, at the first test that reads them."""
+    return {
+        "jpeg": encoded(photo(seed=1, size=(800, 600)), "JPEG", quality=85),
+        "png": encoded(noise(seed=2, size=(460, 700)), "PNG"),
+        "webp": encoded(photo(seed=3, size=(500, 500)), "WEBP"),
+        "grey": encoded(photo(seed=4, size=(640, 450)).convert("L"), "JPEG"),
+        "palette": encoded(photo(seed=5, size=(450, 460)).quantize(16), "PNG"),
+        "cmyk": encoded(photo(seed=6, size=(900, 480)).convert("CMYK"), "JPEG"),
+        "odd": encoded(noise(seed=7, size=(439, 441)), "PNG"),
+        "narrow": encoded(noise(seed=8, size=(9, 60)), "PNG"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def vit_s(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_the_libraries(vit_s):
-    """Return logits by timm's model on torchvision's pixels for `PICTURES`."""
+    """Return logits by timm's model on torchvision's pixels for `pictures`."""
     import timm
 
     chain = transforms.Compose(
@@ -62,7 +66,7 @@ def by_the_libraries(vit_s):
             transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         ]
     )
-    pixels = [chain(Image.open(io.BytesIO(raw)).convert("RGB")) for raw in PICTURES.values()]
+    pixels = [chain(Image.open(io.BytesIO(raw)).convert("RGB")) for raw in pictures().values()]
     model = timm.create_model("vit_small_patch16_384.augreg_in21k_ft_in1k", num_classes=1).eval()
     names = {name.removeprefix("vit."): tensor for name, tensor in vit_s[0].items()}
     model.load_state_dict(names, strict=True)
@@ -96,10 +100,10 @@ def loaded(vit_s):
 def test_both_layouts_score_as_the_libraries_do(layout, backend, vit_s, loaded, by_the_libraries):
     """Logits of every kind of image are within 1e-3 of timm and torchvision."""
     detector = loaded(layout, backend)
-    pixels = np.stack([preprocess(raw, detector.profile) for raw in PICTURES.values()])
+    pixels = np.stack([preprocess(raw, detector.profile) for raw in pictures().values()])
     logits, embeddings = detector.forward(pixels)
     np.testing.assert_allclose(logits, by_the_libraries, atol=1e-3)
-    assert embeddings.shape == (len(PICTURES), 384)
+    assert embeddings.shape == (len(pictures()), 384)
     head = vit_s[0]["vit.head.weight"][0].numpy()
     np.testing.assert_allclose(
         embeddings @ head + vit_s[0]["vit.head.bias"].numpy(), logits, atol=1e-3
