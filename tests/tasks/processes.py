@@ -1,14 +1,28 @@
 """Processes of tests: forked from one that has the imports done."""
 
-import multiprocessing
+import gc
 import os
 import subprocess
 import tempfile
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+
+
+class _Process(ForkServerProcess):
+    """A child whose collector of garbage does not go through the objects of the imports."""
+
+    def run(self):
+        gc.freeze()
+        super().run()
+
+
+class _Processes(ForkServerContext):
+    Process = _Process
+
 
 # What takes seconds in each child is not what is tested. pandas is loaded by pyarrow, where it
 # is installed, with the first table that is made of rows.
-PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES = _Processes()
 PROCESSES.set_forkserver_preload(
     [
         "assay.flows.cli",
