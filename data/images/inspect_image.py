@@ -107,8 +107,9 @@ def inspected(
     """
     with opened(raw, limits) as image:
         image.load()
-        # Some modes cannot be converted to RGB; they are refused here, not in a later step.
-        image.crop((0, 0, 1, 1)).convert("RGB")
+        if image.mode != "RGB":
+            # Some modes cannot be converted to RGB; they are refused here, not in a later step.
+            image.crop((0, 0, 1, 1)).convert("RGB")
         n_frames = count_frames(raw, image)
         doubt = doubt_of(raw, image, n_frames)
         facts = ImageFacts(

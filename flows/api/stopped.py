@@ -5,6 +5,7 @@ The exception itself goes on, so that a script stops and a cell does not count a
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import sys
 from collections.abc import Iterator
@@ -49,3 +50,14 @@ class _Hook:
             self._before(kind, error, trace)
         else:
             sys.stderr.write(f"assay: {line}\n")
+            atexit.register(_end_by_signal)
+
+
+def _end_by_signal() -> None:
+    """Let the process end by SIGINT, and not with exit code 1.
+
+    CPython does so if Ctrl-C ended the text of code that ran last. Threads that still work may have
+    run another since, as each import of a dataclass does; they have ended when this is called.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")  # noqa: S102 - the only way to say it

@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 MAX_WAITING_BYTES: Final = 64 * 2**20
 # A wait without a timeout ignores Ctrl-C once a library has made the signal restart system calls.
 WAKE_EVERY_S: Final = 0.2
+# Longest wait for several results at once.
+_LINGER_S: Final = 0.05
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -69,6 +71,9 @@ def ordered_map(
             n_bytes = weigh_job(job)
             held.add(n_bytes)
             waiting.append((pool.submit(weighed, job), n_bytes))
+            if is_full():
+                # Woken for several results at once: each time costs a change of thread.
+                wait([waiting[len(waiting) // 8][0]], timeout=_LINGER_S)
             # A finished head is yielded at once, since a stopped run would lose it.
             while waiting and (waiting[0][0].done() or is_full()):
                 yield next_result()

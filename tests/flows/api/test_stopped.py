@@ -71,6 +71,24 @@ def test_a_script_ends_with_one_line_and_the_code_of_ctrl_c(tmp_path: Path) -> N
     assert (result.items, result.rejected) == (4, 0)
 
 
+def test_a_thread_that_still_works_does_not_change_the_code_of_ctrl_c() -> None:
+    """CPython forgets the signal when a thread runs code from text, which imports do."""
+    script = """
+import threading
+from assay.flows.api.stopped import told_when_stopped
+
+def work():
+    threading.main_thread().join()
+    exec("0")
+
+threading.Thread(target=work).start()
+with told_when_stopped():
+    raise KeyboardInterrupt
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGINT
+
+
 def test_a_cell_shows_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
