@@ -16,8 +16,6 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_plus, urlsplit
 from xml.etree import ElementTree as ET
 
-import httpx
-
 from ...store.cloud_options import is_true
 from .bucket import ObjectInfo
 
@@ -72,6 +70,8 @@ def _info(entry: ET.Element, space: str) -> ObjectInfo:
 
 
 def _answer(bucket: str, options: Mapping[str, str], query: Mapping[str, str]) -> bytes:
+    import httpx  # needed for such pages only
+
     region = options.get("aws_region", "us-east-1")
     endpoint = options.get("aws_endpoint_url", f"https://s3.{region}.amazonaws.com").rstrip("/")
     path = f"{urlsplit(endpoint).path}/{_quoted(bucket)}"

@@ -7,7 +7,6 @@ import json
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +14,8 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cloud_pictures import listed, png
 from faulty_proxy import faulty_proxy
-from PIL import Image
-from s3_server import s3_server
 
 from assay.data.errors import InputError, UnreadableImage
 from assay.data.sources.find import SourceOptions, find_items, read_item
@@ -27,26 +25,10 @@ from assay.data.vocabulary import Reason
 OPTIONS = SourceOptions()
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    with s3_server("gallery") as client:
-        yield client
-
-
-def png(shade: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (16, 16), (shade, 0, 0)).save(file, "PNG")
-    return file.getvalue()
-
-
 def put(s3: Any, prefix: str, files: dict[str, bytes]) -> str:
     for name, raw in files.items():
         s3.put_object(Bucket="gallery", Key=f"{prefix}/{name}", Body=raw)
     return f"s3://gallery/{prefix}"
-
-
-def listed(source: str, **options: Any) -> list[Item]:
-    return list(find_items([source], SourceOptions(**options)))
 
 
 def names(items: list[Item]) -> list[str]:

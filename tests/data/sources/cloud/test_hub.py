@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from cloud_pictures import png
 
 from assay.data.errors import InputError
 from assay.data.sources.buckets import open_bucket
@@ -21,12 +21,6 @@ from assay.data.sources.find import SourceOptions, find_items, read_item
 
 OPTIONS = SourceOptions()
 COMMIT = "c" * 40
-
-
-def png(shade: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (16, 16), (shade, 0, 0)).save(file, "PNG")
-    return file.getvalue()
 
 
 def table() -> bytes:

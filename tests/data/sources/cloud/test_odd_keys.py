@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import io
 import os
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,16 +12,14 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from cloud_pictures import listed, png
 from faulty_proxy import faulty_proxy
-from PIL import Image
-from s3_server import s3_server
 
 from assay.data.errors import InputError, UnreadableImage
 from assay.data.sources.buckets import cloud_bucket, s3_page
 from assay.data.sources.buckets.bucket import is_plain
 from assay.data.sources.buckets.s3_page import page_of, signature
-from assay.data.sources.find import SourceOptions, find_items, read_item
-from assay.data.sources.items import Item
+from assay.data.sources.find import SourceOptions, read_item
 from assay.data.store.cloud_options import storage_options
 from assay.data.vocabulary import Reason
 
@@ -32,25 +28,9 @@ ODD = ["a//1.png", "a/./1.png", "a/../1.png", "a/1\t.png", "b//c/2.png", "z/.."]
 PLAIN = ["a.png", "a/1.png", "a/x y+%2F.png", "a0.png", "b/1.png", "zz/ü.png"]
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    with s3_server("gallery") as client:
-        yield client
-
-
-def png(shade: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (16, 16), (shade, 0, 0)).save(file, "PNG")
-    return file.getvalue()
-
-
 def put(s3: Any, prefix: str, keys: list[str]) -> None:
     for n, key in enumerate(keys):
         s3.put_object(Bucket="gallery", Key=f"{prefix}{key}", Body=png(n))
-
-
-def listed(source: str, **options: Any) -> list[Item]:
-    return list(find_items([source], SourceOptions(**options)))
 
 
 @pytest.mark.parametrize("n_per_page", [1, 2, 3, 1000])
