@@ -47,7 +47,7 @@ class FileAddress:
         """
         limit = options.limits.max_bytes
         try:
-            descriptor = self._opened()
+            descriptor = _opened(self.path, self.root)
             try:
                 about = os.fstat(descriptor)
                 if not stat.S_ISREG(about.st_mode):
@@ -63,28 +63,37 @@ class FileAddress:
             raise too_many_bytes(f"over {limit}", options.limits)
         return raw
 
-    def _opened(self) -> int:
-        """Open the file and return its descriptor.
 
-        What counts is the path of the open file: a path looked at before could lead elsewhere
-        when it is opened. It is also one call of the system instead of one per folder.
-        """
-        if self.root is None:
-            return os.open(self.path, _OPEN_FLAGS)
-        try:
-            descriptor = os.open(self.path, _OPEN_FLAGS | _NOT_A_LINK)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            # A link is looked at first: opening a device may change something.
-            _require_inside(os.path.realpath(self.path), self.root)
-            descriptor = os.open(self.path, _OPEN_FLAGS)
-        try:
-            _require_inside(_path_of(descriptor, self.path), self.root)
-        except UnreadableImage:
-            os.close(descriptor)
+def _opened(path: str, root: str | None) -> int:
+    """Open a file, and return its descriptor.
+
+    What counts is the path of the open file: a path looked at before could lead elsewhere when it
+    is opened. It is also one call of the system instead of one per folder.
+
+    Args:
+        path: Path of the file.
+        root: Real path of the folder that the file must lie below; None for no restriction.
+
+    Raises:
+        UnreadableImage: The file is outside `root`.
+        OSError: The file cannot be opened.
+    """
+    if root is None:
+        return os.open(path, _OPEN_FLAGS)
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS | _NOT_A_LINK)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
             raise
-        return descriptor
+        # A link is looked at first: opening a device may change something.
+        _require_inside(os.path.realpath(path), root)
+        descriptor = os.open(path, _OPEN_FLAGS)
+    try:
+        _require_inside(_path_of(descriptor, path), root)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _read(descriptor: int, n_bytes: int, limit: int) -> bytes:
@@ -209,14 +218,12 @@ def leads_out(path: str, root: str) -> bool:
 
 
 def _head_of(path: str, root: str | None) -> bytes:
-    if root is not None and leads_out(path, root):
-        return b""
     try:
-        with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+        with open(_opened(path, root), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return b""
             return file.read(MAX_SIDECAR_BYTES)
-    except OSError:
+    except (OSError, UnreadableImage):
         return b""
 
 

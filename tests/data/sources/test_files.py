@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assay.data.errors import UnreadableImage
 from assay.data.images.limits import ImageLimits
-from assay.data.sources.files import FileAddress, _read
+from assay.data.sources.files import FileAddress, _head_of, _read
 from assay.data.sources.items import SourceOptions
 from assay.data.vocabulary import Reason
 
@@ -71,6 +71,7 @@ def test_a_file_whose_folder_became_a_link_out_is_not_read(folder: Path) -> None
     (folder / "new").symlink_to(folder.parent)
     address = FileAddress(str(folder / "new" / "secret.jpg"), str(folder))
     assert reason_of(address) == Reason.UNSAFE_PATH
+    assert _head_of(str(folder / "new" / "secret.jpg"), str(folder)) == b""  # as a sidecar
 
 
 def test_no_descriptor_is_left_open(folder: Path) -> None:
